@@ -1,0 +1,1 @@
+"""Everything that waits or touches the world; no adapter knows another."""

@@ -1,0 +1,1 @@
+"""Entity state and windows: from transactions to a feature matrix."""

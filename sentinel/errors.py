@@ -1,0 +1,38 @@
+"""What can go wrong, named by what happens next."""
+
+
+class SentinelError(Exception):
+    """Root of every error that Sentinel raises on purpose."""
+
+
+class ConfigError(SentinelError):
+    """Raised when a setting, a file or an argument of the user is not usable: exit code 2."""
+
+
+class RecordError(SentinelError):
+    """Raised when one record cannot be used: it becomes a dead letter, its neighbours go on.
+
+    `reason` is short and from a fixed set, so that it can be counted; `detail` is for a person.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class TransientError(SentinelError):
+    """Raised when the world outside failed and may recover: back off, then replay."""
+
+
+class FencedError(TransientError):
+    """Raised when a newer owner of the partition has taken over: drop the state and reload."""
+
+
+class ModelError(SentinelError):
+    """Raised when a model version cannot be used: the one before it keeps serving."""
+
+    def __init__(self, version: str, detail: str) -> None:
+        super().__init__(f"model {version}: {detail}")
+        self.version = version
+        self.detail = detail

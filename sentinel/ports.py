@@ -1,0 +1,164 @@
+"""What the engine needs from the outside, as Protocols that every adapter and its twin fulfil."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sentinel.records import Commit, Floats, InputRecord, OutputRecord, TopicPartition
+
+PartitionsCallback = Callable[[Sequence[TopicPartition]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic that must exist, and how many partitions it must have."""
+
+    name: str
+    partition_count: int
+
+
+class Broker(Protocol):
+    """A Kafka cluster: one consumer-group member and one producer.
+
+    Every method raises TransientError when the cluster cannot be reached or refuses.
+    """
+
+    @property
+    def cluster_id(self) -> str:
+        """Which log the offsets belong to; differs after an in-memory broker restarts."""
+        ...
+
+    async def ensure_topics(self, topics: Sequence[TopicSpec]) -> None:
+        """Create what is missing. Raises ConfigError when a partition count differs."""
+        ...
+
+    async def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has; 0 when it does not exist."""
+        ...
+
+    async def subscribe(
+        self,
+        topics: Sequence[str],
+        *,
+        on_assigned: PartitionsCallback,
+        on_revoked: PartitionsCallback,
+    ) -> None:
+        """Join the group. The callbacks run before the first poll and around each rebalance."""
+        ...
+
+    async def poll(
+        self, partitions: Sequence[TopicPartition], *, timeout_s: float, count_max: int
+    ) -> Mapping[TopicPartition, Sequence[InputRecord]]:
+        """Up to `count_max` records of these assigned partitions, in offset order in each."""
+        ...
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """The partitions that this member owns now."""
+        ...
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Go on reading an assigned partition at `offset`."""
+        ...
+
+    async def committed(self, partition: TopicPartition) -> Commit | None:
+        """What the group last committed for the partition."""
+        ...
+
+    async def commit(self, commits: Mapping[TopicPartition, Commit]) -> None:
+        """Commit next offsets. Raises FencedError when the partitions were lost meanwhile."""
+        ...
+
+    async def start_offset(self, partition: TopicPartition) -> int:
+        """The oldest offset that the log still holds."""
+        ...
+
+    def lag(self, partition: TopicPartition) -> int | None:
+        """Records behind the end of the log, as last fetched; None before the first fetch."""
+        ...
+
+    async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
+        """Hand records over in order; waits when the producer is full. Delivery is known at flush."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until all that was published is acknowledged. Raises TransientError if any was not."""
+        ...
+
+
+class Tail(Protocol):
+    """Every record of some single-partition topics, read by every instance, outside any group."""
+
+    async def poll(self, *, timeout_s: float, count_max: int) -> Mapping[str, Sequence[InputRecord]]:
+        """New records by topic, in offset order."""
+        ...
+
+    def seek(self, topic: str, offset: int) -> None:
+        """Go on reading a topic at `offset` (0 reads from the oldest record kept)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """What the store knows of one input partition.
+
+    `replay_from` is the oldest offset that some blob may lack, `labels_from` the same for the
+    offsets of the labels topic; both belong to the log named by `cluster_id`.
+    """
+
+    cluster_id: str
+    replay_from: int
+    labels_from: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One stored entity state: which entity, which partition folded it, and the packed bytes.
+
+    The state of an owned entity has `part` -1. A shared entity has one blob for each input
+    partition that touched it, with `part` that partition: each blob has exactly one writer.
+    """
+
+    entity: str
+    key: str
+    part: int
+    data: bytes
+
+
+class StateStore(Protocol):
+    """Entity state between restarts. Every write is refused to all but the newest owner.
+
+    Every method raises TransientError when the store cannot be reached or refuses.
+    """
+
+    async def claim(self, partition: TopicPartition) -> int:
+        """Become the newest owner of a partition; returns the fencing epoch, which only grows."""
+        ...
+
+    async def load_owned(self, entity: str, keys: Sequence[str]) -> list[bytes | None]:
+        """The blobs of owned entities, in one round trip."""
+        ...
+
+    async def load_shared(self, entity: str, keys: Sequence[str]) -> list[dict[int, bytes]]:
+        """For each shared entity its blobs by input partition, in one round trip."""
+        ...
+
+    async def save(
+        self, partition: TopicPartition, epoch: int, blobs: Sequence[Blob], state: PartitionState
+    ) -> None:
+        """Write blobs, then the partition's state. Raises FencedError if the epoch is not newest."""
+        ...
+
+    async def partition_state(self, partition: TopicPartition) -> PartitionState | None:
+        """What was last saved for the partition."""
+        ...
+
+
+class Explainer(Protocol):
+    """Feature contributions, computed away from the event loop."""
+
+    async def contributions(self, model_version: str, features: Floats) -> Floats:
+        """Contribution of each feature to the raw score, float64 (n, n_features).
+
+        Raises TransientError when the worker is too busy, too slow or gone.
+        """
+        ...

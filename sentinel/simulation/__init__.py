@@ -1,0 +1,1 @@
+"""Synthetic cardholders, terminals and fraudsters, for the demo, tests and benchmarks."""
