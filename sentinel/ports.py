@@ -88,7 +88,9 @@ class Broker(Protocol):
 class Tail(Protocol):
     """Every record of some single-partition topics, read by every instance, outside any group."""
 
-    async def poll(self, *, timeout_s: float, count_max: int) -> Mapping[str, Sequence[InputRecord]]:
+    async def poll(
+        self, *, timeout_s: float, count_max: int
+    ) -> Mapping[str, Sequence[InputRecord]]:
         """New records by topic, in offset order."""
         ...
 

@@ -1,0 +1,369 @@
+"""Kernels over rings of past events: exact windows, in the order of event time."""
+
+import math
+
+import numba
+import numpy as np
+
+from sentinel.core.features.plan import (
+    COUNT,
+    DECAYED_COUNT,
+    DECAYED_SUM,
+    DISTINCT,
+    EVENT_COUNT,
+    EVERYTHING_MS,
+    FIRST_SEEN,
+    FRAUD_COUNT,
+    FRAUD_SHARE,
+    HEAD,
+    HEADER_WORDS,
+    L_AMOUNT,
+    L_CAPACITY,
+    L_COLUMN_COUNT,
+    L_COLUMNS,
+    L_GRACE_MS,
+    L_KEY,
+    LABELS_NEXT,
+    MAX,
+    MEAN,
+    NEXT_OFFSET,
+    RATIO,
+    STD,
+    SUM,
+    TIME_SINCE_LAST,
+    Z_SCORE,
+)
+from sentinel.records import Floats, Ints
+
+# The two low bits of an event's key say what is known of it.
+MARK_BITS = 2
+MARK_GENUINE, MARK_FRAUD = 1, 2
+_MARK_MASK = 3
+
+
+@numba.njit(cache=True, nogil=True)
+def _at(row: Ints, capacity: int, i: int) -> int:
+    """Where event `i` (0 is the oldest) stands within each column."""
+    j = row[HEAD] + i
+    return j - capacity if j >= capacity else j
+
+
+@numba.njit(cache=True, nogil=True)
+def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> None:
+    """Fill found[w] with first and end position, count, sum, maximum and frauds of window w.
+
+    One scan from the newest event back serves all windows of one delay, since they are ascending.
+    """
+    capacity = layout[L_CAPACITY]
+    amounts = layout[L_AMOUNT]
+    keys = layout[L_KEY]
+    i = row[EVENT_COUNT] - 1
+    n = s = m = f = 0
+    end = 0
+    for w in range(windows.shape[0]):
+        if w == 0 or windows[w, 0] != windows[w - 1, 0]:
+            n = s = f = 0
+            m = -1
+            i = row[EVENT_COUNT] - 1
+            while i >= 0 and row[HEADER_WORDS + _at(row, capacity, i)] > t - windows[w, 0]:
+                i -= 1
+            end = i + 1
+        begin_ms = t - windows[w, 0] - windows[w, 1]
+        while i >= 0:
+            j = _at(row, capacity, i)
+            if row[HEADER_WORDS + j] <= begin_ms:
+                break
+            amount = row[amounts + j]
+            n += 1
+            s += amount
+            m = max(m, amount)
+            if keys >= 0 and row[keys + j] & _MARK_MASK == MARK_FRAUD:
+                f += 1
+            i -= 1
+        found[w, 0] = i + 1
+        found[w, 1] = end
+        found[w, 2] = n
+        found[w, 3] = s
+        found[w, 4] = m
+        found[w, 5] = f
+
+
+@numba.njit(cache=True, nogil=True)
+def _std(row: Ints, layout: Ints, begin: int, end: int, n: int, s: int, extra: int) -> float:
+    """Sample standard deviation in minor units; `extra` >= 0 is one amount more; NaN for n < 2.
+
+    Deviations are taken from an integer near the mean, so their squares are exact up to 2**53.
+    """
+    if n < 2:
+        return math.nan
+    centre = s // n
+    squares = 0.0
+    for i in range(begin, end):
+        deviation = float(row[layout[L_AMOUNT] + _at(row, layout[L_CAPACITY], i)] - centre)
+        squares += deviation * deviation
+    if extra >= 0:
+        deviation = float(extra - centre)
+        squares += deviation * deviation
+    shift = float(s - centre * n)
+    return math.sqrt(max(squares - shift * shift / n, 0.0) / (n - 1))
+
+
+@numba.njit(cache=True, nogil=True)
+def _distinct(
+    row: Ints, layout: Ints, column: int, begin: int, end: int, extra: int, seen: Ints
+) -> int:
+    """How many different hashes stand in [begin, end), and `extra` if it is not 0.
+
+    `seen` is an open-addressing table of a power of two above twice the capacity; it is left clean.
+    """
+    mask = seen.size - 1
+    count = 0
+    base = layout[L_COLUMNS] + column * layout[L_CAPACITY]
+    for i in range(begin, end + 1):
+        h = extra if i == end else row[base + _at(row, layout[L_CAPACITY], i)]
+        if h == 0:
+            continue
+        k = h & mask
+        while seen[k] != 0 and seen[k] != h:
+            k = (k + 1) & mask
+        if seen[k] == 0:
+            seen[k] = h
+            count += 1
+    if count > 0:
+        seen[:] = 0
+    return count
+
+
+@numba.njit(cache=True, nogil=True)
+def _first_seen(row: Ints, layout: Ints, column: int, begin: int, end: int, h: int) -> float:
+    """1 when no event in [begin, end) carries the hash, else 0; NaN when the hash is missing."""
+    if h == 0:
+        return math.nan
+    base = layout[L_COLUMNS] + column * layout[L_CAPACITY]
+    for i in range(end - 1, begin - 1, -1):
+        if row[base + _at(row, layout[L_CAPACITY], i)] == h:
+            return 0.0
+    return 1.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _decayed(row: Ints, layout: Ints, t: int, half_life_ms: float, of_amount: bool) -> float:
+    """Sum over the kept events up to t of 2**(-age / half-life), times the amount if asked."""
+    total = 0.0
+    for i in range(row[EVENT_COUNT]):
+        j = _at(row, layout[L_CAPACITY], i)
+        age = t - row[HEADER_WORDS + j]
+        if age < 0:
+            break
+        weight = 2.0 ** (-age / half_life_ms)
+        total += weight * row[layout[L_AMOUNT] + j] if of_amount else weight
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def _since_last(row: Ints, layout: Ints, t: int) -> float:
+    """Seconds since the newest event not after t; NaN when there is none."""
+    for i in range(row[EVENT_COUNT] - 1, -1, -1):
+        age = t - row[HEADER_WORDS + _at(row, layout[L_CAPACITY], i)]
+        if age >= 0:
+            return age / 1000.0
+    return math.nan
+
+
+@numba.njit(cache=True, nogil=True)
+def past_value(  # noqa: PLR0911 -- one return a statistic reads as a table
+    stat: int, n: int, s: int, m: int, f: int, std: float, amount: int, scale: float
+) -> float:
+    """A statistic from a window's count, sum, maximum, frauds and deviation; NaN when empty."""
+    if stat == COUNT:
+        return float(n)
+    if stat == SUM:
+        return s / scale
+    if stat == FRAUD_COUNT:
+        return float(f)
+    if n == 0:
+        return math.nan
+    if stat == MEAN:
+        return s / n / scale
+    if stat == MAX:
+        return m / scale
+    if stat == STD:
+        return std / scale
+    if stat == FRAUD_SHARE:
+        return f / n
+    if stat == RATIO:
+        return amount * n / s if s > 0 else math.nan
+    return (amount - s / n) / std if std > 0 else math.nan  # Z_SCORE
+
+
+@numba.njit(cache=True, nogil=True)
+def _feature(
+    row: Ints,
+    layout: Ints,
+    op: Ints,
+    half_life_ms: float,
+    found: Ints,
+    t: int,
+    amount: int,
+    hashes: Ints,
+    scale: float,
+    seen: Ints,
+) -> float:
+    """The value of one feature, NaN where there is nothing to say."""
+    stat = op[0]
+    if stat == TIME_SINCE_LAST:
+        return _since_last(row, layout, t)
+    if stat == DECAYED_COUNT:
+        return _decayed(row, layout, t, half_life_ms, False) + op[3]
+    if stat == DECAYED_SUM:
+        return (_decayed(row, layout, t, half_life_ms, True) + op[3] * amount) / scale
+    w = op[1]
+    begin, end, n, s, m, f = found[w]
+    if stat == DISTINCT:
+        extra = hashes[op[2]] if op[3] else 0
+        return float(_distinct(row, layout, op[2], begin, end, extra, seen))
+    if stat == FIRST_SEEN:
+        if op[2] < 0:
+            return 1.0 if n == 0 else 0.0
+        return _first_seen(row, layout, op[2], begin, end, hashes[op[2]])
+    if op[3]:
+        n, s, m = n + 1, s + amount, max(m, amount)
+    std = math.nan
+    if stat in (STD, Z_SCORE):
+        std = _std(row, layout, begin, end, n, s, amount if op[3] else -1)
+    return past_value(stat, n, s, m, f, std, amount, scale)
+
+
+@numba.njit(cache=True, nogil=True)
+def insert(
+    row: Ints, layout: Ints, grace_ms: int, t: int, amount: int, key: int, hashes: Ints
+) -> bool:
+    """Put an event in its place by time, after equal times; the oldest leaves a full ring.
+
+    Returns False for a late event: older than the newest by more than the grace.
+    """
+    capacity = layout[L_CAPACITY]
+    n = row[EVENT_COUNT]
+    if n > 0 and row[HEADER_WORDS + _at(row, capacity, n - 1)] - t > grace_ms:
+        return False
+    if n == capacity:
+        if row[HEADER_WORDS + row[HEAD]] > t:
+            return True  # older than all that is kept: it is the one that leaves
+        row[HEAD] = _at(row, capacity, 1)
+        n -= 1
+    column_begin = layout[L_COLUMNS]
+    column_end = column_begin + layout[L_COLUMN_COUNT] * capacity
+    i = n
+    while i > 0:
+        j = _at(row, capacity, i - 1)
+        if row[HEADER_WORDS + j] <= t:
+            break
+        to = _at(row, capacity, i)
+        row[HEADER_WORDS + to] = row[HEADER_WORDS + j]
+        row[layout[L_AMOUNT] + to] = row[layout[L_AMOUNT] + j]
+        if layout[L_KEY] >= 0:
+            row[layout[L_KEY] + to] = row[layout[L_KEY] + j]
+        for c in range(column_begin, column_end, capacity):
+            row[c + to] = row[c + j]
+        i -= 1
+    to = _at(row, capacity, i)
+    row[HEADER_WORDS + to] = t
+    row[layout[L_AMOUNT] + to] = amount
+    if layout[L_KEY] >= 0:
+        row[layout[L_KEY] + to] = key
+    for c in range(layout[L_COLUMN_COUNT]):
+        row[column_begin + c * capacity + to] = hashes[c]
+    row[EVENT_COUNT] = n + 1
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
+def mark(row: Ints, layout: Ints, t: int, key: int, label_mark: int) -> None:
+    """Write what is now known of the event with this time and key; nothing if it has left."""
+    keys = layout[L_KEY]
+    if keys < 0:
+        return
+    for i in range(row[EVENT_COUNT] - 1, -1, -1):
+        j = _at(row, layout[L_CAPACITY], i)
+        event_ms = row[HEADER_WORDS + j]
+        if event_ms < t:
+            return
+        if event_ms == t and row[keys + j] >> MARK_BITS == key >> MARK_BITS:
+            row[keys + j] = key & ~_MARK_MASK | label_mark
+            return
+
+
+@numba.njit(cache=True, nogil=True)
+def merge(total: Ints, part: Ints, layout: Ints) -> None:
+    """Add to `total` every event of `part`."""
+    hashes = np.zeros(layout[L_COLUMN_COUNT], dtype=np.int64)
+    for i in range(part[EVENT_COUNT]):
+        j = _at(part, layout[L_CAPACITY], i)
+        for c in range(layout[L_COLUMN_COUNT]):
+            hashes[c] = part[layout[L_COLUMNS] + c * layout[L_CAPACITY] + j]
+        key = part[layout[L_KEY] + j] if layout[L_KEY] >= 0 else 0
+        amount = part[layout[L_AMOUNT] + j]
+        # What one partition kept was in time there: no grace is asked again.
+        insert(total, layout, EVERYTHING_MS, part[HEADER_WORDS + j], amount, key, hashes)
+
+
+@numba.njit(cache=True, nogil=True)
+def read_and_fold(
+    totals: Ints,
+    parts: Ints,
+    slots: Ints,
+    part_slots: Ints,
+    shared: bool,
+    layout: Ints,
+    windows: Ints,
+    ops: Ints,
+    constants: Floats,
+    offsets: Ints,
+    times: Ints,
+    amounts: Ints,
+    keys: Ints,
+    hashes: Ints,
+    marks: Ints,
+    scale: float,
+    dirty_from: Ints,
+    fresh: Ints,
+    late: Ints,
+    out: Floats,
+) -> int:
+    """Row by row: read the features, then count the row in; returns how many parts turned dirty."""
+    found = np.zeros((max(windows.shape[0], 1), 6), dtype=np.int64)
+    seen_size = 4
+    while seen_size <= 2 * layout[L_CAPACITY]:
+        seen_size *= 2
+    seen = np.zeros(seen_size, dtype=np.int64)
+    fresh_count = 0
+    for i in range(slots.size):
+        if slots[i] < 0:
+            continue
+        total, part = totals[slots[i]], parts[part_slots[i]]
+        if marks[i] > 0:
+            mark(part, layout, times[i], keys[i], marks[i])
+            if shared:
+                mark(total, layout, times[i], keys[i], marks[i])
+            part[LABELS_NEXT] = max(part[LABELS_NEXT], offsets[i] + 1)
+            continue
+        _aggregate(total, layout, windows, times[i], found)
+        for f in range(ops.shape[0]):
+            value = _feature(
+                total, layout, ops[f], constants[f, 0], found,
+                times[i], amounts[i], hashes[i], scale, seen,
+            )  # fmt: skip
+            out[i, ops[f, 4]] = constants[f, 1] if math.isnan(value) else value
+        if offsets[i] < part[NEXT_OFFSET]:
+            continue
+        part[NEXT_OFFSET] = offsets[i] + 1
+        if insert(part, layout, layout[L_GRACE_MS], times[i], amounts[i], keys[i], hashes[i]):
+            if shared:
+                insert(total, layout, EVERYTHING_MS, times[i], amounts[i], keys[i], hashes[i])
+        else:
+            late[i] = 1
+        if dirty_from[part_slots[i]] == 0:
+            dirty_from[part_slots[i]] = offsets[i] + 1
+            fresh[fresh_count] = part_slots[i]
+            fresh_count += 1
+    return fresh_count

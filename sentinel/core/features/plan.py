@@ -1,0 +1,202 @@
+"""From declared features to the tables that the kernels read."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sentinel.core.features.spec import (
+    DECAY_STATS,
+    ENTITY_STATS,
+    LABEL_STATS,
+    EntityParams,
+    FeatureParams,
+    duration_ms,
+)
+from sentinel.records import Floats, Ints
+
+# Codes of the statistics in the kernels.
+COUNT, SUM, MEAN, STD, MAX, DISTINCT = 0, 1, 2, 3, 4, 5
+FRAUD_COUNT, FRAUD_SHARE = 6, 7
+DECAYED_COUNT, DECAYED_SUM = 8, 9
+RATIO, Z_SCORE, FIRST_SEEN, TIME_SINCE_LAST = 10, 11, 12, 13
+CODE = {
+    "count": COUNT,
+    "sum": SUM,
+    "mean": MEAN,
+    "std": STD,
+    "max": MAX,
+    "distinct": DISTINCT,
+    "fraud_count": FRAUD_COUNT,
+    "fraud_share": FRAUD_SHARE,
+    "decayed_count": DECAYED_COUNT,
+    "decayed_sum": DECAYED_SUM,
+    "ratio": RATIO,
+    "z_score": Z_SCORE,
+    "first_seen": FIRST_SEEN,
+    "time_since_last": TIME_SINCE_LAST,
+}
+
+# Words at the head of a row of state; both kinds share the first two.
+NEXT_OFFSET, LABELS_NEXT = 0, 1
+HEAD, EVENT_COUNT = 2, 3  # events: position of the oldest, how many
+NEWEST_TILE, LAST_MS = (
+    2,
+    3,
+)  # tiles: both stored plus one, so that zeroed memory means "nothing yet"
+HEADER_WORDS = 4
+
+# A bitmap of 256 bits estimates up to a few hundred distinct values within some per cent
+# (linear counting: Whang, Vander-Zanden, Taylor 1990).
+BITMAP_WORDS = 4
+
+# Positions in `EntityPlan.layout`.
+L_CAPACITY, L_AMOUNT, L_KEY, L_SQUARE, L_MAX, L_FRAUD, L_COLUMNS, L_COLUMN_COUNT = range(8)
+L_GRACE_MS, L_TILE_MS = 8, 9
+
+EVERYTHING_MS = 1 << 60  # wider than any time, narrow enough not to overflow when subtracted
+
+
+@dataclass(frozen=True, slots=True)
+class EntityPlan:
+    """How the rows of one entity kind are laid out, and which features are read from them.
+
+    Attributes
+    ----------
+    layout
+        int64 (10,): capacity, word positions of the columns (-1: not kept), grace, tile width.
+    windows
+        int64 (n_windows, 2): delay and width in milliseconds, ascending.
+    ops
+        int64 (n_features, 5): stat code, window, hashed column, include_current, output column.
+    constants
+        float64 (n_features, 2): half-life in milliseconds, value where there is nothing to say.
+    hashed_fields
+        Fields whose hash is kept for each event (events) or in a bitmap (tiles).
+    """
+
+    entity: str
+    params: EntityParams
+    shared: bool
+    word_count: int
+    layout: Ints
+    windows: Ints
+    ops: Ints
+    constants: Floats
+    hashed_fields: tuple[str, ...]
+
+    @property
+    def is_events(self) -> bool:
+        """Whether the state is a ring of events, else of tiles."""
+        return self.params.kind == "events"
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the layout of a stored row: equal layouts can read each other's rows."""
+        text = f"{self.entity} {self.params.kind} {self.hashed_fields} {self.layout.tolist()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def entity_plan(
+    entity: str,
+    params: EntityParams,
+    features: Sequence[tuple[int, FeatureParams]],
+    *,
+    shared: bool,
+) -> EntityPlan:
+    """Plan the state of one entity kind for its features, each given with its output column."""
+    windows = _windows([feature for _, feature in features])
+    hashed = tuple(sorted({f.field for _, f in features if f.field}))
+    ops = np.zeros((len(features), 5), dtype=np.int64)
+    constants = np.zeros((len(features), 2))
+    for i, (column, feature) in enumerate(features):
+        window = windows.index(_window(feature)) if _window(feature) in windows else -1
+        field = hashed.index(feature.field) if feature.field else -1
+        ops[i] = (CODE[feature.stat], window, field, feature.include_current, column)
+        constants[i] = (duration_ms(feature.half_life) if feature.half_life else 0, feature.empty)
+    has_labels = any(f.stat in LABEL_STATS for _, f in features)
+    if params.kind == "events":
+        layout, word_count = _events_layout(params, len(hashed), has_labels=has_labels)
+    else:
+        layout, word_count = _tiles_layout(params, windows, len(hashed), has_labels=has_labels)
+    return EntityPlan(
+        entity=entity,
+        params=params,
+        shared=shared,
+        word_count=word_count,
+        layout=layout,
+        windows=np.array(windows, dtype=np.int64).reshape(-1, 2),
+        ops=ops,
+        constants=constants,
+        hashed_fields=hashed,
+    )
+
+
+def entity_plans(
+    entities: Mapping[str, EntityParams], features: Sequence[FeatureParams]
+) -> tuple[EntityPlan, ...]:
+    """The plan of each entity kind that some feature uses, the account first."""
+    numbered = list(enumerate(features))
+    plans = []
+    for entity, params in entities.items():
+        own = [(i, f) for i, f in numbered if f.stat in ENTITY_STATS and f.entity == entity]
+        if own:
+            plans.append(entity_plan(entity, params, own, shared=entity != "account"))
+    return tuple(plans)
+
+
+def _window(feature: FeatureParams) -> tuple[int, int]:
+    return (feature.delay_ms, feature.window_ms or EVERYTHING_MS)
+
+
+def _windows(features: Sequence[FeatureParams]) -> list[tuple[int, int]]:
+    """Distinct (delay, width), ascending: one backward scan for each delay serves all widths."""
+    unwindowed = DECAY_STATS | {"time_since_last"}
+    return sorted({_window(f) for f in features if f.stat not in unwindowed})
+
+
+def _events_layout(
+    params: EntityParams, hashed_count: int, *, has_labels: bool
+) -> tuple[Ints, int]:
+    """Columns of `events_max` words each: time, amount, then key and hashes where needed."""
+    capacity = params.events_max
+    layout = np.full(10, -1, dtype=np.int64)
+    layout[L_CAPACITY] = capacity
+    layout[L_AMOUNT] = HEADER_WORDS + capacity
+    position = HEADER_WORDS + 2 * capacity
+    if has_labels:
+        layout[L_KEY] = position
+        position += capacity
+    layout[L_COLUMNS] = position
+    layout[L_COLUMN_COUNT] = hashed_count
+    layout[L_GRACE_MS] = duration_ms(params.grace)
+    return layout, position + hashed_count * capacity
+
+
+def _tiles_layout(
+    params: EntityParams,
+    windows: Sequence[tuple[int, int]],
+    hashed_count: int,
+    *,
+    has_labels: bool,
+) -> tuple[Ints, int]:
+    """Columns of one word a tile: count, sum, squares in two words, maximum, frauds, bitmaps."""
+    tile_ms = duration_ms(params.tile)
+    reach = max((d + w for d, w in windows if w < EVERYTHING_MS), default=tile_ms)
+    # One tile more at each end: the reach need not be aligned, and late records go back by grace.
+    capacity = -(-(reach + duration_ms(params.grace)) // tile_ms) + 2
+    layout = np.full(10, -1, dtype=np.int64)
+    layout[L_CAPACITY] = capacity
+    layout[L_AMOUNT] = HEADER_WORDS + capacity
+    layout[L_SQUARE] = HEADER_WORDS + 2 * capacity
+    layout[L_MAX] = HEADER_WORDS + 4 * capacity
+    position = HEADER_WORDS + 5 * capacity
+    if has_labels:
+        layout[L_FRAUD] = position
+        position += capacity
+    layout[L_COLUMNS] = position
+    layout[L_COLUMN_COUNT] = hashed_count
+    layout[L_GRACE_MS] = duration_ms(params.grace)
+    layout[L_TILE_MS] = tile_ms
+    return layout, position + hashed_count * BITMAP_WORDS * capacity

@@ -1,0 +1,212 @@
+"""All entity state of one instance, and the one way from transactions to a feature matrix.
+
+Scoring, replay and training from history all go through `FeatureState.fold`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sentinel.core.features import events, tiles
+from sentinel.core.features.hashing import hash64
+from sentinel.core.features.plan import EntityPlan, entity_plans
+from sentinel.core.features.spec import ENTITY_STATS, EntityParams, FeatureParams
+from sentinel.core.features.stateless import column
+from sentinel.core.features.table import ABSENT, MISSING, Cut, EntityTable
+from sentinel.records import Floats, Ints, Transactions
+
+# Columns behind the declared ones: mean and spread of the account's own kept amounts, so that a
+# reason can say what is usual for it.
+USUAL_MEAN, USUAL_STD = "account's usual amount", "spread of the account's amounts"
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What rows of a batch say about earlier transactions.
+
+    Attributes
+    ----------
+    mark
+        int64 (n,): 0 for a transaction, else events.MARK_GENUINE or events.MARK_FRAUD.
+    fraud_change
+        int64 (n,): by how much the count of known frauds changes, -1, 0 or 1.
+    """
+
+    mark: Ints
+    fraud_change: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What came of folding a batch: features (n, n_features), usual amounts (n, 2), late (n,)."""
+
+    features: Floats
+    usual: Floats
+    late: Ints
+
+
+class FeatureState:
+    """Entity tables and the plan that reads them.
+
+    Parameters
+    ----------
+    entities
+        Kind of state of each entity, "account" among them.
+    features
+        The columns of the matrix, in order.
+    amount_decimals
+        Minor units are 10**-amount_decimals of the major unit.
+    partition_count
+        Partitions of the input topic.
+    log
+        Names the log that offsets belong to.
+    entities_max
+        Overrides how many entities are held, for histories that must fit whole.
+    """
+
+    def __init__(
+        self,
+        entities: Mapping[str, EntityParams],
+        features: Sequence[FeatureParams],
+        *,
+        amount_decimals: int,
+        partition_count: int = 1,
+        log: int = 0,
+        entities_max: int | None = None,
+    ) -> None:
+        self.features = tuple(features)
+        self._scale = float(10**amount_decimals)
+        self._stateless = [(i, f) for i, f in enumerate(features) if f.stat not in ENTITY_STATS]
+        usual = (
+            FeatureParams(name=USUAL_MEAN, stat="mean", entity="account", window="5200w"),
+            FeatureParams(name=USUAL_STD, stat="std", entity="account", window="5200w"),
+        )
+        keep_usual = entities["account"].kind == "events"
+        self.plans = entity_plans(entities, (*features, *usual) if keep_usual else features)
+        self.tables = {
+            plan.entity: EntityTable(
+                plan,
+                partition_count=partition_count,
+                log=log,
+                entities_max=entities_max or plan.params.entities_max,
+            )
+            for plan in self.plans
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the layout of everything stored; another layout means another key space."""
+        return "-".join(plan.fingerprint[:6] for plan in self.plans)
+
+    def missing(self, rows: Transactions) -> dict[str, list[str]]:
+        """Keys of each entity kind that must be admitted before `fold`."""
+        found = {}
+        for entity, table in self.tables.items():
+            keys = rows.entities[entity]
+            absent = np.flatnonzero(table.find(keys) == MISSING)
+            if absent.size:
+                found[entity] = list(dict.fromkeys(keys[i] or "" for i in absent.tolist()))
+        return found
+
+    def admit(
+        self, entity: str, keys: Sequence[str], blobs: Sequence[Mapping[int, bytes]] | None
+    ) -> int:
+        """Take entities in with their stored parts; None when the store could not be asked.
+
+        Returns how many blobs were not readable. Raises TableFullError.
+        """
+        table = self.tables[entity]
+        if blobs is None:
+            return sum(table.admit(key, None) for key in keys)
+        return sum(table.admit(key, parts) for key, parts in zip(keys, blobs, strict=True))
+
+    def admit_new(self, rows: Transactions) -> None:
+        """Take in whatever is missing as never seen before: for histories read from their start."""
+        for entity, keys in self.missing(rows).items():
+            self.admit(entity, keys, [{}] * len(keys))
+
+    def fold(self, rows: Transactions, labels: Labels | None = None) -> Folded:
+        """Features of each row from what was known before it, then count each row in, in order.
+
+        Every entity must have been admitted. A row whose offset the state already includes is
+        read but not counted again.
+        """
+        n = len(rows)
+        width = len(self.features)
+        out = np.full((n, width + 2), np.nan)
+        late = np.zeros(n, dtype=np.int64)
+        hashes = self._hashes(rows)
+        if labels is None:
+            labels = Labels(np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64))
+        keys = hash64(rows.transaction_id) << events.MARK_BITS
+        for i, feature in self._stateless:
+            out[:, i] = column(feature, rows, self._scale)
+        for plan in self.plans:
+            self._fold_entity(plan, rows, labels, keys, hashes, late, out)
+        return Folded(np.ascontiguousarray(out[:, :width]), out[:, width:], late)
+
+    def _hashes(self, rows: Transactions) -> dict[str, Ints]:
+        fields = {field for plan in self.plans for field in plan.hashed_fields}
+        texts = {field: rows.entities.get(field, rows.categorical.get(field)) for field in fields}
+        return {field: hash64(text) for field, text in texts.items() if text is not None}
+
+    def _fold_entity(
+        self,
+        plan: EntityPlan,
+        rows: Transactions,
+        labels: Labels,
+        keys: Ints,
+        hashes: Mapping[str, Ints],
+        late: Ints,
+        out: Floats,
+    ) -> None:
+        table = self.tables[plan.entity]
+        slots = table.find(rows.entities[plan.entity])
+        assert not np.any(slots == MISSING), f"{plan.entity}: fold before admit"
+        parts = table.part_slots(slots, rows.partition)
+        columns = np.zeros((len(rows), len(plan.hashed_fields)), dtype=np.int64)
+        for j, field in enumerate(plan.hashed_fields):
+            columns[:, j] = hashes[field]
+        fresh = np.zeros(len(rows), dtype=np.int64)
+        head = (table.totals, table.parts, slots, parts, plan.shared, plan.layout, plan.windows)
+        head += (plan.ops, plan.constants, rows.offset, rows.event_time_ms, rows.amount_minor)
+        tail = (self._scale, table.dirty_from, fresh, late, out)
+        if plan.is_events:
+            count = events.read_and_fold(*head, keys, columns, labels.mark, *tail)
+        else:
+            marks = (labels.mark, labels.fraud_change)
+            count = tiles.read_and_fold(*head, columns, *marks, *tail)
+        table.note_dirty(fresh[:count])
+        marked = (labels.mark > 0) & (slots != ABSENT)
+        if marked.any():
+            table.note_labelled(parts[marked])
+
+    def cut(self, partition: int, *, count_max: int) -> dict[str, Cut]:
+        """Pack what waits to be written for a partition, about `count_max` rows, oldest first."""
+        waiting = {entity: t.dirty_count(partition) for entity, t in self.tables.items()}
+        total = max(sum(waiting.values()), 1)
+        return {
+            entity: table.cut(partition, count_max=-(-count_max * waiting[entity] // total))
+            for entity, table in self.tables.items()
+        }
+
+    def replay_from(self, partition: int, next_offset: int) -> int:
+        """The oldest offset of a partition that some stored blob may lack."""
+        oldest = [table.oldest_dirty(partition) for table in self.tables.values()]
+        return min([offset for offset in oldest if offset is not None], default=next_offset)
+
+    def confirm(self, cuts: Mapping[str, Cut]) -> None:
+        """What was cut is stored."""
+        for entity, cut in cuts.items():
+            self.tables[entity].confirm(cut)
+
+    def restore(self, cuts: Mapping[str, Cut], partition: int) -> None:
+        """What was cut is not stored: it waits again."""
+        for entity, cut in cuts.items():
+            self.tables[entity].restore(cut, partition)
+
+    def release(self, partition: int) -> None:
+        """Forget all that a partition touched."""
+        for table in self.tables.values():
+            table.release(partition)
