@@ -77,11 +77,11 @@ class Broker(Protocol):
         ...
 
     async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
-        """Hand records over in order; waits when the producer is full. Delivery is known at flush."""
+        """Hand records over in order; waits while the producer is full, but not for delivery."""
         ...
 
     async def flush(self) -> None:
-        """Wait until all that was published is acknowledged. Raises TransientError if any was not."""
+        """Wait until all that was published is acknowledged; TransientError if any was not."""
         ...
 
 
@@ -147,7 +147,7 @@ class StateStore(Protocol):
     async def save(
         self, partition: TopicPartition, epoch: int, blobs: Sequence[Blob], state: PartitionState
     ) -> None:
-        """Write blobs, then the partition's state. Raises FencedError if the epoch is not newest."""
+        """Write blobs, then the partition's state; FencedError if the epoch is not the newest."""
         ...
 
     async def partition_state(self, partition: TopicPartition) -> PartitionState | None:

@@ -1,0 +1,11 @@
+"""Kafka through aiokafka: the group member and producer of an instance, and its broadcast tail.
+
+A package, so that the parts share the settings of the client without one adapter knowing another.
+It is the only home of aiokafka.
+"""
+
+from sentinel.adapters.kafka.broker import KafkaBroker
+from sentinel.adapters.kafka.client import EMBEDDED, KafkaParams
+from sentinel.adapters.kafka.tail import KafkaTail
+
+__all__ = ["EMBEDDED", "KafkaBroker", "KafkaParams", "KafkaTail"]

@@ -1,0 +1,106 @@
+"""What the admin client is asked: topics, the cluster's id, and committed offsets."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
+from aiokafka.structs import TopicPartition as ClientPartition
+
+from sentinel.adapters.kafka.client import KafkaParams, connection_settings, translated
+from sentinel.errors import ConfigError, TransientError
+from sentinel.ports import TopicSpec
+from sentinel.records import Commit, TopicPartition
+
+
+class Admin:
+    """A thin shell around aiokafka's admin client, with timeouts and our errors."""
+
+    def __init__(self, params: KafkaParams) -> None:
+        self._params = params
+        self._client = AIOKafkaAdminClient(**connection_settings(params))
+
+    async def start(self) -> None:
+        await self._client.start()
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def cluster_id(self) -> str:
+        with translated("describe the cluster"):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                description = await self._client.describe_cluster()
+        cluster_id = description.get("cluster_id")
+        if not cluster_id:
+            raise TransientError("the broker does not say which cluster it belongs to")
+        return str(cluster_id)
+
+    async def partition_counts(self) -> dict[str, int]:
+        """Of every topic: asking for one by name would create it where that is automatic."""
+        with translated("list the topics"):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                descriptions = await self._client.describe_topics()
+        return {
+            str(topic["topic"]): len(topic["partitions"])
+            for topic in descriptions
+            if topic["error_code"] == NoError.errno
+        }
+
+    async def ensure_topics(self, topics: Sequence[TopicSpec]) -> None:
+        found = await self.partition_counts()
+        missing = [topic for topic in topics if topic.name not in found]
+        if missing:
+            await self._create(missing)
+            found = await self._await_topics(topics)
+        for topic in topics:
+            if found[topic.name] != topic.partition_count:
+                raise ConfigError(
+                    f"topic {topic.name} has {found[topic.name]} partitions,"
+                    f" wanted {topic.partition_count}"
+                )
+
+    async def _create(self, topics: Sequence[TopicSpec]) -> None:
+        new_topics = [
+            NewTopic(
+                topic.name,
+                topic.partition_count,
+                self._params.replication_factor,
+                topic_configs={"max.message.bytes": str(self._params.record_bytes_max)},
+            )
+            for topic in topics
+        ]
+        with translated("create topics"):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                response = await self._client.create_topics(new_topics)
+            for name, code, *detail in response.topic_errors:
+                # Another instance that starts at the same time may have been first.
+                if code not in (NoError.errno, TopicAlreadyExistsError.errno):
+                    raise for_code(code)(name, *detail)
+
+    async def _await_topics(self, topics: Sequence[TopicSpec]) -> dict[str, int]:
+        """A cluster of several nodes answers a create before every node knows of the topic."""
+        try:
+            async with asyncio.timeout(self._params.request_timeout_s):
+                while True:
+                    found = await self.partition_counts()
+                    if all(found.get(topic.name) for topic in topics):
+                        return found
+                    await asyncio.sleep(0.1)
+        except TimeoutError as error:
+            raise TransientError("the topics that were created do not appear") from error
+
+    async def committed(
+        self, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, Commit]:
+        """With metadata, which the consumer's own `committed` leaves out."""
+        asked = [ClientPartition(*partition) for partition in partitions]
+        with translated("fetch committed offsets"):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                answer = await self._client.list_consumer_group_offsets(
+                    self._params.group_id, partitions=asked
+                )
+        return {
+            TopicPartition(*partition): Commit(found.offset, found.metadata or "")
+            for partition, found in answer.items()
+            if found.offset >= 0
+        }

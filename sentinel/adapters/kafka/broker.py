@@ -1,0 +1,213 @@
+"""The broker port on Kafka: one member of a consumer group, and one producer."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.structs import OffsetAndMetadata
+from aiokafka.structs import TopicPartition as ClientPartition
+
+from sentinel.adapters.kafka.admin import Admin
+from sentinel.adapters.kafka.client import (
+    KafkaParams,
+    connection_settings,
+    fetch_settings,
+    milliseconds,
+    translated,
+)
+from sentinel.adapters.kafka.membership import Membership
+from sentinel.adapters.kafka.producer import Producer
+from sentinel.errors import TransientError
+from sentinel.ports import PartitionsCallback, TopicSpec
+from sentinel.records import Commit, InputRecord, OutputRecord, TopicPartition
+
+# `getmany` without partitions reads all of them. To wait for none, ask for one that cannot exist:
+# the client still notices errors and counts the call as a sign of life.
+NOWHERE = ClientPartition("", -1)
+
+# `getmany` keeps its own timeout; only a rebalance holds it longer than this.
+POLL_GRACE_S = 0.1
+
+Fetched = Mapping[TopicPartition, Sequence[InputRecord]]
+
+
+class KafkaBroker:
+    """`ports.Broker` on a Kafka cluster.
+
+    Callbacks run in a task of the client, during which it sends no heartbeats: they must end well
+    within the session and rebalance timeouts. What a callback raises comes out of the next `poll`.
+    """
+
+    def __init__(self, params: KafkaParams) -> None:
+        self._params = params
+        self._cluster_id = ""
+        self._membership: Membership | None = None
+        # At most one; `poll` must not be cancelled and called again, for records would be lost.
+        self._fetch: asyncio.Task[Fetched] | None = None
+        self._resources = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        # Clients are made here because aiokafka binds them to the running loop.
+        async with AsyncExitStack() as stack:
+            self._admin = Admin(self._params)
+            stack.push_async_callback(self._admin.close)
+            self._producer = Producer(self._params)
+            stack.push_async_callback(self._producer.close)
+            self._consumer = _consumer(self._params)
+            stack.push_async_callback(self._consumer.stop)
+            stack.push_async_callback(self._drop_fetch)
+            await self._start()
+            self._resources = stack.pop_all()
+        return self
+
+    async def _start(self) -> None:
+        with translated(f"connect to {self._params.bootstrap_servers}"):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                await self._admin.start()
+                await self._consumer.start()
+        await self._producer.start()
+        self._cluster_id = await self._admin.cluster_id()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._resources.aclose()
+
+    @property
+    def cluster_id(self) -> str:
+        assert self._cluster_id, "known once the broker is entered"
+        return self._cluster_id
+
+    async def ensure_topics(self, topics: Sequence[TopicSpec]) -> None:
+        await self._admin.ensure_topics(topics)
+
+    async def partition_count(self, topic: str) -> int:
+        return (await self._admin.partition_counts()).get(topic, 0)
+
+    async def subscribe(
+        self,
+        topics: Sequence[str],
+        *,
+        on_assigned: PartitionsCallback,
+        on_revoked: PartitionsCallback,
+    ) -> None:
+        assert self._membership is None, "subscribe once"
+        membership = Membership(on_assigned, on_revoked)
+        self._membership = membership
+        self._consumer.subscribe(topics=list(topics), listener=membership)
+        deadline = time.monotonic() + self._params.request_timeout_s
+        while not membership.has_joined:
+            if time.monotonic() > deadline:
+                raise TransientError("joining the consumer group takes too long")
+            await self.poll([], timeout_s=0.05, count_max=1)
+
+    async def poll(
+        self, partitions: Sequence[TopicPartition], *, timeout_s: float, count_max: int
+    ) -> Mapping[TopicPartition, Sequence[InputRecord]]:
+        """As the port says; nothing while a rebalance is under way.
+
+        A fetch that a rebalance holds up is left running: cancelling it would make the client
+        believe for ever that somebody is polling. It brings nothing, so the next poll may take it.
+        """
+        assert self._membership is not None, "subscribe first"
+        membership = self._membership
+        membership.check()
+        if self._fetch is None:
+            wanted = membership.readable(partitions)
+            self._fetch = asyncio.create_task(self._getmany(wanted, timeout_s, count_max))
+        fetch = self._fetch
+        while not fetch.done():
+            await asyncio.wait({fetch}, timeout=timeout_s + POLL_GRACE_S)
+            membership.check()
+            if membership.is_rebalancing:
+                return {}
+        self._fetch = None
+        with translated("poll"):
+            fetched = fetch.result()
+        # A rebalance that began since then will read them again from the committed offset.
+        return {} if membership.is_rebalancing else fetched
+
+    async def _getmany(
+        self, wanted: Sequence[TopicPartition], timeout_s: float, count_max: int
+    ) -> Fetched:
+        assert self._membership is not None
+        generation = self._membership.generation
+        asked = [ClientPartition(*partition) for partition in wanted]
+        fetched = await self._consumer.getmany(
+            *(asked or [NOWHERE]), timeout_ms=milliseconds(timeout_s), max_records=count_max
+        )
+        if generation == self._membership.generation:
+            return {TopicPartition(*partition): fetched[partition] for partition in fetched}
+        # Fetched across a rebalance: perhaps before the callback's own `seek`. Put it back; there
+        # was no chance to seek since the client handed it out.
+        for partition, records in fetched.items():
+            self._consumer.seek(partition, records[0].offset)
+        return {}
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        return frozenset() if self._membership is None else self._membership.partitions
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        with translated(f"seek {partition}"):
+            self._consumer.seek(ClientPartition(*partition), offset)
+
+    async def committed(self, partition: TopicPartition) -> Commit | None:
+        return (await self._admin.committed([partition])).get(partition)
+
+    async def commit(self, commits: Mapping[TopicPartition, Commit]) -> None:
+        offsets = {
+            ClientPartition(*partition): OffsetAndMetadata(commit.offset, commit.metadata)
+            for partition, commit in commits.items()
+        }
+        with translated("commit"):
+            # The client retries by itself, without end.
+            async with asyncio.timeout(self._params.request_timeout_s):
+                await self._consumer.commit(offsets)
+
+    async def start_offset(self, partition: TopicPartition) -> int:
+        asked = ClientPartition(*partition)
+        with translated(f"look up the oldest offset of {partition}"):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                offsets = await self._consumer.beginning_offsets([asked])
+        return int(offsets[asked])
+
+    def lag(self, partition: TopicPartition) -> int | None:
+        asked = ClientPartition(*partition)
+        if asked not in self._consumer.assignment():
+            return None
+        # `position()` is a coroutine because it may wait for one; here it is known or it is not.
+        # Counting records would never reach the end of a log whose last record is a control record.
+        state = self._consumer._subscription.subscription.assignment.state_value(asked)
+        # A reader of committed records cannot pass the last stable offset.
+        end = state.lso if self._params.isolation == "read_committed" else state.highwater
+        if end is None or not state.has_valid_position:
+            return None
+        return max(0, int(end) - int(state.position))
+
+    async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
+        await self._producer.publish(topic, partition, records)
+
+    async def flush(self) -> None:
+        await self._producer.flush()
+
+    async def _drop_fetch(self) -> None:
+        if self._fetch is not None:
+            self._fetch.cancel()
+            await asyncio.wait({self._fetch})
+
+
+def _consumer(params: KafkaParams) -> Any:
+    return AIOKafkaConsumer(
+        **connection_settings(params),
+        **fetch_settings(params),
+        group_id=params.group_id,
+        group_instance_id=params.group_instance_id or None,
+        # Range: the single-partition topics of the control plane all go to one member.
+        partition_assignment_strategy=[RangePartitionAssignor],
+        session_timeout_ms=milliseconds(params.session_timeout_s),
+        heartbeat_interval_ms=milliseconds(params.heartbeat_interval_s),
+        max_poll_interval_ms=milliseconds(params.max_poll_interval_s),
+        rebalance_timeout_ms=milliseconds(params.rebalance_timeout_s),
+    )

@@ -1,0 +1,182 @@
+"""How to reach a Kafka cluster, and what its client's errors mean to the engine."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self, get_args
+
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    IllegalStateError,
+    KafkaError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+from aiokafka.helpers import create_ssl_context
+
+from sentinel.errors import FencedError, TransientError
+
+EMBEDDED = "embedded"
+
+Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
+Isolation = Literal["read_uncommitted", "read_committed"]
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+# Each says that the partitions may belong to another member by now.
+FENCING_ERRORS = (
+    CommitFailedError,
+    IllegalGenerationError,
+    IllegalStateError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaParams:
+    """How to reach the cluster, and the limits of what is read and written.
+
+    Attributes
+    ----------
+    bootstrap_servers
+        "host:port,host:port"; the word "embedded" asks the app to start a broker of its own.
+    group_instance_id
+        Static membership when not empty: a restart within the session causes no rebalance.
+    rebalance_timeout_s
+        How long the other members wait for this one to hand its partitions over.
+    request_timeout_s
+        After this long any request, and the delivery of a record, counts as failed.
+    fetch_wait_ms_max
+        How long the broker may hold a fetch open when it has nothing. aiokafka has one fetch a node
+        in flight, so it also bounds how long a partition waits for the fetch of another one.
+    fetch_bytes_max
+        Of one partition in one fetch; this much is buffered for each partition.
+    record_bytes_max
+        Topics that Sentinel creates take records up to this size.
+    batch_bytes_max
+        Of one produced batch; brokers refuse more than 1,048,588 unless told otherwise.
+    pending_batch_count_max
+        Batches that may be on their way before `publish` waits.
+    """
+
+    bootstrap_servers: str = EMBEDDED
+    group_id: str = "sentinel"
+    client_id: str = "sentinel"
+    group_instance_id: str = ""
+    session_timeout_s: float = 30.0
+    heartbeat_interval_s: float = 3.0
+    max_poll_interval_s: float = 300.0
+    rebalance_timeout_s: float = 20.0
+    request_timeout_s: float = 30.0
+    fetch_wait_ms_max: int = 10
+    fetch_bytes_max: int = 1 << 20
+    record_bytes_max: int = 16 << 20
+    batch_bytes_max: int = 1_000_000
+    pending_batch_count_max: int = 64
+    compression: Compression = "none"
+    idempotence: bool = True
+    isolation: Isolation = "read_uncommitted"
+    replication_factor: int = 1
+    security_protocol: SecurityProtocol = "PLAINTEXT"
+    sasl_mechanism: SaslMechanism = "PLAIN"
+    sasl_username: str = ""
+    sasl_password: str = field(default="", repr=False)
+    ssl_ca_file: str = ""
+    ssl_certificate_file: str = ""
+    ssl_key_file: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("bootstrap_servers", "group_id", "client_id"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} must not be empty")
+        for name in ("pending_batch_count_max", "replication_factor", "fetch_bytes_max"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        self._check_choices()
+        self._check_times()
+        if not 1024 <= self.batch_bytes_max <= self.record_bytes_max <= 1 << 30:
+            raise ValueError("expected 1024 <= batch_bytes_max <= record_bytes_max <= 1 GiB")
+        if self.security_protocol.startswith("SASL") and not self.sasl_username:
+            raise ValueError(f"security_protocol {self.security_protocol} needs sasl_username")
+        if bool(self.ssl_certificate_file) != bool(self.ssl_key_file):
+            raise ValueError("ssl_certificate_file and ssl_key_file go together")
+
+    def _check_choices(self) -> None:
+        for name, choices in (
+            ("compression", get_args(Compression)),
+            ("isolation", get_args(Isolation)),
+            ("security_protocol", get_args(SecurityProtocol)),
+            ("sasl_mechanism", get_args(SaslMechanism)),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
+
+    def _check_times(self) -> None:
+        # The broker forgets a member after the session; three heartbeats must fit, says Kafka.
+        if not 0 < 3 * self.heartbeat_interval_s <= self.session_timeout_s:
+            raise ValueError("expected 0 < 3 * heartbeat_interval_s <= session_timeout_s")
+        if self.max_poll_interval_s < self.session_timeout_s:
+            raise ValueError("expected session_timeout_s <= max_poll_interval_s")
+        # The answer to a join comes when the slowest member has handed over: aiokafka gives that
+        # request no longer than any other.
+        if not 0 < self.rebalance_timeout_s < self.request_timeout_s:
+            raise ValueError("expected 0 < rebalance_timeout_s < request_timeout_s")
+        if not 0 < self.fetch_wait_ms_max < self.request_timeout_s * 1000:
+            raise ValueError("expected 0 < fetch_wait_ms_max < request_timeout_s * 1000")
+
+    def embedded_at(self, servers: str) -> Self:
+        """The same for the embedded broker, which knows neither idempotence nor security."""
+        return replace(
+            self, bootstrap_servers=servers, idempotence=False, security_protocol="PLAINTEXT"
+        )
+
+
+def connection_settings(params: KafkaParams) -> dict[str, Any]:
+    """The keyword arguments that every client of aiokafka takes."""
+    assert params.bootstrap_servers != EMBEDDED, "the app puts the real address in"
+    ssl_context = None
+    if params.security_protocol.endswith("SSL"):
+        ssl_context = create_ssl_context(
+            cafile=params.ssl_ca_file or None,
+            certfile=params.ssl_certificate_file or None,
+            keyfile=params.ssl_key_file or None,
+        )
+    return {
+        "bootstrap_servers": params.bootstrap_servers,
+        "client_id": params.client_id,
+        "request_timeout_ms": milliseconds(params.request_timeout_s),
+        "security_protocol": params.security_protocol,
+        "ssl_context": ssl_context,
+        "sasl_mechanism": params.sasl_mechanism,
+        "sasl_plain_username": params.sasl_username or None,
+        "sasl_plain_password": params.sasl_password or None,
+    }
+
+
+def fetch_settings(params: KafkaParams) -> dict[str, Any]:
+    """The keyword arguments that the group member and the tail share."""
+    return {
+        # "latest" would lose what arrived before the first start, and is wrong on Tansu besides.
+        "auto_offset_reset": "earliest",
+        "enable_auto_commit": False,
+        "fetch_max_wait_ms": params.fetch_wait_ms_max,
+        "max_partition_fetch_bytes": params.fetch_bytes_max,
+        "isolation_level": params.isolation,
+    }
+
+
+def milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn what the client raises into what the engine understands."""
+    try:
+        yield
+    except FENCING_ERRORS as error:
+        raise FencedError(f"{doing}: {error!r}") from error
+    except (KafkaError, OSError) as error:  # a timeout is an OSError
+        raise TransientError(f"{doing}: {error!r}") from error

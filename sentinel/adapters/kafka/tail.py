@@ -1,0 +1,57 @@
+"""The broadcast tail: every record of some topics, for every instance, outside any group."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition as ClientPartition
+
+from sentinel.adapters.kafka.client import (
+    KafkaParams,
+    connection_settings,
+    fetch_settings,
+    milliseconds,
+    translated,
+)
+from sentinel.records import InputRecord
+
+
+class KafkaTail:
+    """Partition 0 of each topic, from the oldest record on. The topics must exist."""
+
+    def __init__(self, params: KafkaParams, topics: Sequence[str]) -> None:
+        assert topics
+        self._params = params
+        self._partitions = [ClientPartition(topic, 0) for topic in topics]
+        self._resources = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self._consumer = AIOKafkaConsumer(
+                **connection_settings(self._params), **fetch_settings(self._params)
+            )
+            stack.push_async_callback(self._consumer.stop)
+            self._consumer.assign(self._partitions)
+            with translated("start the tail"):
+                async with asyncio.timeout(self._params.request_timeout_s):
+                    await self._consumer.start()
+            self._resources = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._resources.aclose()
+
+    async def poll(
+        self, *, timeout_s: float, count_max: int
+    ) -> Mapping[str, Sequence[InputRecord]]:
+        with translated("poll the tail"):
+            fetched = await self._consumer.getmany(
+                timeout_ms=milliseconds(timeout_s), max_records=count_max
+            )
+        return {partition.topic: records for partition, records in fetched.items()}
+
+    def seek(self, topic: str, offset: int) -> None:
+        with translated(f"seek the tail of {topic}"):
+            self._consumer.seek(ClientPartition(topic, 0), offset)

@@ -1,0 +1,1 @@
+"""Sampling, metrics and calibration: what training and its judgement need."""

@@ -1,0 +1,69 @@
+"""From a raw score to an honest probability."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+from scipy.stats import rankdata
+
+from sentinel.records import Floats, Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Platt's sigmoid over the raw score: p = 1 / (1 + exp(-(slope * raw + intercept))).
+
+    It is strictly increasing, so it never makes ties as isotonic regression does.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.slope) and np.isfinite(self.intercept) and self.slope > 0):
+            raise ValueError(f"a calibration needs a finite slope > 0, got {self.slope}")
+
+    def probability(self, raw: Floats) -> Floats:
+        """Calibrated probability of fraud in [0, 1], same shape as `raw`."""
+        return np.asarray(expit(self.slope * raw + self.intercept), dtype=np.float64)
+
+
+def fit_calibration(raw: Floats, labels: Ints) -> Calibration:
+    """Maximum-likelihood sigmoid with Platt's smoothed targets (Platt 1999, section 2.2).
+
+    Parameters
+    ----------
+    raw
+        Raw scores (log-odds), shape (n,).
+    labels
+        0 or 1, shape (n,). With one class only nothing can be learnt: the identity comes back.
+    """
+    assert raw.shape == labels.shape
+    fraud_count = int(labels.sum())
+    genuine_count = labels.size - fraud_count
+    if fraud_count == 0 or genuine_count == 0:
+        return Calibration()
+    target = np.where(labels == 1, (fraud_count + 1) / (fraud_count + 2), 1 / (genuine_count + 2))
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        margin = np.exp(weights[0]) * raw + weights[1]
+        gradient = expit(margin) - target
+        value = float(np.sum(np.logaddexp(0, margin) - target * margin))
+        slope = np.exp(weights[0])
+        return value, np.array([np.sum(gradient * raw) * slope, np.sum(gradient)])
+
+    found = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-5, 5), (-50, 50)])
+    return Calibration(slope=float(np.exp(found.x[0])), intercept=float(found.x[1]))
+
+
+def expected_calibration_error(probability: Floats, labels: Ints, *, bin_count: int = 15) -> float:
+    """Mean distance between stated and observed frequency over bins of equal mass, in [0, 1]."""
+    assert probability.shape == labels.shape
+    if probability.size == 0:
+        return 0.0
+    index = (rankdata(probability, method="ordinal") - 1).astype(np.int64) * bin_count
+    index //= probability.size
+    count = np.bincount(index, minlength=bin_count)
+    gap = np.bincount(index, weights=probability - labels, minlength=bin_count)
+    return float(np.abs(gap[count > 0]).sum() / probability.size)
