@@ -4,7 +4,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sentinel.records import Commit, Floats, InputRecord, OutputRecord, TopicPartition
+from sentinel.records import (
+    Commit,
+    Floats,
+    InputRecord,
+    LabelName,
+    OutputRecord,
+    TopicPartition,
+)
 
 PartitionsCallback = Callable[[Sequence[TopicPartition]], Awaitable[None]]
 
@@ -43,13 +50,23 @@ class Broker(Protocol):
         on_assigned: PartitionsCallback,
         on_revoked: PartitionsCallback,
     ) -> None:
-        """Join the group. The callbacks run before the first poll and around each rebalance."""
+        """Join the group. The callbacks run before the first poll and around each rebalance.
+
+        They are never called with nothing, and not on leaving. In a rebalance all partitions are
+        revoked, then the new share is assigned, each at its committed offset. What a callback
+        raises comes out of the next poll. A callback must end well within the session timeout.
+        """
         ...
 
     async def poll(
         self, partitions: Sequence[TopicPartition], *, timeout_s: float, count_max: int
     ) -> Mapping[TopicPartition, Sequence[InputRecord]]:
-        """Up to `count_max` records of these assigned partitions, in offset order in each."""
+        """Up to `count_max` records of these partitions, in offset order in each.
+
+        Partitions that are not owned are left out; while a rebalance is under way nothing comes.
+        Poll at least once in a while, with no partitions if need be: it is the sign of life. Once a
+        poll was cancelled, do not poll again.
+        """
         ...
 
     def assignment(self) -> frozenset[TopicPartition]:
@@ -57,11 +74,14 @@ class Broker(Protocol):
         ...
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Go on reading an assigned partition at `offset`."""
+        """Go on reading at `offset`. Raises FencedError if the partition is not owned."""
         ...
 
     async def committed(self, partition: TopicPartition) -> Commit | None:
-        """What the group last committed for the partition."""
+        """What the group last committed for the partition.
+
+        Some brokers, Tansu among them, do not keep the metadata: it may come back empty.
+        """
         ...
 
     async def commit(self, commits: Mapping[TopicPartition, Commit]) -> None:
@@ -155,12 +175,25 @@ class StateStore(Protocol):
         ...
 
 
+class LabelStore(Protocol):
+    """The label that each transaction has now. Raises TransientError when out of reach."""
+
+    async def current(self, transaction_ids: Sequence[str]) -> list[LabelName | None]:
+        """The label of each transaction, None where it has none."""
+        ...
+
+    async def save(self, labels: Mapping[str, LabelName]) -> None:
+        """Remember the label of each transaction."""
+        ...
+
+
 class Explainer(Protocol):
     """Feature contributions, computed away from the event loop."""
 
     async def contributions(self, model_version: str, features: Floats) -> Floats:
         """Contribution of each feature to the raw score, float64 (n, n_features).
 
-        Raises TransientError when the worker is too busy, too slow or gone.
+        Raises TransientError when the worker is too busy, too slow or gone, and ModelError when it
+        does not know the version.
         """
         ...

@@ -1,6 +1,6 @@
 """The nouns that cross a border: records in and out, transactions as columns, labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -127,4 +127,19 @@ class Label:
     event_time_ms: int
     entities: dict[str, str | None]
     supersedes: LabelName | None = None
+    feedback_offset: int = -1  # where the voice that settled it was read: grows, repeats on replay
     v: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records of one topic, by partition, as one poll returned them."""
+
+    topic: str
+    records: Mapping[TopicPartition, Sequence[InputRecord]]
+    received_s: float  # monotonic clock, when they were handed over
+
+    @property
+    def count(self) -> int:
+        """How many records there are."""
+        return sum(map(len, self.records.values()))

@@ -1,5 +1,6 @@
 """The compiled loops of `forest`: from a matrix of features to raw scores."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -204,3 +205,12 @@ def score_blocks(
                 sums[row] += leaf_values[offset + _U(trailing_zeros(leaves[row]))]
         raw_scores[first : first + block.shape[0]] = sums[: block.shape[0]]
     return raw_scores
+
+
+@njit(cache=True, nogil=True)
+def logistic(raw_scores: _Array, steepness: float) -> Floats:
+    """Probabilities. `math.exp` is the C library's, as LightGBM's; numpy's differs by a bit."""
+    scores = np.empty(raw_scores.size, np.float64)
+    for row in range(raw_scores.size):
+        scores[row] = 1.0 / (1.0 + math.exp(-steepness * raw_scores[row]))
+    return scores

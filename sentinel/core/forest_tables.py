@@ -52,8 +52,8 @@ class RowTables:
     snapshot_start
         First row of each feature in `snapshots`; uint64 (u,).
     snapshots
-        Row k of a feature: the masks of its first (k + 1) * `snapshot_interval` nodes, combined for each tree;
-        uint64 (s, trees).
+        Row k of a feature: the masks of its first (k + 1) * `snapshot_interval` nodes, combined
+        for each tree; uint64 (s, trees).
     missing_masks
         The same for a missing value; uint64 (u, trees).
     """

@@ -81,6 +81,8 @@ def read_forest(model_text: str) -> Forest | Unsupported:
     ValueError
         If the text is not a whole and consistent model; the message is one sentence.
     """
+    if "\0" in model_text:  # LightGBM, which may load the same text, would stop reading there
+        raise ValueError("the text holds a zero byte")
     header_text, found, body = model_text.partition("\n\n")
     if not found or not header_text.startswith("tree\n"):
         raise ValueError("the text does not start with the header of a LightGBM model")

@@ -17,6 +17,7 @@ from sentinel.adapters.kafka.client import (
     connection_settings,
     fetch_settings,
     milliseconds,
+    stop_consumer,
     translated,
 )
 from sentinel.adapters.kafka.membership import Membership
@@ -58,7 +59,9 @@ class KafkaBroker:
             self._producer = Producer(self._params)
             stack.push_async_callback(self._producer.close)
             self._consumer = _consumer(self._params)
-            stack.push_async_callback(self._consumer.stop)
+            stack.push_async_callback(
+                stop_consumer, self._consumer, timeout_s=self._params.request_timeout_s
+            )
             stack.push_async_callback(self._drop_fetch)
             await self._start()
             self._resources = stack.pop_all()

@@ -1,5 +1,6 @@
 """How to reach a Kafka cluster, and what its client's errors mean to the engine."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -169,6 +170,20 @@ def fetch_settings(params: KafkaParams) -> dict[str, Any]:
 
 def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
+
+
+async def stop_consumer(consumer: Any, *, timeout_s: float) -> None:
+    """Leave the group and close the connections, also when the cluster is away.
+
+    When a fetch is waiting to be repeated, `stop` ends in a CancelledError of the client's own
+    making, before it has closed its connections; hence the task, and the second close.
+    """
+    stop = asyncio.create_task(consumer.stop())
+    done, _ = await asyncio.wait({stop}, timeout=timeout_s)
+    if not done:
+        stop.cancel()
+        await asyncio.wait({stop})
+    await consumer._client.close()
 
 
 @contextmanager

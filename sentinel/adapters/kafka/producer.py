@@ -105,9 +105,11 @@ class Producer:
         await producer._sender.close()
         producer._message_accumulator.fail_all(KafkaError("the producer was closed"))
         await producer.stop()
-        for delivery in self._pending:
-            _is_delivered(delivery)  # looked at, or asyncio complains about an unseen exception
-        self._pending.clear()
+        if self._pending:
+            await asyncio.wait(self._pending)
+            for delivery in self._pending:
+                _is_delivered(delivery)  # looked at, or asyncio complains of an unseen exception
+            self._pending.clear()
 
 
 def _create(params: KafkaParams) -> Any:

@@ -13,6 +13,7 @@ from sentinel.adapters.kafka.client import (
     connection_settings,
     fetch_settings,
     milliseconds,
+    stop_consumer,
     translated,
 )
 from sentinel.records import InputRecord
@@ -32,7 +33,9 @@ class KafkaTail:
             self._consumer = AIOKafkaConsumer(
                 **connection_settings(self._params), **fetch_settings(self._params)
             )
-            stack.push_async_callback(self._consumer.stop)
+            stack.push_async_callback(
+                stop_consumer, self._consumer, timeout_s=self._params.request_timeout_s
+            )
             self._consumer.assign(self._partitions)
             with translated("start the tail"):
                 async with asyncio.timeout(self._params.request_timeout_s):

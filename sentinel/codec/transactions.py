@@ -1,16 +1,15 @@
-"""Bytes to records and back: JSON in by msgspec, JSON out by orjson."""
+"""The user's transactions, from JSON to columns, by a schema given once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
-import orjson
 
 from sentinel.errors import RecordError
-from sentinel.records import Feedback, Floats, InputRecord, Ints, Label, Transactions
+from sentinel.records import Floats, InputRecord, Ints, Transactions
 
 TimeFormat = Literal["rfc3339", "epoch_s", "epoch_ms"]
 AmountFormat = Literal["decimal", "minor"]
@@ -20,8 +19,6 @@ AMOUNT_MINOR_MAX = 10**12
 
 # JSON has integers of any length; a column has not.
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +193,14 @@ class TransactionDecoder:
         """Rows whose values have the right type and cannot be true, with the reason."""
         wrong: dict[int, RecordError] = {}
         length_max = self._schema.id_length_max
-        for texts in (columns.transaction_id, *columns.entities.values()):
+        identifiers: list[Sequence[str | None]] = [columns.transaction_id]
+        identifiers += columns.entities.values()
+        for texts in identifiers:
             if max((len(t) for t in texts if t is not None), default=0) > length_max:
                 for i, text in enumerate(texts):
                     if text is not None and len(text) > length_max:
                         wrong[i] = RecordError("bad_id", f"an identifier of {len(text)} characters")
-        for texts in (columns.transaction_id, columns.entities["account"]):
+        for texts in (identifiers[0], columns.entities["account"]):
             for i in [i for i, text in enumerate(texts) if text == ""]:
                 wrong[i] = RecordError("bad_id", "an empty identifier")
         amount = columns.amount
@@ -275,53 +274,3 @@ def _number(text: str | float) -> float:
         return float(text)
     except ValueError:
         return float("nan")
-
-
-# Records of our own topics
-
-_FEEDBACK = msgspec.json.Decoder(Feedback)
-_LABEL = msgspec.json.Decoder(Label)
-
-
-def _decoded(decoder: msgspec.json.Decoder[T], value: bytes | None) -> T:
-    if value is None:
-        raise RecordError("tombstone", "the record has no value")
-    try:
-        return decoder.decode(value)
-    except msgspec.ValidationError as error:
-        raise RecordError("wrong_type", str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RecordError("not_json", str(error)) from error
-
-
-def decode_feedback(value: bytes | None) -> Feedback:
-    """One voice. Raises RecordError."""
-    return _decoded(_FEEDBACK, value)
-
-
-def decode_label(value: bytes | None) -> Label:
-    """One label. Raises RecordError."""
-    return _decoded(_LABEL, value)
-
-
-def encode(record: Feedback | Label | Mapping[str, Any]) -> bytes:
-    """JSON of a record; NaN and infinities become null."""
-    return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def decode_object(data: bytes) -> dict[str, Any]:
-    """A JSON object from a file or a store of ours. Raises RecordError."""
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise RecordError("not_json", str(error)) from error
-    if not isinstance(value, dict):
-        raise RecordError("wrong_type", f"expected an object, got {type(value).__name__}")
-    return value
-
-
-def encode_pretty(value: Mapping[str, Any]) -> bytes:
-    """JSON for a person to read."""
-    return orjson.dumps(
-        value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
-    )

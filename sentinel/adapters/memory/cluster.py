@@ -1,0 +1,211 @@
+"""A Kafka cluster in memory: logs, consumer groups, and rebalances among their members."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sentinel.errors import FencedError
+from sentinel.ports import PartitionsCallback
+from sentinel.records import Commit, OutputRecord, TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRecord:
+    """A record in a log; fits `records.InputRecord`."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(slots=True)
+class Log:
+    """One partition. Records below `start` have been deleted by retention."""
+
+    start: int = 0
+    records: list[MemoryRecord] = field(default_factory=list)
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.records)
+
+
+@dataclass(eq=False, slots=True)
+class Member:
+    """One member of a group, and what it owns in the group's present generation."""
+
+    number: int
+    topics: frozenset[str]
+    on_assigned: PartitionsCallback
+    on_revoked: PartitionsCallback
+    partitions: frozenset[TopicPartition] = frozenset()
+    failure: asyncio.Task[None] | None = None  # what a callback raised, for the next poll to raise
+
+
+@dataclass(slots=True)
+class Group:
+    """A consumer group: who is in it, and what it has committed."""
+
+    members: list[Member] = field(default_factory=list)
+    committed: dict[TopicPartition, Commit] = field(default_factory=dict)
+    is_stale: bool = False  # somebody came or went since the last assignment
+    is_rebalancing: bool = False
+
+
+class MemoryCluster:
+    """Logs and groups. It outlives the brokers on it, and the event loop."""
+
+    def __init__(
+        self, cluster_id: str = "memory", *, clock_ms: Callable[[], int] = lambda: 0
+    ) -> None:
+        self.cluster_id = cluster_id
+        self._clock_ms = clock_ms
+        self._topics: dict[str, list[Log]] = {}
+        self._groups: dict[str, Group] = {}
+        self._member_count = 0
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def create_topic(self, topic: str, partition_count: int) -> None:
+        assert topic not in self._topics
+        assert partition_count >= 1
+        self._topics[topic] = [Log() for _ in range(partition_count)]
+
+    def partition_count(self, topic: str) -> int:
+        return len(self._topics.get(topic, ()))
+
+    def log(self, partition: TopicPartition) -> Log:
+        return self._topics[partition.topic][partition.partition]
+
+    def records(self, topic: str) -> list[MemoryRecord]:
+        """All that a topic holds, partition by partition."""
+        return [record for log in self._topics.get(topic, ()) for record in log.records]
+
+    def append(self, partition: TopicPartition, records: Sequence[OutputRecord]) -> None:
+        log = self.log(partition)
+        for record in records:
+            headers = tuple((header.name, header.value) for header in record.headers)
+            log.records.append(
+                MemoryRecord(log.end, self._clock_ms(), record.key, record.value, headers)
+            )
+        self.notify()
+
+    def trim(self, partition: TopicPartition, start: int) -> None:
+        """Delete the records below `start`, as retention would."""
+        log = self.log(partition)
+        assert log.start <= start <= log.end
+        del log.records[: start - log.start]
+        log.start = start
+
+    def read(self, partition: TopicPartition, offset: int, count_max: int) -> list[MemoryRecord]:
+        """Records from `offset` on; an offset outside the log goes to its oldest record."""
+        log = self.log(partition)
+        if not log.start <= offset <= log.end:
+            offset = log.start
+        first = offset - log.start
+        return log.records[first : first + max(0, count_max)]
+
+    async def changed(self, timeout_s: float) -> None:
+        """Wait until something happens in the cluster, at most so long."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await asyncio.wait({waiter}, timeout=timeout_s)
+        finally:
+            self._waiters.discard(waiter)
+
+    def notify(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def group(self, group_id: str) -> Group:
+        return self._groups.setdefault(group_id, Group())
+
+    def join(
+        self,
+        group_id: str,
+        topics: Sequence[str],
+        on_assigned: PartitionsCallback,
+        on_revoked: PartitionsCallback,
+    ) -> Member:
+        """Add a member; it owns nothing before the group is settled."""
+        self._member_count += 1
+        member = Member(self._member_count, frozenset(topics), on_assigned, on_revoked)
+        group = self.group(group_id)
+        group.members.append(member)
+        group.is_stale = True
+        self.notify()
+        return member
+
+    def leave(self, group_id: str, member: Member) -> None:
+        """Remove a member, without callbacks: it knows, or it is dead."""
+        group = self.group(group_id)
+        if member in group.members:
+            group.members.remove(member)
+            group.is_stale = True
+            self.notify()
+
+    async def settle(self, group_id: str) -> None:
+        """Rebalance if somebody came or went: every member gives up all, then gets its share."""
+        group = self.group(group_id)
+        while group.is_stale and not group.is_rebalancing:
+            group.is_stale = False
+            group.is_rebalancing = True
+            try:
+                await self._rebalance(group)
+            except asyncio.CancelledError:
+                group.is_stale = True  # whoever comes next does it all again
+                raise
+            finally:
+                group.is_rebalancing = False
+                self.notify()
+
+    async def _rebalance(self, group: Group) -> None:
+        for member in list(group.members):
+            await _call(member, member.on_revoked)
+            member.partitions = frozenset()
+        members = list(group.members)
+        for member in members:
+            member.partitions = self._share(member, members)
+        for member in members:
+            if member in group.members:
+                await _call(member, member.on_assigned)
+
+    def _share(self, member: Member, members: Sequence[Member]) -> frozenset[TopicPartition]:
+        """What the range assignor gives to one member."""
+        share: list[TopicPartition] = []
+        for topic in member.topics:
+            takers = [other.number for other in members if topic in other.topics]
+            place = sorted(takers).index(member.number)
+            each, rest = divmod(self.partition_count(topic), len(takers))
+            first = place * each + min(place, rest)
+            count = each + (1 if place < rest else 0)
+            share += (TopicPartition(topic, p) for p in range(first, first + count))
+        return frozenset(share)
+
+    def commit(
+        self, group_id: str, member: Member, commits: Mapping[TopicPartition, Commit]
+    ) -> None:
+        group = self.group(group_id)
+        if member not in group.members or not commits.keys() <= member.partitions:
+            raise FencedError(f"{sorted(commits)} belong to another member by now")
+        group.committed.update(commits)
+
+
+async def _call(member: Member, callback: PartitionsCallback) -> None:
+    """Run a callback as the real client does: in a task of its own, whose failure is kept."""
+    if not member.partitions:
+        return
+
+    async def run() -> None:
+        await callback(sorted(member.partitions))
+
+    task = asyncio.create_task(run())
+    try:
+        await asyncio.wait({task})
+    finally:
+        task.cancel()  # of interest only when this wait was cancelled
+    if not task.cancelled() and task.exception() is not None:
+        member.failure = task

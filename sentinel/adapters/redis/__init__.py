@@ -1,0 +1,10 @@
+"""Redis (or Valkey) through redis-py: connections, and the entity-state store.
+
+A package, so that several stores can share connection settings and error translation without one
+adapter knowing another. It is the only home of the `redis` library.
+"""
+
+from sentinel.adapters.redis.client import EMBEDDED, RedisParams, connect, translated
+from sentinel.adapters.redis.state import RedisStateStore
+
+__all__ = ["EMBEDDED", "RedisParams", "RedisStateStore", "connect", "translated"]

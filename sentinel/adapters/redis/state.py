@@ -1,0 +1,189 @@
+"""Entity state in Redis: packed blobs, and of each input partition its owner and its progress.
+
+{prefix}:s:{layout}:{entity}:{key}         an owned entity: its blob, a string; expires
+                                           a shared one: a hash from input partition to blob
+{prefix}:p:{layout}:{topic}:{partition}    hash of a PartitionState; expires
+{prefix}:e:{topic}:{partition}             fencing epoch, a number; kept, one a partition
+"""
+
+from collections.abc import Awaitable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Self, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, ResponseError
+
+from sentinel.adapters.redis.client import RedisParams, connect, translated
+from sentinel.errors import FencedError, TransientError
+from sentinel.ports import Blob, PartitionState
+from sentinel.records import TopicPartition
+
+BLOB_COUNT_MAX = 500  # of one script call: about 1 ms, in which the server does nothing else
+CALL_COUNT_MAX = 4  # in one round trip: packing 2000 blobs holds the event loop for some 10 ms
+
+# The clock keeps epochs growing even if the server lost its memory, where a mere counter would
+# begin again and give the same number to two owners.
+CLAIM = """
+local now = redis.call('TIME')
+local epoch = now[1] * 1000 + math.floor(now[2] / 1000)
+local newest = tonumber(redis.call('GET', KEYS[1]) or '0')
+if epoch <= newest then epoch = newest + 1 end
+redis.call('SET', KEYS[1], string.format('%.0f', epoch))
+return epoch
+"""
+
+# KEYS: epoch, partition state, one for each blob. ARGV: epoch, lifetime in ms, the three fields of
+# the state (all empty: do not write it), then for each blob its part and its bytes.
+# The state goes last: it may only speak of blobs that were written.
+SAVE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+for i = 3, #KEYS do
+  local part, data = ARGV[2 * i], ARGV[2 * i + 1]
+  if part == '-1' then
+    redis.call('SET', KEYS[i], data, 'PX', ARGV[2])
+  else
+    redis.call('HSET', KEYS[i], part, data)
+    redis.call('PEXPIRE', KEYS[i], ARGV[2])
+  end
+end
+if ARGV[3] ~= '' then
+  redis.call('HSET', KEYS[2], 'cluster_id', ARGV[3], 'replay_from', ARGV[4], 'labels_from', ARGV[5])
+  redis.call('PEXPIRE', KEYS[2], ARGV[2])
+end
+return 1
+"""
+NO_STATE = ("", "", "")
+
+Call = tuple[list[str], list[str | bytes]]  # the keys and the arguments of one script call
+
+
+class RedisStateStore:
+    """`ports.StateStore` on Redis or Valkey.
+
+    `layout` is a fingerprint of what the blobs hold: after a change of the features, the state of
+    before is not read, and expires.
+    """
+
+    def __init__(self, params: RedisParams, *, layout: str) -> None:
+        assert layout
+        assert ":" not in layout
+        self._params = params
+        self._layout = layout
+        self._lifetime_ms = str(round(params.state_ttl_s * 1000))
+        self._resources = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self._redis: Redis = connect(self._params, db=self._params.state_db)
+            stack.push_async_callback(self._redis.aclose)
+            with translated("connect"):
+                await _answer(self._redis.ping())
+                self._save_sha = await self._redis.script_load(SAVE)
+            self._resources = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._resources.aclose()
+
+    async def claim(self, partition: TopicPartition) -> int:
+        with translated(f"claim {partition}"):
+            epoch = await _answer(self._redis.eval(CLAIM, 1, self._epoch_key(partition)))
+        return int(epoch)
+
+    async def load_owned(self, entity: str, keys: Sequence[str]) -> list[bytes | None]:
+        if not keys:
+            return []
+        with translated("load owned entities"):
+            found: list[bytes | None] = await _answer(
+                self._redis.mget([self._blob_key(entity, key) for key in keys])
+            )
+        return found
+
+    async def load_shared(self, entity: str, keys: Sequence[str]) -> list[dict[int, bytes]]:
+        with translated("load shared entities"):
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for key in keys:
+                    pipeline.hgetall(self._blob_key(entity, key))
+                found = await pipeline.execute()
+        return [{int(part): data for part, data in blobs.items()} for blobs in found]
+
+    async def save(
+        self, partition: TopicPartition, epoch: int, blobs: Sequence[Blob], state: PartitionState
+    ) -> None:
+        """As the port says; the last call goes alone, with the state.
+
+        A pipeline goes on after a call that failed, so the state must not travel with the others.
+        """
+        assert state.cluster_id
+        last = max(0, len(blobs) - 1) // BLOB_COUNT_MAX * BLOB_COUNT_MAX
+        step = BLOB_COUNT_MAX * CALL_COUNT_MAX
+        for start in range(0, last, step):
+            chunks = range(start, min(start + step, last), BLOB_COUNT_MAX)
+            calls = [
+                self._call(partition, epoch, blobs[chunk : chunk + BLOB_COUNT_MAX], None)
+                for chunk in chunks
+            ]
+            await self._run(partition, epoch, calls)
+        await self._run(partition, epoch, [self._call(partition, epoch, blobs[last:], state)])
+
+    def _call(
+        self,
+        partition: TopicPartition,
+        epoch: int,
+        blobs: Sequence[Blob],
+        state: PartitionState | None,
+    ) -> Call:
+        keys = [self._epoch_key(partition), self._state_key(partition)]
+        keys += [self._blob_key(blob.entity, blob.key) for blob in blobs]
+        fields = NO_STATE
+        if state is not None:
+            fields = (state.cluster_id, str(state.replay_from), str(state.labels_from))
+        arguments: list[str | bytes] = [str(epoch), self._lifetime_ms, *fields]
+        for blob in blobs:
+            arguments += (str(blob.part), blob.data)
+        return keys, arguments
+
+    async def _run(self, partition: TopicPartition, epoch: int, calls: Sequence[Call]) -> None:
+        with translated(f"save {partition}"):
+            replies = await self._send(calls)
+            if any(isinstance(reply, NoScriptError) for reply in replies):
+                # The server was restarted. To write a blob twice is harmless.
+                await self._redis.script_load(SAVE)
+                replies = await self._send(calls)
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                raise TransientError(f"redis, save {partition}: {reply!r}") from reply
+            if reply != 1:
+                raise FencedError(f"{partition}: epoch {epoch} is not the newest any more")
+
+    async def _send(self, calls: Sequence[Call]) -> list[Any]:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for keys, arguments in calls:
+                pipeline.evalsha(self._save_sha, len(keys), *keys, *arguments)
+            return await pipeline.execute(raise_on_error=False)
+
+    async def partition_state(self, partition: TopicPartition) -> PartitionState | None:
+        with translated(f"load the state of {partition}"):
+            fields = await _answer(self._redis.hgetall(self._state_key(partition)))
+        if not fields:
+            return None
+        return PartitionState(
+            cluster_id=fields[b"cluster_id"].decode(),
+            replay_from=int(fields[b"replay_from"]),
+            labels_from=int(fields[b"labels_from"]),
+        )
+
+    def _blob_key(self, entity: str, key: str) -> str:
+        return f"{self._params.key_prefix}:s:{self._layout}:{entity}:{key}"
+
+    def _state_key(self, partition: TopicPartition) -> str:
+        name = f"{partition.topic}:{partition.partition}"
+        return f"{self._params.key_prefix}:p:{self._layout}:{name}"
+
+    def _epoch_key(self, partition: TopicPartition) -> str:
+        return f"{self._params.key_prefix}:e:{partition.topic}:{partition.partition}"
+
+
+async def _answer(answer: Any) -> Any:
+    """redis-py types its commands for the blocking client and this one at once."""
+    return await cast("Awaitable[Any]", answer)

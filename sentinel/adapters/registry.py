@@ -1,0 +1,120 @@
+"""Model versions in a directory: LightGBM's text and a manifest, each version written once.
+
+{directory}/{version}/model.txt        LightGBM's own format
+{directory}/{version}/manifest.json    what it is, how good, and the SHA-256 of model.txt
+{directory}/champion                   the version that serves
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sentinel.codec.records import decode_object, encode_pretty
+from sentinel.errors import ConfigError, ModelError, RecordError
+
+_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelParams:
+    """Where model versions are kept."""
+
+    directory: str = ".sentinel/models"
+    version: str = ""  # serve this one; empty: the champion
+
+    def __post_init__(self) -> None:
+        if not self.directory:
+            raise ValueError("directory must not be empty")
+        if self.version and not _VERSION.fullmatch(self.version):
+            raise ValueError(f'version must look like "1.2.0", got "{self.version}"')
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One version as stored: its text, checked against the manifest's checksum."""
+
+    version: str
+    text: str
+    manifest: dict[str, Any]
+
+
+class ModelDirectory:
+    """Immutable versions and a champion pointer. Reads and writes files: call it off the loop."""
+
+    def __init__(self, params: ModelParams) -> None:
+        self._root = Path(params.directory)
+        self._wanted = params.version
+
+    def versions(self) -> list[str]:
+        """All versions, oldest first."""
+        if not self._root.is_dir():
+            return []
+        names = [path.name for path in self._root.iterdir() if _VERSION.fullmatch(path.name)]
+        return sorted(names, key=lambda name: [int(part) for part in name.split(".")])
+
+    def champion(self) -> str | None:
+        """The version that should serve; None when there is no model yet."""
+        if self._wanted:
+            return self._wanted
+        pointer = self._root / "champion"
+        if not pointer.is_file():
+            return None
+        return pointer.read_text().strip()
+
+    def load(self, version: str) -> Artifact:
+        """One version, whole. Raises ModelError when anything is missing or was changed."""
+        if not _VERSION.fullmatch(version):
+            raise ModelError(version, "is not a version such as 1.2.0")
+        folder = self._root / version
+        try:
+            manifest = decode_object((folder / "manifest.json").read_bytes())
+            data = (folder / "model.txt").read_bytes()
+        except (OSError, RecordError) as error:
+            raise ModelError(version, f"cannot be read from {folder}: {error}") from error
+        if hashlib.sha256(data).hexdigest() != manifest.get("sha256"):
+            raise ModelError(version, f"{folder / 'model.txt'} does not have the manifest's SHA-256")
+        return Artifact(version, data.decode(), manifest)
+
+    def next_version(self, features: Sequence[str]) -> str:
+        """Minor for the features of the champion, major for others."""
+        versions = self.versions()
+        if not versions:
+            return "1.0.0"
+        major, minor, _ = (int(part) for part in versions[-1].split("."))
+        try:
+            same = self.load(versions[-1]).manifest.get("features") == list(features)
+        except ModelError:
+            same = False
+        return f"{major}.{minor + 1}.0" if same else f"{major + 1}.0.0"
+
+    def add(self, version: str, text: str, manifest: dict[str, Any]) -> Artifact:
+        """Write a version, whole or not at all, and make it the champion."""
+        data = text.encode()
+        whole = {"version": version, "sha256": hashlib.sha256(data).hexdigest(), **manifest}
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._root, prefix=".writing-") as name:
+                folder = Path(name) / version
+                folder.mkdir()
+                _write(folder / "model.txt", data)
+                _write(folder / "manifest.json", encode_pretty(whole))
+                folder.rename(self._root / version)
+            pointer = self._root / ".champion"
+            _write(pointer, f"{version}\n".encode())
+            pointer.rename(self._root / "champion")
+        except OSError as error:
+            raise ConfigError(f"cannot write model {version} to {self._root}: {error}") from error
+        return Artifact(version, text, whole)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write and wait until the disk has it."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,228 @@
+"""Gathers every Params dataclass: a TOML file and the environment become one Config."""
+
+import hashlib
+import os
+import tomllib
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from sentinel.adapters.kafka import KafkaParams
+from sentinel.adapters.redis import RedisParams
+from sentinel.adapters.registry import ModelParams
+from sentinel.codec.transactions import SchemaParams
+from sentinel.core.decision import PolicyParams
+from sentinel.core.features.spec import EntityParams, FeatureParams
+from sentinel.core.learning.params import TrainingParams
+from sentinel.engine.feedback import FeedbackParams
+from sentinel.engine.params import EngineParams, TopicParams
+from sentinel.errors import ConfigError
+
+T = TypeVar("T")
+
+ENVIRONMENT_PREFIX = "SENTINEL__"
+
+# Secrets have no place in a file that is committed: only the environment may set them.
+SECRETS = frozenset({("kafka", "sasl_password"), ("redis", "password")})
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be set, checked. One field a section."""
+
+    schema: SchemaParams = field(default_factory=SchemaParams)
+    entities: dict[str, EntityParams] = field(default_factory=dict)
+    features: tuple[FeatureParams, ...] = ()
+    policy: PolicyParams = field(default_factory=PolicyParams)
+    kafka: KafkaParams = field(default_factory=KafkaParams)
+    redis: RedisParams = field(default_factory=RedisParams)
+    topics: TopicParams = field(default_factory=TopicParams)
+    engine: EngineParams = field(default_factory=EngineParams)
+    feedback: FeedbackParams = field(default_factory=FeedbackParams)
+    model: ModelParams = field(default_factory=ModelParams)
+    training: TrainingParams = field(default_factory=TrainingParams)
+    version: str = ""  # of the effective settings: part of every decision
+
+    def __post_init__(self) -> None:
+        kinds = {"account", *self.schema.entities}
+        if unknown := sorted(self.entities.keys() - kinds):
+            raise ValueError(f"[entities] {unknown} are not in [schema]; known: {sorted(kinds)}")
+        names = [feature.name for feature in self.features]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"[[features]] names are used twice: {doubled}")
+        if not self.features:
+            raise ValueError("[[features]] is empty: a model needs at least one feature")
+        for feature in self.features:
+            self._check_feature(feature)
+
+    def _check_feature(self, feature: FeatureParams) -> None:
+        """Whether what a feature refers to is declared."""
+        schema = self.schema
+        hashable = {"account", *schema.entities, *schema.categorical}
+        allowed = {
+            "distinct": hashable,
+            "first_seen": hashable,
+            "value": {*schema.numeric, *schema.boolean},
+            "category": set(schema.categorical),
+        }
+        where = f'[[features]] "{feature.name}"'
+        if feature.entity and feature.entity not in self.entities:
+            raise ValueError(
+                f'{where}: entity "{feature.entity}" must be one of {sorted(self.entities)}'
+            )
+        if feature.field and feature.field not in allowed[feature.stat]:
+            raise ValueError(
+                f'{where}: field "{feature.field}" must be one of {sorted(allowed[feature.stat])}'
+            )
+
+
+def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Config:
+    """Read a file (None: the built-in profile), let the environment override it, check it all.
+
+    Raises ConfigError, which names the file, the section, the key and what is allowed.
+    """
+    path = path or profile_path("sentinel")
+    try:
+        table = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+    try:
+        for section, key in SECRETS:
+            if key in table.get(section, {}):
+                name = f"{ENVIRONMENT_PREFIX}{section}__{key}".upper()
+                raise ConfigError(f"[{section}] {key}: secrets come from {name} only")
+        override(table, os.environ if environment is None else environment)
+        return build(table)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def profile_path(name: str) -> Path:
+    """A profile that comes with Sentinel: beside the code when installed, else in the checkout."""
+    installed = Path(__file__).parent / "profiles" / f"{name}.toml"
+    return installed if installed.is_file() else Path(__file__).parents[1] / "config" / f"{name}.toml"
+
+
+def override(table: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """Put SENTINEL__SECTION__KEY=value into the table; values are TOML, or else plain text."""
+    for name, text in environment.items():
+        parts = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        if not name.startswith(ENVIRONMENT_PREFIX):
+            continue
+        if len(parts) < 2:
+            raise ConfigError(f"{name}: expected {ENVIRONMENT_PREFIX}SECTION__KEY")
+        section = table
+        for part in parts[:-1]:
+            section = section.setdefault(part, {})
+            if not isinstance(section, dict):
+                raise ConfigError(f"{name}: {part} is not a section")
+        secret = (parts[0], parts[-1]) in SECRETS
+        section[parts[-1]] = text if secret else _toml_value(text)
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def build(table: Mapping[str, Any]) -> Config:
+    """One Config from a parsed file. Raises ConfigError."""
+    hints = get_type_hints(Config)
+    known = {f.name for f in fields(Config)} - {"version"}
+    if unknown := sorted(table.keys() - known):
+        raise ConfigError(f"unknown sections {unknown}; known: {sorted(known)}")
+    sections: dict[str, Any] = {}
+    for name in known & table.keys():
+        if name == "entities":
+            sections[name] = {
+                kind: section(EntityParams, values, name=f"entities.{kind}")
+                for kind, values in _table(table[name], "entities").items()
+            }
+        elif name == "features":
+            sections[name] = _features(table[name])
+        else:
+            sections[name] = section(hints[name], table[name], name=name)
+    digest = hashlib.sha256(repr(sorted(sections.items(), key=lambda x: x[0])).encode()).hexdigest()
+    try:
+        return Config(**sections, version=digest[:12])
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _features(rows: Any) -> tuple[FeatureParams, ...]:
+    """Declared features; a list of windows or of stats stands for one feature each.
+
+    In the name {window} and {stat} are replaced.
+    """
+    if not isinstance(rows, list):
+        raise ConfigError("[[features]] must be a list of tables, each begun by [[features]]")
+    found = []
+    for i, row in enumerate(rows):
+        where = f"features #{i + 1}"
+        table = _table(row, where)
+        stats, windows = (_many(table.get(key, "")) for key in ("stat", "window"))
+        for window in windows:
+            for stat in stats:
+                name = str(table.get("name", "")).replace("{window}", window).replace("{stat}", stat)
+                one = {**table, "name": name, "stat": stat}
+                if window:
+                    one["window"] = window
+                found.append(section(FeatureParams, one, name=where))
+    return tuple(found)
+
+
+def _many(value: Any) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+
+def _table(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"[{name}] must be a table")
+    return value
+
+
+def section(kind: type[T], table: Any, *, name: str) -> T:
+    """Build one Params dataclass from one TOML table; unknown keys and wrong types are errors."""
+    assert is_dataclass(kind)
+    hints = get_type_hints(kind)
+    table = _table(table, name)
+    if unknown := sorted(table.keys() - hints.keys()):
+        raise ConfigError(f"[{name}] has unknown keys {unknown}; known: {sorted(hints)}")
+    values = {key: converted(value, hints[key], f"[{name}] {key}") for key, value in table.items()}
+    try:
+        return kind(**values)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"[{name}] {error}") from error
+
+
+def converted(value: Any, kind: Any, where: str) -> Any:
+    """A TOML value as the type that a field asks for. Raises ConfigError."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if is_dataclass(kind) and isinstance(kind, type):
+        return section(kind, value, name=where.strip("[]").replace("] ", "."))
+    if origin is Literal:
+        if value not in arguments:
+            raise ConfigError(f"{where} must be one of {list(arguments)}, got {value!r}")
+        return value
+    if origin in (Union, types.UnionType):
+        return converted(value, next(a for a in arguments if a is not type(None)), where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ConfigError(f"{where} must be a list, got {value!r}")
+        return tuple(converted(item, arguments[0], where) for item in value)
+    if origin is dict:
+        return {k: converted(v, arguments[1], where) for k, v in _table(value, where).items()}
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ConfigError(f"{where} must be {_NAMES.get(kind, kind)}, got {value!r}")
+    return value
+
+
+_NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}

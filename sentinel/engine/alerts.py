@@ -1,0 +1,109 @@
+"""Alerts: the decisions that a person should see, with their reasons, computed off the loop."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sentinel.codec.decisions import alert
+from sentinel.core.decision import account_range, reasons
+from sentinel.core.features.spec import FeatureParams
+from sentinel.engine.params import EngineParams
+from sentinel.engine.serving import ServingModel
+from sentinel.errors import TransientError
+from sentinel.metrics import Metrics
+from sentinel.ports import Broker, Explainer
+from sentinel.records import Floats, OutputRecord
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """Decisions of one partition and batch that are not approvals."""
+
+    partition: int
+    keys: list[bytes]
+    decisions: list[bytes]
+    features: Floats  # (n, n_features)
+    usual: Floats  # (n, 2): mean and spread of the account's own amounts
+
+
+class Alerts:
+    """Publishes alerts as soon as their reasons are known, or without them when that fails."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        explainer: Explainer,
+        topic: str,
+        features: Sequence[FeatureParams],
+        metrics: Metrics,
+        params: EngineParams,
+        *,
+        reason_count_max: int,
+    ) -> None:
+        self._broker = broker
+        self._explainer = explainer
+        self._topic = topic
+        self._names = [feature.name for feature in features]
+        self._amounts = [i for i, feature in enumerate(features) if feature.stat == "amount"]
+        self._metrics = metrics
+        self._params = params
+        self._reason_count_max = reason_count_max
+        self._rows_waiting = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.last: list[bytes] = []  # the newest few, for a person to look at
+
+    def submit(self, flagged: Flagged, serving: ServingModel) -> None:
+        """Start explaining and publishing; `settle` waits for it."""
+        count = len(flagged.decisions)
+        explain = self._rows_waiting + count <= self._params.explain_rows_max
+        self._rows_waiting += count
+        self._metrics.alerts += count
+        task = asyncio.create_task(self._publish(flagged, serving, explain=explain), name="alerts")
+        self._tasks.add(task)
+
+    def pending(self) -> frozenset[asyncio.Task[None]]:
+        """What has been submitted and may not be out yet."""
+        return frozenset(self._tasks)
+
+    async def settle(self, tasks: frozenset[asyncio.Task[None]]) -> None:
+        """Wait until these are handed to the producer. Raises what went wrong."""
+        if tasks:
+            await asyncio.gather(*tasks)
+        self._tasks -= tasks
+
+    async def _publish(self, flagged: Flagged, serving: ServingModel, *, explain: bool) -> None:
+        contributions = await self._contributions(flagged, serving) if explain else None
+        values = []
+        for i, decision in enumerate(flagged.decisions):
+            found = []
+            if contributions is not None:
+                own = account_range(*flagged.usual[i].tolist())
+                found = reasons(
+                    self._names,
+                    flagged.features[i],
+                    contributions[i],
+                    serving.usual,
+                    dict.fromkeys(self._amounts, own) if own is not None else {},
+                    count_max=self._reason_count_max,
+                )
+            values.append(alert(decision, found, explained=contributions is not None))
+        self._rows_waiting -= len(values)
+        self.last = [*self.last, *values][-5:]
+        records = [OutputRecord(k, v) for k, v in zip(flagged.keys, values, strict=True)]
+        await self._broker.publish(self._topic, flagged.partition, records)
+
+    async def _contributions(self, flagged: Flagged, serving: ServingModel) -> Floats | None:
+        """Contribution of each feature, or None when the worker could not answer in time."""
+        try:
+            async with asyncio.timeout(self._params.explain_timeout_s):
+                found = await self._explainer.contributions(serving.version, flagged.features)
+        except (TransientError, TimeoutError) as error:
+            log.warning("alerts go out without reasons: %s", error)
+            return None
+        assert found.shape == flagged.features.shape
+        return np.asarray(found, dtype=np.float64)

@@ -1,0 +1,106 @@
+"""The one consumer-group member: it feeds each task's inbox and never more than that can hold."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from sentinel.engine.params import EngineParams
+from sentinel.ports import Broker
+from sentinel.records import Batch, InputRecord, TopicPartition
+
+
+class Inbox:
+    """A bounded queue of batches for one task, which can tell when all of them are done."""
+
+    def __init__(self, batch_count_max: int) -> None:
+        self._queue: asyncio.Queue[Batch] = asyncio.Queue(maxsize=batch_count_max)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one batch more fits."""
+        return not self._queue.full()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits (something may still be worked on)."""
+        return self._queue.empty()
+
+    def put(self, batch: Batch) -> None:
+        """Add a batch; the dispatcher asks for room first."""
+        self._queue.put_nowait(batch)
+
+    async def take(self, timeout_s: float) -> Batch | None:
+        """The next batch, or None when none comes in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._queue.get()
+        except TimeoutError:
+            return None
+
+    def done(self) -> None:
+        """The batch taken last has been worked through."""
+        self._queue.task_done()
+
+    async def join(self) -> None:
+        """Wait until every batch that was put is done."""
+        await self._queue.join()
+
+
+class Dispatcher:
+    """Polls the partitions whose inbox has room. Not asking for the others is the back-pressure.
+
+    Parameters
+    ----------
+    inboxes
+        By topic.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        inboxes: Mapping[str, Inbox],
+        params: EngineParams,
+        *,
+        clock_s: Callable[[], float],
+    ) -> None:
+        self._broker = broker
+        self._inboxes = inboxes
+        self._params = params
+        self._clock_s = clock_s
+        self._ready: set[TopicPartition] = set()
+        self._stopped = asyncio.Event()
+        self.last_progress_s = clock_s()
+
+    def admit(self, partition: TopicPartition) -> None:
+        """Start to read a partition that has been taken over."""
+        self._ready.add(partition)
+
+    def withhold(self, partition: TopicPartition) -> None:
+        """Stop reading a partition that is about to be given up."""
+        self._ready.discard(partition)
+
+    def stop(self) -> None:
+        """Read no further; what is in the inboxes is still worked through."""
+        self._stopped.set()
+        self._ready.clear()
+
+    async def run(self) -> None:
+        """Read until stopped."""
+        while not self._stopped.is_set():
+            open_partitions = [at for at in self._ready if self._inboxes[at.topic].has_room]
+            polled = await self._broker.poll(
+                open_partitions,
+                timeout_s=self._params.poll_timeout_s,
+                count_max=self._params.batch_count_max,
+            )
+            self._hand_over(polled)
+            if not polled:
+                await asyncio.sleep(0)
+
+    def _hand_over(self, polled: Mapping[TopicPartition, list[InputRecord]]) -> None:
+        by_topic: dict[str, dict[TopicPartition, list[InputRecord]]] = {}
+        for at, records in polled.items():
+            if records and at in self._ready:
+                by_topic.setdefault(at.topic, {})[at] = records
+        for topic, records in by_topic.items():
+            self._inboxes[topic].put(Batch(topic, records, self._clock_s()))
+            self.last_progress_s = self._clock_s()

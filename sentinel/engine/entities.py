@@ -1,0 +1,106 @@
+"""Bringing the entities of a batch into memory, one round trip for each kind."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from sentinel.core.features.state import FeatureState
+from sentinel.core.features.table import TableFullError
+from sentinel.engine.params import EngineParams
+from sentinel.errors import TransientError
+from sentinel.metrics import Metrics
+from sentinel.ports import StateStore
+from sentinel.records import Transactions
+
+log = logging.getLogger(__name__)
+
+
+class EntityLoader:
+    """Admits what is missing, from the store if it answers, else empty until it does.
+
+    Parameters
+    ----------
+    make_room
+        Awaited when every row in memory waits to be written.
+    clock_s
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        state: FeatureState,
+        store: StateStore,
+        metrics: Metrics,
+        params: EngineParams,
+        *,
+        make_room: Callable[[], Awaitable[None]],
+        clock_s: Callable[[], float],
+    ) -> None:
+        self._state = state
+        self._store = store
+        self._metrics = metrics
+        self._params = params
+        self._make_room = make_room
+        self._clock_s = clock_s
+        self.away_since_s: float | None = None
+
+    async def load(self, rows: Transactions) -> list[int]:
+        """Admit every entity of the rows. Returns the rows that use an entity not yet loaded."""
+        missing = self._state.missing(rows)
+        for entity, keys in missing.items():
+            blobs = await self._ask(entity, keys)
+            await self._admit(entity, keys, blobs)
+        return self._incomplete(rows)
+
+    async def settle(self) -> None:
+        """Join what was folded while the store was away with what it knew."""
+        for entity, table in self._state.tables.items():
+            keys = list(table.unloaded)[:10_000]
+            blobs = await self._ask(entity, keys) if keys else []
+            for key, parts in zip(keys, blobs or [], strict=False):
+                self._metrics.state_unreadable += table.settle(key, parts)
+
+    async def _ask(self, entity: str, keys: list[str]) -> list[dict[int, bytes]] | None:
+        try:
+            if entity == "account":
+                owned = await self._store.load_owned(entity, keys)
+                found = [{} if data is None else {-1: data} for data in owned]
+            else:
+                found = await self._store.load_shared(entity, keys)
+        except TransientError as error:
+            self._note_away(error)
+            return None
+        self.away_since_s = None
+        return found
+
+    def _note_away(self, error: TransientError) -> None:
+        """Score on from memory for a while; after `outage_s_max` stop rather than guess."""
+        now_s = self._clock_s()
+        if self.away_since_s is None:
+            self.away_since_s = now_s
+            log.warning("the state store is away, scoring from memory: %s", error)
+        if now_s - self.away_since_s > self._params.outage_s_max:
+            raise error
+
+    async def _admit(
+        self, entity: str, keys: list[str], blobs: list[dict[int, bytes]] | None
+    ) -> None:
+        for i, key in enumerate(keys):
+            while True:
+                try:
+                    found = self._state.admit(entity, [key], None if blobs is None else [blobs[i]])
+                except TableFullError:
+                    await self._make_room()
+                else:
+                    self._metrics.state_unreadable += found
+                    break
+
+    def _incomplete(self, rows: Transactions) -> list[int]:
+        tables = self._state.tables.items()
+        waiting = {entity: table.unloaded for entity, table in tables if table.unloaded}
+        if not waiting:
+            return []
+        return [
+            i
+            for i in range(len(rows))
+            if any(rows.entities[entity][i] in keys for entity, keys in waiting.items())
+        ]

@@ -1,0 +1,146 @@
+"""Labels reach the features: read by every instance, applied by the owner of the transaction."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sentinel.codec.records import decode_label
+from sentinel.codec.transactions import SchemaParams
+from sentinel.core.features.events import MARK_FRAUD, MARK_GENUINE
+from sentinel.core.features.state import Labels
+from sentinel.engine.params import EngineParams
+from sentinel.engine.partitions import InputPartition
+from sentinel.errors import RecordError
+from sentinel.metrics import Metrics
+from sentinel.ports import Tail
+from sentinel.records import InputRecord, Label, Transactions
+
+log = logging.getLogger(__name__)
+
+
+class LabelTail:
+    """Reads the labels topic from end to end and gives each label to the partition it concerns.
+
+    Parameters
+    ----------
+    partition_of
+        The input partition of an account: how the producer of the transactions spreads them.
+    """
+
+    def __init__(
+        self,
+        tail: Tail,
+        topic: str,
+        partitions: Mapping[int, InputPartition],
+        partition_of: "PartitionOf",
+        metrics: Metrics,
+        params: EngineParams,
+    ) -> None:
+        self._tail = tail
+        self._topic = topic
+        self._partitions = partitions
+        self._partition_of = partition_of
+        self._metrics = metrics
+        self._params = params
+        self._reading = asyncio.Lock()
+        self.read_to = 0
+
+    async def poll(self, timeout_s: float) -> int:
+        """Read what there is, unless too many labels wait already; returns how many were read."""
+        if sum(len(p.waiting) for p in self._partitions.values()) > self._params.labels_waiting_max:
+            return 0
+        async with self._reading:
+            read = await self._tail.poll(timeout_s=timeout_s, count_max=10_000)
+            records = read.get(self._topic, ())
+            for record in records:
+                self._take(record)
+        return len(records)
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        while True:
+            if await self.poll(self._params.poll_timeout_s) == 0:
+                await asyncio.sleep(self._params.poll_timeout_s)
+
+    def _take(self, record: InputRecord) -> None:
+        self.read_to = record.offset + 1
+        try:
+            label = decode_label(record.value)
+        except RecordError as error:
+            log.warning("label at offset %d is not readable: %s", record.offset, error)
+            return
+        account = label.entities.get("account")
+        partition = self._partitions.get(self._partition_of(account)) if account else None
+        if partition is None or record.offset < partition.labels_next:
+            return
+        if partition.waiting and record.offset <= partition.waiting[-1][0]:
+            return  # read again on behalf of another partition
+        # A source may date a label into the future; then the broker's own time counts.
+        observed_ms = min(label.observed_ms, record.timestamp)
+        partition.waiting.append((record.offset, replace(label, observed_ms=observed_ms)))
+
+    def rewind(self, offset: int) -> None:
+        """Read again from `offset` if that is behind, for a partition that needs older labels."""
+        if offset < self.read_to:
+            self.read_to = offset
+            self._tail.seek(self._topic, offset)
+
+    def position(self, partition: InputPartition) -> int:
+        """The offset below which no label waits for the partition."""
+        return partition.waiting[0][0] if partition.waiting else self.read_to
+
+
+class PartitionOf:
+    """Kafka's default partitioner over the account: murmur2 of the key's bytes.
+
+    https://github.com/apache/kafka/blob/trunk/clients/src/main/java/org/apache/kafka/common/utils/Utils.java
+    """
+
+    def __init__(self, partition_count: int) -> None:
+        assert partition_count > 0
+        self._partition_count = partition_count
+
+    def __call__(self, account: str) -> int:
+        return (murmur2(account.encode()) & 0x7FFFFFFF) % self._partition_count
+
+
+def murmur2(data: bytes) -> int:
+    """Kafka's 32-bit murmur2, as an unsigned integer."""
+    m, mask = 0x5BD1E995, 0xFFFFFFFF
+    h = 0x9747B28C ^ len(data)
+    whole = len(data) & ~3
+    for i in range(0, whole, 4):
+        k = int.from_bytes(data[i : i + 4], "little") * m & mask
+        k ^= k >> 24
+        h = (h * m & mask) ^ (k * m & mask)
+    rest = data[whole:]
+    if rest:
+        h = (h ^ int.from_bytes(rest, "little")) * m & mask
+    h ^= h >> 13
+    h = h * m & mask
+    return h ^ (h >> 15)
+
+
+def label_rows(
+    due: Sequence[tuple[int, Label]], partition: int, schema: SchemaParams
+) -> tuple[Transactions, Labels]:
+    """Labels as rows that `FeatureState.fold` applies; their offsets are those of the labels."""
+    n = len(due)
+    labels = [label for _, label in due]
+    mark = [MARK_FRAUD if label.label == "fraud" else MARK_GENUINE for label in labels]
+    change = [(x.label == "fraud") - (x.supersedes == "fraud") for x in labels]
+    kinds = ("account", *schema.entities)
+    rows = Transactions(
+        transaction_id=[label.transaction_id for label in labels],
+        partition=np.full(n, partition, dtype=np.int64),
+        offset=np.array([offset for offset, _ in due], dtype=np.int64),
+        event_time_ms=np.array([label.event_time_ms for label in labels], dtype=np.int64),
+        amount_minor=np.zeros(n, dtype=np.int64),
+        entities={kind: [label.entities.get(kind) for label in labels] for kind in kinds},
+        numeric={name: np.full(n, np.nan) for name in (*schema.numeric, *schema.boolean)},
+        categorical={name: [None] * n for name in schema.categorical},
+    )
+    return rows, Labels(np.array(mark, dtype=np.int64), np.array(change, dtype=np.int64))

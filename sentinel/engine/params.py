@@ -1,0 +1,73 @@
+"""How the engine paces itself, and what its topics are called."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class TopicParams:
+    """Names of the topics, all under one prefix, and how many partitions new ones get."""
+
+    prefix: str = ""
+    transactions: str = "transactions"
+    decisions: str = "decisions"
+    alerts: str = "alerts"
+    feedback: str = "feedback"
+    labels: str = "labels"
+    dead_letters: str = "dead-letters"
+    partition_count: int = 4  # of transactions, decisions and alerts, when they are created
+
+    def __post_init__(self) -> None:
+        names = self.names()
+        if len(set(names)) != len(names) or not all(names):
+            raise ValueError(f"topics need different names, got {names}")
+        if not 1 <= self.partition_count <= 4096:
+            raise ValueError(f"partition_count must be in 1..4096, got {self.partition_count}")
+
+    def names(self) -> list[str]:
+        """Every topic name, without the prefix."""
+        names = [self.transactions, self.decisions, self.alerts]
+        return [*names, self.feedback, self.labels, self.dead_letters]
+
+    def full(self, name: str) -> str:
+        """A topic's name as the broker knows it."""
+        return self.prefix + name
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParams:
+    """Batches, clocks and limits of the loop."""
+
+    batch_count_max: int = 1024  # a batch holds the loop for about 10 ms at most
+    inbox_batch_count_max: int = 4
+    poll_timeout_s: float = 0.1
+    commit_interval_s: float = 1.0
+    snapshot_rate_max: int = 20_000  # entity blobs written a second
+    explain_rows_max: int = 2_000  # alerts that may wait for their reasons
+    explain_timeout_s: float = 5.0
+    labels_waiting_max: int = 100_000
+    outage_s_max: float = 60.0  # how long to score from memory alone while the store is away
+    shutdown_s_max: float = 5.0
+    restart_count_max: int = 10  # attempts in a row to come back from a transient failure
+    backoff_s_max: float = 30.0
+    on_gap: Literal["fail", "earliest"] = "fail"  # when the log no longer holds what must be read
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch_count_max <= 65_536:
+            raise ValueError(f"batch_count_max must be in 1..65536, got {self.batch_count_max}")
+        if not 1 <= self.inbox_batch_count_max <= 1024:
+            raise ValueError("inbox_batch_count_max must be in 1..1024")
+        if not 0.01 <= self.poll_timeout_s <= 5:
+            raise ValueError("poll_timeout_s must be in 0.01..5")
+        if not 0.05 <= self.commit_interval_s <= 60:
+            raise ValueError("commit_interval_s must be in 0.05..60")
+        if self.snapshot_rate_max < 100:
+            raise ValueError("snapshot_rate_max must be at least 100")
+        if self.explain_rows_max < 0 or self.labels_waiting_max < 1:
+            raise ValueError("explain_rows_max must be at least 0, labels_waiting_max at least 1")
+        if min(self.explain_timeout_s, self.shutdown_s_max, self.backoff_s_max) <= 0:
+            raise ValueError("explain_timeout_s, shutdown_s_max, backoff_s_max must be positive")
+        if self.outage_s_max < 0 or self.restart_count_max < 0:
+            raise ValueError("outage_s_max and restart_count_max must not be negative")
+        if self.on_gap not in ("fail", "earliest"):
+            raise ValueError(f'on_gap must be "fail" or "earliest", got "{self.on_gap}"')

@@ -1,0 +1,151 @@
+"""One turn after another: score a batch, and about once a second take a cut and apply labels."""
+
+import asyncio
+from collections.abc import Callable
+
+from sentinel.codec.transactions import SchemaParams
+from sentinel.engine.checkpoint import Checkpoint, Checkpoints
+from sentinel.engine.dispatcher import Inbox
+from sentinel.engine.entities import EntityLoader
+from sentinel.engine.labels import LabelTail, label_rows
+from sentinel.engine.params import EngineParams
+from sentinel.engine.partitions import InputPartition
+from sentinel.engine.scoring import Scoring
+from sentinel.errors import TransientError
+from sentinel.records import Label
+
+# After a restart the labels that were applied before must come again before going live.
+_LABELS_TIMEOUT_S = 30.0
+_EVERYTHING = 1 << 40
+
+
+class Pipeline:
+    """Owns the state's turns: nothing else changes it while a batch is being scored."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        scoring: Scoring,
+        checkpoints: Checkpoints,
+        labels: LabelTail,
+        loader: EntityLoader,
+        partitions: dict[int, InputPartition],
+        schema: SchemaParams,
+        params: EngineParams,
+        clock_s: Callable[[], float],
+    ) -> None:
+        self._inbox = inbox
+        self._scoring = scoring
+        self._checkpoints = checkpoints
+        self._labels = labels
+        self._loader = loader
+        self._partitions = partitions
+        self._schema = schema
+        self._params = params
+        self._clock_s = clock_s
+        self._turn = asyncio.Lock()
+        self._completing: asyncio.Task[None] | None = None
+        self._due_s = clock_s() + params.commit_interval_s
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            batch = await self._inbox.take(max(self._due_s - self._clock_s(), 0.001))
+            async with self._turn:
+                if batch is not None:
+                    await self._scoring.score(batch, self._catch_up)
+                    self._inbox.done()
+                await self._checkpoint_if_due()
+
+    async def _checkpoint_if_due(self) -> None:
+        if self._clock_s() < self._due_s:
+            return
+        if self._completing is not None:
+            if not self._completing.done():
+                return  # the one before is slow; scoring goes on, the next cut waits
+            await self._finish()
+        self._due_s = self._clock_s() + self._params.commit_interval_s
+        rows = int(self._params.snapshot_rate_max * self._params.commit_interval_s)
+        await self._begin(rows)
+        if self._loader.away_since_s is not None or self._checkpoints.store_failing:
+            await self._loader.settle()
+
+    async def _begin(self, row_count_max: int) -> None:
+        """Take a cut, start completing it, and let the labels in whose time has come.
+
+        The commit says which labels come right after the cut, so that a replay applies the same.
+        """
+        positions = {n: p.labels_next for n, p in self._partitions.items()}
+        due = self._take_due_labels()
+        checkpoint = self._checkpoints.cut(row_count_max=row_count_max, label_positions=positions)
+        self._completing = asyncio.create_task(
+            self._checkpoints.complete(checkpoint), name="checkpoint"
+        )
+        for number, labels in due.items():
+            await self._apply(number, labels)
+
+    def _take_due_labels(self) -> dict[int, list[tuple[int, Label]]]:
+        due = {}
+        for number, partition in self._partitions.items():
+            if not partition.is_recovering:
+                found = partition.due_labels()
+                partition.labels_next = max(self._labels.position(partition), partition.labels_next)
+                if found:
+                    due[number] = found
+        return due
+
+    async def _apply(self, number: int, labels: list[tuple[int, Label]]) -> None:
+        rows, marks = label_rows(labels, number, self._schema)
+        await self._scoring.apply_labels(rows, marks)
+
+    async def _catch_up(self, partition: InputPartition) -> None:
+        """Apply the labels that were applied before the commit from which this partition goes on."""
+        try:
+            async with asyncio.timeout(_LABELS_TIMEOUT_S):
+                while self._labels.read_to < partition.labels_owed:
+                    await self._labels.poll(timeout_s=0.1)
+        except TimeoutError as error:
+            raise TransientError(
+                f"labels up to offset {partition.labels_owed} were applied before, "
+                f"and only {self._labels.read_to} can be read"
+            ) from error
+        owed = partition.owed_labels()
+        partition.labels_next = max(partition.labels_owed, partition.labels_next)
+        if owed:
+            await self._apply(partition.at.partition, owed)
+
+    async def catch_up_if_live(self, partition: InputPartition) -> None:
+        """For a partition that has nothing to fold silently."""
+        if not partition.is_recovering:
+            async with self._turn:
+                await self._catch_up(partition)
+
+    async def _finish(self) -> None:
+        """Wait for the checkpoint under way, and raise what went wrong with it."""
+        if self._completing is not None:
+            completing, self._completing = self._completing, None
+            await completing
+
+    async def make_room(self) -> None:
+        """Write state so that entities can leave memory; called in the middle of a turn.
+
+        Only state before this batch may be written: the batch in hand has folded nothing yet.
+        """
+        await self._finish()
+        positions = {n: p.labels_next for n, p in self._partitions.items()}
+        checkpoint = self._checkpoints.cut(row_count_max=_EVERYTHING, label_positions=positions)
+        await self._complete(checkpoint)
+
+    async def write_everything(self) -> None:
+        """Between turns: commit and store all there is, before giving partitions up."""
+        await self._inbox.join()
+        async with self._turn:
+            await self._finish()
+            positions = {n: p.labels_next for n, p in self._partitions.items()}
+            await self._complete(
+                self._checkpoints.cut(row_count_max=_EVERYTHING, label_positions=positions)
+            )
+
+    async def _complete(self, checkpoint: Checkpoint) -> None:
+        await self._checkpoints.complete(checkpoint)

@@ -1,0 +1,407 @@
+"""What every broker, tail and state store must do; `test_contracts.py` runs it on each of them."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+import pytest
+
+from sentinel.errors import ConfigError, FencedError
+from sentinel.ports import Blob, Broker, PartitionState, StateStore, Tail, TopicSpec
+from sentinel.records import Commit, Header, InputRecord, OutputRecord, TopicPartition
+
+WAIT_S_MAX = 15.0  # Tansu and Kafka let the first member of a group wait for 3 s
+
+PARTITION = TopicPartition("anything", 0)
+STATE = PartitionState(cluster_id="cluster-1", replay_from=7, labels_from=3)
+
+
+@dataclass(frozen=True)
+class World:
+    """How to open adapters on one cluster."""
+
+    broker: Callable[[str], AbstractAsyncContextManager[Broker]]
+    tail: Callable[[Sequence[str]], AbstractAsyncContextManager[Tail]]
+    keeps_metadata: bool
+
+
+@dataclass
+class Callbacks:
+    """What a member was told."""
+
+    assigned: list[list[TopicPartition]] = field(default_factory=list)
+    revoked: list[list[TopicPartition]] = field(default_factory=list)
+
+    async def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        self.assigned.append(list(partitions))
+
+    async def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        self.revoked.append(list(partitions))
+
+
+async def join(broker: Broker, *topics: str) -> Callbacks:
+    callbacks = Callbacks()
+    await broker.subscribe(
+        topics, on_assigned=callbacks.on_assigned, on_revoked=callbacks.on_revoked
+    )
+    return callbacks
+
+
+def values(*texts: str) -> list[OutputRecord]:
+    return [OutputRecord(None, text.encode()) for text in texts]
+
+
+async def read(broker: Broker, partition: TopicPartition, count: int) -> list[InputRecord]:
+    """Exactly `count` records of a partition."""
+    found: list[InputRecord] = []
+    deadline = time.monotonic() + WAIT_S_MAX
+    while len(found) < count:
+        assert time.monotonic() < deadline, f"only {len(found)} of {count} records came"
+        polled = await broker.poll([partition], timeout_s=0.1, count_max=1000)
+        assert polled.keys() <= {partition}
+        found += polled.get(partition, [])
+    assert len(found) == count
+    return found
+
+
+async def send(broker: Broker, partition: TopicPartition, records: list[OutputRecord]) -> None:
+    await broker.publish(partition.topic, partition.partition, records)
+    await broker.flush()
+
+
+# A member of a group that owns two partitions of an empty topic.
+
+
+async def records_come_back_in_order_with_all_their_parts(broker: Broker, topic: str) -> None:
+    headers = (Header("cause", b"\x00\xff"), Header("empty", b""))
+    records = [
+        OutputRecord(b"key", b"value", headers),
+        OutputRecord(b"tombstone", None),
+        OutputRecord(None, b""),
+    ]
+
+    await send(broker, TopicPartition(topic, 1), records)
+    found = await read(broker, TopicPartition(topic, 1), 3)
+
+    assert [record.offset for record in found] == [0, 1, 2]
+    assert [(record.key, record.value) for record in found] == [
+        (b"key", b"value"),
+        (b"tombstone", None),
+        (None, b""),
+    ]
+    assert [tuple(record.headers) for record in found] == [tuple(headers), (), ()]
+
+
+async def more_than_a_batch_keeps_its_order(broker: Broker, topic: str) -> None:
+    records = [OutputRecord(str(i).encode(), b"x" * 1000) for i in range(1500)]
+
+    await send(broker, TopicPartition(topic, 0), records)
+    found = await read(broker, TopicPartition(topic, 0), 1500)
+
+    assert [record.key for record in found] == [record.key for record in records]
+    assert [record.offset for record in found] == list(range(1500))
+
+
+async def a_record_of_five_megabytes_passes_between_small_ones(broker: Broker, topic: str) -> None:
+    large = bytes(range(256)) * 20_000
+
+    await send(
+        broker,
+        TopicPartition(topic, 0),
+        [OutputRecord(None, b"before"), OutputRecord(None, large), OutputRecord(None, b"after")],
+    )
+    found = await read(broker, TopicPartition(topic, 0), 3)
+
+    assert [record.value for record in found] == [b"before", large, b"after"]
+
+
+async def only_the_partitions_asked_for_are_read(broker: Broker, topic: str) -> None:
+    wanted, other = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    await send(broker, other, values("other"))
+    await send(broker, wanted, values("wanted"))
+
+    assert [record.value for record in await read(broker, wanted, 1)] == [b"wanted"]
+    assert await broker.poll([wanted], timeout_s=0.1, count_max=10) == {}
+    assert [record.value for record in await read(broker, other, 1)] == [b"other"]
+
+
+async def a_poll_for_nothing_waits_and_brings_nothing(broker: Broker, topic: str) -> None:
+    await send(broker, TopicPartition(topic, 0), values("there"))
+
+    started = time.monotonic()
+    assert await broker.poll([], timeout_s=0.05, count_max=10) == {}
+    assert await broker.poll([PARTITION], timeout_s=0.05, count_max=10) == {}
+
+    assert time.monotonic() - started < 1.0
+
+
+async def a_poll_brings_no_more_than_asked(broker: Broker, topic: str) -> None:
+    partition = TopicPartition(topic, 0)
+    await send(broker, partition, values("a", "b", "c"))
+    await read(broker, partition, 3)
+    broker.seek(partition, 0)
+
+    sizes = []
+    while sum(sizes) < 3:
+        polled = await broker.poll([partition], timeout_s=0.1, count_max=2)
+        sizes.append(len(polled.get(partition, [])))
+
+    assert max(sizes) == 2
+
+
+async def a_seek_back_reads_again(broker: Broker, topic: str) -> None:
+    partition = TopicPartition(topic, 0)
+    await send(broker, partition, values("a", "b", "c"))
+    await read(broker, partition, 3)
+
+    broker.seek(partition, 1)
+
+    assert [record.value for record in await read(broker, partition, 2)] == [b"b", b"c"]
+    assert await broker.start_offset(partition) == 0
+
+
+async def a_seek_elsewhere_is_refused(broker: Broker, topic: str) -> None:
+    with pytest.raises(FencedError):
+        broker.seek(PARTITION, 0)
+
+
+async def a_commit_elsewhere_is_refused(broker: Broker, topic: str) -> None:
+    with pytest.raises(FencedError):
+        await broker.commit({PARTITION: Commit(1)})
+
+
+async def lag_falls_to_nothing(broker: Broker, topic: str) -> None:
+    partition = TopicPartition(topic, 0)
+    await send(broker, partition, values("a"))
+    await send(broker, partition, values("b", "c", "d"))
+    await read(broker, partition, 4)
+
+    assert broker.lag(partition) == 0
+    assert broker.lag(PARTITION) is None
+
+    broker.seek(partition, 1)
+    assert broker.lag(partition) == 3
+
+
+async def topics_are_checked(broker: Broker, topic: str) -> None:
+    await broker.ensure_topics([TopicSpec(topic, 2)])
+
+    assert await broker.partition_count(topic) == 2
+    assert await broker.partition_count("no-such-topic") == 0
+    with pytest.raises(ConfigError, match=f"topic {topic} has 2 partitions, wanted 3"):
+        await broker.ensure_topics([TopicSpec(topic, 3)])
+
+
+async def the_log_has_a_name(broker: Broker, topic: str) -> None:
+    assert broker.cluster_id
+
+
+# Several members, each test in a group and topics of its own.
+
+
+async def a_commit_outlives_its_member(world: World) -> None:
+    topic, partition = "outlives", TopicPartition("outlives", 0)
+    async with world.broker("outlives") as first:
+        await first.ensure_topics([TopicSpec(topic, 1)])
+        await send(first, partition, values("a", "b"))
+        await join(first, topic)
+        assert await first.committed(partition) is None
+        await read(first, partition, 2)
+        await first.commit({partition: Commit(1, "half")})
+
+    async with world.broker("outlives") as second:
+        await join(second, topic)
+
+        assert await second.committed(partition) == Commit(
+            1, "half" if world.keeps_metadata else ""
+        )
+        assert [record.value for record in await read(second, partition, 1)] == [b"b"]
+
+
+async def members_share_and_inherit(world: World) -> None:
+    """Also: the topics of one partition all go to one member, and a lost one is fenced off."""
+    shared, control = "shared", ("control-a", "control-b")
+    everything = [TopicPartition(name, 0) for name in control]
+    everything += [TopicPartition(shared, number) for number in range(4)]
+    async with world.broker("members") as first:
+        await first.ensure_topics([TopicSpec(shared, 4), *(TopicSpec(t, 1) for t in control)])
+        told_first = await join(first, shared, *control)
+        assert told_first.assigned == [everything]
+        assert told_first.revoked == []
+        assert first.assignment() == frozenset(everything)
+
+        async with world.broker("members") as second:
+            told_second = await join_while(first, second, shared, *control)
+            assert told_first.revoked == [everything]
+            shares = [first.assignment(), second.assignment()]
+            assert shares[0] | shares[1] == set(everything)
+            assert shares[0].isdisjoint(shares[1])
+            owners = [share for share in shares if TopicPartition(control[0], 0) in share]
+            assert TopicPartition(control[1], 0) in owners[0]
+            assert sorted(shares[1]) == told_second.assigned[-1]
+            lost = next(iter(shares[1]))
+            with pytest.raises(FencedError):
+                await first.commit({lost: Commit(0)})
+
+        await poll_until(first, lambda: first.assignment() == frozenset(everything))
+        assert told_first.assigned[-1] == everything
+
+
+async def join_while(polling: Broker, joining: Broker, *topics: str) -> Callbacks:
+    """Join a group in which another member goes on polling, until both have their share."""
+    before = polling.assignment()
+    async with asyncio.TaskGroup() as tasks:
+        joined = tasks.create_task(join(joining, *topics))
+        await poll_until(polling, joined.done)
+    await poll_until(polling, lambda: bool(polling.assignment()) and polling.assignment() != before)
+    return joined.result()
+
+
+async def poll_until(broker: Broker, is_reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S_MAX
+    while not is_reached():
+        assert time.monotonic() < deadline
+        await broker.poll([], timeout_s=0.02, count_max=1)
+
+
+async def what_a_callback_raises_is_heard(world: World) -> None:
+    async def fail(partitions: Sequence[TopicPartition]) -> None:
+        raise AssertionError(f"a bug with {len(partitions)}")
+
+    async with world.broker("failing") as broker:
+        await broker.ensure_topics([TopicSpec("failing", 2)])
+
+        with pytest.raises(AssertionError, match="a bug with 2"):
+            await broker.subscribe(["failing"], on_assigned=fail, on_revoked=fail)
+            await broker.poll([], timeout_s=0.1, count_max=1)
+
+
+async def a_tail_sees_the_old_and_the_new(world: World) -> None:
+    async with world.broker("tail-writer") as broker:
+        await broker.ensure_topics([TopicSpec("tail-a", 1), TopicSpec("tail-b", 1)])
+        await send(broker, TopicPartition("tail-a", 0), values("old"))
+        async with world.tail(["tail-a", "tail-b"]) as tail:
+            assert await read_tail(tail, 1) == [("tail-a", b"old")]
+
+            await send(broker, TopicPartition("tail-b", 0), values("new"))
+            assert await read_tail(tail, 1) == [("tail-b", b"new")]
+
+            tail.seek("tail-a", 0)
+            assert await read_tail(tail, 1) == [("tail-a", b"old")]
+            assert await tail.poll(timeout_s=0.05, count_max=10) == {}
+
+        async with world.tail(["tail-b"]) as another:
+            assert await read_tail(another, 1) == [("tail-b", b"new")]
+
+
+async def read_tail(tail: Tail, count: int) -> list[tuple[str, bytes | None]]:
+    found: list[tuple[str, bytes | None]] = []
+    deadline = time.monotonic() + WAIT_S_MAX
+    while len(found) < count:
+        assert time.monotonic() < deadline
+        polled = await tail.poll(timeout_s=0.1, count_max=10)
+        found += [(topic, record.value) for topic, records in polled.items() for record in records]
+    return found
+
+
+# State stores: `reopen` opens another one on the same data.
+
+Reopen = Callable[[], AbstractAsyncContextManager[StateStore]]
+
+
+async def claims_grow(reopen: Reopen) -> None:
+    async with reopen() as store, reopen() as another:
+        epochs = [await store.claim(PARTITION), await another.claim(PARTITION)]
+        epochs += [await store.claim(PARTITION)]
+
+        assert epochs == sorted(set(epochs))
+        assert await store.claim(TopicPartition("another", 0)) > 0
+
+
+async def what_was_saved_is_read_by_the_next(reopen: Reopen) -> None:
+    binary = bytes(range(256))
+    blobs = [Blob("account", "a:1", -1, binary), Blob("account", "é \n", -1, b"")]
+    async with reopen() as store:
+        assert await store.partition_state(PARTITION) is None
+        epoch = await store.claim(PARTITION)
+        await store.save(PARTITION, epoch, blobs, STATE)
+
+    async with reopen() as store:
+        assert await store.load_owned("account", ["é \n", "missing", "a:1"]) == [b"", None, binary]
+        assert await store.load_owned("card", ["a:1"]) == [None]
+        assert await store.load_owned("account", []) == []
+        assert await store.partition_state(PARTITION) == STATE
+        assert await store.partition_state(TopicPartition("anything", 1)) is None
+
+
+async def shared_entities_keep_a_blob_for_each_part(reopen: Reopen) -> None:
+    async with reopen() as store:
+        for number in (0, 1):
+            partition = TopicPartition("anything", number)
+            blob = Blob("terminal", "t", number, b"part %d" % number)
+            await store.save(partition, await store.claim(partition), [blob], STATE)
+        epoch = await store.claim(PARTITION)
+        await store.save(PARTITION, epoch, [Blob("terminal", "t", 0, b"newer")], STATE)
+
+        found = await store.load_shared("terminal", ["missing", "t"])
+
+    assert found == [{}, {0: b"newer", 1: b"part 1"}]
+
+
+async def a_stale_owner_writes_nothing(reopen: Reopen) -> None:
+    blobs = [Blob("account", str(i), -1, b"stale") for i in range(1100)]
+    async with reopen() as store:
+        stale = await store.claim(PARTITION)
+        newest = await store.claim(PARTITION)
+
+        for epoch in (stale, newest + 1):
+            with pytest.raises(FencedError):
+                await store.save(PARTITION, epoch, blobs, STATE)
+
+        assert await store.load_owned("account", ["0", "500", "1099"]) == [None] * 3
+        assert await store.partition_state(PARTITION) is None
+        await store.save(PARTITION, newest, [], STATE)
+        assert await store.partition_state(PARTITION) == STATE
+
+
+async def many_blobs_are_all_written(reopen: Reopen) -> None:
+    blobs = [Blob("account", str(i), -1, str(i).encode()) for i in range(5001)]
+    blobs += [Blob("terminal", str(i), 3, str(i).encode()) for i in range(600)]
+    async with reopen() as store:
+        await store.save(PARTITION, await store.claim(PARTITION), blobs, STATE)
+
+        keys = [str(i) for i in range(5001)]
+        assert await store.load_owned("account", keys) == [key.encode() for key in keys]
+        assert await store.load_shared("terminal", ["599"]) == [{3: b"599"}]
+        assert await store.partition_state(PARTITION) == STATE
+
+
+MEMBER_CONTRACTS = (
+    records_come_back_in_order_with_all_their_parts,
+    more_than_a_batch_keeps_its_order,
+    a_record_of_five_megabytes_passes_between_small_ones,
+    only_the_partitions_asked_for_are_read,
+    a_poll_for_nothing_waits_and_brings_nothing,
+    a_poll_brings_no_more_than_asked,
+    a_seek_back_reads_again,
+    a_seek_elsewhere_is_refused,
+    a_commit_elsewhere_is_refused,
+    lag_falls_to_nothing,
+    topics_are_checked,
+    the_log_has_a_name,
+)
+GROUP_CONTRACTS = (
+    a_commit_outlives_its_member,
+    members_share_and_inherit,
+    what_a_callback_raises_is_heard,
+    a_tail_sees_the_old_and_the_new,
+)
+STORE_CONTRACTS = (
+    claims_grow,
+    what_was_saved_is_read_by_the_next,
+    shared_entities_keep_a_blob_for_each_part,
+    a_stale_owner_writes_nothing,
+    many_blobs_are_all_written,
+)
