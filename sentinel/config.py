@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sentinel.adapters.kafka import KafkaParams
+from sentinel.adapters.pool import PoolParams
 from sentinel.adapters.redis import RedisParams
 from sentinel.adapters.registry import ModelParams
 from sentinel.codec.transactions import SchemaParams
@@ -41,6 +42,7 @@ class Config:
     topics: TopicParams = field(default_factory=TopicParams)
     engine: EngineParams = field(default_factory=EngineParams)
     feedback: FeedbackParams = field(default_factory=FeedbackParams)
+    pool: PoolParams = field(default_factory=PoolParams)
     model: ModelParams = field(default_factory=ModelParams)
     training: TrainingParams = field(default_factory=TrainingParams)
     version: str = ""  # of the effective settings: part of every decision
@@ -104,7 +106,9 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Con
 def profile_path(name: str) -> Path:
     """A profile that comes with Sentinel: beside the code when installed, else in the checkout."""
     installed = Path(__file__).parent / "profiles" / f"{name}.toml"
-    return installed if installed.is_file() else Path(__file__).parents[1] / "config" / f"{name}.toml"
+    return (
+        installed if installed.is_file() else Path(__file__).parents[1] / "config" / f"{name}.toml"
+    )
 
 
 def override(table: dict[str, Any], environment: Mapping[str, str]) -> None:
@@ -169,7 +173,9 @@ def _features(rows: Any) -> tuple[FeatureParams, ...]:
         stats, windows = (_many(table.get(key, "")) for key in ("stat", "window"))
         for window in windows:
             for stat in stats:
-                name = str(table.get("name", "")).replace("{window}", window).replace("{stat}", stat)
+                name = (
+                    str(table.get("name", "")).replace("{window}", window).replace("{stat}", stat)
+                )
                 one = {**table, "name": name, "stat": stat}
                 if window:
                     one["window"] = window

@@ -46,6 +46,7 @@ class Model:
     _booster: Any  # lightgbm.Booster is untyped
     _tables: ForestTables | Unsupported
     _steepness: float
+    _divisor: int  # LightGBM's raw output of a random forest is a sum, its score that of the mean
 
     @classmethod
     def from_text(cls, version: str, text: str) -> Self:
@@ -59,7 +60,9 @@ class Model:
         if isinstance(tables, ForestTables):
             forest.warm(tables)
         names = tuple(booster.feature_name())
-        return cls(version, names, booster.num_trees(), booster, tables, steepness)
+        tree_count = booster.num_trees()
+        divisor = tree_count if _averages(text) else 1
+        return cls(version, names, tree_count, booster, tables, steepness, divisor)
 
     @property
     def engine(self) -> EngineName:
@@ -98,7 +101,7 @@ class Model:
             shape = (0, len(self.feature_names) + 1) if "pred_contrib" in kind else (0,)
             return np.empty(shape)
         result: Floats = self._booster.predict(features, num_threads=THREAD_COUNT, **kind)
-        return result
+        return result / self._divisor
 
 
 def fit(
@@ -193,6 +196,11 @@ def _steepness(version: str, text: str) -> float:
         name = objective[1] if objective else "missing"
         raise ModelError(version, f"the objective must be binary, this model's is {name}")
     return float(binary[1])
+
+
+def _averages(text: str) -> bool:
+    header = text.partition("\n\n")[0]
+    return "average_output" in header.split("\n")
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -45,6 +45,16 @@ class InputRecord(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
+class Record(NamedTuple):
+    """An input record that did not come from Kafka: from a file or made by hand."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
 class OutputRecord(NamedTuple):
     """A record to publish."""
 

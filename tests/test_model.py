@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import default_rng
 
+from sentinel.core.learning.params import FitParams
 from sentinel.errors import ModelError
-from sentinel.model import FitParams, Model, fit
+from sentinel.model import Model, fit
 from sentinel.records import Floats, Ints
 
 NAMES = ("amount", "count_1h", "known_frauds", "age_ms")
@@ -40,7 +41,10 @@ def trained(**params: object) -> str:
     return text
 
 
-SCORED_BY = {
+TEXT = fitted()
+FOREST = trained(boosting="rf", bagging_freq=1, bagging_fraction=0.5)
+
+SCORED_BY: dict[str, tuple[dict[str, object], str | None]] = {
     "plain": ({}, None),
     "another sigmoid": ({"sigmoid": 0.7}, None),
     "zero": ({"zero_as_missing": True}, "tree 0 takes zero for missing"),
@@ -67,6 +71,8 @@ def test_scores_are_lightgbms_whichever_engine(
     assert model.engine == ("kernel" if reason is None else "lightgbm")
     assert model.fallback_reason == reason
     raw = booster.predict(features, raw_score=True, num_threads=1)[:count]
+    if params.get("boosting") == "rf":
+        raw /= booster.num_trees()  # LightGBM's is the sum, and no log-odds
     assert np.array_equal(model.raw_scores(features[:count]), raw)
     assert np.array_equal(
         model.scores(features[:count]), booster.predict(features, num_threads=1)[:count]
@@ -74,8 +80,9 @@ def test_scores_are_lightgbms_whichever_engine(
 
 
 @pytest.mark.parametrize("count", [0, 1, 20])
-def test_contributions_and_the_expectation_add_up_to_the_raw_score(count: int) -> None:
-    model = Model.from_text("v1", fitted())
+@pytest.mark.parametrize("text", [TEXT, FOREST], ids=["boosted", "random forest"])
+def test_contributions_and_the_expectation_add_up_to_the_raw_score(count: int, text: str) -> None:
+    model = Model.from_text("v1", text)
     features = history(20, seed=7)[0]
 
     contributions = model.contributions(features[:count])
@@ -115,9 +122,6 @@ def test_a_truncated_text_is_a_model_error(keep: float) -> None:
         Model.from_text("v1", text)
 
 
-TEXT = fitted()
-
-
 @pytest.mark.parametrize("text", ["", "tree", "no model", "\0", TEXT.replace("Tree=3", "Tree=4")])
 def test_a_text_that_is_no_model_is_a_model_error(text: str) -> None:
     with pytest.raises(ModelError) as caught:
@@ -139,7 +143,7 @@ def test_the_same_fit_gives_the_same_text() -> None:
 def test_a_fitted_model_ranks_fraud_first() -> None:
     features, labels = history(seed=9)
 
-    scores = Model.from_text("v1", fitted()).scores(features)
+    scores = Model.from_text("v1", fitted(FitParams(tree_count=100))).scores(features)
 
     assert scores[labels == 1].mean() > 2 * scores[labels == 0].mean()
     assert scores.mean() == pytest.approx(labels.mean(), abs=0.05)
@@ -229,24 +233,26 @@ def test_params_out_of_range_are_refused_by_name(params: dict[str, float]) -> No
         FitParams(**params)  # type: ignore[arg-type] # the wrong values are the point
 
 
-def test_loading_and_scoring_start_no_threads() -> None:
-    """OpenMP's idle threads spin beside the event loop: a load or a fit must not create any."""
+def test_no_call_starts_a_thread_of_openmp() -> None:
+    """Its idle threads spin beside the event loop; loading uses the default count if not capped."""
     program = (
-        "import os\n"
+        "import os, sys\n"
         "import numpy as np\n"
-        "from sentinel.model import FitParams, Model, fit\n"
-        "features = np.random.default_rng(0).normal(size=(3000, 4))\n"
+        "from sentinel.core import forest\n"
+        "from sentinel.core.learning.params import FitParams\n"
+        "from sentinel.model import Model, fit\n"
+        "forest.scores(np.zeros(1), steepness=1.0)  # numba loads scipy, which starts its own\n"
         "before = len(os.listdir('/proc/self/task'))\n"
-        "text = fit(features, (features[:, 0] > 1).astype(np.int64),"
-        " params=FitParams(tree_count=5, leaf_count_max=80), feature_names='abcd')\n"
-        "model = Model.from_text('v1', text)\n"
+        "features = np.random.default_rng(0).normal(size=(3000, 4))\n"
+        "model = Model.from_text('v1', sys.stdin.read())\n"
         "model.scores(features), model.contributions(features[:99])\n"
-        "assert model.engine == 'lightgbm' or True\n"
+        "labels = (features[:, 0] > 1).astype(np.int64)\n"
+        "fit(features, labels, params=FitParams(tree_count=5), feature_names='abcd')\n"
         "print(len(os.listdir('/proc/self/task')) - before)\n"
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50
+        [sys.executable, "-c", program], input=TEXT, capture_output=True, text=True, timeout=50
     )
 
     assert done.stdout == "0\n", done.stderr

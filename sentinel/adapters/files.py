@@ -55,23 +55,23 @@ class TransactionFile:
         except (PolarsError, OSError) as error:
             raise ConfigError(f"{self._path}: cannot be read: {error}") from error
 
-    def chunks(self, *, skip: int = 0, until: str = "") -> Iterator[Chunk]:
+    def chunks(self, *, skip: int = 0) -> Iterator[Chunk]:
         """Rows from row `skip` on. Raises ConfigError when the file turns out to be damaged."""
-        position = skip
-        while True:
-            try:
-                frame = self._scan().slice(position, CHUNK_ROW_COUNT).collect()
-            except (PolarsError, OSError) as error:
-                raise ConfigError(f"{self._path}: row {position} and on: {error}") from error
-            if frame.is_empty():
-                return
-            position += len(frame)
-            yield Chunk(self._json(frame), self._labels(frame))
+        try:
+            frames = (
+                self._scan()
+                .slice(skip)
+                .collect_batches(chunk_size=CHUNK_ROW_COUNT, maintain_order=True, lazy=True)
+            )
+            for frame in frames:
+                yield Chunk(self._json(frame), self._labels(frame))
+        except (PolarsError, OSError) as error:
+            raise ConfigError(f"{self._path}: cannot be read: {error}") from error
 
     def _scan(self) -> pl.LazyFrame:
         if self._format == "parquet":
             return pl.scan_parquet(self._path)
-        texts = {name: pl.String for name in self._text_fields()}
+        texts = dict.fromkeys(self._text_fields(), pl.String)
         if self._format == "csv":
             # Identifiers keep their leading zeros: they are texts, whatever they look like.
             return pl.scan_csv(self._path, schema_overrides=texts, infer_schema_length=10_000)

@@ -39,7 +39,9 @@ class PoolParams:
 
     worker_count: int = 1
     niceness: int = 10
-    timeout_s: float = 10.0
+    timeout_s: float = (
+        30.0  # the first request of a worker imports LightGBM and compiles the kernel
+    )
     queue_count_max: int = 64
 
     def __post_init__(self) -> None:

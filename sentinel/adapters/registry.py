@@ -77,7 +77,9 @@ class ModelDirectory:
         except (OSError, RecordError) as error:
             raise ModelError(version, f"cannot be read from {folder}: {error}") from error
         if hashlib.sha256(data).hexdigest() != manifest.get("sha256"):
-            raise ModelError(version, f"{folder / 'model.txt'} does not have the manifest's SHA-256")
+            raise ModelError(
+                version, f"{folder / 'model.txt'} does not have the manifest's SHA-256"
+            )
         return Artifact(version, data.decode(), manifest)
 
     def next_version(self, features: Sequence[str]) -> str:

@@ -31,7 +31,9 @@ class DeadLetters:
             self._metrics.dead_letters += 1
             self._metrics.dead_letter_reasons[error.reason] += 1
             own = tuple(Header(name, value) for name, value in record.headers)
-            records.append(OutputRecord(record.key, record.value, (*_headers(at, record, error), *own)))
+            records.append(
+                OutputRecord(record.key, record.value, (*_headers(at, record, error), *own))
+            )
         await self._broker.publish(self._topic, 0, records)
 
 

@@ -1,7 +1,7 @@
 """The one consumer-group member: it feeds each task's inbox and never more than that can hold."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from sentinel.engine.params import EngineParams
 from sentinel.ports import Broker
@@ -96,11 +96,11 @@ class Dispatcher:
             if not polled:
                 await asyncio.sleep(0)
 
-    def _hand_over(self, polled: Mapping[TopicPartition, list[InputRecord]]) -> None:
-        by_topic: dict[str, dict[TopicPartition, list[InputRecord]]] = {}
+    def _hand_over(self, polled: Mapping[TopicPartition, Sequence[InputRecord]]) -> None:
+        by_topic: dict[str, dict[TopicPartition, Sequence[InputRecord]]] = {}
         for at, records in polled.items():
             if records and at in self._ready:
                 by_topic.setdefault(at.topic, {})[at] = records
-        for topic, records in by_topic.items():
-            self._inboxes[topic].put(Batch(topic, records, self._clock_s()))
+        for topic, by_partition in by_topic.items():
+            self._inboxes[topic].put(Batch(topic, by_partition, self._clock_s()))
             self.last_progress_s = self._clock_s()

@@ -19,10 +19,13 @@ class EntityLoader:
 
     Parameters
     ----------
-    make_room
-        Awaited when every row in memory waits to be written.
     clock_s
         Monotonic seconds.
+
+    Attributes
+    ----------
+    make_room
+        Awaited when every row in memory waits to be written.
     """
 
     def __init__(
@@ -32,14 +35,13 @@ class EntityLoader:
         metrics: Metrics,
         params: EngineParams,
         *,
-        make_room: Callable[[], Awaitable[None]],
         clock_s: Callable[[], float],
     ) -> None:
         self._state = state
         self._store = store
         self._metrics = metrics
         self._params = params
-        self._make_room = make_room
+        self.make_room: Callable[[], Awaitable[None]] = _no_room
         self._clock_s = clock_s
         self.away_since_s: float | None = None
 
@@ -89,7 +91,7 @@ class EntityLoader:
                 try:
                     found = self._state.admit(entity, [key], None if blobs is None else [blobs[i]])
                 except TableFullError:
-                    await self._make_room()
+                    await self.make_room()
                 else:
                     self._metrics.state_unreadable += found
                     break
@@ -104,3 +106,7 @@ class EntityLoader:
             for i in range(len(rows))
             if any(rows.entities[entity][i] in keys for entity, keys in waiting.items())
         ]
+
+
+async def _no_room() -> None:
+    raise TransientError("every entity in memory waits to be written, and nothing can write")

@@ -118,9 +118,7 @@ def checked(voice: Feedback) -> Feedback:
     return voice
 
 
-def label_of(
-    voice: Feedback, offset: int, current: Mapping[str, LabelName | None]
-) -> Label:
+def label_of(voice: Feedback, offset: int, current: Mapping[str, LabelName | None]) -> Label:
     """The label that a trusted voice gives, and what it replaces."""
     assert voice.event_time_ms is not None
     assert voice.entities is not None

@@ -82,15 +82,14 @@ class Ownership:
         self._labels.rewind(partition.labels_next)
         self._broker.seek(at, start)
         await self._pipeline.catch_up_if_live(partition)
-        log.info(
-            "%s-%d: from offset %d, live from %d", at.topic, at.partition, start, live_from
-        )
+        log.info("%s-%d: from offset %d, live from %d", at.topic, at.partition, start, live_from)
 
     def _checked_start(self, at: TopicPartition, start: int, live_from: int, first: int) -> int:
         """Where to start, unless the log has lost records that must be read."""
         if start >= first or first == 0:
             return start
-        lost = f"{at.topic}-{at.partition} should be read from offset {start}, the log begins at {first}"
+        name = f"{at.topic}-{at.partition}"
+        lost = f"{name} should be read from offset {start}, the log begins at {first}"
         if self._params.on_gap == "fail":
             raise ConfigError(
                 f'{lost}: set engine.on_gap = "earliest" to go on with what is left '
@@ -115,3 +114,10 @@ class Ownership:
                 del self._partitions[at.partition]
                 self._state.release(at.partition)
         self.assigned.clear()
+
+    async def hand_over(self) -> None:
+        """Read no further, finish what was read, and store everything: the instance stops."""
+        self._dispatcher.stop()
+        for inbox in self._other_inboxes:
+            await inbox.join()
+        await self._pipeline.write_everything()

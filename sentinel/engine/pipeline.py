@@ -100,7 +100,7 @@ class Pipeline:
         await self._scoring.apply_labels(rows, marks)
 
     async def _catch_up(self, partition: InputPartition) -> None:
-        """Apply the labels that were applied before the commit from which this partition goes on."""
+        """Apply the labels that had been applied before the commit this partition goes on from."""
         try:
             async with asyncio.timeout(_LABELS_TIMEOUT_S):
                 while self._labels.read_to < partition.labels_owed:
@@ -149,3 +149,10 @@ class Pipeline:
 
     async def _complete(self, checkpoint: Checkpoint) -> None:
         await self._checkpoints.complete(checkpoint)
+
+    async def aclose(self) -> None:
+        """Drop the checkpoint under way, if any; what it had not stored is replayed."""
+        if self._completing is not None:
+            self._completing.cancel()
+            await asyncio.gather(self._completing, return_exceptions=True)
+            self._completing = None

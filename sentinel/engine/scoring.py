@@ -53,7 +53,9 @@ class Scoring:
         self._policy = policy
         self._decision_topic = topics.full(topics.decisions)
         self._metrics = metrics
-        recommended = tuple(policy.recommended.get(s, ()) for s in ("low", "medium", "high", "critical"))
+        recommended = tuple(
+            policy.recommended.get(s, ()) for s in ("low", "medium", "high", "critical")
+        )
         self._stamp = Stamp(
             topic=topics.full(topics.transactions),
             model_version=serving.version,
@@ -62,7 +64,9 @@ class Scoring:
             recommended=recommended,
         )
 
-    async def score(self, batch: Batch, catch_up: Callable[[InputPartition], Awaitable[None]]) -> None:
+    async def score(
+        self, batch: Batch, catch_up: Callable[[InputPartition], Awaitable[None]]
+    ) -> None:
         """Decide every record of the batch that is live, fold every one.
 
         `catch_up` is awaited for a partition between its last silent record and its first live one.
@@ -149,7 +153,9 @@ class Scoring:
             keys = [(accounts[i] or "").encode() for i in at]
             records = [OutputRecord(key, encoded[i]) for key, i in zip(keys, at, strict=True)]
             await self._broker.publish(self._decision_topic, number, records)
-            flagged = [(i, key) for i, key in zip(at, keys, strict=True) if verdicts.action[i] != APPROVE]
+            flagged = [
+                (i, key) for i, key in zip(at, keys, strict=True) if verdicts.action[i] != APPROVE
+            ]
             if flagged:
                 index = [i for i, _ in flagged]
                 rows_flagged = Flagged(

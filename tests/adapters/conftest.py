@@ -27,16 +27,11 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer
 
 @pytest.fixture(scope="session")
 def kafka_params(servers: EmbeddedServers) -> KafkaParams:
-    """Short timeouts: a test must not wait for a session to expire."""
+    """Batches are small, so that tests need several."""
     params = KafkaParams(
-        session_timeout_s=6.0,
-        heartbeat_interval_s=0.2,
-        max_poll_interval_s=30.0,
-        rebalance_timeout_s=5.0,
-        request_timeout_s=10.0,
-        batch_bytes_max=100_000,
-    )
-    return params.embedded_at(servers.kafka_servers)
+        rebalance_timeout_s=5.0, request_timeout_s=10.0, batch_bytes_max=100_000
+    ).embedded_at(servers.kafka_servers)
+    return replace(params, heartbeat_interval_s=0.2)  # a rebalance is heard of in a heartbeat
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from sentinel.errors import ConfigError, FencedError
 from sentinel.ports import Blob, Broker, PartitionState, StateStore, Tail, TopicSpec
 from sentinel.records import Commit, Header, InputRecord, OutputRecord, TopicPartition
 
-WAIT_S_MAX = 15.0  # Tansu and Kafka let the first member of a group wait for 3 s
+WAIT_S_MAX = 15.0  # Tansu and Kafka let the first member of a group wait
 
 PARTITION = TopicPartition("anything", 0)
 STATE = PartitionState(cluster_id="cluster-1", replay_from=7, labels_from=3)
@@ -143,7 +143,7 @@ async def a_poll_brings_no_more_than_asked(broker: Broker, topic: str) -> None:
     await read(broker, partition, 3)
     broker.seek(partition, 0)
 
-    sizes = []
+    sizes: list[int] = []
     while sum(sizes) < 3:
         polled = await broker.poll([partition], timeout_s=0.1, count_max=2)
         sizes.append(len(polled.get(partition, [])))
@@ -275,7 +275,6 @@ async def what_a_callback_raises_is_heard(world: World) -> None:
 
         with pytest.raises(AssertionError, match="a bug with 2"):
             await broker.subscribe(["failing"], on_assigned=fail, on_revoked=fail)
-            await broker.poll([], timeout_s=0.1, count_max=1)
 
 
 async def a_tail_sees_the_old_and_the_new(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Runs the contracts on the in-memory twins always, and on Tansu and Valkey as integration tests."""
+"""Runs the contracts on the in-memory twins always, on Tansu and Valkey as integration tests."""
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,7 +30,7 @@ def topic_of(contract: MemberContract) -> str:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def member(world: World) -> AsyncIterator[Broker]:
-    """One member that owns the topics of all contracts: to join a group anew takes 3 s."""
+    """One member that owns the topics of all contracts: joining a group takes 1 s."""
     topics = [topic_of(contract) for contract in MEMBER_CONTRACTS]
     async with world.broker("member") as broker:
         await broker.ensure_topics([TopicSpec(topic, 2) for topic in topics])

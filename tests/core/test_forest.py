@@ -62,8 +62,8 @@ def trained(**params: object) -> str:
 
 def with_sizes(text: str) -> str:
     """The text with `tree_sizes` made true again after an edit."""
-    start = text.index("Tree=0\n")
     end = text.index("end of trees")
+    start = text.index("Tree=0\n") if "Tree=0\n" in text else end
     trees = ["Tree=" + tree for tree in text[start:end].split("Tree=")[1:]]
     sizes = "tree_sizes=" + " ".join(str(len(tree)) for tree in trees)
     head = [line for line in text[:start].splitlines() if not line.startswith("tree_sizes=")]
@@ -116,7 +116,6 @@ SUPPORTED: dict[str, dict[str, object]] = {
     "another sigmoid": {"sigmoid": 2.5},
     "bagging": {"bagging_fraction": 0.5, "bagging_freq": 1, "feature_fraction": 0.5},
     "coarse bins": {"max_bin": 7},
-    "no trees": {"tree_count": 0},
     "no split possible": {"min_data_in_leaf": 100_000, "tree_count": 5},
 }
 
@@ -309,6 +308,15 @@ def test_any_small_forest_scores_as_a_slow_walk_does(trees: list[MadeUpTree], se
     assert np.array_equal(forest._row_wise(tables, features), expected)
     assert np.array_equal(forest._block_wise(tables, features), expected)
     assert np.array_equal(lightgbm_scores(text, features), expected)
+
+
+def test_a_forest_without_trees_scores_zero_as_lightgbm_does() -> None:
+    features = edged(default_rng(6), "", 300)
+    text = text_of([])
+
+    assert np.array_equal(raw_scores(tables_of(text), features), np.zeros(300))
+    assert np.array_equal(raw_scores(tables_of(text), features[:5]), np.zeros(5))
+    assert np.array_equal(lightgbm_scores(text, features), np.zeros(300))
 
 
 CHAIN = MadeUpTree(

@@ -59,10 +59,7 @@ class KafkaBroker:
             self._producer = Producer(self._params)
             stack.push_async_callback(self._producer.close)
             self._consumer = _consumer(self._params)
-            stack.push_async_callback(
-                stop_consumer, self._consumer, timeout_s=self._params.request_timeout_s
-            )
-            stack.push_async_callback(self._drop_fetch)
+            stack.push_async_callback(self._leave)
             await self._start()
             self._resources = stack.pop_all()
         return self
@@ -195,10 +192,15 @@ class KafkaBroker:
     async def flush(self) -> None:
         await self._producer.flush()
 
-    async def _drop_fetch(self) -> None:
+    async def _leave(self) -> None:
         if self._fetch is not None:
             self._fetch.cancel()
             await asyncio.wait({self._fetch})
+        if self.assignment() and self._consumer._coordinator.generation == 0:
+            # Tansu counts generations from 0, which the client takes for "not a member": it would
+            # not say goodbye, and the next member would wait for the session to expire.
+            self._consumer._coordinator.generation = 1
+        await stop_consumer(self._consumer, timeout_s=self._params.request_timeout_s)
 
 
 def _consumer(params: KafkaParams) -> Any:

@@ -128,9 +128,19 @@ class KafkaParams:
             raise ValueError("expected 0 < fetch_wait_ms_max < request_timeout_s * 1000")
 
     def embedded_at(self, servers: str) -> Self:
-        """The same for the embedded broker, which knows neither idempotence nor security."""
+        """The same for the embedded broker, which knows neither idempotence nor security.
+
+        Tansu lets the first member of a group wait for half a session, at least 1 s; and it forgets
+        a silent member only when another one joins, so that a short session costs nothing.
+        """
         return replace(
-            self, bootstrap_servers=servers, idempotence=False, security_protocol="PLAINTEXT"
+            self,
+            bootstrap_servers=servers,
+            session_timeout_s=2.0,
+            heartbeat_interval_s=0.5,
+            idempotence=False,
+            isolation="read_uncommitted",
+            security_protocol="PLAINTEXT",
         )
 
 

@@ -5,6 +5,14 @@ adapter knowing another. It is the only home of the `redis` library.
 """
 
 from sentinel.adapters.redis.client import EMBEDDED, RedisParams, connect, translated
+from sentinel.adapters.redis.labels import RedisLabelStore
 from sentinel.adapters.redis.state import RedisStateStore
 
-__all__ = ["EMBEDDED", "RedisParams", "RedisStateStore", "connect", "translated"]
+__all__ = [
+    "EMBEDDED",
+    "RedisLabelStore",
+    "RedisParams",
+    "RedisStateStore",
+    "connect",
+    "translated",
+]

@@ -171,7 +171,7 @@ def _since_last(row: Ints, layout: Ints, t: int) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def past_value(  # noqa: PLR0911 -- one return a statistic reads as a table
+def past_value(
     stat: int, n: int, s: int, m: int, f: int, std: float, amount: int, scale: float
 ) -> float:
     """A statistic from a window's count, sum, maximum, frauds and deviation; NaN when empty."""

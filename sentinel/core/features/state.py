@@ -76,6 +76,7 @@ class FeatureState:
         entities_max: int | None = None,
     ) -> None:
         self.features = tuple(features)
+        self._entities = dict(entities)
         self._scale = float(10**amount_decimals)
         self._stateless = [(i, f) for i, f in enumerate(features) if f.stat not in ENTITY_STATS]
         usual = (
@@ -181,6 +182,27 @@ class FeatureState:
         marked = (labels.mark > 0) & (slots != ABSENT)
         if marked.any():
             table.note_labelled(parts[marked])
+
+    def warm(self) -> None:
+        """Compile or load the kernels, by folding two rows into a throw-away state."""
+        small = FeatureState(
+            self._entities, self.features, amount_decimals=0, partition_count=1, entities_max=2
+        )
+        zero = np.zeros(2, dtype=np.int64)
+        fields = {f.field for f in self.features if f.field}
+        rows = Transactions(
+            transaction_id=["1", "2"],
+            partition=zero,
+            offset=np.arange(2),
+            event_time_ms=zero + 1,
+            amount_minor=zero,
+            entities={name: ["a", "a"] for name in {*self._entities, *small.tables}},
+            numeric={name: np.zeros(2) for name in fields},
+            categorical={name: ["a", "a"] for name in fields},
+        )
+        small.admit_new(rows)
+        small.fold(rows)
+        small.cut(0, count_max=2)
 
     def cut(self, partition: int, *, count_max: int) -> dict[str, Cut]:
         """Pack what waits to be written for a partition, about `count_max` rows, oldest first."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel.core.features import events, packing, tiles
+from sentinel.core.features.memory import zeroed_rows
 from sentinel.core.features.plan import LABELS_NEXT, NEXT_OFFSET, EntityPlan
 from sentinel.records import Ints
 
@@ -58,11 +59,11 @@ class EntityTable:
     ) -> None:
         self.plan = plan
         self._log = log
-        self._partition_count = partition_count
+        self.partition_count = partition_count
         parts_max = entities_max * (min(partition_count, 4) if plan.shared else 1)
-        self.parts: Ints = np.zeros((parts_max, plan.word_count), dtype=np.int64)
+        self.parts: Ints = zeroed_rows(parts_max, plan.word_count)
         self.totals: Ints = (
-            np.zeros((entities_max, plan.word_count), dtype=np.int64) if plan.shared else self.parts
+            zeroed_rows(entities_max, plan.word_count) if plan.shared else self.parts
         )
         self.dirty_from: Ints = np.zeros(parts_max, dtype=np.int64)  # offset + 1; 0 is clean
         self._pinned: NDArray[np.bool_] = np.zeros(parts_max, dtype=np.bool_)
@@ -131,7 +132,7 @@ class EntityTable:
             _take_positions(self.parts[slot], row)
             return True
         kernel.merge(self.totals[slot], row, self.plan.layout)
-        if 0 <= part < self._partition_count:
+        if 0 <= part < self.partition_count:
             at = int(self.part_slots(np.array([slot]), np.array([part]))[0])
             kernel.merge(self.parts[at], row, self.plan.layout)
             _take_positions(self.parts[at], row)

@@ -1,0 +1,130 @@
+"""The built-in stream: simulated cardholders, their fraudsters, and the bank's chargebacks."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sentinel.app.sender import Sender
+from sentinel.codec.records import encode
+from sentinel.records import Feedback
+from sentinel.simulation.handbook import Day, SimulationParams, days
+
+log = logging.getLogger(__name__)
+
+# The days whose history trains the first model; the stream goes on from there.
+HISTORY_DAY_COUNT = 60
+CHARGEBACK_DELAY_MS = 7 * 86_400_000
+_TICK_S = 0.02
+
+
+def values_of(day: Day) -> list[bytes]:
+    """A simulated day as records of the default schema."""
+    times = (day.event_time_ms / 1000.0).tolist()
+    columns = zip(
+        day.transaction_id.tolist(),
+        times,
+        day.customer_id.tolist(),
+        day.terminal_id.tolist(),
+        day.amount_minor.tolist(),
+        strict=True,
+    )
+    return [
+        encode(
+            {
+                "transaction_id": f"T{transaction}",
+                "event_time": datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "account": f"C{customer}",
+                "terminal": f"M{terminal}",
+                "amount": amount / 100,
+            }
+        )
+        for transaction, time_s, customer, terminal, amount in columns
+    ]
+
+
+def history() -> Iterator[tuple[list[bytes], list[bool | None]]]:
+    """The days before the stream begins: records and their labels."""
+    for day in days(SimulationParams(day_count=HISTORY_DAY_COUNT)):
+        yield values_of(day), day.is_fraud.tolist()
+
+
+class DemoStream:
+    """Plays simulated days at a steady rate, each fraud's chargeback seven days after it.
+
+    Parameters
+    ----------
+    rate
+        Transactions a second.
+    position_file
+        Holds the day to go on from, so that a second run continues the story.
+    """
+
+    def __init__(self, rate: float, position_file: Path) -> None:
+        assert rate > 0
+        self._rate = rate
+        self._position_file = position_file
+        self._chargebacks: deque[tuple[int, Feedback]] = deque()
+        self.sent_count = 0
+
+    async def run(self, sender: Sender) -> None:
+        """Send until cancelled."""
+        loop = asyncio.get_running_loop()
+        first = self._first_day()
+        story = days(SimulationParams(day_count=None))
+        begun_s = loop.time()
+        while True:
+            day = await asyncio.to_thread(next, story)
+            self._remember_frauds(day)
+            if day.index < first:
+                continue
+            if day.index == first:
+                begun_s = loop.time()
+            values = await asyncio.to_thread(values_of, day)
+            await self._play(day, values, sender, begun_s)
+            self._position_file.write_text(f"{day.index + 1}\n")
+
+    async def _play(self, day: Day, values: list[bytes], sender: Sender, begun_s: float) -> None:
+        """Send what is due at each tick; a late tick catches up."""
+        loop = asyncio.get_running_loop()
+        accounts = [f"C{customer}" for customer in day.customer_id.tolist()]
+        sent_before = self.sent_count
+        while (done := self.sent_count - sent_before) < len(values):
+            due = int((loop.time() - begun_s) * self._rate) - self.sent_count
+            end = min(done + due, len(values))
+            if due > 0:
+                await sender.transactions(accounts[done:end], values[done:end])
+                await sender.feedback(self._due_chargebacks(int(day.event_time_ms[end - 1])))
+                self.sent_count += end - done
+            await asyncio.sleep(_TICK_S)
+
+    def _remember_frauds(self, day: Day) -> None:
+        for i in day.is_fraud.nonzero()[0].tolist():
+            time_ms = int(day.event_time_ms[i])
+            voice = Feedback(
+                transaction_id=f"T{day.transaction_id[i]}",
+                label="fraud",
+                source="chargeback",
+                who="issuer",
+                observed_ms=time_ms + CHARGEBACK_DELAY_MS,
+                event_time_ms=time_ms,
+                entities={
+                    "account": f"C{day.customer_id[i]}",
+                    "terminal": f"M{day.terminal_id[i]}",
+                },
+            )
+            self._chargebacks.append((time_ms + CHARGEBACK_DELAY_MS, voice))
+
+    def _due_chargebacks(self, now_ms: int) -> list[Feedback]:
+        due = []
+        while self._chargebacks and self._chargebacks[0][0] <= now_ms:
+            due.append(self._chargebacks.popleft()[1])
+        return due
+
+    def _first_day(self) -> int:
+        try:
+            return max(int(self._position_file.read_text()), HISTORY_DAY_COUNT)
+        except (OSError, ValueError):
+            return HISTORY_DAY_COUNT

@@ -1,0 +1,68 @@
+"""Embedded mode: which servers to start, and how other commands find them."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from sentinel.adapters.embedded import EmbeddedServers
+from sentinel.adapters.kafka import EMBEDDED as KAFKA_EMBEDDED
+from sentinel.adapters.redis import EMBEDDED as REDIS_EMBEDDED
+from sentinel.codec.records import decode_object, encode_pretty
+from sentinel.config import Config
+from sentinel.errors import ConfigError, RecordError
+
+DIRECTORY = Path(".sentinel")
+_ADDRESSES = "embedded.json"
+
+
+def servers_for(config: Config, directory: Path = DIRECTORY) -> EmbeddedServers:
+    """The servers that this configuration asks for; perhaps none."""
+    return EmbeddedServers(
+        directory / "servers",
+        kafka=config.kafka.bootstrap_servers == KAFKA_EMBEDDED,
+        redis=config.redis.url == REDIS_EMBEDDED,
+    )
+
+
+def with_servers(config: Config, servers: EmbeddedServers) -> Config:
+    """The configuration with the addresses of what was started."""
+    if config.kafka.bootstrap_servers == KAFKA_EMBEDDED:
+        config = replace(config, kafka=config.kafka.embedded_at(servers.kafka_servers))
+    if config.redis.url == REDIS_EMBEDDED:
+        config = replace(config, redis=replace(config.redis, url=servers.redis_url))
+    return config
+
+
+def announce(config: Config, directory: Path = DIRECTORY) -> Path:
+    """Write down where the servers listen, for `sentinel produce` beside `sentinel run`."""
+    path = directory / _ADDRESSES
+    facts = {
+        "pid": os.getpid(),
+        "kafka": config.kafka.bootstrap_servers,
+        "redis": config.redis.url,
+    }
+    path.write_bytes(encode_pretty(facts))
+    return path
+
+
+def running(config: Config, directory: Path = DIRECTORY) -> Config:
+    """The configuration with the addresses of an embedded instance that runs in this folder.
+
+    Raises ConfigError when the configuration asks for one and none runs.
+    """
+    if config.kafka.bootstrap_servers != KAFKA_EMBEDDED:
+        return config
+    path = directory / _ADDRESSES
+    try:
+        facts = decode_object(path.read_bytes())
+        pid, kafka, redis = int(facts["pid"]), str(facts["kafka"]), str(facts["redis"])
+        os.kill(pid, 0)
+    except (OSError, RecordError, KeyError, ValueError) as error:
+        raise ConfigError(
+            "kafka.bootstrap_servers is embedded, and no `sentinel run` is running in this folder: "
+            "start one first, or set kafka.bootstrap_servers"
+        ) from error
+    config = replace(config, kafka=config.kafka.embedded_at(kafka))
+    if config.redis.url == REDIS_EMBEDDED:
+        config = replace(config, redis=replace(config.redis, url=redis))
+    return config

@@ -1,0 +1,162 @@
+"""History through the same code as the stream: records in order, labels when they were known."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sentinel.codec.transactions import TransactionDecoder
+from sentinel.config import Config
+from sentinel.core.features.events import MARK_FRAUD
+from sentinel.core.features.spec import duration_ms
+from sentinel.core.features.state import FeatureState, Labels
+from sentinel.engine.labels import PartitionOf
+from sentinel.errors import ConfigError
+from sentinel.records import Floats, Ints, Record, Transactions
+
+UNKNOWN = -1
+
+# Entities of a history all stay in memory: there is no store to wait in.
+ENTITIES_MAX = 8_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A stretch of history with its features.
+
+    Attributes
+    ----------
+    transactions
+        As they were decoded.
+    features
+        float64 (n, n_features).
+    labels
+        int64 (n,): 0 genuine, 1 fraud, UNKNOWN.
+    """
+
+    transactions: Transactions
+    features: Floats
+    labels: Ints
+
+
+class History:
+    """Folds past transactions into entity state, with each fraud label after its delay.
+
+    Parameters
+    ----------
+    partition_count
+        Over how many input partitions the accounts are spread, where the state will be used.
+    """
+
+    def __init__(self, config: Config, *, partition_count: int = 1) -> None:
+        self.state = FeatureState(
+            config.entities,
+            config.features,
+            amount_decimals=config.schema.amount_decimals,
+            partition_count=partition_count,
+            entities_max=ENTITIES_MAX,
+        )
+        self._decoder = TransactionDecoder(config.schema)
+        self._delay_ms = duration_ms(config.training.label_delay)
+        self._partition_of = PartitionOf(partition_count)
+        self._waiting: deque[tuple[int, Transactions]] = deque()
+        self._newest_ms = 0
+        self._position = 0
+        self.rejected_count = 0
+
+    def fold(self, values: Sequence[bytes], is_fraud: Sequence[bool | None]) -> Rows:
+        """Features of consecutive records, as scoring would have computed them then.
+
+        Raises ConfigError when the records are not in the order of event time: a history sorted
+        otherwise would show the past to the future.
+        """
+        rows, labels = self._decode(values, is_fraud)
+        times = rows.event_time_ms
+        if times.size and (times[0] < self._newest_ms or np.any(np.diff(times) < 0)):
+            raise ConfigError("the rows are not in the order of event time: sort the file by it")
+        self._newest_ms = int(times[-1]) if times.size else self._newest_ms
+        self.state.admit_new(rows)
+        features = np.full((len(rows), len(self.state.features)), np.nan)
+        begin = 0
+        while begin < len(rows):
+            # No further than the delay: what is learnt in a piece must not be due within it.
+            end = int(np.searchsorted(times, times[begin] + self._delay_ms, side="left"))
+            end = max(end, begin + 1)
+            piece = part(rows, begin, end)
+            features[begin:end] = self._fold_piece(piece)
+            self._remember_frauds(piece, labels[begin:end])
+            begin = end
+        return Rows(rows, features, labels)
+
+    def _fold_piece(self, rows: Transactions) -> Floats:
+        """Fold rows with the labels that become known between them."""
+        features = np.full((len(rows), len(self.state.features)), np.nan)
+        begin = 0
+        for end, due in self._label_points(rows.event_time_ms):
+            features[begin:end] = self.state.fold(part(rows, begin, end)).features
+            begin = end
+            self._apply(due)
+        features[begin:] = self.state.fold(part(rows, begin, len(rows))).features
+        return features
+
+    def _decode(
+        self, values: Sequence[bytes], is_fraud: Sequence[bool | None]
+    ) -> tuple[Transactions, Ints]:
+        n = len(values)
+        records = [
+            Record(self._position + i, 0, None, value) for i, value in enumerate(values)
+        ]
+        rows, rejected = self._decoder.decode(np.zeros(n, dtype=np.int64), records)
+        self._position += n
+        self.rejected_count += len(rejected)
+        kept = np.ones(n, dtype=np.bool_)
+        kept[[r.index for r in rejected]] = False
+        codes = [UNKNOWN if fraud is None else int(fraud) for fraud in is_fraud]
+        accounts = rows.entities["account"]
+        rows.partition[:] = [self._partition_of(account or "") for account in accounts]
+        return rows, np.array(codes, dtype=np.int64)[kept]
+
+    def _label_points(self, times: Ints) -> Iterator[tuple[int, Transactions]]:
+        """Before which row each waiting label becomes known: before those of its own time."""
+        while self._waiting and times.size and self._waiting[0][0] <= times[-1]:
+            known_ms, row = self._waiting.popleft()
+            yield int(np.searchsorted(times, known_ms, side="left")), row
+
+    def _apply(self, row: Transactions) -> None:
+        one = np.ones(len(row), dtype=np.int64)
+        self.state.fold(row, Labels(one * MARK_FRAUD, one))
+
+    def _remember_frauds(self, rows: Transactions, labels: Ints) -> None:
+        """Frauds become known after the delay. Genuine labels change no feature."""
+        for i in np.flatnonzero(labels == 1).tolist():
+            known_ms = int(rows.event_time_ms[i]) + self._delay_ms
+            self._waiting.append((known_ms, part(rows, i, i + 1)))
+
+
+def part(rows: Transactions, begin: int, end: int) -> Transactions:
+    """Rows begin to end of a batch."""
+    at = slice(begin, end)
+    return Transactions(
+        transaction_id=rows.transaction_id[at],
+        partition=rows.partition[at],
+        offset=rows.offset[at],
+        event_time_ms=rows.event_time_ms[at],
+        amount_minor=rows.amount_minor[at],
+        entities={name: column[at] for name, column in rows.entities.items()},
+        numeric={name: column[at] for name, column in rows.numeric.items()},
+        categorical={name: column[at] for name, column in rows.categorical.items()},
+    )
+
+
+def joined(stretches: Iterable[Rows]) -> tuple[Floats, Ints, Ints, list[str]]:
+    """Features, labels, event times and accounts of all stretches."""
+    features, labels, times, accounts = [], [], [], []
+    for rows in stretches:
+        features.append(rows.features)
+        labels.append(rows.labels)
+        times.append(rows.transactions.event_time_ms)
+        accounts += [account or "" for account in rows.transactions.entities["account"]]
+    if not features:
+        raise ConfigError("there is not one usable row")
+    return np.concatenate(features), np.concatenate(labels), np.concatenate(times), accounts

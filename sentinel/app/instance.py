@@ -1,0 +1,324 @@
+"""Builds one instance from its configuration and runs it until it is told to stop."""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Self
+
+from sentinel.adapters.kafka import KafkaBroker, KafkaTail
+from sentinel.adapters.pool import ExplainerPool
+from sentinel.adapters.redis import RedisLabelStore, RedisStateStore
+from sentinel.config import Config
+from sentinel.core.features.hashing import hash64
+from sentinel.core.features.state import FeatureState
+from sentinel.engine.alerts import Alerts
+from sentinel.engine.checkpoint import Checkpoints
+from sentinel.engine.dead_letters import DeadLetters
+from sentinel.engine.dispatcher import Dispatcher, Inbox
+from sentinel.engine.entities import EntityLoader
+from sentinel.engine.feedback import FeedbackTask
+from sentinel.engine.health import Health, health, total_lag, watch_loop
+from sentinel.engine.labels import LabelTail, PartitionOf
+from sentinel.engine.ownership import Ownership
+from sentinel.engine.partitions import InputPartition
+from sentinel.engine.pipeline import Pipeline
+from sentinel.engine.scoring import Scoring
+from sentinel.engine.serving import ServingModel
+from sentinel.errors import ConfigError
+from sentinel.metrics import Metrics
+from sentinel.ports import Broker, Explainer, LabelStore, StateStore, Tail, TopicSpec
+from sentinel.records import TopicPartition
+
+log = logging.getLogger(__name__)
+
+
+def topic_specs(config: Config) -> list[TopicSpec]:
+    """The topics that an instance needs; those keyed by account have many partitions."""
+    topics = config.topics
+    many = [topics.transactions, topics.decisions, topics.alerts]
+    one = [topics.feedback, topics.labels, topics.dead_letters]
+    return [
+        *(TopicSpec(topics.full(name), topics.partition_count) for name in many),
+        *(TopicSpec(topics.full(name), 1) for name in one),
+    ]
+
+
+@dataclass(slots=True)
+class Ports:
+    """The outside world of one instance."""
+
+    broker: Broker
+    tail: Tail
+    store: StateStore
+    labels: LabelStore
+    explainer: Explainer
+
+
+@dataclass(slots=True)
+class Parts:
+    """What an instance is made of, for those who watch or stop it."""
+
+    dispatcher: Dispatcher
+    pipeline: Pipeline
+    feedback: FeedbackTask
+    labels: LabelTail
+    loader: EntityLoader
+    checkpoints: Checkpoints
+    alerts: Alerts
+    ownership: Ownership
+    state: FeatureState
+    partitions: dict[int, InputPartition] = field(default_factory=dict)
+
+
+class Instance:
+    """One scoring process: adapters in, tasks running, an orderly stop.
+
+    Parameters
+    ----------
+    metrics
+        Kept by the caller, so that counts go on over restarts after a transient failure.
+    """
+
+    def __init__(
+        self, config: Config, serving: ServingModel, model_text: str, metrics: Metrics
+    ) -> None:
+        self._config = config
+        self._serving = serving
+        self._model_text = model_text
+        self.metrics = metrics
+        self._resources = AsyncExitStack()
+        self._ports: Ports | None = None
+        self._parts: Parts | None = None
+
+    async def __aenter__(self) -> Self:
+        config = self._config
+        async with AsyncExitStack() as stack:
+            broker = await stack.enter_async_context(KafkaBroker(config.kafka))
+            await broker.ensure_topics(topic_specs(config))
+            input_topic = config.topics.full(config.topics.transactions)
+            state = self._state(broker, await broker.partition_count(input_topic))
+            store = RedisStateStore(config.redis, layout=state.fingerprint)
+            pool = await stack.enter_async_context(ExplainerPool(config.pool))
+            pool.register(self._serving.version, self._model_text)
+            self._ports = Ports(
+                broker=broker,
+                tail=await stack.enter_async_context(
+                    KafkaTail(config.kafka, [config.topics.full(config.topics.labels)])
+                ),
+                store=await stack.enter_async_context(store),
+                labels=await stack.enter_async_context(RedisLabelStore(config.redis)),
+                explainer=pool,
+            )
+            self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
+            self._resources = stack.pop_all()
+        return self
+
+    def _state(self, broker: Broker, partition_count: int) -> FeatureState:
+        config = self._config
+        return FeatureState(
+            config.entities,
+            config.features,
+            amount_decimals=config.schema.amount_decimals,
+            partition_count=partition_count,
+            log=int(hash64([broker.cluster_id])[0]),
+        )
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._resources.aclose()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Score until `stop` is set, then hand everything over in order.
+
+        Raises what the first failing task raised, as it was.
+        """
+        assert self._parts is not None
+        assert self._ports is not None
+        parts, clock_s = self._parts, asyncio.get_running_loop().time
+        await _warm(parts.state, self._serving)
+        topics = self._config.topics
+        running = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("dispatcher", parts.dispatcher.run()),
+                ("pipeline", parts.pipeline.run()),
+                ("feedback", parts.feedback.run()),
+                ("labels", parts.labels.run()),
+                ("loop watch", watch_loop(self.metrics, clock_s)),
+            )
+        ]
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            await self._ports.broker.subscribe(
+                [topics.full(topics.transactions), topics.full(topics.feedback)],
+                on_assigned=parts.ownership.on_assigned,
+                on_revoked=parts.ownership.on_revoked,
+            )
+            done, _ = await asyncio.wait(
+                [stopping, *running], return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done - {stopping}:
+                task.result()
+            async with asyncio.timeout(self._config.engine.shutdown_s_max):
+                await parts.ownership.hand_over()
+        except TimeoutError:
+            log.warning("not everything could be written in time; it is replayed at the next start")
+        finally:
+            await _cancel([stopping, *running])
+            await parts.pipeline.aclose()
+
+    def health(self) -> Health:
+        """How this instance is, judged from its progress."""
+        if self._parts is None:
+            return Health("starting", ("connecting",))
+        parts = self._parts
+        return health(
+            is_assigned=parts.ownership.assigned.is_set(),
+            is_recovering=any(p.is_recovering for p in parts.partitions.values()),
+            store_away=parts.loader.away_since_s is not None or parts.checkpoints.store_failing,
+            lag=self.lag(),
+            idle_s=asyncio.get_running_loop().time() - parts.dispatcher.last_progress_s,
+        )
+
+    def lag(self) -> int | None:
+        """Transactions that wait to be read."""
+        if self._parts is None or self._ports is None:
+            return None
+        return total_lag(self._ports.broker, [p.at for p in self._parts.partitions.values()])
+
+    def idle_s(self) -> float:
+        """Seconds since the last record was handed to a task."""
+        if self._parts is None:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._parts.dispatcher.last_progress_s
+
+    def last_alerts(self) -> list[bytes]:
+        """The newest few alerts as published."""
+        return [] if self._parts is None else self._parts.alerts.last
+
+    def entity_counts(self) -> dict[str, int]:
+        """Entities in memory, by kind."""
+        if self._parts is None:
+            return {}
+        return {name: len(table) for name, table in self._parts.state.tables.items()}
+
+
+def assemble(
+    config: Config, serving: ServingModel, ports: Ports, state: FeatureState, metrics: Metrics
+) -> Parts:
+    """Wire the tasks of an instance to its ports."""
+    clock_s = asyncio.get_running_loop().time
+    topics, params = config.topics, config.engine
+    partitions: dict[int, InputPartition] = {}
+    progress: dict[TopicPartition, int] = {}
+    partition_count = next(iter(state.tables.values())).partition_count
+    inbox = Inbox(params.inbox_batch_count_max)
+    feedback_inbox = Inbox(params.inbox_batch_count_max)
+    names = {topics.full(topics.transactions): inbox, topics.full(topics.feedback): feedback_inbox}
+    dispatcher = Dispatcher(ports.broker, names, params, clock_s=clock_s)
+    dead_letters = DeadLetters(ports.broker, topics.full(topics.dead_letters), metrics)
+    alerts = Alerts(
+        ports.broker,
+        ports.explainer,
+        topics.full(topics.alerts),
+        config.features,
+        metrics,
+        params,
+        reason_count_max=config.policy.reason_count_max,
+    )
+    checkpoints = Checkpoints(
+        ports.broker, ports.store, state, alerts, partitions, progress, metrics
+    )
+    labels = LabelTail(
+        ports.tail,
+        topics.full(topics.labels),
+        partitions,
+        PartitionOf(partition_count),
+        metrics,
+        params,
+    )
+    loader = EntityLoader(state, ports.store, metrics, params, clock_s=clock_s)
+    scoring = Scoring(
+        broker=ports.broker,
+        state=state,
+        loader=loader,
+        serving=serving,
+        alerts=alerts,
+        dead_letters=dead_letters,
+        partitions=partitions,
+        schema=config.schema,
+        policy=config.policy,
+        topics=topics,
+        metrics=metrics,
+        config_version=config.version,
+    )
+    pipeline = Pipeline(
+        inbox=inbox,
+        scoring=scoring,
+        checkpoints=checkpoints,
+        labels=labels,
+        loader=loader,
+        partitions=partitions,
+        schema=config.schema,
+        params=params,
+        clock_s=clock_s,
+    )
+    loader.make_room = pipeline.make_room
+    feedback = FeedbackTask(
+        broker=ports.broker,
+        labels=ports.labels,
+        inbox=feedback_inbox,
+        label_topic=topics.full(topics.labels),
+        dead_letters=dead_letters,
+        progress=progress,
+        metrics=metrics,
+        params=config.feedback,
+    )
+    ownership = Ownership(
+        broker=ports.broker,
+        store=ports.store,
+        state=state,
+        dispatcher=dispatcher,
+        pipeline=pipeline,
+        checkpoints=checkpoints,
+        labels=labels,
+        partitions=partitions,
+        progress=progress,
+        other_inboxes=[feedback_inbox],
+        input_topic=topics.full(topics.transactions),
+        params=params,
+    )
+    return Parts(
+        dispatcher=dispatcher,
+        pipeline=pipeline,
+        feedback=feedback,
+        labels=labels,
+        loader=loader,
+        checkpoints=checkpoints,
+        alerts=alerts,
+        ownership=ownership,
+        state=state,
+        partitions=partitions,
+    )
+
+
+async def _warm(state: FeatureState, serving: ServingModel) -> None:
+    """Compile or load every kernel before the first record, in a thread: it takes seconds once."""
+    await asyncio.to_thread(state.warm)
+    if serving.model.fallback_reason:
+        log.warning("LightGBM itself scores this model: %s", serving.model.fallback_reason)
+
+
+async def _cancel(tasks: list["asyncio.Task[None] | asyncio.Task[bool]"] ) -> None:
+    """End tasks and wait until they have ended; what they raised was seen before."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def missing_model(config: Config) -> ConfigError:
+    """What to tell a user who has no model yet."""
+    return ConfigError(
+        f"there is no model in {config.model.directory}: make one from your history with "
+        "`sentinel train FILE --config …`, or set model.directory"
+    )

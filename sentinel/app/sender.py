@@ -1,0 +1,49 @@
+"""Sends transactions and feedback to their topics, as a payment system and a bank would."""
+
+from collections.abc import Sequence
+from typing import Self
+
+from sentinel.adapters.kafka import KafkaBroker
+from sentinel.app.instance import topic_specs
+from sentinel.codec.records import encode
+from sentinel.config import Config
+from sentinel.engine.labels import PartitionOf
+from sentinel.records import Feedback, OutputRecord
+
+
+class Sender:
+    """Transactions to the partition of their account, feedback to its only one."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._broker = KafkaBroker(config.kafka)
+        self._topic = config.topics.full(config.topics.transactions)
+        self._feedback_topic = config.topics.full(config.topics.feedback)
+
+    async def __aenter__(self) -> Self:
+        await self._broker.__aenter__()
+        await self._broker.ensure_topics(topic_specs(self._config))
+        self._partition_of = PartitionOf(await self._broker.partition_count(self._topic))
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._broker.__aexit__(*error)
+
+    async def transactions(self, accounts: Sequence[str], values: Sequence[bytes]) -> None:
+        """Publish each value under its account."""
+        by_partition: dict[int, list[OutputRecord]] = {}
+        for account, value in zip(accounts, values, strict=True):
+            record = OutputRecord(account.encode(), value)
+            by_partition.setdefault(self._partition_of(account), []).append(record)
+        for partition, records in by_partition.items():
+            await self._broker.publish(self._topic, partition, records)
+
+    async def feedback(self, voices: Sequence[Feedback]) -> None:
+        """Publish voices in their order."""
+        records = [OutputRecord(v.transaction_id.encode(), encode(v)) for v in voices]
+        if records:
+            await self._broker.publish(self._feedback_topic, 0, records)
+
+    async def flush(self) -> None:
+        """Wait until all of it is acknowledged."""
+        await self._broker.flush()

@@ -1,0 +1,180 @@
+"""A first model from history: fit, calibrate, test on the last days, write it down."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentinel import __version__
+from sentinel.adapters.registry import Artifact, ModelDirectory
+from sentinel.app.history import UNKNOWN
+from sentinel.config import Config
+from sentinel.core.decision import Usual
+from sentinel.core.features.spec import duration_ms
+from sentinel.core.learning.calibration import (
+    Calibration,
+    expected_calibration_error,
+    fit_calibration,
+)
+from sentinel.core.learning.evaluation import (
+    auc,
+    average_precision,
+    card_precision_top_k,
+    recall_at_false_positive_rate,
+)
+from sentinel.engine.serving import ServingModel
+from sentinel.errors import ConfigError, ModelError
+from sentinel.model import Model, fit
+from sentinel.records import Floats, Ints
+
+DAY_MS = 86_400_000
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """Which rows serve what; each is a mask over all rows."""
+
+    train: Mask
+    calibration: Mask
+    test: Mask
+
+
+def stretches(times_ms: Ints, labels: Ints, config: Config) -> Stretches:
+    """Cut history by event time: warm-up, training, calibration, the label delay, test.
+
+    Raises ConfigError when a stretch holds no fraud or nothing genuine.
+    """
+    params = config.training
+    first, last = int(times_ms[0]), int(times_ms[-1])
+    test_begin = last + 1 - duration_ms(params.test)
+    calibration_end = test_begin - duration_ms(params.label_delay)
+    calibration_begin = calibration_end - duration_ms(params.calibration)
+    train_begin = first + duration_ms(params.warmup)
+    known = labels != UNKNOWN
+    found = Stretches(
+        train=known & (times_ms >= train_begin) & (times_ms < calibration_begin),
+        calibration=known & (times_ms >= calibration_begin) & (times_ms < calibration_end),
+        test=known & (times_ms >= test_begin),
+    )
+    for name in ("train", "calibration", "test"):
+        present = set(np.unique(labels[getattr(found, name)]).tolist())
+        if present != {0, 1}:
+            raise ConfigError(
+                f"the stretch for {name} needs frauds and genuine transactions, it has "
+                f"{int(getattr(found, name).sum())} labelled rows of classes {sorted(present)}; "
+                f"the history spans {(last - first) / DAY_MS:.1f} days: give more, or shorten "
+                "training.warmup, calibration, test or label_delay"
+            )
+    return found
+
+
+def train(
+    features: Floats,
+    labels: Ints,
+    times_ms: Ints,
+    accounts: Sequence[str],
+    config: Config,
+    *,
+    on_tree: Callable[[int], None] | None = None,
+) -> tuple[str, dict[str, Any]]:
+    """Fit on the past, test on what came after. Returns the model's text and its manifest."""
+    cut = stretches(times_ms, labels, config)
+    names = [feature.name for feature in config.features]
+    text = fit(
+        features[cut.train],
+        labels[cut.train],
+        params=config.training.fit,
+        feature_names=names,
+        on_iteration=on_tree,
+    )
+    model = Model.from_text("candidate", text)
+    calibration = fit_calibration(
+        model.raw_scores(features[cut.calibration]), labels[cut.calibration]
+    )
+    genuine = features[cut.train & (labels == 0)]
+    low, high = np.nanquantile(genuine[-200_000:], [0.05, 0.95], axis=0)
+    manifest = {
+        "sentinel": __version__,
+        "features": names,
+        "config_version": config.version,
+        "trees": model.tree_count,
+        "engine": model.engine,
+        "fit": asdict(config.training.fit),
+        "calibration": asdict(calibration),
+        "usual": {"low": low.tolist(), "high": high.tolist()},
+        "window": {
+            name: _window(times_ms[getattr(cut, name)]) for name in ("train", "calibration", "test")
+        },
+        "metrics": evaluate(
+            model, calibration, features, labels, times_ms, accounts, cut.test, config
+        ),
+    }
+    return text, manifest
+
+
+def _window(times_ms: Ints) -> dict[str, int]:
+    return {"first_ms": int(times_ms[0]), "last_ms": int(times_ms[-1]), "rows": times_ms.size}
+
+
+def evaluate(
+    model: Model,
+    calibration: Calibration,
+    features: Floats,
+    labels: Ints,
+    times_ms: Ints,
+    accounts: Sequence[str],
+    at: Mask,
+    config: Config,
+) -> dict[str, float | int | None]:
+    """The measures that the field reports, on the rows `at`."""
+    raw = model.raw_scores(features[at])
+    truth = labels[at]
+    probability = calibration.probability(raw)
+    _, cards = np.unique(np.array(accounts)[at], return_inverse=True)
+    checked = config.training.cards_checked
+    return {
+        "rows": int(at.sum()),
+        "frauds": int(truth.sum()),
+        "auc": auc(raw, truth),
+        "average_precision": average_precision(raw, truth),
+        "recall_at_1_percent_false_positives": recall_at_false_positive_rate(raw, truth, 0.01),
+        f"card_precision_at_{checked}": card_precision_top_k(
+            raw, truth, times_ms[at] // DAY_MS, cards, k=checked
+        ),
+        "expected_calibration_error": expected_calibration_error(probability, truth),
+        "mean_probability_to_prevalence": float(probability.mean() / truth.mean()),
+    }
+
+
+def serving_model(artifact: Artifact, features: Sequence[str]) -> ServingModel:
+    """A stored version, ready to serve these features. Raises ModelError when it is not for them."""
+    manifest = artifact.manifest
+    if manifest.get("features") != list(features):
+        expected = manifest.get("features") or []
+        differing = sorted(set(expected) ^ set(features)) or "in another order"
+        raise ModelError(
+            artifact.version,
+            f"was trained on other features than [[features]] declares: {differing}",
+        )
+    try:
+        calibration = Calibration(**manifest["calibration"])
+        usual = manifest["usual"]
+        low, high = (np.array(usual[name], dtype=np.float64) for name in ("low", "high"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(artifact.version, f"has an unusable manifest: {error}") from error
+    if low.shape != (len(features),) or high.shape != low.shape:
+        raise ModelError(artifact.version, "its usual ranges do not match its features")
+    model = Model.from_text(artifact.version, artifact.text)
+    if model.feature_names != tuple(features):
+        raise ModelError(artifact.version, "its model.txt names other features than its manifest")
+    return ServingModel(artifact.version, model, calibration, Usual(low, high))
+
+
+def load_champion(directory: ModelDirectory, features: Sequence[str]) -> ServingModel | None:
+    """The champion, ready; None when there is no model yet."""
+    version = directory.champion()
+    return None if version is None else serving_model(directory.load(version), features)

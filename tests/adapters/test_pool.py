@@ -1,0 +1,160 @@
+"""Explanations in another process: right, bounded, and gone when we are."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from sentinel.adapters.pool import ExplainerPool, PoolParams
+from sentinel.errors import ModelError, TransientError
+from sentinel.model import FitParams, Model, fit
+from sentinel.records import Floats
+
+PARENT = """
+import asyncio, os, sys
+from pathlib import Path
+import numpy as np
+from sentinel.adapters.pool import ExplainerPool, PoolParams
+
+async def main():
+    async with ExplainerPool(PoolParams()) as pool:
+        pool.register("v1", Path(sys.argv[1]).read_text())
+        await pool.contributions("v1", np.zeros((1, 3)))
+        print(*pool._executor._processes, flush=True)
+        await asyncio.sleep(60)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    rng = np.random.default_rng(1)
+    features = rng.random((500, 3))
+    labels = (features[:, 0] > 0.7).astype(np.int64)
+    return fit(features, labels, params=FitParams(), feature_names=["a", "b", "c"])
+
+
+@pytest.fixture
+def features() -> Floats:
+    return np.random.default_rng(2).random((5, 3))
+
+
+def workers(pool: ExplainerPool) -> list[int]:
+    return list(pool._executor._processes or {})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"worker_count": 0}, "worker_count"),
+        ({"niceness": 40}, "niceness"),
+        ({"timeout_s": 0.0}, "timeout_s"),
+        ({"queue_count_max": 0}, "queue_count_max"),
+    ],
+)
+def test_wrong_settings_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PoolParams(**wrong)
+
+
+async def test_contributions_are_those_of_the_model(text: str, features: Floats) -> None:
+    async with ExplainerPool(PoolParams(niceness=7)) as pool:
+        pool.register("v1", text)
+
+        found = [await pool.contributions("v1", features) for _ in range(2)]
+
+        assert psutil.Process(workers(pool)[0]).nice() == os.nice(0) + 7
+    expected = Model.from_text("v1", text).contributions(features)
+    assert np.array_equal(found[0], expected)
+    assert np.array_equal(found[1], expected)
+    assert multiprocessing.active_children() == []
+
+
+async def test_an_unknown_or_damaged_model_is_a_model_error(features: Floats) -> None:
+    async with ExplainerPool(PoolParams()) as pool:
+        with pytest.raises(ModelError, match="not registered"):
+            await pool.contributions("v1", features)
+
+        pool.register("v1", "not a model")
+        with pytest.raises(ModelError, match="model v1"):
+            await pool.contributions("v1", features)
+
+
+async def test_too_many_requests_are_refused_at_once(text: str, features: Floats) -> None:
+    async with ExplainerPool(PoolParams(queue_count_max=2)) as pool:
+        pool.register("v1", text)
+        async with asyncio.TaskGroup() as tasks:
+            waiting = [tasks.create_task(pool.contributions("v1", features)) for _ in range(2)]
+            await asyncio.sleep(0)
+
+            with pytest.raises(TransientError, match="2 explanations are waiting"):
+                await pool.contributions("v1", features)
+
+        assert all(len(task.result()) == 5 for task in waiting)
+
+
+async def test_a_worker_that_dies_is_replaced(text: str, features: Floats) -> None:
+    async with ExplainerPool(PoolParams()) as pool:
+        pool.register("v1", text)
+        await pool.contributions("v1", features)
+        os.kill(workers(pool)[0], signal.SIGKILL)
+
+        with pytest.raises(TransientError, match="died"):
+            await pool.contributions("v1", features)
+
+        assert (await pool.contributions("v1", features)).shape == (5, 3)
+
+
+async def test_a_worker_that_hangs_is_replaced(text: str, features: Floats) -> None:
+    async with ExplainerPool(PoolParams(timeout_s=20.0)) as pool:
+        pool.register("v1", text)
+        await pool.contributions("v1", features)
+        hung = workers(pool)[0]
+        pool._params = PoolParams(timeout_s=0.2)
+        os.kill(hung, signal.SIGSTOP)
+
+        with pytest.raises(TransientError, match=r"no explanation in 0\.2 s"):
+            await pool.contributions("v1", features)
+
+        pool._params = PoolParams(timeout_s=20.0)
+        assert (await pool.contributions("v1", features)).shape == (5, 3)
+        assert not psutil.pid_exists(hung)
+
+
+def test_workers_die_with_a_parent_killed_with_9(text: str, tmp_path: Any) -> None:
+    model, script = tmp_path / "model.txt", tmp_path / "parent.py"
+    model.write_text(text)
+    script.write_text(PARENT)
+    with subprocess.Popen(
+        [sys.executable, str(script), str(model)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # the resource tracker complains when its parent is killed
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(pids) == 1
+        parent.kill()
+
+    deadline = time.monotonic() + 5.0
+    while any(is_running(pid) for pid in pids):
+        assert time.monotonic() < deadline, "a worker outlives its parent"
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

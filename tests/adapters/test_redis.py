@@ -1,0 +1,154 @@
+"""Redis: the parameters, the errors, and what only a real server shows."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from sentinel.adapters.redis import RedisParams, RedisStateStore, connect
+from sentinel.errors import FencedError, TransientError
+from sentinel.ports import Blob, PartitionState
+from sentinel.records import TopicPartition
+
+PARTITION = TopicPartition("transactions", 3)
+STATE = PartitionState("cluster", 10, 20)
+
+
+@pytest.fixture
+def params(redis_params: RedisParams) -> RedisParams:
+    """Keys of their own for each test."""
+    return RedisParams(url=redis_params.url, key_prefix=uuid.uuid4().hex)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"url": "http://host"}, "url must be"),
+        ({"url": "redis://user:secret@host"}, "credentials"),
+        ({"url": "redis://host:6379/3"}, "database"),
+        ({"registry_db": 0}, "differ"),
+        ({"state_db": -1}, ">= 0"),
+        ({"key_prefix": "a:b"}, "key_prefix"),
+        ({"request_timeout_s": 0.0}, "request_timeout_s must be positive"),
+        ({"state_ttl_s": 0.5}, "state_ttl_s"),
+        ({"tls_key_file": "key.pem"}, "go together"),
+    ],
+)
+def test_wrong_settings_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RedisParams(**wrong)
+
+
+def test_a_password_is_not_printed() -> None:
+    assert "secret" not in repr(RedisParams(password="secret"))
+
+
+async def test_a_server_that_is_away_is_a_transient_error() -> None:
+    params = RedisParams(url="redis://127.0.0.1:1")
+
+    with pytest.raises(TransientError, match="connect"):
+        async with RedisStateStore(params, layout="layout"):
+            pass
+
+
+@pytest.mark.integration
+async def test_a_stale_owner_is_fenced_off_in_the_middle(params: RedisParams) -> None:
+    """Another instance claims between two saves: the second must leave no trace."""
+    old, new = Blob("account", "a", -1, b"old"), Blob("account", "a", -1, b"new")
+    async with (
+        RedisStateStore(params, layout="layout") as first,
+        RedisStateStore(params, layout="layout") as second,
+    ):
+        epoch = await first.claim(PARTITION)
+        await first.save(PARTITION, epoch, [old], STATE)
+        await second.claim(PARTITION)
+
+        with pytest.raises(FencedError, match="not the newest"):
+            await first.save(PARTITION, epoch, [new], PartitionState("cluster", 99, 99))
+
+        assert await second.load_owned("account", ["a"]) == [b"old"]
+        assert await second.partition_state(PARTITION) == STATE
+
+
+@pytest.mark.integration
+async def test_a_lost_epoch_refuses_its_old_owner(params: RedisParams) -> None:
+    """As when a server comes back empty: whoever claims then must not meet an equal epoch."""
+    async with (
+        RedisStateStore(params, layout="layout") as store,
+        connect(params, db=params.state_db) as client,
+    ):
+        epoch = await store.claim(PARTITION)
+        await client.delete(f"{params.key_prefix}:e:transactions:3")
+
+        with pytest.raises(FencedError):
+            await store.save(PARTITION, epoch, [], STATE)
+
+        assert await store.claim(PARTITION) > epoch
+
+
+@pytest.mark.integration
+async def test_a_restarted_server_is_given_the_script_again(params: RedisParams) -> None:
+    async with (
+        RedisStateStore(params, layout="layout") as store,
+        connect(params, db=params.state_db) as client,
+    ):
+        epoch = await store.claim(PARTITION)
+        await client.script_flush()
+
+        await store.save(PARTITION, epoch, [Blob("account", "a", -1, b"x")] * 3000, STATE)
+
+        assert await store.partition_state(PARTITION) == STATE
+
+
+@pytest.mark.integration
+async def test_a_full_server_is_a_transient_error_and_the_state_stays(params: RedisParams) -> None:
+    """The state may only speak of blobs that were written."""
+    async with (
+        RedisStateStore(params, layout="layout") as store,
+        connect(params, db=params.state_db) as client,
+    ):
+        epoch = await store.claim(PARTITION)
+        await client.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(TransientError, match="OutOfMemoryError"):
+                await store.save(PARTITION, epoch, [Blob("account", "a", -1, b"x")] * 600, STATE)
+        finally:
+            await client.config_set("maxmemory", 0)
+
+        assert await store.partition_state(PARTITION) is None
+
+
+@pytest.mark.integration
+async def test_state_expires_and_epochs_stay(params: RedisParams) -> None:
+    blobs = [Blob("account", "a", -1, b"x"), Blob("terminal", "t", 3, b"x")]
+    async with (
+        RedisStateStore(params, layout="layout") as store,
+        connect(params, db=params.state_db) as client,
+    ):
+        await store.save(PARTITION, await store.claim(PARTITION), blobs, STATE)
+
+        lifetimes = {}
+        async for key in client.scan_iter(f"{params.key_prefix}:*"):
+            lifetimes[key.decode().removeprefix(params.key_prefix)] = await client.ttl(key)
+
+    assert lifetimes.pop(":e:transactions:3") == -1
+    assert lifetimes.keys() == {
+        ":s:layout:account:a",
+        ":s:layout:terminal:t",
+        ":p:layout:transactions:3",
+    }
+    assert all(params.state_ttl_s - 60 < left <= params.state_ttl_s for left in lifetimes.values())
+
+
+@pytest.mark.integration
+async def test_layouts_do_not_see_each_other(params: RedisParams) -> None:
+    async with (
+        RedisStateStore(params, layout="old") as old,
+        RedisStateStore(params, layout="new") as new,
+    ):
+        epoch = await old.claim(PARTITION)
+        await old.save(PARTITION, epoch, [Blob("account", "a", -1, b"x")], STATE)
+
+        assert await new.load_owned("account", ["a"]) == [None]
+        assert await new.partition_state(PARTITION) is None
+        assert await new.claim(PARTITION) > epoch
