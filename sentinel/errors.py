@@ -16,9 +16,12 @@ class RecordError(SentinelError):
     """
 
     def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
 
 
 class TransientError(SentinelError):
@@ -33,6 +36,9 @@ class ModelError(SentinelError):
     """Raised when a model version cannot be used: the one before it keeps serving."""
 
     def __init__(self, version: str, detail: str) -> None:
-        super().__init__(f"model {version}: {detail}")
+        super().__init__(version, detail)
         self.version = version
         self.detail = detail
+
+    def __str__(self) -> str:
+        return f"model {self.version}: {self.detail}"

@@ -61,7 +61,7 @@ class Model:
             forest.warm(tables)
         names = tuple(booster.feature_name())
         tree_count = booster.num_trees()
-        divisor = tree_count if _averages(text) else 1
+        divisor = max(tree_count, 1) if _averages(text) else 1
         return cls(version, names, tree_count, booster, tables, steepness, divisor)
 
     @property

@@ -63,7 +63,7 @@ class EmbeddedServers:
     """
 
     def __init__(self, directory: Path, *, kafka: bool = True, redis: bool = True) -> None:
-        self._directory = directory
+        self._directory = directory.resolve()  # the servers are started elsewhere
         self._wants_kafka = kafka
         self._wants_redis = redis
         self._children: dict[str, Child] = {}

@@ -77,7 +77,8 @@ class DemoStream:
         begun_s = loop.time()
         while True:
             day = await asyncio.to_thread(next, story)
-            self._remember_frauds(day)
+            if day.index >= first - CHARGEBACK_DELAY_MS // 86_400_000:
+                self._remember_frauds(day)
             if day.index < first:
                 continue
             if day.index == first:

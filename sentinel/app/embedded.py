@@ -5,8 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sentinel.adapters.embedded import EmbeddedServers
-from sentinel.adapters.kafka import EMBEDDED as KAFKA_EMBEDDED
-from sentinel.adapters.redis import EMBEDDED as REDIS_EMBEDDED
+from sentinel.adapters.kafka import EMBEDDED
 from sentinel.codec.records import decode_object, encode_pretty
 from sentinel.config import Config
 from sentinel.errors import ConfigError, RecordError
@@ -15,20 +14,25 @@ DIRECTORY = Path(".sentinel")
 _ADDRESSES = "embedded.json"
 
 
+def is_wanted(config: Config) -> bool:
+    """Whether any server is to be started."""
+    return EMBEDDED in (config.kafka.bootstrap_servers, config.redis.url)
+
+
 def servers_for(config: Config, directory: Path = DIRECTORY) -> EmbeddedServers:
     """The servers that this configuration asks for; perhaps none."""
     return EmbeddedServers(
         directory / "servers",
-        kafka=config.kafka.bootstrap_servers == KAFKA_EMBEDDED,
-        redis=config.redis.url == REDIS_EMBEDDED,
+        kafka=config.kafka.bootstrap_servers == EMBEDDED,
+        redis=config.redis.url == EMBEDDED,
     )
 
 
 def with_servers(config: Config, servers: EmbeddedServers) -> Config:
     """The configuration with the addresses of what was started."""
-    if config.kafka.bootstrap_servers == KAFKA_EMBEDDED:
+    if config.kafka.bootstrap_servers == EMBEDDED:
         config = replace(config, kafka=config.kafka.embedded_at(servers.kafka_servers))
-    if config.redis.url == REDIS_EMBEDDED:
+    if config.redis.url == EMBEDDED:
         config = replace(config, redis=replace(config.redis, url=servers.redis_url))
     return config
 
@@ -50,7 +54,7 @@ def running(config: Config, directory: Path = DIRECTORY) -> Config:
 
     Raises ConfigError when the configuration asks for one and none runs.
     """
-    if config.kafka.bootstrap_servers != KAFKA_EMBEDDED:
+    if config.kafka.bootstrap_servers != EMBEDDED:
         return config
     path = directory / _ADDRESSES
     try:
@@ -63,6 +67,6 @@ def running(config: Config, directory: Path = DIRECTORY) -> Config:
             "start one first, or set kafka.bootstrap_servers"
         ) from error
     config = replace(config, kafka=config.kafka.embedded_at(kafka))
-    if config.redis.url == REDIS_EMBEDDED:
+    if config.redis.url == EMBEDDED:
         config = replace(config, redis=replace(config.redis, url=redis))
     return config

@@ -166,6 +166,7 @@ class Instance:
         finally:
             await _cancel([stopping, *running])
             await parts.pipeline.aclose()
+            await parts.alerts.aclose()
 
     def health(self) -> Health:
         """How this instance is, judged from its progress."""

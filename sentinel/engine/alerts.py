@@ -76,6 +76,12 @@ class Alerts:
             await asyncio.gather(*tasks)
         self._tasks -= tasks
 
+    async def aclose(self) -> None:
+        """Drop what is not out; it is replayed."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def _publish(self, flagged: Flagged, serving: ServingModel, *, explain: bool) -> None:
         contributions = await self._contributions(flagged, serving) if explain else None
         values = []

@@ -83,7 +83,7 @@ class Checkpoints:
         snapshots = []
         share = max(row_count_max // max(len(self._partitions), 1), 1)
         for number, partition in self._partitions.items():
-            if not partition.is_recovering:
+            if partition.is_live:
                 commits[partition.at] = Commit(partition.next_offset, partition.commit_metadata())
             cuts = self._state.cut(number, count_max=share)
             position = PartitionState(

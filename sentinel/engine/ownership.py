@@ -81,7 +81,6 @@ class Ownership:
         self._partitions[at.partition] = partition
         self._labels.rewind(partition.labels_next)
         self._broker.seek(at, start)
-        await self._pipeline.catch_up_if_live(partition)
         log.info("%s-%d: from offset %d, live from %d", at.topic, at.partition, start, live_from)
 
     def _checked_start(self, at: TopicPartition, start: int, live_from: int, first: int) -> int:

@@ -25,12 +25,18 @@ class InputPartition:
     labels_next: int = 0  # labels below this offset are applied, or need not be
     labels_owed: int = 0  # after a restart: labels below this offset come before going live
     feedback_seen: int = -1  # newest feedback whose label is applied
+    is_caught_up: bool = False  # whether the labels owed are applied
     waiting: deque[tuple[int, Label]] = field(default_factory=deque)
 
     @property
     def is_recovering(self) -> bool:
         """Whether the partition still catches up silently."""
         return self.next_offset < self.live_from
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its state is that of the last commit or later, so that it may commit."""
+        return self.is_caught_up and not self.is_recovering
 
     def commit_metadata(self) -> str:
         """What is stored beside the committed offset, to start again from there."""

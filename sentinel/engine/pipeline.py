@@ -88,7 +88,7 @@ class Pipeline:
     def _take_due_labels(self) -> dict[int, list[tuple[int, Label]]]:
         due = {}
         for number, partition in self._partitions.items():
-            if not partition.is_recovering:
+            if partition.is_live:
                 found = partition.due_labels()
                 partition.labels_next = max(self._labels.position(partition), partition.labels_next)
                 if found:
@@ -112,14 +112,9 @@ class Pipeline:
             ) from error
         owed = partition.owed_labels()
         partition.labels_next = max(partition.labels_owed, partition.labels_next)
+        partition.is_caught_up = True
         if owed:
             await self._apply(partition.at.partition, owed)
-
-    async def catch_up_if_live(self, partition: InputPartition) -> None:
-        """For a partition that has nothing to fold silently."""
-        if not partition.is_recovering:
-            async with self._turn:
-                await self._catch_up(partition)
 
     async def _finish(self) -> None:
         """Wait for the checkpoint under way, and raise what went wrong with it."""

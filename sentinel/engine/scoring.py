@@ -105,8 +105,8 @@ class Scoring:
             partition = self._partitions[number]
             if partition.is_recovering:
                 partition.next_offset = min(end, partition.live_from)
-                if not partition.is_recovering:
-                    await catch_up(partition)
+            if not (partition.is_recovering or partition.is_caught_up):
+                await catch_up(partition)
 
     async def _read(self, part: Slice) -> tuple[Transactions, list[Rejected], list[int]]:
         """Decode, and bring every entity into memory. Returns rows whose state is not whole."""

@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from sentinel.adapters.pool import ExplainerPool, PoolParams
+from sentinel.core.learning.params import FitParams
 from sentinel.errors import ModelError, TransientError
-from sentinel.model import FitParams, Model, fit
+from sentinel.model import Model, fit
 from sentinel.records import Floats
 
 PARENT = """

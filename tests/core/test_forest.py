@@ -85,7 +85,7 @@ def edged(rng: Generator, text: str, row_count: int) -> Floats:
     exact = rng.choice(thresholds, shape)
     choices = [
         exact, np.nextafter(exact, math.inf), np.nextafter(exact, -math.inf),
-        rng.choice(np.array(EDGES), shape), rng.normal(size=shape), rng.normal(size=shape) * 3,
+        rng.choice(np.array(EDGES), shape), rng.normal(size=shape), np.full(shape, math.nan),
     ]  # fmt: skip
     features: Floats = np.choose(rng.integers(0, len(choices), shape), choices)
     return features

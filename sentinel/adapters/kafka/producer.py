@@ -22,8 +22,8 @@ class Producer:
         self._params = params
         self._producer = _create(params)
         self._is_started = False
-        self._pending: deque[Delivery] = deque()  # since the last flush, in order of publishing
-        self._failure: str | None = None  # why the next flush cannot succeed
+        self._pending: deque[Delivery] = deque()  # in order of publishing
+        self._failure: str | None = None  # why nothing more can be published
 
     async def start(self) -> None:
         with translated("start the producer"):
@@ -32,8 +32,7 @@ class Producer:
         self._is_started = True
 
     async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
-        if not self._is_started:
-            await self._renew()
+        self._raise_failure()
         batch = self._producer.create_batch()
         for record in records:
             if not _append(batch, record):
@@ -52,46 +51,39 @@ class Producer:
                 async with asyncio.timeout(self._params.request_timeout_s):
                     delivery = await self._producer.send_batch(batch, topic, partition=partition)
         except TransientError as error:
-            # The batches before this one go down with the producer: flush must not succeed.
-            self._failure = f"{len(self._pending)} batches given up: {error}"
-            await self._renew()
+            self._failure = str(error)
             raise
         self._pending.append(delivery)
 
     async def _make_room(self) -> None:
         """Wait for the oldest delivery when too many are on their way."""
-        if len(self._pending) < self._params.pending_batch_count_max:
-            return
-        await asyncio.wait({self._pending[0]}, timeout=self._params.request_timeout_s)
-        while self._pending and _is_delivered(self._pending[0]):
-            self._pending.popleft()
         if len(self._pending) >= self._params.pending_batch_count_max:
-            await self.flush()  # raises: the oldest was not delivered
+            await self._settle([self._pending[0]])
 
     async def flush(self) -> None:
-        if self._pending:
-            await asyncio.wait(self._pending, timeout=self._params.request_timeout_s)
-            failed = [delivery for delivery in self._pending if not _is_delivered(delivery)]
-            if failed:
-                self._failure = (
-                    f"{len(failed)} of {len(self._pending)} batches were not delivered,"
-                    f" the first because of {_reason(failed[0])}"
-                )
-                await self._renew()
-            self._pending.clear()
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise TransientError(failure)
+        """Wait for all that was published before; others may go on publishing and flushing."""
+        await self._settle(list(self._pending))
 
-    async def _renew(self) -> None:
-        """Start afresh after a failure.
+    async def _settle(self, deliveries: list[Delivery]) -> None:
+        if deliveries:
+            await asyncio.wait(deliveries, timeout=self._params.request_timeout_s)
+        failed = [delivery for delivery in deliveries if not _is_delivered(delivery)]
+        if failed:
+            self._failure = (
+                f"{len(failed)} of {len(deliveries)} batches were not delivered,"
+                f" the first because of {_reason(failed[0])}"
+            )
+        while self._pending and self._pending[0].done():
+            self._pending.popleft()
+        self._raise_failure()
 
-        An idempotent producer repeats a batch for ever, and dies for good when its sequence numbers
-        have a gap; whoever replays does not want the old batches to arrive late either.
+    def _raise_failure(self) -> None:
+        """A failed producer stays failed: batches behind the lost one may arrive or not.
+
+        An idempotent one could not go on in any case. Whoever replays opens a new one.
         """
-        await self.close()
-        self._producer = _create(self._params)
-        await self.start()
+        if self._failure is not None:
+            raise TransientError(self._failure)
 
     async def close(self) -> None:
         """Stop at once: what was not flushed may or may not arrive.
@@ -102,7 +94,8 @@ class Producer:
         self._is_started = False
         producer = self._producer
         await producer.client.close()
-        await producer._sender.close()
+        # Its task may have been cancelled with the client, which is nothing to us.
+        await asyncio.gather(producer._sender.close(), return_exceptions=True)
         producer._message_accumulator.fail_all(KafkaError("the producer was closed"))
         await producer.stop()
         if self._pending:

@@ -120,4 +120,4 @@ def translated(doing: str) -> Iterator[None]:
     try:
         yield
     except (RedisConnectionError, RedisTimeoutError, ResponseError, OSError) as error:
-        raise TransientError(f"redis, {doing}: {error!r}") from error
+        raise TransientError(f"redis, {doing}: {type(error).__name__}: {error}") from error

@@ -152,7 +152,7 @@ class RedisStateStore:
                 replies = await self._send(calls)
         for reply in replies:
             if isinstance(reply, ResponseError):
-                raise TransientError(f"redis, save {partition}: {reply!r}") from reply
+                raise TransientError(f"redis, save {partition}: {reply}") from reply
             if reply != 1:
                 raise FencedError(f"{partition}: epoch {epoch} is not the newest any more")
 

@@ -1,0 +1,42 @@
+"""Entity state from history into the store, so that the first live record finds a past."""
+
+from collections.abc import Callable
+
+from sentinel.core.features.state import FeatureState
+from sentinel.ports import Blob, PartitionState, StateStore
+from sentinel.records import TopicPartition
+
+_ROWS_A_SAVE = 10_000
+
+# No log has this name, so a live instance keeps the state and forgets the offsets.
+_NO_LOG = "history"
+
+
+async def backfill(
+    state: FeatureState,
+    store: StateStore,
+    topic: str,
+    partition_count: int,
+    *,
+    on_saved: Callable[[int], None] | None = None,
+) -> int:
+    """Write all of a history's state; returns how many blobs. Run it before any instance."""
+    saved = 0
+    for number in range(partition_count):
+        at = TopicPartition(topic, number)
+        epoch = await store.claim(at)
+        while True:
+            cuts = state.cut(number, count_max=_ROWS_A_SAVE)
+            blobs = [
+                Blob(entity, key, number if state.tables[entity].plan.shared else -1, data)
+                for entity, cut in cuts.items()
+                for key, data in zip(cut.names, cut.blobs, strict=True)
+            ]
+            if not blobs:
+                break
+            await store.save(at, epoch, blobs, PartitionState(_NO_LOG, 0, 0))
+            state.confirm(cuts)
+            saved += len(blobs)
+            if on_saved is not None:
+                on_saved(len(blobs))
+    return saved

@@ -1,0 +1,241 @@
+"""`sentinel run`: servers if asked for, a first model if there is none, then one instance."""
+
+import asyncio
+import logging
+import random
+import signal
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sentinel.adapters.embedded import EmbeddedServers
+from sentinel.adapters.redis import RedisStateStore
+from sentinel.adapters.registry import Artifact, ModelDirectory
+from sentinel.app import demo, embedded
+from sentinel.app.backfill import backfill
+from sentinel.app.history import History, Rows, joined
+from sentinel.app.instance import Instance, missing_model
+from sentinel.app.sender import Sender
+from sentinel.app.train import serving_model, train
+from sentinel.config import Config
+from sentinel.engine.serving import ServingModel
+from sentinel.errors import FencedError, TransientError
+from sentinel.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done
+
+_TICK_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line adds to the configuration."""
+
+    stream: bool = True  # play the built-in stream
+    rate: float = 200.0
+    duration_s: float | None = None
+    exit_when_idle_s: float | None = None
+    directory: Path = embedded.DIRECTORY
+
+
+@dataclass(slots=True)
+class Status:
+    """What there is to see of a run, filled as it goes."""
+
+    config: Config
+    metrics: Metrics
+    model_version: str
+    begun_s: float  # monotonic, when the instance was started
+    instance: Instance | None = None
+    first_decision_s: float | None = None  # after the process began
+
+
+def prepare_model(
+    config: Config, options: RunOptions, progress: Progress
+) -> tuple[ServingModel, Artifact, History | None]:
+    """The champion, or a first model from generated history if the built-in stream is to play."""
+    directory = ModelDirectory(config.model)
+    names = [feature.name for feature in config.features]
+    version = directory.champion()
+    if version is not None:
+        artifact = directory.load(version)
+        return serving_model(artifact, names), artifact, None
+    if not options.stream:
+        raise missing_model(config)
+    history = History(config, partition_count=config.topics.partition_count)
+    stretches: list[Rows] = []
+    for i, (values, is_fraud) in enumerate(demo.history()):
+        progress("reading 60 days of generated history", i / demo.HISTORY_DAY_COUNT)
+        stretches.append(history.fold(values, is_fraud))
+    features, labels, times_ms, accounts = joined(stretches)
+    trees = config.training.fit.tree_count
+
+    def on_tree(count: int) -> None:
+        progress("training a first model", count / trees)
+
+    text, manifest = train(features, labels, times_ms, accounts, config, on_tree=on_tree)
+    artifact = directory.add(directory.next_version(names), text, manifest)
+    return serving_model(artifact, names), artifact, history
+
+
+async def run(
+    config: Config, options: RunOptions, progress: Progress, watch: Callable[[Status], None]
+) -> Status:
+    """Run until stopped by a signal, the duration, or idleness. `watch` is called often."""
+    stop = asyncio.Event()
+    _on_signals(stop)
+    async with AsyncExitStack() as stack:
+        servers = await stack.enter_async_context(embedded.servers_for(config, options.directory))
+        announced = embedded.is_wanted(config)
+        config = embedded.with_servers(config, servers)
+        if announced:
+            path = embedded.announce(config, options.directory)
+            stack.callback(path.unlink, missing_ok=True)
+        serving, artifact, history = prepare_model(config, options, progress)
+        if history is not None:
+            await _backfill(config, history, progress)
+        status = Status(config, Metrics(), serving.version, asyncio.get_running_loop().time())
+        tasks = [asyncio.create_task(_watch(status, options, stop, watch, servers))]
+        if options.stream:
+            tasks.append(asyncio.create_task(_play(config, options)))
+        try:
+            await _keep_running(config, serving, artifact, status, stop)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    watch(status)
+    return status
+
+
+async def _keep_running(
+    config: Config, serving: ServingModel, artifact: Artifact, status: Status, stop: asyncio.Event
+) -> None:
+    """Build an instance and run it; after a transient failure back off, build another, replay."""
+    failures = 0
+    while not stop.is_set():
+        before = status.metrics.commits
+        try:
+            async with Instance(config, serving, artifact.text, status.metrics) as instance:
+                status.instance = instance
+                await instance.run(stop)
+        except TransientError as error:
+            failures = 1 if status.metrics.commits > before else failures + 1
+            if failures > config.engine.restart_count_max:
+                raise
+            # Jitter keeps many instances from coming back in step.
+            wait_s = min(2.0**failures * 0.1, config.engine.backoff_s_max) * random.uniform(0.5, 1)  # noqa: S311
+            level = logging.INFO if isinstance(error, FencedError) else logging.WARNING
+            log.log(level, "%s; starting again in %.1f s", error, wait_s)
+            try:
+                async with asyncio.timeout(wait_s):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+
+
+async def _play(config: Config, options: RunOptions) -> None:
+    """Keep the built-in stream going; a payment system, too, would try again."""
+    stream = demo.DemoStream(options.rate, options.directory / "stream-day")
+    while True:
+        try:
+            async with Sender(config) as sender:
+                await stream.run(sender)
+        except TransientError as error:
+            log.warning("the built-in stream could not send: %s", error)
+            await asyncio.sleep(1.0)
+
+
+async def _backfill(config: Config, history: History, progress: Progress) -> None:
+    state = history.state
+    total = sum(len(table) for table in state.tables.values())
+    done = 0
+
+    def on_saved(count: int) -> None:
+        nonlocal done
+        done += count
+        progress("storing what the history says of every entity", min(done / total, 1.0))
+
+    async with RedisStateStore(config.redis, layout=state.fingerprint) as store:
+        topic = config.topics.full(config.topics.transactions)
+        await backfill(state, store, topic, config.topics.partition_count, on_saved=on_saved)
+
+
+async def _watch(
+    status: Status,
+    options: RunOptions,
+    stop: asyncio.Event,
+    watch: Callable[[Status], None],
+    servers: EmbeddedServers,
+) -> None:
+    """Show what happens, and stop when it is time."""
+    clock_s = asyncio.get_running_loop().time
+    while not stop.is_set():
+        if (died := servers.dead()) is not None:
+            raise TransientError(died)
+        if status.first_decision_s is None and status.metrics.decisions:
+            status.first_decision_s = time.monotonic() - PROCESS_BEGAN_S
+        watch(status)
+        age_s = clock_s() - status.begun_s
+        idle_s = status.instance.idle_s() if status.instance is not None else 0.0
+        if options.duration_s is not None and age_s >= options.duration_s:
+            stop.set()
+        if options.exit_when_idle_s is not None and idle_s >= options.exit_when_idle_s:
+            stop.set()
+        await asyncio.sleep(_TICK_S)
+
+
+PROCESS_BEGAN_S = time.monotonic()
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    """The first signal stops in order, the second at once."""
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            raise SystemExit(130)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+
+
+def report(status: Status) -> dict[str, Any]:
+    """The run in figures, for scripts."""
+    metrics = status.metrics
+    duration_s = asyncio.get_running_loop().time() - status.begun_s
+    return {
+        "transactions": metrics.transactions,
+        "decisions": metrics.decisions,
+        "alerts": metrics.alerts,
+        "dead_letters": metrics.dead_letters,
+        "dead_letter_reasons": dict(metrics.dead_letter_reasons),
+        "late": metrics.late,
+        "degraded": metrics.degraded,
+        "replayed": metrics.replayed,
+        "feedback": metrics.feedback,
+        "labels_applied": metrics.labels_applied,
+        "actions": dict(metrics.actions),
+        "duration_s": duration_s,
+        "throughput_per_s": metrics.transactions / duration_s if duration_s > 0 else 0.0,
+        "latency_ms": _quantiles_ms(metrics.latency_s, 0.5, 0.99),
+        "engine_ms": _quantiles_ms(metrics.engine_s, 0.5, 0.99),
+        "loop_lag_ms": _quantiles_ms(metrics.loop_lag_s, 0.99),
+        "first_decision_s": status.first_decision_s,
+        "model_version": status.model_version,
+        "health": status.instance.health().status if status.instance else "starting",
+    }
+
+
+def _quantiles_ms(histogram: Any, *quantiles: float) -> dict[str, float | None]:
+    found = {}
+    for q in quantiles:
+        value_s = histogram.quantile(q)
+        found[f"p{q * 100:g}"] = None if value_s is None else value_s * 1000
+    return found

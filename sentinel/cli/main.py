@@ -1,0 +1,167 @@
+"""The commands and their options. Each imports what it needs when it is called."""
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from sentinel import __version__
+from sentinel.errors import SentinelError
+
+app = typer.Typer(
+    name="sentinel",
+    help="Scores payment transactions from Kafka while they happen.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="Configuration; none: the built-in one."),
+]
+LabelColumn = Annotated[
+    str, typer.Option(metavar="COLUMN", help="The column that says whether a row is fraud.")
+]
+
+
+def fail(error: SentinelError) -> NoReturn:
+    """One clear line, and the exit code for what the user can mend."""
+    typer.echo(f"sentinel: {error}", err=True)
+    raise typer.Exit(2)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Scores payment transactions from Kafka while they happen."""
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    rate: Annotated[
+        float, typer.Option(min=0.1, metavar="N", help="Built-in stream: transactions a second.")
+    ] = 200.0,
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream", help="Play the built-in stream (default without --config)."
+        ),
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Stop after so long.")
+    ] = None,
+    exit_when_idle: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="SECONDS", help="Stop when nothing came for so long."),
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Log lines instead of the view.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the run's figures as JSON.")
+    ] = None,
+) -> None:
+    """Score transactions until stopped; with no configuration, a built-in stream."""
+    from sentinel.cli.run import run_command
+
+    options = {"rate": rate, "duration_s": duration, "exit_when_idle_s": exit_when_idle}
+    play = stream if stream is not None else config is None
+    try:
+        run_command(config, stream=play, plain=plain, report_file=report, **options)
+    except SentinelError as error:
+        fail(error)
+
+
+@app.command()
+def produce(
+    file: Annotated[Path, typer.Argument(help="Parquet, CSV or JSON lines; also gzipped.")],
+    config: ConfigOption = None,
+    speed: Annotated[
+        str, typer.Option(metavar="60x", help="Pace by event time; empty: as fast as possible.")
+    ] = "",
+    label_column: LabelColumn = "",
+    label_delay: Annotated[
+        str, typer.Option(metavar="7d", help="After which a row's label is sent as feedback.")
+    ] = "7d",
+    label_source: Annotated[
+        str, typer.Option(metavar="NAME", help="Source named in the feedback.")
+    ] = "ground_truth",
+    skip: Annotated[int, typer.Option(min=0, metavar="N", help="Leave out the first N rows.")] = 0,
+    count: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Send at most N rows.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the last run of this file stopped.")
+    ] = False,
+) -> None:
+    """Send a file's transactions to Kafka, and its labels when their delay has passed."""
+    from sentinel.cli.produce import produce_command
+
+    try:
+        produce_command(
+            file,
+            config,
+            speed=speed,
+            label_column=label_column,
+            label_delay=label_delay,
+            label_source=label_source,
+            skip=skip,
+            count=count,
+            resume=resume,
+        )
+    except SentinelError as error:
+        fail(error)
+
+
+@app.command()
+def train(
+    file: Annotated[Path, typer.Argument(help="Your history, in the order of event time.")],
+    config: ConfigOption = None,
+    label_column: LabelColumn = "is_fraud",
+    days: Annotated[
+        float | None, typer.Option(min=1, metavar="N", help="Use only the first N days.")
+    ] = None,
+) -> None:
+    """Fit a model on history, test it on the last days, and make it the champion."""
+    from sentinel.cli.history import train_command
+
+    try:
+        train_command(file, config, label_column=label_column, day_count=days)
+    except SentinelError as error:
+        fail(error)
+
+
+@app.command()
+def features(
+    file: Annotated[Path, typer.Argument(help="Your history, in the order of event time.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Parquet to write.")],
+    config: ConfigOption = None,
+    label_column: LabelColumn = "",
+) -> None:
+    """Write the feature matrix of a history, by the code that scores."""
+    from sentinel.cli.history import features_command
+
+    try:
+        features_command(file, config, label_column=label_column, out=out)
+    except SentinelError as error:
+        fail(error)
+
+
+@app.command("check-config")
+def check_config(config: ConfigOption = None) -> None:
+    """Validate a configuration and say what is in force."""
+    from sentinel.cli.check import check_command
+
+    try:
+        check_command(config)
+    except SentinelError as error:
+        fail(error)

@@ -1,0 +1,61 @@
+"""`sentinel run`: the loop, the view, the report."""
+
+import gc
+import logging
+import sys
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+from rich.logging import RichHandler
+
+from sentinel import config as configuration
+from sentinel.app.run import RunOptions, Status, report, run
+from sentinel.cli.view import View
+from sentinel.codec.records import encode_pretty
+from sentinel.errors import ConfigError
+
+
+def run_command(
+    config_file: Path | None,
+    *,
+    stream: bool,
+    plain: bool,
+    report_file: Path | None,
+    rate: float,
+    duration_s: float | None,
+    exit_when_idle_s: float | None,
+) -> None:
+    """Run, show, and write the report at the end, however the run ended."""
+    config = configuration.load(config_file)
+    options = RunOptions(
+        stream=stream, rate=rate, duration_s=duration_s, exit_when_idle_s=exit_when_idle_s
+    )
+    if report_file is not None and not report_file.parent.is_dir():
+        raise ConfigError(f"{report_file}: its folder does not exist")
+    console = Console(stderr=True)
+    _log_to(console, plain=plain or not sys.stdout.isatty())
+    view = View(Console(), live=sys.stdout.isatty() and not plain)
+    # A full collection of what lives for ever costs 100 ms: what is there now is left alone.
+    gc.freeze()
+
+    async def main() -> Status:
+        status = await run(config, options, view.progress, view.show)
+        figures = report(status)
+        if report_file is not None:
+            report_file.write_bytes(encode_pretty(figures))
+        return status
+
+    with view:
+        status = uvloop.run(main())
+    view.summary(status)
+
+
+def _log_to(console: Console, *, plain: bool) -> None:
+    handler: logging.Handler = RichHandler(console=console, show_path=False)
+    if plain:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # The clients report every reconnect; what matters of it reaches the user through the engine.
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)

@@ -1,0 +1,184 @@
+"""What a person sees of a run: a live picture in a terminal, plain lines elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sentinel.app.run import Status
+from sentinel.codec.records import decode_object
+from sentinel.metrics import Histogram
+
+_PLAIN_INTERVAL_S = 5.0
+_BARS = " ▁▂▃▄▅▆▇█"
+_HEALTH_STYLE = {"ok": "green", "starting": "cyan", "degraded": "yellow", "stuck": "red"}
+_ACTION_STYLE = {"approve": "green", "review": "yellow", "block": "red"}
+
+
+class View:
+    """Shows progress while preparing, then the run."""
+
+    def __init__(self, console: Console, *, live: bool) -> None:
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if live else None
+        self._said = ""
+        self._said_s = 0.0
+        self._seen_count = 0
+        self._seen_s = time.monotonic()
+        self._rate = 0.0
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def progress(self, what: str, share: float) -> None:
+        """What is being prepared, and how much of it is done."""
+        if self._live is not None:
+            bar = Table.grid(padding=(0, 1))
+            bar.add_row(Text(f"{what} …"), ProgressBar(total=1.0, completed=share, width=40))
+            self._live.update(bar, refresh=True)
+        elif what != self._said:
+            self._said = what
+            self._console.print(f"{what} …", highlight=False)
+
+    def show(self, status: Status) -> None:
+        """The run as it is now."""
+        now_s = time.monotonic()
+        if now_s - self._seen_s >= 1.0:
+            count = status.metrics.decisions
+            self._rate = (count - self._seen_count) / (now_s - self._seen_s)
+            self._seen_count, self._seen_s = count, now_s
+        if self._live is not None:
+            self._live.update(_picture(status, self._rate))
+        elif now_s - self._said_s >= _PLAIN_INTERVAL_S and status.instance is not None:
+            self._said_s = now_s
+            self._console.print(_line(status, self._rate), highlight=False, soft_wrap=True)
+
+    def summary(self, status: Status) -> None:
+        """One line when it is over."""
+        self._console.print(_line(status, self._rate), highlight=False, soft_wrap=True)
+
+
+def _line(status: Status, rate: float) -> str:
+    metrics = status.metrics
+    health = status.instance.health() if status.instance else None
+    words = [
+        f"{metrics.decisions:,} decisions",
+        f"{rate:,.0f}/s",
+        *(f"{count:,} {action}" for action, count in metrics.actions.items()),
+        f"{metrics.dead_letters:,} dead letters",
+        f"{metrics.late:,} late",
+        f"latency p50 {_ms(metrics.latency_s, 0.5)} p99 {_ms(metrics.latency_s, 0.99)}",
+        f"lag {_count(status.instance.lag() if status.instance else None)}",
+        f"model {status.model_version}",
+        f"health {health.status}{_because(health.reasons)}" if health else "starting",
+    ]
+    return " · ".join(words)
+
+
+def _because(reasons: tuple[str, ...]) -> str:
+    return f" ({', '.join(reasons)})" if reasons else ""
+
+
+def _ms(histogram: Histogram, q: float) -> str:
+    value_s = histogram.quantile(q)
+    return "–" if value_s is None else f"{value_s * 1000:,.1f} ms"
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def _picture(status: Status, rate: float) -> Group:
+    top = Table.grid(expand=True, padding=(0, 1))
+    for _ in range(3):
+        top.add_column(ratio=1)
+    top.add_row(_flow(status, rate), _decisions(status), _scores(status))
+    footer = Text(f"model {status.model_version} · Ctrl-C stops in order", style="dim")
+    return Group(top, _alerts(status), footer)
+
+
+def _flow(status: Status, rate: float) -> Panel:
+    metrics, instance = status.metrics, status.instance
+    health = instance.health() if instance is not None else None
+    rows = Table.grid(padding=(0, 1))
+    word = health.status if health is not None else "starting"
+    because = _because(health.reasons) if health is not None else ""
+    rows.add_row("health", Text(word + because, style=_HEALTH_STYLE[word]))
+    rows.add_row("throughput", f"{rate:,.0f}/s")
+    rows.add_row("latency p50", _ms(metrics.latency_s, 0.5))
+    rows.add_row("latency p99", _ms(metrics.latency_s, 0.99))
+    rows.add_row("loop lag p99", _ms(metrics.loop_lag_s, 0.99))
+    rows.add_row("lag", _count(instance.lag() if instance is not None else None))
+    return Panel(rows, title="flow")
+
+
+def _decisions(status: Status) -> Panel:
+    metrics = status.metrics
+    rows = Table.grid(padding=(0, 1))
+    for action, style in _ACTION_STYLE.items():
+        rows.add_row(Text(action, style=style), f"{metrics.actions[action]:,}")
+    rows.add_row("dead letters", f"{metrics.dead_letters:,}")
+    rows.add_row("late", f"{metrics.late:,}")
+    rows.add_row("labels learnt", f"{metrics.labels_applied:,}")
+    return Panel(rows, title=f"{metrics.decisions:,} decisions")
+
+
+def _scores(status: Status) -> Panel:
+    """Counts of probabilities on a logarithmic scale: nearly all are close to 0."""
+    counts = status.metrics.scores.tolist()
+    top = max(max(counts), 1)
+    height = 4
+    lines = []
+    for level in range(height, 0, -1):
+        line = ""
+        for count in counts:
+            filled = (len(f"{count:b}") / len(f"{top:b}") if count else 0.0) * height - (level - 1)
+            line += _BARS[round(min(max(filled, 0.0), 1.0) * 8)] * 1
+        lines.append(line)
+    lines.append("0" + " " * (len(counts) - 2) + "1")
+    return Panel(Text("\n".join(lines)), title="probability of fraud (log counts)")
+
+
+def _alerts(status: Status) -> Panel:
+    rows = Table(expand=True, box=None, show_edge=False)
+    for name in ("transaction", "account", "amount", "probability", "action", "because"):
+        rows.add_column(name, no_wrap=name != "because", justify="left")
+    alerts = status.instance.last_alerts() if status.instance is not None else []
+    decimals = status.config.schema.amount_decimals
+    for data in reversed(alerts):
+        alert = decode_object(data)
+        amount = alert["amount_minor"] / 10**decimals
+        rows.add_row(
+            alert["transaction_id"],
+            alert["account"],
+            f"{amount:,.{decimals}f}",
+            f"{alert['probability']:.3f}",
+            Text(alert["action"], style=_ACTION_STYLE[alert["action"]]),
+            "; ".join(_reason(reason) for reason in alert["reasons"]),
+        )
+    return Panel(rows, title="last alerts", height=9)
+
+
+def _reason(reason: dict[str, Any]) -> str:
+    value, low, high = (reason[key] for key in ("value", "usual_low", "usual_high"))
+    if value is None:
+        return f"{reason['feature']} is missing"
+    usual = "" if low is None else f" (usual {low:,.4g}–{high:,.4g})"
+    return f"{reason['feature']} {value:,.4g}{usual}"
