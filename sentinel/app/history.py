@@ -104,9 +104,7 @@ class History:
         self, values: Sequence[bytes], is_fraud: Sequence[bool | None]
     ) -> tuple[Transactions, Ints]:
         n = len(values)
-        records = [
-            Record(self._position + i, 0, None, value) for i, value in enumerate(values)
-        ]
+        records = [Record(self._position + i, 0, None, value) for i, value in enumerate(values)]
         rows, rejected = self._decoder.decode(np.zeros(n, dtype=np.int64), records)
         self._position += n
         self.rejected_count += len(rejected)

@@ -154,9 +154,7 @@ class Instance:
                 on_assigned=parts.ownership.on_assigned,
                 on_revoked=parts.ownership.on_revoked,
             )
-            done, _ = await asyncio.wait(
-                [stopping, *running], return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait([stopping, *running], return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopping}:
                 task.result()
             async with asyncio.timeout(self._config.engine.shutdown_s_max):
@@ -310,7 +308,7 @@ async def _warm(state: FeatureState, serving: ServingModel) -> None:
         log.warning("LightGBM itself scores this model: %s", serving.model.fallback_reason)
 
 
-async def _cancel(tasks: list["asyncio.Task[None] | asyncio.Task[bool]"] ) -> None:
+async def _cancel(tasks: list["asyncio.Task[None] | asyncio.Task[bool]"]) -> None:
     """End tasks and wait until they have ended; what they raised was seen before."""
     for task in tasks:
         task.cancel()

@@ -95,9 +95,7 @@ def train_command(
     console.print(f"written to {config.model.directory}/{version}, which now serves")
 
 
-def features_command(
-    file: Path, config_file: Path | None, *, label_column: str, out: Path
-) -> None:
+def features_command(file: Path, config_file: Path | None, *, label_column: str, out: Path) -> None:
     """Write transaction id, event time and every feature as Parquet."""
     config = configuration.load(config_file)
     if not out.parent.is_dir():

@@ -73,10 +73,17 @@ def run(
     """Score transactions until stopped; with no configuration, a built-in stream."""
     from sentinel.cli.run import run_command
 
-    options = {"rate": rate, "duration_s": duration, "exit_when_idle_s": exit_when_idle}
     play = stream if stream is not None else config is None
     try:
-        run_command(config, stream=play, plain=plain, report_file=report, **options)
+        run_command(
+            config,
+            stream=play,
+            plain=plain,
+            report_file=report,
+            rate=rate,
+            duration_s=duration,
+            exit_when_idle_s=exit_when_idle,
+        )
     except SentinelError as error:
         fail(error)
 
@@ -95,6 +102,9 @@ def produce(
     label_source: Annotated[
         str, typer.Option(metavar="NAME", help="Source named in the feedback.")
     ] = "ground_truth",
+    frauds_only: Annotated[
+        bool, typer.Option("--frauds-only", help="Send no labels of genuine transactions.")
+    ] = False,
     skip: Annotated[int, typer.Option(min=0, metavar="N", help="Leave out the first N rows.")] = 0,
     count: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Send at most N rows.")
@@ -114,6 +124,7 @@ def produce(
             label_column=label_column,
             label_delay=label_delay,
             label_source=label_source,
+            frauds_only=frauds_only,
             skip=skip,
             count=count,
             resume=resume,

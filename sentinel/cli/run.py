@@ -4,13 +4,14 @@ import gc
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import uvloop
 from rich.console import Console
 from rich.logging import RichHandler
 
 from sentinel import config as configuration
-from sentinel.app.run import RunOptions, Status, report, run
+from sentinel.app.run import RunOptions, report, run
 from sentinel.cli.view import View
 from sentinel.codec.records import encode_pretty
 from sentinel.errors import ConfigError
@@ -39,16 +40,15 @@ def run_command(
     # A full collection of what lives for ever costs 100 ms: what is there now is left alone.
     gc.freeze()
 
-    async def main() -> Status:
+    async def main() -> dict[str, Any]:
         status = await run(config, options, view.progress, view.show)
-        figures = report(status)
-        if report_file is not None:
-            report_file.write_bytes(encode_pretty(figures))
-        return status
+        view.finish(status)
+        return report(status)
 
     with view:
-        status = uvloop.run(main())
-    view.summary(status)
+        figures = uvloop.run(main())
+    if report_file is not None:
+        report_file.write_bytes(encode_pretty(figures))
 
 
 def _log_to(console: Console, *, plain: bool) -> None:

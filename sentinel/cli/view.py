@@ -1,5 +1,6 @@
 """What a person sees of a run: a live picture in a terminal, plain lines elsewhere."""
 
+import math
 import time
 from types import TracebackType
 from typing import Any, Self
@@ -70,8 +71,10 @@ class View:
             self._said_s = now_s
             self._console.print(_line(status, self._rate), highlight=False, soft_wrap=True)
 
-    def summary(self, status: Status) -> None:
-        """One line when it is over."""
+    def finish(self, status: Status) -> None:
+        """One line when it is over, in place of the picture."""
+        if self._live is not None:
+            self._live.stop()
         self._console.print(_line(status, self._rate), highlight=False, soft_wrap=True)
 
 
@@ -149,8 +152,8 @@ def _scores(status: Status) -> Panel:
     for level in range(height, 0, -1):
         line = ""
         for count in counts:
-            filled = (len(f"{count:b}") / len(f"{top:b}") if count else 0.0) * height - (level - 1)
-            line += _BARS[round(min(max(filled, 0.0), 1.0) * 8)] * 1
+            filled = math.log1p(count) / math.log1p(top) * height - (level - 1)
+            line += _BARS[math.ceil(min(max(filled, 0.0), 1.0) * 8)]
         lines.append(line)
     lines.append("0" + " " * (len(counts) - 2) + "1")
     return Panel(Text("\n".join(lines)), title="probability of fraud (log counts)")

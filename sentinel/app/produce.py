@@ -1,0 +1,194 @@
+"""A file played into Kafka: transactions at a pace, labels when their delay has passed."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sentinel.adapters.files import Chunk, TransactionFile
+from sentinel.app.sender import Sender
+from sentinel.codec.records import decode_object, encode_pretty
+from sentinel.codec.transactions import TransactionDecoder
+from sentinel.config import Config
+from sentinel.errors import RecordError
+from sentinel.records import Feedback, Ints, Record, Transactions
+
+_RECORDS_A_SEND = 1_000
+_TICK_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class ProduceOptions:
+    """How a file is played.
+
+    Attributes
+    ----------
+    speed
+        Seconds of event time in a second; None: as fast as the broker takes it.
+    label_delay_ms
+        After the transaction, in event time.
+    frauds_only
+        Send no label of a genuine transaction: they change no feature.
+    skip, count_max
+        Rows left out at the start, and rows sent at most.
+    position_file
+        Where to note how far it went, for `resume`.
+    """
+
+    speed: float | None
+    label_delay_ms: int
+    label_source: str
+    frauds_only: bool
+    skip: int
+    count_max: int | None
+    position_file: Path
+    resume: bool
+
+
+@dataclass(slots=True)
+class Sent:
+    """What was sent so far."""
+
+    rows: int = 0
+    labels: int = 0
+    unreadable: int = 0  # sent as they are: dead letters on the other side
+
+
+class Player:
+    """Sends rows in the order of the file; each label once its time has come in event time.
+
+    A row that does not decode is sent all the same: the instance's dead letters should tell of it.
+    """
+
+    def __init__(self, config: Config, source: TransactionFile, options: ProduceOptions) -> None:
+        self._decoder = TransactionDecoder(config.schema)
+        self._source = source
+        self._options = options
+        self._labels: deque[tuple[int, Feedback]] = deque()
+        self._first_ms: int | None = None
+        self._begun_s = 0.0
+        self._begin = 0
+        self.sent = Sent()
+
+    async def run(self, sender: Sender, on_sent: Callable[[Sent], None]) -> Sent:
+        """Send until the end of the file. A run that was broken off may repeat its last chunk.
+
+        Rows that are left out still give their labels, when those fall due among the rows sent.
+        """
+        options = self._options
+        begin = max(options.skip, self._position() if options.resume else 0)
+        self._begin = begin
+        end = options.skip + options.count_max if options.count_max is not None else None
+        self._begun_s = asyncio.get_running_loop().time()
+        row = 0
+        for chunk in self._source.chunks():
+            count = len(chunk.values)
+            first = min(max(begin - row, 0), count)
+            last = count if end is None else min(max(end - row, 0), count)
+            rows = self._decode(chunk)
+            if last > first:
+                await self._send(sender, chunk, rows, first, last, on_sent)
+            self._remember_labels(chunk, rows)
+            row += count
+            if end is not None and row >= end:
+                break
+        return self.sent
+
+    def _decode(self, chunk: Chunk) -> Transactions:
+        """The usable rows; the offset of each is its place in the chunk."""
+        n = len(chunk.values)
+        records = [Record(i, 0, None, value) for i, value in enumerate(chunk.values)]
+        rows, rejected = self._decoder.decode(np.zeros(n, dtype=np.int64), records)
+        self.sent.unreadable += len(rejected)
+        return rows
+
+    async def _send(
+        self,
+        sender: Sender,
+        chunk: Chunk,
+        rows: Transactions,
+        first: int,
+        last: int,
+        on_sent: Callable[[Sent], None],
+    ) -> None:
+        """Send rows first to last of a chunk as they fall due."""
+        at = rows.offset
+        accounts = [""] * len(chunk.values)
+        times = np.zeros(len(chunk.values), dtype=np.int64)
+        times[at] = rows.event_time_ms
+        times = np.maximum.accumulate(times)  # an unreadable row goes with the one before it
+        for i, account in zip(at.tolist(), rows.entities["account"], strict=True):
+            accounts[i] = account or ""
+        while first < last:
+            end = await self._due(times, first, last)
+            await sender.transactions(accounts[first:end], chunk.values[first:end])
+            due = self._due_labels(int(times[end - 1]))
+            await sender.feedback(due)
+            self.sent.rows += end - first
+            self.sent.labels += len(due)
+            first = end
+            on_sent(self.sent)
+        await sender.flush()
+        self._note_position()
+
+    async def _due(self, times: Ints, first: int, last: int) -> int:
+        """Wait until row `first` is due; up to which row may be sent now."""
+        end = min(first + _RECORDS_A_SEND, last)
+        if self._options.speed is None:
+            return end
+        if self._first_ms is None:
+            self._first_ms = int(times[first])
+        loop = asyncio.get_running_loop()
+        while True:
+            played_ms = (loop.time() - self._begun_s) * 1000 * self._options.speed
+            due = int(np.searchsorted(times[:end], self._first_ms + played_ms, side="right"))
+            if due > first:
+                return due
+            await asyncio.sleep(_TICK_S)
+
+    def _remember_labels(self, chunk: Chunk, rows: Transactions) -> None:
+        """Labels fall due in the order of their transactions, since all have the same delay."""
+        options = self._options
+        entities = list(rows.entities.items())
+        for i, at in enumerate(rows.offset.tolist()):
+            is_fraud = chunk.is_fraud[at]
+            if is_fraud is None or (options.frauds_only and not is_fraud):
+                continue
+            time_ms = int(rows.event_time_ms[i])
+            due_ms = time_ms + options.label_delay_ms
+            voice = Feedback(
+                transaction_id=rows.transaction_id[i],
+                label="fraud" if is_fraud else "genuine",
+                source=options.label_source,
+                who="sentinel produce",
+                observed_ms=due_ms,
+                event_time_ms=time_ms,
+                entities={kind: keys[i] for kind, keys in entities},
+            )
+            self._labels.append((due_ms, voice))
+
+    def _due_labels(self, now_ms: int) -> list[Feedback]:
+        due = []
+        while self._labels and self._labels[0][0] <= now_ms:
+            due.append(self._labels.popleft()[1])
+        return due
+
+    @property
+    def labels_waiting(self) -> int:
+        """Labels whose delay had not passed at the end."""
+        return len(self._labels)
+
+    def _position(self) -> int:
+        """The row to go on from, as noted by the run before."""
+        try:
+            return int(decode_object(self._options.position_file.read_bytes())["rows"])
+        except (OSError, RecordError, KeyError, ValueError, TypeError):
+            return 0
+
+    def _note_position(self) -> None:
+        path = self._options.position_file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_pretty({"rows": self._begin + self.sent.rows}))
