@@ -42,7 +42,7 @@ class PoolParams:
     timeout_s: float = (
         30.0  # the first request of a worker imports LightGBM and compiles the kernel
     )
-    queue_count_max: int = 64
+    queue_count_max: int = 1024
 
     def __post_init__(self) -> None:
         if not 1 <= self.worker_count <= 64:

@@ -59,6 +59,7 @@ class History:
         )
         self._decoder = TransactionDecoder(config.schema)
         self._delay_ms = duration_ms(config.training.label_delay)
+        self._partition_count = partition_count
         self._partition_of = PartitionOf(partition_count)
         self._waiting: deque[tuple[int, Transactions]] = deque()
         self._newest_ms = 0
@@ -112,7 +113,8 @@ class History:
         kept[[r.index for r in rejected]] = False
         codes = [UNKNOWN if fraud is None else int(fraud) for fraud in is_fraud]
         accounts = rows.entities["account"]
-        rows.partition[:] = [self._partition_of(account or "") for account in accounts]
+        if self._partition_count > 1:
+            rows.partition[:] = [self._partition_of(account or "") for account in accounts]
         return rows, np.array(codes, dtype=np.int64)[kept]
 
     def _label_points(self, times: Ints) -> Iterator[tuple[int, Transactions]]:

@@ -122,6 +122,8 @@ class Player:
         times = np.maximum.accumulate(times)  # an unreadable row goes with the one before it
         for i, account in zip(at.tolist(), rows.entities["account"], strict=True):
             accounts[i] = account or ""
+        if self.sent.rows == 0:
+            self._due_labels(int(times[first]) - 1)  # known before the first row that is sent
         while first < last:
             end = await self._due(times, first, last)
             await sender.transactions(accounts[first:end], chunk.values[first:end])
