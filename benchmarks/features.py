@@ -135,9 +135,7 @@ def handbook_tiles() -> Profile:
     """The same, with a day's tiles at the terminals."""
     terminal = EntityParams(kind="tiles", tile="1d")
     profile = handbook()
-    return profile._replace(
-        name="tiles", entities={**profile.entities, "terminal": terminal}
-    )
+    return profile._replace(name="tiles", entities={**profile.entities, "terminal": terminal})
 
 
 def card() -> Profile:
@@ -252,7 +250,9 @@ def measured_sizes(profile: Profile, state: FeatureState) -> list[Size]:
                 entity=entity,
                 kind=plan.params.kind,
                 memory_bytes=plan.word_count * 8 * (2 if plan.shared else 1),
-                blob_bytes=quartiles(packing.blob_sizes(plan, table.parts, cut.parts).astype(float)),
+                blob_bytes=quartiles(
+                    packing.blob_sizes(plan, table.parts, cut.parts).astype(float)
+                ),
                 cut_us=elapsed_s * 1e6 / cut.parts.size,
             )
         )

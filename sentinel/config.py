@@ -2,10 +2,11 @@
 
 import hashlib
 import os
+import re
 import tomllib
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -28,13 +29,19 @@ ENVIRONMENT_PREFIX = "SENTINEL__"
 # Secrets have no place in a file that is committed: only the environment may set them.
 SECRETS = frozenset({("kafka", "sasl_password"), ("redis", "password")})
 
+# The account is always there: partitions, reasons and the order of records hang on it.
+DEFAULT_ENTITIES = {"account": EntityParams()}
+
+# LightGBM separates names by blanks in its text, and refuses what would need escaping in JSON.
+_FEATURE_NAME = re.compile(r'[^\s",:\[\]{}]+')
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """Everything that can be set, checked. One field a section."""
 
     schema: SchemaParams = field(default_factory=SchemaParams)
-    entities: dict[str, EntityParams] = field(default_factory=dict)
+    entities: dict[str, EntityParams] = field(default_factory=lambda: dict(DEFAULT_ENTITIES))
     features: tuple[FeatureParams, ...] = ()
     policy: PolicyParams = field(default_factory=PolicyParams)
     kafka: KafkaParams = field(default_factory=KafkaParams)
@@ -70,6 +77,8 @@ class Config:
             "category": set(schema.categorical),
         }
         where = f'[[features]] "{feature.name}"'
+        if not _FEATURE_NAME.fullmatch(feature.name):
+            raise ValueError(f'{where}: name must hold no blanks and none of " , : [ ] {{ }}')
         if feature.entity and feature.entity not in self.entities:
             raise ValueError(
                 f'{where}: entity "{feature.entity}" must be one of {sorted(self.entities)}'
@@ -87,14 +96,14 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Con
     """
     path = path or profile_path("sentinel")
     try:
-        table = tomllib.loads(path.read_text())
+        table = tomllib.loads(path.read_bytes().decode())
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from error
     try:
         for section, key in SECRETS:
-            if key in table.get(section, {}):
+            if key in _table(table.get(section, {}), section):
                 name = f"{ENVIRONMENT_PREFIX}{section}__{key}".upper()
                 raise ConfigError(f"[{section}] {key}: secrets come from {name} only")
         override(table, os.environ if environment is None else environment)
@@ -148,15 +157,17 @@ def build(table: Mapping[str, Any]) -> Config:
                 kind: section(EntityParams, values, name=f"entities.{kind}")
                 for kind, values in _table(table[name], "entities").items()
             }
+            sections[name] = DEFAULT_ENTITIES | sections[name]
         elif name == "features":
             sections[name] = _features(table[name])
         else:
             sections[name] = section(hints[name], table[name], name=name)
-    digest = hashlib.sha256(repr(sorted(sections.items(), key=lambda x: x[0])).encode()).hexdigest()
     try:
-        return Config(**sections, version=digest[:12])
+        config = Config(**sections)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    # Secrets have no part in the text of their sections.
+    return replace(config, version=hashlib.sha256(repr(config).encode()).hexdigest()[:12])
 
 
 def _features(rows: Any) -> tuple[FeatureParams, ...]:
@@ -170,7 +181,9 @@ def _features(rows: Any) -> tuple[FeatureParams, ...]:
     for i, row in enumerate(rows):
         where = f"features #{i + 1}"
         table = _table(row, where)
-        stats, windows = (_many(table.get(key, "")) for key in ("stat", "window"))
+        stats, windows = (
+            _many(table.get(key, ""), f"[{where}] {key}") for key in ("stat", "window")
+        )
         for window in windows:
             for stat in stats:
                 name = (
@@ -183,7 +196,9 @@ def _features(rows: Any) -> tuple[FeatureParams, ...]:
     return tuple(found)
 
 
-def _many(value: Any) -> list[str]:
+def _many(value: Any, where: str) -> list[str]:
+    if value == []:
+        raise ConfigError(f"{where} must not be an empty list")
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]
 
 
@@ -211,7 +226,7 @@ def converted(value: Any, kind: Any, where: str) -> Any:
     """A TOML value as the type that a field asks for. Raises ConfigError."""
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind) and isinstance(kind, type):
-        return section(kind, value, name=where.strip("[]").replace("] ", "."))
+        return section(kind, value, name=_dotted(where))
     if origin is Literal:
         if value not in arguments:
             raise ConfigError(f"{where} must be one of {list(arguments)}, got {value!r}")
@@ -223,12 +238,19 @@ def converted(value: Any, kind: Any, where: str) -> Any:
             raise ConfigError(f"{where} must be a list, got {value!r}")
         return tuple(converted(item, arguments[0], where) for item in value)
     if origin is dict:
-        return {k: converted(v, arguments[1], where) for k, v in _table(value, where).items()}
+        return {
+            k: converted(v, arguments[1], where) for k, v in _table(value, _dotted(where)).items()
+        }
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(f"{where} must be {_NAMES.get(kind, kind)}, got {value!r}")
     return value
+
+
+def _dotted(where: str) -> str:
+    """The name of a section below another: `[a] b` is `a.b`."""
+    return where.removeprefix("[").replace("] ", ".")
 
 
 _NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}

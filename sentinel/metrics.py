@@ -58,6 +58,7 @@ class Metrics:
     transactions: int = 0
     decisions: int = 0
     alerts: int = 0
+    unexplained: int = 0  # alerts that went out without reasons
     dead_letters: int = 0
     late: int = 0
     replayed: int = 0  # folded again silently after a start or a rebalance

@@ -105,6 +105,21 @@ class Transactions:
         return len(self.transaction_id)
 
 
+def part(rows: Transactions, begin: int, end: int) -> Transactions:
+    """Rows begin to end of a batch."""
+    at = slice(begin, end)
+    return Transactions(
+        transaction_id=rows.transaction_id[at],
+        partition=rows.partition[at],
+        offset=rows.offset[at],
+        event_time_ms=rows.event_time_ms[at],
+        amount_minor=rows.amount_minor[at],
+        entities={name: column[at] for name, column in rows.entities.items()},
+        numeric={name: column[at] for name, column in rows.numeric.items()},
+        categorical={name: column[at] for name, column in rows.categorical.items()},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Feedback:
     """One voice about one transaction.

@@ -58,13 +58,16 @@ class ModelDirectory:
         return sorted(names, key=lambda name: [int(part) for part in name.split(".")])
 
     def champion(self) -> str | None:
-        """The version that should serve; None when there is no model yet."""
+        """The version that should serve; None when there is no model yet. Raises ConfigError."""
         if self._wanted:
             return self._wanted
         pointer = self._root / "champion"
-        if not pointer.is_file():
+        try:
+            return pointer.read_bytes().decode().strip()
+        except FileNotFoundError:
             return None
-        return pointer.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{pointer}: cannot be read: {error}") from error
 
     def load(self, version: str) -> Artifact:
         """One version, whole. Raises ModelError when anything is missing or was changed."""
@@ -96,6 +99,7 @@ class ModelDirectory:
 
     def add(self, version: str, text: str, manifest: dict[str, Any]) -> Artifact:
         """Write a version, whole or not at all, and make it the champion."""
+        assert _VERSION.fullmatch(version), version
         data = text.encode()
         whole = {"version": version, "sha256": hashlib.sha256(data).hexdigest(), **manifest}
         try:

@@ -1,6 +1,9 @@
 """Embedded mode: which servers to start, and how other commands find them."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +15,28 @@ from sentinel.errors import ConfigError, RecordError
 
 DIRECTORY = Path(".sentinel")
 _ADDRESSES = "embedded.json"
+
+
+@contextmanager
+def folder(directory: Path) -> Iterator[None]:
+    """The folder of one run: two would write over each other's state.
+
+    Raises ConfigError when another one runs there, or it cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / "lock").open("w")
+    except OSError as error:
+        raise ConfigError(f"{directory.resolve()}: cannot be written: {error}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when the process ends
+        except OSError as error:
+            raise ConfigError(
+                f"another `sentinel run` is at work in {directory.resolve()}: "
+                "stop it, or start this one in another folder"
+            ) from error
+        yield
 
 
 def is_wanted(config: Config) -> bool:

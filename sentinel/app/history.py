@@ -13,7 +13,7 @@ from sentinel.core.features.spec import duration_ms
 from sentinel.core.features.state import FeatureState, Labels
 from sentinel.engine.labels import PartitionOf
 from sentinel.errors import ConfigError
-from sentinel.records import Floats, Ints, Record, Transactions
+from sentinel.records import Floats, Ints, Record, Transactions, part
 
 UNKNOWN = -1
 
@@ -132,21 +132,6 @@ class History:
         for i in np.flatnonzero(labels == 1).tolist():
             known_ms = int(rows.event_time_ms[i]) + self._delay_ms
             self._waiting.append((known_ms, part(rows, i, i + 1)))
-
-
-def part(rows: Transactions, begin: int, end: int) -> Transactions:
-    """Rows begin to end of a batch."""
-    at = slice(begin, end)
-    return Transactions(
-        transaction_id=rows.transaction_id[at],
-        partition=rows.partition[at],
-        offset=rows.offset[at],
-        event_time_ms=rows.event_time_ms[at],
-        amount_minor=rows.amount_minor[at],
-        entities={name: column[at] for name, column in rows.entities.items()},
-        numeric={name: column[at] for name, column in rows.numeric.items()},
-        categorical={name: column[at] for name, column in rows.categorical.items()},
-    )
 
 
 def joined(stretches: Iterable[Rows]) -> tuple[Floats, Ints, Ints, list[str]]:

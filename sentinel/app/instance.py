@@ -257,8 +257,6 @@ def assemble(
         checkpoints=checkpoints,
         labels=labels,
         loader=loader,
-        partitions=partitions,
-        schema=config.schema,
         params=params,
         clock_s=clock_s,
     )

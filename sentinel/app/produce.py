@@ -18,6 +18,7 @@ from sentinel.records import Feedback, Ints, Record, Transactions
 
 _RECORDS_A_SEND = 1_000
 _TICK_S = 0.01
+_END_OF_TIME_MS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +83,16 @@ class Player:
         begin = max(options.skip, self._position() if options.resume else 0)
         self._begin = begin
         end = options.skip + options.count_max if options.count_max is not None else None
-        self._begun_s = asyncio.get_running_loop().time()
         row = 0
         for chunk in self._source.chunks():
             count = len(chunk.values)
             first = min(max(begin - row, 0), count)
             last = count if end is None else min(max(end - row, 0), count)
             rows = self._decode(chunk)
+            if left_out := self._remember_labels(chunk, rows, 0, first):
+                self._due_labels(int(rows.event_time_ms[left_out - 1]))  # and nobody waits for them
             if last > first:
                 await self._send(sender, chunk, rows, first, last, on_sent)
-            self._remember_labels(chunk, rows)
             row += count
             if end is not None and row >= end:
                 break
@@ -101,9 +102,7 @@ class Player:
         """The usable rows; the offset of each is its place in the chunk."""
         n = len(chunk.values)
         records = [Record(i, 0, None, value) for i, value in enumerate(chunk.values)]
-        rows, rejected = self._decoder.decode(np.zeros(n, dtype=np.int64), records)
-        self.sent.unreadable += len(rejected)
-        return rows
+        return self._decoder.decode(np.zeros(n, dtype=np.int64), records)[0]
 
     async def _send(
         self,
@@ -127,9 +126,14 @@ class Player:
         while first < last:
             end = await self._due(times, first, last)
             await sender.transactions(accounts[first:end], chunk.values[first:end])
-            due = self._due_labels(int(times[end - 1]))
+            readable = self._remember_labels(chunk, rows, first, end)
+            # At full speed labels go out at once: an instance applies each only when the stream's
+            # event time has come to when it was observed, however fast that is.
+            paced = self._options.speed is not None
+            due = self._due_labels(int(times[end - 1]) if paced else _END_OF_TIME_MS)
             await sender.feedback(due)
             self.sent.rows += end - first
+            self.sent.unreadable += end - first - readable
             self.sent.labels += len(due)
             first = end
             on_sent(self.sent)
@@ -141,9 +145,13 @@ class Player:
         end = min(first + _RECORDS_A_SEND, last)
         if self._options.speed is None:
             return end
-        if self._first_ms is None:
-            self._first_ms = int(times[first])
         loop = asyncio.get_running_loop()
+        if self._first_ms is None:
+            readable = np.flatnonzero(times[first:end])  # before the first one there is no time
+            if readable.size == 0:
+                return end
+            self._first_ms = int(times[first + readable[0]])
+            self._begun_s = loop.time()
         while True:
             played_ms = (loop.time() - self._begun_s) * 1000 * self._options.speed
             due = int(np.searchsorted(times[:end], self._first_ms + played_ms, side="right"))
@@ -151,12 +159,16 @@ class Player:
                 return due
             await asyncio.sleep(_TICK_S)
 
-    def _remember_labels(self, chunk: Chunk, rows: Transactions) -> None:
-        """Labels fall due in the order of their transactions, since all have the same delay."""
+    def _remember_labels(self, chunk: Chunk, rows: Transactions, first: int, end: int) -> int:
+        """Labels of a chunk's rows first to end; returns how many of these rows are usable.
+
+        They fall due in the order of their transactions, since all have the same delay.
+        """
         options = self._options
         entities = list(rows.entities.items())
-        for i, at in enumerate(rows.offset.tolist()):
-            is_fraud = chunk.is_fraud[at]
+        begin, stop = np.searchsorted(rows.offset, [first, end]).tolist()
+        for i in range(begin, stop):
+            is_fraud = chunk.is_fraud[int(rows.offset[i])]
             if is_fraud is None or (options.frauds_only and not is_fraud):
                 continue
             time_ms = int(rows.event_time_ms[i])
@@ -171,6 +183,7 @@ class Player:
                 entities={kind: keys[i] for kind, keys in entities},
             )
             self._labels.append((due_ms, voice))
+        return int(stop - begin)
 
     def _due_labels(self, now_ms: int) -> list[Feedback]:
         due = []

@@ -55,16 +55,30 @@ class Status:
     first_decision_s: float | None = None  # after the process began
 
 
-def prepare_model(
-    config: Config, options: RunOptions, progress: Progress
-) -> tuple[ServingModel, Artifact, History | None]:
-    """The champion, or a first model from generated history if the built-in stream is to play."""
+class _StoppedError(Exception):
+    """Raised when a signal came before there was anything to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model to serve; for a first one also the history that it was trained on."""
+
+    serving: ServingModel
+    artifact: Artifact
+    history: History | None = None
+
+
+def prepare_model(config: Config, options: RunOptions, progress: Progress) -> Prepared:
+    """The champion, or a first model from generated history if the built-in stream is to play.
+
+    A first model is not written yet. It takes half a minute: call it off the loop.
+    """
     directory = ModelDirectory(config.model)
     names = [feature.name for feature in config.features]
     version = directory.champion()
     if version is not None:
         artifact = directory.load(version)
-        return serving_model(artifact, names), artifact, None
+        return Prepared(serving_model(artifact, names), artifact)
     if not options.stream:
         raise missing_model(config)
     history = History(config, partition_count=config.topics.partition_count)
@@ -79,8 +93,8 @@ def prepare_model(
         progress("training a first model", count / trees)
 
     text, manifest = train(features, labels, times_ms, accounts, config, on_tree=on_tree)
-    artifact = directory.add(directory.next_version(names), text, manifest)
-    return serving_model(artifact, names), artifact, history
+    artifact = Artifact(directory.next_version(names), text, manifest)
+    return Prepared(serving_model(artifact, names), artifact, history)
 
 
 async def run(
@@ -90,38 +104,72 @@ async def run(
     stop = asyncio.Event()
     _on_signals(stop)
     async with AsyncExitStack() as stack:
+        stack.enter_context(embedded.folder(options.directory))
         servers = await stack.enter_async_context(embedded.servers_for(config, options.directory))
         announced = embedded.is_wanted(config)
         config = embedded.with_servers(config, servers)
         if announced:
             path = embedded.announce(config, options.directory)
             stack.callback(path.unlink, missing_ok=True)
-        serving, artifact, history = prepare_model(config, options, progress)
-        if history is not None:
-            await _backfill(config, history, progress)
-        status = Status(config, Metrics(), serving.version, asyncio.get_running_loop().time())
-        tasks = [asyncio.create_task(_watch(status, options, stop, watch, servers))]
-        if options.stream:
-            tasks.append(asyncio.create_task(_play(config, options)))
+        status = Status(config, Metrics(), "", asyncio.get_running_loop().time())
         try:
-            await _keep_running(config, serving, artifact, status, stop)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            prepared = await _prepare(config, options, progress, stop)
+        except _StoppedError:
+            return status
+        status.model_version = prepared.serving.version
+        status.begun_s = asyncio.get_running_loop().time()
+        working = asyncio.create_task(_keep_running(config, prepared, status, stop))
+        tasks = {working, asyncio.create_task(_watch(status, options, stop, watch, servers))}
+        if options.stream:
+            tasks.add(asyncio.create_task(_play(config, options)))
+        await _until_done(working, tasks)
     watch(status)
     return status
 
 
+async def _prepare(
+    config: Config, options: RunOptions, progress: Progress, stop: asyncio.Event
+) -> Prepared:
+    """The model; a first one is written when its history is stored: the two belong together."""
+
+    def stoppable(what: str, share: float) -> None:
+        if stop.is_set():
+            raise _StoppedError
+        progress(what, share)
+
+    prepared = await asyncio.to_thread(prepare_model, config, options, stoppable)
+    if prepared.history is not None:
+        await _backfill(config, prepared.history, stoppable)
+        first = prepared.artifact
+        ModelDirectory(config.model).add(first.version, first.text, first.manifest)
+    return prepared
+
+
+async def _until_done(working: "asyncio.Task[None]", tasks: set["asyncio.Task[None]"]) -> None:
+    """Wait for the work to end; what any other task raises ends it, too."""
+    pending = tasks
+    try:
+        while working in pending:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def _keep_running(
-    config: Config, serving: ServingModel, artifact: Artifact, status: Status, stop: asyncio.Event
+    config: Config, prepared: Prepared, status: Status, stop: asyncio.Event
 ) -> None:
     """Build an instance and run it; after a transient failure back off, build another, replay."""
     failures = 0
     while not stop.is_set():
         before = status.metrics.commits
         try:
-            async with Instance(config, serving, artifact.text, status.metrics) as instance:
+            async with Instance(
+                config, prepared.serving, prepared.artifact.text, status.metrics
+            ) as instance:
                 status.instance = instance
                 await instance.run(stop)
         except TransientError as error:
@@ -214,6 +262,7 @@ def report(status: Status) -> dict[str, Any]:
         "transactions": metrics.transactions,
         "decisions": metrics.decisions,
         "alerts": metrics.alerts,
+        "unexplained": metrics.unexplained,
         "dead_letters": metrics.dead_letters,
         "dead_letter_reasons": dict(metrics.dead_letter_reasons),
         "late": metrics.late,

@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from sentinel import __version__
-from sentinel.errors import SentinelError
+from sentinel.errors import SentinelError, TransientError
 
 app = typer.Typer(
     name="sentinel",
@@ -26,9 +26,9 @@ LabelColumn = Annotated[
 
 
 def fail(error: SentinelError) -> NoReturn:
-    """One clear line, and the exit code for what the user can mend."""
+    """One clear line; exit code 2 for what the user can mend, 1 for what may pass by itself."""
     typer.echo(f"sentinel: {error}", err=True)
-    raise typer.Exit(2)
+    raise typer.Exit(1 if isinstance(error, TransientError) else 2)
 
 
 def _version(asked: bool) -> None:

@@ -17,6 +17,7 @@ from sentinel.codec.records import decode_object
 from sentinel.metrics import Histogram
 
 _PLAIN_INTERVAL_S = 5.0
+_TOP_HEIGHT = 9
 _BARS = " ▁▂▃▄▅▆▇█"
 _HEALTH_STYLE = {"ok": "green", "starting": "cyan", "degraded": "yellow", "stuck": "red"}
 _ACTION_STYLE = {"approve": "green", "review": "yellow", "block": "red"}
@@ -27,7 +28,7 @@ class View:
 
     def __init__(self, console: Console, *, live: bool) -> None:
         self._console = console
-        self._live = Live(console=console, refresh_per_second=4, transient=True) if live else None
+        self._live = Live(console=console, refresh_per_second=4, screen=True) if live else None
         self._said = ""
         self._said_s = 0.0
         self._seen_count = 0
@@ -129,7 +130,7 @@ def _flow(status: Status, rate: float) -> Panel:
     rows.add_row("latency p99", _ms(metrics.latency_s, 0.99))
     rows.add_row("loop lag p99", _ms(metrics.loop_lag_s, 0.99))
     rows.add_row("lag", _count(instance.lag() if instance is not None else None))
-    return Panel(rows, title="flow")
+    return Panel(rows, title="flow", height=_TOP_HEIGHT)
 
 
 def _decisions(status: Status) -> Panel:
@@ -140,14 +141,14 @@ def _decisions(status: Status) -> Panel:
     rows.add_row("dead letters", f"{metrics.dead_letters:,}")
     rows.add_row("late", f"{metrics.late:,}")
     rows.add_row("labels learnt", f"{metrics.labels_applied:,}")
-    return Panel(rows, title=f"{metrics.decisions:,} decisions")
+    return Panel(rows, title=f"{metrics.decisions:,} decisions", height=_TOP_HEIGHT)
 
 
 def _scores(status: Status) -> Panel:
     """Counts of probabilities on a logarithmic scale: nearly all are close to 0."""
     counts = status.metrics.scores.tolist()
     top = max(max(counts), 1)
-    height = 4
+    height = _TOP_HEIGHT - 3
     lines = []
     for level in range(height, 0, -1):
         line = ""
@@ -156,7 +157,8 @@ def _scores(status: Status) -> Panel:
             line += _BARS[math.ceil(min(max(filled, 0.0), 1.0) * 8)]
         lines.append(line)
     lines.append("0" + " " * (len(counts) - 2) + "1")
-    return Panel(Text("\n".join(lines)), title="probability of fraud (log counts)")
+    title = "probability of fraud, log counts"
+    return Panel(Text("\n".join(lines)), title=title, height=_TOP_HEIGHT)
 
 
 def _alerts(status: Status) -> Panel:
@@ -176,7 +178,7 @@ def _alerts(status: Status) -> Panel:
             Text(alert["action"], style=_ACTION_STYLE[alert["action"]]),
             "; ".join(_reason(reason) for reason in alert["reasons"]),
         )
-    return Panel(rows, title="last alerts", height=9)
+    return Panel(rows, title="last alerts")
 
 
 def _reason(reason: dict[str, Any]) -> str:

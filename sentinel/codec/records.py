@@ -1,11 +1,13 @@
 """Records of Sentinel's own topics and files, as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
 import orjson
 
+from sentinel.codec.transactions import EVENT_TIME_MS_MAX
 from sentinel.errors import RecordError
 from sentinel.records import Feedback, Label
 
@@ -13,6 +15,7 @@ T = TypeVar("T")
 
 _FEEDBACK = msgspec.json.Decoder(Feedback)
 _LABEL = msgspec.json.Decoder(Label)
+_RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], value: bytes | None) -> T:
@@ -24,16 +27,29 @@ def _decoded(decoder: msgspec.json.Decoder[T], value: bytes | None) -> T:
         raise RecordError("wrong_type", str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecordError("not_json", str(error)) from error
+    except RecursionError as error:
+        raise RecordError("not_json", "nested too deeply") from error
 
 
 def decode_feedback(value: bytes | None) -> Feedback:
     """One voice. Raises RecordError."""
-    return _decoded(_FEEDBACK, value)
+    voice = _decoded(_FEEDBACK, value)
+    _check_times(voice.observed_ms, voice.event_time_ms)
+    return voice
 
 
 def decode_label(value: bytes | None) -> Label:
     """One label. Raises RecordError."""
-    return _decoded(_LABEL, value)
+    label = _decoded(_LABEL, value)
+    _check_times(label.observed_ms, label.event_time_ms)
+    return label
+
+
+def _check_times(*times_ms: int | None) -> None:
+    """JSON has integers of any length; a column, and what orjson writes, have 64 bits."""
+    for time_ms in times_ms:
+        if time_ms is not None and not 0 <= time_ms <= EVENT_TIME_MS_MAX:
+            raise RecordError("bad_time", "a time before 1970 or after 9999")
 
 
 def encode(record: Feedback | Label | Mapping[str, Any]) -> bytes:
@@ -57,3 +73,27 @@ def encode_pretty(value: Mapping[str, Any]) -> bytes:
     return orjson.dumps(
         value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LineFields:
+    """What one JSON line has: the names of its fields, the wanted ones as JSON, and its label."""
+
+    names: Sequence[str]
+    kept: bytes
+    label: str | None
+
+
+def fields_of_line(line: bytes, wanted: Sequence[str], label_name: str) -> LineFields:
+    """Fields of a JSON line, each as it is written there; a line that is no object is kept whole.
+
+    The label is its text, None where it is missing; a name of "" asks for none.
+    """
+    try:
+        fields = _RAW.decode(line)
+        label = msgspec.json.decode(fields[label_name]) if label_name in fields else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return LineFields((), line, None)
+    texts = [orjson.dumps(name) + b":" + bytes(fields[name]) for name in wanted if name in fields]
+    kept = b"{" + b",".join(texts) + b"}"
+    return LineFields(list(fields), kept, None if label is None else str(label))

@@ -1,5 +1,6 @@
 """The user's transactions, from JSON to columns, by a schema given once."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,10 @@ AmountFormat = Literal["decimal", "minor"]
 
 # Sums of squares in the tiles hold amounts below 2**40 (sentinel/core/features/tiles.py).
 AMOUNT_MINOR_MAX = 10**12
+
+EVENT_TIME_MS_MAX = 253_402_300_799_999  # the end of year 9999, as far as RFC 3339 goes
+
+_NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?\s*")
 
 # JSON has integers of any length; a column has not.
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
@@ -52,12 +57,14 @@ class SchemaParams:
             raise ValueError(f"id_length_max must be in 1..4096, got {self.id_length_max}")
         if not 64 <= self.record_bytes_max <= 64 * 1_048_576:
             raise ValueError("record_bytes_max must be in 64..67108864")
-        if self.future_s_max < 0:
+        if not self.future_s_max >= 0:
             raise ValueError("future_s_max must not be negative")
         if "account" in self.entities:
             raise ValueError('"account" has its own key and is not among entities')
         epoch_ms(self.event_time_min)
         names = [name for name, _ in self.columns]
+        if not all(map(_is_field_name, names)):
+            raise ValueError("names of fields must not be empty, nor need escaping in JSON")
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"fields are mapped twice: {doubled}")
 
@@ -76,6 +83,11 @@ class SchemaParams:
             *((name, bool | None) for name in self.boolean),
             *((name, str | int | bool | None) for name in self.categorical),
         )
+
+
+def _is_field_name(name: str) -> bool:
+    """Whether the decoder can look for it."""
+    return name.isprintable() and bool(name) and not set(name) & {'"', "\\"}
 
 
 REQUIRED_COUNT = 4  # id, time, account, amount: a transaction without one is not usable
@@ -141,7 +153,7 @@ class TransactionDecoder:
         try:
             if max(map(len, values), default=0) <= size_max:  # type: ignore[arg-type]
                 return list(map(self._decode, values))  # type: ignore[arg-type]
-        except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
             pass  # some record is bad: the loop below finds out which
         rows = []
         for i, value in enumerate(values):
@@ -163,6 +175,8 @@ class TransactionDecoder:
             raise RecordError("missing_field" if missing else "wrong_type", str(error)) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise RecordError("not_json", str(error)) from error
+        except RecursionError as error:
+            raise RecordError("not_json", "nested too deeply") from error
 
     def _columns(self, rows: list[Any]) -> "_Columns":
         """Structs turned on their side, with times and amounts as numbers."""
@@ -208,7 +222,8 @@ class TransactionDecoder:
             wrong[i] = RecordError("bad_amount", f"{amount[i]} minor units")
         times = columns.event_time_ms
         latest = stamps_ms + self._schema.future_s_max * 1000.0
-        usable = (times >= self._time_min_ms) & ((times <= latest) | (stamps_ms <= 0))
+        usable = (times >= self._time_min_ms) & (times <= EVENT_TIME_MS_MAX)
+        usable &= (times <= latest) | (stamps_ms <= 0)  # without a stamp there is no "now"
         for i in np.flatnonzero(~usable).tolist():
             wrong[i] = RecordError("bad_time", f"event time {times[i]:.0f} ms")
         return wrong
@@ -256,7 +271,8 @@ def _times_ms(values: Sequence[Any], time_format: TimeFormat) -> Floats:
     if time_format == "epoch_ms":
         return np.rint(np.array(values, dtype=np.float64))
     if time_format == "epoch_s":
-        return np.rint(np.array(values, dtype=np.float64) * 1000.0)
+        with np.errstate(over="ignore"):  # infinite is no usable time either
+            return np.rint(np.array(values, dtype=np.float64) * 1000.0)
     aware = [when if when.tzinfo else when.replace(tzinfo=UTC) for when in values]
     return np.rint(np.array([when.timestamp() for when in aware], dtype=np.float64) * 1000.0)
 
@@ -266,11 +282,13 @@ def _amounts(values: Sequence[Any], schema: SchemaParams) -> Floats:
     if schema.amount_format == "minor":
         return np.array(values, dtype=np.float64)
     numbers = [value if type(value) is float else _number(value) for value in values]
-    return np.rint(np.array(numbers, dtype=np.float64) * 10.0**schema.amount_decimals)
+    with np.errstate(over="ignore"):  # infinite is no usable amount either
+        return np.rint(np.array(numbers, dtype=np.float64) * 10.0**schema.amount_decimals)
 
 
-def _number(text: str | float) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
+def _number(text: str) -> float:
+    """The number that a text holds, as JSON would write it; NaN if none.
+
+    Python's own reading takes 1_000 and digits of other scripts for numbers, too.
+    """
+    return float(text) if _NUMBER.fullmatch(text) else float("nan")

@@ -99,6 +99,8 @@ class Alerts:
                 )
             values.append(alert(decision, found, explained=contributions is not None))
         self._rows_waiting -= len(values)
+        if contributions is None:
+            self._metrics.unexplained += len(values)
         self.last = [*self.last, *values][-5:]
         records = [OutputRecord(k, v) for k, v in zip(flagged.keys, values, strict=True)]
         await self._broker.publish(self._topic, flagged.partition, records)
@@ -109,7 +111,8 @@ class Alerts:
             async with asyncio.timeout(self._params.explain_timeout_s):
                 found = await self._explainer.contributions(serving.version, flagged.features)
         except (TransientError, TimeoutError) as error:
-            log.warning("alerts go out without reasons: %s", error)
+            if not self._metrics.unexplained:
+                log.warning("alerts go out without reasons, the first because: %s", error)
             return None
         assert found.shape == flagged.features.shape
         return np.asarray(found, dtype=np.float64)

@@ -77,19 +77,20 @@ class Checkpoints:
         self._metrics = metrics
         self.store_failing = False
 
-    def cut(self, *, row_count_max: int, label_positions: Mapping[int, int]) -> Checkpoint:
-        """Step 1. `label_positions` is where labels start that the stored state may lack."""
+    def cut(self, *, row_count_max: int) -> Checkpoint:
+        """Step 1."""
         commits = {at: Commit(offset) for at, offset in self._progress.items()}
         snapshots = []
         share = max(row_count_max // max(len(self._partitions), 1), 1)
         for number, partition in self._partitions.items():
             if partition.is_live:
+                partition.note_cut()
                 commits[partition.at] = Commit(partition.next_offset, partition.commit_metadata())
             cuts = self._state.cut(number, count_max=share)
             position = PartitionState(
                 cluster_id=self._broker.cluster_id,
                 replay_from=self._state.replay_from(number, partition.next_offset),
-                labels_from=label_positions[number],
+                labels_from=partition.labels_next,
             )
             snapshots.append(Snapshot(partition.at, partition.epoch, cuts, position))
         changed = {at: c for at, c in commits.items() if self._committed.get(at) != c}

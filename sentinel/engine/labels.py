@@ -57,6 +57,8 @@ class LabelTail:
             records = read.get(self._topic, ())
             for record in records:
                 self._take(record)
+            for partition in self._partitions.values():
+                partition.labels_read = max(partition.labels_read, self.read_to)
         return len(records)
 
     async def run(self) -> None:
@@ -74,10 +76,8 @@ class LabelTail:
             return
         account = label.entities.get("account")
         partition = self._partitions.get(self._partition_of(account)) if account else None
-        if partition is None or record.offset < partition.labels_next:
-            return
-        if partition.waiting and record.offset <= partition.waiting[-1][0]:
-            return  # read again on behalf of another partition
+        if partition is None or record.offset < partition.labels_read:
+            return  # not ours, or read again on behalf of another partition
         # A source may date a label into the future; then the broker's own time counts.
         observed_ms = min(label.observed_ms, record.timestamp)
         partition.waiting.append((record.offset, replace(label, observed_ms=observed_ms)))
@@ -87,10 +87,6 @@ class LabelTail:
         if offset < self.read_to:
             self.read_to = offset
             self._tail.seek(self._topic, offset)
-
-    def position(self, partition: InputPartition) -> int:
-        """The offset below which no label waits for the partition."""
-        return partition.waiting[0][0] if partition.waiting else self.read_to
 
 
 class PartitionOf:

@@ -77,7 +77,7 @@ class Ownership:
         partition = InputPartition(at, epoch, next_offset=start, live_from=max(live_from, first))
         if committed:
             partition.read_metadata(committed.metadata)
-        partition.labels_next = stored.labels_from if stored else 0
+        partition.labels_next = partition.labels_read = stored.labels_from if stored else 0
         self._partitions[at.partition] = partition
         self._labels.rewind(partition.labels_next)
         self._broker.seek(at, start)

@@ -1,18 +1,16 @@
-"""One turn after another: score a batch, and about once a second take a cut and apply labels."""
+"""One turn after another: score a batch, and about once a second take a cut."""
 
 import asyncio
 from collections.abc import Callable
 
-from sentinel.codec.transactions import SchemaParams
-from sentinel.engine.checkpoint import Checkpoint, Checkpoints
+from sentinel.engine.checkpoint import Checkpoints
 from sentinel.engine.dispatcher import Inbox
 from sentinel.engine.entities import EntityLoader
-from sentinel.engine.labels import LabelTail, label_rows
+from sentinel.engine.labels import LabelTail
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.scoring import Scoring
 from sentinel.errors import TransientError
-from sentinel.records import Label
 
 # After a restart the labels that were applied before must come again before going live.
 _LABELS_TIMEOUT_S = 30.0
@@ -30,8 +28,6 @@ class Pipeline:
         checkpoints: Checkpoints,
         labels: LabelTail,
         loader: EntityLoader,
-        partitions: dict[int, InputPartition],
-        schema: SchemaParams,
         params: EngineParams,
         clock_s: Callable[[], float],
     ) -> None:
@@ -40,8 +36,6 @@ class Pipeline:
         self._checkpoints = checkpoints
         self._labels = labels
         self._loader = loader
-        self._partitions = partitions
-        self._schema = schema
         self._params = params
         self._clock_s = clock_s
         self._turn = asyncio.Lock()
@@ -67,37 +61,12 @@ class Pipeline:
             await self._finish()
         self._due_s = self._clock_s() + self._params.commit_interval_s
         rows = int(self._params.snapshot_rate_max * self._params.commit_interval_s)
-        await self._begin(rows)
+        self._completing = asyncio.create_task(
+            self._checkpoints.complete(self._checkpoints.cut(row_count_max=rows)),
+            name="checkpoint",
+        )
         if self._loader.away_since_s is not None or self._checkpoints.store_failing:
             await self._loader.settle()
-
-    async def _begin(self, row_count_max: int) -> None:
-        """Take a cut, start completing it, and let the labels in whose time has come.
-
-        The commit says which labels come right after the cut, so that a replay applies the same.
-        """
-        positions = {n: p.labels_next for n, p in self._partitions.items()}
-        due = self._take_due_labels()
-        checkpoint = self._checkpoints.cut(row_count_max=row_count_max, label_positions=positions)
-        self._completing = asyncio.create_task(
-            self._checkpoints.complete(checkpoint), name="checkpoint"
-        )
-        for number, labels in due.items():
-            await self._apply(number, labels)
-
-    def _take_due_labels(self) -> dict[int, list[tuple[int, Label]]]:
-        due = {}
-        for number, partition in self._partitions.items():
-            if partition.is_live:
-                found = partition.due_labels()
-                partition.labels_next = max(self._labels.position(partition), partition.labels_next)
-                if found:
-                    due[number] = found
-        return due
-
-    async def _apply(self, number: int, labels: list[tuple[int, Label]]) -> None:
-        rows, marks = label_rows(labels, number, self._schema)
-        await self._scoring.apply_labels(rows, marks)
 
     async def _catch_up(self, partition: InputPartition) -> None:
         """Apply the labels that had been applied before the commit this partition goes on from."""
@@ -114,7 +83,7 @@ class Pipeline:
         partition.labels_next = max(partition.labels_owed, partition.labels_next)
         partition.is_caught_up = True
         if owed:
-            await self._apply(partition.at.partition, owed)
+            await self._scoring.apply_labels(partition.at.partition, owed)
 
     async def _finish(self) -> None:
         """Wait for the checkpoint under way, and raise what went wrong with it."""
@@ -128,22 +97,14 @@ class Pipeline:
         Only state before this batch may be written: the batch in hand has folded nothing yet.
         """
         await self._finish()
-        positions = {n: p.labels_next for n, p in self._partitions.items()}
-        checkpoint = self._checkpoints.cut(row_count_max=_EVERYTHING, label_positions=positions)
-        await self._complete(checkpoint)
+        await self._checkpoints.complete(self._checkpoints.cut(row_count_max=_EVERYTHING))
 
     async def write_everything(self) -> None:
         """Between turns: commit and store all there is, before giving partitions up."""
         await self._inbox.join()
         async with self._turn:
             await self._finish()
-            positions = {n: p.labels_next for n, p in self._partitions.items()}
-            await self._complete(
-                self._checkpoints.cut(row_count_max=_EVERYTHING, label_positions=positions)
-            )
-
-    async def _complete(self, checkpoint: Checkpoint) -> None:
-        await self._checkpoints.complete(checkpoint)
+            await self._checkpoints.complete(self._checkpoints.cut(row_count_max=_EVERYTHING))
 
     async def aclose(self) -> None:
         """Drop the checkpoint under way, if any; what it had not stored is replayed."""

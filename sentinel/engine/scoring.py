@@ -9,16 +9,26 @@ import numpy as np
 from sentinel.codec.decisions import Stamp, Verdicts, decisions
 from sentinel.codec.transactions import Rejected, SchemaParams, TransactionDecoder
 from sentinel.core.decision import ACTIONS, APPROVE, PolicyParams, actions, severities
-from sentinel.core.features.state import FeatureState, Folded, Labels
+from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.engine.alerts import Alerts, Flagged
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.entities import EntityLoader
+from sentinel.engine.labels import label_rows
 from sentinel.engine.params import TopicParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.serving import ServingModel
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
-from sentinel.records import Batch, Floats, InputRecord, OutputRecord, TopicPartition, Transactions
+from sentinel.records import (
+    Batch,
+    Floats,
+    InputRecord,
+    Label,
+    OutputRecord,
+    TopicPartition,
+    Transactions,
+    part,
+)
 
 Slice = list[tuple[TopicPartition, InputRecord]]
 
@@ -49,6 +59,7 @@ class Scoring:
         self._alerts = alerts
         self._dead_letters = dead_letters
         self._partitions = partitions
+        self._schema = schema
         self._decoder = TransactionDecoder(schema)
         self._policy = policy
         self._decision_topic = topics.full(topics.decisions)
@@ -99,7 +110,8 @@ class Scoring:
         """
         if silent:
             rows, _, _ = await self._read(silent)
-            self._fold(rows)
+            self._state.fold(rows)
+            self._note_times(rows)
             self._metrics.replayed += len(silent)
         for number, end in ends.items():
             partition = self._partitions[number]
@@ -115,17 +127,44 @@ class Scoring:
         degraded = await self._loader.load(rows)
         return rows, rejected, degraded
 
-    def _fold(self, rows: Transactions) -> Folded:
-        folded = self._state.fold(rows)
+    def _note_times(self, rows: Transactions) -> None:
         for number, partition in self._partitions.items():
             times = rows.event_time_ms[rows.partition == number]
             if times.size:
                 partition.watermark_ms = max(partition.watermark_ms, int(times.max()))
-        return folded
+
+    async def _fold(self, rows: Transactions) -> Folded:
+        """Fold rows, and between them the labels that fall due."""
+        due = self._due_labels(rows)
+        label_batches = [label_rows([(o, x)], number, self._schema) for _, number, o, x in due]
+        for label_row, _ in label_batches:
+            await self._loader.load(label_row)
+        folded = []
+        begin = 0
+        for (end, number, offset, _), (label_row, marks) in zip(due, label_batches, strict=True):
+            if end > begin:
+                folded.append(self._state.fold(part(rows, begin, end)))
+                begin = end
+            if self._partitions[number].take(offset):
+                self._state.fold(label_row, marks)
+                self._metrics.labels_applied += 1
+        folded.append(self._state.fold(part(rows, begin, len(rows)) if begin else rows))
+        self._note_times(rows)
+        return joined(folded)
+
+    def _due_labels(self, rows: Transactions) -> list[tuple[int, int, int, Label]]:
+        """(before which row, partition, offset, label), in the order of the rows."""
+        due = []
+        for number, partition in self._partitions.items():
+            if partition.waiting:
+                at = np.flatnonzero(rows.partition == number)
+                for i, offset, label in partition.due_labels(rows.event_time_ms[at]):
+                    due.append((int(at[i]), number, offset, label))
+        return sorted(due, key=lambda x: x[:3])
 
     async def _decide(self, part: Slice, received_s: float) -> None:
         rows, rejected, partial = await self._read(part)
-        folded = self._fold(rows)
+        folded = await self._fold(rows)
         raw = self._serving.model.raw_scores(folded.features)
         probability = self._serving.calibration.probability(raw)
         verdicts = Verdicts(
@@ -191,8 +230,9 @@ class Scoring:
         waited_s = time.time() - stamps_ms / 1000.0
         metrics.latency_s.observe_many(np.maximum(waited_s, 0.0))
 
-    async def apply_labels(self, rows: Transactions, labels: Labels) -> None:
+    async def apply_labels(self, number: int, labels: list[tuple[int, Label]]) -> None:
         """Let labels change the state of the entities of their transactions."""
+        rows, marks = label_rows(labels, number, self._schema)
         await self._loader.load(rows)
-        self._state.fold(rows, labels)
+        self._state.fold(rows, marks)
         self._metrics.labels_applied += len(rows)

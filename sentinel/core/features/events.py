@@ -10,19 +10,21 @@ from sentinel.core.features.plan import (
     DECAYED_COUNT,
     DECAYED_SUM,
     DISTINCT,
+    EVENT_AMOUNT,
     EVENT_COUNT,
+    EVENT_MS,
     EVERYTHING_MS,
     FIRST_SEEN,
     FRAUD_COUNT,
     FRAUD_SHARE,
     HEAD,
     HEADER_WORDS,
-    L_AMOUNT,
     L_CAPACITY,
-    L_COLUMN_COUNT,
-    L_COLUMNS,
     L_GRACE_MS,
-    L_KEY,
+    L_HASHED,
+    L_HASHED_COUNT,
+    L_LABEL,
+    L_WIDTH,
     LABELS_NEXT,
     MAX,
     MEAN,
@@ -42,10 +44,12 @@ _MARK_MASK = 3
 
 
 @numba.njit(cache=True, nogil=True)
-def _at(row: Ints, capacity: int, i: int) -> int:
-    """Where event `i` (0 is the oldest) stands within each column."""
-    j = row[HEAD] + i
-    return j - capacity if j >= capacity else j
+def _at(row: Ints, layout: Ints, i: int) -> int:
+    """Where the words of event `i` begin; 0 is the oldest."""
+    place = row[HEAD] + i
+    if place >= layout[L_CAPACITY]:
+        place -= layout[L_CAPACITY]
+    return HEADER_WORDS + place * layout[L_WIDTH]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -54,9 +58,7 @@ def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> N
 
     One scan from the newest event back serves all windows of one delay, since they are ascending.
     """
-    capacity = layout[L_CAPACITY]
-    amounts = layout[L_AMOUNT]
-    keys = layout[L_KEY]
+    label = layout[L_LABEL]
     i = row[EVENT_COUNT] - 1
     n = s = m = f = 0
     end = 0
@@ -65,19 +67,19 @@ def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> N
             n = s = f = 0
             m = -1
             i = row[EVENT_COUNT] - 1
-            while i >= 0 and row[HEADER_WORDS + _at(row, capacity, i)] > t - windows[w, 0]:
+            while i >= 0 and row[_at(row, layout, i) + EVENT_MS] > t - windows[w, 0]:
                 i -= 1
             end = i + 1
         begin_ms = t - windows[w, 0] - windows[w, 1]
         while i >= 0:
-            j = _at(row, capacity, i)
-            if row[HEADER_WORDS + j] <= begin_ms:
+            at = _at(row, layout, i)
+            if row[at + EVENT_MS] <= begin_ms:
                 break
-            amount = row[amounts + j]
+            amount = row[at + EVENT_AMOUNT]
             n += 1
             s += amount
             m = max(m, amount)
-            if keys >= 0 and row[keys + j] & _MARK_MASK == MARK_FRAUD:
+            if label >= 0 and row[at + label] & _MARK_MASK == MARK_FRAUD:
                 f += 1
             i -= 1
         found[w, 0] = i + 1
@@ -99,7 +101,7 @@ def _std(row: Ints, layout: Ints, begin: int, end: int, n: int, s: int, extra: i
     centre = s // n
     squares = 0.0
     for i in range(begin, end):
-        deviation = float(row[layout[L_AMOUNT] + _at(row, layout[L_CAPACITY], i)] - centre)
+        deviation = float(row[_at(row, layout, i) + EVENT_AMOUNT] - centre)
         squares += deviation * deviation
     if extra >= 0:
         deviation = float(extra - centre)
@@ -118,9 +120,9 @@ def _distinct(
     """
     mask = seen.size - 1
     count = 0
-    base = layout[L_COLUMNS] + column * layout[L_CAPACITY]
+    word = layout[L_HASHED] + column
     for i in range(begin, end + 1):
-        h = extra if i == end else row[base + _at(row, layout[L_CAPACITY], i)]
+        h = extra if i == end else row[_at(row, layout, i) + word]
         if h == 0:
             continue
         k = h & mask
@@ -139,9 +141,9 @@ def _first_seen(row: Ints, layout: Ints, column: int, begin: int, end: int, h: i
     """1 when no event in [begin, end) carries the hash, else 0; NaN when the hash is missing."""
     if h == 0:
         return math.nan
-    base = layout[L_COLUMNS] + column * layout[L_CAPACITY]
+    word = layout[L_HASHED] + column
     for i in range(end - 1, begin - 1, -1):
-        if row[base + _at(row, layout[L_CAPACITY], i)] == h:
+        if row[_at(row, layout, i) + word] == h:
             return 0.0
     return 1.0
 
@@ -151,12 +153,12 @@ def _decayed(row: Ints, layout: Ints, t: int, half_life_ms: float, of_amount: bo
     """Sum over the kept events up to t of 2**(-age / half-life), times the amount if asked."""
     total = 0.0
     for i in range(row[EVENT_COUNT]):
-        j = _at(row, layout[L_CAPACITY], i)
-        age = t - row[HEADER_WORDS + j]
+        at = _at(row, layout, i)
+        age = t - row[at + EVENT_MS]
         if age < 0:
             break
         weight = 2.0 ** (-age / half_life_ms)
-        total += weight * row[layout[L_AMOUNT] + j] if of_amount else weight
+        total += weight * row[at + EVENT_AMOUNT] if of_amount else weight
     return total
 
 
@@ -164,7 +166,7 @@ def _decayed(row: Ints, layout: Ints, t: int, half_life_ms: float, of_amount: bo
 def _since_last(row: Ints, layout: Ints, t: int) -> float:
     """Seconds since the newest event not after t; NaN when there is none."""
     for i in range(row[EVENT_COUNT] - 1, -1, -1):
-        age = t - row[HEADER_WORDS + _at(row, layout[L_CAPACITY], i)]
+        age = t - row[_at(row, layout, i) + EVENT_MS]
         if age >= 0:
             return age / 1000.0
     return math.nan
@@ -192,45 +194,48 @@ def past_value(
     if stat == FRAUD_SHARE:
         return f / n
     if stat == RATIO:
-        return amount * n / s if s > 0 else math.nan
-    return (amount - s / n) / std if std > 0 else math.nan  # Z_SCORE
+        return float(amount) * n / s if s > 0 else math.nan
+    # Z_SCORE: the mean as a whole number and a rest, or large amounts would lose the difference.
+    centre = s // n
+    return (amount - centre - (s - centre * n) / n) / std if std > 0 else math.nan
 
 
 @numba.njit(cache=True, nogil=True)
 def _feature(
     row: Ints,
     layout: Ints,
-    op: Ints,
+    stat: int,
+    w: int,
+    column: int,
+    with_current: int,
     half_life_ms: float,
     found: Ints,
     t: int,
     amount: int,
-    hashes: Ints,
+    h: int,
     scale: float,
     seen: Ints,
 ) -> float:
     """The value of one feature, NaN where there is nothing to say."""
-    stat = op[0]
     if stat == TIME_SINCE_LAST:
         return _since_last(row, layout, t)
     if stat == DECAYED_COUNT:
-        return _decayed(row, layout, t, half_life_ms, False) + op[3]
+        return _decayed(row, layout, t, half_life_ms, False) + with_current
     if stat == DECAYED_SUM:
-        return (_decayed(row, layout, t, half_life_ms, True) + op[3] * amount) / scale
-    w = op[1]
-    begin, end, n, s, m, f = found[w]
+        return (_decayed(row, layout, t, half_life_ms, True) + with_current * amount) / scale
+    begin, end, n = found[w, 0], found[w, 1], found[w, 2]
     if stat == DISTINCT:
-        extra = hashes[op[2]] if op[3] else 0
-        return float(_distinct(row, layout, op[2], begin, end, extra, seen))
+        return float(_distinct(row, layout, column, begin, end, h if with_current else 0, seen))
     if stat == FIRST_SEEN:
-        if op[2] < 0:
+        if column < 0:
             return 1.0 if n == 0 else 0.0
-        return _first_seen(row, layout, op[2], begin, end, hashes[op[2]])
-    if op[3]:
+        return _first_seen(row, layout, column, begin, end, h)
+    s, m, f = found[w, 3], found[w, 4], found[w, 5]
+    if with_current:
         n, s, m = n + 1, s + amount, max(m, amount)
     std = math.nan
     if stat in (STD, Z_SCORE):
-        std = _std(row, layout, begin, end, n, s, amount if op[3] else -1)
+        std = _std(row, layout, begin, end, n, s, amount if with_current else -1)
     return past_value(stat, n, s, m, f, std, amount, scale)
 
 
@@ -242,37 +247,27 @@ def insert(
 
     Returns False for a late event: older than the newest by more than the grace.
     """
-    capacity = layout[L_CAPACITY]
     n = row[EVENT_COUNT]
-    if n > 0 and row[HEADER_WORDS + _at(row, capacity, n - 1)] - t > grace_ms:
+    if n > 0 and row[_at(row, layout, n - 1) + EVENT_MS] - t > grace_ms:
         return False
-    if n == capacity:
-        if row[HEADER_WORDS + row[HEAD]] > t:
+    if n == layout[L_CAPACITY]:
+        if row[_at(row, layout, 0) + EVENT_MS] > t:
             return True  # older than all that is kept: it is the one that leaves
-        row[HEAD] = _at(row, capacity, 1)
+        row[HEAD] = row[HEAD] + 1 if row[HEAD] + 1 < n else 0
         n -= 1
-    column_begin = layout[L_COLUMNS]
-    column_end = column_begin + layout[L_COLUMN_COUNT] * capacity
     i = n
-    while i > 0:
-        j = _at(row, capacity, i - 1)
-        if row[HEADER_WORDS + j] <= t:
-            break
-        to = _at(row, capacity, i)
-        row[HEADER_WORDS + to] = row[HEADER_WORDS + j]
-        row[layout[L_AMOUNT] + to] = row[layout[L_AMOUNT] + j]
-        if layout[L_KEY] >= 0:
-            row[layout[L_KEY] + to] = row[layout[L_KEY] + j]
-        for c in range(column_begin, column_end, capacity):
-            row[c + to] = row[c + j]
+    while i > 0 and row[_at(row, layout, i - 1) + EVENT_MS] > t:
+        to, at = _at(row, layout, i), _at(row, layout, i - 1)
+        for word in range(layout[L_WIDTH]):
+            row[to + word] = row[at + word]
         i -= 1
-    to = _at(row, capacity, i)
-    row[HEADER_WORDS + to] = t
-    row[layout[L_AMOUNT] + to] = amount
-    if layout[L_KEY] >= 0:
-        row[layout[L_KEY] + to] = key
-    for c in range(layout[L_COLUMN_COUNT]):
-        row[column_begin + c * capacity + to] = hashes[c]
+    to = _at(row, layout, i)
+    row[to + EVENT_MS] = t
+    row[to + EVENT_AMOUNT] = amount
+    if layout[L_LABEL] >= 0:
+        row[to + layout[L_LABEL]] = key
+    for column in range(layout[L_HASHED_COUNT]):
+        row[to + layout[L_HASHED] + column] = hashes[column]
     row[EVENT_COUNT] = n + 1
     return True
 
@@ -280,31 +275,27 @@ def insert(
 @numba.njit(cache=True, nogil=True)
 def mark(row: Ints, layout: Ints, t: int, key: int, label_mark: int) -> None:
     """Write what is now known of the event with this time and key; nothing if it has left."""
-    keys = layout[L_KEY]
-    if keys < 0:
+    label = layout[L_LABEL]
+    if label < 0:
         return
     for i in range(row[EVENT_COUNT] - 1, -1, -1):
-        j = _at(row, layout[L_CAPACITY], i)
-        event_ms = row[HEADER_WORDS + j]
-        if event_ms < t:
+        at = _at(row, layout, i)
+        if row[at + EVENT_MS] < t:
             return
-        if event_ms == t and row[keys + j] >> MARK_BITS == key >> MARK_BITS:
-            row[keys + j] = key & ~_MARK_MASK | label_mark
+        if row[at + EVENT_MS] == t and row[at + label] >> MARK_BITS == key >> MARK_BITS:
+            row[at + label] = key & ~_MARK_MASK | label_mark
             return
 
 
 @numba.njit(cache=True, nogil=True)
 def merge(total: Ints, part: Ints, layout: Ints) -> None:
-    """Add to `total` every event of `part`."""
-    hashes = np.zeros(layout[L_COLUMN_COUNT], dtype=np.int64)
+    """Add to `total` every event of `part`, after those of equal time."""
     for i in range(part[EVENT_COUNT]):
-        j = _at(part, layout[L_CAPACITY], i)
-        for c in range(layout[L_COLUMN_COUNT]):
-            hashes[c] = part[layout[L_COLUMNS] + c * layout[L_CAPACITY] + j]
-        key = part[layout[L_KEY] + j] if layout[L_KEY] >= 0 else 0
-        amount = part[layout[L_AMOUNT] + j]
+        at = _at(part, layout, i)
+        key = part[at + layout[L_LABEL]] if layout[L_LABEL] >= 0 else 0
+        hashes = part[at + layout[L_HASHED] : at + layout[L_WIDTH]]
         # What one partition kept was in time there: no grace is asked again.
-        insert(total, layout, EVERYTHING_MS, part[HEADER_WORDS + j], amount, key, hashes)
+        insert(total, layout, EVERYTHING_MS, part[at], part[at + EVENT_AMOUNT], key, hashes)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -349,9 +340,10 @@ def read_and_fold(
             continue
         _aggregate(total, layout, windows, times[i], found)
         for f in range(ops.shape[0]):
+            column = ops[f, 2]
             value = _feature(
-                total, layout, ops[f], constants[f, 0], found,
-                times[i], amounts[i], hashes[i], scale, seen,
+                total, layout, ops[f, 0], ops[f, 1], column, ops[f, 3], constants[f, 0], found,
+                times[i], amounts[i], hashes[i, column] if column >= 0 else 0, scale, seen,
             )  # fmt: skip
             out[i, ops[f, 4]] = constants[f, 1] if math.isnan(value) else value
         if offsets[i] < part[NEXT_OFFSET]:

@@ -1,24 +1,25 @@
-"""Rows of state to stored bytes and back: a version byte, then little-endian 64-bit words.
+"""Rows of state to stored bytes and back: little-endian 64-bit words, a version byte first.
 
 A blob holds only what is in use: the events of a ring, oldest first, or the tiles that are not
-empty. So equal states have equal bytes, wherever in memory their rings happen to begin.
+empty. So equal states have equal bytes, wherever in memory their rings happen to begin. Behind the
+version byte stand seven bytes of checksum, so that a damaged blob is known as one.
 """
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from sentinel.core.features.plan import (
-    BITMAP_WORDS,
     EVENT_COUNT,
     HEAD,
     HEADER_WORDS,
     L_CAPACITY,
-    L_COLUMN_COUNT,
-    L_COLUMNS,
+    L_WIDTH,
     LABELS_NEXT,
     LAST_MS,
     NEWEST_TILE,
     NEXT_OFFSET,
+    TILE_COUNT,
     EntityPlan,
 )
 from sentinel.records import Ints
@@ -29,61 +30,58 @@ VERSION = 1
 _VERSION, _LOG, _NEXT_OFFSET, _LABELS_NEXT, _FIRST, _SECOND = range(6)
 _HEAD_WORDS = 6
 
+# FNV-1a over words (http://www.isthe.com/chongo/tech/comp/fnv/).
+_FNV_OFFSET = np.uint64(0xCBF29CE484222325)
+_FNV_PRIME = np.uint64(0x100000001B3)
+_SHIFT = np.uint64(32)
+_VERSION_MASK = 0xFF
+
 
 @numba.njit(cache=True, nogil=True)
-def _tile_in_use(row: Ints, layout: Ints, tile: int) -> bool:
-    """Whether a tile holds anything: every record counts, so the count tells."""
-    return row[HEADER_WORDS + tile % layout[L_CAPACITY]] != 0
+def sealed(blob: NDArray[np.uint64]) -> np.uint64:
+    """The first word of a blob: the version, and a checksum of all the words behind it."""
+    h = _FNV_OFFSET
+    for i in range(1, blob.size):
+        h = (h ^ blob[i]) * _FNV_PRIME
+        h = h ^ (h >> _SHIFT)
+    return (h & ~np.uint64(_VERSION_MASK)) | np.uint64(VERSION)
 
 
 @numba.njit(cache=True, nogil=True)
 def _size(row: Ints, layout: Ints, is_events: bool) -> int:
     """Words that the packed row takes."""
-    capacity = layout[L_CAPACITY]
-    plain = (layout[L_COLUMNS] - HEADER_WORDS) // capacity
     if is_events:
-        return _HEAD_WORDS + row[EVENT_COUNT] * (plain + layout[L_COLUMN_COUNT])
-    tile_words = 1 + plain + layout[L_COLUMN_COUNT] * BITMAP_WORDS
+        return _HEAD_WORDS + row[EVENT_COUNT] * layout[L_WIDTH]
     used = 0
-    for tile in range(max(row[NEWEST_TILE] - capacity, 0), row[NEWEST_TILE]):
-        used += _tile_in_use(row, layout, tile)
-    return _HEAD_WORDS + used * tile_words
+    for place in range(layout[L_CAPACITY]):
+        used += row[HEADER_WORDS + place * layout[L_WIDTH] + TILE_COUNT] != 0
+    return _HEAD_WORDS + used * (1 + layout[L_WIDTH])
 
 
 @numba.njit(cache=True, nogil=True)
 def _pack_events(row: Ints, layout: Ints, out: Ints) -> None:
-    capacity = layout[L_CAPACITY]
-    n = row[EVENT_COUNT]
-    out[_FIRST] = n
+    width = layout[L_WIDTH]
+    out[_FIRST] = row[EVENT_COUNT]
     out[_SECOND] = 0
-    at = _HEAD_WORDS
-    end = layout[L_COLUMNS] + layout[L_COLUMN_COUNT] * capacity
-    for base in range(HEADER_WORDS, end, capacity):
-        for i in range(n):
-            out[at] = row[base + (row[HEAD] + i) % capacity]
-            at += 1
+    to = _HEAD_WORDS
+    for i in range(row[EVENT_COUNT]):
+        at = HEADER_WORDS + (row[HEAD] + i) % layout[L_CAPACITY] * width
+        out[to : to + width] = row[at : at + width]
+        to += width
 
 
 @numba.njit(cache=True, nogil=True)
 def _pack_tiles(row: Ints, layout: Ints, out: Ints) -> None:
-    capacity = layout[L_CAPACITY]
+    capacity, width = layout[L_CAPACITY], layout[L_WIDTH]
     out[_FIRST] = row[NEWEST_TILE]
     out[_SECOND] = row[LAST_MS]
-    at = _HEAD_WORDS
+    to = _HEAD_WORDS
     for tile in range(max(row[NEWEST_TILE] - capacity, 0), row[NEWEST_TILE]):
-        if not _tile_in_use(row, layout, tile):
-            continue
-        out[at] = tile
-        at += 1
-        j = tile % capacity
-        for base in range(HEADER_WORDS, layout[L_COLUMNS], capacity):
-            out[at] = row[base + j]
-            at += 1
-        for column in range(layout[L_COLUMN_COUNT]):
-            begin = layout[L_COLUMNS] + (column * capacity + j) * BITMAP_WORDS
-            for word in range(begin, begin + BITMAP_WORDS):
-                out[at] = row[word]
-                at += 1
+        at = HEADER_WORDS + tile % capacity * width
+        if row[at + TILE_COUNT] != 0:
+            out[to] = tile
+            out[to + 1 : to + 1 + width] = row[at : at + width]
+            to += 1 + width
 
 
 @numba.njit(cache=True, nogil=True)
@@ -95,7 +93,6 @@ def _pack(
     for i in range(slots.size):
         row = rows[slots[i]]
         blob = out[begin : ends[i]]
-        blob[_VERSION] = VERSION
         blob[_LOG] = log
         blob[_NEXT_OFFSET] = row[NEXT_OFFSET]
         blob[_LABELS_NEXT] = row[LABELS_NEXT]
@@ -103,6 +100,8 @@ def _pack(
             _pack_events(row, layout, blob)
         else:
             _pack_tiles(row, layout, blob)
+        words = blob.view(np.uint64)
+        words[_VERSION] = sealed(words)
         begin = ends[i]
 
 
@@ -129,32 +128,22 @@ def pack(plan: EntityPlan, rows: Ints, slots: Ints, *, log: int) -> list[bytes]:
 @numba.njit(cache=True, nogil=True)
 def _unpack(blob: Ints, layout: Ints, is_events: bool, row: Ints) -> bool:
     """Fill a zeroed row from the body of a blob; False when the blob does not fit the layout."""
-    capacity = layout[L_CAPACITY]
-    plain = (layout[L_COLUMNS] - HEADER_WORDS) // capacity
+    capacity, width = layout[L_CAPACITY], layout[L_WIDTH]
     if is_events:
         n = blob[_FIRST]
-        column_count = plain + layout[L_COLUMN_COUNT]
-        if not 0 <= n <= capacity or blob.size != _HEAD_WORDS + n * column_count:
+        if not 0 <= n <= capacity or blob.size != _HEAD_WORDS + n * width:
             return False
-        for column in range(column_count):
-            for i in range(n):
-                row[HEADER_WORDS + column * capacity + i] = blob[_HEAD_WORDS + column * n + i]
+        row[HEADER_WORDS : HEADER_WORDS + n * width] = blob[_HEAD_WORDS:]
         row[EVENT_COUNT] = n
         return True
-    tile_words = 1 + plain + layout[L_COLUMN_COUNT] * BITMAP_WORDS
-    if (blob.size - _HEAD_WORDS) % tile_words != 0:
+    if (blob.size - _HEAD_WORDS) % (1 + width) != 0:
         return False
-    for begin in range(_HEAD_WORDS, blob.size, tile_words):
+    for begin in range(_HEAD_WORDS, blob.size, 1 + width):
         tile = blob[begin]
         if not max(blob[_FIRST] - capacity, 0) <= tile < blob[_FIRST]:
             return False
-        j = tile % capacity
-        for i in range(plain):
-            row[HEADER_WORDS + i * capacity + j] = blob[begin + 1 + i]
-        for column in range(layout[L_COLUMN_COUNT]):
-            to = layout[L_COLUMNS] + (column * capacity + j) * BITMAP_WORDS
-            at = begin + 1 + plain + column * BITMAP_WORDS
-            row[to : to + BITMAP_WORDS] = blob[at : at + BITMAP_WORDS]
+        to = HEADER_WORDS + tile % capacity * width
+        row[to : to + width] = blob[begin + 1 : begin + 1 + width]
     row[NEWEST_TILE] = blob[_FIRST]
     row[LAST_MS] = blob[_SECOND]
     return True
@@ -167,8 +156,9 @@ def unpack(plan: EntityPlan, data: bytes, row: Ints, *, log: int) -> bool:
     """
     if len(data) % 8 != 0 or len(data) < 8 * _HEAD_WORDS:
         return False
-    blob = np.frombuffer(data, dtype="<i8").astype(np.int64, copy=False)
-    if blob[_VERSION] != VERSION or not _unpack(blob, plan.layout, plan.is_events, row):
+    words = np.frombuffer(data, dtype="<u8").astype(np.uint64, copy=False)
+    blob = words.view(np.int64)
+    if words[_VERSION] != sealed(words) or not _unpack(blob, plan.layout, plan.is_events, row):
         row[:] = 0
         return False
     if blob[_LOG] == log:

@@ -40,20 +40,22 @@ CODE = {
 
 # Words at the head of a row of state; both kinds share the first two.
 NEXT_OFFSET, LABELS_NEXT = 0, 1
-HEAD, EVENT_COUNT = 2, 3  # events: position of the oldest, how many
-NEWEST_TILE, LAST_MS = (
-    2,
-    3,
-)  # tiles: both stored plus one, so that zeroed memory means "nothing yet"
+HEAD, EVENT_COUNT = 2, 3  # events: which place holds the oldest, how many there are
+NEWEST_TILE, LAST_MS = 2, 3  # tiles: both plus one, so that zeroed memory means "nothing yet"
 HEADER_WORDS = 4
+
+# Behind the head stand the places of the ring, each with the words of one event or tile side by
+# side: to count a record in touches one cache line or two, not one for each word.
+EVENT_MS, EVENT_AMOUNT, EVENT_WORDS = 0, 1, 2  # then key and hashes, where they are needed
+TILE_COUNT, TILE_SUM, TILE_SQUARE_HIGH, TILE_SQUARE_LOW, TILE_MAX, TILE_WORDS = range(6)
+# ... then known frauds and bitmaps, where they are needed
 
 # A bitmap of 256 bits estimates up to a few hundred distinct values within some per cent
 # (linear counting: Whang, Vander-Zanden, Taylor 1990).
 BITMAP_WORDS = 4
 
 # Positions in `EntityPlan.layout`.
-L_CAPACITY, L_AMOUNT, L_KEY, L_SQUARE, L_MAX, L_FRAUD, L_COLUMNS, L_COLUMN_COUNT = range(8)
-L_GRACE_MS, L_TILE_MS = 8, 9
+L_CAPACITY, L_WIDTH, L_LABEL, L_HASHED, L_HASHED_COUNT, L_GRACE_MS, L_TILE_MS = range(7)
 
 EVERYTHING_MS = 1 << 60  # wider than any time, narrow enough not to overflow when subtracted
 
@@ -65,7 +67,8 @@ class EntityPlan:
     Attributes
     ----------
     layout
-        int64 (10,): capacity, word positions of the columns (-1: not kept), grace, tile width.
+        int64 (7,): places in the ring, words of a place; within a place the position of what
+        labels say (-1: not kept) and of the hashed fields, and their count; grace, tile width.
     windows
         int64 (n_windows, 2): delay and width in milliseconds, ascending.
     ops
@@ -116,15 +119,12 @@ def entity_plan(
         ops[i] = (CODE[feature.stat], window, field, feature.include_current, column)
         constants[i] = (duration_ms(feature.half_life) if feature.half_life else 0, feature.empty)
     has_labels = any(f.stat in LABEL_STATS for _, f in features)
-    if params.kind == "events":
-        layout, word_count = _events_layout(params, len(hashed), has_labels=has_labels)
-    else:
-        layout, word_count = _tiles_layout(params, windows, len(hashed), has_labels=has_labels)
+    layout = _layout(params, windows, len(hashed), has_labels=has_labels)
     return EntityPlan(
         entity=entity,
         params=params,
         shared=shared,
-        word_count=word_count,
+        word_count=HEADER_WORDS + int(layout[L_CAPACITY] * layout[L_WIDTH]),
         layout=layout,
         windows=np.array(windows, dtype=np.int64).reshape(-1, 2),
         ops=ops,
@@ -156,47 +156,27 @@ def _windows(features: Sequence[FeatureParams]) -> list[tuple[int, int]]:
     return sorted({_window(f) for f in features if f.stat not in unwindowed})
 
 
-def _events_layout(
-    params: EntityParams, hashed_count: int, *, has_labels: bool
-) -> tuple[Ints, int]:
-    """Columns of `events_max` words each: time, amount, then key and hashes where needed."""
-    capacity = params.events_max
-    layout = np.full(10, -1, dtype=np.int64)
-    layout[L_CAPACITY] = capacity
-    layout[L_AMOUNT] = HEADER_WORDS + capacity
-    position = HEADER_WORDS + 2 * capacity
-    if has_labels:
-        layout[L_KEY] = position
-        position += capacity
-    layout[L_COLUMNS] = position
-    layout[L_COLUMN_COUNT] = hashed_count
-    layout[L_GRACE_MS] = duration_ms(params.grace)
-    return layout, position + hashed_count * capacity
-
-
-def _tiles_layout(
+def _layout(
     params: EntityParams,
     windows: Sequence[tuple[int, int]],
     hashed_count: int,
     *,
     has_labels: bool,
-) -> tuple[Ints, int]:
-    """Columns of one word a tile: count, sum, squares in two words, maximum, frauds, bitmaps."""
+) -> Ints:
+    is_events = params.kind == "events"
     tile_ms = duration_ms(params.tile)
-    reach = max((d + w for d, w in windows if w < EVERYTHING_MS), default=tile_ms)
+    grace_ms = duration_ms(params.grace)
+    reach_ms = max((d + w for d, w in windows if w < EVERYTHING_MS), default=tile_ms)
+    plain_words = EVENT_WORDS if is_events else TILE_WORDS
+    hashed_words = hashed_count * (1 if is_events else BITMAP_WORDS)
+    layout = np.zeros(7, dtype=np.int64)
     # One tile more at each end: the reach need not be aligned, and late records go back by grace.
-    capacity = -(-(reach + duration_ms(params.grace)) // tile_ms) + 2
-    layout = np.full(10, -1, dtype=np.int64)
-    layout[L_CAPACITY] = capacity
-    layout[L_AMOUNT] = HEADER_WORDS + capacity
-    layout[L_SQUARE] = HEADER_WORDS + 2 * capacity
-    layout[L_MAX] = HEADER_WORDS + 4 * capacity
-    position = HEADER_WORDS + 5 * capacity
-    if has_labels:
-        layout[L_FRAUD] = position
-        position += capacity
-    layout[L_COLUMNS] = position
-    layout[L_COLUMN_COUNT] = hashed_count
-    layout[L_GRACE_MS] = duration_ms(params.grace)
-    layout[L_TILE_MS] = tile_ms
-    return layout, position + hashed_count * BITMAP_WORDS * capacity
+    tile_count = -(-(reach_ms + grace_ms) // tile_ms) + 2
+    layout[L_CAPACITY] = params.events_max if is_events else tile_count
+    layout[L_WIDTH] = plain_words + has_labels + hashed_words
+    layout[L_LABEL] = plain_words if has_labels else -1
+    layout[L_HASHED] = plain_words + has_labels
+    layout[L_HASHED_COUNT] = hashed_count
+    layout[L_GRACE_MS] = grace_ms
+    layout[L_TILE_MS] = 0 if is_events else tile_ms
+    return layout

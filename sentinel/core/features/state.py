@@ -46,6 +46,17 @@ class Folded:
     late: Ints
 
 
+def joined(pieces: Sequence[Folded]) -> Folded:
+    """What came of folding consecutive pieces of a batch."""
+    if len(pieces) == 1:
+        return pieces[0]
+    return Folded(
+        features=np.concatenate([piece.features for piece in pieces]),
+        usual=np.concatenate([piece.usual for piece in pieces]),
+        late=np.concatenate([piece.late for piece in pieces]),
+    )
+
+
 class FeatureState:
     """Entity tables and the plan that reads them.
 

@@ -47,7 +47,7 @@ def recall_at_false_positive_rate(scores: Floats, labels: Ints, rate: float) -> 
     last_of_tie = np.append(ranked[1:] != ranked[:-1], True)
     found = np.cumsum(labels[order])[last_of_tie]
     false = np.flatnonzero(last_of_tie) + 1 - found
-    allowed = false <= rate * genuine_count
+    allowed = false / genuine_count <= rate  # not multiplied: 0.29 * 100 is less than 29
     return float(found[allowed].max() / fraud_count) if allowed.any() else 0.0
 
 
