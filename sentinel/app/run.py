@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +142,7 @@ async def _prepare(
         await _backfill(config, prepared.history, stoppable)
         first = prepared.artifact
         ModelDirectory(config.model).add(first.version, first.text, first.manifest)
-    return prepared
+    return replace(prepared, history=None)  # it is large, and stored by now
 
 
 async def _until_done(working: "asyncio.Task[None]", tasks: set["asyncio.Task[None]"]) -> None:

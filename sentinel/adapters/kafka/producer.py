@@ -73,7 +73,8 @@ class Producer:
                 f"{len(failed)} of {len(deliveries)} batches were not delivered,"
                 f" the first because of {_reason(failed[0])}"
             )
-        while self._pending and self._pending[0].done():
+        # One that failed stays: it may not be among these, and whoever flushes must hear of it.
+        while self._pending and _is_delivered(self._pending[0]):
             self._pending.popleft()
         self._raise_failure()
 
