@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run test check format bench constraints clean
+.PHONY: run test test-kafka check format bench constraints clean
 
 run: .venv/run
 	$(BIN)/python -m sentinel run $(ARGS)
@@ -15,6 +15,11 @@ test: .venv/dev
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --fail-under=85 --skip-covered --sort=cover
 	$(BIN)/python -m coverage report --fail-under=95 --include='sentinel/core/*' --format=total
+
+# On Apache Kafka, of which Maven fetches 43 MB the first time; it runs on Java 17.
+test-kafka: .venv/dev
+	$(BIN)/python -m tests.kafka.cluster
+	SENTINEL_TEST_KAFKA=1 $(BIN)/python -m pytest -m kafka $(ARGS)
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

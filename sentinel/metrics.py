@@ -1,7 +1,8 @@
 """Counters and fixed-bucket histograms: cheap enough for the hot path, bounded in memory."""
 
 import math
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,6 +78,15 @@ class Metrics:
     engine_s: Histogram = field(default_factory=Histogram)  # record handed over to decision sent
     loop_lag_s: Histogram = field(default_factory=Histogram)
     batch_size: Histogram = field(default_factory=Histogram)
+    first_record_s: float | None = None  # monotonic
+    last_decision_s: float | None = None
+    stage_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def lap(self, stage: str, since_s: float) -> float:
+        """Add the time since `since_s` (monotonic) to a stage; returns the time now."""
+        now_s = time.perf_counter()
+        self.stage_s[stage] += now_s - since_s
+        return now_s
 
     def count_scores(self, probability: NDArray[np.float64]) -> None:
         """Count probabilities in [0, 1] into equal buckets."""

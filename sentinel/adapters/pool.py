@@ -39,9 +39,7 @@ class PoolParams:
 
     worker_count: int = 1
     niceness: int = 10
-    timeout_s: float = (
-        30.0  # the first request of a worker imports LightGBM and compiles the kernel
-    )
+    timeout_s: float = 30.0  # a worker's first request imports LightGBM and compiles the kernel
     queue_count_max: int = 1024
 
     def __post_init__(self) -> None:

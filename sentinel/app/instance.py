@@ -186,8 +186,8 @@ class Instance:
         return total_lag(self._ports.broker, [p.at for p in self._parts.partitions.values()])
 
     def idle_s(self) -> float:
-        """Seconds since the last record was handed to a task."""
-        if self._parts is None:
+        """Seconds since the last record was handed to a task, or since there were partitions."""
+        if self._parts is None or not self._parts.ownership.assigned.is_set():
             return 0.0
         return asyncio.get_running_loop().time() - self._parts.dispatcher.last_progress_s
 
@@ -210,32 +210,16 @@ def assemble(
     topics, params = config.topics, config.engine
     partitions: dict[int, InputPartition] = {}
     progress: dict[TopicPartition, int] = {}
-    partition_count = next(iter(state.tables.values())).partition_count
     inbox = Inbox(params.inbox_batch_count_max)
     feedback_inbox = Inbox(params.inbox_batch_count_max)
     names = {topics.full(topics.transactions): inbox, topics.full(topics.feedback): feedback_inbox}
     dispatcher = Dispatcher(ports.broker, names, params, clock_s=clock_s)
     dead_letters = DeadLetters(ports.broker, topics.full(topics.dead_letters), metrics)
-    alerts = Alerts(
-        ports.broker,
-        ports.explainer,
-        topics.full(topics.alerts),
-        config.features,
-        metrics,
-        params,
-        reason_count_max=config.policy.reason_count_max,
-    )
+    alerts = _alerts(config, ports, metrics)
     checkpoints = Checkpoints(
         ports.broker, ports.store, state, alerts, partitions, progress, metrics
     )
-    labels = LabelTail(
-        ports.tail,
-        topics.full(topics.labels),
-        partitions,
-        PartitionOf(partition_count),
-        metrics,
-        params,
-    )
+    labels = _labels(config, ports, state, partitions, metrics)
     loader = EntityLoader(state, ports.store, metrics, params, clock_s=clock_s)
     scoring = Scoring(
         broker=ports.broker,
@@ -261,16 +245,7 @@ def assemble(
         clock_s=clock_s,
     )
     loader.make_room = pipeline.make_room
-    feedback = FeedbackTask(
-        broker=ports.broker,
-        labels=ports.labels,
-        inbox=feedback_inbox,
-        label_topic=topics.full(topics.labels),
-        dead_letters=dead_letters,
-        progress=progress,
-        metrics=metrics,
-        params=config.feedback,
-    )
+    feedback = _feedback(config, ports, feedback_inbox, dead_letters, progress, metrics)
     ownership = Ownership(
         broker=ports.broker,
         store=ports.store,
@@ -296,6 +271,57 @@ def assemble(
         ownership=ownership,
         state=state,
         partitions=partitions,
+    )
+
+
+def _alerts(config: Config, ports: Ports, metrics: Metrics) -> Alerts:
+    return Alerts(
+        ports.broker,
+        ports.explainer,
+        config.topics.full(config.topics.alerts),
+        config.features,
+        metrics,
+        config.engine,
+        reason_count_max=config.policy.reason_count_max,
+    )
+
+
+def _labels(
+    config: Config,
+    ports: Ports,
+    state: FeatureState,
+    partitions: dict[int, InputPartition],
+    metrics: Metrics,
+) -> LabelTail:
+    # Without a table there is nothing that a label could change.
+    counts = [table.partition_count for table in state.tables.values()]
+    return LabelTail(
+        ports.tail,
+        config.topics.full(config.topics.labels),
+        partitions,
+        PartitionOf(max(counts, default=1)),
+        metrics,
+        config.engine,
+    )
+
+
+def _feedback(
+    config: Config,
+    ports: Ports,
+    inbox: Inbox,
+    dead_letters: DeadLetters,
+    progress: dict[TopicPartition, int],
+    metrics: Metrics,
+) -> FeedbackTask:
+    return FeedbackTask(
+        broker=ports.broker,
+        labels=ports.labels,
+        inbox=inbox,
+        label_topic=config.topics.full(config.topics.labels),
+        dead_letters=dead_letters,
+        progress=progress,
+        metrics=metrics,
+        params=config.feedback,
     )
 
 

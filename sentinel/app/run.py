@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -273,13 +274,26 @@ def report(status: Status) -> dict[str, Any]:
         "actions": dict(metrics.actions),
         "duration_s": duration_s,
         "throughput_per_s": metrics.transactions / duration_s if duration_s > 0 else 0.0,
+        "busy_throughput_per_s": _busy_rate(metrics),
+        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "latency_ms": _quantiles_ms(metrics.latency_s, 0.5, 0.99),
         "engine_ms": _quantiles_ms(metrics.engine_s, 0.5, 0.99),
+        "stage_us": {
+            stage: total_s * 1e6 / max(metrics.transactions, 1)
+            for stage, total_s in metrics.stage_s.items()
+        },
         "loop_lag_ms": _quantiles_ms(metrics.loop_lag_s, 0.99),
         "first_decision_s": status.first_decision_s,
         "model_version": status.model_version,
         "health": status.instance.health().status if status.instance else "starting",
     }
+
+
+def _busy_rate(metrics: Metrics) -> float | None:
+    """Decisions a second between the first record and the last decision."""
+    if metrics.first_record_s is None or metrics.last_decision_s is None:
+        return None
+    return metrics.decisions / max(metrics.last_decision_s - metrics.first_record_s, 1e-9)
 
 
 def _quantiles_ms(histogram: Any, *quantiles: float) -> dict[str, float | None]:

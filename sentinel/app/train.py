@@ -95,8 +95,7 @@ def train(
     calibration = fit_calibration(
         model.raw_scores(features[cut.calibration]), labels[cut.calibration]
     )
-    genuine = features[cut.train & (labels == 0)]
-    low, high = np.nanquantile(genuine[-200_000:], [0.05, 0.95], axis=0)
+    usual = usual_ranges(features[cut.train & (labels == 0)][-200_000:])
     manifest = {
         "sentinel": __version__,
         "features": names,
@@ -105,7 +104,7 @@ def train(
         "engine": model.engine,
         "fit": asdict(config.training.fit),
         "calibration": asdict(calibration),
-        "usual": {"low": low.tolist(), "high": high.tolist()},
+        "usual": {"low": usual.low.tolist(), "high": usual.high.tolist()},
         "window": {
             name: _window(times_ms[getattr(cut, name)]) for name in ("train", "calibration", "test")
         },
@@ -114,6 +113,16 @@ def train(
         ),
     }
     return text, manifest
+
+
+def usual_ranges(genuine: Floats) -> Usual:
+    """The 5th and 95th percentile of each column; NaN where a column never has a value."""
+    ranges = np.full((2, genuine.shape[1]), np.nan)
+    for j, column in enumerate(genuine.T):
+        known = column[~np.isnan(column)]
+        if known.size:
+            ranges[:, j] = np.quantile(known, [0.05, 0.95])
+    return Usual(low=ranges[0], high=ranges[1])
 
 
 def _window(times_ms: Ints) -> dict[str, int]:
@@ -151,7 +160,7 @@ def evaluate(
 
 
 def serving_model(artifact: Artifact, features: Sequence[str]) -> ServingModel:
-    """A stored version, ready to serve these features. Raises ModelError when it is not for them."""
+    """A stored version, ready to serve. Raises ModelError when it is not for these features."""
     manifest = artifact.manifest
     if manifest.get("features") != list(features):
         expected = manifest.get("features") or []

@@ -73,6 +73,7 @@ class Dispatcher:
     def admit(self, partition: TopicPartition) -> None:
         """Start to read a partition that has been taken over."""
         self._ready.add(partition)
+        self.last_progress_s = self._clock_s()  # what came before was waiting, not idleness
 
     def withhold(self, partition: TopicPartition) -> None:
         """Stop reading a partition that is about to be given up."""

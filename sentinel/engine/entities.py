@@ -86,6 +86,9 @@ class EntityLoader:
     async def _admit(
         self, entity: str, keys: list[str], blobs: list[dict[int, bytes]] | None
     ) -> None:
+        if self._state.tables[entity].has_room(len(keys)):
+            self._metrics.state_unreadable += self._state.admit(entity, keys, blobs)
+            return
         for i, key in enumerate(keys):
             while True:
                 try:

@@ -38,7 +38,7 @@ class TopicParams:
 class EngineParams:
     """Batches, clocks and limits of the loop."""
 
-    batch_count_max: int = 1024  # a batch holds the loop for about 10 ms at most
+    batch_count_max: int = 512  # a batch of 512 holds the loop for about 10 ms
     inbox_batch_count_max: int = 4
     poll_timeout_s: float = 0.1
     commit_interval_s: float = 1.0

@@ -7,7 +7,30 @@ import numpy as np
 
 from sentinel.codec.records import decode_object, encode
 from sentinel.errors import RecordError
-from sentinel.records import Ints, Label, TopicPartition
+from sentinel.records import Commit, Ints, Label, TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a partition stood at a cut, and which labels open from which record on."""
+
+    offset: int
+    labels: int  # labels below this offset were applied
+    opened: int  # labels below this offset are open
+    promised: int  # labels below this offset open with the record at `opens_at`
+    opens_at: int
+    watermark_ms: int
+
+    def commit(self) -> Commit:
+        """What is committed, to start again from there."""
+        position = {
+            "labels": self.labels,
+            "open": self.opened,
+            "promised": self.promised,
+            "opens_at": self.opens_at,
+            "watermark_ms": self.watermark_ms,
+        }
+        return Commit(self.offset, encode(position).decode())
 
 
 @dataclass(slots=True)
@@ -15,21 +38,25 @@ class InputPartition:
     """Positions of one owned partition of the transactions topic.
 
     A label is applied before the first record at which the partition's event time reaches the time
-    it was observed, in the order of the labels' log. Only labels that had been read by the last cut
-    are applied before the next one, and each commit says which those are: so what a decision knew
-    follows from the last commit and the logs alone, and a replay knows the same.
+    it was observed, in the order of the labels' log, once it is open. Labels open only by a commit
+    that says from which record on, and no record from there on is decided before that commit is
+    done: so what a decision knew follows from the last commit and the logs alone, and a replay
+    knows the same.
     """
 
     at: TopicPartition
     epoch: int
     next_offset: int
     live_from: int  # what is below was decided before: it is folded silently
+    busy_to: int = 0  # what is below is decided, or is being decided
     watermark_ms: int = 0  # newest event time folded
     labels_next: int = 0  # at the last cut, labels below this offset were applied
-    labels_open: int = 0  # labels below this offset may be applied before the next cut
+    labels_open: int = 0  # labels below this offset are open
+    labels_promised: int = 0  # labels below this offset open with the record at `opens_at`
+    opens_at: int = 0
+    is_opening: bool = False  # whether the commit with that promise is still under way
     labels_read: int = 0  # labels below this offset have been read
     labels_owed: int = 0  # after a restart: labels below this offset come before going live
-    feedback_seen: int = -1  # newest feedback whose label is applied
     is_caught_up: bool = False  # whether the labels owed are applied
     waiting: deque[tuple[int, Label]] = field(default_factory=deque)
 
@@ -43,21 +70,42 @@ class InputPartition:
         """Whether its state is that of the last commit or later, so that it may commit."""
         return self.is_caught_up and not self.is_recovering
 
-    def note_cut(self) -> None:
-        """A cut is taken now: what is applied is applied, what is read may be applied next."""
+    def cut(self) -> Position:
+        """Where it stands now, between two batches or before the batch in hand is folded."""
         waits_from = self.waiting[0][0] if self.waiting else self.labels_read
         self.labels_next = max(waits_from, self.labels_next)
-        self.labels_open = max(self.labels_read, self.labels_open)
+        if self.next_offset >= self.opens_at:
+            self.labels_open = max(self.labels_promised, self.labels_open)
+        return Position(
+            offset=self.next_offset,
+            labels=self.labels_next,
+            opened=self.labels_open,
+            promised=self.labels_promised,
+            opens_at=self.opens_at,
+            watermark_ms=self.watermark_ms,
+        )
 
-    def commit_metadata(self) -> str:
-        """What is stored beside the committed offset, to start again from there."""
-        position = {
-            "labels": self.labels_next,
-            "open": self.labels_open,
-            "watermark_ms": self.watermark_ms,
-            "feedback": self.feedback_seen,
-        }
-        return encode(position).decode()
+    def promise(self, position: Position, *, count_max: int) -> Position:
+        """Open the labels read so far, from behind the batch in hand on, by committing this.
+
+        At most `count_max` labels are open and wait, since all may fall due at one record.
+        """
+        readable = self.labels_read
+        if len(self.waiting) > count_max:
+            readable = self.waiting[count_max][0]
+        if readable <= self.labels_promised or position.offset < self.opens_at:
+            return position  # nothing new, or the promise before is still to be kept
+        self.labels_promised = readable
+        self.opens_at = max(self.next_offset, self.busy_to)
+        self.is_opening = True
+        return Position(
+            offset=position.offset,
+            labels=position.labels,
+            opened=position.opened,
+            promised=self.labels_promised,
+            opens_at=self.opens_at,
+            watermark_ms=position.watermark_ms,
+        )
 
     def read_metadata(self, text: str) -> None:
         """Take over what a predecessor stored beside its commit; a foreign text is ignored."""
@@ -69,40 +117,34 @@ class InputPartition:
             return
         self.labels_owed = position.get("labels", 0)
         self.labels_open = position.get("open", 0)
+        self.labels_promised = position.get("promised", 0)
+        self.opens_at = position.get("opens_at", 0)
         self.watermark_ms = position.get("watermark_ms", 0)
-        self.feedback_seen = position.get("feedback", -1)
 
-    def due_labels(self, event_time_ms: Ints) -> list[tuple[int, int, Label]]:
+    def due_labels(self, event_time_ms: Ints, offsets: Ints) -> list[tuple[int, int, Label]]:
         """Labels to apply among the next records: (before which of them, offset, label).
 
         They stay in `waiting` until `take`.
         """
         running_ms = np.maximum.accumulate(np.maximum(event_time_ms, self.watermark_ms))
+        opening = int(np.searchsorted(offsets, self.opens_at, side="left"))
         found: list[tuple[int, int, Label]] = []
         row = 0
         for offset, label in self.waiting:
             at = int(np.searchsorted(running_ms, label.observed_ms, side="left"))
-            if offset >= self.labels_open or at == running_ms.size:
+            if offset >= self.labels_open:
+                at = max(at, opening)
+            if offset >= max(self.labels_open, self.labels_promised) or at == running_ms.size:
                 break
             row = max(row, at)
             found.append((row, offset, label))
         return found
 
-    def take(self, offset: int) -> bool:
-        """The label at the head of `waiting` is applied now. False if it is a repetition.
-
-        Feedback that was read again after a restart gives the same label again.
-        """
-        head, label = self.waiting.popleft()
+    def take(self, offset: int) -> None:
+        """The label at the head of `waiting` is applied now."""
+        head, _ = self.waiting.popleft()
         assert head == offset
-        if 0 <= label.feedback_offset <= self.feedback_seen:
-            return False
-        self.feedback_seen = max(self.feedback_seen, label.feedback_offset)
-        return True
 
     def owed_labels(self) -> list[tuple[int, Label]]:
-        """Take the labels that had been applied before the commit this partition goes on from."""
-        owed = []
-        while self.waiting and self.waiting[0][0] < self.labels_owed:
-            owed.append(self.waiting.popleft())
-        return owed
+        """The labels that had been applied before the commit this partition goes on from."""
+        return [(offset, label) for offset, label in self.waiting if offset < self.labels_owed]

@@ -122,9 +122,12 @@ class Scoring:
 
     async def _read(self, part: Slice) -> tuple[Transactions, list[Rejected], list[int]]:
         """Decode, and bring every entity into memory. Returns rows whose state is not whole."""
+        clock_s = time.perf_counter()
         numbers = np.array([at.partition for at, _ in part], dtype=np.int64)
         rows, rejected = self._decoder.decode(numbers, [record for _, record in part])
+        clock_s = self._metrics.lap("decode", clock_s)
         degraded = await self._loader.load(rows)
+        self._metrics.lap("load", clock_s)
         return rows, rejected, degraded
 
     def _note_times(self, rows: Transactions) -> None:
@@ -164,7 +167,9 @@ class Scoring:
 
     async def _decide(self, part: Slice, received_s: float) -> None:
         rows, rejected, partial = await self._read(part)
+        clock_s = time.perf_counter()
         folded = await self._fold(rows)
+        clock_s = self._metrics.lap("features", clock_s)
         raw = self._serving.model.raw_scores(folded.features)
         probability = self._serving.calibration.probability(raw)
         verdicts = Verdicts(
@@ -177,6 +182,7 @@ class Scoring:
         degraded: dict[int, list[str]] = {i: ["late"] for i in np.flatnonzero(folded.late).tolist()}
         for i in partial:
             degraded.setdefault(i, []).append("state")
+        self._metrics.lap("score", clock_s)
         await self._dead_letters.publish([(*part[r.index], r.error) for r in rejected])
         await self._publish(rows, verdicts, degraded, folded.usual)
         stamps = np.array([record.timestamp for _, record in part], dtype=np.float64)
@@ -185,7 +191,9 @@ class Scoring:
     async def _publish(
         self, rows: Transactions, verdicts: Verdicts, degraded: dict[int, list[str]], usual: Floats
     ) -> None:
+        clock_s = time.perf_counter()
         encoded = decisions(rows, verdicts, range(len(rows)), degraded, self._stamp)
+        clock_s = self._metrics.lap("encode", clock_s)
         accounts = rows.entities["account"]
         for number in np.unique(rows.partition).tolist():
             at = np.flatnonzero(rows.partition == number).tolist()
@@ -205,6 +213,7 @@ class Scoring:
                     usual=usual[index],
                 )
                 self._alerts.submit(rows_flagged, self._serving)
+        self._metrics.lap("publish", clock_s)
 
     def _count(
         self,
@@ -225,7 +234,10 @@ class Scoring:
         metrics.actions.update(dict(zip(ACTIONS, by_action, strict=True)))
         metrics.count_scores(verdicts.probability)
         metrics.batch_size.observe(float(count))
-        metrics.engine_s.observe(asyncio.get_running_loop().time() - received_s)
+        metrics.last_decision_s = asyncio.get_running_loop().time()
+        if metrics.first_record_s is None:
+            metrics.first_record_s = received_s
+        metrics.engine_s.observe(metrics.last_decision_s - received_s)
         # How long a record took since it was appended is a fact about us: processing time is meant.
         waited_s = time.time() - stamps_ms / 1000.0
         metrics.latency_s.observe_many(np.maximum(waited_s, 0.0))

@@ -1,4 +1,4 @@
-"""What every broker, tail and state store must do; `test_contracts.py` runs it on each of them."""
+"""What every adapter that has a twin must do; `test_contracts.py` runs it on both of them."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sentinel.errors import ConfigError, FencedError
-from sentinel.ports import Blob, Broker, PartitionState, StateStore, Tail, TopicSpec
+from sentinel.ports import Blob, Broker, LabelStore, PartitionState, StateStore, Tail, TopicSpec
 from sentinel.records import Commit, Header, InputRecord, OutputRecord, TopicPartition
 
 WAIT_S_MAX = 15.0  # Tansu and Kafka let the first member of a group wait
@@ -377,6 +377,37 @@ async def many_blobs_are_all_written(reopen: Reopen) -> None:
         assert await store.partition_state(PARTITION) == STATE
 
 
+# Label stores: `reopen` opens another one on the same data.
+
+ReopenLabels = Callable[[], AbstractAsyncContextManager[LabelStore]]
+
+
+async def labels_outlive_their_store(reopen: ReopenLabels) -> None:
+    async with reopen() as labels:
+        await labels.save({"t:1": "fraud", "é \n": "genuine"})
+        await labels.save({"t:2": "fraud"})
+
+    async with reopen() as labels:
+        found = await labels.current(["é \n", "missing", "t:2", "t:1"])
+
+    assert found == ["genuine", None, "fraud", "fraud"]
+
+
+async def the_label_saved_last_counts(reopen: ReopenLabels) -> None:
+    async with reopen() as labels, reopen() as others:
+        await labels.save({"t": "fraud"})
+        await others.save({"t": "genuine"})
+
+        assert await labels.current(["t", "t"]) == ["genuine", "genuine"]
+
+
+async def nothing_asked_and_nothing_saved_is_fine(reopen: ReopenLabels) -> None:
+    async with reopen() as labels:
+        await labels.save({})
+
+        assert await labels.current([]) == []
+
+
 MEMBER_CONTRACTS = (
     records_come_back_in_order_with_all_their_parts,
     more_than_a_batch_keeps_its_order,
@@ -403,4 +434,9 @@ STORE_CONTRACTS = (
     shared_entities_keep_a_blob_for_each_part,
     a_stale_owner_writes_nothing,
     many_blobs_are_all_written,
+)
+LABEL_CONTRACTS = (
+    labels_outlive_their_store,
+    the_label_saved_last_counts,
+    nothing_asked_and_nothing_saved_is_fine,
 )

@@ -7,14 +7,17 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 import pytest_asyncio
 
-from sentinel.adapters.memory import MemoryStateStore, MemoryStore
-from sentinel.adapters.redis import RedisParams, RedisStateStore
-from sentinel.ports import Broker, StateStore, TopicSpec
+from sentinel.adapters.memory import MemoryLabelStore, MemoryStateStore, MemoryStore
+from sentinel.adapters.redis import RedisLabelStore, RedisParams, RedisStateStore
+from sentinel.ports import Broker, LabelStore, StateStore, TopicSpec
+from sentinel.records import LabelName
 from tests.adapters.contracts import (
     GROUP_CONTRACTS,
+    LABEL_CONTRACTS,
     MEMBER_CONTRACTS,
     STORE_CONTRACTS,
     Reopen,
+    ReopenLabels,
     World,
     join,
 )
@@ -22,6 +25,7 @@ from tests.adapters.contracts import (
 MemberContract = Callable[[Broker, str], Awaitable[None]]
 GroupContract = Callable[[World], Awaitable[None]]
 StoreContract = Callable[[Reopen], Awaitable[None]]
+LabelContract = Callable[[ReopenLabels], Awaitable[None]]
 
 
 def topic_of(contract: MemberContract) -> str:
@@ -68,5 +72,26 @@ async def test_a_state_store_on_valkey(contract: StoreContract, redis_params: Re
         return RedisStateStore(
             RedisParams(url=redis_params.url, key_prefix=prefix), layout="layout"
         )
+
+    await contract(reopen)
+
+
+@pytest.mark.parametrize("contract", LABEL_CONTRACTS)
+async def test_a_label_store_in_memory(contract: LabelContract) -> None:
+    labels: dict[str, LabelName] = {}
+
+    def reopen() -> AbstractAsyncContextManager[LabelStore]:
+        return MemoryLabelStore(labels)
+
+    await contract(reopen)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("contract", LABEL_CONTRACTS)
+async def test_a_label_store_on_valkey(contract: LabelContract, redis_params: RedisParams) -> None:
+    prefix = uuid.uuid4().hex
+
+    def reopen() -> AbstractAsyncContextManager[LabelStore]:
+        return RedisLabelStore(RedisParams(url=redis_params.url, key_prefix=prefix))
 
     await contract(reopen)

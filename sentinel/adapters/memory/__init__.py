@@ -1,4 +1,4 @@
-"""Honest in-memory twins of the broker, the tail and the state store, for tests and simulation.
+"""Honest in-memory twins of the broker, the tail and the stores, for tests and simulation.
 
 They keep the contracts of the real ones (`tests/adapters/contracts.py` runs on both), and can fail:
 any call, once or from then on, before or after its effect.
@@ -7,6 +7,7 @@ any call, once or from then on, before or after its effect.
 from sentinel.adapters.memory.broker import MemoryBroker
 from sentinel.adapters.memory.cluster import MemoryCluster, MemoryRecord
 from sentinel.adapters.memory.faults import Faults
+from sentinel.adapters.memory.labels import MemoryLabelStore
 from sentinel.adapters.memory.store import MemoryStateStore, MemoryStore
 from sentinel.adapters.memory.tail import MemoryTail
 
@@ -14,6 +15,7 @@ __all__ = [
     "Faults",
     "MemoryBroker",
     "MemoryCluster",
+    "MemoryLabelStore",
     "MemoryRecord",
     "MemoryStateStore",
     "MemoryStore",

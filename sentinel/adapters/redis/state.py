@@ -52,6 +52,12 @@ if ARGV[3] ~= '' then
 end
 return 1
 """
+# One call for many hashes: as many HGETALL in a pipeline took the client ten times as long.
+LOAD = """
+local found = {}
+for i, key in ipairs(KEYS) do found[i] = redis.call('HGETALL', key) end
+return found
+"""
 NO_STATE = ("", "", "")
 
 Call = tuple[list[str], list[str | bytes]]  # the keys and the arguments of one script call
@@ -100,12 +106,12 @@ class RedisStateStore:
         return found
 
     async def load_shared(self, entity: str, keys: Sequence[str]) -> list[dict[int, bytes]]:
+        found: list[list[bytes]] = []
         with translated("load shared entities"):
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for key in keys:
-                    pipeline.hgetall(self._blob_key(entity, key))
-                found = await pipeline.execute()
-        return [{int(part): data for part, data in blobs.items()} for blobs in found]
+            for begin in range(0, len(keys), BLOB_COUNT_MAX):
+                chunk = [self._blob_key(entity, key) for key in keys[begin : begin + BLOB_COUNT_MAX]]
+                found += await _answer(self._redis.eval(LOAD, len(chunk), *chunk))
+        return [dict(zip(map(int, flat[::2]), flat[1::2], strict=True)) for flat in found]
 
     async def save(
         self, partition: TopicPartition, epoch: int, blobs: Sequence[Blob], state: PartitionState

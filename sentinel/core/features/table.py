@@ -104,6 +104,14 @@ class EntityTable:
         self._last_used[slots[slots >= 0]] = self._clock
         return slots
 
+    def has_room(self, count: int) -> bool:
+        """Whether so many entities can be admitted without making any other leave."""
+        slots = len(self._free) + self.entities_max - len(self._names)
+        if not self.plan.shared:
+            return slots >= count
+        parts = len(self._free_parts) + self.parts.shape[0] - self._parts_used
+        return slots >= count and parts >= count * self.partition_count
+
     def admit(self, key: str, blobs: Mapping[int, bytes] | None) -> int:
         """Take an entity in with what the store knew of it, by part (-1 for an owned entity).
 

@@ -177,7 +177,7 @@ def _decayed(row: Ints, layout: Ints, t: int, half_life_ms: float, of_amount: bo
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _feature(
     row: Ints,
     layout: Ints,
@@ -287,6 +287,21 @@ def merge(total: Ints, part: Ints, layout: Ints) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
+def _touch(rows: Ints, slots: Ints, layout: Ints) -> int:
+    """Read what will be needed of each row, so that memory fetches them side by side.
+
+    Rows lie anywhere: one miss after another took a third of the time of a batch of 512.
+    """
+    parity = 0
+    for i in range(slots.size):
+        if slots[i] >= 0:
+            row = rows[slots[i]]
+            at = _at(layout, row[NEWEST_TILE])
+            parity ^= row[at] ^ row[max(at - 64, 0)]
+    return parity
+
+
+@numba.njit(cache=True, nogil=True)
 def read_and_fold(
     totals: Ints,
     parts: Ints,
@@ -311,6 +326,10 @@ def read_and_fold(
 ) -> int:
     """Row by row: read the features, then count the row in; returns how many parts turned dirty."""
     found = np.zeros((max(windows.shape[0], 1), 8), dtype=np.int64)
+    # The parity is of no use, but stored it cannot be optimised away.
+    found[0, 0] = _touch(totals, slots, layout)
+    if shared:
+        found[0, 0] ^= _touch(parts, part_slots, layout)
     fresh_count = 0
     for i in range(slots.size):
         if slots[i] < 0:

@@ -1,0 +1,74 @@
+"""Servers for the tests, once a session: the embedded ones, or Apache Kafka where it is asked for.
+
+With SENTINEL_TEST_KAFKA=1, as `make test-kafka` sets it, whatever uses `kafka_params` runs on Apache
+Kafka instead of Tansu, and tests/kafka runs at all. It needs Java 17 and Maven.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sentinel.adapters.embedded import EmbeddedServers
+from sentinel.adapters.kafka import KafkaParams
+from sentinel.adapters.redis import RedisParams
+from tests.kafka.cluster import KafkaCluster
+
+ON_KAFKA = os.environ.get("SENTINEL_TEST_KAFKA") == "1"
+KAFKA_TESTS = Path(__file__).parent / "kafka"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "kafka: what `make test-kafka` runs, on Apache Kafka")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    skip = pytest.mark.skip(reason="needs Apache Kafka: `make test-kafka`")
+    for item in items:
+        needs_kafka = item.path.is_relative_to(KAFKA_TESTS)
+        if needs_kafka or "kafka_params" in getattr(item, "fixturenames", ()):
+            item.add_marker("kafka")
+        if needs_kafka and not ON_KAFKA:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServers]:
+    """Tansu and Valkey; nothing in them belongs to an event loop, so one pair serves all tests."""
+    embedded = EmbeddedServers(tmp_path_factory.mktemp("servers"))
+    with asyncio.Runner() as runner:
+        runner.run(embedded.__aenter__())
+        yield embedded
+        runner.run(embedded.aclose())
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """One broker of Apache Kafka that no test may stop."""
+    cluster = KafkaCluster(tmp_path_factory.mktemp("kafka"))
+    with asyncio.Runner() as runner:
+        runner.run(cluster.__aenter__())
+        yield cluster
+        runner.run(cluster.aclose())
+
+
+@pytest.fixture(scope="session")
+def kafka_params(request: pytest.FixtureRequest) -> KafkaParams:
+    """Batches are small, so that tests need several; a rebalance is heard of in a heartbeat."""
+    params = KafkaParams(
+        rebalance_timeout_s=5.0, request_timeout_s=10.0, batch_bytes_max=100_000
+    ).embedded_at("a server")
+    params = replace(params, heartbeat_interval_s=0.2)
+    if ON_KAFKA:
+        cluster: KafkaCluster = request.getfixturevalue("cluster")
+        return replace(params, bootstrap_servers=cluster.bootstrap_servers, idempotence=True)
+    servers: EmbeddedServers = request.getfixturevalue("servers")
+    return replace(params, bootstrap_servers=servers.kafka_servers)
+
+
+@pytest.fixture(scope="session")
+def redis_params(servers: EmbeddedServers) -> RedisParams:
+    return RedisParams(url=servers.redis_url)

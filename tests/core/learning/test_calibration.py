@@ -1,0 +1,89 @@
+"""From raw scores to honest probabilities."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.random import default_rng
+from scipy.special import expit
+
+from sentinel.core.learning.calibration import (
+    Calibration,
+    expected_calibration_error,
+    fit_calibration,
+)
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.5, -2.0), (3.0, 1.0), (0.2, -4.0)])
+def test_a_known_sigmoid_is_found_again(slope: float, intercept: float) -> None:
+    rng = default_rng(3)
+    raw = rng.normal(-intercept / slope, 2.0 / slope, 200_000)
+    labels = (rng.random(raw.size) < expit(slope * raw + intercept)).astype(np.int64)
+
+    found = fit_calibration(raw, labels)
+
+    assert found.slope == pytest.approx(slope, rel=0.05)
+    assert found.intercept == pytest.approx(intercept, rel=0.05, abs=0.05)
+    assert expected_calibration_error(found.probability(raw), labels) < 0.005
+
+
+@pytest.mark.parametrize("labels", [[], [0, 0, 0], [1, 1]])
+def test_from_one_class_nothing_is_learnt(labels: list[int]) -> None:
+    raw = np.arange(len(labels), dtype=np.float64)
+
+    assert fit_calibration(raw, np.array(labels, dtype=np.int64)) == Calibration(1.0, 0.0)
+
+
+def test_frauds_that_all_score_above_give_no_certainty() -> None:
+    """Platt's targets: with a handful of examples the probability stays away from 0 and 1."""
+    raw = np.array([-2.0, -1.0, 1.0, 2.0])
+
+    probability = fit_calibration(raw, np.array([0, 0, 1, 1])).probability(raw)
+
+    assert np.all(np.diff(probability) > 0)
+    assert 0.2 < probability[0] < 0.5 < probability[-1] < 0.8
+
+
+def test_scores_that_say_the_opposite_are_flattened_and_never_turned_round() -> None:
+    raw = np.linspace(-3, 3, 100)
+    found = fit_calibration(raw, (raw < 0).astype(np.int64))
+
+    assert found.slope > 0
+    assert np.ptp(found.probability(raw)) < 0.05
+
+
+@given(
+    raw=st.lists(st.floats(-30, 30), min_size=2, max_size=10, unique=True),
+    slope=st.floats(0.1, 1.0),
+    intercept=st.floats(-5, 5),
+)
+def test_a_higher_score_never_has_a_lower_probability(
+    raw: list[float], slope: float, intercept: float
+) -> None:
+    probability = Calibration(slope, intercept).probability(np.sort(raw))
+
+    assert np.all(np.diff(probability) >= 0)
+    assert np.all((probability >= 0) & (probability <= 1))
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept"), [(0.0, 0.0), (-1.0, 0.0), (np.nan, 0.0), (1.0, np.inf)]
+)
+def test_a_calibration_rises_and_is_finite(slope: float, intercept: float) -> None:
+    with pytest.raises(ValueError, match="finite slope > 0"):
+        Calibration(slope, intercept)
+
+
+def test_known_calibration_errors() -> None:
+    def error(probability: list[float], labels: list[int], bins: int = 2) -> float:
+        return expected_calibration_error(
+            np.array(probability), np.array(labels, dtype=np.int64), bin_count=bins
+        )
+
+    assert error([], []) == 0.0
+    assert error([0.0, 0.0, 1.0, 1.0], [0, 0, 1, 1]) == 0.0
+    assert error([1.0, 1.0, 1.0, 1.0], [0, 0, 0, 0]) == 1.0
+    assert error([0.5, 0.5, 0.5, 0.5], [0, 1, 0, 1]) == 0.0
+    # Bins of two: 0.2 stated and 0.5 seen, 0.8 stated and 1.0 seen.
+    assert error([0.1, 0.3, 0.7, 0.9], [0, 1, 1, 1]) == pytest.approx((0.3 + 0.2) / 2)
+    assert error([0.3], [1], bins=15) == pytest.approx(0.7)

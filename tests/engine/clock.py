@@ -1,0 +1,57 @@
+"""An event loop whose clock jumps to the next timer whenever there is nothing else to do."""
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class JumpingSelector(selectors.SelectSelector):
+    """Instead of waiting it moves the clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        assert timeout is not None, "every task waits for something that will never happen"
+        self.now_s += max(timeout, 0.0)
+        return super().select(0)
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """Minutes pass in milliseconds, the same in every run; threads are called in place."""
+
+    def __init__(self) -> None:
+        self._jumping = JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.now_s
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: object, call: Callable[..., T], *args: Any
+    ) -> "asyncio.Future[T]":
+        future: asyncio.Future[T] = self.create_future()
+        future.set_result(call(*args))
+        return future
+
+
+def run(scenario: Coroutine[Any, Any, T]) -> T:
+    """Play a scenario to its end on a jumping clock; nothing may take longer than a day of it."""
+
+    async def within_a_day() -> T:
+        async with asyncio.timeout(86_400.0):
+            return await scenario
+
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        return runner.run(within_a_day())
+
+
+async def until(is_reached: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
+    """Let the clock go on until something is so."""
+    async with asyncio.timeout(timeout_s):
+        while not is_reached():
+            await asyncio.sleep(0.01)

@@ -1,0 +1,105 @@
+"""A crash at any moment, a failure of any call: nothing is lost, counted twice, or decided anew."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.random import Generator
+
+from sentinel.adapters.memory import Faults
+from sentinel.errors import TransientError
+from sentinel.records import Header, Label
+from sentinel.codec.records import encode
+from tests.engine.clock import run
+from tests.engine.world import (
+    MINUTE_MS,
+    START_MS,
+    CrashError,
+    Doom,
+    World,
+    a_config,
+    transactions,
+    voice,
+    words,
+)
+
+TRANSACTIONS = transactions(100)
+LATER = transactions(30, first=100)
+
+
+def labels(count: int) -> list[bytes]:
+    """Labels of the first transactions, each half an hour after it; some take back others."""
+    found = []
+    for i, made in enumerate(TRANSACTIONS[:count]):
+        label = Label(
+            transaction_id=made["transaction_id"],
+            label="fraud",
+            posterior=1.0,
+            vote_count=1,
+            source="chargeback",
+            observed_ms=made["event_time"] + 30 * MINUTE_MS,
+            event_time_ms=made["event_time"],
+            entities={"account": made["account"], "terminal": made["terminal"]},
+            feedback_offset=i,
+        )
+        found.append(encode(label))
+    return found
+
+
+def a_world(rng: Generator | None = None, *, label_count: int = 0, **others: Any) -> World:
+    world = World(config=a_config(commit_interval_s=0.2), rng=rng, **others)
+    world.send(TRANSACTIONS)
+    for label in labels(label_count):
+        world.append("labels", label)
+    return world
+
+
+async def live(world: World, *plans: Faults) -> int:
+    """Live through one plan of failure after another, then on to the end; returns the restarts."""
+    restarts = 0
+    waiting = [LATER]
+    for faults in [*plans, *[Faults()] * 3]:
+        try:
+            async with world.instance(faults) as instance:
+                while True:
+                    await instance.idle()
+                    if not waiting:
+                        break
+                    world.send(waiting.pop())
+                await instance.stop()
+                return restarts
+        except (CrashError, TransientError):
+            restarts += 1
+    raise AssertionError("it never came to an end")
+
+
+def oracle(**settings: Any) -> World:
+    world = a_world(**settings)
+    assert run(live(world)) == 0
+    return world
+
+
+def check(world: World, expected: World) -> None:
+    """Every transaction is decided, always in the same words, and the state is the oracle's."""
+    assert world.unsafe == []
+    decided = world.decisions()
+    assert decided.keys() == expected.decisions().keys()
+    assert len(decided) == len(TRANSACTIONS) + len(LATER)
+    differing = {name for name, found in decided.items() if len(set(found)) > 1}
+    assert differing == set()
+    assert world.blobs() == expected.blobs()
+
+
+@pytest.mark.parametrize("label_count", [0, 40])
+def test_after_crashes_at_random_moments_all_is_as_if_there_had_been_none(label_count: int) -> None:
+    expected = oracle(label_count=label_count)
+    restarts = 0
+
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        dooms = [Doom(crash_at=int(rng.integers(1, 120)), after_effect=bool(rng.integers(2))) for _ in range(3)]
+        world = a_world(rng, label_count=label_count)
+        restarts += run(live(world, *dooms))
+        check(world, expected)
+
+    assert restarts > 60

@@ -1,0 +1,472 @@
+"""A small world in memory: instances come and go on a cluster and a store that outlive them."""
+
+import asyncio
+import functools
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.random import Generator
+
+from sentinel.adapters.memory import (
+    Faults,
+    MemoryBroker,
+    MemoryCluster,
+    MemoryLabelStore,
+    MemoryRecord,
+    MemoryStateStore,
+    MemoryStore,
+    MemoryTail,
+)
+from sentinel.app.history import History
+from sentinel.app.instance import Instance, Parts, Ports, assemble, topic_specs
+from sentinel.codec.transactions import SchemaParams
+from sentinel.config import Config
+from sentinel.core.decision import PolicyParams, Usual
+from sentinel.core.features.hashing import hash64
+from sentinel.core.features.spec import EntityParams, FeatureParams
+from sentinel.core.features.state import FeatureState
+from sentinel.core.learning.calibration import Calibration
+from sentinel.core.learning.params import FitParams
+from sentinel.engine.labels import PartitionOf
+from sentinel.engine.params import EngineParams, TopicParams
+from sentinel.engine.serving import ServingModel
+from sentinel.errors import ModelError, TransientError
+from sentinel.metrics import Metrics
+from sentinel.model import Model, fit
+from sentinel.ports import Blob, PartitionState
+from sentinel.records import (
+    Commit,
+    Floats,
+    LabelName,
+    OutputRecord,
+    TopicPartition,
+)
+from tests.engine.clock import until
+
+START_MS = 1_750_000_000_000
+MINUTE_MS = 60_000
+DAY_MS = 86_400_000
+
+SCHEMA = SchemaParams(
+    event_time_format="epoch_ms",
+    entities={"terminal": "terminal"},
+    numeric=("distance",),
+    categorical=("channel",),
+)
+ENTITIES = {
+    "account": EntityParams(kind="events", events_max=8, grace="6h", entities_max=1024),
+    "terminal": EntityParams(kind="tiles", tile="1h", grace="6h", entities_max=1024),
+}
+FEATURES = (
+    FeatureParams(name="amount", stat="amount"),
+    FeatureParams(name="hour", stat="hour"),
+    FeatureParams(name="distance", stat="value", field="distance"),
+    FeatureParams(name="channel", stat="category", field="channel", values=("web", "shop")),
+    FeatureParams(name="account_count_1d", stat="count", entity="account", window="1d"),
+    FeatureParams(name="account_mean_7d", stat="mean", entity="account", window="7d"),
+    FeatureParams(name="account_since_last", stat="time_since_last", entity="account"),
+    FeatureParams(
+        name="account_terminals", stat="distinct", entity="account", window="1d", field="terminal"
+    ),
+    FeatureParams(name="account_frauds", stat="fraud_count", entity="account", window="2d"),
+    FeatureParams(name="terminal_sum_1h", stat="sum", entity="terminal", window="1h"),
+    FeatureParams(name="terminal_frauds", stat="fraud_count", entity="terminal", window="2d"),
+)
+NAMES = [feature.name for feature in FEATURES]
+
+
+def a_config(partition_count: int = 1, **engine: Any) -> Config:
+    """A config for tests: batches of 16, so that a few hundred records are many batches."""
+    return Config(
+        schema=SCHEMA,
+        entities=ENTITIES,
+        features=FEATURES,
+        policy=PolicyParams(review_min=0.4, block_min=0.6),
+        topics=TopicParams(partition_count=partition_count),
+        engine=EngineParams(**{"batch_count_max": 16, **engine}),
+        version="test",
+    )
+
+
+def transactions(
+    count: int,
+    *,
+    seed: int = 0,
+    first: int = 0,
+    account_count: int = 12,
+    terminal_count: int = 5,
+    shuffled_ms: int = 0,
+) -> list[dict[str, Any]]:
+    """Transactions two minutes apart; `first` numbers them on from earlier ones.
+
+    With `shuffled_ms` they arrive up to so much out of the order of event time.
+    """
+    rng = np.random.default_rng([seed, first])
+    made = []
+    for i in range(first, first + count):
+        late_ms = int(rng.integers(0, shuffled_ms + 1))
+        made.append(
+            {
+                "transaction_id": f"t{i}",
+                "event_time": START_MS + 2 * MINUTE_MS * i - late_ms,
+                "account": f"a{rng.integers(account_count)}",
+                "amount": round(float(rng.lognormal(3, 1)), 2),
+                "terminal": f"m{rng.integers(terminal_count)}" if rng.random() < 0.9 else None,
+                "distance": float(rng.random()) if rng.random() < 0.8 else None,
+                "channel": ("web", "shop", "phone")[rng.integers(3)],
+            }
+        )
+    return made
+
+
+def encoded(record: dict[str, Any]) -> bytes:
+    return json.dumps(record).encode()
+
+
+def voice(transaction: dict[str, Any], label: str = "fraud", **others: Any) -> dict[str, Any]:
+    """A chargeback about a transaction, half an hour after it."""
+    return {
+        "transaction_id": transaction["transaction_id"],
+        "label": label,
+        "source": "chargeback",
+        "observed_ms": transaction["event_time"] + 30 * MINUTE_MS,
+        "event_time_ms": transaction["event_time"],
+        "entities": {"account": transaction["account"], "terminal": transaction["terminal"]},
+        **others,
+    }
+
+
+@functools.cache
+def serving() -> ServingModel:
+    """A tiny model, fitted on random transactions: some are reviewed, some blocked."""
+    history = History(a_config())
+    values = [encoded(x) for x in transactions(2000, seed=99)]
+    features = history.fold(values, [None] * len(values)).features
+    rng = np.random.default_rng(99)
+    signal = features[:, 0] + 20 * np.nan_to_num(features[:, [2, 4, 7]]).sum(axis=1)
+    labels = (signal + rng.normal(0, 30, len(features)) > 260) * 1
+    params = FitParams(tree_count=8, leaf_count_max=7, learning_rate=0.3)
+    text = fit(features, labels.astype(np.int64), params=params, feature_names=NAMES)
+    low, high = np.nanquantile(features, [0.05, 0.95], axis=0)
+    model = Model.from_text("v1", text)
+    return ServingModel("v1", model, Calibration(slope=1.1), Usual(low, high))
+
+
+class CrashError(Exception):
+    """The process is gone: no call of it reaches the world any more."""
+
+
+@dataclass(slots=True)
+class Doom(Faults):
+    """Ends the process at adapter call number `crash_at`, before or after its effect."""
+
+    crash_at: int | None = None
+    is_dead: bool = False
+
+    def _fails(self, number: int) -> bool:
+        if self.is_dead:
+            raise CrashError
+        self.is_dead = number == self.crash_at
+        return self.is_dead or Faults._fails(self, number)
+
+    def _fail(self, name: str, number: int) -> None:
+        if self.is_dead:
+            raise CrashError
+        Faults._fail(self, name, number)
+
+
+class Latency:
+    """How long calls take: not at all without an `rng`, else mostly short, sometimes long."""
+
+    def __init__(self, rng: Generator | None) -> None:
+        self._rng = rng
+
+    async def pass_by(self) -> None:
+        if self._rng is not None:
+            await asyncio.sleep(float(self._rng.choice([0.0, 0.001, 0.02, 0.4])))
+
+
+class InProcessExplainer:
+    """`ports.Explainer` with the model itself; settable to be slow or to fail."""
+
+    def __init__(self, model: ServingModel) -> None:
+        self._model = model
+        self.delay_s = 0.0
+        self.error: TransientError | None = None
+        self.row_counts: list[int] = []
+
+    async def contributions(self, model_version: str, features: Floats) -> Floats:
+        self.row_counts.append(len(features))
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        if self.error is not None:
+            raise self.error
+        if model_version != self._model.version:
+            raise ModelError(model_version, "is not known")
+        return self._model.model.contributions(features)
+
+
+@dataclass
+class World:
+    """What outlives an instance, and what a test wants to know of it."""
+
+    config: Config = field(default_factory=a_config)
+    cluster: MemoryCluster = field(
+        default_factory=lambda: MemoryCluster(clock_ms=lambda: START_MS + 100 * DAY_MS)
+    )
+    store: MemoryStore = field(default_factory=MemoryStore)
+    labels: dict[str, LabelName] = field(default_factory=dict)
+    rng: Generator | None = None  # of latencies, and of what a crash loses
+    serving: ServingModel = field(default_factory=serving)
+    unsafe: list[str] = field(default_factory=list)  # what no instance may ever do
+
+    def __post_init__(self) -> None:
+        for spec in topic_specs(self.config):
+            self.cluster.create_topic(spec.name, spec.partition_count)
+
+    @property
+    def partition_count(self) -> int:
+        return self.config.topics.partition_count
+
+    def send(self, records: Sequence[dict[str, Any] | bytes | None]) -> None:
+        """Append transactions, each to the partition of its account; raw bytes to partition 0."""
+        partition_of = PartitionOf(self.partition_count)
+        for record in records:
+            number = partition_of(record["account"]) if isinstance(record, dict) else 0
+            value = encoded(record) if isinstance(record, dict) else record
+            self.append("transactions", value, partition=number)
+
+    def send_feedback(self, voices: Sequence[dict[str, Any] | bytes]) -> None:
+        for one in voices:
+            self.append("feedback", encoded(one) if isinstance(one, dict) else one)
+
+    def append(self, topic: str, value: bytes | None, *, partition: int = 0) -> None:
+        self.cluster.append(TopicPartition(topic, partition), [OutputRecord(None, value)])
+
+    def records(self, topic: str) -> list[MemoryRecord]:
+        return self.cluster.records(topic)
+
+    def values(self, topic: str) -> list[dict[str, Any]]:
+        """All that a topic holds, decoded."""
+        return [json.loads(record.value or b"null") for record in self.records(topic)]
+
+    def decisions(self) -> dict[str, list[bytes]]:
+        """The bytes of all decisions, by decision_id."""
+        found = defaultdict(list)
+        for record in self.records("decisions"):
+            assert record.value is not None
+            found[json.loads(record.value)["decision_id"]].append(record.value)
+        return dict(found)
+
+    def decision_of(self, transaction_id: str) -> dict[str, Any]:
+        found = [d for d in self.values("decisions") if d["transaction_id"] == transaction_id]
+        assert found
+        return found[-1]
+
+    def committed(self, topic: str = "transactions", partition: int = 0) -> Commit | None:
+        return self.cluster.group("sentinel").committed.get(TopicPartition(topic, partition))
+
+    def blobs(self) -> dict[tuple[str, str, str, int], bytes]:
+        """Everything stored of entities, by layout, entity, key and part."""
+        return {
+            (*address, part): data
+            for address, parts in self.store.blobs.items()
+            for part, data in parts.items()
+        }
+
+    def instance(self, faults: Faults | None = None, **ports: Any) -> "MemoryInstance":
+        return MemoryInstance(self, faults, **ports)
+
+    async def run_through(self) -> "MemoryInstance":
+        """Start an instance, let it work through all there is, and stop it in order."""
+        async with self.instance() as instance:
+            await instance.idle()
+            await instance.stop()
+        return instance
+
+    def is_done(self) -> bool:
+        """Whether everything that was sent has been committed."""
+        specs = [("transactions", self.partition_count), ("feedback", 1)]
+        places = [TopicPartition(name, i) for name, count in specs for i in range(count)]
+        ends = {at: self.cluster.log(at).end for at in places}
+        committed = {at: self.committed(*at) for at in places}
+        return all(
+            end == 0 or ((commit := committed[at]) is not None and commit.offset >= end)
+            for at, end in ends.items()
+        )
+
+    def check_commit(self, commits: dict[TopicPartition, Commit]) -> None:
+        """Whatever lies before a committed offset must be out."""
+        for at, commit in commits.items():
+            if at.topic != "transactions":
+                continue
+            out = {d["decision_id"]: d["action"] for d in self.values("decisions")}
+            alerted = {d["decision_id"] for d in self.values("alerts")}
+            dead = {dict(r.headers)["sentinel.offset"] for r in self.records("dead-letters")}
+            for offset in range(self.cluster.log(at).start, commit.offset):
+                name = f"transactions-{at.partition}-{offset}"
+                if name not in out and str(offset).encode() not in dead:
+                    self.unsafe.append(f"{name} is committed and not decided")
+                if out.get(name, "approve") != "approve" and name not in alerted:
+                    self.unsafe.append(f"{name} is committed and its alert is not out")
+
+    def check_save(
+        self, at: TopicPartition, blobs: Sequence[Blob], state: PartitionState, log: int
+    ) -> None:
+        """No stored state may speak of records that are not committed."""
+        commit = self.committed(*at)
+        limit = 0 if commit is None else commit.offset
+        for blob in blobs:
+            named, next_offset = words(blob.data)[1:3]
+            if named == log and next_offset > limit:
+                self.unsafe.append(f"{blob.entity} {blob.key} at {next_offset}, commit at {limit}")
+        if state.replay_from > limit and commit is not None:
+            self.unsafe.append(f"{at} replays from {state.replay_from}, commit at {limit}")
+
+
+def words(blob: bytes) -> list[int]:
+    """A blob in words: checksum and version, log, next offset, next label, and the body."""
+    return np.frombuffer(blob, "<i8").tolist()  # type: ignore[no-any-return]
+
+
+class WatchedBroker(MemoryBroker):
+    """A broker that takes its time, and tells the world what is committed."""
+
+    def __init__(self, world: World, faults: Faults) -> None:
+        super().__init__(world.cluster, faults=faults, rng=world.rng)
+        self._world = world
+        self._latency = Latency(world.rng)
+
+    async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
+        await self._latency.pass_by()
+        await super().publish(topic, partition, records)
+
+    async def flush(self) -> None:
+        await self._latency.pass_by()
+        await super().flush()
+        await self._latency.pass_by()
+
+    async def commit(self, commits: Any) -> None:
+        await self._latency.pass_by()
+        await super().commit(commits)
+        self._world.check_commit(dict(commits))
+        await self._latency.pass_by()
+
+
+class WatchedStore(MemoryStateStore):
+    """A state store that takes its time, and tells the world what is saved."""
+
+    def __init__(self, world: World, layout: str, log: int, faults: Faults) -> None:
+        super().__init__(world.store, layout=layout, faults=faults)
+        self._world = world
+        self._log = log
+        self._latency = Latency(world.rng)
+
+    async def load_owned(self, entity: str, keys: Sequence[str]) -> list[bytes | None]:
+        await self._latency.pass_by()
+        return await super().load_owned(entity, keys)
+
+    async def save(
+        self, partition: TopicPartition, epoch: int, blobs: Sequence[Blob], state: PartitionState
+    ) -> None:
+        await self._latency.pass_by()
+        await super().save(partition, epoch, blobs, state)
+        self._world.check_save(partition, blobs, state, self._log)
+
+
+class MemoryInstance(Instance):
+    """The instance of `sentinel run`, on memory adapters, in a task that a test can end."""
+
+    def __init__(
+        self, world: World, faults: Faults | None = None, *, store_faults: Faults | None = None
+    ) -> None:
+        super().__init__(world.config, world.serving, "", Metrics())
+        self._world = world
+        self._faults = faults or Faults()
+        self._store_faults = store_faults or self._faults
+        self._stop = asyncio.Event()
+        self.explainer = InProcessExplainer(world.serving)
+        self.task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the adapters and start to run."""
+        await self.open()
+        self.task = asyncio.create_task(self.run(self._stop))
+        return self
+
+    async def open(self) -> None:
+        """As `Instance.__aenter__` does, on memory."""
+        world, config, faults = self._world, self._config, self._faults
+        async with AsyncExitStack() as stack:
+            broker = await stack.enter_async_context(WatchedBroker(world, faults))
+            await broker.ensure_topics(topic_specs(config))
+            state = FeatureState(
+                config.entities,
+                config.features,
+                amount_decimals=config.schema.amount_decimals,
+                partition_count=await broker.partition_count("transactions"),
+                log=int(hash64([broker.cluster_id])[0]),
+            )
+            log = int(hash64([broker.cluster_id])[0])
+            self._ports = Ports(
+                broker=broker,
+                tail=MemoryTail(world.cluster, ["labels"], faults=faults),
+                store=WatchedStore(world, state.fingerprint, log, self._store_faults),
+                labels=MemoryLabelStore(world.labels, faults=faults),
+                explainer=self.explainer,
+            )
+            self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
+            self._resources = stack.pop_all()
+
+    @property
+    def parts(self) -> Parts:
+        assert self._parts is not None
+        return self._parts
+
+    @property
+    def ports(self) -> Ports:
+        assert self._ports is not None
+        return self._ports
+
+    async def __aexit__(self, *_: object) -> None:
+        """Gone at once, unless it was stopped in order before."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+        await super().__aexit__()
+
+    async def idle(self, *, timeout_s: float = 600.0) -> None:
+        """Until all that was sent is replayed, decided and committed; raises what ended the instance."""
+        assert self.task is not None
+        task = self.task
+        await until(lambda: self._is_idle() or task.done(), timeout_s=timeout_s)
+        if task.done():
+            task.result()
+            raise AssertionError("the instance ended by itself")
+
+    def _is_idle(self) -> bool:
+        labels_end = self._world.cluster.log(TopicPartition("labels", 0)).end
+        partitions = self.parts.partitions.values()
+        return (
+            self._world.is_done()
+            and self.parts.ownership.assigned.is_set()
+            and not any(p.is_recovering for p in partitions)
+            and self.parts.labels.read_to >= labels_end
+            and all(p.labels_open >= p.labels_read for p in partitions)
+        )
+
+    async def stop(self) -> None:
+        """Stop in order; raises what went wrong."""
+        assert self.task is not None
+        self._stop.set()
+        await self.task
+
+
+def without_version(config: Config, **changes: Any) -> Config:
+    """The config with other settings, and the same version in its decisions."""
+    return replace(config, **changes)
