@@ -94,29 +94,29 @@ def handbook() -> Profile:
         FeatureParams(name="weekend", stat="weekend"),
         FeatureParams(name="night", stat="night"),
     ]
-    for window in ("1d", "7d", "30d"):
-        for stat in ("count", "mean"):
-            features.append(
-                FeatureParams(
-                    name=f"account_{stat}_{window}",
-                    stat=stat,
-                    entity="account",
-                    window=window,
-                    include_current=True,
-                )
-            )
-    for window in ("1d", "7d", "30d"):
-        for stat in ("count", "fraud_share"):
-            features.append(
-                FeatureParams(
-                    name=f"terminal_{stat}_{window}",
-                    stat=stat,
-                    entity="terminal",
-                    window=window,
-                    delay="7d",
-                    empty=0.0,
-                )
-            )
+    features += [
+        FeatureParams(
+            name=f"account_{stat}_{window}",
+            stat=stat,
+            entity="account",
+            window=window,
+            include_current=True,
+        )
+        for window in ("1d", "7d", "30d")
+        for stat in ("count", "mean")
+    ]
+    features += [
+        FeatureParams(
+            name=f"terminal_{stat}_{window}",
+            stat=stat,
+            entity="terminal",
+            window=window,
+            delay="7d",
+            empty=0.0,
+        )
+        for window in ("1d", "7d", "30d")
+        for stat in ("count", "fraud_share")
+    ]
     return Profile(
         name="handbook",
         entities={

@@ -65,7 +65,8 @@ class Broker(Protocol):
 
         Partitions that are not owned are left out; while a rebalance is under way nothing comes.
         Poll at least once in a while, with no partitions if need be: it is the sign of life. Once a
-        poll was cancelled, do not poll again.
+        poll was cancelled, do not poll again. Raises TransientError when the records to go on with
+        were deleted unread.
         """
         ...
 

@@ -163,6 +163,8 @@ class Batch:
     topic: str
     records: Mapping[TopicPartition, Sequence[InputRecord]]
     received_s: float  # monotonic clock, when they were handed over
+    # Where each log ended at least, when they were read.
+    ends: Mapping[TopicPartition, int] = field(default_factory=dict)
 
     @property
     def count(self) -> int:

@@ -86,7 +86,7 @@ def running(config: Config, directory: Path = DIRECTORY) -> Config:
         facts = decode_object(path.read_bytes())
         pid, kafka, redis = int(facts["pid"]), str(facts["kafka"]), str(facts["redis"])
         os.kill(pid, 0)
-    except (OSError, RecordError, KeyError, ValueError) as error:
+    except (OSError, RecordError, KeyError, ValueError, TypeError) as error:
         raise ConfigError(
             "kafka.bootstrap_servers is embedded, and no `sentinel run` is running in this folder: "
             "start one first, or set kafka.bootstrap_servers"

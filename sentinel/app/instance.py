@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Literal, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
 from sentinel.adapters.pool import ExplainerPool
@@ -154,17 +155,27 @@ class Instance:
                 on_assigned=parts.ownership.on_assigned,
                 on_revoked=parts.ownership.on_revoked,
             )
-            done, _ = await asyncio.wait([stopping, *running], return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {stopping}:
-                task.result()
-            async with asyncio.timeout(self._config.engine.shutdown_s_max):
-                await parts.ownership.hand_over()
-        except TimeoutError:
-            log.warning("not everything could be written in time; it is replayed at the next start")
+            await _outlast(stopping, running)
+            await self._hand_over(parts.ownership, running)
         finally:
             await _cancel([stopping, *running])
             await parts.pipeline.aclose()
             await parts.alerts.aclose()
+
+    async def _hand_over(
+        self, ownership: Ownership, running: "Sequence[asyncio.Task[None]]"
+    ) -> None:
+        """Hand everything over, as far as there is time for it."""
+        handing = asyncio.create_task(ownership.hand_over(), name="hand over")
+        over = asyncio.create_task(_outlast(handing, running), name="over")
+        try:
+            done, _ = await asyncio.wait([over], timeout=self._config.engine.shutdown_s_max)
+            if done:
+                over.result()
+            else:
+                log.warning("not everything could be written in time; the next start replays it")
+        finally:
+            await _cancel([over, handing])
 
     def health(self) -> Health:
         """How this instance is, judged from its progress."""
@@ -216,9 +227,7 @@ def assemble(
     dispatcher = Dispatcher(ports.broker, names, params, clock_s=clock_s)
     dead_letters = DeadLetters(ports.broker, topics.full(topics.dead_letters), metrics)
     alerts = _alerts(config, ports, metrics)
-    checkpoints = Checkpoints(
-        ports.broker, ports.store, state, alerts, partitions, progress, metrics
-    )
+    checkpoints = _checkpoints(config, ports, state, alerts, partitions, progress, metrics)
     labels = _labels(config, ports, state, partitions, metrics)
     loader = EntityLoader(state, ports.store, metrics, params, clock_s=clock_s)
     scoring = Scoring(
@@ -286,6 +295,27 @@ def _alerts(config: Config, ports: Ports, metrics: Metrics) -> Alerts:
     )
 
 
+def _checkpoints(
+    config: Config,
+    ports: Ports,
+    state: FeatureState,
+    alerts: Alerts,
+    partitions: dict[int, InputPartition],
+    progress: dict[TopicPartition, int],
+    metrics: Metrics,
+) -> Checkpoints:
+    return Checkpoints(
+        ports.broker,
+        ports.store,
+        state,
+        alerts,
+        partitions,
+        progress,
+        metrics,
+        label_count_max=config.engine.batch_count_max,
+    )
+
+
 def _labels(
     config: Config,
     ports: Ports,
@@ -332,7 +362,21 @@ async def _warm(state: FeatureState, serving: ServingModel) -> None:
         log.warning("LightGBM itself scores this model: %s", serving.model.fallback_reason)
 
 
-async def _cancel(tasks: list["asyncio.Task[None] | asyncio.Task[bool]"]) -> None:
+async def _outlast(
+    wanted: "asyncio.Task[None] | asyncio.Task[Literal[True]]",
+    running: "Sequence[asyncio.Task[None]]",
+) -> None:
+    """Wait for one task; raises what ends it, or one of those that run beside it."""
+    while not wanted.done():
+        beside = [task for task in running if not task.done()]
+        await asyncio.wait([wanted, *beside], return_when=asyncio.FIRST_COMPLETED)
+        for task in running:
+            if task.done():
+                task.result()
+    wanted.result()
+
+
+async def _cancel(tasks: list["asyncio.Task[None] | asyncio.Task[Literal[True]]"]) -> None:
     """End tasks and wait until they have ended; what they raised was seen before."""
     for task in tasks:
         task.cancel()

@@ -90,7 +90,8 @@ class Player:
             last = count if end is None else min(max(end - row, 0), count)
             rows = self._decode(chunk)
             if left_out := self._remember_labels(chunk, rows, 0, first):
-                self._due_labels(int(rows.event_time_ms[left_out - 1]))  # and nobody waits for them
+                # Known before the first row that is sent: the run before has sent them, if any.
+                self._due_labels(int(rows.event_time_ms[left_out - 1]))
             if last > first:
                 await self._send(sender, chunk, rows, first, last, on_sent)
             row += count
@@ -121,8 +122,6 @@ class Player:
         times = np.maximum.accumulate(times)  # an unreadable row goes with the one before it
         for i, account in zip(at.tolist(), rows.entities["account"], strict=True):
             accounts[i] = account or ""
-        if self.sent.rows == 0:
-            self._due_labels(int(times[first]) - 1)  # known before the first row that is sent
         while first < last:
             end = await self._due(times, first, last)
             await sender.transactions(accounts[first:end], chunk.values[first:end])

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random
 import resource
 import signal
@@ -99,14 +100,22 @@ def prepare_model(config: Config, options: RunOptions, progress: Progress) -> Pr
 
 
 async def run(
-    config: Config, options: RunOptions, progress: Progress, watch: Callable[[Status], None]
+    config: Config,
+    options: RunOptions,
+    progress: Progress,
+    watch: Callable[[Status], None],
+    leave: Callable[[], None],
 ) -> Status:
-    """Run until stopped by a signal, the duration, or idleness. `watch` is called often."""
+    """Run until stopped by a signal, the duration, or idleness.
+
+    `watch` is called often; `leave` gives the terminal back when a second signal ends it at once.
+    """
     stop = asyncio.Event()
-    _on_signals(stop)
+    servers = embedded.servers_for(config, options.directory)
+    _on_signals(stop, servers, leave)
     async with AsyncExitStack() as stack:
         stack.enter_context(embedded.folder(options.directory))
-        servers = await stack.enter_async_context(embedded.servers_for(config, options.directory))
+        await stack.enter_async_context(servers)
         announced = embedded.is_wanted(config)
         config = embedded.with_servers(config, servers)
         if announced:
@@ -242,13 +251,17 @@ async def _watch(
 PROCESS_BEGAN_S = time.monotonic()
 
 
-def _on_signals(stop: asyncio.Event) -> None:
+def _on_signals(stop: asyncio.Event, servers: EmbeddedServers, leave: Callable[[], None]) -> None:
     """The first signal stops in order, the second at once."""
     loop = asyncio.get_running_loop()
 
     def on_signal() -> None:
         if stop.is_set():
-            raise SystemExit(130)
+            # Not SystemExit: asyncio would cancel the clients' own tasks, and then wait half a
+            # minute for what only these could bring. Replay makes any end harmless.
+            servers.kill()
+            leave()
+            os._exit(130)
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):

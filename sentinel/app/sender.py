@@ -1,6 +1,7 @@
 """Sends transactions and feedback to their topics, as a payment system and a bank would."""
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Self
 
 from sentinel.adapters.kafka import KafkaBroker
@@ -8,26 +9,38 @@ from sentinel.app.instance import topic_specs
 from sentinel.codec.records import encode
 from sentinel.config import Config
 from sentinel.engine.labels import PartitionOf
+from sentinel.ports import Broker
 from sentinel.records import Feedback, OutputRecord
 
 
 class Sender:
-    """Transactions to the partition of their account, feedback to its only one."""
+    """Transactions to the partition of their account, feedback to its only one.
 
-    def __init__(self, config: Config) -> None:
+    Parameters
+    ----------
+    broker
+        None opens one, and closes it at the end.
+    """
+
+    def __init__(self, config: Config, broker: Broker | None = None) -> None:
         self._config = config
-        self._broker = KafkaBroker(config.kafka)
+        self._given = broker
         self._topic = config.topics.full(config.topics.transactions)
         self._feedback_topic = config.topics.full(config.topics.feedback)
 
     async def __aenter__(self) -> Self:
-        await self._broker.__aenter__()
-        await self._broker.ensure_topics(topic_specs(self._config))
-        self._partition_of = PartitionOf(await self._broker.partition_count(self._topic))
+        async with AsyncExitStack() as stack:
+            broker = self._given
+            if broker is None:
+                broker = await stack.enter_async_context(KafkaBroker(self._config.kafka))
+            await broker.ensure_topics(topic_specs(self._config))
+            self._partition_of = PartitionOf(await broker.partition_count(self._topic))
+            self._broker = broker
+            self._resources = stack.pop_all()
         return self
 
-    async def __aexit__(self, *error: object) -> None:
-        await self._broker.__aexit__(*error)
+    async def __aexit__(self, *_: object) -> None:
+        await self._resources.aclose()
 
     async def transactions(self, accounts: Sequence[str], values: Sequence[bytes]) -> None:
         """Publish each value under its account."""

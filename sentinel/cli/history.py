@@ -107,7 +107,10 @@ def features_command(file: Path, config_file: Path | None, *, label_column: str,
     if not frames:
         raise ConfigError(f"{file}: there is not one usable row")
     frame = pl.concat(frames)
-    frame.write_parquet(out)
+    try:
+        frame.write_parquet(out)
+    except OSError as error:
+        raise ConfigError(f"{out}: cannot be written: {error}") from error
     console.print(f"{len(frame):,} rows × {len(config.features)} features written to {out}")
     if history.rejected_count:
         console.print(f"{history.rejected_count:,} rows could not be used")

@@ -41,7 +41,7 @@ def run_command(
     gc.freeze()
 
     async def main() -> dict[str, Any]:
-        status = await run(config, options, view.progress, view.show)
+        status = await run(config, options, view.progress, view.show, view.stop)
         view.finish(status)
         return report(status)
 

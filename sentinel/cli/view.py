@@ -46,6 +46,10 @@ class View:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Give the terminal back as it was."""
         if self._live is not None:
             self._live.stop()
 
@@ -74,8 +78,7 @@ class View:
 
     def finish(self, status: Status) -> None:
         """One line when it is over, in place of the picture."""
-        if self._live is not None:
-            self._live.stop()
+        self.stop()
         self._console.print(_line(status, self._rate), highlight=False, soft_wrap=True)
 
 

@@ -12,7 +12,7 @@ from sentinel.core.decision import account_range, reasons
 from sentinel.core.features.spec import FeatureParams
 from sentinel.engine.params import EngineParams
 from sentinel.engine.serving import ServingModel
-from sentinel.errors import TransientError
+from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, Explainer
 from sentinel.records import Floats, OutputRecord
@@ -110,7 +110,7 @@ class Alerts:
         try:
             async with asyncio.timeout(self._params.explain_timeout_s):
                 found = await self._explainer.contributions(serving.version, flagged.features)
-        except (TransientError, TimeoutError) as error:
+        except (TransientError, ModelError, TimeoutError) as error:
             if not self._metrics.unexplained:
                 log.warning("alerts go out without reasons, the first because: %s", error)
             return None

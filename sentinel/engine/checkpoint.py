@@ -13,6 +13,7 @@ State never runs ahead of committed offsets, so what is replayed after a crash i
 state that it was decided from before. A crash between any two lines repeats work, never loses it.
 """
 
+import asyncio
 import logging
 import time
 from asyncio import Task
@@ -22,11 +23,11 @@ from dataclasses import dataclass
 from sentinel.core.features.state import FeatureState
 from sentinel.core.features.table import Cut
 from sentinel.engine.alerts import Alerts
-from sentinel.engine.partitions import InputPartition
+from sentinel.engine.partitions import UNKNOWN, InputPartition, Position
 from sentinel.errors import FencedError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Blob, Broker, PartitionState, StateStore
-from sentinel.records import Commit, TopicPartition
+from sentinel.records import Batch, Commit, TopicPartition
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,8 @@ class Snapshot:
 class Checkpoint:
     """Everything that was so at one cut."""
 
-    commits: dict[TopicPartition, Commit]
+    progress: dict[TopicPartition, int]
+    positions: dict[TopicPartition, Position]
     snapshots: list[Snapshot]
     alerts: frozenset[Task[None]]
 
@@ -67,6 +69,8 @@ class Checkpoints:
         partitions: Mapping[int, InputPartition],
         progress: dict[TopicPartition, int],
         metrics: Metrics,
+        *,
+        label_count_max: int,
     ) -> None:
         self._broker = broker
         self._store = store
@@ -76,18 +80,19 @@ class Checkpoints:
         self._progress = progress  # of the other topics of the group, kept by their tasks
         self._committed: dict[TopicPartition, Commit] = {}
         self._metrics = metrics
+        self._label_count_max = label_count_max  # that may fall due at one record
+        self._committing = asyncio.Lock()
         self.store_failing = False
 
-    def cut(self, *, row_count_max: int) -> Checkpoint:
-        """Step 1."""
+    def cut(self, *, row_count_max: int, is_last: bool = False) -> Checkpoint:
+        """Step 1. `is_last` promises that nothing more is decided."""
         clock_s = time.perf_counter()
-        commits = {at: Commit(offset) for at, offset in self._progress.items()}
+        positions = {}
         snapshots = []
         share = max(row_count_max // max(len(self._partitions), 1), 1)
         for number, partition in self._partitions.items():
             if partition.is_live:
-                partition.note_cut()
-                commits[partition.at] = Commit(partition.next_offset, partition.commit_metadata())
+                positions[partition.at] = partition.cut(is_last=is_last)
             cuts = self._state.cut(number, count_max=share)
             position = PartitionState(
                 cluster_id=self._broker.cluster_id,
@@ -95,9 +100,8 @@ class Checkpoints:
                 labels_from=partition.labels_next,
             )
             snapshots.append(Snapshot(partition.at, partition.epoch, cuts, position))
-        changed = {at: c for at, c in commits.items() if self._committed.get(at) != c}
         self._metrics.lap("cut", clock_s)
-        return Checkpoint(changed, snapshots, self._alerts.pending())
+        return Checkpoint(dict(self._progress), positions, snapshots, self._alerts.pending())
 
     async def complete(self, checkpoint: Checkpoint) -> None:
         """Steps 2 to 5. Raises TransientError when outputs cannot be confirmed, FencedError when
@@ -105,12 +109,51 @@ class Checkpoints:
         """
         await self._alerts.settle(checkpoint.alerts)
         await self._broker.flush()
-        if checkpoint.commits:
-            await self._broker.commit(checkpoint.commits)
-            self._committed.update(checkpoint.commits)
-            self._metrics.commits += 1
+        await self._commit(checkpoint)
         for snapshot in checkpoint.snapshots:
             await self._save(snapshot)
+
+    async def _commit(self, checkpoint: Checkpoint) -> None:
+        """Step 4. The same commit opens the labels that have been read by now."""
+        commits = {at: Commit(offset) for at, offset in checkpoint.progress.items()}
+        async with self._committing:
+            for at, position in checkpoint.positions.items():
+                partition = self._partitions[at.partition]
+                promised = partition.promise(position, count_max=self._label_count_max)
+                commits[at] = promised.commit()
+            changed = {at: c for at, c in commits.items() if self._committed.get(at) != c}
+            if changed:
+                await self._broker.commit(changed)
+                self._committed.update(changed)
+                self._metrics.commits += 1
+            for at in checkpoint.positions:
+                self._partitions[at.partition].is_opening = False
+
+    async def begin(self, batch: Batch) -> None:
+        """A batch is about to be worked on: labels that open later, open behind it.
+
+        While the commit that opens labels is under way nothing is decided, for whether they were
+        known is not settled. Raises TransientError when that commit has failed.
+        """
+        owned = self._partitions.keys()
+        partitions = [
+            self._partitions[at.partition] for at in batch.records if at.partition in owned
+        ]
+        if any(partition.is_opening for partition in partitions):
+            async with self._committing:
+                pass
+        if any(partition.is_opening for partition in partitions):
+            raise TransientError("the commit before has failed")
+        for partition in partitions:
+            partition.busy_to = batch.records[partition.at][-1].offset + 1
+            if partition.decided_to == UNKNOWN:
+                partition.decided_to = batch.ends[partition.at]
+
+    async def announce(self, partition: InputPartition) -> None:
+        """Commit that decisions go on from here, so that a successor knows there may be some."""
+        if not partition.is_announced:
+            await self._broker.commit({partition.at: partition.cut().commit()})
+            partition.is_announced = True
 
     async def _save(self, snapshot: Snapshot) -> None:
         number = snapshot.at.partition

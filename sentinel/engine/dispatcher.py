@@ -103,5 +103,6 @@ class Dispatcher:
             if records and at in self._ready:
                 by_topic.setdefault(at.topic, {})[at] = records
         for topic, by_partition in by_topic.items():
-            self._inboxes[topic].put(Batch(topic, by_partition, self._clock_s()))
+            ends = {at: r[-1].offset + 1 + (self._broker.lag(at) or 0) for at, r in polled.items()}
+            self._inboxes[topic].put(Batch(topic, by_partition, self._clock_s(), ends))
             self.last_progress_s = self._clock_s()

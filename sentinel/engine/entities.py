@@ -2,9 +2,12 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import numpy as np
 
 from sentinel.core.features.state import FeatureState
-from sentinel.core.features.table import TableFullError
+from sentinel.core.features.table import EntityTable, TableFullError
 from sentinel.engine.params import EngineParams
 from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
@@ -43,15 +46,41 @@ class EntityLoader:
         self._params = params
         self.make_room: Callable[[], Awaitable[None]] = _no_room
         self._clock_s = clock_s
-        self.away_since_s: float | None = None
+        self._away_since_s: dict[str, float] = {}  # by entity kind: one may fail, another not
 
-    async def load(self, rows: Transactions) -> list[int]:
-        """Admit every entity of the rows. Returns the rows that use an entity not yet loaded."""
+    @property
+    def away_since_s(self) -> float | None:
+        """Since when the store does not answer; None while it does."""
+        return min(self._away_since_s.values(), default=None)
+
+    async def load(self, rows: Transactions, more: Transactions | None = None) -> list[int]:
+        """Admit every entity of the rows, and of `more` rows as if they stood behind.
+
+        Returns the rows that use an entity not yet loaded.
+        """
+        if more is not None:
+            entities = {kind: [*keys, *more.entities[kind]] for kind, keys in rows.entities.items()}
+            numbers = np.concatenate([rows.partition, more.partition])
+            rows = replace(rows, entities=entities, partition=numbers)  # no more is looked at here
         missing = self._state.missing(rows)
         for entity, keys in missing.items():
             blobs = await self._ask(entity, keys)
             await self._admit(entity, keys, blobs)
+        for table in self._state.tables.values():
+            await self._make_parts(table, rows)
         return self._incomplete(rows)
+
+    async def _make_parts(self, table: EntityTable, rows: Transactions) -> None:
+        """Give each entity the part of its row's partition: a fold has no room to make."""
+        slots = table.find(rows.entities[table.plan.entity])
+        try:
+            table.part_slots(slots, rows.partition)
+        except TableFullError:
+            await self.make_room()
+            try:
+                table.part_slots(slots, rows.partition)
+            except TableFullError as error:
+                raise _full(table.plan.entity) from error
 
     async def settle(self) -> None:
         """Join what was folded while the store was away with what it knew."""
@@ -69,18 +98,18 @@ class EntityLoader:
             else:
                 found = await self._store.load_shared(entity, keys)
         except TransientError as error:
-            self._note_away(error)
+            self._note_away(entity, error)
             return None
-        self.away_since_s = None
+        self._away_since_s.pop(entity, None)
         return found
 
-    def _note_away(self, error: TransientError) -> None:
+    def _note_away(self, entity: str, error: TransientError) -> None:
         """Score on from memory for a while; after `outage_s_max` stop rather than guess."""
         now_s = self._clock_s()
-        if self.away_since_s is None:
-            self.away_since_s = now_s
+        if not self._away_since_s:
             log.warning("the state store is away, scoring from memory: %s", error)
-        if now_s - self.away_since_s > self._params.outage_s_max:
+        since_s = self._away_since_s.setdefault(entity, now_s)
+        if now_s - since_s > self._params.outage_s_max:
             raise error
 
     async def _admit(
@@ -90,14 +119,20 @@ class EntityLoader:
             self._metrics.state_unreadable += self._state.admit(entity, keys, blobs)
             return
         for i, key in enumerate(keys):
-            while True:
-                try:
-                    found = self._state.admit(entity, [key], None if blobs is None else [blobs[i]])
-                except TableFullError:
-                    await self.make_room()
-                else:
-                    self._metrics.state_unreadable += found
-                    break
+            found_blobs = None if blobs is None else [blobs[i]]
+            try:
+                found = self._state.admit(entity, [key], found_blobs)
+            except TableFullError:
+                await self.make_room()
+                found = self._admit_now(entity, key, found_blobs)
+            self._metrics.state_unreadable += found
+
+    def _admit_now(self, entity: str, key: str, blobs: list[dict[int, bytes]] | None) -> int:
+        """Admit after room was made. Raises TransientError when there is none all the same."""
+        try:
+            return self._state.admit(entity, [key], blobs)
+        except TableFullError as error:
+            raise _full(entity) from error
 
     def _incomplete(self, rows: Transactions) -> list[int]:
         tables = self._state.tables.items()
@@ -106,10 +141,17 @@ class EntityLoader:
             return []
         return [
             i
-            for i in range(len(rows))
+            for i in range(len(rows.entities["account"]))
             if any(rows.entities[entity][i] in keys for entity, keys in waiting.items())
         ]
 
 
 async def _no_room() -> None:
     raise TransientError("every entity in memory waits to be written, and nothing can write")
+
+
+def _full(entity: str) -> TransientError:
+    return TransientError(
+        f"{entity}: every row in memory is in use or waits to be written; "
+        "is the store away, or entities_max below a few batches?"
+    )

@@ -22,6 +22,8 @@ from sentinel.records import (
 
 LABELS = ("fraud", "genuine")
 
+_ID_LENGTH_MAX = 4096  # no schema takes longer ones (sentinel/codec/transactions.py)
+
 
 @dataclass(frozen=True, slots=True)
 class FeedbackParams:
@@ -107,6 +109,9 @@ def checked(voice: Feedback) -> Feedback:
     """The voice, if its values can be true. Raises RecordError."""
     if not voice.transaction_id:
         raise RecordError("bad_id", "an empty transaction_id")
+    identifiers = [voice.transaction_id, *filter(None, (voice.entities or {}).values())]
+    if (longest := max(map(len, identifiers))) > _ID_LENGTH_MAX:
+        raise RecordError("bad_id", f"an identifier of {longest} characters")
     if voice.label not in (*LABELS, "unsure"):
         raise RecordError("bad_label", f'label "{voice.label}" is not fraud, genuine or unsure')
     if not 0 <= voice.confidence <= 1:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,12 +47,19 @@ class LabelTail:
         self._metrics = metrics
         self._params = params
         self._reading = asyncio.Lock()
+        self._feedback_seen = -1  # newest feedback that gave a label
+        self._seen_to = 0  # labels below this offset have been read once
+        self._repeated: set[int] = set()  # offsets of labels that say again what was said
         self.read_to = 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so many labels wait that no more should be read."""
+        waiting = sum(len(partition.waiting) for partition in self._partitions.values())
+        return waiting > self._params.labels_waiting_max
+
     async def poll(self, timeout_s: float) -> int:
-        """Read what there is, unless too many labels wait already; returns how many were read."""
-        if sum(len(p.waiting) for p in self._partitions.values()) > self._params.labels_waiting_max:
-            return 0
+        """Read what there is; returns how many labels that were."""
         async with self._reading:
             read = await self._tail.poll(timeout_s=timeout_s, count_max=10_000)
             records = read.get(self._topic, ())
@@ -64,7 +72,7 @@ class LabelTail:
     async def run(self) -> None:
         """Read until cancelled."""
         while True:
-            if await self.poll(self._params.poll_timeout_s) == 0:
+            if self.is_full or await self.poll(self._params.poll_timeout_s) == 0:
                 await asyncio.sleep(self._params.poll_timeout_s)
 
     def _take(self, record: InputRecord) -> None:
@@ -74,19 +82,35 @@ class LabelTail:
         except RecordError as error:
             log.warning("label at offset %d is not readable: %s", record.offset, error)
             return
+        if self._is_repeated(record.offset, label):
+            return
         account = label.entities.get("account")
         partition = self._partitions.get(self._partition_of(account)) if account else None
         if partition is None or record.offset < partition.labels_read:
             return  # not ours, or read again on behalf of another partition
-        # A source may date a label into the future; then the broker's own time counts.
-        observed_ms = min(label.observed_ms, record.timestamp)
+        # Nothing is known of a transaction before it happens; and a source may date a label into
+        # the future: then the broker's own time counts.
+        observed_ms = min(max(label.observed_ms, label.event_time_ms + 1), record.timestamp)
         partition.waiting.append((record.offset, replace(label, observed_ms=observed_ms)))
 
-    def rewind(self, offset: int) -> None:
-        """Read again from `offset` if that is behind, for a partition that needs older labels."""
-        if offset < self.read_to:
-            self.read_to = offset
-            self._tail.seek(self._topic, offset)
+    def _is_repeated(self, offset: int, label: Label) -> bool:
+        """Whether the label was given before: feedback read again after a crash repeats it."""
+        if offset >= self._seen_to:
+            self._seen_to = offset + 1
+            if 0 <= label.feedback_offset <= self._feedback_seen:
+                self._repeated.add(offset)
+            self._feedback_seen = max(self._feedback_seen, label.feedback_offset)
+        return offset in self._repeated
+
+    async def rewind(self, offset: int) -> None:
+        """Read again from `offset` if that is behind, for a partition that needs older labels.
+
+        Between two polls: what a poll under way brings is newer than `offset`.
+        """
+        async with self._reading:
+            if offset < self.read_to:
+                self.read_to = offset
+                self._tail.seek(self._topic, offset)
 
 
 class PartitionOf:
@@ -120,22 +144,29 @@ def murmur2(data: bytes) -> int:
     return h ^ (h >> 15)
 
 
-def label_rows(
-    due: Sequence[tuple[int, Label]], partition: int, schema: SchemaParams
-) -> tuple[Transactions, Labels]:
+class DueLabel(NamedTuple):
+    """A label to apply: before which row of a batch, for which partition, and where it stands."""
+
+    row: int
+    partition: int
+    offset: int
+    label: Label
+
+
+def label_rows(due: Sequence[DueLabel], schema: SchemaParams) -> tuple[Transactions, Labels]:
     """Labels as rows that `FeatureState.fold` applies; their offsets are those of the labels."""
     n = len(due)
-    labels = [label for _, label in due]
+    labels = [one.label for one in due]
     mark = [MARK_FRAUD if label.label == "fraud" else MARK_GENUINE for label in labels]
     change = [(x.label == "fraud") - (x.supersedes == "fraud") for x in labels]
     kinds = ("account", *schema.entities)
     rows = Transactions(
         transaction_id=[label.transaction_id for label in labels],
-        partition=np.full(n, partition, dtype=np.int64),
-        offset=np.array([offset for offset, _ in due], dtype=np.int64),
+        partition=np.array([one.partition for one in due], dtype=np.int64),
+        offset=np.array([one.offset for one in due], dtype=np.int64),
         event_time_ms=np.array([label.event_time_ms for label in labels], dtype=np.int64),
         amount_minor=np.zeros(n, dtype=np.int64),
-        entities={kind: [label.entities.get(kind) for label in labels] for kind in kinds},
+        entities={kind: [label.entities.get(kind) or None for label in labels] for kind in kinds},
         numeric={name: np.full(n, np.nan) for name in (*schema.numeric, *schema.boolean)},
         categorical={name: [None] * n for name in schema.categorical},
     )

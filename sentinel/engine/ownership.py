@@ -78,8 +78,8 @@ class Ownership:
         if committed:
             partition.read_metadata(committed.metadata)
         partition.labels_next = partition.labels_read = stored.labels_from if stored else 0
+        await self._labels.rewind(partition.labels_next)
         self._partitions[at.partition] = partition
-        self._labels.rewind(partition.labels_next)
         self._broker.seek(at, start)
         log.info("%s-%d: from offset %d, live from %d", at.topic, at.partition, start, live_from)
 

@@ -1,13 +1,16 @@
 """What the engine knows of each input partition that it owns."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from sentinel.codec.records import decode_object, encode
 from sentinel.errors import RecordError
 from sentinel.records import Commit, Ints, Label, TopicPartition
+
+# How far decisions went, when whoever owned the partition before did not say so at its end.
+UNKNOWN = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,7 @@ class Position:
     promised: int  # labels below this offset open with the record at `opens_at`
     opens_at: int
     watermark_ms: int
+    decided_to: int  # no decision goes further; or UNKNOWN, while decisions go on
 
     def commit(self) -> Commit:
         """What is committed, to start again from there."""
@@ -29,6 +33,7 @@ class Position:
             "promised": self.promised,
             "opens_at": self.opens_at,
             "watermark_ms": self.watermark_ms,
+            "decided_to": self.decided_to,
         }
         return Commit(self.offset, encode(position).decode())
 
@@ -40,8 +45,8 @@ class InputPartition:
     A label is applied before the first record at which the partition's event time reaches the time
     it was observed, in the order of the labels' log, once it is open. Labels open only by a commit
     that says from which record on, and no record from there on is decided before that commit is
-    done: so what a decision knew follows from the last commit and the logs alone, and a replay
-    knows the same.
+    done, nor was by a predecessor: so what a decision knew follows from the last commit and the
+    logs alone, and a replay knows the same.
     """
 
     at: TopicPartition
@@ -58,6 +63,8 @@ class InputPartition:
     labels_read: int = 0  # labels below this offset have been read
     labels_owed: int = 0  # after a restart: labels below this offset come before going live
     is_caught_up: bool = False  # whether the labels owed are applied
+    decided_to: int = 0  # how far a predecessor may have decided
+    is_announced: bool = False  # whether the last commit says that decisions go on
     waiting: deque[tuple[int, Label]] = field(default_factory=deque)
 
     @property
@@ -70,8 +77,11 @@ class InputPartition:
         """Whether its state is that of the last commit or later, so that it may commit."""
         return self.is_caught_up and not self.is_recovering
 
-    def cut(self) -> Position:
-        """Where it stands now, between two batches or before the batch in hand is folded."""
+    def cut(self, *, is_last: bool = False) -> Position:
+        """Where it stands now, between two batches or before the batch in hand is folded.
+
+        `is_last` promises that nothing more is decided.
+        """
         waits_from = self.waiting[0][0] if self.waiting else self.labels_read
         self.labels_next = max(waits_from, self.labels_next)
         if self.next_offset >= self.opens_at:
@@ -83,6 +93,7 @@ class InputPartition:
             promised=self.labels_promised,
             opens_at=self.opens_at,
             watermark_ms=self.watermark_ms,
+            decided_to=self.next_offset if is_last else UNKNOWN,
         )
 
     def promise(self, position: Position, *, count_max: int) -> Position:
@@ -93,19 +104,15 @@ class InputPartition:
         readable = self.labels_read
         if len(self.waiting) > count_max:
             readable = self.waiting[count_max][0]
+        opens_at = max(self.next_offset, self.busy_to)
         if readable <= self.labels_promised or position.offset < self.opens_at:
             return position  # nothing new, or the promise before is still to be kept
+        if self.decided_to == UNKNOWN or opens_at < self.decided_to:
+            return position  # what comes next may have been decided before, without them
         self.labels_promised = readable
-        self.opens_at = max(self.next_offset, self.busy_to)
+        self.opens_at = opens_at
         self.is_opening = True
-        return Position(
-            offset=position.offset,
-            labels=position.labels,
-            opened=position.opened,
-            promised=self.labels_promised,
-            opens_at=self.opens_at,
-            watermark_ms=position.watermark_ms,
-        )
+        return replace(position, promised=readable, opens_at=opens_at)
 
     def read_metadata(self, text: str) -> None:
         """Take over what a predecessor stored beside its commit; a foreign text is ignored."""
@@ -120,6 +127,8 @@ class InputPartition:
         self.labels_promised = position.get("promised", 0)
         self.opens_at = position.get("opens_at", 0)
         self.watermark_ms = position.get("watermark_ms", 0)
+        self.decided_to = position.get("decided_to", 0)
+        self.is_announced = self.decided_to == UNKNOWN
 
     def due_labels(self, event_time_ms: Ints, offsets: Ints) -> list[tuple[int, int, Label]]:
         """Labels to apply among the next records: (before which of them, offset, label).

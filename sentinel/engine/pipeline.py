@@ -48,6 +48,7 @@ class Pipeline:
             batch = await self._inbox.take(max(self._due_s - self._clock_s(), 0.001))
             async with self._turn:
                 if batch is not None:
+                    await self._checkpoints.begin(batch)
                     await self._scoring.score(batch, self._catch_up)
                     self._inbox.done()
                 await self._checkpoint_if_due()
@@ -65,25 +66,27 @@ class Pipeline:
             self._checkpoints.complete(self._checkpoints.cut(row_count_max=rows)),
             name="checkpoint",
         )
-        if self._loader.away_since_s is not None or self._checkpoints.store_failing:
-            await self._loader.settle()
+        await self._loader.settle()
 
     async def _catch_up(self, partition: InputPartition) -> None:
-        """Apply the labels that had been applied before the commit this partition goes on from."""
+        """Apply the labels that had been applied before the commit this partition goes on from.
+
+        Those that were open then must have been read, too, before the first decision.
+        """
+        needed = max(partition.labels_owed, partition.labels_open, partition.labels_promised)
         try:
             async with asyncio.timeout(_LABELS_TIMEOUT_S):
-                while self._labels.read_to < partition.labels_owed:
+                while partition.labels_read < needed:
                     await self._labels.poll(timeout_s=0.1)
         except TimeoutError as error:
             raise TransientError(
-                f"labels up to offset {partition.labels_owed} were applied before, "
+                f"labels up to offset {needed} were known before, "
                 f"and only {self._labels.read_to} can be read"
             ) from error
-        owed = partition.owed_labels()
+        await self._scoring.apply_owed(partition, count_max=self._params.batch_count_max)
         partition.labels_next = max(partition.labels_owed, partition.labels_next)
+        await self._checkpoints.announce(partition)
         partition.is_caught_up = True
-        if owed:
-            await self._scoring.apply_labels(partition.at.partition, owed)
 
     async def _finish(self) -> None:
         """Wait for the checkpoint under way, and raise what went wrong with it."""
@@ -104,7 +107,9 @@ class Pipeline:
         await self._inbox.join()
         async with self._turn:
             await self._finish()
-            await self._checkpoints.complete(self._checkpoints.cut(row_count_max=_EVERYTHING))
+            await self._checkpoints.complete(
+                self._checkpoints.cut(row_count_max=_EVERYTHING, is_last=True)
+            )
 
     async def aclose(self) -> None:
         """Drop the checkpoint under way, if any; what it had not stored is replayed."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -13,17 +14,17 @@ from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.engine.alerts import Alerts, Flagged
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.entities import EntityLoader
-from sentinel.engine.labels import label_rows
+from sentinel.engine.labels import DueLabel, label_rows
 from sentinel.engine.params import TopicParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.serving import ServingModel
+from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
 from sentinel.records import (
     Batch,
     Floats,
     InputRecord,
-    Label,
     OutputRecord,
     TopicPartition,
     Transactions,
@@ -109,7 +110,10 @@ class Scoring:
         Positions move only behind what is folded: a cut may be taken whenever room is made.
         """
         if silent:
-            rows, _, _ = await self._read(silent)
+            rows, _ = self._decode(silent)
+            if await self._loader.load(rows):
+                # Stored state may hold some of these records: not knowing it, they count twice.
+                raise TransientError("a replay needs the state store, which is away")
             self._state.fold(rows)
             self._note_times(rows)
             self._metrics.replayed += len(silent)
@@ -120,15 +124,9 @@ class Scoring:
             if not (partition.is_recovering or partition.is_caught_up):
                 await catch_up(partition)
 
-    async def _read(self, part: Slice) -> tuple[Transactions, list[Rejected], list[int]]:
-        """Decode, and bring every entity into memory. Returns rows whose state is not whole."""
-        clock_s = time.perf_counter()
+    def _decode(self, part: Slice) -> tuple[Transactions, list[Rejected]]:
         numbers = np.array([at.partition for at, _ in part], dtype=np.int64)
-        rows, rejected = self._decoder.decode(numbers, [record for _, record in part])
-        clock_s = self._metrics.lap("decode", clock_s)
-        degraded = await self._loader.load(rows)
-        self._metrics.lap("load", clock_s)
-        return rows, rejected, degraded
+        return self._decoder.decode(numbers, [record for _, record in part])
 
     def _note_times(self, rows: Transactions) -> None:
         for number, partition in self._partitions.items():
@@ -136,39 +134,45 @@ class Scoring:
             if times.size:
                 partition.watermark_ms = max(partition.watermark_ms, int(times.max()))
 
-    async def _fold(self, rows: Transactions) -> Folded:
+    def _fold(self, rows: Transactions, due: Sequence[DueLabel]) -> Folded:
         """Fold rows, and between them the labels that fall due."""
-        due = self._due_labels(rows)
-        label_batches = [label_rows([(o, x)], number, self._schema) for _, number, o, x in due]
-        for label_row, _ in label_batches:
-            await self._loader.load(label_row)
         folded = []
         begin = 0
-        for (end, number, offset, _), (label_row, marks) in zip(due, label_batches, strict=True):
+        for end, group in groupby(due, key=lambda label: label.row):
             if end > begin:
                 folded.append(self._state.fold(part(rows, begin, end)))
                 begin = end
-            if self._partitions[number].take(offset):
-                self._state.fold(label_row, marks)
-                self._metrics.labels_applied += 1
+            self._apply(list(group))
         folded.append(self._state.fold(part(rows, begin, len(rows)) if begin else rows))
         self._note_times(rows)
         return joined(folded)
 
-    def _due_labels(self, rows: Transactions) -> list[tuple[int, int, int, Label]]:
-        """(before which row, partition, offset, label), in the order of the rows."""
+    def _due_labels(self, rows: Transactions) -> list[DueLabel]:
+        """In the order of the rows, and of their log."""
         due = []
         for number, partition in self._partitions.items():
-            if partition.waiting:
-                at = np.flatnonzero(rows.partition == number)
-                for i, offset, label in partition.due_labels(rows.event_time_ms[at]):
-                    due.append((int(at[i]), number, offset, label))
-        return sorted(due, key=lambda x: x[:3])
+            at = np.flatnonzero(rows.partition == number)
+            if partition.waiting and at.size:
+                found = partition.due_labels(rows.event_time_ms[at], rows.offset[at])
+                due += [DueLabel(int(at[i]), number, offset, label) for i, offset, label in found]
+        return sorted(due, key=lambda label: label[:3])
+
+    def _apply(self, labels: Sequence[DueLabel]) -> None:
+        """Let labels change the state of the entities of their transactions."""
+        for label in labels:
+            self._partitions[label.partition].take(label.offset)
+        rows, marks = label_rows(labels, self._schema)
+        self._state.fold(rows, marks)
+        self._metrics.labels_applied += len(labels)
 
     async def _decide(self, part: Slice, received_s: float) -> None:
-        rows, rejected, partial = await self._read(part)
         clock_s = time.perf_counter()
-        folded = await self._fold(rows)
+        rows, rejected = self._decode(part)
+        clock_s = self._metrics.lap("decode", clock_s)
+        due = self._due_labels(rows)
+        partial, due = await self._load(rows, due)
+        clock_s = self._metrics.lap("load", clock_s)
+        folded = self._fold(rows, due)
         clock_s = self._metrics.lap("features", clock_s)
         raw = self._serving.model.raw_scores(folded.features)
         probability = self._serving.calibration.probability(raw)
@@ -187,6 +191,20 @@ class Scoring:
         await self._publish(rows, verdicts, degraded, folded.usual)
         stamps = np.array([record.timestamp for _, record in part], dtype=np.float64)
         self._count(verdicts, folded, len(rejected), len(degraded), stamps, received_s)
+
+    async def _load(
+        self, rows: Transactions, due: list[DueLabel]
+    ) -> tuple[list[int], list[DueLabel]]:
+        """Bring all entities into memory at once, lest one makes another leave.
+
+        Returns the rows whose state is not whole, and the labels that can be applied: one whose
+        transaction is not in memory would be lost, so it waits, and those behind it.
+        """
+        if not due:
+            return await self._loader.load(rows), due
+        incomplete = await self._loader.load(rows, label_rows(due, self._schema)[0])
+        labels = [i - len(rows) for i in incomplete if i >= len(rows)]
+        return [i for i in incomplete if i < len(rows)], due[: min(labels, default=len(due))]
 
     async def _publish(
         self, rows: Transactions, verdicts: Verdicts, degraded: dict[int, list[str]], usual: Floats
@@ -242,9 +260,12 @@ class Scoring:
         waited_s = time.time() - stamps_ms / 1000.0
         metrics.latency_s.observe_many(np.maximum(waited_s, 0.0))
 
-    async def apply_labels(self, number: int, labels: list[tuple[int, Label]]) -> None:
-        """Let labels change the state of the entities of their transactions."""
-        rows, marks = label_rows(labels, number, self._schema)
-        await self._loader.load(rows)
-        self._state.fold(rows, marks)
-        self._metrics.labels_applied += len(rows)
+    async def apply_owed(self, partition: InputPartition, *, count_max: int) -> None:
+        """Apply the labels that were applied before the commit that this partition goes on from."""
+        owed = partition.owed_labels()
+        for begin in range(0, len(owed), count_max):
+            number = partition.at.partition
+            labels = [DueLabel(0, number, *label) for label in owed[begin : begin + count_max]]
+            if await self._loader.load(label_rows(labels, self._schema)[0]):
+                raise TransientError("labels of before need the state store, which is away")
+            self._apply(labels)

@@ -3,9 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.structs import TopicPartition as ClientPartition
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster, MemoryTail
+from sentinel.records import TopicPartition
 from tests.adapters.contracts import World
 from tests.conftest import ON_KAFKA
 
@@ -24,16 +27,28 @@ def world(request: pytest.FixtureRequest) -> World:
 
 def memory_world() -> World:
     cluster = MemoryCluster()
+
+    async def trim(partition: TopicPartition, start: int) -> None:
+        cluster.trim(partition, start)
+
     return World(
         broker=lambda group: MemoryBroker(cluster, group_id=group),
         tail=lambda topics: MemoryTail(cluster, topics),
         keeps_metadata=True,
+        trim=trim,
     )
 
 
 def kafka_world(params: KafkaParams) -> World:
+    async def trim(partition: TopicPartition, start: int) -> None:
+        client = AIOKafkaAdminClient(bootstrap_servers=params.bootstrap_servers)
+        await client.start()
+        await client.delete_records({ClientPartition(*partition): RecordsToDelete(start)})
+        await client.close()
+
     return World(
         broker=lambda group: KafkaBroker(replace(params, group_id=group)),
         tail=lambda topics: KafkaTail(params, topics),
         keeps_metadata=ON_KAFKA,  # Tansu drops it
+        trim=trim if ON_KAFKA else None,
     )

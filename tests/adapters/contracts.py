@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 import pytest
 
-from sentinel.errors import ConfigError, FencedError
+from sentinel.errors import ConfigError, FencedError, TransientError
 from sentinel.ports import Blob, Broker, LabelStore, PartitionState, StateStore, Tail, TopicSpec
 from sentinel.records import Commit, Header, InputRecord, OutputRecord, TopicPartition
 
@@ -25,6 +25,7 @@ class World:
     broker: Callable[[str], AbstractAsyncContextManager[Broker]]
     tail: Callable[[Sequence[str]], AbstractAsyncContextManager[Tail]]
     keeps_metadata: bool
+    trim: Callable[[TopicPartition, int], Awaitable[None]] | None  # as retention does; None: cannot
 
 
 @dataclass
@@ -266,6 +267,49 @@ async def poll_until(broker: Broker, is_reached: Callable[[], bool]) -> None:
         await broker.poll([], timeout_s=0.02, count_max=1)
 
 
+async def what_is_committed_while_handing_over_counts(world: World) -> None:
+    """The engine finishes its work, and commits it, when partitions are revoked."""
+    partition = TopicPartition("handed", 0)
+    async with world.broker("handed") as first, world.broker("handed") as second:
+        await first.ensure_topics([TopicSpec("handed", 2)])
+        told = Callbacks()
+
+        async def commit(partitions: Sequence[TopicPartition]) -> None:
+            await first.commit({at: Commit(5) for at in partitions})
+
+        await first.subscribe(["handed"], on_assigned=told.on_assigned, on_revoked=commit)
+        await join_while(first, second, "handed")
+
+        assert await second.committed(partition) == Commit(5)
+        lost = next(iter(second.assignment()))
+        with pytest.raises(FencedError):
+            await first.commit({lost: Commit(6)})
+
+
+async def records_deleted_unread_are_not_skipped_in_silence(world: World) -> None:
+    """The engine must get to know, to do what `engine.on_gap` says."""
+    if world.trim is None:
+        pytest.skip("this broker deletes nothing")
+    partition = TopicPartition("trimmed", 0)
+    async with world.broker("trimmed") as broker:
+        await broker.ensure_topics([TopicSpec("trimmed", 1)])
+        await send(broker, partition, values("a", "b", "c"))
+        await world.trim(partition, 1)
+        await join(broker, "trimmed")
+        # Nothing was ever committed: the oldest record that is left is the first one.
+        assert [record.offset for record in await read(broker, partition, 2)] == [1, 2]
+        assert await broker.start_offset(partition) == 1
+
+        await send(broker, partition, values("d", "e"))
+        await world.trim(partition, 4)
+        broker.seek(partition, 3)
+        with pytest.raises(TransientError, match="OffsetOutOfRange"):
+            await read(broker, partition, 1)
+
+        broker.seek(partition, await broker.start_offset(partition))
+        assert [record.value for record in await read(broker, partition, 1)] == [b"e"]
+
+
 async def what_a_callback_raises_is_heard(world: World) -> None:
     async def fail(partitions: Sequence[TopicPartition]) -> None:
         raise AssertionError(f"a bug with {len(partitions)}")
@@ -425,6 +469,8 @@ MEMBER_CONTRACTS = (
 GROUP_CONTRACTS = (
     a_commit_outlives_its_member,
     members_share_and_inherit,
+    what_is_committed_while_handing_over_counts,
+    records_deleted_unread_are_not_skipped_in_silence,
     what_a_callback_raises_is_heard,
     a_tail_sees_the_old_and_the_new,
 )

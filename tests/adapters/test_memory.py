@@ -171,18 +171,16 @@ async def test_a_member_may_commit_while_it_hands_over() -> None:
     assert await second.committed(TopicPartition("t", 1)) == Commit(5, "handed over")
 
 
-async def test_what_retention_deleted_is_skipped() -> None:
+async def test_a_tail_skips_what_retention_deleted() -> None:
+    """A member does not: that is a contract."""
     cluster = a_cluster()
-    broker = MemoryBroker(cluster)
-    await send(broker, PARTITION, values("a", "b", "c"))
-    cluster.trim(PARTITION, 2)
-    await join(broker, "t")
-    broker.seek(PARTITION, 0)
+    async with MemoryBroker(cluster) as broker, MemoryTail(cluster, ["t"]) as tail:
+        await send(broker, PARTITION, values("a", "b", "c"))
+        cluster.trim(PARTITION, 2)
 
-    polled = await broker.poll([PARTITION], timeout_s=0.0, count_max=10)
+        polled = await tail.poll(timeout_s=0.0, count_max=10)
 
-    assert await broker.start_offset(PARTITION) == 2
-    assert [record.offset for record in polled[PARTITION]] == [2]
+        assert [record.offset for record in polled["t"]] == [2]
 
 
 async def test_a_waiting_poll_hears_of_a_new_record() -> None:

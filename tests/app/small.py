@@ -12,6 +12,7 @@ from sentinel.app.demo import values_of
 from sentinel.app.history import History, joined
 from sentinel.app.train import train
 from sentinel.config import Config
+from sentinel.engine.params import TopicParams
 from sentinel.records import Floats, Ints
 from sentinel.simulation.handbook import SimulationParams, days
 
@@ -78,6 +79,10 @@ def config(folder: Path, **sections: Any) -> Config:
     """The small configuration; `sections` replace whole sections."""
     loaded = configuration.load(config_file(folder), {})
     return replace(loaded, model=ModelParams(directory=str(folder / "models")), **sections)
+
+
+def topics(prefix: str) -> TopicParams:
+    return TopicParams(prefix=prefix, partition_count=2)
 
 
 @cache

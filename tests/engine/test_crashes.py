@@ -7,24 +7,14 @@ import pytest
 from numpy.random import Generator
 
 from sentinel.adapters.memory import Faults
-from sentinel.errors import TransientError
-from sentinel.records import Header, Label
 from sentinel.codec.records import encode
+from sentinel.errors import TransientError
+from sentinel.records import Label
 from tests.engine.clock import run
-from tests.engine.world import (
-    MINUTE_MS,
-    START_MS,
-    CrashError,
-    Doom,
-    World,
-    a_config,
-    transactions,
-    voice,
-    words,
-)
+from tests.engine.world import MINUTE_MS, CrashError, Doom, World, a_config, transactions
 
 TRANSACTIONS = transactions(100)
-LATER = transactions(30, first=100)
+LATER = [transactions(10, first=100 + 10 * i) for i in range(4)]  # each lets labels in
 
 
 def labels(count: int) -> list[bytes]:
@@ -57,7 +47,7 @@ def a_world(rng: Generator | None = None, *, label_count: int = 0, **others: Any
 async def live(world: World, *plans: Faults) -> int:
     """Live through one plan of failure after another, then on to the end; returns the restarts."""
     restarts = 0
-    waiting = [LATER]
+    waiting = list(LATER)
     for faults in [*plans, *[Faults()] * 3]:
         try:
             async with world.instance(faults) as instance:
@@ -65,7 +55,7 @@ async def live(world: World, *plans: Faults) -> int:
                     await instance.idle()
                     if not waiting:
                         break
-                    world.send(waiting.pop())
+                    world.send(waiting.pop(0))
                 await instance.stop()
                 return restarts
         except (CrashError, TransientError):
@@ -84,10 +74,13 @@ def check(world: World, expected: World) -> None:
     assert world.unsafe == []
     decided = world.decisions()
     assert decided.keys() == expected.decisions().keys()
-    assert len(decided) == len(TRANSACTIONS) + len(LATER)
+    assert len(decided) == 140
     differing = {name for name, found in decided.items() if len(set(found)) > 1}
     assert differing == set()
     assert world.blobs() == expected.blobs()
+
+
+SEEDS = range(50)
 
 
 @pytest.mark.parametrize("label_count", [0, 40])
@@ -95,11 +88,49 @@ def test_after_crashes_at_random_moments_all_is_as_if_there_had_been_none(label_
     expected = oracle(label_count=label_count)
     restarts = 0
 
-    for seed in range(60):
+    for seed in SEEDS:
         rng = np.random.default_rng(seed)
-        dooms = [Doom(crash_at=int(rng.integers(1, 120)), after_effect=bool(rng.integers(2))) for _ in range(3)]
         world = a_world(rng, label_count=label_count)
-        restarts += run(live(world, *dooms))
+        restarts += run(live(world, *[a_doom(rng) for _ in range(3)]))
         check(world, expected)
 
-    assert restarts > 60
+    assert restarts > len(SEEDS)
+
+
+def a_doom(rng: Generator) -> Doom:
+    return Doom(crash_at=int(rng.integers(1, 120)), after_effect=bool(rng.integers(2)))
+
+
+@pytest.mark.parametrize("after_effect", [False, True], ids=["before", "after"])
+def test_whichever_call_fails_nothing_is_lost(after_effect: bool) -> None:
+    """Fail call 1, then call 2, and so on; rebuild the instance each time, as `run` does."""
+    expected = oracle(label_count=20)
+    failed = set()
+
+    for number in range(1, calls_of_a_clean_run() + 1):
+        faults = Faults(fail_at=number, after_effect=after_effect)
+        world = a_world(label_count=20)
+        run(live(world, faults))
+        check(world, expected)
+        failed.add(faults.failed)
+
+    assert failed >= {
+        *("subscribe", "poll", "publish", "flush", "commit", "committed", "start_offset"),
+        *("claim", "partition_state", "load_owned", "load_shared", "save", "tail.poll"),
+    }
+
+
+def test_whenever_the_world_goes_away_for_good_nothing_is_lost() -> None:
+    """All calls fail from one on, until the instance has given up."""
+    expected = oracle(label_count=20)
+
+    for number in range(1, calls_of_a_clean_run() + 1, 3):
+        world = a_world(label_count=20)
+        run(live(world, Faults(fail_at=number, lasting=True)))
+        check(world, expected)
+
+
+def calls_of_a_clean_run() -> int:
+    faults = Faults()
+    assert run(live(a_world(label_count=20), faults)) == 0
+    return faults.call_count

@@ -4,9 +4,9 @@ import asyncio
 import functools
 import json
 from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -34,14 +34,16 @@ from sentinel.core.learning.calibration import Calibration
 from sentinel.core.learning.params import FitParams
 from sentinel.engine.labels import PartitionOf
 from sentinel.engine.params import EngineParams, TopicParams
+from sentinel.engine.partitions import InputPartition
 from sentinel.engine.serving import ServingModel
-from sentinel.errors import ModelError, TransientError
+from sentinel.errors import ModelError
 from sentinel.metrics import Metrics
 from sentinel.model import Model, fit
 from sentinel.ports import Blob, PartitionState
 from sentinel.records import (
     Commit,
     Floats,
+    InputRecord,
     LabelName,
     OutputRecord,
     TopicPartition,
@@ -102,13 +104,13 @@ def transactions(
     terminal_count: int = 5,
     shuffled_ms: int = 0,
 ) -> list[dict[str, Any]]:
-    """Transactions two minutes apart; `first` numbers them on from earlier ones.
+    """Transactions two minutes apart, from number `first` of an endless stream.
 
     With `shuffled_ms` they arrive up to so much out of the order of event time.
     """
-    rng = np.random.default_rng([seed, first])
+    rng = np.random.default_rng(seed)
     made = []
-    for i in range(first, first + count):
+    for i in range(first + count):
         late_ms = int(rng.integers(0, shuffled_ms + 1))
         made.append(
             {
@@ -121,7 +123,7 @@ def transactions(
                 "channel": ("web", "shop", "phone")[rng.integers(3)],
             }
         )
-    return made
+    return made[first:]
 
 
 def encoded(record: dict[str, Any]) -> bytes:
@@ -197,7 +199,7 @@ class InProcessExplainer:
     def __init__(self, model: ServingModel) -> None:
         self._model = model
         self.delay_s = 0.0
-        self.error: TransientError | None = None
+        self.error: Exception | None = None
         self.row_counts: list[int] = []
 
     async def contributions(self, model_version: str, features: Floats) -> Floats:
@@ -224,6 +226,10 @@ class World:
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
     unsafe: list[str] = field(default_factory=list)  # what no instance may ever do
+    _out: dict[str, str] = field(default_factory=dict)  # action by decision_id
+    _alerted: set[str] = field(default_factory=set)
+    _looked_to: dict[TopicPartition, int] = field(default_factory=dict)
+    _checked: dict[TopicPartition, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for spec in topic_specs(self.config):
@@ -279,8 +285,8 @@ class World:
             for part, data in parts.items()
         }
 
-    def instance(self, faults: Faults | None = None, **ports: Any) -> "MemoryInstance":
-        return MemoryInstance(self, faults, **ports)
+    def instance(self, faults: Faults | None = None, **others: Any) -> "MemoryInstance":
+        return MemoryInstance(self, faults, **others)
 
     async def run_through(self) -> "MemoryInstance":
         """Start an instance, let it work through all there is, and stop it in order."""
@@ -300,20 +306,34 @@ class World:
             for at, end in ends.items()
         )
 
-    def check_commit(self, commits: dict[TopicPartition, Commit]) -> None:
+    def check_commit(self, commits: Mapping[TopicPartition, Commit]) -> None:
         """Whatever lies before a committed offset must be out."""
+        dead = {dict(r.headers)["sentinel.offset"] for r in self.records("dead-letters")}
         for at, commit in commits.items():
             if at.topic != "transactions":
                 continue
-            out = {d["decision_id"]: d["action"] for d in self.values("decisions")}
-            alerted = {d["decision_id"] for d in self.values("alerts")}
-            dead = {dict(r.headers)["sentinel.offset"] for r in self.records("dead-letters")}
-            for offset in range(self.cluster.log(at).start, commit.offset):
+            self._look_at(at.partition)
+            for offset in range(self._checked.get(at, self.cluster.log(at).start), commit.offset):
                 name = f"transactions-{at.partition}-{offset}"
-                if name not in out and str(offset).encode() not in dead:
+                action = self._out.get(name)
+                if action is None and str(offset).encode() not in dead:
                     self.unsafe.append(f"{name} is committed and not decided")
-                if out.get(name, "approve") != "approve" and name not in alerted:
+                if action not in (None, "approve") and name not in self._alerted:
                     self.unsafe.append(f"{name} is committed and its alert is not out")
+            self._checked[at] = commit.offset
+
+    def _look_at(self, partition: int) -> None:
+        """Take note of the decisions and alerts that have come out since the last look."""
+        for topic in ("decisions", "alerts"):
+            at = TopicPartition(topic, partition)
+            records = self.cluster.log(at).records
+            for record in records[self._looked_to.get(at, 0) :]:
+                decision = json.loads(record.value or b"")
+                if topic == "alerts":
+                    self._alerted.add(decision["decision_id"])
+                else:
+                    self._out[decision["decision_id"]] = decision["action"]
+            self._looked_to[at] = len(records)
 
     def check_save(
         self, at: TopicPartition, blobs: Sequence[Blob], state: PartitionState, log: int
@@ -337,13 +357,16 @@ def words(blob: bytes) -> list[int]:
 class WatchedBroker(MemoryBroker):
     """A broker that takes its time, and tells the world what is committed."""
 
-    def __init__(self, world: World, faults: Faults) -> None:
+    def __init__(self, world: World, faults: Faults, publish_delay_s: float) -> None:
         super().__init__(world.cluster, faults=faults, rng=world.rng)
         self._world = world
+        self._publish_delay_s = publish_delay_s
         self._latency = Latency(world.rng)
 
     async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
         await self._latency.pass_by()
+        if self._publish_delay_s:
+            await asyncio.sleep(self._publish_delay_s)
         await super().publish(topic, partition, records)
 
     async def flush(self) -> None:
@@ -351,10 +374,10 @@ class WatchedBroker(MemoryBroker):
         await super().flush()
         await self._latency.pass_by()
 
-    async def commit(self, commits: Any) -> None:
+    async def commit(self, commits: Mapping[TopicPartition, Commit]) -> None:
         await self._latency.pass_by()
         await super().commit(commits)
-        self._world.check_commit(dict(commits))
+        self._world.check_commit(commits)
         await self._latency.pass_by()
 
 
@@ -379,16 +402,40 @@ class WatchedStore(MemoryStateStore):
         self._world.check_save(partition, blobs, state, self._log)
 
 
+class WatchedTail(MemoryTail):
+    """A tail that may be slow to come."""
+
+    def __init__(self, world: World, faults: Faults, *, delay_s: float) -> None:
+        super().__init__(world.cluster, ["labels"], faults=faults)
+        self._delay_s = delay_s
+
+    async def poll(
+        self, *, timeout_s: float, count_max: int
+    ) -> Mapping[str, Sequence[InputRecord]]:
+        if self._delay_s:
+            await asyncio.sleep(self._delay_s)
+        return await super().poll(timeout_s=timeout_s, count_max=count_max)
+
+
 class MemoryInstance(Instance):
     """The instance of `sentinel run`, on memory adapters, in a task that a test can end."""
 
     def __init__(
-        self, world: World, faults: Faults | None = None, *, store_faults: Faults | None = None
+        self,
+        world: World,
+        faults: Faults | None = None,
+        *,
+        store_faults: Faults | None = None,
+        config: Config | None = None,
+        tail_delay_s: float = 0.0,
+        publish_delay_s: float = 0.0,
     ) -> None:
-        super().__init__(world.config, world.serving, "", Metrics())
+        super().__init__(config or world.config, world.serving, "", Metrics())
         self._world = world
         self._faults = faults or Faults()
         self._store_faults = store_faults or self._faults
+        self._tail_delay_s = tail_delay_s
+        self._publish_delay_s = publish_delay_s
         self._stop = asyncio.Event()
         self.explainer = InProcessExplainer(world.serving)
         self.task: asyncio.Task[None] | None = None
@@ -396,6 +443,17 @@ class MemoryInstance(Instance):
     async def __aenter__(self) -> Self:
         """Open the adapters and start to run."""
         await self.open()
+        return self._start()
+
+    @asynccontextmanager
+    async def started(self) -> AsyncIterator[Self]:
+        """Start to run; the adapters are open."""
+        try:
+            yield self._start()
+        finally:
+            await self.__aexit__()
+
+    def _start(self) -> Self:
         self.task = asyncio.create_task(self.run(self._stop))
         return self
 
@@ -403,7 +461,9 @@ class MemoryInstance(Instance):
         """As `Instance.__aenter__` does, on memory."""
         world, config, faults = self._world, self._config, self._faults
         async with AsyncExitStack() as stack:
-            broker = await stack.enter_async_context(WatchedBroker(world, faults))
+            broker = await stack.enter_async_context(
+                WatchedBroker(world, faults, self._publish_delay_s)
+            )
             await broker.ensure_topics(topic_specs(config))
             state = FeatureState(
                 config.entities,
@@ -415,7 +475,7 @@ class MemoryInstance(Instance):
             log = int(hash64([broker.cluster_id])[0])
             self._ports = Ports(
                 broker=broker,
-                tail=MemoryTail(world.cluster, ["labels"], faults=faults),
+                tail=WatchedTail(world, faults, delay_s=self._tail_delay_s),
                 store=WatchedStore(world, state.fingerprint, log, self._store_faults),
                 labels=MemoryLabelStore(world.labels, faults=faults),
                 explainer=self.explainer,
@@ -441,7 +501,7 @@ class MemoryInstance(Instance):
         await super().__aexit__()
 
     async def idle(self, *, timeout_s: float = 600.0) -> None:
-        """Until all that was sent is replayed, decided and committed; raises what ended the instance."""
+        """Until all that was sent is replayed, decided and committed; raises what ended it."""
         assert self.task is not None
         task = self.task
         await until(lambda: self._is_idle() or task.done(), timeout_s=timeout_s)
@@ -457,16 +517,19 @@ class MemoryInstance(Instance):
             and self.parts.ownership.assigned.is_set()
             and not any(p.is_recovering for p in partitions)
             and self.parts.labels.read_to >= labels_end
-            and all(p.labels_open >= p.labels_read for p in partitions)
+            and not any(p.is_opening for p in partitions)
+            and all(self._opens_all_it_may(p) for p in partitions)
         )
+
+    def _opens_all_it_may(self, partition: InputPartition) -> bool:
+        """Whether the last commit opened the labels that had been read by now."""
+        waiting = [offset for offset, _ in partition.waiting]
+        count_max = self._config.engine.batch_count_max
+        limit = waiting[count_max] if len(waiting) > count_max else partition.labels_read
+        return partition.labels_promised >= limit or not partition.is_caught_up
 
     async def stop(self) -> None:
         """Stop in order; raises what went wrong."""
         assert self.task is not None
         self._stop.set()
         await self.task
-
-
-def without_version(config: Config, **changes: Any) -> Config:
-    """The config with other settings, and the same version in its decisions."""
-    return replace(config, **changes)

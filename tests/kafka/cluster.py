@@ -166,11 +166,11 @@ class KafkaCluster:
         assert process is not None
         process.send_signal(signal.SIGCONT)
 
-    async def start_broker(self, number: int) -> None:
-        """On the same ports, with the log it had; returns when all that run know of each other."""
-        node = self.nodes[number]
-        assert node.process is None, "stop it first"
-        self._spawn(node)
+    async def start_brokers(self, *numbers: int) -> None:
+        """On the same ports, with the log they had; returns when all that run know of each other."""
+        for number in numbers:
+            assert self.nodes[number].process is None, "stop it first"
+            self._spawn(self.nodes[number])
         await self.await_brokers(sum(node.process is not None for node in self.nodes))
 
     async def aclose(self) -> None:
@@ -181,7 +181,7 @@ class KafkaCluster:
         """Until so many brokers are members of the cluster, by the word of each that runs."""
         deadline = time.monotonic() + READY_S_MAX
         for node in self.nodes:
-            while node.process is not None and await _broker_count(node) != count:
+            while node.process is not None and await _broker_count(node) < count:
                 if node.process.poll() is not None or time.monotonic() > deadline:
                     raise AssertionError(f"broker {node.number}: {_last_words(node)}")
                 await asyncio.sleep(0.05)

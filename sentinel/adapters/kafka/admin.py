@@ -1,16 +1,19 @@
-"""What the admin client is asked: topics, the cluster's id, and committed offsets."""
+"""What the admin client is asked: topics, and the cluster's id."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
-from aiokafka.structs import TopicPartition as ClientPartition
+from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 
 from sentinel.adapters.kafka.client import KafkaParams, connection_settings, translated
 from sentinel.errors import ConfigError, TransientError
 from sentinel.ports import TopicSpec
-from sentinel.records import Commit, TopicPartition
+
+T = TypeVar("T")
+
+RETRY_S = 0.1
 
 
 class Admin:
@@ -27,9 +30,7 @@ class Admin:
         await self._client.close()
 
     async def cluster_id(self) -> str:
-        with translated("describe the cluster"):
-            async with asyncio.timeout(self._params.request_timeout_s):
-                description = await self._client.describe_cluster()
+        description = await self._asked("describe the cluster", self._client.describe_cluster)
         cluster_id = description.get("cluster_id")
         if not cluster_id:
             raise TransientError("the broker does not say which cluster it belongs to")
@@ -37,14 +38,24 @@ class Admin:
 
     async def partition_counts(self) -> dict[str, int]:
         """Of every topic: asking for one by name would create it where that is automatic."""
-        with translated("list the topics"):
-            async with asyncio.timeout(self._params.request_timeout_s):
-                descriptions = await self._client.describe_topics()
+        descriptions = await self._asked("list the topics", self._client.describe_topics)
         return {
             str(topic["topic"]): len(topic["partitions"])
             for topic in descriptions
             if topic["error_code"] == NoError.errno
         }
+
+    async def _asked(self, what: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """The answer of any broker; the client picks one at random, and it may be one that died."""
+        with translated(what):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                while True:
+                    try:
+                        return await ask()
+                    except KafkaError as error:
+                        if not error.retriable:
+                            raise
+                    await asyncio.sleep(RETRY_S)
 
     async def ensure_topics(self, topics: Sequence[TopicSpec]) -> None:
         found = await self.partition_counts()
@@ -88,19 +99,3 @@ class Admin:
                     await asyncio.sleep(0.1)
         except TimeoutError as error:
             raise TransientError("the topics that were created do not appear") from error
-
-    async def committed(
-        self, partitions: Sequence[TopicPartition]
-    ) -> Mapping[TopicPartition, Commit]:
-        """With metadata, which the consumer's own `committed` leaves out."""
-        asked = [ClientPartition(*partition) for partition in partitions]
-        with translated("fetch committed offsets"):
-            async with asyncio.timeout(self._params.request_timeout_s):
-                answer = await self._client.list_consumer_group_offsets(
-                    self._params.group_id, partitions=asked
-                )
-        return {
-            TopicPartition(*partition): Commit(found.offset, found.metadata or "")
-            for partition, found in answer.items()
-            if found.offset >= 0
-        }

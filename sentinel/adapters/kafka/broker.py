@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import NoOffsetForPartitionError
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as ClientPartition
 
@@ -20,9 +21,10 @@ from sentinel.adapters.kafka.client import (
     stop_consumer,
     translated,
 )
+from sentinel.adapters.kafka.coordinator import repair
 from sentinel.adapters.kafka.membership import Membership
 from sentinel.adapters.kafka.producer import Producer
-from sentinel.errors import TransientError
+from sentinel.errors import FencedError, TransientError
 from sentinel.ports import PartitionsCallback, TopicSpec
 from sentinel.records import Commit, InputRecord, OutputRecord, TopicPartition
 
@@ -69,6 +71,7 @@ class KafkaBroker:
             async with asyncio.timeout(self._params.request_timeout_s):
                 await self._admin.start()
                 await self._consumer.start()
+        repair(self._consumer._coordinator)
         await self._producer.start()
         self._cluster_id = await self._admin.cluster_id()
 
@@ -135,9 +138,13 @@ class KafkaBroker:
         assert self._membership is not None
         generation = self._membership.generation
         asked = [ClientPartition(*partition) for partition in wanted]
-        fetched = await self._consumer.getmany(
-            *(asked or [NOWHERE]), timeout_ms=milliseconds(timeout_s), max_records=count_max
-        )
+        try:
+            fetched = await self._consumer.getmany(
+                *(asked or [NOWHERE]), timeout_ms=milliseconds(timeout_s), max_records=count_max
+            )
+        except NoOffsetForPartitionError as error:  # neither committed nor sought: from the start
+            await self._consumer.seek_to_beginning(*error.args)
+            return {}
         if generation == self._membership.generation:
             return {TopicPartition(*partition): fetched[partition] for partition in fetched}
         # Fetched across a rebalance: perhaps before the callback's own `seek`. Put it back; there
@@ -154,9 +161,18 @@ class KafkaBroker:
             self._consumer.seek(ClientPartition(*partition), offset)
 
     async def committed(self, partition: TopicPartition) -> Commit | None:
-        return (await self._admin.committed([partition])).get(partition)
+        asked = ClientPartition(*partition)
+        with translated(f"look up what is committed for {partition}"):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                # The consumer's own `committed` leaves the metadata out.
+                found = await self._consumer._coordinator.fetch_committed_offsets([asked])
+        commit = found.get(asked)
+        return None if commit is None else Commit(commit.offset, commit.metadata or "")
 
     async def commit(self, commits: Mapping[TopicPartition, Commit]) -> None:
+        # The client would send it under the next generation, while it joins that.
+        if lost := commits.keys() - self.assignment():
+            raise FencedError(f"commit: {sorted(lost)} are not owned")
         offsets = {
             ClientPartition(*partition): OffsetAndMetadata(commit.offset, commit.metadata)
             for partition, commit in commits.items()
@@ -209,6 +225,8 @@ def _consumer(params: KafkaParams) -> Any:
         **fetch_settings(params),
         group_id=params.group_id,
         group_instance_id=params.group_instance_id or None,
+        # Any other choice would skip in silence over records that were deleted before they were read.
+        auto_offset_reset="none",
         # Range: the single-partition topics of the control plane all go to one member.
         partition_assignment_strategy=[RangePartitionAssignor],
         session_timeout_ms=milliseconds(params.session_timeout_s),

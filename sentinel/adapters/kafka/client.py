@@ -169,8 +169,6 @@ def connection_settings(params: KafkaParams) -> dict[str, Any]:
 def fetch_settings(params: KafkaParams) -> dict[str, Any]:
     """The keyword arguments that the group member and the tail share."""
     return {
-        # "latest" would lose what arrived before the first start, and is wrong on Tansu besides.
-        "auto_offset_reset": "earliest",
         "enable_auto_commit": False,
         "fetch_max_wait_ms": params.fetch_wait_ms_max,
         "max_partition_fetch_bytes": params.fetch_bytes_max,

@@ -31,7 +31,9 @@ class KafkaTail:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             self._consumer = AIOKafkaConsumer(
-                **connection_settings(self._params), **fetch_settings(self._params)
+                **connection_settings(self._params),
+                **fetch_settings(self._params),
+                auto_offset_reset="earliest",
             )
             stack.push_async_callback(
                 stop_consumer, self._consumer, timeout_s=self._params.request_timeout_s

@@ -9,7 +9,7 @@ from numpy.random import Generator
 
 from sentinel.adapters.memory.cluster import Member, MemoryCluster
 from sentinel.adapters.memory.faults import Faults
-from sentinel.errors import ConfigError, FencedError
+from sentinel.errors import ConfigError, FencedError, TransientError
 from sentinel.ports import PartitionsCallback, TopicSpec
 from sentinel.records import Commit, InputRecord, OutputRecord, TopicPartition
 
@@ -127,6 +127,9 @@ class MemoryBroker:
             if partition not in self.assignment():
                 continue
             self._polled.add(partition)
+            log = self._cluster.log(partition)
+            if not log.start <= self._positions[partition] <= log.end:
+                raise TransientError(f"poll: OffsetOutOfRange, {partition} begins at {log.start}")
             records = self._cluster.read(partition, self._positions[partition], count_max)
             if records:
                 found[partition] = records

@@ -314,7 +314,7 @@ def _touch(rows: Ints, slots: Ints, layout: Ints) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def read_and_fold(
+def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as much as a step
     totals: Ints,
     parts: Ints,
     slots: Ints,

@@ -5,6 +5,8 @@ empty. So equal states have equal bytes, wherever in memory their rings happen t
 version byte stand seven bytes of checksum, so that a damaged blob is known as one.
 """
 
+from itertools import pairwise
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +124,7 @@ def pack(plan: EntityPlan, rows: Ints, slots: Ints, *, log: int) -> list[bytes]:
     _pack(rows, slots, plan.layout, plan.is_events, log, ends, out)
     data = out.astype("<i8", copy=False).tobytes()
     bounds = [0, *(ends * 8).tolist()]
-    return [data[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False)]
+    return [data[begin:end] for begin, end in pairwise(bounds)]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -11,6 +11,7 @@ WINDOW_STATS = frozenset({"count", "sum", "mean", "std", "max", "distinct"})
 LABEL_STATS = frozenset({"fraud_count", "fraud_share"})
 DECAY_STATS = frozenset({"decayed_count", "decayed_sum"})
 PAST_STATS = frozenset({"ratio", "z_score", "first_seen", "time_since_last"})
+WINDOWED_STATS = WINDOW_STATS | LABEL_STATS | PAST_STATS - {"time_since_last"}
 ENTITY_STATS = WINDOW_STATS | LABEL_STATS | DECAY_STATS | PAST_STATS
 CALENDAR_STATS = frozenset({"hour", "weekday", "night", "weekend"})
 FIELD_STATS = frozenset({"amount", "value", "category"})
@@ -92,12 +93,15 @@ class FeatureParams:
             raise ValueError(f'{self.name}: stat "{self.stat}" {word} entity')
         if self.stat in WINDOW_STATS | LABEL_STATS and not self.window:
             raise ValueError(f'{self.name}: stat "{self.stat}" needs a window, such as "1d"')
+        if self.window and self.stat not in WINDOWED_STATS:
+            raise ValueError(f'{self.name}: stat "{self.stat}" takes no window')
         if (self.stat in DECAY_STATS) != bool(self.half_life):
             word = "needs a" if self.stat in DECAY_STATS else "takes no"
             raise ValueError(f'{self.name}: stat "{self.stat}" {word} half_life')
         if self.delay and self.stat not in WINDOW_STATS | LABEL_STATS:
             raise ValueError(f'{self.name}: stat "{self.stat}" takes no delay')
-        if self.include_current and (self.delay or self.stat in PAST_STATS | LABEL_STATS):
+        takes_current = self.stat in WINDOW_STATS | DECAY_STATS
+        if self.include_current and (self.delay or not takes_current):
             raise ValueError(f"{self.name}: include_current fits no delay, nor this stat")
 
     def _check_field(self) -> None:

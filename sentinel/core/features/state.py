@@ -10,10 +10,11 @@ import numpy as np
 
 from sentinel.core.features import events, tiles
 from sentinel.core.features.hashing import hash64
-from sentinel.core.features.plan import EntityPlan, entity_plans
+from sentinel.core.features.plan import L_LABEL, EntityPlan, entity_plans
 from sentinel.core.features.spec import ENTITY_STATS, EntityParams, FeatureParams
 from sentinel.core.features.stateless import column
-from sentinel.core.features.table import ABSENT, MISSING, Cut, EntityTable
+from sentinel.core.features.table import ABSENT, MISSING, EntityTable
+from sentinel.core.features.unwritten import Cut
 from sentinel.records import Floats, Ints, Transactions
 
 # Columns behind the declared ones: mean and spread of the account's own kept amounts, so that a
@@ -96,6 +97,8 @@ class FeatureState:
         )
         keep_usual = entities["account"].kind == "events"
         self.plans = entity_plans(entities, (*features, *usual) if keep_usual else features)
+        self._keeps_keys = any(p.is_events and p.layout[L_LABEL] >= 0 for p in self.plans)
+        self._empty = np.array([f.empty for f in (*features, *usual)])
         self.tables = {
             plan.entity: EntityTable(
                 plan,
@@ -116,6 +119,7 @@ class FeatureState:
         found = {}
         for entity, table in self.tables.items():
             keys = rows.entities[entity]
+            table.begin_turn()
             absent = np.flatnonzero(table.find(keys) == MISSING)
             if absent.size:
                 found[entity] = list(dict.fromkeys(keys[i] or "" for i in absent.tolist()))
@@ -142,21 +146,30 @@ class FeatureState:
         """Features of each row from what was known before it, then count each row in, in order.
 
         Every entity must have been admitted. A row whose offset the state already includes is
-        read but not counted again.
+        read but not counted again. Features of an entity that a row does not name are `empty`.
+        Raises TableFullError, having counted nothing.
         """
         n = len(rows)
         width = len(self.features)
-        out = np.full((n, width + 2), np.nan)
+        out = np.tile(self._empty, (n, 1))
         late = np.zeros(n, dtype=np.int64)
-        hashes = self._hashes(rows)
         if labels is None:
             labels = Labels(np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64))
-        keys = hash64(rows.transaction_id) << events.MARK_BITS
+        # All room is made before the first row is counted: a batch is folded whole or not at all.
+        places = [self._places(plan, rows) for plan in self.plans]
+        keys = hash64(rows.transaction_id) << events.MARK_BITS if self._keeps_keys else late
+        hashes = self._hashes(rows)
         for i, feature in self._stateless:
             out[:, i] = column(feature, rows, self._scale)
-        for plan in self.plans:
-            self._fold_entity(plan, rows, labels, keys, hashes, late, out)
+        for plan, (slots, parts) in zip(self.plans, places, strict=True):
+            self._fold_entity(plan, slots, parts, rows, labels, keys, hashes, late, out)
         return Folded(np.ascontiguousarray(out[:, :width]), out[:, width:], late)
+
+    def _places(self, plan: EntityPlan, rows: Transactions) -> tuple[Ints, Ints]:
+        table = self.tables[plan.entity]
+        slots = table.find(rows.entities[plan.entity])
+        assert not np.any(slots == MISSING), f"{plan.entity}: fold before admit"
+        return slots, table.part_slots(slots, rows.partition)
 
     def _hashes(self, rows: Transactions) -> dict[str, Ints]:
         fields = {field for plan in self.plans for field in plan.hashed_fields}
@@ -166,6 +179,8 @@ class FeatureState:
     def _fold_entity(
         self,
         plan: EntityPlan,
+        slots: Ints,
+        parts: Ints,
         rows: Transactions,
         labels: Labels,
         keys: Ints,
@@ -174,25 +189,23 @@ class FeatureState:
         out: Floats,
     ) -> None:
         table = self.tables[plan.entity]
-        slots = table.find(rows.entities[plan.entity])
-        assert not np.any(slots == MISSING), f"{plan.entity}: fold before admit"
-        parts = table.part_slots(slots, rows.partition)
         columns = np.zeros((len(rows), len(plan.hashed_fields)), dtype=np.int64)
         for j, field in enumerate(plan.hashed_fields):
             columns[:, j] = hashes[field]
         fresh = np.zeros(len(rows), dtype=np.int64)
-        head = (table.totals, table.parts, slots, parts, plan.shared, plan.layout, plan.windows)
-        head += (plan.ops, plan.constants, rows.offset, rows.event_time_ms, rows.amount_minor)
-        tail = (self._scale, table.dirty_from, fresh, late, out)
+        where = (table.totals, table.parts, slots, parts, plan.shared)
+        what = (plan.layout, plan.windows, plan.ops, plan.constants)
+        head = (*where, *what, rows.offset, rows.event_time_ms, rows.amount_minor)
+        tail = (self._scale, table.unwritten.dirty_from, fresh, late, out)
         if plan.is_events:
             count = events.read_and_fold(*head, keys, columns, labels.mark, *tail)
         else:
             marks = (labels.mark, labels.fraud_change)
             count = tiles.read_and_fold(*head, columns, *marks, *tail)
-        table.note_dirty(fresh[:count])
-        marked = (labels.mark > 0) & (slots != ABSENT)
+        table.unwritten.note_dirty(fresh[:count])
+        marked = labels.mark > 0
         if marked.any():
-            table.note_labelled(parts[marked])
+            table.unwritten.note_labelled(parts[marked & (slots != ABSENT)])
 
     def warm(self) -> None:
         """Compile or load the kernels, by folding two rows into a throw-away state."""
@@ -213,7 +226,10 @@ class FeatureState:
         )
         small.admit_new(rows)
         small.fold(rows)
-        small.cut(0, count_max=2)
+        cuts = small.cut(0, count_max=2)
+        small.release(0)
+        for entity, cut in cuts.items():
+            small.admit(entity, cut.names, [{0: blob} for blob in cut.blobs])
 
     def cut(self, partition: int, *, count_max: int) -> dict[str, Cut]:
         """Pack what waits to be written for a partition, about `count_max` rows, oldest first."""

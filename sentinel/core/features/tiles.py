@@ -130,7 +130,7 @@ def _popcount(word: int) -> int:
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
     x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
     x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
+    return int((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -164,7 +164,7 @@ def _first_seen(row: Ints, layout: Ints, column: int, first: int, last: int, h: 
 
 @numba.njit(cache=True, nogil=True)
 def _decayed(row: Ints, layout: Ints, t: int, half_life_ms: float, of_amount: bool) -> float:
-    """Sum over the kept tiles up to that of t of 2**(-age / half-life); a tile ages from its end."""
+    """Sum over the kept tiles up to that of t of 2**(-age / half-life), aged from a tile's end."""
     newest = row[NEWEST_TILE] - 1
     word = TILE_SUM if of_amount else TILE_COUNT
     total = 0.0
@@ -302,7 +302,7 @@ def _touch(rows: Ints, slots: Ints, layout: Ints) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def read_and_fold(
+def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as much as a step
     totals: Ints,
     parts: Ints,
     slots: Ints,

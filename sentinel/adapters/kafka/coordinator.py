@@ -1,0 +1,56 @@
+"""Two repairs to how the client talks to the coordinator of its group (aiokafka 0.14)."""
+
+from typing import Any
+
+from aiokafka.errors import (
+    CoordinatorNotAvailableError,
+    NoError,
+    NotCoordinatorError,
+    UnknownMemberIdError,
+    for_code,
+)
+from aiokafka.protocol.commit import OffsetCommitRequest, OffsetFetchRequest
+
+
+def repair(coordinator: Any) -> None:
+    """Make what would pass for an answer an error. Once, when the consumer has started."""
+    _commit_as_a_member_only(coordinator)
+    _hear_of_failed_fetches(coordinator)
+
+
+def _commit_as_a_member_only(coordinator: Any) -> None:
+    """Refuse to commit while this is no member of the group.
+
+    A member that the group has expelled forgets its id and generation, to join anew. What it then
+    commits looks like the commit of a program without a group, and Kafka takes it when the group is
+    empty by now: over what a successor may have committed meanwhile.
+    """
+    commit = coordinator._do_commit_offsets
+
+    async def commit_as_member(assignment: Any, offsets: Any) -> None:
+        if coordinator.generation == OffsetCommitRequest.DEFAULT_GENERATION_ID:
+            raise UnknownMemberIdError(coordinator.group_id)
+        await commit(assignment, offsets)  # makes its request before it first waits
+
+    coordinator._do_commit_offsets = commit_as_member
+
+
+def _hear_of_failed_fetches(coordinator: Any) -> None:
+    """Look at the error of a whole answer to "what is committed?".
+
+    The client looks at those of single partitions only. A broker that is not the coordinator any
+    more, or not yet, names none: to the client, nothing was ever committed.
+    """
+    send = coordinator._send_req
+
+    async def send_and_look(request: Any) -> Any:
+        response = await send(request)
+        if isinstance(request, OffsetFetchRequest):
+            error = for_code(getattr(response, "error_code", NoError.errno))
+            if error in (CoordinatorNotAvailableError, NotCoordinatorError):
+                coordinator.coordinator_dead()
+            if error is not NoError:
+                raise error()
+        return response
+
+    coordinator._send_req = send_and_look

@@ -1,0 +1,158 @@
+"""Which rows of a table the store does not know yet, and in which order they are to be written."""
+
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentinel.records import Ints
+
+
+@dataclass(slots=True)
+class Cut:
+    """Rows packed at one instant, to be saved once the outputs before that instant are out."""
+
+    parts: Ints
+    dirty_from: Ints
+    names: list[str]
+    blobs: list[bytes] = field(default_factory=list)
+
+
+class Unwritten:
+    """The parts of one table that wait to be written, by the input partition that owns them.
+
+    Parameters
+    ----------
+    owner
+        Input partition of each part, plus one; kept up to date by the table.
+
+    Attributes
+    ----------
+    dirty_from
+        For each part the first offset that its blob may lack, plus one; 0 when it lacks none.
+    """
+
+    def __init__(self, owner: Ints) -> None:
+        self.dirty_from: Ints = np.zeros(owner.size, dtype=np.int64)
+        self._owner = owner
+        self._pinned: NDArray[np.bool_] = np.zeros(owner.size, dtype=np.bool_)
+        # Parts in the order in which they turned dirty, with their `dirty_from` then: where that
+        # differs now, the part was written since.
+        self._dirty: dict[int, deque[Ints]] = {}
+        self._labelled: dict[int, set[int]] = {}
+
+    def __contains__(self, part: int) -> bool:
+        labelled = self._labelled.get(int(self._owner[part]) - 1, ())
+        return bool(self.dirty_from[part] > 0 or self._pinned[part] or part in labelled)
+
+    def parts(self, used_count: int) -> Ints:
+        """All parts that wait, or are being written, of the first `used_count`."""
+        dirty = np.flatnonzero((self.dirty_from[:used_count] > 0) | self._pinned[:used_count])
+        return np.concatenate([dirty, *(ints(parts) for parts in self._labelled.values())])
+
+    def note_dirty(self, fresh: Ints) -> None:
+        """Remember parts that have just turned dirty, in the order in which they did."""
+        if fresh.size == 0:
+            return
+        chunk = np.stack((fresh, self.dirty_from[fresh]))
+        owners = self._owner[fresh]
+        if np.all(owners == owners[0]):
+            self._dirty.setdefault(int(owners[0]) - 1, deque()).append(chunk)
+            return
+        for owner in np.unique(owners).tolist():
+            self._dirty.setdefault(owner - 1, deque()).append(chunk[:, owners == owner])
+
+    def note_labelled(self, parts: Ints) -> None:
+        """Remember parts that a label has changed: the next cut takes them all."""
+        for part in parts[parts >= 0].tolist():
+            self._labelled.setdefault(int(self._owner[part]) - 1, set()).add(part)
+
+    def count(self, partition: int) -> int:
+        """About how many parts of a partition are dirty."""
+        return sum(chunk.shape[1] for chunk in self._dirty.get(partition, ()))
+
+    def oldest(self, partition: int) -> int | None:
+        """The first offset of a partition that some stored blob may lack; None if all are whole."""
+        labelled = self.dirty_from[ints(self._labelled.get(partition, ()))]
+        oldest = labelled[labelled > 0].tolist()
+        for chunk in self._dirty.get(partition, ()):
+            waiting = self._still_dirty(partition, chunk)
+            if waiting.size:
+                oldest.append(int(waiting[1].min()))
+                break  # parts turn dirty in the order of their offsets
+        return min(oldest) - 1 if oldest else None
+
+    def take(self, partition: int, count_max: int, may_go: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+        """All labelled and the oldest `count_max` dirty parts, and their `dirty_from`.
+
+        They count as written from now on: `restore` takes that back, `confirm` makes it true.
+        Parts that may not go, bool (n_parts,), keep waiting.
+        """
+        labelled = ints(sorted(self._labelled.pop(partition, ())))
+        staying = labelled[~may_go[labelled]]
+        if staying.size:
+            self._labelled[partition] = set(staying.tolist())
+        dirty = self._take_dirty(partition, count_max, may_go)
+        parts = np.concatenate([labelled[may_go[labelled]], dirty])
+        _, first = np.unique(parts, return_index=True)
+        parts = parts[np.sort(first)]
+        dirty_from = self.dirty_from[parts]
+        self.dirty_from[parts] = 0
+        self._pinned[parts] = True
+        return parts, dirty_from
+
+    def _take_dirty(self, partition: int, count_max: int, may_go: NDArray[np.bool_]) -> Ints:
+        queue = self._dirty.get(partition, deque())
+        taken: list[Ints] = [ints(())]
+        kept: list[Ints] = []
+        count = 0
+        while queue and count < count_max:
+            chunk = self._still_dirty(partition, queue.popleft())
+            goes = may_go[chunk[0]]
+            if not goes.all():
+                kept.append(chunk[:, ~goes])
+                chunk = chunk[:, goes]
+            if count + chunk.shape[1] > count_max:
+                queue.appendleft(chunk[:, count_max - count :])
+                chunk = chunk[:, : count_max - count]
+            taken.append(chunk[0])
+            count += chunk.shape[1]
+        queue.extendleft(reversed(kept))
+        return np.concatenate(taken)
+
+    def _still_dirty(self, partition: int, chunk: Ints) -> Ints:
+        """What of a chunk was neither written nor dropped since."""
+        parts, dirty_from = chunk
+        same = (self.dirty_from[parts] == dirty_from) & (self._owner[parts] == partition + 1)
+        return chunk[:, same]
+
+    def confirm(self, cut: Cut) -> None:
+        """The cut is stored: its rows may leave memory."""
+        self._pinned[cut.parts] = False
+
+    def restore(self, cut: Cut, partition: int) -> None:
+        """The cut was not stored: its rows are as dirty as before, and all go with the next cut."""
+        current = self.dirty_from[cut.parts]
+        both = (current > 0) & (cut.dirty_from > 0)
+        merged = np.where(both, np.minimum(current, cut.dirty_from), current + cut.dirty_from)
+        self.dirty_from[cut.parts] = merged
+        self._pinned[cut.parts] = False
+        # Among the labelled they are sure to be in the next cut, whatever its size.
+        self._labelled.setdefault(partition, set()).update(cut.parts.tolist())
+
+    def drop(self, part: int) -> None:
+        """The part leaves memory."""
+        self.dirty_from[part] = 0
+        self._pinned[part] = False
+
+    def forget(self, partition: int) -> None:
+        """Another instance writes the parts of this partition now."""
+        self._dirty.pop(partition, None)
+        self._labelled.pop(partition, None)
+
+
+def ints(values: Collection[int]) -> Ints:
+    """An int64 array of the values, also where there are none."""
+    return np.fromiter(values, np.int64, len(values))

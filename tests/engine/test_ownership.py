@@ -1,0 +1,315 @@
+"""Partitions come and go: state moves whole, an old owner is refused, gaps are seen."""
+
+import asyncio
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sentinel.adapters.memory import MemoryCluster, MemoryStateStore
+from sentinel.app.history import History
+from sentinel.errors import ConfigError, FencedError, TransientError
+from sentinel.records import Commit, TopicPartition
+from tests.engine.clock import run, until
+from tests.engine.world import (
+    DAY_MS,
+    FEATURES,
+    NAMES,
+    START_MS,
+    MemoryInstance,
+    World,
+    a_config,
+    encoded,
+    transactions,
+)
+
+ACCOUNT_FEATURES = [i for i, f in enumerate(FEATURES) if f.entity == "account"]
+
+
+def a_world(partition_count: int = 4, *, seed: int | None = None) -> World:
+    rng = None if seed is None else np.random.default_rng(seed)
+    return World(config=a_config(partition_count, commit_interval_s=0.2), rng=rng)
+
+
+def alone(count: int, partition_count: int = 4) -> World:
+    """What one instance makes of it all, never disturbed."""
+    world = a_world(partition_count)
+    world.send(transactions(count))
+    run(world.run_through())
+    return world
+
+
+def account_features(world: World) -> dict[str, list[list[float | None]]]:
+    """Of each transaction, in every decision about it, the features of its account."""
+    found: dict[str, list[list[float | None]]] = {}
+    for decision in world.values("decisions"):
+        values = [decision["features"][i] for i in ACCOUNT_FEATURES]
+        found.setdefault(decision["transaction_id"], []).append(values)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_partitions_move_whole_from_one_instance_to_another(seed: int) -> None:
+    """One runs, a second joins, the first leaves in order: nothing is decided twice."""
+    world, expected = a_world(seed=seed), alone(400)
+
+    async def scenario() -> None:
+        async with world.instance() as first:
+            world.send(transactions(150))
+            await until(lambda: first.metrics.decisions > 50)
+            async with world.instance() as second:
+                await until(lambda: len(second.parts.partitions) == 2)
+                world.send(transactions(150, first=150))
+                await until(lambda: first.metrics.decisions + second.metrics.decisions > 200)
+                await first.stop()
+                await first.__aexit__()
+                world.send(transactions(100, first=300))
+                await until(lambda: len(second.parts.partitions) == 4)
+                await second.idle()
+                await second.stop()
+
+    run(scenario())
+
+    assert world.unsafe == []
+    decided = world.decisions()
+    assert decided.keys() == expected.decisions().keys()
+    assert all(len(found) == 1 for found in decided.values())
+    assert world.blobs() == expected.blobs()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_partitions_are_taken_over_exactly_from_one_that_died(seed: int) -> None:
+    world, expected = a_world(seed=seed), alone(400)
+
+    async def scenario() -> None:
+        async with world.instance() as second:
+            async with world.instance() as first:
+                await until(lambda: len(first.parts.partitions) == 2)
+                world.send(transactions(200))
+                await until(lambda: first.metrics.decisions > 20 + 5 * seed)
+            world.send(transactions(200, first=200))
+            await until(lambda: len(second.parts.partitions) == 4)
+            await second.idle()
+            await second.stop()
+
+    run(scenario())
+
+    assert world.unsafe == []
+    assert world.blobs() == expected.blobs()
+    found, reference = account_features(world), account_features(expected)
+    assert found.keys() == reference.keys()
+    for name, several in found.items():
+        assert all(values == reference[name][0] for values in several)
+
+
+def test_after_an_orderly_stop_the_next_start_replays_nothing() -> None:
+    world = a_world()
+    world.send(transactions(300))
+    run(world.run_through())
+    states = dict(world.store.states)
+    for (_, at), state in states.items():
+        commit = world.committed(*at)
+        assert commit is not None
+        assert state.replay_from == commit.offset == world.cluster.log(at).end
+    before = world.blobs()
+
+    world.send(transactions(50, first=300))
+    instance = run(world.run_through())
+
+    assert instance.metrics.replayed == 0
+    assert instance.metrics.decisions == 50
+    assert len(world.records("decisions")) == 350
+    assert world.blobs().keys() >= before.keys()
+
+
+def test_a_stop_in_the_middle_of_a_backlog_leaves_the_rest_to_the_next() -> None:
+    world, expected = a_world(1, seed=3), alone(2000, 1)
+    world.send(transactions(2000))
+
+    async def stopped_early() -> MemoryInstance:
+        async with world.instance() as instance:
+            await until(lambda: instance.metrics.decisions > 100)
+            await instance.stop()
+            return instance
+
+    first = run(stopped_early())
+    commit = world.committed()
+    assert commit is not None
+    assert commit.offset == len(world.records("decisions")) == first.metrics.decisions < 2000
+    second = run(world.run_through())
+
+    assert second.metrics.replayed == 0
+    assert all(len(found) == 1 for found in world.decisions().values())
+    assert world.blobs() == expected.blobs()
+
+
+def test_an_old_owner_is_refused_and_stops() -> None:
+    """It does not know yet that another has claimed its partition: the store does."""
+    world = a_world(1)
+
+    async def scenario() -> None:
+        async with world.instance() as zombie:
+            world.send(transactions(50))
+            await zombie.idle()
+            layout = zombie.parts.state.fingerprint
+            heir = MemoryStateStore(world.store, layout=layout)
+            await heir.claim(TopicPartition("transactions", 0))
+            before = world.blobs()
+            world.send(transactions(50, first=50))
+            assert zombie.task is not None
+            with pytest.raises(FencedError, match="not the newest"):
+                await zombie.task
+            assert world.blobs() == before
+
+    run(scenario())
+
+
+def test_a_commit_of_one_that_was_left_out_is_refused() -> None:
+    world = a_world(1)
+
+    async def scenario() -> None:
+        async with world.instance() as instance:
+            world.send(transactions(50))
+            await instance.idle()
+            group = world.cluster.group("sentinel")
+            group.members[0].partitions = frozenset()
+            world.send(transactions(50, first=50))
+            await asyncio.sleep(0)
+            task = instance.task
+            assert task is not None
+            group.members[0].partitions = frozenset([TopicPartition("transactions", 0)])
+            await until(lambda: instance.metrics.decisions > 50)
+            group.members[0].partitions = frozenset()
+            with pytest.raises(TransientError):
+                await task
+
+    run(scenario())
+
+
+# Where to start.
+
+
+def trimmed(world: World, start: int) -> None:
+    """Retention deletes what is below `start`."""
+    world.cluster.trim(TopicPartition("transactions", 0), start)
+
+
+def test_a_gap_in_what_was_never_decided_stops_the_instance_with_advice() -> None:
+    world = a_world(1)
+    world.send(transactions(100))
+    run(world.run_through())
+    world.send(transactions(100, first=100))
+    trimmed(world, 150)
+
+    with pytest.raises(ConfigError, match=r"should be read from offset 100, the log begins at 150"):
+        run(world.run_through())
+    with pytest.raises(ConfigError, match=r'on_gap = "earliest".*decisions are lost'):
+        run(world.run_through())
+
+
+def test_a_gap_in_what_state_needs_stops_the_instance_with_advice() -> None:
+    world = a_world(1)
+    world.send(transactions(100))
+    run(world.run_through())
+    trimmed(world, 100)
+    at = TopicPartition("transactions", 0)
+    (address,) = world.store.states
+    world.store.states[address] = replace(world.store.states[address], replay_from=40)
+
+    with pytest.raises(ConfigError, match=r"from offset 40.*entity state is incomplete"):
+        run(world.run_through())
+    assert world.committed(*at) is not None
+
+
+def test_with_on_gap_earliest_it_goes_on_with_what_is_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(config=a_config(on_gap="earliest"))
+    world.send(transactions(100))
+    run(world.run_through())
+    world.send(transactions(100, first=100))
+    trimmed(world, 150)
+
+    with caplog.at_level(logging.WARNING):
+        instance = run(world.run_through())
+
+    assert "the log begins at 150: going on from there" in caplog.text
+    assert instance.metrics.decisions == 50
+    assert world.is_done()
+
+
+def test_a_group_that_starts_in_a_trimmed_log_starts_at_its_beginning() -> None:
+    """Nothing was decided before, so nothing is lost that was promised."""
+    world = World(config=a_config(on_gap="earliest"))
+    world.send(transactions(100))
+    trimmed(world, 30)
+
+    instance = run(world.run_through())
+
+    assert instance.metrics.decisions == 70
+
+
+def test_another_log_forgets_offsets_and_keeps_state() -> None:
+    """As when an in-memory broker is started anew: its offsets begin again at 0."""
+    sent = transactions(120)
+    old = a_world(1)
+    old.send(sent[:80])
+    run(old.run_through())
+    cluster = MemoryCluster("another", clock_ms=lambda: START_MS + 100 * DAY_MS)
+    new = World(config=old.config, cluster=cluster, store=old.store)
+    new.send(sent[80:])
+
+    instance = run(new.run_through())
+
+    offline = History(new.config).fold([encoded(x) for x in sent], [None] * len(sent)).features
+    online = np.array([d["features"] for d in new.values("decisions")], dtype=np.float64)
+    assert online.tobytes() == offline[80:].tobytes()
+    assert (instance.metrics.decisions, instance.metrics.replayed) == (40, 0)
+
+
+def test_another_layout_folds_the_whole_log_again_and_decides_nothing_twice() -> None:
+    world = a_world(1)
+    sent = transactions(150)
+    world.send(sent[:100])
+    run(world.run_through())
+    longer = tuple(replace(f, window="14d") if f.name == "terminal_frauds" else f for f in FEATURES)
+    world.config = replace(world.config, features=longer)
+    world.send(sent[100:])
+
+    instance = run(world.run_through())
+
+    assert (instance.metrics.replayed, instance.metrics.decisions) == (100, 50)
+    assert [d["transaction_id"] for d in world.values("decisions")] == [f"t{i}" for i in range(150)]
+    offline = History(world.config).fold([encoded(x) for x in sent], [None] * 150).features
+    online = np.array([d["features"] for d in world.values("decisions")], dtype=np.float64)
+    assert online[100:].tobytes() == offline[100:].tobytes()
+    assert len(world.store.states) == 2
+
+
+def test_state_that_cannot_be_read_counts_as_none_and_is_counted() -> None:
+    world = a_world(1)
+    world.send(transactions(60, account_count=1))
+    run(world.run_through())
+    (address,) = [a for a in world.store.blobs if a[1] == "account"]
+    world.store.blobs[address] = {-1: b"damaged"}
+    world.send(transactions(1, first=60, account_count=1))
+
+    instance = run(world.run_through())
+
+    assert instance.metrics.state_unreadable == 1
+    at = NAMES.index("account_count_1d")
+    assert world.decision_of("t60")["features"][at] == 0
+
+
+def test_a_foreign_commit_is_taken_by_its_offset() -> None:
+    """An operator has moved the group by hand: there is no text beside the offset, or any."""
+    for metadata in ("", "by hand", "[1]", '{"labels":"x"}'):
+        world = a_world(1)
+        world.send(transactions(50))
+        at = TopicPartition("transactions", 0)
+        world.cluster.group("sentinel").committed[at] = Commit(20, metadata)
+
+        instance = run(world.run_through())
+
+        assert (instance.metrics.replayed, instance.metrics.decisions) == (20, 30)
