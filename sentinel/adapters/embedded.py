@@ -11,6 +11,7 @@ import os
 import secrets
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -25,7 +26,10 @@ from sentinel.errors import ConfigError, TransientError
 
 START_COUNT_MAX = 5  # another program may take a free port before the child does
 READY_S_MAX = 10.0  # Tansu needs 7 ms and Valkey 20 ms; a loaded machine needs more
-SETTLE_S = 0.05  # a child that lost the race for its port exits within this
+ANSWER_S_MAX = 0.5  # a stranger on the port takes the connection and says nothing
+# ApiVersions, version 0, of no client in particular; and Redis' own.
+KAFKA_GREETING = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+REDIS_GREETING = b"PING\r\n"
 STOP_S_MAX = 5.0  # Valkey writes its file on SIGTERM
 WATCH_INTERVAL_S = 0.2
 
@@ -74,9 +78,13 @@ class EmbeddedServers:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.aclose)
             if self._wants_kafka:
-                self._children["kafka"] = await _start("tansu", _tansu, self._directory)
+                self._children["kafka"] = await _start(
+                    "tansu", _tansu, self._directory, KAFKA_GREETING
+                )
             if self._wants_redis:
-                self._children["redis"] = await _start("valkey", _valkey, self._directory)
+                self._children["redis"] = await _start(
+                    "valkey", _valkey, self._directory, REDIS_GREETING
+                )
             stack.pop_all()
         return self
 
@@ -153,13 +161,13 @@ def _package_directory(package: str, setting: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-async def _start(name: str, command: CommandLine, directory: Path) -> Child:
+async def _start(name: str, command: CommandLine, directory: Path, greeting: bytes) -> Child:
     """Start a server on a free port; another port when somebody took that one meanwhile."""
     log = directory / f"{name}.log"
     for _ in range(START_COUNT_MAX):
         port = _free_port()
         process = _spawn(command(port, directory), log, directory)
-        if await _is_ready(process, port):
+        if await _is_ready(process, port, greeting):
             return Child(name, f"127.0.0.1:{port}", log, process)
         await _stop(process)
     raise TransientError(f"embedded {name} did not start in {START_COUNT_MAX} tries; see {log}")
@@ -186,25 +194,33 @@ def _spawn(command: list[str], log: Path, directory: Path) -> "subprocess.Popen[
         )
 
 
-async def _is_ready(process: "subprocess.Popen[bytes]", port: int) -> bool:
-    """Wait until the port takes connections; False when the server exits or is too slow."""
+async def _is_ready(process: "subprocess.Popen[bytes]", port: int, greeting: bytes) -> bool:
+    """Wait until the server answers; False when it exits or is too slow.
+
+    Whoever takes the connection may be the one who took the port from our child, so an answer in
+    the server's own protocol is asked for.
+    """
     deadline = time.monotonic() + READY_S_MAX
     while process.poll() is None and time.monotonic() < deadline:
-        if await _connects(port):
-            # Whoever answered may be the one who took the port from our child.
-            await asyncio.sleep(SETTLE_S)
+        if await _answers(port, greeting):
             return process.poll() is None
         await asyncio.sleep(0.005)
     return False
 
 
-async def _connects(port: int) -> bool:
+async def _answers(port: int, greeting: bytes) -> bool:
     try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
         return False
-    writer.close()
-    return True
+    try:
+        writer.write(greeting)
+        async with asyncio.timeout(ANSWER_S_MAX):
+            return await reader.read(1) != b""
+    except (OSError, TimeoutError):
+        return False
+    finally:
+        writer.close()
 
 
 async def _stop(process: "subprocess.Popen[bytes]") -> None:

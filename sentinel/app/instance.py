@@ -367,13 +367,15 @@ async def _outlast(
     running: "Sequence[asyncio.Task[None]]",
 ) -> None:
     """Wait for one task; raises what ends it, or one of those that run beside it."""
-    while not wanted.done():
-        beside = [task for task in running if not task.done()]
-        await asyncio.wait([wanted, *beside], return_when=asyncio.FIRST_COMPLETED)
+    while True:
         for task in running:
             if task.done():
                 task.result()
-    wanted.result()
+        if wanted.done():
+            wanted.result()
+            return
+        beside = [task for task in running if not task.done()]
+        await asyncio.wait([wanted, *beside], return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _cancel(tasks: list["asyncio.Task[None] | asyncio.Task[Literal[True]]"]) -> None:

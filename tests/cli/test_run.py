@@ -194,7 +194,7 @@ def test_when_its_broker_dies_it_says_so_and_ends(folder: Path) -> None:
 
         tansu.kill()
 
-        assert process.wait(20) == 1, output(folder)
+        assert process.wait(START_S_MAX) == 1, output(folder)
     assert "sentinel: tansu exited with -9; see " in output(folder)
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import pytest
+import uvloop
 
 from sentinel.adapters.memory import Faults
 from sentinel.errors import TransientError
@@ -26,6 +28,23 @@ def test_after_a_stop_no_task_is_left() -> None:
     left = run(scenario())
     assert not left & {"dispatcher", "pipeline", "feedback", "labels", "loop watch", "stop"}
     assert not left & {"checkpoint", "alerts"}
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_it_runs_on_the_loops_of_production_too(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """All other tests play on a loop with a clock of its own."""
+    world, expected = (World(config=a_config(commit_interval_s=0.05)) for _ in range(2))
+    for one in (world, expected):
+        one.send(transactions(300))
+
+    with asyncio.Runner(loop_factory=new_loop, debug=True) as runner:
+        runner.run(world.run_through())
+
+    run(expected.run_through())
+    assert world.decisions() == expected.decisions()
+    assert world.blobs() == expected.blobs()
 
 
 def test_a_stop_in_the_very_beginning_is_fine() -> None:

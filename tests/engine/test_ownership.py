@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,11 +18,15 @@ from tests.engine.world import (
     FEATURES,
     NAMES,
     START_MS,
+    CrashError,
+    Doom,
     MemoryInstance,
     World,
     a_config,
     encoded,
     transactions,
+    voice,
+    words,
 )
 
 ACCOUNT_FEATURES = [i for i, f in enumerate(FEATURES) if f.entity == "account"]
@@ -101,6 +106,61 @@ def test_partitions_are_taken_over_exactly_from_one_that_died(seed: int) -> None
     assert found.keys() == reference.keys()
     for name, several in found.items():
         assert all(values == reference[name][0] for values in several)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whoever_dies_at_whichever_call_the_other_carries_on(seed: int) -> None:
+    """With feedback on its way: each voice counts once, wherever its account is by then."""
+    rng = np.random.default_rng(seed)
+    world = World(config=a_config(4, commit_interval_s=0.2), rng=rng)
+    sent = transactions(300)
+    voices = [voice(x) for x in sent[::5]]
+
+    async def scenario() -> None:
+        doom = Doom(crash_at=int(rng.integers(20, 250)), after_effect=bool(rng.integers(2)))
+        async with world.instance() as second:
+            async with world.instance(doom) as first:
+                assert first.task is not None
+                world.send(sent[:200])
+                world.send_feedback(voices[:40])
+                with pytest.raises(CrashError):
+                    await asyncio.wait_for(first.task, 120.0)
+            await until(lambda: len(second.parts.partitions) == 4)
+            world.send_feedback(voices[40:])
+            for begin in range(200, 300, 20):  # each lets labels in
+                world.send(sent[begin : begin + 20])
+                await second.idle()
+            await second.stop()
+
+    run(scenario())
+
+    assert world.unsafe == []
+    expected = with_feedback(sent, voices)
+    assert without_labels_position(world) == without_labels_position(expected)
+    assert world.decisions().keys() == expected.decisions().keys()
+
+
+def with_feedback(sent: list[dict[str, Any]], voices: list[dict[str, Any]]) -> World:
+    """What one instance makes of transactions and feedback, never disturbed."""
+    world = World(config=a_config(4, commit_interval_s=0.2))
+
+    async def scenario() -> None:
+        async with world.instance() as instance:
+            world.send(sent[:200])
+            world.send_feedback(voices)
+            await instance.idle()
+            for begin in range(200, 300, 20):
+                world.send(sent[begin : begin + 20])
+                await instance.idle()
+            await instance.stop()
+
+    run(scenario())
+    return world
+
+
+def without_labels_position(world: World) -> dict[Any, list[int]]:
+    """Stored state but for the position in the labels' log, where repetitions take places."""
+    return {at: [words(blob)[2], *words(blob)[4:]] for at, blob in world.blobs().items()}
 
 
 def test_after_an_orderly_stop_the_next_start_replays_nothing() -> None:

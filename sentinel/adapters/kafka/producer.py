@@ -95,6 +95,7 @@ class Producer:
         self._is_started = False
         producer = self._producer
         await producer.client.close()
+        _wait_for_no_metadata(producer.client)
         # Its task may have been cancelled with the client, which is nothing to us.
         await asyncio.gather(producer._sender.close(), return_exceptions=True)
         producer._message_accumulator.fail_all(KafkaError("the producer was closed"))
@@ -116,6 +117,17 @@ def _create(params: KafkaParams) -> Any:
         max_batch_size=params.batch_bytes_max,
         max_request_size=params.record_bytes_max,
     )
+
+
+def _wait_for_no_metadata(client: Any) -> None:
+    """A batch that a broker refused waits for fresh metadata; nobody fetches them any more."""
+
+    async def at_once() -> None:
+        pass
+
+    client._maybe_wait_metadata = at_once
+    if client._md_update_fut is not None and not client._md_update_fut.done():
+        client._md_update_fut.set_result(False)
 
 
 def _append(batch: Any, record: OutputRecord) -> bool:

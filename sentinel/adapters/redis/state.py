@@ -109,7 +109,9 @@ class RedisStateStore:
         found: list[list[bytes]] = []
         with translated("load shared entities"):
             for begin in range(0, len(keys), BLOB_COUNT_MAX):
-                chunk = [self._blob_key(entity, key) for key in keys[begin : begin + BLOB_COUNT_MAX]]
+                chunk = [
+                    self._blob_key(entity, key) for key in keys[begin : begin + BLOB_COUNT_MAX]
+                ]
                 found += await _answer(self._redis.eval(LOAD, len(chunk), *chunk))
         return [dict(zip(map(int, flat[::2]), flat[1::2], strict=True)) for flat in found]
 

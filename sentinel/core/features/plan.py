@@ -54,6 +54,9 @@ TILE_COUNT, TILE_SUM, TILE_SQUARE_HIGH, TILE_SQUARE_LOW, TILE_MAX, TILE_WORDS = 
 # (linear counting: Whang, Vander-Zanden, Taylor 1990).
 BITMAP_WORDS = 4
 
+# Each transaction reads every tile of its longest window: this many take tens of microseconds.
+TILES_MAX = 16_384
+
 # Positions in `EntityPlan.layout`.
 L_CAPACITY, L_WIDTH, L_LABEL, L_HASHED, L_HASHED_COUNT, L_GRACE_MS, L_TILE_MS = range(7)
 
@@ -108,7 +111,10 @@ def entity_plan(
     *,
     shared: bool,
 ) -> EntityPlan:
-    """Plan the state of one entity kind for its features, each given with its output column."""
+    """Plan the state of one entity kind for its features, each given with its output column.
+
+    Raises ValueError when tiles are too narrow for the longest window.
+    """
     windows = _windows([feature for _, feature in features])
     hashed = tuple(sorted({f.field for _, f in features if f.field}))
     ops = np.zeros((len(features), 5), dtype=np.int64)
@@ -120,6 +126,11 @@ def entity_plan(
         constants[i] = (duration_ms(feature.half_life) if feature.half_life else 0, feature.empty)
     has_labels = any(f.stat in LABEL_STATS for _, f in features)
     layout = _layout(params, windows, len(hashed), has_labels=has_labels)
+    if layout[L_CAPACITY] > TILES_MAX and params.kind == "tiles":
+        raise ValueError(
+            f'entity "{entity}" needs {layout[L_CAPACITY]} tiles of {params.tile} for its longest '
+            f"window, delay and grace, more than {TILES_MAX}: take wider tiles"
+        )
     return EntityPlan(
         entity=entity,
         params=params,

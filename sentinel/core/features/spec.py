@@ -20,7 +20,9 @@ STATS = ENTITY_STATS | CALENDAR_STATS | FIELD_STATS
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION = re.compile(r"(\d+)(s|m|h|d|w)")
 
-# A sum of squares over more than 2**23 records of the largest amount could overflow in a tile.
+DURATION_MAX_MS = 5_200 * _UNIT_MS["w"]  # a century
+
+# A window reads its events one by one: this many take about a tenth of a millisecond.
 EVENTS_MAX_LIMIT = 65_536
 
 
@@ -29,7 +31,10 @@ def duration_ms(text: str) -> int:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError(f'duration "{text}" must be a whole number and one of s, m, h, d, w')
-    return int(match[1]) * _UNIT_MS[match[2]]
+    duration = int(match[1]) * _UNIT_MS[match[2]]
+    if duration > DURATION_MAX_MS:
+        raise ValueError(f'duration "{text}" is longer than 5200w')
+    return duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +86,11 @@ class FeatureParams:
             raise ValueError(f'{self.name}: stat "{self.stat}" must be one of {sorted(STATS)}')
         self._check_entity()
         self._check_field()
-        for text in (self.window, self.delay, self.half_life):
-            if text:
-                duration_ms(text)
+        for text in (self.window, self.half_life):
+            if text and duration_ms(text) == 0:
+                raise ValueError(f'{self.name}: "{text}" is no time at all')
+        if self.delay:
+            duration_ms(self.delay)
         if not -14 <= self.utc_offset_h <= 14:
             raise ValueError(f"{self.name}: utc_offset_h must be in -14..14")
 
