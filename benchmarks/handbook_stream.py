@@ -75,6 +75,8 @@ async def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "alerts": report["alerts"],
         "dead_letters": report["dead_letters"],
         "late": report["late"],
+        "labels applied": report["labels_applied"],
+        "unexplained alerts": report["unexplained"],
     }
 
 

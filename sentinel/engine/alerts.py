@@ -55,6 +55,8 @@ class Alerts:
         self._reason_count_max = reason_count_max
         self._rows_waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ready: dict[int, list[OutputRecord]] = {}  # by partition
+        self._sending: dict[int, asyncio.Lock] = {}
         self.last: list[bytes] = []  # the newest few, for a person to look at
 
     def submit(self, flagged: Flagged, serving: ServingModel) -> None:
@@ -103,7 +105,18 @@ class Alerts:
             self._metrics.unexplained += len(values)
         self.last = [*self.last, *values][-5:]
         records = [OutputRecord(k, v) for k, v in zip(flagged.keys, values, strict=True)]
-        await self._broker.publish(self._topic, flagged.partition, records)
+        self._ready.setdefault(flagged.partition, []).extend(records)
+        await self._send(flagged.partition)
+
+    async def _send(self, partition: int) -> None:
+        """Publish all that is ready for a partition: many small batches would wait for each other.
+
+        Whoever comes to the lock next finds its records sent by the one before.
+        """
+        async with self._sending.setdefault(partition, asyncio.Lock()):
+            records = self._ready.pop(partition, [])
+            if records:
+                await self._broker.publish(self._topic, partition, records)
 
     async def _contributions(self, flagged: Flagged, serving: ServingModel) -> Floats | None:
         """Contribution of each feature, or None when the worker could not answer in time."""

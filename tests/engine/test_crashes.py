@@ -1,5 +1,7 @@
 """A crash at any moment, a failure of any call: nothing is lost, counted twice, or decided anew."""
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from sentinel.errors import TransientError
 from sentinel.records import Label
 from tests.engine.clock import run
 from tests.engine.world import MINUTE_MS, CrashError, Doom, World, a_config, transactions
+
+Stretch = list[dict[str, Any]]
 
 TRANSACTIONS = transactions(100)
 LATER = [transactions(10, first=100 + 10 * i) for i in range(4)]  # each lets labels in
@@ -44,10 +48,10 @@ def a_world(rng: Generator | None = None, *, label_count: int = 0, **others: Any
     return world
 
 
-async def live(world: World, *plans: Faults) -> int:
+async def live(world: World, *plans: Faults, waiting: Sequence[Stretch] = LATER) -> int:
     """Live through one plan of failure after another, then on to the end; returns the restarts."""
     restarts = 0
-    waiting = list(LATER)
+    waiting = list(waiting)
     for faults in [*plans, *[Faults()] * 3]:
         try:
             async with world.instance(faults) as instance:
@@ -95,6 +99,41 @@ def test_after_crashes_at_random_moments_all_is_as_if_there_had_been_none(label_
         check(world, expected)
 
     assert restarts > len(SEEDS)
+
+
+class DoomAtCommit(Doom):
+    """Ends the process at commit number `commit_at`, before its effect."""
+
+    def __init__(self, commit_at: int) -> None:
+        super().__init__()
+        self._left = commit_at
+
+    def call(self, name: str) -> AbstractContextManager[None]:
+        self._left -= name == "commit"
+        if self._left == 0:
+            self.crash_at = self.call_count + 1
+        return super().call(name)
+
+
+@pytest.mark.parametrize("commit_at", range(1, 7))
+def test_what_a_commit_opens_is_not_used_before_it_is_done(commit_at: int) -> None:
+    """Commits take long, and the process dies in one, when more has been decided meanwhile."""
+    expected = oracle(label_count=40)
+    world = a_world(label_count=40)
+
+    async def scenario() -> None:
+        delays = {"publish_delay_s": 0.1, "commit_delay_s": 0.3}
+        async with world.instance(DoomAtCommit(commit_at), **delays) as instance:
+            await instance.idle()
+            for later in LATER:
+                world.send(later)
+                await instance.idle()
+
+    with pytest.raises(CrashError):
+        run(scenario())
+    sent = len(world.records("transactions"))
+    run(live(world, waiting=[x for x in LATER if int(x[0]["transaction_id"][1:]) >= sent]))
+    check(world, expected)
 
 
 def a_doom(rng: Generator) -> Doom:

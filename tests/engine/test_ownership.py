@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentinel.adapters.memory import MemoryCluster, MemoryStateStore
+from sentinel.adapters.memory import MemoryCluster, MemoryStateStore, MemoryStore
 from sentinel.app.history import History
 from sentinel.errors import ConfigError, FencedError, TransientError
 from sentinel.records import Commit, TopicPartition
 from tests.engine.clock import run, until
+from tests.engine.test_entities import Away
 from tests.engine.world import (
     DAY_MS,
     FEATURES,
@@ -326,6 +327,34 @@ def test_another_log_forgets_offsets_and_keeps_state() -> None:
     online = np.array([d["features"] for d in new.values("decisions")], dtype=np.float64)
     assert online.tobytes() == offline[80:].tobytes()
     assert (instance.metrics.decisions, instance.metrics.replayed) == (40, 0)
+
+
+def test_the_positions_of_another_log_are_never_taken_for_those_of_this() -> None:
+    """The first instance on the new log commits and dies before it has stored anything."""
+    old, away = a_world(1), Away(names=frozenset({"save"}))
+    old.send(transactions(80))
+    run(old.run_through())
+
+    def on_a_new_log() -> World:
+        cluster = MemoryCluster("another", clock_ms=lambda: START_MS + 100 * DAY_MS)
+        store = MemoryStore(blobs={k: dict(v) for k, v in old.store.blobs.items()})
+        store.states.update(old.store.states)
+        world = World(config=old.config, cluster=cluster, store=store)
+        world.send(transactions(120, first=80))
+        return world
+
+    world, expected = on_a_new_log(), on_a_new_log()
+
+    async def until_the_crash() -> None:
+        async with world.instance(store_faults=away) as instance:
+            await instance.idle()
+
+    run(until_the_crash())
+    instance = run(world.run_through())
+    run(expected.run_through())
+
+    assert instance.metrics.replayed == 120
+    assert world.blobs() == expected.blobs()
 
 
 def test_another_layout_folds_the_whole_log_again_and_decides_nothing_twice() -> None:

@@ -5,12 +5,14 @@
 
 import asyncio
 import base64
+import os
 import random
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Mapping
@@ -22,7 +24,7 @@ from typing import Self
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from sentinel.adapters import embedded
+from sentinel.adapters.embedded import EXEC_WRAPPER
 
 HERE = Path(__file__).parent
 CACHE = HERE.parents[1] / ".cache"
@@ -194,14 +196,14 @@ class KafkaCluster:
         command += ["--cluster-id", self._cluster_id]
         for name, password in self._scram_users.items():
             command += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
-        process = embedded._spawn(command, node.directory / "format.log", node.directory)
+        process = _child(command, node.directory / "format.log", node.directory)
         await _exit_of(process, FORMAT_S_MAX)
         assert process.returncode == 0, (node.directory / "format.log").read_text()
 
     def _spawn(self, node: Node) -> None:
         path = node.directory / "server.properties"
         command = [*self._java(), "kafka.Kafka", str(path)]
-        node.process = embedded._spawn(command, node.directory / "broker.log", node.directory)
+        node.process = _child(command, node.directory / "broker.log", node.directory)
 
     async def _end(self, node: Node, how: signal.Signals) -> None:
         process, node.process = node.process, None
@@ -271,13 +273,36 @@ def _free_ports(count: int) -> list[int]:
     return list(found)
 
 
+def _child(command: list[str], log: Path, directory: Path) -> "subprocess.Popen[bytes]":
+    """Start a command that dies with this process, in a session of its own."""
+    wrapper = [sys.executable, "-I", "-S", "-c", EXEC_WRAPPER, str(os.getpid())]
+    with log.open("ab") as sink:
+        return subprocess.Popen(
+            [*wrapper, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            cwd=directory,
+            start_new_session=True,
+        )
+
+
+async def _connects(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 async def _broker_count(node: Node) -> int:
     """How many brokers this one knows of; 0 while it does not answer."""
     client = AIOKafkaAdminClient(
         bootstrap_servers=node.address("PLAINTEXT"), request_timeout_ms=2000
     )
     try:
-        if not await embedded._connects(node.ports["PLAINTEXT"]):
+        if not await _connects(node.ports["PLAINTEXT"]):
             return 0  # without the client, which would log it
         await client.start()
         return len((await client.describe_cluster())["brokers"])

@@ -1,17 +1,15 @@
 """What the admin client is asked: topics, and the cluster's id."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.protocol.metadata import MetadataRequest
 
 from sentinel.adapters.kafka.client import KafkaParams, connection_settings, translated
 from sentinel.errors import ConfigError, TransientError
 from sentinel.ports import TopicSpec
-
-T = TypeVar("T")
 
 RETRY_S = 0.1
 
@@ -30,39 +28,59 @@ class Admin:
         await self._client.close()
 
     async def cluster_id(self) -> str:
-        description = await self._asked("describe the cluster", self._client.describe_cluster)
+        with translated("describe the cluster"):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                description = await self._describe()
         cluster_id = description.get("cluster_id")
         if not cluster_id:
             raise TransientError("the broker does not say which cluster it belongs to")
         return str(cluster_id)
 
+    async def _describe(self) -> Mapping[str, object]:
+        """The client asks any broker that it once heard of: when it is dead, another one."""
+        while True:
+            try:
+                description: Mapping[str, object] = await self._client.describe_cluster()
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(RETRY_S)
+            else:
+                return description
+
     async def partition_counts(self) -> dict[str, int]:
         """Of every topic: asking for one by name would create it where that is automatic."""
-        descriptions = await self._asked("list the topics", self._client.describe_topics)
+        return {name: count for view in await self._views() for name, count in view.items()}
+
+    async def _views(self) -> list[dict[str, int]]:
+        """The partition count of every topic as each broker knows it; the dead are left out."""
+        with translated("list the topics"):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                while True:
+                    brokers = self._client._client.cluster.brokers()
+                    views = await asyncio.gather(*(self._view(b.nodeId) for b in brokers))
+                    if found := [view for view in views if view is not None]:
+                        return found
+                    await asyncio.sleep(RETRY_S)
+
+    async def _view(self, node_id: int) -> dict[str, int] | None:
+        try:
+            answer = await self._client._send_request(MetadataRequest(None), node_id)
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            return None
         return {
             str(topic["topic"]): len(topic["partitions"])
-            for topic in descriptions
+            for topic in answer.to_object()["topics"]
             if topic["error_code"] == NoError.errno
         }
 
-    async def _asked(self, what: str, ask: Callable[[], Awaitable[T]]) -> T:
-        """The answer of any broker; the client picks one at random, and it may be one that died."""
-        with translated(what):
-            async with asyncio.timeout(self._params.request_timeout_s):
-                while True:
-                    try:
-                        return await ask()
-                    except KafkaError as error:
-                        if not error.retriable:
-                            raise
-                    await asyncio.sleep(RETRY_S)
-
     async def ensure_topics(self, topics: Sequence[TopicSpec]) -> None:
         found = await self.partition_counts()
-        missing = [topic for topic in topics if topic.name not in found]
-        if missing:
+        if missing := [topic for topic in topics if topic.name not in found]:
             await self._create(missing)
-            found = await self._await_topics(topics)
+        found = await self._await_topics(topics)
         for topic in topics:
             if found[topic.name] != topic.partition_count:
                 raise ConfigError(
@@ -89,13 +107,15 @@ class Admin:
                     raise for_code(code)(name, *detail)
 
     async def _await_topics(self, topics: Sequence[TopicSpec]) -> dict[str, int]:
-        """A cluster of several nodes answers a create before every node knows of the topic."""
+        """Until every broker knows of them; one that does not know a topic yet gives a group
+        without any partition of it, for minutes.
+        """
         try:
             async with asyncio.timeout(self._params.request_timeout_s):
                 while True:
-                    found = await self.partition_counts()
-                    if all(found.get(topic.name) for topic in topics):
-                        return found
-                    await asyncio.sleep(0.1)
+                    views = await self._views()
+                    if all(view.get(topic.name) for view in views for topic in topics):
+                        return views[0]
+                    await asyncio.sleep(RETRY_S)
         except TimeoutError as error:
             raise TransientError("the topics that were created do not appear") from error

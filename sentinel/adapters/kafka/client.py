@@ -20,6 +20,10 @@ from sentinel.errors import FencedError, TransientError
 
 EMBEDDED = "embedded"
 
+# The client does not notice every leader that moved, nor a partition that was added; its default,
+# five minutes, is long for a payment that waits.
+METADATA_AGE_MS_MAX = 30_000
+
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 Isolation = Literal["read_uncommitted", "read_committed"]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -158,6 +162,7 @@ def connection_settings(params: KafkaParams) -> dict[str, Any]:
         "bootstrap_servers": params.bootstrap_servers,
         "client_id": params.client_id,
         "request_timeout_ms": milliseconds(params.request_timeout_s),
+        "metadata_max_age_ms": METADATA_AGE_MS_MAX,
         "security_protocol": params.security_protocol,
         "ssl_context": ssl_context,
         "sasl_mechanism": params.sasl_mechanism,

@@ -98,7 +98,7 @@ def test_words_that_only_claim_to_be_state_never_reach_out_of_their_row(
     kind: str, data: st.DataObject
 ) -> None:
     """Bytes with a right checksum and any content: read and folded upon, they may mean nothing."""
-    plan, blobs = PLANS[kind]
+    _, blobs = PLANS[kind]
     forged = np.frombuffer(data.draw(st.sampled_from(blobs)), dtype="<u8").copy()
     extremes = st.sampled_from((0, 1, 2, 5, 6, 1 << 62, (1 << 63) - 1, 1 << 63, (1 << 64) - 1))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -111,7 +111,7 @@ def test_words_that_only_claim_to_be_state_never_reach_out_of_their_row(
 
     assert unreadable in (0, 1)
     guard = state.tables["account"].parts[1:4].copy()
-    fold_all(state, [item for item in long_stream(5, 60, account_count=1)])
+    fold_all(state, long_stream(5, 60, account_count=1))
     assert np.array_equal(state.tables["account"].parts[1:4], guard)
     state.cut(0, count_max=10)
 

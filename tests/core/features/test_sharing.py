@@ -277,3 +277,17 @@ def test_the_store_may_be_away_while_a_released_entity_is_wanted_again() -> None
         stored.save(state, partition, count_max=EVERYTHING)
     expected = Cluster(items, ENTITIES).finish()
     assert stored.blobs == expected.blobs
+
+
+def test_what_a_partition_that_is_no_more_had_seen_still_counts() -> None:
+    items = [Item(f"t{i}", i, 0, 10**12 + i, 100, f"a{i}", "s0", None) for i in range(3)]
+    stored = Cluster(items, ENTITIES).finish().blobs["terminal", "s0"]
+    fewer = FeatureState(ENTITIES, every_feature(), amount_decimals=2, partition_count=2, log=7)
+
+    assert fewer.admit("terminal", ["s0"], [stored]) == 0
+
+    new = Item("t3", 1, 1, 10**12 + 3, 5, "a1", "s0", None)
+    fewer.admit_new(rows_of([new])[0])
+    names = [feature.name for feature in fewer.features]
+    count = names.index("terminal count {'window': '1d'}")
+    assert fewer.fold(*rows_of([new])).features[0, count] == 3.0

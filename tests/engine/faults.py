@@ -1,0 +1,81 @@
+"""How the world fails: the process dies at a call, or calls of some names go wrong."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sentinel.adapters.memory import Faults
+from sentinel.errors import TransientError
+
+
+class CrashError(Exception):
+    """The process is gone: no call of it reaches the world any more."""
+
+
+@dataclass(slots=True)
+class Doom(Faults):
+    """Ends the process at adapter call number `crash_at`, before or after its effect."""
+
+    crash_at: int | None = None
+    is_dead: bool = False
+
+    def _fails(self, number: int) -> bool:
+        if self.is_dead:
+            raise CrashError
+        self.is_dead = number == self.crash_at
+        return self.is_dead or Faults._fails(self, number)
+
+    def _fail(self, name: str, number: int) -> None:
+        if self.is_dead:
+            raise CrashError
+        Faults._fail(self, name, number)
+
+
+class DoomAt(Doom):
+    """Ends the process at the call number `countdown` of a name, before its effect."""
+
+    def __init__(self, name: str, countdown: int = 1, *, is_armed: bool = True) -> None:
+        super().__init__()
+        self._name = name
+        self._countdown = countdown
+        self.is_armed = is_armed
+
+    @contextmanager
+    def call(self, name: str) -> Iterator[None]:
+        if self.is_armed and name == self._name:
+            self._countdown -= 1
+            if self._countdown == 0:
+                self.crash_at = self.call_count + 1
+        with super().call(name):
+            yield
+
+
+STORE = frozenset({"claim", "load_owned", "load_shared", "save", "partition_state"})
+
+
+@dataclass(slots=True)
+class Away(Faults):
+    """Calls of the names that it holds fail, as long as it holds them."""
+
+    names: frozenset[str] = frozenset()
+
+    @contextmanager
+    def call(self, name: str) -> Iterator[None]:
+        if name in self.names:
+            raise TransientError(f"{name}: the store is away")
+        with Faults.call(self, name):
+            yield
+
+
+class Noted(Faults):
+    """Notes the names of the calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    @contextmanager
+    def call(self, name: str) -> Iterator[None]:
+        self.names.append(name)
+        with super().call(name):
+            yield
