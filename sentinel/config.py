@@ -65,6 +65,12 @@ class Config:
             raise ValueError("[[features]] is empty: a model needs at least one feature")
         for feature in self.features:
             self._check_feature(feature)
+        for kind, params in self.entities.items():
+            if params.entities_max < 2 * self.engine.batch_count_max:
+                raise ValueError(
+                    f"[entities.{kind}] entities_max must be at least twice "
+                    f"[engine] batch_count_max ({self.engine.batch_count_max})"
+                )
 
     def _check_feature(self, feature: FeatureParams) -> None:
         """Whether what a feature refers to is declared."""

@@ -6,7 +6,7 @@ At a cut, between two batches:
 then, while scoring goes on:
   2. wait for the alerts that were submitted before the cut;
   3. flush the producer and check every delivery;
-  4. commit the offsets of the cut to Kafka;
+  4. commit the offsets of the cut to Kafka; the same commit opens the labels read by then;
   5. write the packed state, each partition under its fencing epoch, with the offset to replay from.
 
 State never runs ahead of committed offsets, so what is replayed after a crash is decided from the
@@ -129,11 +129,11 @@ class Checkpoints:
             for at in checkpoint.positions:
                 self._partitions[at.partition].is_opening = False
 
-    async def begin(self, batch: Batch) -> None:
+    async def begin(self, batch: Batch) -> bool:
         """A batch is about to be worked on: labels that open later, open behind it.
 
         While the commit that opens labels is under way nothing is decided, for whether they were
-        known is not settled. Raises TransientError when that commit has failed.
+        known is not settled. False when that commit has failed.
         """
         owned = self._partitions.keys()
         partitions = [
@@ -143,11 +143,12 @@ class Checkpoints:
             async with self._committing:
                 pass
         if any(partition.is_opening for partition in partitions):
-            raise TransientError("the commit before has failed")
+            return False
         for partition in partitions:
             partition.busy_to = batch.records[partition.at][-1].offset + 1
             if partition.decided_to == UNKNOWN:
                 partition.decided_to = batch.ends[partition.at]
+        return True
 
     async def announce(self, partition: InputPartition) -> None:
         """Commit that decisions go on from here, so that a successor knows there may be some."""

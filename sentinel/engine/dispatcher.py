@@ -67,6 +67,7 @@ class Dispatcher:
         self._params = params
         self._clock_s = clock_s
         self._ready: set[TopicPartition] = set()
+        self._read_ms: dict[TopicPartition, int] = {}  # time of the newest record read
         self._stopped = asyncio.Event()
         self.last_progress_s = clock_s()
 
@@ -88,19 +89,41 @@ class Dispatcher:
         """Read until stopped."""
         while not self._stopped.is_set():
             open_partitions = [at for at in self._ready if self._inboxes[at.topic].has_room]
-            polled = await self._broker.poll(
-                open_partitions,
-                timeout_s=self._params.poll_timeout_s,
-                count_max=self._params.batch_count_max,
-            )
+            oldest = self._oldest(open_partitions)
+            polled = await self._poll(oldest)
+            if not polled and len(oldest) < len(open_partitions):
+                polled = await self._poll(open_partitions)
             self._hand_over(polled)
             if not polled:
                 await asyncio.sleep(0)
+
+    async def _poll(
+        self, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, Sequence[InputRecord]]:
+        return await self._broker.poll(
+            partitions,
+            timeout_s=self._params.poll_timeout_s,
+            count_max=self._params.batch_count_max,
+        )
+
+    def _oldest(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """Of each topic's partitions that are behind, only the one whose records are the oldest.
+
+        So a backlog is read roughly in the order in which it was written, and entities that
+        partitions share see their transactions in about the order of event time.
+        """
+        behind: dict[str, list[TopicPartition]] = {}
+        for at in partitions:
+            if (self._broker.lag(at) or 0) > 0:
+                behind.setdefault(at.topic, []).append(at)
+        oldest = {min(found, key=lambda at: self._read_ms.get(at, 0)) for found in behind.values()}
+        return [at for at in partitions if at.topic not in behind or at in oldest]
 
     def _hand_over(self, polled: Mapping[TopicPartition, Sequence[InputRecord]]) -> None:
         by_topic: dict[str, dict[TopicPartition, Sequence[InputRecord]]] = {}
         for at, records in polled.items():
             if records and at in self._ready:
+                self._read_ms[at] = records[-1].timestamp
                 by_topic.setdefault(at.topic, {})[at] = records
         for topic, by_partition in by_topic.items():
             ends = {at: r[-1].offset + 1 + (self._broker.lag(at) or 0) for at, r in polled.items()}

@@ -11,10 +11,12 @@ from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.scoring import Scoring
 from sentinel.errors import TransientError
+from sentinel.records import Batch
 
 # After a restart the labels that were applied before must come again before going live.
 _LABELS_TIMEOUT_S = 30.0
 _EVERYTHING = 1 << 40
+_LOOK_AGAIN_S = 0.02  # whether a checkpoint under way is complete
 
 
 class Pipeline:
@@ -48,17 +50,24 @@ class Pipeline:
             batch = await self._inbox.take(max(self._due_s - self._clock_s(), 0.001))
             async with self._turn:
                 if batch is not None:
-                    await self._checkpoints.begin(batch)
+                    await self._begin(batch)
                     await self._scoring.score(batch, self._catch_up)
                     self._inbox.done()
                 await self._checkpoint_if_due()
+
+    async def _begin(self, batch: Batch) -> None:
+        if not await self._checkpoints.begin(batch):
+            await self._finish()
+            raise TransientError("the commit before has failed")
 
     async def _checkpoint_if_due(self) -> None:
         if self._clock_s() < self._due_s:
             return
         if self._completing is not None:
             if not self._completing.done():
-                return  # the one before is slow; scoring goes on, the next cut waits
+                # The one before is slow; scoring goes on, the next cut waits.
+                self._due_s = self._clock_s() + _LOOK_AGAIN_S
+                return
             await self._finish()
         self._due_s = self._clock_s() + self._params.commit_interval_s
         rows = int(self._params.snapshot_rate_max * self._params.commit_interval_s)

@@ -10,7 +10,8 @@ import pytest
 from sentinel.engine.alerts import Flagged
 from sentinel.errors import ModelError, TransientError
 from tests.engine.clock import run
-from tests.engine.world import MemoryInstance, World, a_config, transactions
+from tests.engine.samples import a_config, transactions
+from tests.engine.world import MemoryInstance, World
 
 
 def with_explainer(

@@ -1,7 +1,6 @@
 """A crash at any moment, a failure of any call: nothing is lost, counted twice, or decided anew."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,9 @@ from sentinel.codec.records import encode
 from sentinel.errors import TransientError
 from sentinel.records import Label
 from tests.engine.clock import run
-from tests.engine.world import MINUTE_MS, CrashError, Doom, World, a_config, transactions
+from tests.engine.faults import CrashError, Doom, DoomAt
+from tests.engine.samples import MINUTE_MS, a_config, transactions
+from tests.engine.world import World
 
 Stretch = list[dict[str, Any]]
 
@@ -101,20 +102,6 @@ def test_after_crashes_at_random_moments_all_is_as_if_there_had_been_none(label_
     assert restarts > len(SEEDS)
 
 
-class DoomAtCommit(Doom):
-    """Ends the process at commit number `commit_at`, before its effect."""
-
-    def __init__(self, commit_at: int) -> None:
-        super().__init__()
-        self._left = commit_at
-
-    def call(self, name: str) -> AbstractContextManager[None]:
-        self._left -= name == "commit"
-        if self._left == 0:
-            self.crash_at = self.call_count + 1
-        return super().call(name)
-
-
 @pytest.mark.parametrize("commit_at", range(1, 7))
 def test_what_a_commit_opens_is_not_used_before_it_is_done(commit_at: int) -> None:
     """Commits take long, and the process dies in one, when more has been decided meanwhile."""
@@ -123,7 +110,7 @@ def test_what_a_commit_opens_is_not_used_before_it_is_done(commit_at: int) -> No
 
     async def scenario() -> None:
         delays = {"publish_delay_s": 0.1, "commit_delay_s": 0.3}
-        async with world.instance(DoomAtCommit(commit_at), **delays) as instance:
+        async with world.instance(DoomAt("commit", commit_at), **delays) as instance:
             await instance.idle()
             for later in LATER:
                 world.send(later)

@@ -6,7 +6,8 @@ import pytest
 
 from sentinel.records import Header, OutputRecord, TopicPartition
 from tests.engine.clock import run
-from tests.engine.world import DAY_MS, START_MS, World, encoded, transactions, voice
+from tests.engine.samples import DAY_MS, START_MS, encoded, transactions, voice
+from tests.engine.world import World
 
 GOOD = transactions(1, seed=5)[0]
 NOW_MS = START_MS + 100 * DAY_MS  # the time of the broker

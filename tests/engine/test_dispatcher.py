@@ -10,7 +10,8 @@ from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.params import EngineParams
 from sentinel.records import Batch, LabelName, OutputRecord, TopicPartition
 from tests.engine.clock import run, until
-from tests.engine.world import World, a_config, transactions, voice
+from tests.engine.samples import a_config, transactions, voice
+from tests.engine.world import World
 
 INPUT, OTHER = TopicPartition("input", 0), TopicPartition("other", 0)
 

@@ -2,34 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from sentinel.adapters.memory import Faults
 from sentinel.errors import TransientError
 from tests.engine.clock import run, until
-from tests.engine.world import ENTITIES, NAMES, World, a_config, transactions, voice
-
-
-@dataclass(slots=True)
-class Away(Faults):
-    """Calls of the names that it holds fail, as long as it holds them."""
-
-    names: frozenset[str] = frozenset()
-
-    @contextmanager
-    def call(self, name: str) -> Iterator[None]:
-        if name in self.names:
-            raise TransientError(f"{name}: the store is away")
-        with Faults.call(self, name):
-            yield
-
-
-ALL = frozenset({"claim", "load_owned", "load_shared", "save", "partition_state"})
+from tests.engine.faults import STORE, Away, Noted
+from tests.engine.samples import ENTITIES, NAMES, a_config, transactions, voice
+from tests.engine.world import World
 
 
 def a_world(**engine: Any) -> World:
@@ -53,7 +35,7 @@ def undisturbed(*stretches: int) -> World:
     return world
 
 
-@pytest.mark.parametrize("names", [ALL, {"load_owned"}, {"load_shared"}, {"save"}])
+@pytest.mark.parametrize("names", [STORE, {"load_owned"}, {"load_shared"}, {"save"}])
 def test_decisions_go_on_while_the_store_is_away_and_state_is_whole_after(names: set[str]) -> None:
     world, away = a_world(), Away()
 
@@ -104,7 +86,7 @@ def test_what_is_flagged_is_what_uses_an_entity_not_yet_loaded() -> None:
         async with world.instance(store_faults=away) as instance:
             world.send(known[:10])
             await instance.idle()
-            away.names = ALL
+            away.names = STORE
             world.send([*known[10:], stranger])
             await instance.idle()
             return instance.metrics.degraded
@@ -172,7 +154,7 @@ def test_a_crash_during_an_outage_is_mended_by_the_replay() -> None:
             world.send(transactions(60))
             await instance.idle()
             await asyncio.sleep(1.0)
-            away.names = ALL
+            away.names = STORE
             world.send(transactions(60, first=60))
             await instance.idle()
 
@@ -284,7 +266,7 @@ def test_many_entities_and_many_labels_pass_through_a_small_memory() -> None:
 
 
 def test_what_is_missing_is_asked_for_in_one_call_a_kind() -> None:
-    world, faults = a_world(), Counting()
+    world, faults = a_world(), Noted()
     world.send(transactions(16, account_count=500, terminal_count=500))
 
     run(counted(world, faults))
@@ -292,23 +274,9 @@ def test_what_is_missing_is_asked_for_in_one_call_a_kind() -> None:
     assert faults.names.count("load_owned") == faults.names.count("load_shared") == 1
 
 
-async def counted(world: World, faults: Faults) -> None:
+async def counted(world: World, faults: Noted) -> None:
     async with world.instance(faults) as instance:
         await instance.idle()
-
-
-class Counting(Faults):
-    """Notes the names of the calls."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    @contextmanager
-    def call(self, name: str) -> Iterator[None]:
-        self.names.append(name)
-        with super().call(name):
-            yield
 
 
 def test_an_outage_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,8 @@ from sentinel.engine.health import Health, health, total_lag, watch_loop
 from sentinel.metrics import Metrics
 from sentinel.records import TopicPartition
 from tests.engine.clock import run, until
-from tests.engine.world import World, a_config, transactions
+from tests.engine.samples import a_config, transactions
+from tests.engine.world import World
 
 FINE = {
     "is_assigned": True,

@@ -10,8 +10,9 @@ import uvloop
 from sentinel.adapters.memory import Faults
 from sentinel.errors import TransientError
 from tests.engine.clock import run, until
-from tests.engine.test_entities import Away
-from tests.engine.world import World, a_config, transactions, voice
+from tests.engine.faults import Away
+from tests.engine.samples import a_config, transactions, voice
+from tests.engine.world import World
 
 
 def test_after_a_stop_no_task_is_left() -> None:

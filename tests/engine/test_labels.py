@@ -17,20 +17,9 @@ from sentinel.engine.labels import PartitionOf, murmur2
 from sentinel.errors import TransientError
 from sentinel.records import Label
 from tests.engine.clock import run, until
-from tests.engine.world import (
-    ENTITIES,
-    MINUTE_MS,
-    NAMES,
-    START_MS,
-    CrashError,
-    Doom,
-    MemoryInstance,
-    World,
-    a_config,
-    transactions,
-    voice,
-    words,
-)
+from tests.engine.faults import CrashError, Doom, DoomAt
+from tests.engine.samples import ENTITIES, MINUTE_MS, NAMES, START_MS, a_config, transactions, voice
+from tests.engine.world import MemoryInstance, World
 
 ACCOUNT_FRAUDS = NAMES.index("account_frauds")
 TERMINAL_FRAUDS = NAMES.index("terminal_frauds")
@@ -208,7 +197,7 @@ def test_feedback_read_again_after_a_crash_counts_once(crash_before: str) -> Non
     patient = a_config(commit_interval_s=30.0)
 
     async def until_the_crash() -> None:
-        calls = Named(crash_before)
+        calls = DoomAt(crash_before, is_armed=False)
         async with world.instance(calls, config=patient) as instance:
             await instance.idle()
             calls.is_armed = True
@@ -240,20 +229,6 @@ def test_feedback_read_again_after_a_crash_counts_once(crash_before: str) -> Non
     assert known_frauds(world, "probe2")[1] == 2
 
 
-class Named(Doom):
-    """Ends the process at the next call of a name, once it is armed."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self._name = name
-        self.is_armed = False
-
-    def call(self, name: str) -> Any:
-        if self.is_armed and name == self._name:
-            self.crash_at = self.call_count + 1
-        return super().call(name)
-
-
 def test_after_crashes_anywhere_each_voice_has_counted_once() -> None:
     """Crash once at every call; then the counts are those of a run without crashes."""
     voices = [voice(x) for x in SENT[::4]]
@@ -275,7 +250,7 @@ def test_after_crashes_anywhere_each_voice_has_counted_once() -> None:
             Doom(crash_at=number, after_effect=number % 4 == 1), Doom(crash_at=number // 2 + 5)
         )
         restart_count += restarts
-        assert without_labels_position(world) == without_labels_position(expected)
+        assert world.counts() == expected.counts()
         assert known_frauds(world, "probe1") == known_frauds(expected, "probe1")
     assert restart_count >= clean.call_count // 2
 
@@ -296,11 +271,6 @@ async def live(world: World, plans: Sequence[Faults]) -> int:
         except (CrashError, TransientError):
             restarts += 1
     raise AssertionError("it never came to an end")
-
-
-def without_labels_position(world: World) -> dict[Any, list[int]]:
-    """Stored state but for the position in the labels' log, where repetitions take places."""
-    return {at: [words(blob)[2], *words(blob)[4:]] for at, blob in world.blobs().items()}
 
 
 def test_more_labels_than_memory_holds_entities_are_let_in_by_and_by() -> None:

@@ -9,19 +9,19 @@ import pytest
 from sentinel.app.history import History
 from sentinel.engine.labels import PartitionOf
 from tests.engine.clock import run
-from tests.engine.world import (
+from tests.engine.samples import (
     DAY_MS,
     ENTITIES,
     MINUTE_MS,
     NAMES,
     START_MS,
-    World,
     a_config,
     encoded,
     serving,
     transactions,
     voice,
 )
+from tests.engine.world import World
 
 
 def test_each_transaction_gets_one_decision_in_the_partition_of_its_input() -> None:

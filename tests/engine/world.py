@@ -1,7 +1,6 @@
 """A small world in memory: instances come and go on a cluster and a store that outlive them."""
 
 import asyncio
-import functools
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -22,23 +21,15 @@ from sentinel.adapters.memory import (
     MemoryStore,
     MemoryTail,
 )
-from sentinel.app.history import History
 from sentinel.app.instance import Instance, Parts, Ports, assemble, topic_specs
-from sentinel.codec.transactions import SchemaParams
 from sentinel.config import Config
-from sentinel.core.decision import PolicyParams, Usual
 from sentinel.core.features.hashing import hash64
-from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import FeatureState
-from sentinel.core.learning.calibration import Calibration
-from sentinel.core.learning.params import FitParams
 from sentinel.engine.labels import PartitionOf
-from sentinel.engine.params import EngineParams, TopicParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.serving import ServingModel
 from sentinel.errors import ModelError
 from sentinel.metrics import Metrics
-from sentinel.model import Model, fit
 from sentinel.ports import Blob, PartitionState
 from sentinel.records import (
     Commit,
@@ -49,6 +40,8 @@ from sentinel.records import (
     TopicPartition,
 )
 from tests.engine.clock import until
+from tests.engine.samples import DAY_MS, START_MS, a_config, encoded, serving
+
 
 class Latency:
     """How long calls take: not at all without an `rng`, else mostly short, sometimes long."""

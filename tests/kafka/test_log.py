@@ -157,5 +157,3 @@ async def test_batches_arrive_once_and_in_order(
             assert polled
             found += [record.value for record in polled[topic]]
     assert found == [text.encode() for text in texts]
-
-

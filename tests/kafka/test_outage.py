@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,7 +81,9 @@ async def test_a_member_goes_on_when_its_only_broker_comes_back(
         deadline = time.monotonic() + RECOVERY_S_MAX
         while not found:
             assert time.monotonic() < deadline
-            found += (await broker.poll([partition], timeout_s=0.1, count_max=10)).get(partition, [])
+            found += (await broker.poll([partition], timeout_s=0.1, count_max=10)).get(
+                partition, []
+            )
         assert [record.value for record in found] == [b"b"]
         assert await broker.committed(partition) == Commit(1, "kept")
         try:
@@ -96,9 +98,7 @@ async def test_a_member_goes_on_when_its_only_broker_comes_back(
 async def test_while_the_only_broker_is_away_every_call_ends_in_time(
     one: KafkaCluster, kafka_params: KafkaParams
 ) -> None:
-    params = replace(
-        on(one, kafka_params, "away"), request_timeout_s=1.5, rebalance_timeout_s=1.0
-    )
+    params = replace(on(one, kafka_params, "away"), request_timeout_s=1.5, rebalance_timeout_s=1.0)
     partition = TopicPartition("away", 0)
     async with KafkaBroker(params) as broker:
         await broker.ensure_topics([TopicSpec("away", 1)])
@@ -132,9 +132,7 @@ async def test_a_broker_that_hangs_is_an_outage_and_not_a_hang(
     one: KafkaCluster, kafka_params: KafkaParams
 ) -> None:
     """Its connections stay open: only time tells."""
-    params = replace(
-        on(one, kafka_params, "hangs"), request_timeout_s=1.5, rebalance_timeout_s=1.0
-    )
+    params = replace(on(one, kafka_params, "hangs"), request_timeout_s=1.5, rebalance_timeout_s=1.0)
     partition = TopicPartition("hangs", 0)
     async with KafkaBroker(params) as broker:
         await broker.ensure_topics([TopicSpec("hangs", 1)])
@@ -220,6 +218,56 @@ async def commit_if_ours(
     except FencedError:
         await poll_until(broker, lambda: partition in broker.assignment())
         await broker.commit({partition: commit})
+
+
+async def test_a_broker_that_is_not_the_coordinator_does_not_say_that_nothing_is_committed(
+    three: KafkaCluster, kafka_params: KafkaParams
+) -> None:
+    """It names no partition in its answer; the engine would start again from the oldest record."""
+    params, partition = on(three, kafka_params, "elsewhere"), TopicPartition("elsewhere", 0)
+    async with KafkaBroker(params) as broker:
+        await broker.ensure_topics([TopicSpec("elsewhere", 1)])
+        await join(broker, "elsewhere")
+        await broker.commit({partition: Commit(3, "kept")})
+        coordinator = broker._consumer._coordinator
+        coordinator.coordinator_id = (coordinator.coordinator_id + 1) % 3
+
+        assert await broker.committed(partition) == Commit(3, "kept")
+
+
+async def test_whoever_joins_after_the_coordinator_died_knows_what_was_committed(
+    three: KafkaCluster, kafka_params: KafkaParams
+) -> None:
+    params, partition = on(three, kafka_params, "heir"), TopicPartition("heir", 0)
+    async with KafkaBroker(params) as broker:
+        await broker.ensure_topics([TopicSpec("heir", 1)])
+        await join(broker, "heir")
+        await broker.commit({partition: Commit(3, "kept")})
+        dead = broker._consumer._coordinator.coordinator_id
+
+    await three.kill_broker(dead)
+    async with KafkaBroker(params) as heir:
+        found: list[Commit | None] = []
+
+        async def on_assigned(partitions: Sequence[TopicPartition]) -> None:
+            found.append(await heir.committed(partition))
+
+        await heir.subscribe(["heir"], on_assigned=on_assigned, on_revoked=on_assigned)
+    await three.start_brokers(dead)
+
+    assert found[0] == Commit(3, "kept")
+
+
+async def test_whoever_creates_topics_gets_their_partitions(
+    three: KafkaCluster, kafka_params: KafkaParams
+) -> None:
+    """Not every broker knows of a topic when it was created; one in ten groups got nothing."""
+    for number in range(12):
+        topic = f"created-{number}"
+        async with KafkaBroker(on(three, kafka_params, topic)) as broker:
+            await broker.ensure_topics([TopicSpec(topic, 1)])
+            told = await join(broker, topic)
+            assert told.assigned == [[TopicPartition(topic, 0)]]
 
 
 async def test_with_two_of_three_away_nothing_is_acknowledged(
