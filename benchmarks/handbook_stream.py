@@ -87,17 +87,20 @@ async def serve(
     common = ["--config", str(CONFIG)]
     label = ["--label-column", "TX_FRAUD"]
     train = [*SENTINEL, "train", str(path), *common, *label, "--days", str(days)]
-    subprocess.run(train, cwd=folder, check=True)
+    await asyncio.to_thread(subprocess.run, train, cwd=folder, check=True)
     run = [*SENTINEL, "run", *common, "--no-stream", "--plain", "--exit-when-idle", "15"]
-    instance = subprocess.Popen([*run, "--report", "report.json"], cwd=folder, env=environment)
+    instance = await asyncio.create_subprocess_exec(
+        *run, "--report", "report.json", cwd=folder, env=environment
+    )
     play = [*SENTINEL, "produce", str(path), *common, *label, "--frauds-only", "--skip", str(skip)]
     if speed:
         play += ["--speed", speed]
     try:
         await asyncio.to_thread(subprocess.run, play, cwd=folder, env=environment, check=True)
-        code = await asyncio.to_thread(instance.wait)
+        code = await instance.wait()
     finally:
-        instance.kill()
+        if instance.returncode is None:
+            instance.kill()
     if code != 0:
         raise SystemExit(f"sentinel run ended with {code}")
 

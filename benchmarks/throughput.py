@@ -38,10 +38,9 @@ def main() -> None:
         options.count, options.repeat = 200_000, 1
     runs = [uvloop.run(measure(options)) for _ in range(options.repeat)]
     rates = sorted(run["busy_throughput_per_s"] for run in runs)
-    print(
-        f"\n{options.count:,} transactions, {FEATURE_COUNT} features, {options.partitions} partitions: "
-        f"median {median(rates):,.0f}/s (lowest {rates[0]:,.0f}, highest {rates[-1]:,.0f})"
-    )
+    shape = f"{FEATURE_COUNT} features, {options.partitions} partitions"
+    print(f"\n{options.count:,} transactions, {shape}")
+    print(f"  median {median(rates):,.0f}/s (lowest {rates[0]:,.0f}, highest {rates[-1]:,.0f})")
     middle = min(runs, key=lambda run: abs(run["busy_throughput_per_s"] - median(rates)))
     for stage, us in sorted(middle["stage_us"].items(), key=lambda item: -item[1]):
         print(f"  {stage:10} {us:6.2f} µs a transaction")

@@ -1,7 +1,7 @@
-"""Servers for the tests, once a session: the embedded ones, or Apache Kafka where it is asked for.
+"""Servers for the tests, once a session: the embedded ones, or Apache Kafka if asked for.
 
-With SENTINEL_TEST_KAFKA=1, as `make test-kafka` sets it, whatever uses `kafka_params` runs on Apache
-Kafka instead of Tansu, and tests/kafka runs at all. It needs Java 17 and Maven.
+With SENTINEL_TEST_KAFKA=1, which `make test-kafka` sets, what uses `kafka_params` runs on Apache
+Kafka instead of Tansu, and tests/kafka runs at all. It needs Java 17, and Maven once.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Membership of a group as only Apache Kafka manages it: fencing, static members, slow callbacks."""
+"""Membership of a group as only Kafka manages it: fencing, static members, slow callbacks."""
 
 import asyncio
 import logging
@@ -84,7 +84,7 @@ async def test_an_expelled_member_does_not_commit_as_a_stranger(kafka_params: Ka
         coordinator = broker._consumer._coordinator
 
         time.sleep(kafka_params.session_timeout_s + 1.0)  # noqa: ASYNC251 - this is tested
-        while coordinator.generation >= 0:
+        while coordinator.generation >= 0:  # noqa: ASYNC110 - the very moment is meant
             await asyncio.sleep(0)
 
         with pytest.raises(FencedError):

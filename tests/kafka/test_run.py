@@ -1,4 +1,4 @@
-"""`sentinel run` and `sentinel produce` as processes of their own, on Apache Kafka, from end to end."""
+"""`sentinel run` and `sentinel produce` on Apache Kafka, from end to end, killed and cut off."""
 
 import asyncio
 import json
@@ -85,7 +85,14 @@ async def published(kafka: KafkaCluster, topic: str) -> list[bytes]:
 async def await_decisions(kafka: KafkaCluster, topic: str, count: int) -> None:
     """Until so many transactions are decided."""
     async with asyncio.timeout(PROGRESS_S_MAX):
-        while len(by_decision(await published(kafka, topic))) < count:
+        while len(by_decision(await published(kafka, topic))) < count:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.05)
+
+
+async def await_starts(folder: Path, count: int) -> None:
+    """Until so many instances have come to own their partition, one after the other."""
+    async with asyncio.timeout(PROGRESS_S_MAX):
+        while output(folder).count("live from") < count:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
 
 
@@ -141,16 +148,20 @@ async def test_killed_with_9_twice_it_repeats_decisions_with_the_same_bytes(
         SENTINEL__ENGINE__BATCH_COUNT_MAX="50",
         SENTINEL__ENGINE__COMMIT_INTERVAL_S="0.3",
     )
-    # 12 days of transactions in 8 seconds.
-    paced = ("--speed", "125000x", "--label-delay", "2d")
-    with sentinel(folder, *PRODUCE, *paced, settings=env) as producing:
-        for count in (1_000, 2_500):
-            with sentinel(folder, *RUN, settings=env) as process:
-                await await_decisions(kafka, "killed-decisions", count)
+    # 2000 transactions are five days: in four seconds they come while the instance is at work.
+    paced = (*PRODUCE, "--speed", "100000x", "--label-delay", "1d")
+    for begin, count in ((0, 2_000), (2_000, 2_000)):
+        with sentinel(folder, *RUN, settings=env) as process:
+            await await_starts(folder, begin // 2_000 + 1)
+            part = ("--skip", str(begin), "--count", str(count))
+            with sentinel(folder, *paced, *part, settings=env) as producing:
+                await await_decisions(kafka, "killed-decisions", begin + 500)
                 process.kill()
-        with sentinel(folder, *RUN, *REPORT, settings=env) as process:
-            assert await asyncio.to_thread(producing.wait, 60) == 0, output(folder)
-            assert await asyncio.to_thread(process.wait, 60) == 0, output(folder)
+                assert await asyncio.to_thread(producing.wait, 60) == 0, output(folder)
+    with sentinel(folder, *paced, "--skip", "4000", settings=env) as producing:
+        assert await asyncio.to_thread(producing.wait, 60) == 0, output(folder)
+    with sentinel(folder, *RUN, *REPORT, settings=env) as process:
+        assert await asyncio.to_thread(process.wait, 60) == 0, output(folder)
 
     decisions = by_decision(await published(kafka, "killed-decisions"))
     assert transactions_of(decisions) == transactions_sent()

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -139,7 +140,7 @@ async def test_a_client_with_a_certificate_is_let_in(
     ],
 )
 async def test_a_client_with_the_password_is_let_in(
-    secured: KafkaCluster, params: KafkaParams, listener: str, mechanism: str, username: str
+    secured: KafkaCluster, params: KafkaParams, listener: str, mechanism: Any, username: str
 ) -> None:
     params = replace(
         params,

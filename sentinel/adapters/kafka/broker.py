@@ -225,7 +225,7 @@ def _consumer(params: KafkaParams) -> Any:
         **fetch_settings(params),
         group_id=params.group_id,
         group_instance_id=params.group_instance_id or None,
-        # Any other choice would skip in silence over records that were deleted before they were read.
+        # Any other choice would skip in silence over records that were deleted unread.
         auto_offset_reset="none",
         # Range: the single-partition topics of the control plane all go to one member.
         partition_assignment_strategy=[RangePartitionAssignor],

@@ -98,7 +98,7 @@ class Producer:
         _wait_for_no_metadata(producer.client)
         # Its task may have been cancelled with the client, which is nothing to us.
         await asyncio.gather(producer._sender.close(), return_exceptions=True)
-        producer._message_accumulator.fail_all(KafkaError("the producer was closed"))
+        _fail_all(producer._message_accumulator)
         await producer.stop()
         if self._pending:
             await asyncio.wait(self._pending)
@@ -128,6 +128,19 @@ def _wait_for_no_metadata(client: Any) -> None:
     client._maybe_wait_metadata = at_once
     if client._md_update_fut is not None and not client._md_update_fut.done():
         client._md_update_fut.set_result(False)
+
+
+def _fail_all(accumulator: Any) -> None:
+    """Give up every batch that is queued or under way.
+
+    The accumulator's own method does so, but takes each to be under way, which one that waits to be
+    sent again is not, and leaves an exception that nobody looks at in one that was never sent.
+    """
+    for queue in accumulator._batches.values():
+        for batch in queue:
+            batch.drain_ready()
+            accumulator._pending_batches.add(batch)
+    accumulator.fail_all(KafkaError("the producer was closed"))
 
 
 def _append(batch: Any, record: OutputRecord) -> bool:

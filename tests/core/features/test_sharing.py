@@ -291,3 +291,50 @@ def test_what_a_partition_that_is_no_more_had_seen_still_counts() -> None:
     names = [feature.name for feature in fewer.features]
     count = names.index("terminal count {'window': '1d'}")
     assert fewer.fold(*rows_of([new])).features[0, count] == 3.0
+
+
+def count_of(state: FeatureState, item: Item) -> float:
+    """How many payments its terminal had within a day before the item, which is folded."""
+    names = [feature.name for feature in state.features]
+    return float(
+        state.fold(*rows_of([item])).features[0, names.index("terminal count {'window': '1d'}")]
+    )
+
+
+def test_a_released_entity_is_read_again_but_for_what_waits_to_be_written() -> None:
+    """Partition 1 is ours and ahead of the store, 2 belongs to others and is ahead of us."""
+
+    def item(offset: int, partition: int) -> Item:
+        name = f"t{partition}-{offset}"
+        return Item(name, partition, offset, 10**12 + offset, 100, f"a{partition}", "s0", None)
+
+    others, state, stored = new_state(ENTITIES), new_state(ENTITIES), Stored()
+    stored.admit(others, [item(0, 2)])
+    others.fold(*rows_of([item(0, 2)]))
+    stored.save(others, 2, count_max=EVERYTHING)
+    stored.admit(state, [item(0, 1)])
+    state.fold(*rows_of([item(0, 1)]))
+    stored.save(state, 1, count_max=EVERYTHING)
+    state.fold(*rows_of([item(1, 1)]))
+    others.fold(*rows_of([item(1, 2)]))
+    stored.save(others, 2, count_max=EVERYTHING)
+
+    state.release(0)
+    stored.admit(state, [item(2, 1)])
+
+    assert count_of(state, item(2, 1)) == 4.0
+    stored.save(state, 1, count_max=EVERYTHING)
+    again = new_state(ENTITIES)
+    stored.admit(again, [item(3, 1)])
+    assert count_of(again, item(3, 1)) == 5.0
+
+
+def test_a_batch_that_was_looked_up_is_looked_up_again_after_a_release() -> None:
+    state = new_state(ENTITIES)
+    rows, labels = rows_of([Item("t0", 0, 0, 10**12, 100, "a0", "s0", None)])
+    state.admit_new(rows)
+    state.fold(rows, labels)
+
+    state.release(0)
+
+    assert state.missing(rows) == {"account": ["a0"], "terminal": ["s0"]}
