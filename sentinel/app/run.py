@@ -233,12 +233,15 @@ async def _watch(
 ) -> None:
     """Show what happens, and stop when it is time."""
     clock_s = asyncio.get_running_loop().time
+    is_ready = False
     while not stop.is_set():
         if (died := servers.dead()) is not None:
             raise TransientError(died)
         if status.first_decision_s is None and status.metrics.decisions:
             status.first_decision_s = time.monotonic() - PROCESS_BEGAN_S
         watch(status)
+        if not (is_ready := is_ready or _is_ready(status, options)):
+            status.begun_s = clock_s()  # starting takes as long as it takes: it is no part of a run
         age_s = clock_s() - status.begun_s
         idle_s = status.instance.idle_s() if status.instance is not None else 0.0
         if options.duration_s is not None and age_s >= options.duration_s:
@@ -246,6 +249,13 @@ async def _watch(
         if options.exit_when_idle_s is not None and idle_s >= options.exit_when_idle_s:
             stop.set()
         await asyncio.sleep(_TICK_S)
+
+
+def _is_ready(status: Status, options: RunOptions) -> bool:
+    """Whether it scores: it has its partitions, and the built-in stream has begun."""
+    if options.stream:
+        return status.metrics.decisions > 0
+    return status.instance is not None and status.instance.health().status != "starting"
 
 
 PROCESS_BEGAN_S = time.monotonic()

@@ -1,5 +1,8 @@
 """The worlds that contracts run in: the in-memory twins, and a real broker."""
 
+import asyncio
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -8,7 +11,9 @@ from aiokafka.structs import TopicPartition as ClientPartition
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster, MemoryTail
+from sentinel.adapters.redis import RedisParams
 from sentinel.records import TopicPartition
+from tests import children
 from tests.adapters.contracts import World
 from tests.conftest import ON_KAFKA
 
@@ -23,6 +28,32 @@ def world(request: pytest.FixtureRequest) -> World:
     if request.param == "memory":
         return memory_world()
     return kafka_world(request.getfixturevalue("kafka_params"))
+
+
+@pytest.fixture(scope="session", params=["valkey", "redis"])
+def store_params(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisParams]:
+    """The stores that contracts run on: the embedded Valkey, and Redis where it is installed."""
+    if request.param == "valkey":
+        yield request.getfixturevalue("redis_params")
+        return
+    if (binary := shutil.which("redis-server")) is None:
+        pytest.skip("redis-server is not installed")
+    directory, [port] = tmp_path_factory.mktemp("redis"), children.free_ports(1)
+    command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    server = children.start(command, directory / "redis.log", directory)
+    with asyncio.Runner() as runner:
+        runner.run(await_server(port))
+        yield RedisParams(url=f"redis://127.0.0.1:{port}")
+        server.terminate()
+        runner.run(children.exit_of(server))
+
+
+async def await_server(port: int) -> None:
+    async with asyncio.timeout(10.0):
+        while not await children.connects(port):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.01)
 
 
 def memory_world() -> World:

@@ -65,12 +65,12 @@ async def test_a_state_store_in_memory(contract: StoreContract) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("contract", STORE_CONTRACTS)
-async def test_a_state_store_on_valkey(contract: StoreContract, redis_params: RedisParams) -> None:
+async def test_a_state_store_on_redis(contract: StoreContract, store_params: RedisParams) -> None:
     prefix = uuid.uuid4().hex
 
     def reopen() -> AbstractAsyncContextManager[StateStore]:
         return RedisStateStore(
-            RedisParams(url=redis_params.url, key_prefix=prefix), layout="layout"
+            RedisParams(url=store_params.url, key_prefix=prefix), layout="layout"
         )
 
     await contract(reopen)
@@ -88,10 +88,10 @@ async def test_a_label_store_in_memory(contract: LabelContract) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("contract", LABEL_CONTRACTS)
-async def test_a_label_store_on_valkey(contract: LabelContract, redis_params: RedisParams) -> None:
+async def test_a_label_store_on_redis(contract: LabelContract, store_params: RedisParams) -> None:
     prefix = uuid.uuid4().hex
 
     def reopen() -> AbstractAsyncContextManager[LabelStore]:
-        return RedisLabelStore(RedisParams(url=redis_params.url, key_prefix=prefix))
+        return RedisLabelStore(RedisParams(url=store_params.url, key_prefix=prefix))
 
     await contract(reopen)

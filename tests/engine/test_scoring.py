@@ -155,7 +155,7 @@ def test_labels_reach_the_features_when_they_do_in_history() -> None:
     assert online.tobytes() == offline.tobytes()
 
 
-@pytest.mark.parametrize("batch_count_max", [1, 7, 1024])
+@pytest.mark.parametrize("batch_count_max", [1, 7, 512])
 def test_decisions_do_not_depend_on_the_batch(batch_count_max: int) -> None:
     def outcome(count_max: int) -> World:
         world = World(config=a_config(batch_count_max=count_max))

@@ -6,14 +6,10 @@ Measured on two cores: one broker is ready 2.5 s after it was asked for, three a
 
 import asyncio
 import base64
-import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Mapping
@@ -25,7 +21,7 @@ from typing import Self
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from sentinel.adapters.embedded import EXEC_WRAPPER
+from tests import children
 
 HERE = Path(__file__).parent
 CACHE = HERE.parents[1] / ".cache"
@@ -33,11 +29,6 @@ CACHE = HERE.parents[1] / ".cache"
 FETCH_S_MAX = 600.0
 FORMAT_S_MAX = 60.0
 READY_S_MAX = 60.0
-STOP_S_MAX = 20.0  # a controlled shutdown hands leaders over first
-
-# Below the ports that the system gives to outgoing connections, or one of them could take the port
-# of a broker that is stopped for a while.
-PORTS = range(15_000, 32_000)
 
 # Small and quick to start: these brokers see little traffic, and three share a machine with us.
 JAVA_OPTIONS = (
@@ -119,7 +110,7 @@ class KafkaCluster:
         )
         self._scram_users = dict(scram_users or {})
         self._cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        ports = iter(_free_ports(broker_count * len(self._listeners)))
+        ports = iter(children.free_ports(broker_count * len(self._listeners)))
         self.nodes = [
             Node(
                 number,
@@ -194,23 +185,23 @@ class KafkaCluster:
         path = node.directory / "server.properties"
         path.write_text("".join(f"{key}={value}\n" for key, value in self._properties(node)))
         command = [*self._java(), "kafka.tools.StorageTool", "format", "--config", str(path)]
-        command += ["--cluster-id", self._cluster_id]
+        command.append(f"--cluster-id={self._cluster_id}")  # it may begin with a hyphen
         for name, password in self._scram_users.items():
             command += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
-        process = _child(command, node.directory / "format.log", node.directory)
-        await _exit_of(process, FORMAT_S_MAX)
+        process = children.start(command, node.directory / "format.log", node.directory)
+        await children.exit_of(process, FORMAT_S_MAX)
         assert process.returncode == 0, (node.directory / "format.log").read_text()
 
     def _spawn(self, node: Node) -> None:
         path = node.directory / "server.properties"
         command = [*self._java(), "kafka.Kafka", str(path)]
-        node.process = _child(command, node.directory / "broker.log", node.directory)
+        node.process = children.start(command, node.directory / "broker.log", node.directory)
 
     async def _end(self, node: Node, how: signal.Signals) -> None:
         process, node.process = node.process, None
         if process is not None:
             process.send_signal(how)
-            await _exit_of(process, STOP_S_MAX)
+            await children.exit_of(process)
 
     def _java(self) -> list[str]:
         java = shutil.which("java")
@@ -260,50 +251,13 @@ class KafkaCluster:
         return list((properties | self._settings).items())
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, each another one."""
-    found: set[int] = set()
-    while len(found) < count:
-        port = random.choice(PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.add(port)
-    return list(found)
-
-
-def _child(command: list[str], log: Path, directory: Path) -> "subprocess.Popen[bytes]":
-    """Start a command that dies with this process, in a session of its own."""
-    wrapper = [sys.executable, "-I", "-S", "-c", EXEC_WRAPPER, str(os.getpid())]
-    with log.open("ab") as sink:
-        return subprocess.Popen(
-            [*wrapper, *command],
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            cwd=directory,
-            start_new_session=True,
-        )
-
-
-async def _connects(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
-
-
 async def _broker_count(node: Node) -> int:
     """How many brokers this one knows of; 0 while it does not answer."""
     client = AIOKafkaAdminClient(
         bootstrap_servers=node.address("PLAINTEXT"), request_timeout_ms=2000
     )
     try:
-        if not await _connects(node.ports["PLAINTEXT"]):
+        if not await children.connects(node.ports["PLAINTEXT"]):
             return 0  # without the client, which would log it
         await client.start()
         return len((await client.describe_cluster())["brokers"])
@@ -311,18 +265,6 @@ async def _broker_count(node: Node) -> int:
         return 0
     finally:
         await client.close()
-
-
-async def _exit_of(process: "subprocess.Popen[bytes]", wait_s_max: float) -> None:
-    """Wait until it has ended; kill it when that takes too long."""
-    deadline = time.monotonic() + wait_s_max
-    try:
-        while process.poll() is None and time.monotonic() < deadline:  # noqa: ASYNC110 - no event
-            await asyncio.sleep(0.01)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
 
 
 def _last_words(node: Node) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -119,12 +120,14 @@ async def test_what_retention_deleted_is_seen_by_start_offset(kafka_params: Kafk
             await asyncio.sleep(0.1)
 
 
-async def test_lag_counts_what_others_wrote(kafka_params: KafkaParams) -> None:
-    partition = TopicPartition("lagging", 0)
-    params = replace(kafka_params, group_id="lagging")
+@pytest.mark.parametrize("isolation", ["read_uncommitted", "read_committed"])
+async def test_lag_counts_what_others_wrote(kafka_params: KafkaParams, isolation: Any) -> None:
+    topic = f"lagging-{isolation}"
+    partition = TopicPartition(topic, 0)
+    params = replace(kafka_params, group_id=topic, isolation=isolation)
     async with KafkaBroker(params) as reader, KafkaBroker(params) as writer:
-        await reader.ensure_topics([TopicSpec("lagging", 1)])
-        await join(reader, "lagging")
+        await reader.ensure_topics([TopicSpec(topic, 1)])
+        await join(reader, topic)
         await send(writer, partition, values(*"abcdef"))
         await read(reader, partition, 6)
         await send(writer, partition, values("g"))

@@ -126,16 +126,21 @@ class EntityTable:
         slot = self._aside.pop(key) if key in self._aside else self._new_slot(key)
         self._slot_of[key] = slot
         self._last_used[slot] = self._clock
-        whole = frozenset(int(self._owner[part]) - 1 for part in self._parts(slot) if is_aside)
+        whole = self._partitions(slot) if is_aside else frozenset()
         if blobs is None:
             self.unloaded[key] = whole
             return 0
         return self._load_all(slot, blobs, whole)
 
     def settle(self, key: str, blobs: Mapping[int, bytes]) -> int:
-        """Join what the store knew with what was folded meanwhile; returns unreadable blobs."""
-        whole = self.unloaded.pop(key, None)
-        return 0 if whole is None else self._load_all(self._slot_of[key], blobs, whole)
+        """Join what the store knew with what was folded meanwhile; returns unreadable blobs.
+
+        Raises TableFullError, having changed nothing.
+        """
+        if key not in self.unloaded:
+            return 0
+        self._make_room(0, len(blobs) if self.plan.shared else 0)
+        return self._load_all(self._slot_of[key], blobs, self.unloaded.pop(key))
 
     def _load_all(self, slot: int, blobs: Mapping[int, bytes], whole: frozenset[int]) -> int:
         # Each is put before what is here already: in ascending order at the end.
@@ -253,6 +258,10 @@ class EntityTable:
         row = self._part_of[slot]
         return [int(part) - 1 for part in row[row > 0]]
 
+    def _partitions(self, slot: int) -> frozenset[int]:
+        """The input partitions whose parts of a shared entity are in memory."""
+        return frozenset(np.flatnonzero(self._part_of[slot]).tolist())
+
     def _drop(self, slot: int) -> None:
         for part in self._parts(slot):
             self._drop_part(slot, part)
@@ -301,7 +310,9 @@ class EntityTable:
         for part in kept:
             kernel.merge(self.totals[slot], self.parts[part], self.plan.layout)
         name = self._names[slot]
-        if name not in self.unloaded:
+        if name in self.unloaded:
+            self.unloaded[name] &= self._partitions(slot)
+        else:
             self._slot_of.pop(name, None)
             self._aside[name] = slot
         self._asked = None

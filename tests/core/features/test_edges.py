@@ -1,0 +1,104 @@
+"""Edges that random streams seldom meet: full rings, the oldest tile, labels that come again."""
+
+from sentinel.core.features.spec import EntityParams, FeatureParams
+from sentinel.core.features.state import FeatureState
+from tests.core.features.streams import Item, rows_of
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+START_MS = 500 * DAY_MS
+FEATURES = [
+    FeatureParams("sum", "sum", "terminal", window="1d"),
+    FeatureParams("frauds", "fraud_count", "terminal", window="1d"),
+    FeatureParams("share", "fraud_share", "terminal", window="1d", empty=0.5),
+    FeatureParams("first", "first_seen", "terminal", field="category"),
+]
+
+
+def new_state(terminal: EntityParams) -> FeatureState:
+    entities = {"account": EntityParams(kind="tiles"), "terminal": terminal}
+    return FeatureState(entities, FEATURES, amount_decimals=0, partition_count=2, entities_max=8)
+
+
+def item(
+    ms: int, amount: int = 0, *, offset: int = 0, partition: int = 0, terminal: str | None = "s"
+) -> Item:
+    name = f"t{partition}-{offset}"
+    return Item(name, partition, offset, START_MS + ms, amount, "a", terminal, None)
+
+
+def fold(state: FeatureState, *items: Item) -> list[list[float]]:
+    rows, labels = rows_of(items)
+    state.admit_new(rows)
+    features: list[list[float]] = state.fold(rows, labels).features[:, :3].tolist()
+    return features
+
+
+def test_of_equal_times_a_full_ring_keeps_what_arrived_last() -> None:
+    state = new_state(EntityParams(events_max=2))
+
+    features = fold(state, *(item(0, 10**i, offset=i) for i in range(5)))
+
+    assert [row[0] for row in features] == [0, 1, 11, 110, 1_100]
+
+
+def test_a_full_ring_has_no_place_for_what_is_older_than_all_in_it() -> None:
+    state = new_state(EntityParams(events_max=2))
+    fold(state, item(10, 1), item(20, 2, offset=1), item(5, 4, offset=2))
+
+    assert fold(state, item(30, offset=3)) == [[3, 0, 0]]
+
+
+def test_the_oldest_tile_still_counts_and_the_one_before_is_gone() -> None:
+    """Another partition is ahead by far more than the grace: its newest moves the ring."""
+    ahead_ms = (24 + 1 + 2 - 1) * HOUR_MS  # window, grace and the two of the ends: 27 tiles
+    for behind_ms, amount in ((0, 7.0), (-1, 0.0)):
+        state = new_state(EntityParams(kind="tiles", tile="1h", grace="1h"))
+        fold(state, item(ahead_ms, 1, partition=1), item(behind_ms, 7))
+
+        assert fold(state, item(behind_ms, offset=1))[0][0] == amount
+
+
+def test_what_has_no_such_entity_has_nothing_to_say_of_it() -> None:
+    state = new_state(EntityParams())
+
+    rows, labels = rows_of([item(0, 5, terminal=None), item(1, 5, offset=1, terminal=None)])
+    state.admit_new(rows)
+    features = state.fold(rows, labels).features
+
+    assert str(features.tolist()) == str([[float("nan"), float("nan"), 0.5, float("nan")]] * 2)
+    assert state.missing(rows) == {}
+
+
+def test_a_label_that_comes_again_changes_nothing() -> None:
+    """After a restart labels are read again from before; revised ones come in their order."""
+    for params in (EntityParams(), EntityParams(kind="tiles")):
+        state = new_state(params)
+        paid = item(0, 5)
+        fold(state, paid, item(0, 5, offset=1))
+        marks = [(2, 1), (1, -1), (2, 1)]  # fraud, genuine after all, fraud
+        labels = [
+            Item(paid.transaction_id, 0, i, paid.ms, 0, "a", "s", None, mark=mark, fraud_change=by)
+            for i, (mark, by) in enumerate(marks)
+        ]
+        seen = []
+        for label in (*labels[:2], *labels, *labels):
+            fold(state, label)
+            seen.append(fold(state, item(1, offset=0))[0][1])  # counted before: it is only read
+
+        assert seen[:2] == [1, 0]
+        assert seen[-1] == 1
+        if params.kind == "tiles":
+            assert seen == [1, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_a_label_of_a_record_that_is_gone_changes_nothing() -> None:
+    for params in (EntityParams(events_max=2), EntityParams(kind="tiles", tile="1h", grace="0s")):
+        state = new_state(params)
+        fold(state, *(item(i * 30 * HOUR_MS, 1, offset=i) for i in range(4)))
+        gone, never = item(0), item(1, offset=77)
+
+        for of in (gone, never):
+            fold(state, Item(of.transaction_id, 0, 0, of.ms, 0, "a", "s", None, 2, 1))
+
+        assert fold(state, item(90 * HOUR_MS, offset=4))[0][1:] == [0, 0]
