@@ -14,6 +14,7 @@ import uvloop
 
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
+from sentinel.adapters.kafka.admin import Admin
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import TopicSpec
 from sentinel.records import Commit, OutputRecord, TopicPartition
@@ -55,6 +56,25 @@ async def test_an_unreachable_cluster_is_a_transient_error() -> None:
     with pytest.raises(TransientError, match="start the tail"):
         async with KafkaTail(params, ["t"]):
             pass
+
+
+class LaggingAdmin(Admin):
+    """Of two brokers, the second hears of the topic later."""
+
+    asked_count = 0
+
+    async def _views(self) -> list[dict[str, int]]:
+        self.asked_count += 1
+        return [{"t": 1}, {"t": 1} if self.asked_count > 3 else {}]
+
+
+async def test_a_topic_is_there_when_every_broker_knows_it() -> None:
+    """A client may ask any, and takes an unknown topic for one without partitions."""
+    admin = LaggingAdmin(KafkaParams(bootstrap_servers="127.0.0.1:1"))
+
+    await admin.ensure_topics([TopicSpec("t", 1)])
+
+    assert admin.asked_count == 4
 
 
 @pytest_asyncio.fixture

@@ -65,7 +65,11 @@ class Admin:
 
     async def _view(self, node_id: int) -> dict[str, int] | None:
         try:
-            answer = await self._client._send_request(MetadataRequest(None), node_id)
+            # One that hangs must leave time to hear the others.
+            async with asyncio.timeout(self._params.request_timeout_s / 3):
+                answer = await self._client._send_request(MetadataRequest(None), node_id)
+        except TimeoutError:
+            return None
         except KafkaError as error:
             if not error.retriable:
                 raise
