@@ -121,7 +121,7 @@ def test_a_run_of_some_seconds_reports_what_it_did(folder: Path) -> None:
     assert report["transactions"] > 0
     assert report["decisions"] == report["transactions"] == sum(report["actions"].values())
     assert report["dead_letters"] == report["late"] == report["degraded"] == 0
-    assert 4 <= report["duration_s"]
+    assert report["duration_s"] >= 4
     assert report["throughput_per_s"] == pytest.approx(
         report["transactions"] / report["duration_s"]
     )
