@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from sentinel.core.features.state import FeatureState
-from sentinel.ports import Blob, PartitionState, StateStore
+from sentinel.engine.checkpoint import blobs_of
+from sentinel.ports import PartitionState, StateStore
 from sentinel.records import TopicPartition
 
 _ROWS_A_SAVE = 10_000
@@ -27,11 +28,7 @@ async def backfill(
         epoch = await store.claim(at)
         while True:
             cuts = state.cut(number, count_max=_ROWS_A_SAVE)
-            blobs = [
-                Blob(entity, key, number if state.tables[entity].plan.shared else -1, data)
-                for entity, cut in cuts.items()
-                for key, data in zip(cut.names, cut.blobs, strict=True)
-            ]
+            blobs = blobs_of(state, number, cuts)
             if not blobs:
                 break
             await store.save(at, epoch, blobs, PartitionState(_NO_LOG, 0, 0))

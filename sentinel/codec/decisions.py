@@ -77,7 +77,7 @@ def decisions(
     encoded = []
     for i in at:
         decision: dict[str, Any] = {
-            "decision_id": f"{stamp.topic}-{partitions[i]}-{offsets[i]}",
+            "decision_id": decision_id(stamp.topic, partitions[i], offsets[i]),
             "transaction_id": rows.transaction_id[i],
             "event_time_ms": times[i],
             "account": accounts[i],

@@ -57,6 +57,15 @@ class Checkpoint:
         return sum(cut.parts.size for s in self.snapshots for cut in s.cuts.values())
 
 
+def blobs_of(state: FeatureState, partition: int, cuts: Mapping[str, Cut]) -> list[Blob]:
+    """What to store of the rows that were cut for a partition, each with its one writer."""
+    return [
+        Blob(entity, key, partition if state.tables[entity].plan.shared else -1, data)
+        for entity, cut in cuts.items()
+        for key, data in zip(cut.names, cut.blobs, strict=True)
+    ]
+
+
 class Checkpoints:
     """Takes cuts and completes them, one at a time."""
 
@@ -158,11 +167,7 @@ class Checkpoints:
 
     async def _save(self, snapshot: Snapshot) -> None:
         number = snapshot.at.partition
-        blobs = [
-            Blob(entity, key, number if self._state.tables[entity].plan.shared else -1, data)
-            for entity, cut in snapshot.cuts.items()
-            for key, data in zip(cut.names, cut.blobs, strict=True)
-        ]
+        blobs = blobs_of(self._state, number, snapshot.cuts)
         try:
             await self._store.save(snapshot.at, snapshot.epoch, blobs, snapshot.state)
         except FencedError:
