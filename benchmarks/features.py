@@ -18,6 +18,7 @@ from sentinel.core.features import packing
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import FeatureState
 from sentinel.records import Floats, Transactions
+from sentinel.texts import Texts
 
 SEED = 1
 BATCH_COUNTS = (1, 64, 512)
@@ -186,12 +187,12 @@ class Stream:
         offsets = np.arange(self._offset, self._offset + count)
         self._time_ms = int(times[-1])
         self._offset += count
-        entities: dict[str, list[str | None]] = {
-            name: [f"{name}-{i:08}" for i in rng.integers(0, size, count).tolist()]
+        entities = {
+            name: Texts.of(f"{name}-{i:08}" for i in rng.integers(0, size, count).tolist())
             for name, size in self._population.items()
         }
         return Transactions(
-            transaction_id=[f"transaction-{i:012}" for i in offsets.tolist()],
+            transaction_id=Texts.of(f"transaction-{i:012}" for i in offsets.tolist()),
             partition=np.zeros(count, dtype=np.int64),
             offset=offsets,
             event_time_ms=times,

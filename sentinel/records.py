@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sentinel.texts import Bytes, Texts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -55,12 +57,108 @@ class Record(NamedTuple):
     headers: Sequence[tuple[str, bytes]] = ()
 
 
+class RecordBlock(Sequence[InputRecord]):
+    """Consecutive records of one partition as columns over the bytes they came in.
+
+    Taken as a sequence it gives records one by one, for those who need few of them.
+
+    Attributes
+    ----------
+    offset, timestamp
+        int64 (n,).
+    keys, values
+        Spans of the same buffer.
+    headers
+        int64 (n,): where the headers of each record begin in that buffer, as Kafka writes them
+        (a varint count, then for each a varint length and the bytes of its name and its value).
+    """
+
+    __slots__ = ("headers", "keys", "offset", "timestamp", "values")
+
+    def __init__(
+        self, offset: Ints, timestamp: Ints, keys: Texts, values: Texts, headers: Ints
+    ) -> None:
+        assert offset.shape == timestamp.shape == headers.shape
+        assert len(keys) == len(values) == offset.size
+        self.offset = offset
+        self.timestamp = timestamp
+        self.keys = keys
+        self.values = values
+        self.headers = headers
+
+    def __len__(self) -> int:
+        return self.offset.size
+
+    @overload
+    def __getitem__(self, i: int) -> InputRecord: ...
+    @overload
+    def __getitem__(self, i: slice) -> "RecordBlock": ...
+    def __getitem__(self, i: int | slice) -> "InputRecord | RecordBlock":
+        if isinstance(i, slice):
+            columns = (self.offset[i], self.timestamp[i], self.keys[i], self.values[i])
+            return RecordBlock(*columns, self.headers[i])
+        return Record(
+            offset=int(self.offset[i]),
+            timestamp=int(self.timestamp[i]),
+            key=self.keys.bytes_at(i),
+            value=self.values.bytes_at(i),
+            headers=headers_at(self.values.data, int(self.headers[i])),
+        )
+
+
+def headers_at(data: Bytes, begin: int) -> list[tuple[str, bytes]]:
+    """The headers of a record, read from where their varint count stands."""
+    at = begin
+
+    def varint() -> int:
+        nonlocal at
+        raw = shift = 0
+        while True:
+            byte = int(data[at])
+            at += 1
+            raw |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return (raw >> 1) ^ -(raw & 1)
+
+    def text() -> bytes:
+        nonlocal at
+        length = max(varint(), 0)
+        at += length
+        return data[at - length : at].tobytes()
+
+    return [(text().decode(errors="replace"), text()) for _ in range(varint())]
+
+
 class OutputRecord(NamedTuple):
     """A record to publish."""
 
     key: bytes | None
     value: bytes | None
     headers: tuple[Header, ...] = ()
+
+
+class OutputBlock(Sequence[OutputRecord]):
+    """Records to publish as columns, without headers; taken as a sequence it gives each."""
+
+    __slots__ = ("keys", "values")
+
+    def __init__(self, keys: Texts, values: Texts) -> None:
+        assert len(keys) == len(values)
+        self.keys = keys
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, i: int) -> OutputRecord: ...
+    @overload
+    def __getitem__(self, i: slice) -> "OutputBlock": ...
+    def __getitem__(self, i: int | slice) -> "OutputRecord | OutputBlock":
+        if isinstance(i, slice):
+            return OutputBlock(self.keys[i], self.values[i])
+        return OutputRecord(self.keys.bytes_at(i), self.values.bytes_at(i))
 
 
 class Commit(NamedTuple):
@@ -85,21 +183,21 @@ class Transactions:
     amount_minor
         Amount in minor units (cents), int64 (n,), in [0, 10**12].
     entities
-        For each entity kind ("account" always) n identifiers; None where a row has none.
+        For each entity kind ("account" always) n identifiers; missing where a row has none.
     numeric
         For each numeric or boolean field float64 (n,); NaN where missing.
     categorical
         For each categorical field n strings; None where missing.
     """
 
-    transaction_id: list[str]
+    transaction_id: Texts
     partition: Ints
     offset: Ints
     event_time_ms: Ints
     amount_minor: Ints
-    entities: dict[str, list[str | None]]
+    entities: dict[str, Texts]
     numeric: dict[str, Floats] = field(default_factory=dict)
-    categorical: dict[str, list[str | None]] = field(default_factory=dict)
+    categorical: dict[str, Texts] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.transaction_id)

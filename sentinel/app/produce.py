@@ -173,7 +173,7 @@ class Player:
             time_ms = int(rows.event_time_ms[i])
             due_ms = time_ms + options.label_delay_ms
             voice = Feedback(
-                transaction_id=rows.transaction_id[i],
+                transaction_id=rows.transaction_id[i] or "",
                 label="fraud" if is_fraud else "genuine",
                 source=options.label_source,
                 who="sentinel produce",

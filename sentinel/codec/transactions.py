@@ -11,6 +11,7 @@ import numpy as np
 
 from sentinel.errors import RecordError
 from sentinel.records import Floats, InputRecord, Ints, Transactions
+from sentinel.texts import Texts
 
 TimeFormat = Literal["rfc3339", "epoch_s", "epoch_ms"]
 AmountFormat = Literal["decimal", "minor"]
@@ -230,14 +231,14 @@ class TransactionDecoder:
 
     def _transactions(self, columns: "_Columns", partitions: Ints, offsets: Ints) -> Transactions:
         return Transactions(
-            transaction_id=columns.transaction_id,
+            transaction_id=Texts.of(columns.transaction_id),
             partition=partitions,
             offset=offsets,
             event_time_ms=columns.event_time_ms.astype(np.int64),
             amount_minor=columns.amount.astype(np.int64),
-            entities=columns.entities,
+            entities={kind: Texts.of(texts) for kind, texts in columns.entities.items()},
             numeric=columns.numeric,
-            categorical=columns.categorical,
+            categorical={name: Texts.of(texts) for name, texts in columns.categorical.items()},
         )
 
 

@@ -13,6 +13,7 @@ from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import StateStore
 from sentinel.records import Transactions
+from sentinel.texts import joined
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,9 @@ class EntityLoader:
         Returns the rows that use an entity not yet loaded.
         """
         if more is not None:
-            entities = {kind: [*keys, *more.entities[kind]] for kind, keys in rows.entities.items()}
+            entities = {
+                kind: joined([keys, more.entities[kind]]) for kind, keys in rows.entities.items()
+            }
             numbers = np.concatenate([rows.partition, more.partition])
             rows = replace(rows, entities=entities, partition=numbers)  # no more is looked at here
         missing = self._state.missing(rows)

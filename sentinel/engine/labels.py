@@ -18,6 +18,7 @@ from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
 from sentinel.ports import Tail
 from sentinel.records import InputRecord, Label, Transactions
+from sentinel.texts import Texts
 
 log = logging.getLogger(__name__)
 
@@ -161,13 +162,15 @@ def label_rows(due: Sequence[DueLabel], schema: SchemaParams) -> tuple[Transacti
     change = [(x.label == "fraud") - (x.supersedes == "fraud") for x in labels]
     kinds = ("account", *schema.entities)
     rows = Transactions(
-        transaction_id=[label.transaction_id for label in labels],
+        transaction_id=Texts.of(label.transaction_id for label in labels),
         partition=np.array([one.partition for one in due], dtype=np.int64),
         offset=np.array([one.offset for one in due], dtype=np.int64),
         event_time_ms=np.array([label.event_time_ms for label in labels], dtype=np.int64),
         amount_minor=np.zeros(n, dtype=np.int64),
-        entities={kind: [label.entities.get(kind) or None for label in labels] for kind in kinds},
+        entities={
+            kind: Texts.of(label.entities.get(kind) or None for label in labels) for kind in kinds
+        },
         numeric={name: np.full(n, np.nan) for name in (*schema.numeric, *schema.boolean)},
-        categorical={name: [None] * n for name in schema.categorical},
+        categorical={name: Texts.of([None] * n) for name in schema.categorical},
     )
     return rows, Labels(np.array(mark, dtype=np.int64), np.array(change, dtype=np.int64))

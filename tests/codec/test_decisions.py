@@ -6,18 +6,19 @@ import numpy as np
 
 from sentinel.codec.decisions import Stamp, Verdicts, alert, decision_id, decisions
 from sentinel.records import Transactions
+from sentinel.texts import Texts
 
 STAMP = Stamp("tx", "1.0.0", "layout", "config", ((), ("ask",), ("hold",), ("block",)))
 
 
 def rows() -> Transactions:
     return Transactions(
-        transaction_id=["T1", 'quote " and \u2028 and é'],
+        transaction_id=Texts.of(["T1", 'quote " and \u2028 and é']),
         partition=np.array([0, 3]),
         offset=np.array([10, 2**53 + 1]),
         event_time_ms=np.array([1, 2]),
         amount_minor=np.array([5, 10**12]),
-        entities={"account": ["A", "B"], "terminal": ["M", None]},
+        entities={"account": Texts.of(["A", "B"]), "terminal": Texts.of(["M", None])},
     )
 
 

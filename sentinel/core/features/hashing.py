@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from sentinel.records import Ints
+from sentinel.texts import Bytes, Spans, packed
 
 # FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/), then murmur3's finaliser: FNV alone mixes
 # its high bits poorly, and the bitmaps of `distinct` need every bit.
@@ -18,32 +18,24 @@ _SHIFT = np.uint64(33)
 
 
 @numba.njit(cache=True, nogil=True)
-def _hash_segments(data: NDArray[np.uint8], out: Ints) -> None:
-    """Hash each zero-terminated segment of `data` into `out`; an empty segment hashes to 0."""
-    begin = 0
-    row = 0
-    h = _FNV_OFFSET
-    for i in range(data.size):
-        if data[i] != 0:
-            h = (h ^ np.uint64(data[i])) * _FNV_PRIME
+def hash_spans(data: Bytes, start: Spans, length: Spans, out: Ints) -> None:
+    """Hash each span of `data` into `out`; 0 for one that is missing or empty."""
+    for row in range(start.size):
+        if length[row] <= 0:
+            out[row] = 0
             continue
-        if i > begin:
-            h = (h ^ (h >> _SHIFT)) * _MIX_1
-            h = (h ^ (h >> _SHIFT)) * _MIX_2
-            h = h ^ (h >> _SHIFT)
-            out[row] = np.int64(h) if h != 0 else np.int64(1)
-        row += 1
-        begin = i + 1
         h = _FNV_OFFSET
+        for i in range(start[row], start[row] + length[row]):
+            h = (h ^ np.uint64(data[i])) * _FNV_PRIME
+        h = (h ^ (h >> _SHIFT)) * _MIX_1
+        h = (h ^ (h >> _SHIFT)) * _MIX_2
+        h = h ^ (h >> _SHIFT)
+        out[row] = np.int64(h) if h != 0 else np.int64(1)
 
 
 def hash64(texts: Sequence[str | None]) -> Ints:
     """Hash of each text, int64 (n,); 0 stands for a missing or empty text and for nothing else."""
-    out = np.zeros(len(texts), dtype=np.int64)
-    joined = "\0".join([text or "" for text in texts])
-    if joined.count("\0") != max(len(texts) - 1, 0):  # a text holds a zero character itself
-        joined = "\0".join([(text or "").replace("\0", "\x01\x02") for text in texts])
-    data = np.frombuffer(joined.encode("utf-8", "surrogatepass") + b"\0", dtype=np.uint8)
-    if len(texts) > 0:
-        _hash_segments(data, out)
+    column = packed(texts)
+    out = np.empty(len(column), dtype=np.int64)
+    hash_spans(column.data, column.start, column.length, out)
     return out

@@ -16,6 +16,7 @@ from sentinel.core.features.stateless import column
 from sentinel.core.features.table import ABSENT, MISSING, EntityTable
 from sentinel.core.features.unwritten import Cut
 from sentinel.records import Floats, Ints, Transactions
+from sentinel.texts import Texts
 
 # Columns behind the declared ones: mean and spread of the account's own kept amounts, so that a
 # reason can say what is usual for it.
@@ -215,14 +216,14 @@ class FeatureState:
         zero = np.zeros(2, dtype=np.int64)
         fields = {f.field for f in self.features if f.field}
         rows = Transactions(
-            transaction_id=["1", "2"],
+            transaction_id=Texts.of(["1", "2"]),
             partition=zero,
             offset=np.arange(2),
             event_time_ms=zero + 1,
             amount_minor=zero,
-            entities={name: ["a", "a"] for name in {*self._entities, *small.tables}},
+            entities={name: Texts.of(["a", "a"]) for name in {*self._entities, *small.tables}},
             numeric={name: np.zeros(2) for name in fields},
-            categorical={name: ["a", "a"] for name in fields},
+            categorical={name: Texts.of(["a", "a"]) for name in fields},
         )
         small.admit_new(rows)
         small.fold(rows)

@@ -1,5 +1,7 @@
 """Features of the transaction alone: calendar, amount, and the user's own fields."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sentinel.core.features.spec import FeatureParams
@@ -23,7 +25,7 @@ def calendar(stat: str, event_time_ms: Ints, utc_offset_h: float) -> Floats:
     return (weekday if stat == "weekday" else weekday >= 5).astype(np.float64)
 
 
-def category(texts: list[str | None], values: tuple[str, ...]) -> Floats:
+def category(texts: Sequence[str | None], values: tuple[str, ...]) -> Floats:
     """Position of each text in `values`; one past the end for any other text, NaN for none."""
     code: dict[str | None, float] = {value: float(i) for i, value in enumerate(values)}
     code[None] = np.nan

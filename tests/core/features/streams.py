@@ -11,6 +11,7 @@ from sentinel.core.features.events import MARK_FRAUD, MARK_GENUINE
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import FeatureState, Labels
 from sentinel.records import Floats, Transactions
+from sentinel.texts import Texts
 
 START_MS = 1_700_000_000_000
 GAPS_MS = (0, 0, 0, 1, 999, 60_000, 3_599_999, 3_600_000, 50_000_000, 86_400_000, 400_000_000)
@@ -42,17 +43,17 @@ def rows_of(items: Sequence[Item]) -> tuple[Transactions, Labels]:
         return np.array([getattr(item, name) for item in items], dtype=np.int64)
 
     rows = Transactions(
-        transaction_id=[item.transaction_id for item in items],
+        transaction_id=Texts.of(item.transaction_id for item in items),
         partition=column("partition"),
         offset=column("offset"),
         event_time_ms=column("ms"),
         amount_minor=column("amount"),
         entities={
-            "account": [item.account for item in items],
-            "terminal": [item.terminal for item in items],
+            "account": Texts.of(item.account for item in items),
+            "terminal": Texts.of(item.terminal for item in items),
         },
         numeric={"distance": np.array([(i.amount % 7) or np.nan for i in items], dtype=np.float64)},
-        categorical={"category": [item.category for item in items]},
+        categorical={"category": Texts.of(item.category for item in items)},
     )
     return rows, Labels(column("mark"), column("fraud_change"))
 

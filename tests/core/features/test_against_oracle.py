@@ -12,6 +12,7 @@ from sentinel.core.features.events import MARK_FRAUD, MARK_GENUINE
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import FeatureState, Labels
 from sentinel.records import Floats, Transactions
+from sentinel.texts import Texts
 from tests.core.features.oracle import Oracle, Payment
 
 F = FeatureParams
@@ -107,15 +108,16 @@ def stream(
 def rows_of(payments: Sequence[Payment], first_offset: int = 0, partition: int = 0) -> Transactions:
     n = len(payments)
     return Transactions(
-        transaction_id=[p.name for p in payments],
+        transaction_id=Texts.of(p.name for p in payments),
         partition=np.full(n, partition, dtype=np.int64),
         offset=np.arange(first_offset, first_offset + n),
         event_time_ms=np.array([p.time_ms for p in payments], dtype=np.int64),
         amount_minor=np.array([p.amount for p in payments], dtype=np.int64),
-        entities={name: [p.keys[name] for p in payments] for name in ENTITIES},
+        entities={name: Texts.of(p.keys[name] for p in payments) for name in ENTITIES},
         numeric={"risk": np.array([p.numbers["risk"] for p in payments], dtype=np.float64)},
         categorical={
-            name: [p.texts[name] or None for p in payments] for name in ("country", "channel")
+            name: Texts.of(p.texts[name] or None for p in payments)
+            for name in ("country", "channel")
         },
     )
 

@@ -10,6 +10,7 @@ import pytest
 from sentinel.core.features.spec import EntityKind, EntityParams, FeatureParams
 from sentinel.core.features.state import FeatureState
 from sentinel.records import Ints, Transactions
+from sentinel.texts import Texts
 
 LARGEST = 10**12
 STATS = ("count", "sum", "mean", "std", "max", "ratio", "z_score")
@@ -25,12 +26,12 @@ def last_features(kind: EntityKind, amounts: Ints) -> dict[str, float]:
     features = [FeatureParams(stat, stat, "shop", window="2d") for stat in STATS]
     state = FeatureState(entities, features, amount_decimals=0, entities_max=2)
     rows = Transactions(
-        transaction_id=["t"] * n,
+        transaction_id=Texts.of(["t"] * n),
         partition=np.zeros(n, dtype=np.int64),
         offset=np.arange(n),
         event_time_ms=1_700_000_000_000 + np.arange(n) * 80_000_000 // n,
         amount_minor=amounts,
-        entities={"account": ["a"] * n, "shop": ["s"] * n},
+        entities={"account": Texts.of(["a"] * n), "shop": Texts.of(["s"] * n)},
     )
     state.admit_new(rows)
     return dict(zip(STATS, state.fold(rows).features[-1].tolist(), strict=True))
@@ -88,12 +89,12 @@ def test_a_ratio_to_very_many_records_does_not_overflow() -> None:
     features = [FeatureParams("ratio", "ratio", "account", window="2d")]
     state = FeatureState(entities, features, amount_decimals=0, entities_max=2)
     rows = Transactions(
-        transaction_id=["t"] * 2,
+        transaction_id=Texts.of(["t"] * 2),
         partition=np.zeros(2, dtype=np.int64),
         offset=np.arange(2),
         event_time_ms=np.full(2, 1_700_000_000_000),
         amount_minor=np.array([1, LARGEST]),
-        entities={"account": ["a"] * 2},
+        entities={"account": Texts.of(["a"] * 2)},
     )
     state.admit_new(rows)
     state.fold(rows)

@@ -11,6 +11,7 @@ from sentinel.core.features.events import MARK_FRAUD
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import FeatureState, Labels
 from sentinel.records import Floats, Ints, Transactions
+from sentinel.texts import Texts
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "handbook_transactions.parquet"
 DAY_MS = 86_400_000
@@ -88,14 +89,14 @@ def by_state(past: History) -> Floats:
 
 def rows_of(past: History, of: Ints) -> Transactions:
     return Transactions(
-        transaction_id=[str(i) for i in of.tolist()],
+        transaction_id=Texts.of(str(i) for i in of.tolist()),
         partition=np.zeros(of.size, dtype=np.int64),
         offset=of,
         event_time_ms=past.ms[of],
         amount_minor=past.amount[of],
         entities={
-            "account": [str(i) for i in past.customer[of].tolist()],
-            "terminal": [str(i) for i in past.terminal[of].tolist()],
+            "account": Texts.of(str(i) for i in past.customer[of].tolist()),
+            "terminal": Texts.of(str(i) for i in past.terminal[of].tolist()),
         },
     )
 
