@@ -248,7 +248,7 @@ def measured_sizes(profile: Profile, state: FeatureState) -> list[Size]:
                 kind=plan.params.kind,
                 memory_bytes=plan.word_count * 8 * (2 if plan.shared else 1),
                 blob_bytes=quartiles(
-                    packing.blob_sizes(plan, table.parts, cut.parts).astype(float)
+                    packing.blob_sizes(plan, table.rows.parts, cut.parts).astype(float)
                 ),
                 cut_us=elapsed_s * 1e6 / cut.parts.size,
             )

@@ -157,11 +157,11 @@ class StateStore(Protocol):
         """Become the newest owner of a partition; returns the fencing epoch, which only grows."""
         ...
 
-    async def load_owned(self, entity: str, keys: Sequence[str]) -> list[bytes | None]:
+    async def load_owned(self, entity: str, keys: Sequence[str | None]) -> list[bytes | None]:
         """The blobs of owned entities, in one round trip."""
         ...
 
-    async def load_shared(self, entity: str, keys: Sequence[str]) -> list[dict[int, bytes]]:
+    async def load_shared(self, entity: str, keys: Sequence[str | None]) -> list[dict[int, bytes]]:
         """For each shared entity its blobs by input partition, in one round trip."""
         ...
 

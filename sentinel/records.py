@@ -106,6 +106,13 @@ class RecordBlock(Sequence[InputRecord]):
         )
 
 
+def timestamps(records: Sequence[InputRecord]) -> Ints:
+    """When each record was written, epoch milliseconds, int64 (n,)."""
+    if isinstance(records, RecordBlock):
+        return records.timestamp
+    return np.array([record.timestamp for record in records], dtype=np.int64)
+
+
 def headers_at(data: Bytes, begin: int) -> list[tuple[str, bytes]]:
     """The headers of a record, read from where their varint count stands."""
     at = begin
@@ -205,16 +212,20 @@ class Transactions:
 
 def part(rows: Transactions, begin: int, end: int) -> Transactions:
     """Rows begin to end of a batch."""
-    at = slice(begin, end)
+    return chosen(rows, np.arange(begin, end))
+
+
+def chosen(rows: Transactions, at: Ints) -> Transactions:
+    """The rows of a batch at these places, in that order."""
     return Transactions(
-        transaction_id=rows.transaction_id[at],
+        transaction_id=rows.transaction_id.take(at),
         partition=rows.partition[at],
         offset=rows.offset[at],
         event_time_ms=rows.event_time_ms[at],
         amount_minor=rows.amount_minor[at],
-        entities={name: column[at] for name, column in rows.entities.items()},
+        entities={name: column.take(at) for name, column in rows.entities.items()},
         numeric={name: column[at] for name, column in rows.numeric.items()},
-        categorical={name: column[at] for name, column in rows.categorical.items()},
+        categorical={name: column.take(at) for name, column in rows.categorical.items()},
     )
 
 

@@ -86,6 +86,10 @@ class Texts(Sequence[str | None]):
         begin = int(self.start[i])
         return None if length == NONE else self.data[begin : begin + length].tobytes()
 
+    def strings(self) -> list[str]:
+        """All of them, where none is missing."""
+        return [text for text in self if text is not None]
+
     def take(self, index: Spans) -> "Texts":
         """The texts at these places, in that order; the buffer is shared."""
         return Texts(self.data, self.start[index], self.length[index])

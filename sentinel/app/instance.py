@@ -142,6 +142,7 @@ class Instance:
             asyncio.create_task(work, name=name)
             for name, work in (
                 ("dispatcher", parts.dispatcher.run()),
+                ("preparation", parts.pipeline.prepare()),
                 ("pipeline", parts.pipeline.run()),
                 ("feedback", parts.feedback.run()),
                 ("labels", parts.labels.run()),
@@ -229,7 +230,7 @@ def assemble(
     alerts = _alerts(config, ports, metrics)
     checkpoints = _checkpoints(config, ports, state, alerts, partitions, progress, metrics)
     labels = _labels(config, ports, state, partitions, metrics)
-    loader = EntityLoader(state, ports.store, metrics, params, clock_s=clock_s)
+    loader = EntityLoader(state, ports.store, metrics, params, partitions, clock_s=clock_s)
     scoring = Scoring(
         broker=ports.broker,
         state=state,

@@ -8,6 +8,7 @@ import orjson
 
 from sentinel.core.decision import ACTIONS, SEVERITIES, Codes
 from sentinel.records import Floats, Transactions
+from sentinel.texts import Texts
 
 VERSION = 1
 
@@ -56,11 +57,10 @@ def decision_id(topic: str, partition: int, offset: int) -> str:
 def decisions(
     rows: Transactions,
     verdicts: Verdicts,
-    at: Sequence[int],
     degraded: Mapping[int, list[str]],
     stamp: Stamp,
-) -> list[bytes]:
-    """JSON of the decision of each row in `at`; not-a-number features become null.
+) -> Texts:
+    """JSON of the decision of each row; not-a-number features become null.
 
     `degraded` has the flags of the rows that have any. The text depends on nothing but the
     arguments, so a repeated decision has the same bytes.
@@ -75,7 +75,7 @@ def decisions(
     accounts = rows.entities["account"]
     others = [(kind, keys) for kind, keys in rows.entities.items() if kind != "account"]
     encoded = []
-    for i in at:
+    for i in range(len(rows)):
         decision: dict[str, Any] = {
             "decision_id": decision_id(stamp.topic, partitions[i], offsets[i]),
             "transaction_id": rows.transaction_id[i],
@@ -92,7 +92,7 @@ def decisions(
             "features": features[i],
         }
         encoded.append(dumps(decision)[:-1] + tail)
-    return encoded
+    return Texts.of_bytes(encoded)
 
 
 def alert(decision: bytes, reasons: Sequence[Mapping[str, Any]], *, explained: bool) -> bytes:

@@ -129,9 +129,17 @@ class TransactionDecoder:
         self._time_min_ms = epoch_ms(schema.event_time_min)
 
     def decode(
-        self, partitions: Ints, records: Sequence[InputRecord]
+        self, pieces: Sequence[tuple[int, Sequence[InputRecord]]]
     ) -> tuple[Transactions, list[Rejected]]:
-        """The usable records as columns, in their order, and the others with their reasons."""
+        """The usable records as columns, in their order, and the others with their reasons.
+
+        `pieces` are partitions with their records; `Rejected.index` counts over all of them.
+        """
+        records = [record for _, found in pieces for record in found]
+        partitions = np.repeat(
+            np.array([number for number, _ in pieces], dtype=np.int64),
+            [len(found) for _, found in pieces],
+        )
         values = [record.value for record in records]
         rejected: list[Rejected] = []
         rows = self._rows(values, rejected)

@@ -62,7 +62,7 @@ def blobs_of(state: FeatureState, partition: int, cuts: Mapping[str, Cut]) -> li
     return [
         Blob(entity, key, partition if state.tables[entity].plan.shared else -1, data)
         for entity, cut in cuts.items()
-        for key, data in zip(cut.names, cut.blobs, strict=True)
+        for key, data in zip(cut.names.strings(), cut.blobs, strict=True)
     ]
 
 

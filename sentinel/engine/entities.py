@@ -1,8 +1,9 @@
-"""Bringing the entities of a batch into memory, one round trip for each kind."""
+"""Bringing the entities of a batch into memory: asked for ahead, admitted when its turn comes."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,9 +14,23 @@ from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import StateStore
 from sentinel.records import Transactions
-from sentinel.texts import joined
+from sentinel.texts import Texts, joined
 
 log = logging.getLogger(__name__)
+
+# A store that has just failed is left alone for so long, lest every batch wait for its timeout.
+_ASK_AGAIN_S = 0.25
+
+Parts = list[dict[int, bytes]]
+Found = dict[str, tuple[Texts, Parts]]  # by entity kind: keys, and what the store has of each
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the store said of entities that a batch will need, before its turn has come."""
+
+    missing: Found = field(default_factory=dict)
+    stale: Found = field(default_factory=dict)
 
 
 class EntityLoader:
@@ -23,6 +38,8 @@ class EntityLoader:
 
     Parameters
     ----------
+    own
+        The input partitions that this instance folds; kept up to date by the caller.
     clock_s
         Monotonic seconds.
 
@@ -38,6 +55,7 @@ class EntityLoader:
         store: StateStore,
         metrics: Metrics,
         params: EngineParams,
+        own: Collection[int],
         *,
         clock_s: Callable[[], float],
     ) -> None:
@@ -45,19 +63,58 @@ class EntityLoader:
         self._store = store
         self._metrics = metrics
         self._params = params
+        self._own = own
         self.make_room: Callable[[], Awaitable[None]] = _no_room
         self._clock_s = clock_s
         self._away_since_s: dict[str, float] = {}  # by entity kind: one may fail, another not
+        self._failed_s: dict[str, float] = {}
 
     @property
     def away_since_s(self) -> float | None:
         """Since when the store does not answer; None while it does."""
         return min(self._away_since_s.values(), default=None)
 
-    async def load(self, rows: Transactions, more: Transactions | None = None) -> list[int]:
+    async def ask(self, rows: Transactions) -> Answer:
+        """What the store knows of entities that are missing, or that others may have changed.
+
+        Changes nothing, since batches before this one may still be worked on.
+        """
+        missing, stale = await asyncio.gather(
+            self._ask_all(self._state.lacking(rows)), self._ask_all(self._stale(rows))
+        )
+        return Answer(missing, stale)
+
+    async def _ask_all(self, wanted: Mapping[str, Texts]) -> Found:
+        found = await asyncio.gather(*(self._ask(entity, keys) for entity, keys in wanted.items()))
+        return {
+            entity: (keys, parts)
+            for (entity, keys), parts in zip(wanted.items(), found, strict=True)
+            if parts is not None
+        }
+
+    def _stale(self, rows: Transactions) -> dict[str, Texts]:
+        """Entities of these rows that other instances fold, too, and that were loaded long ago."""
+        before_ms = self._now_ms() - round(self._params.refresh_s * 1000.0)
+        found = {
+            entity: table.stale(rows.entities[entity], before_ms)
+            for entity, table in self._state.tables.items()
+            if table.plan.shared and len(self._own) < table.partition_count
+        }
+        return {entity: keys for entity, keys in found.items() if len(keys)}
+
+    def _now_ms(self) -> int:
+        return round(self._clock_s() * 1000.0)
+
+    async def load(
+        self,
+        rows: Transactions,
+        more: Transactions | None = None,
+        answer: Answer = Answer(),
+    ) -> list[int]:
         """Admit every entity of the rows, and of `more` rows as if they stood behind.
 
-        Returns the rows that use an entity not yet loaded.
+        What `answer` holds was asked for before; the rest is asked for now. Returns the rows that
+        use an entity not yet loaded.
         """
         if more is not None:
             entities = {
@@ -66,12 +123,28 @@ class EntityLoader:
             numbers = np.concatenate([rows.partition, more.partition])
             rows = replace(rows, entities=entities, partition=numbers)  # no more is looked at here
         missing = self._state.missing(rows)
+        for entity in missing.keys() & answer.missing.keys():
+            await self._admit(entity, *answer.missing[entity])
+        if missing and answer.missing:
+            missing = self._state.missing(rows)
         for entity, keys in missing.items():
-            blobs = await self._ask(entity, keys)
-            await self._admit(entity, keys, blobs)
+            await self._admit(entity, keys, await self._ask(entity, keys))
         for table in self._state.tables.values():
             await self._make_parts(table, rows)
+        for entity, found in answer.stale.items():
+            await self._refresh(entity, *found)
         return self._incomplete(rows)
+
+    async def _refresh(self, entity: str, keys: Texts, parts: Parts) -> None:
+        """Put what other instances have folded meanwhile in the place of what they had before."""
+        table = self._state.tables[entity]
+        own = frozenset(self._own)
+        for key, blobs in zip(keys.strings(), parts, strict=True):
+            try:
+                self._metrics.state_unreadable += table.refresh(key, blobs, own)
+            except TableFullError:
+                return  # there is room for no more: they stay as they were
+        table.note_loaded(keys, self._now_ms())
 
     async def _make_parts(self, table: EntityTable, rows: Transactions) -> None:
         """Give each entity the part of its row's partition: a fold has no room to make."""
@@ -89,11 +162,14 @@ class EntityLoader:
         """Join what was folded while the store was away with what it knew."""
         for entity, table in self._state.tables.items():
             keys = list(table.unloaded)[:10_000]
-            blobs = await self._ask(entity, keys) if keys else []
-            for key, parts in zip(keys, blobs or [], strict=False):
-                self._metrics.state_unreadable += table.settle(key, parts)
+            parts = await self._ask(entity, Texts.of(keys)) if keys else None
+            for key, blobs in zip(keys, parts or [], strict=False):
+                self._metrics.state_unreadable += table.settle(key, blobs)
 
-    async def _ask(self, entity: str, keys: list[str]) -> list[dict[int, bytes]] | None:
+    async def _ask(self, entity: str, keys: Texts) -> Parts | None:
+        """What the store has of each key; None when it does not answer."""
+        if self._clock_s() - self._failed_s.get(entity, -_ASK_AGAIN_S) < _ASK_AGAIN_S:
+            return None
         try:
             if entity == "account":
                 owned = await self._store.load_owned(entity, keys)
@@ -111,42 +187,43 @@ class EntityLoader:
         now_s = self._clock_s()
         if not self._away_since_s:
             log.warning("the state store is away, scoring from memory: %s", error)
+        self._failed_s[entity] = now_s
         since_s = self._away_since_s.setdefault(entity, now_s)
         if now_s - since_s > self._params.outage_s_max:
             raise error
 
-    async def _admit(
-        self, entity: str, keys: list[str], blobs: list[dict[int, bytes]] | None
-    ) -> None:
-        if self._state.tables[entity].has_room(len(keys)):
-            self._metrics.state_unreadable += self._state.admit(entity, keys, blobs)
-            return
-        for i, key in enumerate(keys):
-            found_blobs = None if blobs is None else [blobs[i]]
-            try:
-                found = self._state.admit(entity, [key], found_blobs)
-            except TableFullError:
-                await self.make_room()
-                found = self._admit_now(entity, key, found_blobs)
-            self._metrics.state_unreadable += found
+    async def _admit(self, entity: str, keys: Texts, parts: Parts | None) -> None:
+        table = self._state.tables[entity]
+        if table.has_room(len(keys)):
+            self._metrics.state_unreadable += self._state.admit(entity, keys, parts)
+        else:
+            for i in range(len(keys)):
+                one = None if parts is None else [parts[i]]
+                await self._admit_one(entity, keys[i : i + 1], one)
+        if table.plan.shared and parts is not None:
+            table.note_loaded(keys, self._now_ms())
 
-    def _admit_now(self, entity: str, key: str, blobs: list[dict[int, bytes]] | None) -> int:
-        """Admit after room was made. Raises TransientError when there is none all the same."""
+    async def _admit_one(self, entity: str, key: Texts, parts: Parts | None) -> None:
+        """Admit where others may have to leave. Raises TransientError when none can."""
         try:
-            return self._state.admit(entity, [key], blobs)
-        except TableFullError as error:
-            raise _full(entity) from error
+            found = self._state.admit(entity, key, parts)
+        except TableFullError:
+            await self.make_room()
+            try:
+                found = self._state.admit(entity, key, parts)
+            except TableFullError as error:
+                raise _full(entity) from error
+        self._metrics.state_unreadable += found
 
     def _incomplete(self, rows: Transactions) -> list[int]:
         tables = self._state.tables.items()
         waiting = {entity: table.unloaded for entity, table in tables if table.unloaded}
         if not waiting:
             return []
-        return [
-            i
-            for i in range(len(rows.entities["account"]))
-            if any(rows.entities[entity][i] in keys for entity, keys in waiting.items())
-        ]
+        found: set[int] = set()
+        for entity, unloaded in waiting.items():
+            found.update(i for i, key in enumerate(rows.entities[entity]) if key in unloaded)
+        return sorted(found)
 
 
 async def _no_room() -> None:

@@ -46,6 +46,7 @@ class EngineParams:
     explain_rows_max: int = 2_000  # alerts that may wait for their reasons
     explain_timeout_s: float = 5.0
     labels_waiting_max: int = 100_000
+    refresh_s: float = 5.0  # how old the share of other instances in an entity may be
     outage_s_max: float = 60.0  # how long to score from memory alone while the store is away
     shutdown_s_max: float = 5.0
     restart_count_max: int = 10  # attempts in a row to come back from a transient failure
@@ -65,9 +66,14 @@ class EngineParams:
             raise ValueError("snapshot_rate_max must be at least 100")
         if self.explain_rows_max < 0 or self.labels_waiting_max < 1:
             raise ValueError("explain_rows_max must be at least 0, labels_waiting_max at least 1")
-        if min(self.explain_timeout_s, self.shutdown_s_max, self.backoff_s_max) <= 0:
-            raise ValueError("explain_timeout_s, shutdown_s_max, backoff_s_max must be positive")
-        if self.outage_s_max < 0 or self.restart_count_max < 0:
-            raise ValueError("outage_s_max and restart_count_max must not be negative")
+        self._check_times()
         if self.on_gap not in ("fail", "earliest"):
             raise ValueError(f'on_gap must be "fail" or "earliest", got "{self.on_gap}"')
+
+    def _check_times(self) -> None:
+        if min(self.explain_timeout_s, self.shutdown_s_max, self.backoff_s_max) <= 0:
+            raise ValueError("explain_timeout_s, shutdown_s_max, backoff_s_max must be positive")
+        if self.refresh_s < 0.1:
+            raise ValueError("refresh_s must be at least 0.1")
+        if self.outage_s_max < 0 or self.restart_count_max < 0:
+            raise ValueError("outage_s_max and restart_count_max must not be negative")

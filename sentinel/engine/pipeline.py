@@ -9,7 +9,7 @@ from sentinel.engine.entities import EntityLoader
 from sentinel.engine.labels import LabelTail
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
-from sentinel.engine.scoring import Scoring
+from sentinel.engine.scoring import Prepared, Scoring
 from sentinel.errors import TransientError
 from sentinel.records import Batch
 
@@ -40,20 +40,37 @@ class Pipeline:
         self._loader = loader
         self._params = params
         self._clock_s = clock_s
+        self._prepared: asyncio.Queue[tuple[Batch, Prepared]] = asyncio.Queue(maxsize=1)
         self._turn = asyncio.Lock()
         self._completing: asyncio.Task[None] | None = None
         self._due_s = clock_s() + params.commit_interval_s
 
+    async def prepare(self) -> None:
+        """Decode batches and ask for their entities, one ahead of its turn, until cancelled."""
+        while True:
+            batch = await self._inbox.take(timeout_s=60.0)
+            if batch is not None:
+                await self._prepared.put((batch, await self._scoring.prepare(batch)))
+
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
-            batch = await self._inbox.take(max(self._due_s - self._clock_s(), 0.001))
+            ready = await self._take(max(self._due_s - self._clock_s(), 0.001))
             async with self._turn:
-                if batch is not None:
+                if ready is not None:
+                    batch, prepared = ready
                     await self._begin(batch)
-                    await self._scoring.score(batch, self._catch_up)
+                    await self._scoring.score(batch, prepared, self._catch_up)
                     self._inbox.done()
                 await self._checkpoint_if_due()
+
+    async def _take(self, timeout_s: float) -> tuple[Batch, Prepared] | None:
+        """The next batch that is prepared, or None when none is in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._prepared.get()
+        except TimeoutError:
+            return None
 
     async def _begin(self, batch: Batch) -> None:
         if not await self._checkpoints.begin(batch):

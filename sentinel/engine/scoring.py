@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -13,7 +14,7 @@ from sentinel.core.decision import ACTIONS, APPROVE, PolicyParams, actions, seve
 from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.engine.alerts import Alerts, Flagged
 from sentinel.engine.dead_letters import DeadLetters
-from sentinel.engine.entities import EntityLoader
+from sentinel.engine.entities import Answer, EntityLoader
 from sentinel.engine.labels import DueLabel, label_rows
 from sentinel.engine.params import TopicParams
 from sentinel.engine.partitions import InputPartition
@@ -25,13 +26,43 @@ from sentinel.records import (
     Batch,
     Floats,
     InputRecord,
-    OutputRecord,
+    OutputBlock,
     TopicPartition,
     Transactions,
+    chosen,
     part,
+    timestamps,
 )
 
-Slice = list[tuple[TopicPartition, InputRecord]]
+FOREVER = 1 << 62  # an offset that no log reaches
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch that waits for its turn: decoded, with what the store said of its entities.
+
+    Attributes
+    ----------
+    pieces
+        The records of each partition; `rejected` counts over them in that order.
+    """
+
+    pieces: list[tuple[TopicPartition, Sequence[InputRecord]]]
+    rows: Transactions
+    rejected: list[Rejected]
+    answer: Answer
+
+    def record(self, index: int) -> tuple[TopicPartition, InputRecord]:
+        """The record that stands at `index` over all pieces, and where it came from."""
+        for at, records in self.pieces:
+            if index < len(records):
+                return at, records[index]
+            index -= len(records)
+        raise IndexError(index)
+
+    def stamps(self) -> Floats:
+        """When each record was appended, epoch milliseconds, shape (n,)."""
+        return np.concatenate([timestamps(records) for _, records in self.pieces]).astype(float)
 
 
 class Scoring:
@@ -76,32 +107,68 @@ class Scoring:
             recommended=recommended,
         )
 
+    async def prepare(self, batch: Batch) -> Prepared:
+        """Decode a batch and ask the store for what is missing; changes nothing."""
+        clock_s = time.perf_counter()
+        pieces = [
+            (at, records)
+            for at, records in batch.records.items()
+            if at.partition in self._partitions and records
+        ]
+        rows, rejected = self._decoder.decode([(at.partition, r) for at, r in pieces])
+        self._metrics.lap("decode", clock_s)
+        return Prepared(pieces, rows, rejected, await self._loader.ask(rows))
+
     async def score(
-        self, batch: Batch, catch_up: Callable[[InputPartition], Awaitable[None]]
+        self,
+        batch: Batch,
+        prepared: Prepared,
+        catch_up: Callable[[InputPartition], Awaitable[None]],
     ) -> None:
         """Decide every record of the batch that is live, fold every one.
 
         `catch_up` is awaited for a partition between its last silent record and its first live one.
         """
-        silent: Slice = []
-        live: Slice = []
         ends: dict[int, int] = {}
-        for at, records in batch.records.items():
-            partition = self._partitions.get(at.partition)
-            if partition is None or not records:
-                continue  # given up meanwhile: its next owner reads it again
-            ends[at.partition] = records[-1].offset + 1
-            for record in records:
-                (live if record.offset >= partition.live_from else silent).append((at, record))
+        for at, records in prepared.pieces:
+            if at.partition in self._partitions:
+                ends[at.partition] = records[-1].offset + 1
+        silent, live = self._split(prepared, ends)
         await self._replay(silent, ends, catch_up)
-        if live:
+        if live is not None:
             await self._decide(live, batch.received_s)
         for number, end in ends.items():
             self._partitions[number].next_offset = end
 
+    def _split(
+        self, prepared: Prepared, ends: Mapping[int, int]
+    ) -> tuple[Transactions | None, Prepared | None]:
+        """Rows that were decided before, and the records that are to be decided now."""
+        live_from = {number: self._partitions[number].live_from for number in ends}
+        first = {at.partition: records[0].offset for at, records in prepared.pieces}
+        if first.keys() == ends.keys() and all(first[n] >= live_from[n] for n in ends):
+            return None, prepared
+        # A partition given up meanwhile is read again by its next owner.
+        rows = prepared.rows
+        at = np.array([live_from.get(n, -1) for n in rows.partition.tolist()], dtype=np.int64)
+        is_live = (at >= 0) & (rows.offset >= at)
+        rejected = [
+            r
+            for r in prepared.rejected
+            if prepared.record(r.index)[1].offset
+            >= live_from.get(prepared.record(r.index)[0].partition, FOREVER)
+        ]
+        live = chosen(rows, np.flatnonzero(is_live))
+        silent = chosen(rows, np.flatnonzero((at >= 0) & ~is_live))
+        has_live = len(live) > 0 or bool(rejected)
+        return (
+            silent if len(silent) else None,
+            replace(prepared, rows=live, rejected=rejected) if has_live else None,
+        )
+
     async def _replay(
         self,
-        silent: Slice,
+        silent: Transactions | None,
         ends: Mapping[int, int],
         catch_up: Callable[[InputPartition], Awaitable[None]],
     ) -> None:
@@ -109,13 +176,12 @@ class Scoring:
 
         Positions move only behind what is folded: a cut may be taken whenever room is made.
         """
-        if silent:
-            rows, _ = self._decode(silent)
-            if await self._loader.load(rows):
+        if silent is not None:
+            if await self._loader.load(silent):
                 # Stored state may hold some of these records: not knowing it, they count twice.
                 raise TransientError("a replay needs the state store, which is away")
-            self._state.fold(rows)
-            self._note_times(rows)
+            self._state.fold(silent)
+            self._note_times(silent)
             self._metrics.replayed += len(silent)
         for number, end in ends.items():
             partition = self._partitions[number]
@@ -123,10 +189,6 @@ class Scoring:
                 partition.next_offset = min(end, partition.live_from)
             if not (partition.is_recovering or partition.is_caught_up):
                 await catch_up(partition)
-
-    def _decode(self, part: Slice) -> tuple[Transactions, list[Rejected]]:
-        numbers = np.array([at.partition for at, _ in part], dtype=np.int64)
-        return self._decoder.decode(numbers, [record for _, record in part])
 
     def _note_times(self, rows: Transactions) -> None:
         for number, partition in self._partitions.items():
@@ -165,12 +227,11 @@ class Scoring:
         self._state.fold(rows, marks)
         self._metrics.labels_applied += len(labels)
 
-    async def _decide(self, part: Slice, received_s: float) -> None:
+    async def _decide(self, prepared: Prepared, received_s: float) -> None:
         clock_s = time.perf_counter()
-        rows, rejected = self._decode(part)
-        clock_s = self._metrics.lap("decode", clock_s)
+        rows, rejected = prepared.rows, prepared.rejected
         due = self._due_labels(rows)
-        partial, due = await self._load(rows, due)
+        partial, due = await self._load(rows, due, prepared.answer)
         clock_s = self._metrics.lap("load", clock_s)
         folded = self._fold(rows, due)
         clock_s = self._metrics.lap("features", clock_s)
@@ -187,13 +248,13 @@ class Scoring:
         for i in partial:
             degraded.setdefault(i, []).append("state")
         self._metrics.lap("score", clock_s)
-        await self._dead_letters.publish([(*part[r.index], r.error) for r in rejected])
+        refused = [(*prepared.record(r.index), r.error) for r in rejected]
+        await self._dead_letters.publish(refused)
         await self._publish(rows, verdicts, degraded, folded.usual)
-        stamps = np.array([record.timestamp for _, record in part], dtype=np.float64)
-        self._count(verdicts, folded, len(rejected), len(degraded), stamps, received_s)
+        self._count(verdicts, folded, len(rejected), len(degraded), prepared.stamps(), received_s)
 
     async def _load(
-        self, rows: Transactions, due: list[DueLabel]
+        self, rows: Transactions, due: list[DueLabel], answer: Answer
     ) -> tuple[list[int], list[DueLabel]]:
         """Bring all entities into memory at once, lest one makes another leave.
 
@@ -201,8 +262,8 @@ class Scoring:
         transaction is not in memory would be lost, so it waits, and those behind it.
         """
         if not due:
-            return await self._loader.load(rows), due
-        incomplete = await self._loader.load(rows, label_rows(due, self._schema)[0])
+            return await self._loader.load(rows, answer=answer), due
+        incomplete = await self._loader.load(rows, label_rows(due, self._schema)[0], answer)
         labels = [i - len(rows) for i in incomplete if i >= len(rows)]
         return [i for i in incomplete if i < len(rows)], due[: min(labels, default=len(due))]
 
@@ -210,27 +271,25 @@ class Scoring:
         self, rows: Transactions, verdicts: Verdicts, degraded: dict[int, list[str]], usual: Floats
     ) -> None:
         clock_s = time.perf_counter()
-        encoded = decisions(rows, verdicts, range(len(rows)), degraded, self._stamp)
+        encoded = decisions(rows, verdicts, degraded, self._stamp)
         clock_s = self._metrics.lap("encode", clock_s)
         accounts = rows.entities["account"]
         for number in np.unique(rows.partition).tolist():
-            at = np.flatnonzero(rows.partition == number).tolist()
-            keys = [(accounts[i] or "").encode() for i in at]
-            records = [OutputRecord(key, encoded[i]) for key, i in zip(keys, at, strict=True)]
-            await self._broker.publish(self._decision_topic, number, records)
-            flagged = [
-                (i, key) for i, key in zip(at, keys, strict=True) if verdicts.action[i] != APPROVE
-            ]
-            if flagged:
-                index = [i for i, _ in flagged]
-                rows_flagged = Flagged(
-                    partition=number,
-                    keys=[key for _, key in flagged],
-                    decisions=[encoded[i] for i in index],
-                    features=verdicts.features[index],
-                    usual=usual[index],
+            at = np.flatnonzero(rows.partition == number)
+            block = OutputBlock(accounts.take(at), encoded.take(at))
+            await self._broker.publish(self._decision_topic, number, block)
+            flagged = at[verdicts.action[at] != APPROVE]
+            if flagged.size:
+                self._alerts.submit(
+                    Flagged(
+                        partition=number,
+                        keys=[accounts.bytes_at(i) or b"" for i in flagged.tolist()],
+                        decisions=[encoded.bytes_at(i) or b"" for i in flagged.tolist()],
+                        features=verdicts.features[flagged],
+                        usual=usual[flagged],
+                    ),
+                    self._serving,
                 )
-                self._alerts.submit(rows_flagged, self._serving)
         self._metrics.lap("publish", clock_s)
 
     def _count(

@@ -57,8 +57,8 @@ def decoded(
 ) -> tuple[Transactions, dict[int, str]]:
     """The rows, and for each record that was refused its reason."""
     records = [Record(100 + i, stamp_ms, None, value) for i, value in enumerate(values)]
-    partitions = np.arange(len(records), dtype=np.int64) % 3
-    rows, rejected = TransactionDecoder(schema).decode(partitions, records)
+    pieces = [(i % 3, [record]) for i, record in enumerate(records)]
+    rows, rejected = TransactionDecoder(schema).decode(pieces)
     assert len({r.index for r in rejected}) == len(rejected)
     return rows, {r.index: r.error.reason for r in rejected}
 

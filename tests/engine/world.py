@@ -261,7 +261,7 @@ class WatchedStore(MemoryStateStore):
         self._log = log
         self._latency = Latency(world.rng)
 
-    async def load_owned(self, entity: str, keys: Sequence[str]) -> list[bytes | None]:
+    async def load_owned(self, entity: str, keys: Sequence[str | None]) -> list[bytes | None]:
         await self._latency.pass_by()
         return await super().load_owned(entity, keys)
 

@@ -44,16 +44,16 @@ class MemoryStateStore:
             self._store.epochs[partition] = epoch
         return epoch
 
-    async def load_owned(self, entity: str, keys: Sequence[str]) -> list[bytes | None]:
+    async def load_owned(self, entity: str, keys: Sequence[str | None]) -> list[bytes | None]:
         with self._faults.call("load_owned"):
             return [self._find(entity, key).get(OWNED) for key in keys]
 
-    async def load_shared(self, entity: str, keys: Sequence[str]) -> list[dict[int, bytes]]:
+    async def load_shared(self, entity: str, keys: Sequence[str | None]) -> list[dict[int, bytes]]:
         with self._faults.call("load_shared"):
             return [dict(self._find(entity, key)) for key in keys]
 
-    def _find(self, entity: str, key: str) -> dict[int, bytes]:
-        return self._store.blobs.get((self._layout, entity, key), {})
+    def _find(self, entity: str, key: str | None) -> dict[int, bytes]:
+        return self._store.blobs.get((self._layout, entity, key or ""), {})
 
     async def save(
         self, partition: TopicPartition, epoch: int, blobs: Sequence[Blob], state: PartitionState

@@ -17,6 +17,7 @@ from sentinel.adapters.redis.client import RedisParams, connect, translated
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import Blob, PartitionState
 from sentinel.records import TopicPartition
+from sentinel.texts import packed
 
 BLOB_COUNT_MAX = 500  # of one script call: about 1 ms, in which the server does nothing else
 CALL_COUNT_MAX = 4  # in one round trip: packing 2000 blobs holds the event loop for some 10 ms
@@ -96,22 +97,21 @@ class RedisStateStore:
             epoch = await _answer(self._redis.eval(CLAIM, 1, self._epoch_key(partition)))
         return int(epoch)
 
-    async def load_owned(self, entity: str, keys: Sequence[str]) -> list[bytes | None]:
+    async def load_owned(self, entity: str, keys: Sequence[str | None]) -> list[bytes | None]:
         if not keys:
             return []
         with translated("load owned entities"):
             found: list[bytes | None] = await _answer(
-                self._redis.mget([self._blob_key(entity, key) for key in keys])
+                self._redis.mget(self._blob_keys(entity, keys))
             )
         return found
 
-    async def load_shared(self, entity: str, keys: Sequence[str]) -> list[dict[int, bytes]]:
+    async def load_shared(self, entity: str, keys: Sequence[str | None]) -> list[dict[int, bytes]]:
         found: list[list[bytes]] = []
+        names = self._blob_keys(entity, keys)
         with translated("load shared entities"):
-            for begin in range(0, len(keys), BLOB_COUNT_MAX):
-                chunk = [
-                    self._blob_key(entity, key) for key in keys[begin : begin + BLOB_COUNT_MAX]
-                ]
+            for begin in range(0, len(names), BLOB_COUNT_MAX):
+                chunk = names[begin : begin + BLOB_COUNT_MAX]
                 found += await _answer(self._redis.eval(LOAD, len(chunk), *chunk))
         return [dict(zip(map(int, flat[::2]), flat[1::2], strict=True)) for flat in found]
 
@@ -183,6 +183,11 @@ class RedisStateStore:
 
     def _blob_key(self, entity: str, key: str) -> str:
         return f"{self._params.key_prefix}:s:{self._layout}:{entity}:{key}"
+
+    def _blob_keys(self, entity: str, keys: Sequence[str | None]) -> list[bytes]:
+        prefix = self._blob_key(entity, "").encode()
+        column = packed(keys)
+        return [prefix + (column.bytes_at(i) or b"") for i in range(len(column))]
 
     def _state_key(self, partition: TopicPartition) -> str:
         name = f"{partition.topic}:{partition.partition}"

@@ -18,19 +18,22 @@ _SHIFT = np.uint64(33)
 
 
 @numba.njit(cache=True, nogil=True)
+def hash_span(data: Bytes, begin: int, length: int) -> np.int64:
+    """Hash of a text in `data`; never 0."""
+    h = _FNV_OFFSET
+    for i in range(begin, begin + length):
+        h = (h ^ np.uint64(data[i])) * _FNV_PRIME
+    h = (h ^ (h >> _SHIFT)) * _MIX_1
+    h = (h ^ (h >> _SHIFT)) * _MIX_2
+    h = h ^ (h >> _SHIFT)
+    return np.int64(h) if h != 0 else np.int64(1)
+
+
+@numba.njit(cache=True, nogil=True)
 def hash_spans(data: Bytes, start: Spans, length: Spans, out: Ints) -> None:
     """Hash each span of `data` into `out`; 0 for one that is missing or empty."""
     for row in range(start.size):
-        if length[row] <= 0:
-            out[row] = 0
-            continue
-        h = _FNV_OFFSET
-        for i in range(start[row], start[row] + length[row]):
-            h = (h ^ np.uint64(data[i])) * _FNV_PRIME
-        h = (h ^ (h >> _SHIFT)) * _MIX_1
-        h = (h ^ (h >> _SHIFT)) * _MIX_2
-        h = h ^ (h >> _SHIFT)
-        out[row] = np.int64(h) if h != 0 else np.int64(1)
+        out[row] = hash_span(data, start[row], length[row]) if length[row] > 0 else 0
 
 
 def hash64(texts: Sequence[str | None]) -> Ints:

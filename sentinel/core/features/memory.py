@@ -1,20 +1,29 @@
-"""Rows that take memory only when they are first touched."""
+"""Arrays that take memory only where they are touched."""
 
 import mmap
 import sys
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sentinel.records import Ints
 
 # From linux/mman.h: the size is a limit and not a wish, so the kernel need not promise it all.
 _MAP_NORESERVE = 0x4000
 
+Number = TypeVar("Number", np.int32, np.int64)
+
+
+def zeroed(count: int, dtype: type[Number]) -> NDArray[Number]:
+    """So many zeros, of which only touched pages exist in memory."""
+    if sys.platform != "linux" or count == 0:
+        return np.zeros(count, dtype=dtype)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+    pages = mmap.mmap(-1, count * np.dtype(dtype).itemsize, flags=flags)
+    return np.frombuffer(pages, dtype=dtype)
+
 
 def zeroed_rows(row_count: int, word_count: int) -> Ints:
     """Zeros, int64 (row_count, word_count), of which only touched pages exist in memory."""
-    if sys.platform != "linux" or row_count * word_count == 0:
-        return np.zeros((row_count, word_count), dtype=np.int64)
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
-    pages = mmap.mmap(-1, row_count * word_count * 8, flags=flags)
-    return np.frombuffer(pages, dtype=np.int64).reshape(row_count, word_count)
+    return zeroed(row_count * word_count, np.int64).reshape(row_count, word_count)

@@ -5,6 +5,7 @@ empty. So equal states have equal bytes, wherever in memory their rings happen t
 version byte stand seven bytes of checksum, so that a damaged blob is known as one.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numba
@@ -167,6 +168,46 @@ def unpack(plan: EntityPlan, data: bytes, row: Ints, *, log: int) -> bool:
         row[NEXT_OFFSET] = blob[_NEXT_OFFSET]
         row[LABELS_NEXT] = blob[_LABELS_NEXT]
     return True
+
+
+@numba.njit(cache=True, nogil=True)
+def _unpack_all(
+    words: NDArray[np.uint64],
+    ends: Ints,
+    layout: Ints,
+    is_events: bool,
+    log: int,
+    rows: Ints,
+    slots: Ints,
+    fits: NDArray[np.bool_],
+) -> None:
+    begin = 0
+    for i in range(slots.size):
+        blob = words[begin : ends[i]]
+        begin = ends[i]
+        row = rows[slots[i]]
+        if blob.size < _HEAD_WORDS or blob[_VERSION] != sealed(blob):
+            continue
+        body = blob.view(np.int64)
+        if not _unpack(body, layout, is_events, row):
+            row[:] = 0
+            continue
+        fits[i] = True
+        if body[_LOG] == log:
+            row[NEXT_OFFSET] = body[_NEXT_OFFSET]
+            row[LABELS_NEXT] = body[_LABELS_NEXT]
+
+
+def unpack_all(
+    plan: EntityPlan, blobs: Sequence[bytes], rows: Ints, slots: Ints, *, log: int
+) -> NDArray[np.bool_]:
+    """`unpack` of each blob into the zeroed row of its slot; which of them were usable."""
+    whole = [blob if len(blob) % 8 == 0 else b"" for blob in blobs]
+    ends = np.cumsum([len(blob) // 8 for blob in whole], dtype=np.int64)
+    words = np.frombuffer(bytearray(b"".join(whole)), dtype="<u8").astype(np.uint64, copy=False)
+    fits = np.zeros(slots.size, dtype=np.bool_)
+    _unpack_all(words, ends, plan.layout, plan.is_events, log, rows, slots, fits)
+    return fits
 
 
 def blob_sizes(plan: EntityPlan, rows: Ints, slots: Ints) -> Ints:

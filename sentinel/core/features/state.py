@@ -10,6 +10,7 @@ import numpy as np
 
 from sentinel.core.features import events, tiles
 from sentinel.core.features.hashing import hash64
+from sentinel.core.features.keys import distinct
 from sentinel.core.features.plan import L_LABEL, EntityPlan, entity_plans
 from sentinel.core.features.spec import ENTITY_STATS, EntityParams, FeatureParams
 from sentinel.core.features.stateless import column
@@ -115,28 +116,34 @@ class FeatureState:
         """Names the layout of everything stored; another layout means another key space."""
         return "-".join(plan.fingerprint[:6] for plan in self.plans)
 
-    def missing(self, rows: Transactions) -> dict[str, list[str]]:
-        """Keys of each entity kind that must be admitted before `fold`."""
+    def lacking(self, rows: Transactions) -> dict[str, Texts]:
+        """Keys of each entity kind that are not in memory; changes nothing."""
+        found = {name: table.lacking(rows.entities[name]) for name, table in self.tables.items()}
+        return {name: keys for name, keys in found.items() if len(keys)}
+
+    def missing(self, rows: Transactions) -> dict[str, Texts]:
+        """Keys of each entity kind that must be admitted before `fold`; the others stay for it."""
         found = {}
         for entity, table in self.tables.items():
             keys = rows.entities[entity]
             table.begin_turn()
             absent = np.flatnonzero(table.find(keys) == MISSING)
             if absent.size:
-                found[entity] = list(dict.fromkeys(keys[i] or "" for i in absent.tolist()))
+                lacking = keys.take(absent)
+                found[entity] = lacking.take(distinct(lacking))
         return found
 
     def admit(
-        self, entity: str, keys: Sequence[str], blobs: Sequence[Mapping[int, bytes]] | None
+        self,
+        entity: str,
+        keys: Sequence[str | None],
+        blobs: Sequence[Mapping[int, bytes]] | None,
     ) -> int:
         """Take entities in with their stored parts; None when the store could not be asked.
 
-        Returns how many blobs were not readable. Raises TableFullError.
+        Returns how many blobs were not readable. Raises TableFullError, having changed nothing.
         """
-        table = self.tables[entity]
-        if blobs is None:
-            return sum(table.admit(key, None) for key in keys)
-        return sum(table.admit(key, parts) for key, parts in zip(keys, blobs, strict=True))
+        return self.tables[entity].admit(keys, blobs)
 
     def admit_new(self, rows: Transactions) -> None:
         """Take in whatever is missing as never seen before: for histories read from their start."""
@@ -194,7 +201,7 @@ class FeatureState:
         for j, field in enumerate(plan.hashed_fields):
             columns[:, j] = hashes[field]
         fresh = np.zeros(len(rows), dtype=np.int64)
-        where = (table.totals, table.parts, slots, parts, plan.shared)
+        where = (table.rows.totals, table.rows.parts, slots, parts, plan.shared)
         what = (plan.layout, plan.windows, plan.ops, plan.constants)
         head = (*where, *what, rows.offset, rows.event_time_ms, rows.amount_minor)
         tail = (self._scale, table.unwritten.dirty_from, fresh, late, out)

@@ -1,25 +1,20 @@
-"""The rows of one entity kind in memory: which slot is whose, what is dirty, what may leave.
-
-An owned entity (the account) has one row. A shared entity has a total, which features read, and one
-part for each input partition that touched it: a part is what that partition alone folded, so it has
-one writer, its own offset, and can be stored like the row of an account.
-"""
+"""The entities of one kind in memory: which slot is whose, what is dirty, what may leave."""
 
 from collections.abc import Mapping, Sequence
-from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.features import events, packing, tiles
-from sentinel.core.features.memory import zeroed_rows
-from sentinel.core.features.plan import LABELS_NEXT, NEXT_OFFSET, EntityPlan
+from sentinel.core.features.keys import ABSENT as ABSENT
+from sentinel.core.features.keys import MISSING as MISSING
+from sentinel.core.features.keys import KeyIndex, distinct
+from sentinel.core.features.memory import zeroed
+from sentinel.core.features.plan import EntityPlan
+from sentinel.core.features.rows import EntityRows
 from sentinel.core.features.unwritten import Cut as Cut
-from sentinel.core.features.unwritten import Unwritten, ints
+from sentinel.core.features.unwritten import ints
 from sentinel.records import Ints
-
-MISSING = -1  # not in memory
-ABSENT = -2  # the transaction names no such entity
+from sentinel.texts import Texts, packed
 
 # Slots looked at when room is made: enough to find old ones, few enough not to hold the loop.
 _EVICTION_SAMPLE = 65_536
@@ -49,36 +44,28 @@ class EntityTable:
         self, plan: EntityPlan, *, partition_count: int, log: int, entities_max: int
     ) -> None:
         self.plan = plan
-        self._log = log
         self.partition_count = partition_count
-        parts_max = entities_max * (min(partition_count, 4) if plan.shared else 1)
-        self.parts: Ints = zeroed_rows(parts_max, plan.word_count)
-        self.totals: Ints = (
-            zeroed_rows(entities_max, plan.word_count) if plan.shared else self.parts
+        self.rows = EntityRows(
+            plan, partition_count=partition_count, log=log, entities_max=entities_max
         )
-        self._owner: Ints = np.zeros(parts_max, dtype=np.int64)  # input partition + 1; 0 is none
-        self.unwritten = Unwritten(self._owner)
-        self._entity_of: Ints = np.zeros(parts_max, dtype=np.int64)
-        self._part_of: NDArray[np.int32] = np.zeros(
-            (entities_max, partition_count) if plan.shared else (0, 0), dtype=np.int32
-        )
-        self._names: list[str] = []
-        self._slot_of: dict[str | None, int] = {None: ABSENT}
-        self._asked: Sequence[str | None] | None = None  # the keys that `find` last looked up
+        self.unwritten = self.rows.unwritten
+        self._keys = KeyIndex(entities_max)
+        # Of released entities that wait to be written: to `find` they are missing.
+        self._is_aside: NDArray[np.bool_] = np.zeros(entities_max, dtype=np.bool_)
+        self._asked: Texts | None = None  # the keys that `find` last looked up
         self._answer: Ints = np.zeros(0, dtype=np.int64)
-        self._last_used: Ints = np.zeros(entities_max, dtype=np.int64)  # 0 is a free slot
+        self._last_used: Ints = zeroed(entities_max, np.int64)  # 0 is a free slot
+        self._loaded_ms: Ints = zeroed(entities_max if plan.shared else 0, np.int64)
+        self._used = 0  # slots that were ever in use
         self._free: list[int] = []
-        self._free_parts: list[int] = []
-        self._parts_used = 0
         self._hand = 0
         self._clock = 1
-        self._aside: dict[str, int] = {}  # slots of released entities that wait to be written
         # Taken in without asking the store, with the partitions of which nothing is lacking.
         self.unloaded: dict[str, frozenset[int]] = {}
         self.eviction_count = 0
 
     def __len__(self) -> int:
-        return len(self._slot_of) - 1
+        return len(self._keys) - int(np.count_nonzero(self._is_aside[: self._used]))
 
     @property
     def entities_max(self) -> int:
@@ -91,46 +78,87 @@ class EntityTable:
         """From here on, what is found or admitted stays in memory until the next turn."""
         self._clock += 1
 
+    def lacking(self, keys: Sequence[str | None]) -> Texts:
+        """Each key once that is not in memory; changes nothing."""
+        column = packed(keys)
+        lacking = column.take(np.flatnonzero(self._look_up(column) == MISSING))
+        return lacking.take(distinct(lacking))
+
     def find(self, keys: Sequence[str | None]) -> Ints:
         """Slot of each key, or MISSING, or ABSENT for a key that is None.
 
-        Asked twice for one list, as a batch is before and after what it lacks is admitted, it only
-        looks up again what was missing.
+        Asked again for one column, as a batch is before and after what it lacks is admitted, it
+        looks only once.
         """
-        if keys is self._asked:
-            missing = np.flatnonzero(self._answer == MISSING)
-            for i in missing.tolist():
-                self._answer[i] = self._slot_of.get(keys[i], MISSING)
-        else:
-            found = map(self._slot_of.get, keys, repeat(MISSING))
-            self._asked, self._answer = keys, np.fromiter(found, np.int64, len(keys))
+        column = packed(keys)
+        if column is not self._asked:
+            self._asked, self._answer = column, self._look_up(column)
         self._last_used[self._answer[self._answer >= 0]] = self._clock
         return self._answer
+
+    def _look_up(self, keys: Texts) -> Ints:
+        found = self._keys.find(keys)
+        found[self._is_aside[found] & (found >= 0)] = MISSING
+        return found
 
     def has_room(self, count: int) -> bool:
         """Whether so many entities can be admitted without making any other leave."""
         part_count = count * self.partition_count if self.plan.shared else 0
         return self._has_free(count, part_count)
 
-    def admit(self, key: str, blobs: Mapping[int, bytes] | None) -> int:
-        """Take an entity in with what the store knew of it, by part (-1 for an owned entity).
+    def admit(self, keys: Sequence[str | None], blobs: Sequence[Mapping[int, bytes]] | None) -> int:
+        """Take entities in with what the store knew of each, by part (-1 for an owned entity).
 
-        None means that the store could not be asked: the entity starts empty, is not written, and
-        waits in `unloaded` for `settle`. Returns the count of blobs that could not be read. An
-        entity that is here already is left as it is. Raises TableFullError, having changed nothing.
+        None means that the store could not be asked: they start empty, are not written, and wait in
+        `unloaded` for `settle`. Returns the count of blobs that could not be read. An entity that
+        is here already is left as it is; of a key given twice the first counts. Raises
+        TableFullError, having changed nothing.
         """
-        if key in self._slot_of:
-            return 0
-        is_aside = key in self._aside
-        self._make_room(0 if is_aside else 1, len(blobs or ()) if self.plan.shared else 0)
-        slot = self._aside.pop(key) if key in self._aside else self._new_slot(key)
-        self._slot_of[key] = slot
-        self._last_used[slot] = self._clock
-        whole = self._partitions(slot) if is_aside else frozenset()
+        column = packed(keys)
+        found = self._keys.find(column)
+        is_back = self._is_aside[found] & (found >= 0)
+        new = np.flatnonzero(found == MISSING)
+        if new.size:
+            new = new[distinct(column.take(new))]
+        back = np.flatnonzero(is_back)
+        part_count = 0
+        if blobs is not None and self.plan.shared:
+            part_count = sum(len(blobs[i]) for i in (*new.tolist(), *back.tolist()))
+        self._make_room(new.size, part_count)
+        self._asked = None
+        slots = self._new_slots(column.take(new))
+        unreadable = 0
+        for i in back.tolist():
+            unreadable += self._admit_again(int(found[i]), None if blobs is None else blobs[i])
         if blobs is None:
-            self.unloaded[key] = whole
+            self.unloaded |= dict.fromkeys(column.take(new).strings(), frozenset())
+            return unreadable
+        return unreadable + self.rows.load_new(slots, [blobs[i] for i in new.tolist()])
+
+    def _admit_again(self, slot: int, blobs: Mapping[int, bytes] | None) -> int:
+        """Take back an entity that was set aside; of its parts in memory nothing is lacking."""
+        if not self._is_aside[slot]:
             return 0
-        return self._load_all(slot, blobs, whole)
+        self._is_aside[slot] = False
+        self._last_used[slot] = self._clock
+        whole = self.rows.partitions(slot)
+        if blobs is None:
+            self.unloaded[self._name(slot)] = whole
+            return 0
+        return self.rows.load(slot, _without(blobs, whole))
+
+    def stale(self, keys: Sequence[str | None], before_ms: int) -> Texts:
+        """Each key once of a shared entity in memory that was last loaded before that time."""
+        column = packed(keys)
+        slots = self._look_up(column)
+        is_old = (slots >= 0) & (self._loaded_ms[slots] < before_ms)
+        old = column.take(np.flatnonzero(is_old))
+        return old.take(distinct(old))
+
+    def note_loaded(self, keys: Sequence[str | None], now_ms: int) -> None:
+        """What the store knew of these shared entities at that time is in memory now."""
+        slots = self._look_up(packed(keys))
+        self._loaded_ms[slots[slots >= 0]] = now_ms
 
     def settle(self, key: str, blobs: Mapping[int, bytes]) -> int:
         """Join what the store knew with what was folded meanwhile; returns unreadable blobs.
@@ -140,35 +168,26 @@ class EntityTable:
         if key not in self.unloaded:
             return 0
         self._make_room(0, len(blobs) if self.plan.shared else 0)
-        return self._load_all(self._slot_of[key], blobs, self.unloaded.pop(key))
+        return self.rows.load(self._slot(key), _without(blobs, self.unloaded.pop(key)))
 
-    def _load_all(self, slot: int, blobs: Mapping[int, bytes], whole: frozenset[int]) -> int:
-        # Each is put before what is here already: in ascending order at the end.
-        parts = sorted(blobs.keys() - whole, reverse=True)
-        return sum(not self._load(slot, part, blobs[part]) for part in parts)
+    def refresh(self, key: str, blobs: Mapping[int, bytes], own: frozenset[int]) -> int:
+        """Replace the parts of a shared entity that other instances fold; returns unreadable blobs.
 
-    def _load(self, slot: int, part: int, data: bytes) -> bool:
-        """Put one blob before the part and the total. False when the bytes are not usable."""
-        row = np.zeros(self.plan.word_count, dtype=np.int64)
-        if not packing.unpack(self.plan, data, row, log=self._log):
-            return False
-        if self.plan.shared:
-            self._put_before(self.totals[slot], row.copy())
-            if not 0 <= part < self.partition_count:
-                return True
-            at = int(self.part_slots(np.array([slot]), np.array([part]))[0])
-        else:
-            at = slot
-        self._put_before(self.parts[at], row)
-        return True
-
-    def _put_before(self, row: Ints, older: Ints) -> None:
-        """Make `row` the `older` records and then its own; it has come as far as either."""
-        kernel = events if self.plan.is_events else tiles
-        for word in (NEXT_OFFSET, LABELS_NEXT):
-            older[word] = max(older[word], row[word])
-        kernel.merge(older, row, self.plan.layout)
-        row[:] = older
+        `own` are the input partitions whose parts are folded here. An entity that is not in memory,
+        or not whole, is left as it is. Raises TableFullError, having changed nothing.
+        """
+        assert self.plan.shared
+        slot = self._slot(key)
+        if slot == MISSING or self._is_aside[slot] or key in self.unloaded:
+            return 0
+        foreign = {part: data for part, data in blobs.items() if part not in own}
+        if not foreign and self.rows.partitions(slot) <= own:
+            return 0
+        self._make_room(0, len(foreign))
+        parts = ints(self.rows.parts_of(slot))
+        self.rows.drop_parts(parts[[p not in own for p in (self.rows.owner[parts] - 1).tolist()]])
+        self.rows.sum_up(slot)
+        return self.rows.load(slot, foreign)
 
     def part_slots(self, slots: Ints, partitions: Ints) -> Ints:
         """Slot of the part of each (entity, partition), made where there is none yet.
@@ -177,46 +196,42 @@ class EntityTable:
         """
         present = slots >= 0
         if not self.plan.shared:
-            self._owner[slots[present]] = partitions[present] + 1
+            self.rows.own(slots[present], partitions[present])
             return slots
-        found = np.where(present, self._part_of[slots, partitions] - 1, MISSING)
+        found = self.rows.find_parts(slots, partitions)
         lacking = np.flatnonzero((found < 0) & present)
         if lacking.size == 0:
             return found
         pairs = np.unique(slots[lacking] * self.partition_count + partitions[lacking])
         self._make_room(0, pairs.size)
-        for pair in pairs.tolist():
-            self._new_part(*divmod(pair, self.partition_count))
-        found[lacking] = self._part_of[slots[lacking], partitions[lacking]] - 1
-        return found
+        self.rows.make_parts(*np.divmod(pairs, self.partition_count))
+        return self.rows.find_parts(slots, partitions)
 
-    def _new_slot(self, key: str) -> int:
-        if self._free:
-            slot = self._free.pop()
-            self._names[slot] = key
-        else:
-            slot = len(self._names)
-            self._names.append(key)
+    def _new_slots(self, keys: Texts) -> Ints:
+        """A slot for each key; there is room, and none has one yet."""
+        count = len(keys)
+        reused = self._free[len(self._free) - min(count, len(self._free)) :]
+        del self._free[len(self._free) - len(reused) :]
+        fresh = range(self._used, self._used + count - len(reused))
+        self._used += len(fresh)
+        slots = ints([*reused, *fresh])
+        self._keys.put(slots, keys)
+        self._last_used[slots] = self._clock
         if not self.plan.shared:
-            self._entity_of[slot] = slot
-        return slot
+            self.rows.entity_of[slots] = slots
+        return slots
 
-    def _new_part(self, slot: int, partition: int) -> None:
-        if self._free_parts:
-            part = self._free_parts.pop()
-        else:
-            part = self._parts_used
-            self._parts_used += 1
-        self._part_of[slot, partition] = part + 1
-        self._owner[part] = partition + 1
-        self._entity_of[part] = slot
+    def _slot(self, key: str) -> int:
+        return int(self._keys.find(Texts.of([key]))[0])
+
+    def _name(self, slot: int) -> str:
+        return self._keys.names(np.array([slot])).strings()[0]
 
     # Leaving memory
 
     def _has_free(self, slot_count: int, part_count: int) -> bool:
-        slots = len(self._free) + self.entities_max - len(self._names)
-        parts = len(self._free_parts) + self.parts.shape[0] - self._parts_used
-        return slots >= slot_count and parts >= part_count
+        slots = len(self._free) + self.entities_max - self._used
+        return slots >= slot_count and (part_count == 0 or self.rows.free_count() >= part_count)
 
     def _make_room(self, slot_count: int, part_count: int) -> None:
         while not self._has_free(slot_count, part_count):
@@ -227,15 +242,14 @@ class EntityTable:
         waits = self._waits()
         for _ in range(0, self.entities_max, _EVICTION_SAMPLE):
             begin = self._hand
-            end = min(begin + _EVICTION_SAMPLE, len(self._names))
-            self._hand = end if end < len(self._names) else 0
+            end = min(begin + _EVICTION_SAMPLE, self._used)
+            self._hand = end if end < self._used else 0
             used = self._last_used[begin:end]
             old = np.flatnonzero((used > 0) & (used < self._clock) & ~waits[begin:end])
             count = max(used.size // _EVICTION_SHARE, 1)
             if old.size > count:
                 old = old[np.argpartition(used[old], count)[:count]]
-            for slot in (begin + old).tolist():
-                self._drop(slot)
+            self._drop(begin + old)
             self.eviction_count += old.size
             if old.size:
                 return
@@ -243,45 +257,28 @@ class EntityTable:
 
     def _waits(self) -> NDArray[np.bool_]:
         """Whether the store lacks something of the entity in each slot, so that it must stay."""
-        waits = np.zeros(len(self._names), dtype=np.bool_)
-        waits[self._entity_of[self.unwritten.parts(self._used_count)]] = True
-        waits[ints([self._slot_of[name] for name in self.unloaded])] = True
+        waits = np.zeros(self._used, dtype=np.bool_)
+        waits[self.rows.entity_of[self.unwritten.parts(self._part_count)]] = True
+        waits[ints([self._slot(name) for name in self.unloaded])] = True
         return waits
 
     @property
-    def _used_count(self) -> int:
-        return self._parts_used if self.plan.shared else len(self._names)
+    def _part_count(self) -> int:
+        return self.rows.used_count if self.plan.shared else self._used
 
-    def _parts(self, slot: int) -> list[int]:
-        if not self.plan.shared:
-            return [slot]
-        row = self._part_of[slot]
-        return [int(part) - 1 for part in row[row > 0]]
-
-    def _partitions(self, slot: int) -> frozenset[int]:
-        """The input partitions whose parts of a shared entity are in memory."""
-        return frozenset(np.flatnonzero(self._part_of[slot]).tolist())
-
-    def _drop(self, slot: int) -> None:
-        for part in self._parts(slot):
-            self._drop_part(slot, part)
-        self.totals[slot] = 0
-        name = self._names[slot]
-        self._slot_of.pop(name, None)
-        self._aside.pop(name, None)
-        self.unloaded.pop(name, None)
-        self._names[slot] = ""
-        self._last_used[slot] = 0
-        self._free.append(slot)
+    def _drop(self, slots: Ints) -> None:
+        """Let entities leave memory with all their parts."""
+        if slots.size == 0:
+            return
+        if self.unloaded:
+            for name in self._keys.names(slots).strings():
+                self.unloaded.pop(name, None)
+        self.rows.drop(slots)
+        self._keys.remove(slots)
+        self._is_aside[slots] = False
+        self._last_used[slots] = 0
+        self._free += slots.tolist()
         self._asked = None
-
-    def _drop_part(self, slot: int, part: int) -> None:
-        if self.plan.shared:
-            self._part_of[slot, self._owner[part] - 1] = 0
-            self._free_parts.append(part)
-        self.parts[part] = 0
-        self._owner[part] = 0
-        self.unwritten.drop(part)
 
     def release(self, partition: int) -> None:
         """Forget what a partition folded, and every shared entity: other instances add to them now.
@@ -290,32 +287,28 @@ class EntityTable:
         partition may be under way.
         """
         self.unwritten.forget(partition)
-        for slot in np.flatnonzero(self._last_used[: len(self._names)]).tolist():
-            if self.plan.shared:
-                self._set_aside(slot, partition)
-            elif self._owner[slot] in (partition + 1, 0):
-                self._drop(slot)
-
-    def _set_aside(self, slot: int, partition: int) -> None:
-        """Drop a shared entity but for what waits to be written; it is to be admitted again."""
-        for part in self._parts(slot):
-            if self._owner[part] == partition + 1 or part not in self.unwritten:
-                self._drop_part(slot, part)
-        kept = self._parts(slot)
-        if not kept:
-            self._drop(slot)
+        slots = np.flatnonzero(self._last_used[: self._used])
+        if not self.plan.shared:
+            owner = self.rows.owner[slots]
+            self._drop(slots[(owner == partition + 1) | (owner == 0)])
             return
-        kernel = events if self.plan.is_events else tiles
-        self.totals[slot] = 0
-        for part in kept:
-            kernel.merge(self.totals[slot], self.parts[part], self.plan.layout)
-        name = self._names[slot]
-        if name in self.unloaded:
-            self.unloaded[name] &= self._partitions(slot)
-        else:
-            self._slot_of.pop(name, None)
-            self._aside[name] = slot
+        parts = self.rows.all_parts(slots)
+        waits = np.zeros(self._part_count, dtype=np.bool_)
+        waits[self.unwritten.parts(self._part_count)] = True
+        self.rows.drop_parts(parts[(self.rows.owner[parts] == partition + 1) | ~waits[parts]])
+        is_empty = self.rows.are_empty(slots)
+        self._drop(slots[is_empty])
+        for slot in slots[~is_empty].tolist():
+            self._set_aside(slot)
         self._asked = None
+
+    def _set_aside(self, slot: int) -> None:
+        """Keep of a shared entity what waits to be written; it is to be admitted again."""
+        self.rows.sum_up(slot)
+        if self.unloaded and (name := self._name(slot)) in self.unloaded:
+            self.unloaded[name] &= self.rows.partitions(slot)
+        else:
+            self._is_aside[slot] = True
 
     # Writing back
 
@@ -333,13 +326,12 @@ class EntityTable:
         They count as written from now on; `restore` takes that back, `confirm` makes it true. What
         the store could not be asked about is not written, or the store would lose what it knows.
         """
-        may_go = np.ones(self._used_count, dtype=np.bool_)
+        may_go = np.ones(self._part_count, dtype=np.bool_)
         for name in self.unloaded:
-            may_go[self._parts(self._slot_of[name])] = False
+            may_go[self.rows.parts_of(self._slot(name))] = False
         parts, dirty_from = self.unwritten.take(partition, count_max, may_go)
-        names = [self._names[slot] for slot in self._entity_of[parts].tolist()]
-        blobs = packing.pack(self.plan, self.parts, parts, log=self._log)
-        return Cut(parts=parts, dirty_from=dirty_from, names=names, blobs=blobs)
+        names = self._keys.names(self.rows.entity_of[parts])
+        return Cut(parts, dirty_from, names, self.rows.pack(parts))
 
     def confirm(self, cut: Cut) -> None:
         """The cut is stored: its rows may leave memory."""
@@ -348,3 +340,7 @@ class EntityTable:
     def restore(self, cut: Cut, partition: int) -> None:
         """The cut was not stored: its rows are as dirty as before, and all go with the next cut."""
         self.unwritten.restore(cut, partition)
+
+
+def _without(blobs: Mapping[int, bytes], parts: frozenset[int]) -> Mapping[int, bytes]:
+    return {part: data for part, data in blobs.items() if part not in parts}

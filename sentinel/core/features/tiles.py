@@ -287,6 +287,13 @@ def merge(total: Ints, part: Ints, layout: Ints) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
+def merge_all(totals: Ints, parts: Ints, slots: Ints, part_slots: Ints, layout: Ints) -> None:
+    """Add to the total of each slot the part that goes with it."""
+    for i in range(slots.size):
+        merge(totals[slots[i]], parts[part_slots[i]], layout)
+
+
+@numba.njit(cache=True, nogil=True)
 def _touch(rows: Ints, slots: Ints, layout: Ints) -> int:
     """Read what will be needed of each row, so that memory fetches them side by side.
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from sentinel.core.features.memory import zeroed
 from sentinel.records import Ints
+from sentinel.texts import Texts
 
 
 @dataclass(slots=True)
@@ -16,7 +18,7 @@ class Cut:
 
     parts: Ints
     dirty_from: Ints
-    names: list[str]
+    names: Texts
     blobs: list[bytes] = field(default_factory=list)
 
 
@@ -35,17 +37,13 @@ class Unwritten:
     """
 
     def __init__(self, owner: Ints) -> None:
-        self.dirty_from: Ints = np.zeros(owner.size, dtype=np.int64)
+        self.dirty_from: Ints = zeroed(owner.size, np.int64)
         self._owner = owner
         self._pinned: NDArray[np.bool_] = np.zeros(owner.size, dtype=np.bool_)
         # Parts in the order in which they turned dirty, with their `dirty_from` then: where that
         # differs now, the part was written since.
         self._dirty: dict[int, deque[Ints]] = {}
         self._labelled: dict[int, set[int]] = {}
-
-    def __contains__(self, part: int) -> bool:
-        labelled = self._labelled.get(int(self._owner[part]) - 1, ())
-        return bool(self.dirty_from[part] > 0 or self._pinned[part] or part in labelled)
 
     def parts(self, used_count: int) -> Ints:
         """All parts that wait, or are being written, of the first `used_count`."""
@@ -142,10 +140,10 @@ class Unwritten:
         # Among the labelled they are sure to be in the next cut, whatever its size.
         self._labelled.setdefault(partition, set()).update(cut.parts.tolist())
 
-    def drop(self, part: int) -> None:
-        """The part leaves memory."""
-        self.dirty_from[part] = 0
-        self._pinned[part] = False
+    def drop(self, parts: Ints) -> None:
+        """These parts leave memory."""
+        self.dirty_from[parts] = 0
+        self._pinned[parts] = False
 
     def forget(self, partition: int) -> None:
         """Another instance writes the parts of this partition now."""

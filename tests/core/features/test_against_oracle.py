@@ -268,7 +268,7 @@ class Store:
             cuts = state.cut(partition, count_max=count_max)
             for entity, cut in cuts.items():
                 shared = state.tables[entity].plan.shared
-                for name, data in zip(cut.names, cut.blobs, strict=True):
+                for name, data in zip(cut.names.strings(), cut.blobs, strict=True):
                     parts = self.blobs.setdefault((entity, name), {})
                     parts[partition if shared else -1] = data
             state.confirm(cuts)
@@ -277,7 +277,7 @@ class Store:
 
     def admit(self, state: FeatureState, rows: Transactions) -> None:
         for entity, keys in state.missing(rows).items():
-            blobs = [self.blobs.get((entity, key), {}) for key in keys]
+            blobs = [self.blobs.get((entity, key), {}) for key in keys.strings()]
             assert state.admit(entity, keys, blobs) == 0
 
 
@@ -396,7 +396,7 @@ def test_damaged_bytes_are_never_state(entity: str, data: bytes, cut: int, posit
 
     for bad in (data, good[:cut], word.tobytes()):
         table = new_state().tables[entity]
-        unreadable = table.admit("y", {-1 if entity == "account" else 0: bad})
+        unreadable = table.admit(["y"], [{-1 if entity == "account" else 0: bad}])
         assert unreadable in (0, 1)
         if bad != good and len(bad) != len(good):
             assert unreadable == 1

@@ -98,7 +98,7 @@ def test_a_ratio_to_very_many_records_does_not_overflow() -> None:
     )
     state.admit_new(rows)
     state.fold(rows)
-    row = state.tables["account"].parts[0]
+    row = state.tables["account"].rows.parts[0]
     tile = np.flatnonzero(row == 2)[-1]
     row[tile : tile + 2] = (10**7, 10**7)  # so many records of one cent each
 

@@ -110,9 +110,9 @@ def test_words_that_only_claim_to_be_state_never_reach_out_of_their_row(
     unreadable = state.admit("account", ["a0"], [{-1: forged.tobytes()}])
 
     assert unreadable in (0, 1)
-    guard = state.tables["account"].parts[1:4].copy()
+    guard = state.tables["account"].rows.parts[1:4].copy()
     fold_all(state, long_stream(5, 60, account_count=1))
-    assert np.array_equal(state.tables["account"].parts[1:4], guard)
+    assert np.array_equal(state.tables["account"].rows.parts[1:4], guard)
     state.cut(0, count_max=10)
 
 
@@ -125,4 +125,4 @@ def test_random_bytes_are_counted_as_unreadable_and_the_entity_starts_empty(kind
     assert state.admit("account", [f"a{i}" for i in range(6)], blobs) == 6
 
     assert len(state.tables["account"]) == 6
-    assert not state.tables["account"].parts[:6].any()
+    assert not state.tables["account"].rows.parts[:6].any()

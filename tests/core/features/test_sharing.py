@@ -113,15 +113,14 @@ class Stored:
 
     def admit(self, state: FeatureState, items: list[Item]) -> None:
         for entity, keys in state.missing(rows_of(items)[0]).items():
-            assert (
-                state.admit(entity, keys, [self.blobs.get((entity, key), {}) for key in keys]) == 0
-            )
+            found = [self.blobs.get((entity, key), {}) for key in keys.strings()]
+            assert state.admit(entity, keys, found) == 0
 
     def save(self, state: FeatureState, partition: int, *, count_max: int) -> None:
         cuts = state.cut(partition, count_max=count_max)
         for entity, cut in cuts.items():
             part = partition if state.tables[entity].plan.shared else -1
-            for key, blob in zip(cut.names, cut.blobs, strict=True):
+            for key, blob in zip(cut.names.strings(), cut.blobs, strict=True):
                 self.blobs.setdefault((entity, key), {})[part] = blob
         state.confirm(cuts)
 

@@ -96,7 +96,7 @@ def test_a_save_that_failed_is_replayed_from_where_it_began() -> None:
     state.restore(cuts, 0)
 
     assert state.replay_from(0, 4) == 0
-    assert sorted(state.cut(0, count_max=1)["account"].names) == ["a0", "a1", "a2"]
+    assert sorted(state.cut(0, count_max=1)["account"].names.strings()) == ["a0", "a1", "a2"]
     assert state.replay_from(0, 4) == 4
 
 
@@ -150,7 +150,7 @@ def test_what_the_store_was_not_asked_about_is_never_written_over() -> None:
 
     for entity, cut in stored.items():
         part = 0 if state.tables[entity].plan.shared else -1
-        assert state.tables[entity].settle(cut.names[0], {part: cut.blobs[0]}) == 0
+        assert state.tables[entity].settle(cut.names.strings()[0], {part: cut.blobs[0]}) == 0
     joined = state.cut(0, count_max=9)
     never = new_state(SHARED_FEATURES)
     fold(never, first, second, payment(2, "a1"), label(second, 0))
