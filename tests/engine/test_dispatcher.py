@@ -190,4 +190,5 @@ def test_scoring_that_is_slow_is_not_fed_more_than_its_inbox_holds() -> None:
                 await asyncio.sleep(0.1)
         return held
 
-    assert max(run(scenario())) == (2 + 1) * 8
+    # Two wait in the inbox, one is prepared, one being prepared, one being decided.
+    assert max(run(scenario())) == (2 + 3) * 8
