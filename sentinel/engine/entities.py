@@ -10,7 +10,8 @@ import numpy as np
 from sentinel.core.features.state import FeatureState
 from sentinel.core.features.table import EntityTable, TableFullError
 from sentinel.engine.params import EngineParams
-from sentinel.errors import TransientError
+from sentinel.engine.partitions import InputPartition
+from sentinel.errors import FencedError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import StateStore
 from sentinel.records import Transactions
@@ -57,10 +58,12 @@ class EntityLoader:
         params: EngineParams,
         own: Collection[int],
         *,
+        partitions: Mapping[int, InputPartition],
         clock_s: Callable[[], float],
     ) -> None:
         self._state = state
         self._store = store
+        self._partitions = partitions
         self._metrics = metrics
         self._params = params
         self._own = own
