@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -39,7 +39,7 @@ class EntityLoader:
 
     Parameters
     ----------
-    own
+    partitions
         The input partitions that this instance folds; kept up to date by the caller.
     clock_s
         Monotonic seconds.
@@ -56,8 +56,8 @@ class EntityLoader:
         store: StateStore,
         metrics: Metrics,
         params: EngineParams,
-        own: Collection[int],
         *,
+        partitions: Mapping[int, InputPartition],
         partitions: Mapping[int, InputPartition],
         clock_s: Callable[[], float],
     ) -> None:
@@ -66,7 +66,7 @@ class EntityLoader:
         self._partitions = partitions
         self._metrics = metrics
         self._params = params
-        self._own = own
+        self._partitions = partitions
         self.make_room: Callable[[], Awaitable[None]] = _no_room
         self._clock_s = clock_s
         self._away_since_s: dict[str, float] = {}  # by entity kind: one may fail, another not
@@ -88,12 +88,29 @@ class EntityLoader:
         return Answer(missing, stale)
 
     async def _ask_all(self, wanted: Mapping[str, Texts]) -> Found:
+        """What the store knows of each kind; a kind that could not be asked for is left out.
+
+        An owner that wakes up after its partition went to another would read what that one has
+        written since, and decide what it has in hand from the state behind it. So whoever has read
+        asks whether it still is the owner. Raises FencedError.
+        """
         found = await asyncio.gather(*(self._ask(entity, keys) for entity, keys in wanted.items()))
-        return {
+        known = {
             entity: (keys, parts)
             for (entity, keys), parts in zip(wanted.items(), found, strict=True)
             if parts is not None
         }
+        if not known:
+            return {}
+        try:
+            await self._store.check({p.at: p.epoch for p in self._partitions.values()})
+        except FencedError:
+            raise
+        except TransientError as error:
+            for entity in known:
+                self._note_away(entity, error)
+            return {}
+        return known
 
     def _stale(self, rows: Transactions) -> dict[str, Texts]:
         """Entities of these rows that other instances fold, too, and that were loaded long ago."""
@@ -101,7 +118,7 @@ class EntityLoader:
         found = {
             entity: table.stale(rows.entities[entity], before_ms)
             for entity, table in self._state.tables.items()
-            if table.plan.shared and len(self._own) < table.partition_count
+            if table.plan.shared and len(self._partitions) < table.partition_count
         }
         return {entity: keys for entity, keys in found.items() if len(keys)}
 
@@ -130,18 +147,19 @@ class EntityLoader:
             await self._admit(entity, *answer.missing[entity])
         if missing and answer.missing:
             missing = self._state.missing(rows)
+        found = await self._ask_all(missing)
         for entity, keys in missing.items():
-            await self._admit(entity, keys, await self._ask(entity, keys))
+            await self._admit(entity, *found.get(entity, (keys, None)))
         for table in self._state.tables.values():
             await self._make_parts(table, rows)
-        for entity, found in answer.stale.items():
-            await self._refresh(entity, *found)
+        for entity, (keys, parts) in answer.stale.items():
+            self._refresh(entity, keys, parts)
         return self._incomplete(rows)
 
-    async def _refresh(self, entity: str, keys: Texts, parts: Parts) -> None:
+    def _refresh(self, entity: str, keys: Texts, parts: Parts) -> None:
         """Put what other instances have folded meanwhile in the place of what they had before."""
         table = self._state.tables[entity]
-        own = frozenset(self._own)
+        own = frozenset(self._partitions)
         for key, blobs in zip(keys.strings(), parts, strict=True):
             try:
                 self._metrics.state_unreadable += table.refresh(key, blobs, own)
@@ -164,9 +182,11 @@ class EntityLoader:
     async def settle(self) -> None:
         """Join what was folded while the store was away with what it knew."""
         for entity, table in self._state.tables.items():
-            keys = list(table.unloaded)[:10_000]
-            parts = await self._ask(entity, Texts.of(keys)) if keys else None
-            for key, blobs in zip(keys, parts or [], strict=False):
+            if not table.unloaded:
+                continue
+            keys = Texts.of(list(table.unloaded)[:10_000])
+            _, parts = (await self._ask_all({entity: keys})).get(entity, (keys, []))
+            for key, blobs in zip(keys.strings(), parts, strict=False):
                 self._metrics.state_unreadable += table.settle(key, blobs)
 
     async def _ask(self, entity: str, keys: Texts) -> Parts | None:
