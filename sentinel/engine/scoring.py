@@ -210,13 +210,14 @@ class Scoring:
         self, rows: Transactions, verdicts: Verdicts, degraded: dict[int, list[str]], usual: Floats
     ) -> None:
         clock_s = time.perf_counter()
-        encoded = decisions(rows, verdicts, range(len(rows)), degraded, self._stamp)
+        encoded = decisions(rows, verdicts, degraded, self._stamp)
         clock_s = self._metrics.lap("encode", clock_s)
         accounts = rows.entities["account"]
         for number in np.unique(rows.partition).tolist():
             at = np.flatnonzero(rows.partition == number).tolist()
             keys = [(accounts[i] or "").encode() for i in at]
-            records = [OutputRecord(key, encoded[i]) for key, i in zip(keys, at, strict=True)]
+            values = [encoded.bytes_at(i) for i in at]
+            records = [OutputRecord(*record) for record in zip(keys, values, strict=True)]
             await self._broker.publish(self._decision_topic, number, records)
             flagged = [
                 (i, key) for i, key in zip(at, keys, strict=True) if verdicts.action[i] != APPROVE
@@ -226,7 +227,7 @@ class Scoring:
                 rows_flagged = Flagged(
                     partition=number,
                     keys=[key for _, key in flagged],
-                    decisions=[encoded[i] for i in index],
+                    decisions=[encoded.bytes_at(i) or b"" for i in index],
                     features=verdicts.features[index],
                     usual=usual[index],
                 )
