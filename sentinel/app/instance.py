@@ -10,6 +10,7 @@ from typing import Literal, Self
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
 from sentinel.adapters.pool import ExplainerPool
 from sentinel.adapters.redis import RedisLabelStore, RedisStateStore
+from sentinel.codec import decisions
 from sentinel.config import Config
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import FeatureState
@@ -362,6 +363,7 @@ def _feedback(
 async def _warm(state: FeatureState, serving: ServingModel) -> None:
     """Compile or load every kernel before the first record, in a thread: it takes seconds once."""
     await asyncio.to_thread(state.warm)
+    await asyncio.to_thread(decisions.warm)
     if serving.model.fallback_reason:
         log.warning("LightGBM itself scores this model: %s", serving.model.fallback_reason)
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import orjson
 
+from sentinel.codec.emit import ENTITIES, Fragments, decision_texts
 from sentinel.core.decision import ACTIONS, SEVERITIES, Codes
 from sentinel.records import Floats, Transactions
 from sentinel.texts import Texts
@@ -54,10 +57,49 @@ def decision_id(topic: str, partition: int, offset: int) -> str:
     return f"{topic}-{partition}-{offset}"
 
 
+@lru_cache(maxsize=8)
+def _fragments(stamp: Stamp, others: tuple[str, ...]) -> Fragments:
+    """What stands between the values of every row: see `emit` for the order."""
+    opening = [b',"entities":{', *[b","] * len(others)][: len(others)]
+    kinds = [comma + orjson.dumps(kind) + b":" for comma, kind in zip(opening, others, strict=True)]
+    closing = b"}" if others else b',"entities":{}'
+    middles = [
+        _middle(stamp, action, severity, ())
+        for action in range(len(ACTIONS))
+        for severity in range(len(SEVERITIES))
+    ]
+    return Fragments.of(
+        [
+            b'{"decision_id":' + orjson.dumps(stamp.topic)[:-1] + b"-",
+            b'","transaction_id":',
+            b',"event_time_ms":',
+            b',"account":',
+            closing + b',"amount_minor":',
+            b',"score":',
+            b',"probability":',
+            b"]" + stamp.tail(),
+            *kinds,
+            *middles,
+        ]
+    )
+
+
+def _middle(stamp: Stamp, action: int, severity: int, degraded: Sequence[str]) -> bytes:
+    """The JSON from the action to where the features begin."""
+    judged = {
+        "action": ACTIONS[action],
+        "severity": SEVERITIES[severity],
+        "recommended": stamp.recommended[severity],
+        "degraded": degraded,
+        "features": [],
+    }
+    return b"," + orjson.dumps(judged)[1:-2]
+
+
 def decisions(
     rows: Transactions,
     verdicts: Verdicts,
-    degraded: Mapping[int, list[str]],
+    degraded: Mapping[int, Sequence[str]],
     stamp: Stamp,
 ) -> Texts:
     """JSON of the decision of each row; not-a-number features become null.
@@ -65,34 +107,39 @@ def decisions(
     `degraded` has the flags of the rows that have any. The text depends on nothing but the
     arguments, so a repeated decision has the same bytes.
     """
-    dumps = orjson.dumps
-    tail = stamp.tail()
-    offsets, partitions = rows.offset.tolist(), rows.partition.tolist()
-    times, amounts = rows.event_time_ms.tolist(), rows.amount_minor.tolist()
-    scores, probabilities = verdicts.score.tolist(), verdicts.probability.tolist()
-    actions, severities = verdicts.action.tolist(), verdicts.severity.tolist()
-    features = verdicts.features.tolist()
-    accounts = rows.entities["account"]
-    others = [(kind, keys) for kind, keys in rows.entities.items() if kind != "account"]
-    encoded = []
-    for i in range(len(rows)):
-        decision: dict[str, Any] = {
-            "decision_id": decision_id(stamp.topic, partitions[i], offsets[i]),
-            "transaction_id": rows.transaction_id[i],
-            "event_time_ms": times[i],
-            "account": accounts[i],
-            "entities": {kind: keys[i] for kind, keys in others},
-            "amount_minor": amounts[i],
-            "score": scores[i],
-            "probability": probabilities[i],
-            "action": ACTIONS[actions[i]],
-            "severity": SEVERITIES[severities[i]],
-            "recommended": stamp.recommended[severities[i]],
-            "degraded": degraded.get(i, ()),
-            "features": features[i],
-        }
-        encoded.append(dumps(decision)[:-1] + tail)
-    return Texts.of_bytes(encoded)
+    others = tuple(kind for kind in rows.entities if kind != "account")
+    fragments = _fragments(stamp, others)
+    middle = ENTITIES + len(others) + verdicts.action * len(SEVERITIES) + verdicts.severity
+    if degraded:
+        known: dict[tuple[int, int, tuple[str, ...]], int] = {}
+        for row, flags in degraded.items():
+            key = (int(verdicts.action[row]), int(verdicts.severity[row]), tuple(flags))
+            if key not in known:
+                known[key] = fragments.length.size + len(known)
+            middle[row] = known[key]
+        fragments += Fragments.of([_middle(stamp, *key) for key in known])
+    return decision_texts(
+        fragments,
+        [rows.transaction_id, rows.entities["account"], *(rows.entities[kind] for kind in others)],
+        np.array([rows.partition, rows.offset, rows.event_time_ms, rows.amount_minor]),
+        np.array([verdicts.score, verdicts.probability]),
+        verdicts.features,
+        middle,
+    )
+
+
+def warm() -> None:
+    """Compile or load the kernel, by encoding one row."""
+    zero = np.zeros(1, dtype=np.int64)
+    text = Texts.of(["a"])
+    rows = Transactions(text, zero, zero, zero, zero, {"account": text})
+    half = np.full(1, 0.5)
+    decisions(
+        rows,
+        Verdicts(half, half, zero, zero, half[:, np.newaxis]),
+        {},
+        Stamp("", "", "", "", ((),) * len(SEVERITIES)),
+    )
 
 
 def alert(decision: bytes, reasons: Sequence[Mapping[str, Any]], *, explained: bool) -> bytes:

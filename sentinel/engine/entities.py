@@ -58,7 +58,6 @@ class EntityLoader:
         params: EngineParams,
         *,
         partitions: Mapping[int, InputPartition],
-        partitions: Mapping[int, InputPartition],
         clock_s: Callable[[], float],
     ) -> None:
         self._state = state
@@ -66,7 +65,6 @@ class EntityLoader:
         self._partitions = partitions
         self._metrics = metrics
         self._params = params
-        self._partitions = partitions
         self.make_room: Callable[[], Awaitable[None]] = _no_room
         self._clock_s = clock_s
         self._away_since_s: dict[str, float] = {}  # by entity kind: one may fail, another not

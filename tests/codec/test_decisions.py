@@ -1,12 +1,18 @@
 """Decisions and alerts as JSON."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sentinel.codec.decisions import Stamp, Verdicts, alert, decision_id, decisions
-from sentinel.records import Transactions
+from sentinel.records import Transactions, part
 from sentinel.texts import Texts
+from tests.codec.reference import decisions_one_by_one
 
 STAMP = Stamp("tx", "1.0.0", "layout", "config", ((), ("ask",), ("hold",), ("block",)))
 
@@ -32,12 +38,12 @@ def verdicts() -> Verdicts:
     )
 
 
-def values(encoded: Texts) -> list[bytes]:
-    return [encoded.bytes_at(i) or b"" for i in range(len(encoded))]
+def as_bytes(found: Texts) -> list[bytes]:
+    return [found.bytes_at(i) or b"" for i in range(len(found))]
 
 
 def encoded() -> list[bytes]:
-    return values(decisions(rows(), verdicts(), {1: ["late", "state"]}, STAMP))
+    return as_bytes(decisions(rows(), verdicts(), {1: ["late", "state"]}, STAMP))
 
 
 def test_a_decision_says_everything_that_it_rests_on() -> None:
@@ -77,6 +83,104 @@ def test_a_decision_says_everything_that_it_rests_on() -> None:
 
 def test_a_repeated_decision_has_the_same_bytes() -> None:
     assert encoded() == encoded()
+
+
+any_texts = st.lists(st.text(), min_size=4, max_size=4)
+any_integers = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=4, max_size=4)
+any_floats = st.lists(st.floats(), min_size=20, max_size=20)
+
+
+@given(any_texts, st.lists(st.none() | st.text(), min_size=4, max_size=4), any_integers, any_floats)
+def test_a_decision_is_what_encoding_it_as_a_dictionary_gives(
+    texts: list[str], others: list[str | None], integers: list[int], floats: list[float]
+) -> None:
+    column = np.array(integers)
+    some = Transactions(
+        transaction_id=Texts.of(texts),
+        partition=column[::-1],
+        offset=column,
+        event_time_ms=~column,
+        amount_minor=column,
+        entities={'a "kind"': Texts.of(others), "account": Texts.of(texts[::-1])}
+        | {"third": Texts.of(others)[::-1]},
+    )
+    numbers = np.array(floats)
+    judged = Verdicts(
+        score=numbers[::5],
+        probability=numbers[1::5],
+        action=np.arange(4) % 3,
+        severity=np.arange(4),
+        features=numbers.reshape(5, 4).T,
+    )
+    model, schema, config, _ = texts
+    stamp = Stamp('a "topic"', model, schema, config, ((), tuple(texts), ("one",), ()))
+    degraded = {3: texts[:2], 1: ["late"], 2: ["late"]}
+
+    expected = decisions_one_by_one(some, judged, degraded, stamp)
+    assert as_bytes(decisions(some, judged, degraded, stamp)) == expected
+
+
+@pytest.mark.parametrize("text", [chr(i) * 50 for i in range(0x20)] + ['"' * 99, "\\" * 99, "é"])
+def test_a_text_of_nothing_but_escapes_has_room(text: str) -> None:
+    some = Transactions(
+        transaction_id=Texts.of([text]),
+        partition=np.array([0]),
+        offset=np.array([0]),
+        event_time_ms=np.array([0]),
+        amount_minor=np.array([0]),
+        entities={"account": Texts.of([text])},
+    )
+    code, number = np.array([0]), np.array([-2.2250738585072014e-308])
+    judged = Verdicts(number, number, code, code, np.tile(number, (1, 9)))
+
+    expected = decisions_one_by_one(some, judged, {}, STAMP)
+    assert as_bytes(decisions(some, judged, {}, STAMP)) == expected
+
+
+def test_half_a_surrogate_pair_is_replaced_since_readers_refuse_it() -> None:
+    texts = Texts.of(["a\ud800b\udfff", "\ud7ff\ud800"])
+    some = replace(rows(), transaction_id=texts)
+
+    found = [orjson.loads(text) for text in as_bytes(decisions(some, verdicts(), {}, STAMP))]
+
+    assert [d["transaction_id"] for d in found] == ["a\ufffdb\ufffd", "\ud7ff\ufffd"]
+
+
+def test_a_text_that_ends_within_a_character_reads_nothing_behind_it() -> None:
+    whole = Texts.of_bytes([b"\xed", b"\xa0\x80"])
+
+    (first, _) = as_bytes(decisions(replace(rows(), transaction_id=whole), verdicts(), {}, STAMP))
+
+    assert b'"transaction_id":"\xed",' in first
+
+
+def test_decisions_do_not_need_the_bytes_that_the_transactions_lie_in() -> None:
+    some = rows()
+    found = decisions(some, verdicts(), {}, STAMP)
+    before = as_bytes(found)
+
+    for column in (some.transaction_id, *some.entities.values()):
+        column.data[:] = 0
+
+    assert as_bytes(found) == before
+
+
+def test_bytes_that_cannot_be_written_to_are_taken_as_well() -> None:
+    some = rows()
+    ids = some.transaction_id
+    ids = Texts(np.frombuffer(ids.data.tobytes(), dtype=np.uint8), ids.start, ids.length)
+
+    found = decisions(replace(some, transaction_id=ids), verdicts(), {}, STAMP)
+
+    assert found == decisions(some, verdicts(), {}, STAMP)
+
+
+def test_no_rows_are_no_decisions() -> None:
+    none = part(rows(), 0, 0)
+    code, number = np.zeros(0, dtype=np.int64), np.zeros(0)
+    judged = Verdicts(number, number, code, code, np.zeros((0, 2)))
+
+    assert as_bytes(decisions(none, judged, {}, STAMP)) == []
 
 
 def test_an_alert_is_the_decision_and_its_reasons() -> None:
