@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 import numba
 import numpy as np
 from aiokafka import codec
-from aiokafka.record.util import calc_crc32c
 
 from sentinel.adapters.kafka.client import Compression
+from sentinel.adapters.kafka.crc32c import crc32c
+from sentinel.adapters.kafka.crc32c import warm as warm_crc32c
 from sentinel.adapters.kafka.record_batches import (
     ATTRIBUTES_AT,
     CRC_AT,
@@ -100,7 +101,7 @@ class WrittenBatch:
             *self._producer_state,
             self._record_count,
         )
-        crc = calc_crc32c(memoryview(buffer)[ATTRIBUTES_AT:])
+        crc = crc32c(memoryview(buffer)[ATTRIBUTES_AT:])
         buffer[CRC_AT:ATTRIBUTES_AT] = crc.to_bytes(4, "big")
 
 
@@ -213,6 +214,7 @@ def _varint_size(value: int) -> int:
 
 def warm() -> None:
     """Compile the kernels that write and read batches, or load them from numba's cache."""
+    warm_crc32c()
     one = OutputBlock(Texts.of(["k"]), Texts.of(["v"]))
     [batch] = written(one, now_ms=0, bytes_max=1024, compression="none")
     found = unpacked(bytes(batch._build()), 0, lambda head, packed: False)

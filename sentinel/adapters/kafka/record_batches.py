@@ -12,8 +12,8 @@ import numba
 import numpy as np
 from aiokafka import codec
 from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError
-from aiokafka.record.util import calc_crc32c
 
+from sentinel.adapters.kafka.crc32c import crc32c
 from sentinel.records import Ints, RecordBlock
 from sentinel.texts import NONE, Bytes, Texts
 
@@ -138,7 +138,7 @@ def batches(raw: bytes) -> Iterator[tuple[Head, memoryview]]:
         if end - begin < HEADER.size:
             raise CorruptRecordException(f"a batch of {length} bytes")
         head = Head._make(HEADER.unpack_from(raw, begin))
-        if head.crc != calc_crc32c(view[begin + ATTRIBUTES_AT : end]):
+        if head.crc != crc32c(view[begin + ATTRIBUTES_AT : end]):
             raise CorruptRecordException(f"wrong CRC of the batch at offset {head.base_offset}")
         yield head, view[begin + HEADER.size : end]
         begin = end
