@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol, overload
+from typing import Literal, NamedTuple, Protocol, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,21 @@ class RecordBlock(Sequence[InputRecord]):
         self.values = values
         self.headers = headers
 
+    @classmethod
+    def of(cls, records: Sequence[InputRecord]) -> Self:
+        """Pack records."""
+        pieces: list[bytes | None] = []
+        for record in records:
+            pieces += (record.key, record.value, packed_headers(record.headers))
+        texts = Texts.of_bytes(pieces)
+        return cls(
+            np.array([record.offset for record in records], dtype=np.int64),
+            np.array([record.timestamp for record in records], dtype=np.int64),
+            Texts(texts.data, texts.start[0::3].copy(), texts.length[0::3].copy()),
+            Texts(texts.data, texts.start[1::3].copy(), texts.length[1::3].copy()),
+            texts.start[2::3].copy(),
+        )
+
     def __len__(self) -> int:
         return self.offset.size
 
@@ -135,6 +150,25 @@ def headers_at(data: Bytes, begin: int) -> list[tuple[str, bytes]]:
         return data[at - length : at].tobytes()
 
     return [(text().decode(errors="replace"), text()) for _ in range(varint())]
+
+
+def packed_headers(headers: Sequence[tuple[str, bytes]]) -> bytes:
+    """Headers as Kafka writes them: what `headers_at` reads."""
+    packed = bytearray()
+
+    def put_varint(value: int) -> None:
+        rest = value << 1  # zigzag; nothing here is negative
+        while rest > 0x7F:
+            packed.append(0x80 | (rest & 0x7F))
+            rest >>= 7
+        packed.append(rest)
+
+    put_varint(len(headers))
+    for name, value in headers:
+        for part in (name.encode(), value or b""):
+            put_varint(len(part))
+            packed.extend(part)
+    return bytes(packed)
 
 
 class OutputRecord(NamedTuple):

@@ -10,7 +10,16 @@ import pytest
 
 from sentinel.errors import ConfigError, FencedError, TransientError
 from sentinel.ports import Blob, Broker, LabelStore, PartitionState, StateStore, Tail, TopicSpec
-from sentinel.records import Commit, Header, InputRecord, OutputRecord, TopicPartition
+from sentinel.records import (
+    Commit,
+    Header,
+    InputRecord,
+    OutputBlock,
+    OutputRecord,
+    RecordBlock,
+    TopicPartition,
+)
+from sentinel.texts import Texts
 
 WAIT_S_MAX = 15.0  # Tansu and Kafka let the first member of a group wait
 
@@ -93,6 +102,26 @@ async def records_come_back_in_order_with_all_their_parts(broker: Broker, topic:
         (None, b""),
     ]
     assert [tuple(record.headers) for record in found] == [tuple(headers), (), ()]
+
+
+async def blocks_are_published_and_read(broker: Broker, topic: str) -> None:
+    partition = TopicPartition(topic, 0)
+    keys = [None, "", *map(str, range(100))]
+    records = OutputBlock(Texts.of(keys), Texts.of(["", None, *("x" * i for i in range(100))]))
+
+    await broker.publish(topic, 0, records)
+    await broker.publish(topic, 0, records[:0])
+    await broker.flush()
+
+    found: list[InputRecord] = []
+    deadline = time.monotonic() + WAIT_S_MAX
+    while len(found) < len(records):
+        assert time.monotonic() < deadline
+        for block in (await broker.poll([partition], timeout_s=0.1, count_max=9)).values():
+            assert isinstance(block, RecordBlock)
+            found += block
+    assert [record.offset for record in found] == list(range(102))
+    assert [(record.key, record.value) for record in found] == [(r.key, r.value) for r in records]
 
 
 async def more_than_a_batch_keeps_its_order(broker: Broker, topic: str) -> None:
@@ -468,6 +497,7 @@ async def nothing_asked_and_nothing_saved_is_fine(reopen: ReopenLabels) -> None:
 
 MEMBER_CONTRACTS = (
     records_come_back_in_order_with_all_their_parts,
+    blocks_are_published_and_read,
     more_than_a_batch_keeps_its_order,
     a_record_of_five_megabytes_passes_between_small_ones,
     only_the_partitions_asked_for_are_read,

@@ -12,6 +12,7 @@ from aiokafka.errors import NoOffsetForPartitionError
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as ClientPartition
 
+from sentinel.adapters.kafka import batch_writer
 from sentinel.adapters.kafka.admin import Admin
 from sentinel.adapters.kafka.client import (
     KafkaParams,
@@ -22,6 +23,7 @@ from sentinel.adapters.kafka.client import (
     translated,
 )
 from sentinel.adapters.kafka.coordinator import repair
+from sentinel.adapters.kafka.fetching import read_blocks
 from sentinel.adapters.kafka.membership import Membership
 from sentinel.adapters.kafka.producer import Producer
 from sentinel.errors import FencedError, TransientError
@@ -67,11 +69,13 @@ class KafkaBroker:
         return self
 
     async def _start(self) -> None:
+        await asyncio.to_thread(batch_writer.warm)
         with translated(f"connect to {self._params.bootstrap_servers}"):
             async with asyncio.timeout(self._params.request_timeout_s):
                 await self._admin.start()
                 await self._consumer.start()
         repair(self._consumer._coordinator)
+        read_blocks(self._consumer._fetcher)
         await self._producer.start()
         self._cluster_id = await self._admin.cluster_id()
 

@@ -1,6 +1,7 @@
 """Records out: whole batches to the producer, and every delivery checked at flush."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -8,15 +9,19 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from sentinel.adapters.kafka.batch_writer import written
 from sentinel.adapters.kafka.client import KafkaParams, connection_settings, translated
 from sentinel.errors import TransientError
-from sentinel.records import OutputRecord
+from sentinel.records import OutputBlock, OutputRecord
 
 Delivery = asyncio.Future[Any]
 
 
 class Producer:
-    """aiokafka's producer, used batch by batch: 1-2 µs a record, where `send` costs 15-25."""
+    """aiokafka's producer, used batch by batch.
+
+    Its `send` costs 15-25 µs a record, its batches 1-2, those of an `OutputBlock` 0.3.
+    """
 
     def __init__(self, params: KafkaParams) -> None:
         self._params = params
@@ -33,6 +38,9 @@ class Producer:
 
     async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
         self._raise_failure()
+        if isinstance(records, OutputBlock):
+            await self._publish_block(topic, partition, records)
+            return
         batch = self._producer.create_batch()
         for record in records:
             if not _append(batch, record):
@@ -42,6 +50,16 @@ class Producer:
                 is_appended = _append(batch, record)
                 assert is_appended
         if batch.record_count() > 0:
+            await self._send(batch, topic, partition)
+
+    async def _publish_block(self, topic: str, partition: int, records: OutputBlock) -> None:
+        batches = written(
+            records,
+            now_ms=int(time.time() * 1000),
+            bytes_max=self._params.batch_bytes_max,
+            compression=self._params.compression,
+        )
+        for batch in batches:
             await self._send(batch, topic, partition)
 
     async def _send(self, batch: Any, topic: str, partition: int) -> None:

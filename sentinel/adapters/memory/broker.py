@@ -11,7 +11,7 @@ from sentinel.adapters.memory.cluster import Member, MemoryCluster
 from sentinel.adapters.memory.faults import Faults
 from sentinel.errors import ConfigError, FencedError, TransientError
 from sentinel.ports import PartitionsCallback, TopicSpec
-from sentinel.records import Commit, InputRecord, OutputRecord, TopicPartition
+from sentinel.records import Commit, InputRecord, OutputRecord, RecordBlock, TopicPartition
 
 
 class MemoryBroker:
@@ -132,7 +132,7 @@ class MemoryBroker:
                 raise TransientError(f"poll: OffsetOutOfRange, {partition} begins at {log.start}")
             records = self._cluster.read(partition, self._positions[partition], count_max)
             if records:
-                found[partition] = records
+                found[partition] = RecordBlock.of(records)
                 self._positions[partition] = records[-1].offset + 1
                 count_max -= len(records)
         return found

@@ -1,0 +1,112 @@
+"""How blocks come out of aiokafka's fetcher, without a broker."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.consumer import fetcher as library
+from aiokafka.consumer.subscription_state import Assignment
+from aiokafka.errors import CorruptRecordException
+from aiokafka.structs import TopicPartition as ClientPartition
+
+from sentinel.adapters.kafka.batch_writer import written
+from sentinel.adapters.kafka.fetching import (
+    PLACES,
+    BlockResult,
+    FetchedBytes,
+    PartitionBlocks,
+    read_blocks,
+)
+from sentinel.records import OutputBlock
+from sentinel.texts import Texts
+
+PARTITION = ClientPartition("t", 0)
+
+
+def test_aiokafka_still_names_what_we_replace() -> None:
+    """If this fails, read how the new version hands fetched bytes on: `fetching` relies on it."""
+    fetcher = SimpleNamespace()
+
+    read_blocks(fetcher)
+
+    for name, places in PLACES.items():
+        method = getattr(fetcher, name)
+        assert method.__self__ is fetcher
+        assert {at: method.__globals__[at] for at in places} == places
+        theirs = getattr(library.Fetcher, name)
+        assert method.__defaults__ == theirs.__defaults__
+        assert theirs.__globals__["FetchResult"] is library.FetchResult
+
+
+def a_fetch(count: int) -> bytes:
+    block = OutputBlock(Texts.of([None] * count), Texts.of(map(str, range(count))))
+    [batch] = written(block, now_ms=1, bytes_max=1 << 20, compression="none")
+    return bytes(batch._build())
+
+
+def result_of(raw: bytes, assignment: Assignment) -> BlockResult:
+    blocks = PartitionBlocks(PARTITION, FetchedBytes(raw), None, 0, None, None, True, 0)
+    return BlockResult(PARTITION, assignment=assignment, partition_records=blocks, backoff=0)
+
+
+def an_assignment() -> tuple[Assignment, Any]:
+    assignment = Assignment([PARTITION])
+    state = assignment.state_value(PARTITION)
+    state.reset_to(0)
+    return assignment, state
+
+
+async def test_the_position_follows_what_was_handed_out() -> None:
+    assignment, state = an_assignment()
+    result = result_of(a_fetch(5), assignment)
+
+    seen = []
+    while result.has_more():
+        block = result.getall(2)
+        seen.append((len(block), state.position))
+
+    assert seen == [(2, 2), (2, 4), (1, 5)]
+
+
+async def test_a_fetch_is_dropped_with_its_last_record_so_that_the_next_one_is_asked_for() -> None:
+    assignment, _ = an_assignment()
+    result = result_of(a_fetch(4), assignment)
+
+    assert len(result.getall(4)) == 4
+    assert not result.has_more()
+
+
+async def test_after_a_seek_what_was_fetched_elsewhere_is_dropped() -> None:
+    assignment, state = an_assignment()
+    result = result_of(a_fetch(5), assignment)
+    result.getall(2)
+
+    state.seek(1)
+
+    assert len(result.getall(2)) == 0
+    assert not result.has_more()
+    assert state.position == 1
+
+
+async def test_a_partition_that_was_given_up_brings_nothing() -> None:
+    assignment, _ = an_assignment()
+    result = result_of(a_fetch(5), assignment)
+
+    assignment._unassign()
+
+    assert len(result.getall(2)) == 0
+    assert not result.has_more()
+
+
+async def test_corrupt_bytes_are_complained_of_and_then_fetched_again() -> None:
+    assignment, state = an_assignment()
+    raw = bytearray(a_fetch(5))
+    raw[-1] ^= 1
+    result = result_of(bytes(raw), assignment)
+
+    with pytest.raises(CorruptRecordException):
+        result.getall(2)
+
+    assert len(result.getall(2)) == 0
+    assert not result.has_more()
+    assert state.position == 0
