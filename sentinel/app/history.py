@@ -106,7 +106,7 @@ class History:
     ) -> tuple[Transactions, Ints]:
         n = len(values)
         records = [Record(self._position + i, 0, None, value) for i, value in enumerate(values)]
-        rows, rejected = self._decoder.decode(np.zeros(n, dtype=np.int64), records)
+        rows, rejected = self._decoder.decode([(0, records)])
         self._position += n
         self.rejected_count += len(rejected)
         kept = np.ones(n, dtype=np.bool_)

@@ -101,9 +101,8 @@ class Player:
 
     def _decode(self, chunk: Chunk) -> Transactions:
         """The usable rows; the offset of each is its place in the chunk."""
-        n = len(chunk.values)
         records = [Record(i, 0, None, value) for i, value in enumerate(chunk.values)]
-        return self._decoder.decode(np.zeros(n, dtype=np.int64), records)[0]
+        return self._decoder.decode([(0, records)])[0]
 
     async def _send(
         self,

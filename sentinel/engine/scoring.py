@@ -8,7 +8,9 @@ from itertools import groupby
 import numpy as np
 
 from sentinel.codec.decisions import Stamp, Verdicts, decisions
-from sentinel.codec.transactions import Rejected, SchemaParams, TransactionDecoder
+from sentinel.codec.rows import Rejected
+from sentinel.codec.schema import SchemaParams
+from sentinel.codec.transactions import TransactionDecoder
 from sentinel.core.decision import ACTIONS, APPROVE, PolicyParams, actions, severities
 from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.engine.alerts import Alerts, Flagged
@@ -125,8 +127,8 @@ class Scoring:
                 await catch_up(partition)
 
     def _decode(self, part: Slice) -> tuple[Transactions, list[Rejected]]:
-        numbers = np.array([at.partition for at, _ in part], dtype=np.int64)
-        return self._decoder.decode(numbers, [record for _, record in part])
+        pieces = groupby(part, key=lambda found: found[0].partition)
+        return self._decoder.decode([(n, [record for _, record in piece]) for n, piece in pieces])
 
     def _note_times(self, rows: Transactions) -> None:
         for number, partition in self._partitions.items():

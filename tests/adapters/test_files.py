@@ -8,13 +8,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 
 from sentinel.adapters import files
 from sentinel.adapters.files import TransactionFile
-from sentinel.codec.transactions import SchemaParams, TransactionDecoder
+from sentinel.codec.schema import SchemaParams
+from sentinel.codec.transactions import TransactionDecoder
 from sentinel.errors import ConfigError
 from sentinel.records import Record
 
@@ -387,7 +387,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def assert_usable(values: Sequence[bytes], schema: SchemaParams) -> None:
     records = [Record(i, 0, None, value) for i, value in enumerate(values)]
-    _, rejected = TransactionDecoder(schema).decode(np.zeros(len(values), np.int64), records)
+    _, rejected = TransactionDecoder(schema).decode([(0, records)])
     assert rejected == []
 
 

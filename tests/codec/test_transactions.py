@@ -11,12 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.codec.transactions import (
-    AMOUNT_MINOR_MAX,
-    SchemaParams,
-    TransactionDecoder,
-    epoch_ms,
-)
+from sentinel.codec.schema import AMOUNT_MINOR_MAX, SchemaParams, epoch_ms
+from sentinel.codec.transactions import TransactionDecoder
 from sentinel.records import Record, Transactions
 
 NEW_YEAR = 1_577_836_800_000  # 2020-01-01T00:00:00Z
@@ -57,8 +53,8 @@ def decoded(
 ) -> tuple[Transactions, dict[int, str]]:
     """The rows, and for each record that was refused its reason."""
     records = [Record(100 + i, stamp_ms, None, value) for i, value in enumerate(values)]
-    partitions = np.arange(len(records), dtype=np.int64) % 3
-    rows, rejected = TransactionDecoder(schema).decode(partitions, records)
+    pieces = [(i % 3, [record]) for i, record in enumerate(records)]
+    rows, rejected = TransactionDecoder(schema).decode(pieces)
     assert len({r.index for r in rejected}) == len(rejected)
     return rows, {r.index: r.error.reason for r in rejected}
 
