@@ -14,7 +14,7 @@ from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.pool import PoolParams
 from sentinel.adapters.redis import RedisParams
 from sentinel.adapters.registry import ModelParams
-from sentinel.codec.transactions import SchemaParams
+from sentinel.codec.schema import SchemaParams
 from sentinel.core.decision import PolicyParams
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.learning.params import TrainingParams

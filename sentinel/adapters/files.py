@@ -15,7 +15,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from sentinel.codec.records import fields_of_line
-from sentinel.codec.transactions import REQUIRED_COUNT, SchemaParams
+from sentinel.codec.schema import REQUIRED_COUNT, SchemaParams
 from sentinel.errors import ConfigError
 
 CHUNK_ROW_COUNT = 20_000

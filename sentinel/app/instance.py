@@ -11,6 +11,8 @@ from sentinel.adapters.kafka import KafkaBroker, KafkaTail
 from sentinel.adapters.pool import ExplainerPool
 from sentinel.adapters.redis import RedisLabelStore, RedisStateStore
 from sentinel.codec import decisions
+from sentinel.codec.schema import SchemaParams
+from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import FeatureState
@@ -138,7 +140,7 @@ class Instance:
         assert self._parts is not None
         assert self._ports is not None
         parts, clock_s = self._parts, asyncio.get_running_loop().time
-        await _warm(parts.state, self._serving)
+        await _warm(parts.state, self._serving, self._config.schema)
         topics = self._config.topics
         running = [
             asyncio.create_task(work, name=name)
@@ -360,10 +362,11 @@ def _feedback(
     )
 
 
-async def _warm(state: FeatureState, serving: ServingModel) -> None:
+async def _warm(state: FeatureState, serving: ServingModel, schema: SchemaParams) -> None:
     """Compile or load every kernel before the first record, in a thread: it takes seconds once."""
     await asyncio.to_thread(state.warm)
     await asyncio.to_thread(decisions.warm)
+    await asyncio.to_thread(TransactionDecoder(schema).warm)
     if serving.model.fallback_reason:
         log.warning("LightGBM itself scores this model: %s", serving.model.fallback_reason)
 

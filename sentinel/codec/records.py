@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 import orjson
 
-from sentinel.codec.transactions import EVENT_TIME_MS_MAX
+from sentinel.codec.schema import EVENT_TIME_MS_MAX
 from sentinel.errors import RecordError
 from sentinel.records import Feedback, Label
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sentinel.codec.records import decode_label
-from sentinel.codec.transactions import SchemaParams
+from sentinel.codec.schema import SchemaParams
 from sentinel.core.features.events import MARK_FRAUD, MARK_GENUINE
 from sentinel.core.features.state import Labels
 from sentinel.engine.params import EngineParams

@@ -9,7 +9,9 @@ from itertools import groupby
 import numpy as np
 
 from sentinel.codec.decisions import Stamp, Verdicts, decisions
-from sentinel.codec.transactions import Rejected, SchemaParams, TransactionDecoder
+from sentinel.codec.rows import Rejected
+from sentinel.codec.schema import SchemaParams
+from sentinel.codec.transactions import TransactionDecoder
 from sentinel.core.decision import ACTIONS, APPROVE, PolicyParams, actions, severities
 from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.engine.alerts import Alerts, Flagged

@@ -13,7 +13,8 @@ import pytest
 
 from sentinel.adapters import files
 from sentinel.adapters.files import TransactionFile
-from sentinel.codec.transactions import SchemaParams, TransactionDecoder
+from sentinel.codec.schema import SchemaParams
+from sentinel.codec.transactions import TransactionDecoder
 from sentinel.errors import ConfigError
 from sentinel.records import Record
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentinel.app.history import UNKNOWN, History, Rows, joined
-from sentinel.codec.transactions import SchemaParams
+from sentinel.codec.schema import SchemaParams
 from sentinel.config import Config
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.learning.params import TrainingParams

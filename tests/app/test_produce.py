@@ -15,7 +15,7 @@ from sentinel.adapters.memory import MemoryBroker, MemoryCluster
 from sentinel.app.produce import Player, ProduceOptions, Sent
 from sentinel.app.sender import Sender
 from sentinel.codec.records import decode_feedback
-from sentinel.codec.transactions import SchemaParams
+from sentinel.codec.schema import SchemaParams
 from sentinel.config import Config
 from sentinel.core.features.spec import FeatureParams
 from sentinel.engine.labels import PartitionOf

@@ -11,12 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.codec.transactions import (
-    AMOUNT_MINOR_MAX,
-    SchemaParams,
-    TransactionDecoder,
-    epoch_ms,
-)
+from sentinel.codec.schema import AMOUNT_MINOR_MAX, SchemaParams, epoch_ms
+from sentinel.codec.transactions import TransactionDecoder
 from sentinel.records import Record, Transactions
 
 NEW_YEAR = 1_577_836_800_000  # 2020-01-01T00:00:00Z

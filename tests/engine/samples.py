@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sentinel.app.history import History
-from sentinel.codec.transactions import SchemaParams
+from sentinel.codec.schema import SchemaParams
 from sentinel.config import Config
 from sentinel.core.decision import PolicyParams, Usual
 from sentinel.core.features.spec import EntityParams, FeatureParams

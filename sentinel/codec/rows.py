@@ -1,0 +1,200 @@
+"""Transactions decoded row by row: any JSON, and for what is not usable the reason."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from sentinel.codec.schema import (
+    AMOUNT_MINOR_MAX,
+    EVENT_TIME_MS_MAX,
+    REQUIRED_COUNT,
+    SchemaParams,
+    TimeFormat,
+    epoch_ms,
+)
+from sentinel.errors import RecordError
+from sentinel.records import Floats, Ints
+
+_NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One record that cannot be used, by its place in the batch, and why."""
+
+    index: int
+    error: RecordError
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Transactions as columns before their values are checked: times and amounts as floats."""
+
+    transaction_id: list[str]
+    event_time_ms: Floats
+    amount: Floats
+    entities: dict[str, list[str | None]]
+    numeric: dict[str, Floats]
+    categorical: dict[str, list[str | None]]
+
+
+class RowDecoder:
+    """Decodes records one by one, built once for a schema."""
+
+    def __init__(self, schema: SchemaParams) -> None:
+        self._schema = schema
+        fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+        for i, (_, kind) in enumerate(schema.columns):
+            fields.append((f"f{i}", kind) if i < REQUIRED_COUNT else (f"f{i}", kind, None))
+        struct = msgspec.defstruct(
+            "Transaction",
+            fields,
+            rename={f"f{i}": name for i, (name, _) in enumerate(schema.columns)},
+            gc=False,
+        )
+        self._decode = msgspec.json.Decoder(struct).decode
+        self._time_min_ms = epoch_ms(schema.event_time_min)
+
+    def decode(
+        self, values: list[bytes | None], stamps_ms: Ints
+    ) -> tuple[Columns, Ints, list[Rejected]]:
+        """The usable ones of some records as columns, which these are, and the others."""
+        rejected: list[Rejected] = []
+        rows = self._rows(values, rejected)
+        kept = np.ones(len(values), dtype=np.bool_)
+        kept[[r.index for r in rejected]] = False
+        columns = self._columns(rows)
+        wrong = self._wrong_values(columns, stamps_ms[kept])
+        if wrong:
+            at = np.flatnonzero(kept)
+            rejected += [Rejected(int(at[i]), error) for i, error in wrong.items()]
+            kept[at[list(wrong)]] = False
+            columns = self._columns([row for i, row in enumerate(rows) if i not in wrong])
+        return columns, np.flatnonzero(kept), rejected
+
+    def _rows(self, values: list[bytes | None], rejected: list[Rejected]) -> list[Any]:
+        """Decoded structs. The whole batch at once if all is well, else one by one."""
+        size_max = self._schema.record_bytes_max
+        try:
+            if max(map(len, values), default=0) <= size_max:  # type: ignore[arg-type]
+                return list(map(self._decode, values))  # type: ignore[arg-type]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
+            pass  # some record is bad: the loop below finds out which
+        rows = []
+        for i, value in enumerate(values):
+            try:
+                rows.append(self._one(value))
+            except RecordError as error:
+                rejected.append(Rejected(i, error))
+        return rows
+
+    def _one(self, value: bytes | None) -> Any:
+        if value is None:
+            raise RecordError("tombstone", "the record has no value")
+        if len(value) > self._schema.record_bytes_max:
+            raise RecordError("too_large", f"{len(value)} bytes")
+        try:
+            return self._decode(value)
+        except msgspec.ValidationError as error:
+            missing = "missing required field" in str(error)
+            raise RecordError("missing_field" if missing else "wrong_type", str(error)) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RecordError("not_json", str(error)) from error
+        except RecursionError as error:
+            raise RecordError("not_json", "nested too deeply") from error
+
+    def _columns(self, rows: list[Any]) -> Columns:
+        """Structs turned on their side, with times and amounts as numbers."""
+        schema = self._schema
+        if rows:
+            fields = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
+        else:
+            fields = [()] * len(schema.columns)
+        rest = iter(fields[REQUIRED_COUNT:])
+        return Columns(
+            transaction_id=[_text(x) for x in fields[0]],
+            event_time_ms=_times_ms(fields[1], schema.event_time_format),
+            amount=_amounts(fields[3], schema),
+            entities={
+                "account": [_text(x) for x in fields[2]],
+                **{kind: [_optional_text(x) for x in next(rest)] for kind in schema.entities},
+            },
+            numeric={
+                name: np.array(next(rest), dtype=np.float64)
+                for name in (*schema.numeric, *schema.boolean)
+            },
+            categorical={
+                name: [_optional_text(x) for x in next(rest)] for name in schema.categorical
+            },
+        )
+
+    def _wrong_values(self, columns: Columns, stamps_ms: Ints) -> dict[int, RecordError]:
+        """Rows whose values have the right type and cannot be true, with the reason."""
+        wrong: dict[int, RecordError] = {}
+        length_max = self._schema.id_length_max
+        identifiers: list[Sequence[str | None]] = [columns.transaction_id]
+        identifiers += columns.entities.values()
+        for texts in identifiers:
+            if max((len(t) for t in texts if t is not None), default=0) > length_max:
+                for i, text in enumerate(texts):
+                    if text is not None and len(text) > length_max:
+                        wrong[i] = RecordError("bad_id", f"an identifier of {len(text)} characters")
+        for texts in (identifiers[0], columns.entities["account"]):
+            for i in [i for i, text in enumerate(texts) if text == ""]:
+                wrong[i] = RecordError("bad_id", "an empty identifier")
+        amount = columns.amount
+        for i in np.flatnonzero(~((amount >= 0) & (amount <= AMOUNT_MINOR_MAX))).tolist():
+            wrong[i] = RecordError("bad_amount", f"{amount[i]} minor units")
+        times = columns.event_time_ms
+        latest = stamps_ms + self._schema.future_s_max * 1000.0
+        usable = (times >= self._time_min_ms) & (times <= EVENT_TIME_MS_MAX)
+        usable &= (times <= latest) | (stamps_ms <= 0)  # without a stamp there is no "now"
+        for i in np.flatnonzero(~usable).tolist():
+            wrong[i] = RecordError("bad_time", f"event time {times[i]:.0f} ms")
+        return wrong
+
+
+def _text(value: str | int) -> str:
+    return value if type(value) is str else str(value)
+
+
+def _optional_text(value: str | bool | int | None) -> str | None:
+    """Text of a value; an empty text counts as missing, true and false as in JSON."""
+    if value is None or value == "":
+        return None
+    if type(value) is bool:
+        return "true" if value else "false"
+    return _text(value)
+
+
+def _times_ms(values: Sequence[Any], time_format: TimeFormat) -> Floats:
+    """Epoch milliseconds; a time without an offset is taken as UTC."""
+    if time_format == "epoch_ms":
+        return np.rint(np.array(values, dtype=np.float64))
+    if time_format == "epoch_s":
+        with np.errstate(over="ignore"):  # infinite is no usable time either
+            return np.rint(np.array(values, dtype=np.float64) * 1000.0)
+    aware = [when if when.tzinfo else when.replace(tzinfo=UTC) for when in values]
+    return np.rint(np.array([when.timestamp() for when in aware], dtype=np.float64) * 1000.0)
+
+
+def _amounts(values: Sequence[Any], schema: SchemaParams) -> Floats:
+    """Minor units, whole; decimals beyond the minor unit round half to even. NaN if no number."""
+    if schema.amount_format == "minor":
+        return np.array(values, dtype=np.float64)
+    numbers = [value if type(value) is float else _number(value) for value in values]
+    with np.errstate(over="ignore"):  # infinite is no usable amount either
+        return np.rint(np.array(numbers, dtype=np.float64) * 10.0**schema.amount_decimals)
+
+
+def _number(text: str) -> float:
+    """The number that a text holds, as JSON would write it; NaN if none.
+
+    Python's own reading takes 1_000 and digits of other scripts for numbers, too.
+    """
+    return float(text) if _NUMBER.fullmatch(text) else float("nan")
