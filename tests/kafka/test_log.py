@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -160,3 +161,33 @@ async def test_batches_arrive_once_and_in_order(
             assert polled
             found += [record.value for record in polled[topic]]
     assert found == [text.encode() for text in texts]
+
+
+@pytest.mark.parametrize("isolation", ["read_uncommitted", "read_committed"])
+async def test_only_a_reader_of_uncommitted_records_sees_what_was_aborted(
+    kafka_params: KafkaParams, isolation: Any
+) -> None:
+    topic = f"aborted-{isolation}"
+    partition = TopicPartition(topic, 0)
+    params = replace(kafka_params, group_id=topic, isolation=isolation)
+    async with KafkaBroker(params) as broker:
+        await broker.ensure_topics([TopicSpec(topic, 1)])
+        await join(broker, topic)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=params.bootstrap_servers, transactional_id=topic
+        )
+        await producer.start()
+        for text in (b"a", b"b", b"c"):
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, text, partition=0)
+            await (producer.abort_transaction() if text == b"b" else producer.commit_transaction())
+        await producer.stop()
+
+        expected = [b"a", b"c"] if isolation == "read_committed" else [b"a", b"b", b"c"]
+        found = await read(broker, partition, len(expected))
+
+        assert [record.value for record in found] == expected
+        deadline = time.monotonic() + WAIT_S_MAX
+        while broker.lag(partition) != 0:  # the last control record may come later
+            assert time.monotonic() < deadline
+            assert await broker.poll([partition], timeout_s=0.1, count_max=9) == {}
