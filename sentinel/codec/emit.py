@@ -15,7 +15,7 @@ from sentinel.codec.shortest import (
     put_integer,
     put_word,
 )
-from sentinel.codec.unowned import unowned
+from sentinel.core.unowned import unowned
 from sentinel.records import Floats, Ints
 from sentinel.texts import Bytes, Spans, Texts
 

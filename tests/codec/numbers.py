@@ -7,7 +7,7 @@ import numpy as np
 
 from sentinel.codec import shortest
 from sentinel.codec.shortest import FLOAT_BYTES_MAX, INTEGER_BYTES_MAX, SPARE_BYTES
-from sentinel.codec.unowned import unowned
+from sentinel.core.unowned import unowned
 from sentinel.records import Floats, Ints
 from sentinel.texts import Bytes, Spans
 

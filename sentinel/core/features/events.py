@@ -35,6 +35,7 @@ from sentinel.core.features.plan import (
     TIME_SINCE_LAST,
     Z_SCORE,
 )
+from sentinel.core.unowned import unowned
 from sentinel.records import Floats, Ints
 
 # The two low bits of an event's key say what is known of it.
@@ -344,6 +345,9 @@ def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as 
     out: Floats,
 ) -> int:
     """Row by row: read the features, then count the row in; returns how many parts turned dirty."""
+    # Rows are sliced for each step: counting references to them took a third of the time.
+    totals, parts, layout = unowned(totals), unowned(parts), unowned(layout)
+    windows, hashes = unowned(windows), unowned(hashes)
     found = np.zeros((max(windows.shape[0], 1), 6), dtype=np.int64)
     seen_size = 4
     while seen_size <= 2 * layout[L_CAPACITY]:
