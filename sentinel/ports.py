@@ -119,6 +119,10 @@ class Tail(Protocol):
         """Go on reading a topic at `offset` (0 reads from the oldest record kept)."""
         ...
 
+    def lag(self, topic: str) -> int | None:
+        """Records behind the end of the topic, as last fetched; None before the first fetch."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PartitionState:

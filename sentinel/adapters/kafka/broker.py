@@ -17,6 +17,7 @@ from sentinel.adapters.kafka.client import (
     KafkaParams,
     connection_settings,
     fetch_settings,
+    lag_of,
     milliseconds,
     stop_consumer,
     translated,
@@ -193,14 +194,7 @@ class KafkaBroker:
         asked = ClientPartition(*partition)
         if asked not in self._consumer.assignment():
             return None
-        # `position()` is a coroutine because it may wait for one; here it is known or it is not.
-        # Counting records would never reach the end of a log whose last record is a control record.
-        state = self._consumer._subscription.subscription.assignment.state_value(asked)
-        # A reader of committed records cannot pass the last stable offset.
-        end = state.lso if self._params.isolation == "read_committed" else state.highwater
-        if end is None or not state.has_valid_position:
-            return None
-        return max(0, int(end) - int(state.position))
+        return lag_of(self._consumer, asked, self._params)
 
     async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
         await self._producer.publish(topic, partition, records)

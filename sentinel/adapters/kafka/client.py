@@ -15,6 +15,7 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 from aiokafka.helpers import create_ssl_context
+from aiokafka.structs import TopicPartition as ClientPartition
 
 from sentinel.errors import FencedError, TransientError
 
@@ -179,6 +180,18 @@ def fetch_settings(params: KafkaParams) -> dict[str, Any]:
         "max_partition_fetch_bytes": params.fetch_bytes_max,
         "isolation_level": params.isolation,
     }
+
+
+def lag_of(consumer: Any, partition: ClientPartition, params: KafkaParams) -> int | None:
+    """Records of an assigned partition that wait; None before its first fetch."""
+    # `position()` is a coroutine because it may wait for one; here it is known or it is not.
+    # Counting records would never reach the end of a log whose last record is a control record.
+    state = consumer._subscription.subscription.assignment.state_value(partition)
+    # A reader of committed records cannot pass the last stable offset.
+    end = state.lso if params.isolation == "read_committed" else state.highwater
+    if end is None or not state.has_valid_position:
+        return None
+    return max(0, int(end) - int(state.position))
 
 
 def milliseconds(seconds: float) -> int:

@@ -12,6 +12,7 @@ from sentinel.adapters.kafka.client import (
     KafkaParams,
     connection_settings,
     fetch_settings,
+    lag_of,
     milliseconds,
     stop_consumer,
     translated,
@@ -60,3 +61,6 @@ class KafkaTail:
     def seek(self, topic: str, offset: int) -> None:
         with translated(f"seek the tail of {topic}"):
             self._consumer.seek(ClientPartition(topic, 0), offset)
+
+    def lag(self, topic: str) -> int | None:
+        return lag_of(self._consumer, ClientPartition(topic, 0), self._params)
