@@ -24,6 +24,15 @@ LabelColumn = Annotated[
     str, typer.Option(metavar="COLUMN", help="The column that says whether a row is fraud.")
 ]
 
+ReasonOption = Annotated[str, typer.Option(metavar="REASON", help="Only those refused for this.")]
+TopicOption = Annotated[str, typer.Option(metavar="TOPIC", help="Only those from this topic.")]
+SinceOption = Annotated[
+    str, typer.Option(metavar="2h", help="Only those refused since: so long ago, or a time.")
+]
+
+dead_letters = typer.Typer(help="Look at records that could not be used, and send them back.")
+app.add_typer(dead_letters, name="dead-letters", no_args_is_help=True)
+
 
 def fail(error: SentinelError) -> NoReturn:
     """One clear line; exit code 2 for what the user can mend, 1 for what may pass by itself."""
@@ -174,5 +183,80 @@ def check_config(config: ConfigOption = None) -> None:
 
     try:
         check_command(config)
+    except SentinelError as error:
+        fail(error)
+
+
+@dead_letters.command("list")
+def list_dead_letters(
+    config: ConfigOption = None,
+    reason: ReasonOption = "",
+    topic: TopicOption = "",
+    since: SinceOption = "",
+    newest: Annotated[
+        int, typer.Option("--newest", "-n", min=1, metavar="N", help="Show the newest N.")
+    ] = 20,
+    everything: Annotated[bool, typer.Option("--all", help="Show all of them.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each.")] = False,
+) -> None:
+    """Where each came from, and why it was refused; and how many there are for each reason."""
+    from sentinel.cli.dead_letters import Filters, list_command
+
+    try:
+        filters = Filters(reason, topic, since)
+        list_command(config, filters, count_max=None if everything else newest, as_json=as_json)
+    except SentinelError as error:
+        fail(error)
+
+
+@dead_letters.command("show")
+def show_dead_letter(
+    offset: Annotated[int, typer.Argument(min=0, help="Its offset in the topic, as listed.")],
+    config: ConfigOption = None,
+) -> None:
+    """All there is of one dead letter: its bytes, and its own headers."""
+    from sentinel.cli.dead_letters import show_command
+
+    try:
+        show_command(config, offset)
+    except SentinelError as error:
+        fail(error)
+
+
+@dead_letters.command("replay")
+def replay_dead_letters(
+    offsets: Annotated[
+        list[int] | None, typer.Argument(min=0, help="Their offsets in the topic, as listed.")
+    ] = None,
+    config: ConfigOption = None,
+    reason: ReasonOption = "",
+    topic: TopicOption = "",
+    since: SinceOption = "",
+    everything: Annotated[bool, typer.Option("--all", help="All that there are.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also those that were replayed before.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")
+    ] = False,
+) -> None:
+    """Send dead letters back to the partitions they came from, marked as replays.
+
+    What was replayed before is left out, unless asked for again. The record is as it was; whether
+    it is taken now depends on what has been changed since.
+    """
+    from sentinel.cli.dead_letters import Filters, replay_command
+
+    try:
+        replay_command(
+            config,
+            offsets or [],
+            Filters(reason, topic, since),
+            everything=everything,
+            again=again,
+            yes=yes,
+            dry_run=dry_run,
+        )
     except SentinelError as error:
         fail(error)
