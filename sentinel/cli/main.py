@@ -32,6 +32,8 @@ SinceOption = Annotated[
 
 dead_letters = typer.Typer(help="Look at records that could not be used, and send them back.")
 app.add_typer(dead_letters, name="dead-letters", no_args_is_help=True)
+topics = typer.Typer(help="Make the topics, and find out what is wrong with them.")
+app.add_typer(topics, name="topics", no_args_is_help=True)
 
 
 def fail(error: SentinelError) -> NoReturn:
@@ -260,3 +262,38 @@ def replay_dead_letters(
         )
     except SentinelError as error:
         fail(error)
+
+
+@topics.command("create")
+def create_topics(
+    config: ConfigOption = None,
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, max=4096, metavar="N", help="Of transactions, decisions and alerts."),
+    ] = None,
+    replication: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Copies of each record.")
+    ] = None,
+) -> None:
+    """Make the topics that are missing, as the configuration says; leave the others as they are."""
+    from sentinel.cli.topics import create_command
+
+    try:
+        is_right = create_command(config, partition_count=partitions, replication=replication)
+    except SentinelError as error:
+        fail(error)
+    if not is_right:
+        raise typer.Exit(1)
+
+
+@topics.command("check")
+def check_topics(config: ConfigOption = None) -> None:
+    """Say of each topic whether it is as it must be; exit code 1 when something is wrong."""
+    from sentinel.cli.topics import check_topics_command
+
+    try:
+        is_right = check_topics_command(config)
+    except SentinelError as error:
+        fail(error)
+    if not is_right:
+        raise typer.Exit(1)
