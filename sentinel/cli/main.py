@@ -1,5 +1,6 @@
 """The commands and their options. Each imports what it needs when it is called."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -34,6 +35,13 @@ dead_letters = typer.Typer(help="Look at records that could not be used, and sen
 app.add_typer(dead_letters, name="dead-letters", no_args_is_help=True)
 topics = typer.Typer(help="Make the topics, and find out what is wrong with them.")
 app.add_typer(topics, name="topics", no_args_is_help=True)
+
+
+class OnGap(StrEnum):
+    """What to do when the log has lost records that were to be read."""
+
+    FAIL = "fail"
+    EARLIEST = "earliest"
 
 
 def fail(error: SentinelError) -> NoReturn:
@@ -80,6 +88,13 @@ def run(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the run's figures as JSON.")
     ] = None,
+    on_gap: Annotated[
+        OnGap | None,
+        typer.Option(
+            help="When Kafka has deleted records that were to be read: stop, or go on with what is "
+            "left. [default: engine.on_gap]"
+        ),
+    ] = None,
 ) -> None:
     """Score transactions until stopped; with no configuration, a built-in stream."""
     from sentinel.cli.run import run_command
@@ -94,6 +109,7 @@ def run(
             rate=rate,
             duration_s=duration,
             exit_when_idle_s=exit_when_idle,
+            on_gap=on_gap.value if on_gap is not None else None,
         )
     except SentinelError as error:
         fail(error)
