@@ -62,5 +62,6 @@ def _log_to(console: Console, *, plain: bool) -> None:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # The clients report every reconnect; what matters of it reaches the user through the engine.
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    # While a broker is away the client reports it two hundred times a second; what matters of it
+    # reaches the user through the engine, and through health.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -50,6 +50,7 @@ class Ownership:
         self._input_topic = input_topic
         self._params = params
         self.assigned = asyncio.Event()
+        self.assigned_s = 0.0  # when that was, by the loop's clock
 
     async def on_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Make each partition ready to read from where it was left."""
@@ -60,6 +61,7 @@ class Ownership:
                 await self._go_on(at)
             self._dispatcher.admit(at)
         self.assigned.set()
+        self.assigned_s = asyncio.get_running_loop().time()
 
     async def _go_on(self, at: TopicPartition) -> None:
         """Read a partition that has no state: from where it was left, or else from its start."""

@@ -196,6 +196,16 @@ class KafkaBroker:
             return None
         return lag_of(self._consumer, asked, self._params)
 
+    def silent_s(self, partition: TopicPartition) -> float | None:
+        asked = ClientPartition(*partition)
+        if self._membership is None or asked not in self._consumer.assignment():
+            return None
+        if asked in self._consumer._fetcher._records:
+            return 0.0
+        state = self._consumer._subscription.subscription.assignment.state_value(asked)
+        answered_s = (state.timestamp or 0) / 1000
+        return max(0.0, time.time() - max(answered_s, self._membership.assigned_s))
+
     async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
         await self._producer.publish(topic, partition, records)
 
