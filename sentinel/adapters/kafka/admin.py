@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_co
 from aiokafka.protocol.metadata import MetadataRequest
 
 from sentinel.adapters.kafka.client import KafkaParams, connection_settings, translated
+from sentinel.adapters.kafka.connecting import connecting
 from sentinel.core.topics import TopicFacts
 from sentinel.errors import ConfigError, TransientError
 from sentinel.ports import TopicSpec
@@ -26,9 +27,8 @@ class Admin:
 
     async def __aenter__(self) -> Self:
         try:
-            with translated(f"connect to {self._params.bootstrap_servers}"):
-                async with asyncio.timeout(self._params.request_timeout_s):
-                    await self.start()
+            async with connecting(self._params):
+                await self.start()
         except BaseException:
             await self.close()
             raise

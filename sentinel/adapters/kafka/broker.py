@@ -22,6 +22,7 @@ from sentinel.adapters.kafka.client import (
     stop_consumer,
     translated,
 )
+from sentinel.adapters.kafka.connecting import connecting
 from sentinel.adapters.kafka.coordinator import repair
 from sentinel.adapters.kafka.membership import Membership
 from sentinel.adapters.kafka.producer import Producer
@@ -68,10 +69,9 @@ class KafkaBroker:
         return self
 
     async def _start(self) -> None:
-        with translated(f"connect to {self._params.bootstrap_servers}"):
-            async with asyncio.timeout(self._params.request_timeout_s):
-                await self._admin.start()
-                await self._consumer.start()
+        async with connecting(self._params):
+            await self._admin.start()
+            await self._consumer.start()
         repair(self._consumer._coordinator)
         await self._producer.start()
         self._cluster_id = await self._admin.cluster_id()

@@ -1,6 +1,5 @@
 """The broadcast tail: every record of some topics, for every instance, outside any group."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
@@ -17,6 +16,7 @@ from sentinel.adapters.kafka.client import (
     stop_consumer,
     translated,
 )
+from sentinel.adapters.kafka.connecting import connecting
 from sentinel.records import InputRecord
 
 
@@ -40,9 +40,8 @@ class KafkaTail:
                 stop_consumer, self._consumer, timeout_s=self._params.request_timeout_s
             )
             self._consumer.assign(self._partitions)
-            with translated("start the tail"):
-                async with asyncio.timeout(self._params.request_timeout_s):
-                    await self._consumer.start()
+            async with connecting(self._params, "start the tail on"):
+                await self._consumer.start()
             self._resources = stack.pop_all()
         return self
 
