@@ -1,5 +1,6 @@
 """The commands and their options. Each imports what it needs when it is called."""
 
+import logging
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -63,6 +64,9 @@ def main(
     ] = False,
 ) -> None:
     """Scores payment transactions from Kafka while they happen."""
+    # While a broker is away the client reports it two hundred times a second; what matters of it
+    # reaches the user as one error, or through health.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 @app.command()

@@ -62,6 +62,3 @@ def _log_to(console: Console, *, plain: bool) -> None:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # While a broker is away the client reports it two hundred times a second; what matters of it
-    # reaches the user through the engine, and through health.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

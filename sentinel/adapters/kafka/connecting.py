@@ -63,6 +63,8 @@ def _explained(error: Exception) -> str:
             return "the server does not know this sasl_mechanism"
         case TimeoutError():
             return "no answer in time"
+        case ConnectionRefusedError():
+            return "nobody listens there"
         case OSError():
             return error.strerror or str(error)
     return repr(error)
