@@ -55,7 +55,7 @@ async def test_a_committed_offset_below_the_logs_start_is_a_choice(
 
     async def ends_with(code: int, *arguments: str) -> None:
         with sentinel(tmp_path, *arguments, settings=env) as process:
-            assert await asyncio.to_thread(process.wait, 50) == code, output(tmp_path)
+            assert await asyncio.to_thread(process.wait, 80) == code, output(tmp_path)
 
     await ends_with(2, *RUN)
     assert (
