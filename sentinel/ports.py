@@ -97,6 +97,13 @@ class Broker(Protocol):
         """Records behind the end of the log, as last fetched; None before the first fetch."""
         ...
 
+    def silent_s(self, partition: TopicPartition) -> float | None:
+        """For how long the cluster has answered no fetch of this partition; None if not owned.
+
+        0 while fetched records wait to be polled, for then none is asked.
+        """
+        ...
+
     async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
         """Hand records over in order; waits while the producer is full, but not for delivery."""
         ...
@@ -117,6 +124,10 @@ class Tail(Protocol):
 
     def seek(self, topic: str, offset: int) -> None:
         """Go on reading a topic at `offset` (0 reads from the oldest record kept)."""
+        ...
+
+    def lag(self, topic: str) -> int | None:
+        """Records behind the end of the topic, as last fetched; None before the first fetch."""
         ...
 
 

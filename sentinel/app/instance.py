@@ -22,7 +22,7 @@ from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.entities import EntityLoader
 from sentinel.engine.feedback import FeedbackTask
-from sentinel.engine.health import Health, health, total_lag, watch_loop
+from sentinel.engine.health import Health, health, longest_silence, total_lag, watch_loop
 from sentinel.engine.labels import LabelTail, PartitionOf
 from sentinel.engine.ownership import Ownership
 from sentinel.engine.partitions import InputPartition
@@ -30,7 +30,6 @@ from sentinel.engine.pipeline import Pipeline
 from sentinel.engine.scoring import Scoring
 from sentinel.engine.serving import ServingModel
 from sentinel.engine.tasks import end
-from sentinel.errors import ConfigError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, Explainer, LabelStore, StateStore, Tail, TopicSpec
 from sentinel.records import TopicPartition
@@ -186,14 +185,25 @@ class Instance:
         """How this instance is, judged from its progress."""
         if self._parts is None:
             return Health("starting", ("connecting",))
-        parts = self._parts
+        assert self._ports is not None
+        parts, now_s = self._parts, asyncio.get_running_loop().time()
+        broker = self._ports.broker
         return health(
             is_assigned=parts.ownership.assigned.is_set(),
             is_recovering=any(p.is_recovering for p in parts.partitions.values()),
             store_away=parts.loader.away_since_s is not None or parts.checkpoints.store_failing,
             lag=self.lag(),
-            idle_s=asyncio.get_running_loop().time() - parts.dispatcher.last_progress_s,
+            idle_s=now_s - parts.dispatcher.last_progress_s,
+            silent=longest_silence(broker, broker.assignment()),
+            # What was before there were partitions was waiting for them.
+            unconfirmed_s=now_s - max(parts.checkpoints.confirmed_s, parts.ownership.assigned_s),
+            commit_interval_s=self._config.engine.commit_interval_s,
         )
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether it has partitions."""
+        return self._parts is not None and self._parts.ownership.assigned.is_set()
 
     def lag(self) -> int | None:
         """Transactions that wait to be read."""
@@ -203,7 +213,7 @@ class Instance:
 
     def idle_s(self) -> float:
         """Seconds since the last record was handed to a task, or since there were partitions."""
-        if self._parts is None or not self._parts.ownership.assigned.is_set():
+        if self._parts is None or not self.is_assigned:
             return 0.0
         return asyncio.get_running_loop().time() - self._parts.dispatcher.last_progress_s
 
@@ -385,11 +395,3 @@ async def _outlast(
             return
         beside = [task for task in running if not task.done()]
         await asyncio.wait([wanted, *beside], return_when=asyncio.FIRST_COMPLETED)
-
-
-def missing_model(config: Config) -> ConfigError:
-    """What to tell a user who has no model yet."""
-    return ConfigError(
-        f"there is no model in {config.model.directory}: make one from your history with "
-        "`sentinel train FILE --config …`, or set model.directory"
-    )

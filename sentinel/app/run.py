@@ -19,13 +19,14 @@ from sentinel.adapters.registry import Artifact, ModelDirectory
 from sentinel.app import demo, embedded
 from sentinel.app.backfill import backfill
 from sentinel.app.history import History, Rows, joined
-from sentinel.app.instance import Instance, missing_model
+from sentinel.app.instance import Instance
 from sentinel.app.sender import Sender
 from sentinel.app.train import serving_model, train
 from sentinel.config import Config
+from sentinel.engine.health import Health
 from sentinel.engine.serving import ServingModel
 from sentinel.engine.tasks import end
-from sentinel.errors import FencedError, TransientError
+from sentinel.errors import ConfigError, FencedError, TransientError
 from sentinel.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,15 @@ class Status:
     model_version: str
     begun_s: float  # monotonic, when the instance was started
     instance: Instance | None = None
+    failure: str = ""  # why the instance before ended, until one has its partitions again
     first_decision_s: float | None = None  # after the process began
+
+    def health(self) -> Health:
+        """How the run is, also while there is no instance that could tell."""
+        now = self.instance.health() if self.instance else Health("starting", ("connecting",))
+        if self.failure and (self.instance is None or not self.instance.is_assigned):
+            return Health("stuck", (f"starting again after: {self.failure}",))
+        return now
 
 
 class _StoppedError(Exception):
@@ -83,7 +92,7 @@ def prepare_model(config: Config, options: RunOptions, progress: Progress) -> Pr
         artifact = directory.load(version)
         return Prepared(serving_model(artifact, names), artifact)
     if not options.stream:
-        raise missing_model(config)
+        raise _missing_model(config)
     history = History(config, partition_count=config.topics.partition_count)
     stretches: list[Rows] = []
     for i, (values, is_fraud) in enumerate(demo.history()):
@@ -98,6 +107,14 @@ def prepare_model(config: Config, options: RunOptions, progress: Progress) -> Pr
     text, manifest = train(features, labels, times_ms, accounts, config, on_tree=on_tree)
     artifact = Artifact(directory.next_version(names), text, manifest)
     return Prepared(serving_model(artifact, names), artifact, history)
+
+
+def _missing_model(config: Config) -> ConfigError:
+    """What to tell a user who has no model yet."""
+    return ConfigError(
+        f"there is no model in {config.model.directory}: make one from your history with "
+        "`sentinel train FILE --config …`, or set model.directory"
+    )
 
 
 async def run(
@@ -180,8 +197,14 @@ async def _keep_running(
                 config, prepared.serving, prepared.artifact.text, status.metrics
             ) as instance:
                 status.instance = instance
-                await instance.run(stop)
+                try:
+                    await instance.run(stop)
+                except TransientError as error:
+                    # At once: to close what it has may take long when the cluster is away.
+                    status.instance, status.failure = None, str(error)
+                    raise
         except TransientError as error:
+            status.instance, status.failure = None, str(error)
             failures = 1 if status.metrics.commits > before else failures + 1
             if failures > config.engine.restart_count_max:
                 raise
@@ -238,6 +261,8 @@ async def _watch(
             raise TransientError(died)
         if status.first_decision_s is None and status.metrics.decisions:
             status.first_decision_s = time.monotonic() - PROCESS_BEGAN_S
+        if status.instance is not None and status.instance.is_assigned:
+            status.failure = ""
         watch(status)
         if not (is_ready := is_ready or _is_ready(status, options)):
             status.begun_s = clock_s()  # starting takes as long as it takes: it is no part of a run
@@ -281,6 +306,7 @@ def report(status: Status) -> dict[str, Any]:
     """The run in figures, for scripts."""
     metrics = status.metrics
     duration_s = asyncio.get_running_loop().time() - status.begun_s
+    now = status.health()
     return {
         "transactions": metrics.transactions,
         "decisions": metrics.decisions,
@@ -307,7 +333,8 @@ def report(status: Status) -> dict[str, Any]:
         "loop_lag_ms": _quantiles_ms(metrics.loop_lag_s, 0.99),
         "first_decision_s": status.first_decision_s,
         "model_version": status.model_version,
-        "health": status.instance.health().status if status.instance else "starting",
+        "health": now.status,
+        "health_reasons": list(now.reasons),
     }
 
 

@@ -1,5 +1,7 @@
 """The commands and their options. Each imports what it needs when it is called."""
 
+import logging
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -24,6 +26,24 @@ LabelColumn = Annotated[
     str, typer.Option(metavar="COLUMN", help="The column that says whether a row is fraud.")
 ]
 
+ReasonOption = Annotated[str, typer.Option(metavar="REASON", help="Only those refused for this.")]
+TopicOption = Annotated[str, typer.Option(metavar="TOPIC", help="Only those from this topic.")]
+SinceOption = Annotated[
+    str, typer.Option(metavar="2h", help="Only those refused since: so long ago, or a time.")
+]
+
+dead_letters = typer.Typer(help="Look at records that could not be used, and send them back.")
+app.add_typer(dead_letters, name="dead-letters", no_args_is_help=True)
+topics = typer.Typer(help="Make the topics, and find out what is wrong with them.")
+app.add_typer(topics, name="topics", no_args_is_help=True)
+
+
+class OnGap(StrEnum):
+    """What to do when the log has lost records that were to be read."""
+
+    FAIL = "fail"
+    EARLIEST = "earliest"
+
 
 def fail(error: SentinelError) -> NoReturn:
     """One clear line; exit code 2 for what the user can mend, 1 for what may pass by itself."""
@@ -44,6 +64,9 @@ def main(
     ] = False,
 ) -> None:
     """Scores payment transactions from Kafka while they happen."""
+    # While a broker is away the client reports it two hundred times a second; what matters of it
+    # reaches the user as one error, or through health.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 @app.command()
@@ -69,6 +92,13 @@ def run(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the run's figures as JSON.")
     ] = None,
+    on_gap: Annotated[
+        OnGap | None,
+        typer.Option(
+            help="When Kafka has deleted records that were to be read: stop, or go on with what is "
+            "left. [default: engine.on_gap]"
+        ),
+    ] = None,
 ) -> None:
     """Score transactions until stopped; with no configuration, a built-in stream."""
     from sentinel.cli.run import run_command
@@ -83,6 +113,7 @@ def run(
             rate=rate,
             duration_s=duration,
             exit_when_idle_s=exit_when_idle,
+            on_gap=on_gap.value if on_gap is not None else None,
         )
     except SentinelError as error:
         fail(error)
@@ -176,3 +207,113 @@ def check_config(config: ConfigOption = None) -> None:
         check_command(config)
     except SentinelError as error:
         fail(error)
+
+
+@dead_letters.command("list")
+def list_dead_letters(
+    config: ConfigOption = None,
+    reason: ReasonOption = "",
+    topic: TopicOption = "",
+    since: SinceOption = "",
+    newest: Annotated[
+        int, typer.Option("--newest", "-n", min=1, metavar="N", help="Show the newest N.")
+    ] = 20,
+    everything: Annotated[bool, typer.Option("--all", help="Show all of them.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each.")] = False,
+) -> None:
+    """Where each came from, and why it was refused; and how many there are for each reason."""
+    from sentinel.cli.dead_letters import Filters, list_command
+
+    try:
+        filters = Filters(reason, topic, since)
+        list_command(config, filters, count_max=None if everything else newest, as_json=as_json)
+    except SentinelError as error:
+        fail(error)
+
+
+@dead_letters.command("show")
+def show_dead_letter(
+    offset: Annotated[int, typer.Argument(min=0, help="Its offset in the topic, as listed.")],
+    config: ConfigOption = None,
+) -> None:
+    """All there is of one dead letter: its bytes, and its own headers."""
+    from sentinel.cli.dead_letters import show_command
+
+    try:
+        show_command(config, offset)
+    except SentinelError as error:
+        fail(error)
+
+
+@dead_letters.command("replay")
+def replay_dead_letters(
+    offsets: Annotated[
+        list[int] | None, typer.Argument(min=0, help="Their offsets in the topic, as listed.")
+    ] = None,
+    config: ConfigOption = None,
+    reason: ReasonOption = "",
+    topic: TopicOption = "",
+    since: SinceOption = "",
+    everything: Annotated[bool, typer.Option("--all", help="All that there are.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also those that were replayed before.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")
+    ] = False,
+) -> None:
+    """Send dead letters back to the partitions they came from, marked as replays.
+
+    What was replayed before is left out, unless asked for again. The record is as it was; whether
+    it is taken now depends on what has been changed since.
+    """
+    from sentinel.cli.dead_letters import Filters, replay_command
+
+    try:
+        replay_command(
+            config,
+            offsets or [],
+            Filters(reason, topic, since),
+            everything=everything,
+            again=again,
+            yes=yes,
+            dry_run=dry_run,
+        )
+    except SentinelError as error:
+        fail(error)
+
+
+@topics.command("create")
+def create_topics(
+    config: ConfigOption = None,
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, max=4096, metavar="N", help="Of transactions, decisions and alerts."),
+    ] = None,
+    replication: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Copies of each record.")
+    ] = None,
+) -> None:
+    """Make the topics that are missing, as the configuration says; leave the others as they are."""
+    from sentinel.cli.topics import create_command
+
+    try:
+        is_right = create_command(config, partition_count=partitions, replication=replication)
+    except SentinelError as error:
+        fail(error)
+    if not is_right:
+        raise typer.Exit(1)
+
+
+@topics.command("check")
+def check_topics(config: ConfigOption = None) -> None:
+    """Say of each topic whether it is as it must be; exit code 1 when something is wrong."""
+    from sentinel.cli.topics import check_topics_command
+
+    try:
+        is_right = check_topics_command(config)
+    except SentinelError as error:
+        fail(error)
+    if not is_right:
+        raise typer.Exit(1)

@@ -3,8 +3,9 @@
 import gc
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import uvloop
 from rich.console import Console
@@ -26,9 +27,13 @@ def run_command(
     rate: float,
     duration_s: float | None,
     exit_when_idle_s: float | None,
+    on_gap: Literal["fail", "earliest"] | None,
 ) -> None:
     """Run, show, and write the report at the end, however the run ended."""
     config = configuration.load(config_file)
+    if on_gap is not None:
+        # The configuration keeps its version: decisions that are repeated have the same bytes.
+        config = replace(config, engine=replace(config.engine, on_gap=on_gap))
     options = RunOptions(
         stream=stream, rate=rate, duration_s=duration_s, exit_when_idle_s=exit_when_idle_s
     )
@@ -57,5 +62,3 @@ def _log_to(console: Console, *, plain: bool) -> None:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # The clients report every reconnect; what matters of it reaches the user through the engine.
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)

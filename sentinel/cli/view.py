@@ -34,6 +34,7 @@ class View:
         self._seen_count = 0
         self._seen_s = time.monotonic()
         self._rate = 0.0
+        self._health = "starting"
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -72,8 +73,11 @@ class View:
             self._seen_count, self._seen_s = count, now_s
         if self._live is not None:
             self._live.update(_picture(status, self._rate))
-        elif now_s - self._said_s >= _PLAIN_INTERVAL_S and status.instance is not None:
-            self._said_s = now_s
+            return
+        health = status.health().status
+        is_due = now_s - self._said_s >= _PLAIN_INTERVAL_S and status.instance is not None
+        if is_due or health != self._health:
+            self._said_s, self._health = now_s, health
             self._console.print(_line(status, self._rate), highlight=False, soft_wrap=True)
 
     def finish(self, status: Status) -> None:
@@ -84,7 +88,7 @@ class View:
 
 def _line(status: Status, rate: float) -> str:
     metrics = status.metrics
-    health = status.instance.health() if status.instance else None
+    health = status.health()
     words = [
         f"{metrics.decisions:,} decisions",
         f"{rate:,.0f}/s",
@@ -94,7 +98,7 @@ def _line(status: Status, rate: float) -> str:
         f"latency p50 {_ms(metrics.latency_s, 0.5)} p99 {_ms(metrics.latency_s, 0.99)}",
         f"lag {_count(status.instance.lag() if status.instance else None)}",
         f"model {status.model_version}",
-        f"health {health.status}{_because(health.reasons)}" if health else "starting",
+        f"health {health.status}{_because(health.reasons)}",
     ]
     return " · ".join(words)
 
@@ -123,11 +127,10 @@ def _picture(status: Status, rate: float) -> Group:
 
 def _flow(status: Status, rate: float) -> Panel:
     metrics, instance = status.metrics, status.instance
-    health = instance.health() if instance is not None else None
+    health = status.health()
     rows = Table.grid(padding=(0, 1))
-    word = health.status if health is not None else "starting"
-    because = _because(health.reasons) if health is not None else ""
-    rows.add_row("health", Text(word + because, style=_HEALTH_STYLE[word]))
+    text = Text(health.status + _because(health.reasons), style=_HEALTH_STYLE[health.status])
+    rows.add_row("health", text)
     rows.add_row("throughput", f"{rate:,.0f}/s")
     rows.add_row("latency p50", _ms(metrics.latency_s, 0.5))
     rows.add_row("latency p99", _ms(metrics.latency_s, 0.99))

@@ -92,6 +92,9 @@ class Checkpoints:
         self._label_count_max = label_count_max  # that may fall due at one record
         self._committing = asyncio.Lock()
         self.store_failing = False
+        self.confirmed_s = (
+            asyncio.get_running_loop().time()
+        )  # when outputs and offsets were last known to be safe
 
     def cut(self, *, row_count_max: int, is_last: bool = False) -> Checkpoint:
         """Step 1. `is_last` promises that nothing more is decided."""
@@ -137,6 +140,7 @@ class Checkpoints:
                 self._metrics.commits += 1
             for at in checkpoint.positions:
                 self._partitions[at.partition].is_opening = False
+        self.confirmed_s = asyncio.get_running_loop().time()
 
     async def begin(self, batch: Batch) -> bool:
         """A batch is about to be worked on: labels that open later, open behind it.

@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 
+from sentinel.codec.dead_letters import dead_letter_record
 from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
-from sentinel.records import Header, InputRecord, OutputRecord, TopicPartition
+from sentinel.records import InputRecord, TopicPartition
 
 
 class DeadLetters:
-    """Publishes records that could not be used, as they came, with headers that say why.
-
-    Headers: `sentinel.topic`, `sentinel.partition`, `sentinel.offset`, `sentinel.reason`,
-    `sentinel.detail`; the record's own headers follow.
-    """
+    """Publishes records that could not be used, as they came, with headers that say why."""
 
     def __init__(self, broker: Broker, topic: str, metrics: Metrics) -> None:
         self._broker = broker
@@ -30,19 +27,5 @@ class DeadLetters:
         for at, record, error in refused:
             self._metrics.dead_letters += 1
             self._metrics.dead_letter_reasons[error.reason] += 1
-            own = tuple(Header(name, value) for name, value in record.headers)
-            records.append(
-                OutputRecord(record.key, record.value, (*_headers(at, record, error), *own))
-            )
+            records.append(dead_letter_record(at, record, error))
         await self._broker.publish(self._topic, 0, records)
-
-
-def _headers(at: TopicPartition, record: InputRecord, error: RecordError) -> tuple[Header, ...]:
-    facts = {
-        "topic": at.topic,
-        "partition": str(at.partition),
-        "offset": str(record.offset),
-        "reason": error.reason,
-        "detail": error.detail[:1000],
-    }
-    return tuple(Header(f"sentinel.{name}", text.encode()) for name, text in facts.items())

@@ -22,6 +22,11 @@ class Health:
     status: HealthName
     reasons: tuple[str, ...] = ()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether transactions that come now will be decided soon."""
+        return self.status in ("ok", "degraded")
+
 
 def health(
     *,
@@ -30,15 +35,51 @@ def health(
     store_away: bool,
     lag: int | None,
     idle_s: float,
+    silent: tuple[str, float] | None,
+    unconfirmed_s: float,
+    commit_interval_s: float,
 ) -> Health:
-    """Judge an instance. With records waiting and none taken for 10 s it is stuck."""
-    if not is_assigned or is_recovering:
-        return Health("starting", ("waiting for partitions" if not is_assigned else "replaying",))
-    if lag and idle_s > _STUCK_AFTER_S:
-        return Health("stuck", (f"no progress for {idle_s:.0f} s with {lag} records waiting",))
+    """Judge an instance: what it does not do for 10 s although it should, it is stuck with.
+
+    Parameters
+    ----------
+    lag
+        Records that wait.
+    idle_s
+        Since the last record was taken.
+    silent
+        The partition that Kafka has been silent about for longest, and for how long.
+    unconfirmed_s
+        Since all outputs and offsets were last known to be safe.
+    """
+    if not is_assigned:
+        return Health("starting", ("waiting for partitions",))
+    stuck = []
+    if silent is not None and silent[1] > _STUCK_AFTER_S:
+        stuck.append(f"Kafka has not answered for {silent[1]:.0f} s about {silent[0]}")
+    if lag and idle_s > _STUCK_AFTER_S and not is_recovering:
+        stuck.append(f"no progress for {idle_s:.0f} s with {lag} records waiting")
+    if unconfirmed_s > _STUCK_AFTER_S + 2 * commit_interval_s:
+        stuck.append(f"no commit has been confirmed for {unconfirmed_s:.0f} s")
+    if stuck:
+        return Health("stuck", tuple(stuck))
+    if is_recovering:
+        return Health("starting", ("replaying",))
     if store_away:
         return Health("degraded", ("the state store is away",))
     return Health("ok")
+
+
+def longest_silence(
+    broker: Broker, partitions: Iterable[TopicPartition]
+) -> tuple[str, float] | None:
+    """The partition that the cluster has been silent about for longest; None without any."""
+    silences = [
+        (f"{at.topic}-{at.partition}", silent_s)
+        for at in partitions
+        if (silent_s := broker.silent_s(at)) is not None
+    ]
+    return max(silences, key=lambda one: one[1], default=None)
 
 
 def total_lag(broker: Broker, partitions: Iterable[TopicPartition]) -> int | None:

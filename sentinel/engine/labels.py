@@ -42,7 +42,7 @@ class LabelTail:
         params: EngineParams,
     ) -> None:
         self._tail = tail
-        self._topic = topic
+        self.topic = topic
         self._partitions = partitions
         self._partition_of = partition_of
         self._metrics = metrics
@@ -63,7 +63,7 @@ class LabelTail:
         """Read what there is; returns how many labels that were."""
         async with self._reading:
             read = await self._tail.poll(timeout_s=timeout_s, count_max=10_000)
-            records = read.get(self._topic, ())
+            records = read.get(self.topic, ())
             for record in records:
                 self._take(record)
             for partition in self._partitions.values():
@@ -111,7 +111,7 @@ class LabelTail:
         async with self._reading:
             if offset < self.read_to:
                 self.read_to = offset
-                self._tail.seek(self._topic, offset)
+                self._tail.seek(self.topic, offset)
 
 
 class PartitionOf:

@@ -12,7 +12,7 @@ from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.pipeline import Pipeline
 from sentinel.errors import ConfigError
-from sentinel.ports import Broker, StateStore
+from sentinel.ports import Broker, PartitionState, StateStore
 from sentinel.records import TopicPartition
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Ownership:
         self._input_topic = input_topic
         self._params = params
         self.assigned = asyncio.Event()
+        self.assigned_s = 0.0  # when that was, by the loop's clock
 
     async def on_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Make each partition ready to read from where it was left."""
@@ -57,11 +58,16 @@ class Ownership:
             if at.topic == self._input_topic:
                 await self._take_over(at)
             else:
-                committed = await self._broker.committed(at)
-                start = committed.offset if committed else await self._broker.start_offset(at)
-                self._broker.seek(at, start)
+                await self._go_on(at)
             self._dispatcher.admit(at)
         self.assigned.set()
+        self.assigned_s = asyncio.get_running_loop().time()
+
+    async def _go_on(self, at: TopicPartition) -> None:
+        """Read a partition that has no state: from where it was left, or else from its start."""
+        committed, first = await self._broker.committed(at), await self._broker.start_offset(at)
+        start = committed.offset if committed else first
+        self._broker.seek(at, self._checked_start(at, start, first, "what it said is lost"))
 
     async def _take_over(self, at: TopicPartition) -> None:
         epoch = await self._store.claim(at)
@@ -73,28 +79,38 @@ class Ownership:
         live_from = committed.offset if committed else first
         # Without stored positions all that the log still holds is folded again.
         wanted = stored.replay_from if stored else first
-        start = self._checked_start(at, min(wanted, live_from), live_from, first)
+        loss = "decisions are lost" if live_from < first else "entity state is incomplete"
+        start = self._checked_start(at, min(wanted, live_from), first, loss)
         partition = InputPartition(at, epoch, next_offset=start, live_from=max(live_from, first))
         if committed:
             partition.read_metadata(committed.metadata)
-        partition.labels_next = partition.labels_read = stored.labels_from if stored else 0
-        await self._labels.rewind(partition.labels_next)
+        labels_from = await self._labels_from(stored)
+        partition.labels_next = partition.labels_read = labels_from
+        await self._labels.rewind(labels_from)
         self._partitions[at.partition] = partition
         self._broker.seek(at, start)
         log.info("%s-%d: from offset %d, live from %d", at.topic, at.partition, start, live_from)
 
-    def _checked_start(self, at: TopicPartition, start: int, live_from: int, first: int) -> int:
+    async def _labels_from(self, stored: PartitionState | None) -> int:
+        """From which label on a partition goes on; without stored positions, from the oldest."""
+        at = TopicPartition(self._labels.topic, 0)
+        first = await self._broker.start_offset(at)
+        if stored is None:
+            return first
+        return self._checked_start(at, stored.labels_from, first, "labels are lost")
+
+    def _checked_start(self, at: TopicPartition, start: int, first: int, loss: str) -> int:
         """Where to start, unless the log has lost records that must be read."""
-        if start >= first or first == 0:
+        if start >= first:
             return start
-        name = f"{at.topic}-{at.partition}"
-        lost = f"{name} should be read from offset {start}, the log begins at {first}"
+        lost = f"{at.topic}-{at.partition} should be read from offset {start}, "
+        lost += f"the log begins at {first}: {loss}"
         if self._params.on_gap == "fail":
             raise ConfigError(
-                f'{lost}: set engine.on_gap = "earliest" to go on with what is left '
-                f"({'decisions are lost' if live_from < first else 'entity state is incomplete'})"
+                f'{lost}; with --on-gap earliest, or engine.on_gap = "earliest", '
+                "it goes on with what is left"
             )
-        log.warning("%s: going on from there", lost)
+        log.warning("%s; going on from there", lost)
         return first
 
     async def on_revoked(self, revoked: Sequence[TopicPartition]) -> None:

@@ -368,6 +368,30 @@ async def a_tail_sees_the_old_and_the_new(world: World) -> None:
             assert await read_tail(another, 1) == [("tail-b", b"new")]
 
 
+async def a_tail_knows_where_the_end_is(world: World) -> None:
+    """Also of a topic that is empty, and when records were sent many at a time."""
+    async with world.broker("end-writer") as broker:
+        await broker.ensure_topics([TopicSpec("end", 1)])
+        async with world.tail(["end"]) as tail:
+            assert tail.lag("end") is None
+            await poll_tail_until(tail, lambda: tail.lag("end") == 0)
+
+            await send(broker, TopicPartition("end", 0), values(*"abcdefghij"))
+            assert len(await read_tail(tail, 10)) == 10
+            assert tail.lag("end") == 0
+
+            tail.seek("end", 4)
+            assert tail.lag("end") == 6
+
+
+async def poll_tail_until(tail: Tail, is_reached: Callable[[], bool]) -> None:
+    """Of a tail that has nothing to bring."""
+    deadline = time.monotonic() + WAIT_S_MAX
+    while not is_reached():
+        assert time.monotonic() < deadline
+        assert await tail.poll(timeout_s=0.05, count_max=10) == {}
+
+
 async def read_tail(tail: Tail, count: int) -> list[tuple[str, bytes | None]]:
     found: list[tuple[str, bytes | None]] = []
     deadline = time.monotonic() + WAIT_S_MAX
@@ -517,6 +541,7 @@ GROUP_CONTRACTS = (
     records_deleted_unread_are_not_skipped_in_silence,
     what_a_callback_raises_is_heard,
     a_tail_sees_the_old_and_the_new,
+    a_tail_knows_where_the_end_is,
 )
 STORE_CONTRACTS = (
     claims_grow,

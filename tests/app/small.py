@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sentinel import config as configuration
@@ -108,14 +109,16 @@ def folded(config: Config) -> tuple[Floats, Ints, Ints, list[str]]:
 
 
 @cache
-def _trained(text: str, folder: Path) -> tuple[str, dict[str, Any]]:
-    config = configuration.load(folder / "small.toml", {})
-    return train(*folded(config), config)
+def _trained() -> tuple[str, dict[str, Any]]:
+    """Once, whatever the folder: it takes seconds."""
+    with TemporaryDirectory() as folder:
+        small = config(Path(folder))
+    return train(*folded(small), small)
 
 
 def add_model(folder: Path) -> Config:
     """The small configuration with a trained champion in its model directory."""
     small = config(folder)
-    text, manifest = _trained(TOML, folder)
+    text, manifest = _trained()
     ModelDirectory(small.model).add("1.0.0", text, manifest)
     return small

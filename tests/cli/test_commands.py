@@ -61,7 +61,15 @@ def test_help_names_every_command() -> None:
     result = sentinel("--help")
 
     assert result.exit_code == 0
-    for command in ("run", "produce", "train", "features", "check-config"):
+    for command in (
+        "run",
+        "produce",
+        "train",
+        "features",
+        "check-config",
+        "dead-letters",
+        "topics",
+    ):
         assert command in result.output
     assert sentinel("--version").output.strip() == __version__
 

@@ -1,11 +1,19 @@
 """Health is progress: one word, and why."""
 
 import asyncio
+from typing import get_args
 
 import pytest
 
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster
-from sentinel.engine.health import Health, health, total_lag, watch_loop
+from sentinel.engine.health import (
+    Health,
+    HealthName,
+    health,
+    longest_silence,
+    total_lag,
+    watch_loop,
+)
 from sentinel.metrics import Metrics
 from sentinel.records import TopicPartition
 from tests.engine.clock import run, until
@@ -18,7 +26,12 @@ FINE = {
     "store_away": False,
     "lag": 0,
     "idle_s": 0.0,
+    "silent": ("transactions-0", 0.0),
+    "unconfirmed_s": 1.0,
+    "commit_interval_s": 1.0,
 }
+
+WAITING = "waiting for partitions"
 
 TABLE = [
     ({}, Health("ok")),
@@ -32,10 +45,43 @@ TABLE = [
         {"store_away": True, "lag": 7, "idle_s": 60.0},
         Health("stuck", ("no progress for 60 s with 7 records waiting",)),
     ),
+    ({"silent": ("transactions-0", 10.0)}, Health("ok")),
+    (
+        {"silent": ("feedback-0", 10.6)},
+        Health("stuck", ("Kafka has not answered for 11 s about feedback-0",)),
+    ),
+    ({"unconfirmed_s": 12.0}, Health("ok")),
+    ({"unconfirmed_s": 30.0, "commit_interval_s": 10.0}, Health("ok")),
+    (
+        {"unconfirmed_s": 12.6},
+        Health("stuck", ("no commit has been confirmed for 13 s",)),
+    ),
+    (
+        {"silent": ("t-0", 20.0), "lag": 3, "idle_s": 20.0, "unconfirmed_s": 20.0},
+        Health(
+            "stuck",
+            (
+                "Kafka has not answered for 20 s about t-0",
+                "no progress for 20 s with 3 records waiting",
+                "no commit has been confirmed for 20 s",
+            ),
+        ),
+    ),
+    (
+        {"silent": ("t-0", 20.0), "is_recovering": True},
+        Health("stuck", ("Kafka has not answered for 20 s about t-0",)),
+    ),
+    ({"silent": ("t-0", 20.0), "is_assigned": False}, Health("starting", (WAITING,))),
+    ({"silent": None}, Health("ok")),
     ({"is_assigned": False}, Health("starting", ("waiting for partitions",))),
     ({"is_recovering": True}, Health("starting", ("replaying",))),
     ({"is_recovering": True, "store_away": True}, Health("starting", ("replaying",))),
 ]
+
+
+def test_it_is_ready_when_what_comes_is_decided() -> None:
+    ready = [status for status in get_args(HealthName) if Health(status).is_ready]
+    assert ready == ["ok", "degraded"]
 
 
 @pytest.mark.parametrize(("change", "expected"), TABLE)
@@ -91,6 +137,52 @@ def test_an_instance_that_lost_its_partitions_is_starting() -> None:
                 assert idle.health() == Health("starting", ("waiting for partitions",))
 
     run(scenario())
+
+
+@pytest.mark.parametrize("name", ["transactions-1", "feedback-0"])
+def test_a_partition_whose_fetches_are_not_answered_makes_it_stuck(name: str) -> None:
+    """Nothing fails, nothing waits as far as it knows, and the other partitions go on."""
+    world = World(config=a_config(partition_count=2))
+    topic, number = name.rsplit("-", 1)
+
+    async def scenario() -> None:
+        async with world.instance() as instance:
+            await until(lambda: instance.health() == Health("ok"))
+            world.cluster.silence(TopicPartition(topic, int(number)))
+            world.send(transactions(100))
+            await asyncio.sleep(9.0)
+            assert instance.health() == Health("ok")
+            await asyncio.sleep(2.0)
+            [reason, *_] = instance.health().reasons
+            assert reason == f"Kafka has not answered for 11 s about {name}"
+            assert not instance.health().is_ready
+
+            world.cluster.silence()
+            await instance.idle()
+            assert instance.health() == Health("ok")
+
+    run(scenario())
+
+
+def test_an_instance_whose_commits_hang_is_stuck() -> None:
+    """Nothing waits to be read, and nothing that is decided is safe."""
+    world = World(config=a_config(commit_interval_s=0.5))
+
+    async def scenario() -> None:
+        async with world.instance(commit_delay_s=1000.0) as instance:
+            world.send(transactions(10))
+            await until(lambda: instance.health().status == "stuck")
+            assert instance.lag() == 0
+            assert instance.health().reasons == ("no commit has been confirmed for 11 s",)
+
+    run(scenario())
+
+
+def test_nothing_is_silent_that_is_not_owned() -> None:
+    cluster = MemoryCluster()
+    cluster.create_topic("t", 1)
+
+    assert longest_silence(MemoryBroker(cluster), [TopicPartition("t", 0)]) is None
 
 
 def test_lag_adds_up_what_is_known() -> None:

@@ -281,7 +281,9 @@ def test_a_gap_in_what_was_never_decided_stops_the_instance_with_advice() -> Non
 
     with pytest.raises(ConfigError, match=r"should be read from offset 100, the log begins at 150"):
         run(world.run_through())
-    with pytest.raises(ConfigError, match=r'on_gap = "earliest".*decisions are lost'):
+    with pytest.raises(
+        ConfigError, match=r"decisions are lost; with --on-gap earliest, or engine.on_gap"
+    ):
         run(world.run_through())
 
 
@@ -311,9 +313,70 @@ def test_with_on_gap_earliest_it_goes_on_with_what_is_left(
     with caplog.at_level(logging.WARNING):
         instance = run(world.run_through())
 
-    assert "the log begins at 150: going on from there" in caplog.text
+    assert "the log begins at 150: decisions are lost; going on from there" in caplog.text
     assert instance.metrics.decisions == 50
     assert world.is_done()
+
+
+@pytest.mark.parametrize("on_gap", ["fail", "earliest"])
+def test_a_gap_in_feedback_is_a_choice_too(on_gap: str, caplog: pytest.LogCaptureFixture) -> None:
+    world = World(config=a_config(on_gap=on_gap))
+    world.send_feedback([voice(x) for x in transactions(10)])
+    run(world.run_through())
+    world.send_feedback([voice(x) for x in transactions(10, first=10)])
+    world.cluster.trim(TopicPartition("feedback", 0), 15)
+
+    if on_gap == "fail":
+        with pytest.raises(ConfigError, match=r"feedback-0 should be read from offset 10, .* 15"):
+            run(world.run_through())
+    else:
+        with caplog.at_level(logging.WARNING):
+            assert run(world.run_through()).metrics.feedback == 5
+        assert "the log begins at 15: what it said is lost; going on from there" in caplog.text
+
+
+@pytest.mark.parametrize("on_gap", ["fail", "earliest"])
+def test_a_gap_in_the_labels_is_a_choice_too(on_gap: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Of labels that some partition had yet to apply; what all have applied may go."""
+    world = World(config=a_config(on_gap=on_gap))
+    world.send(transactions(100))
+    world.send_feedback([voice(x) for x in transactions(10)])
+    run(world.run_through())
+    world.send(transactions(100, first=100))
+    run(world.run_through())
+    [address] = world.store.states
+    stored = world.store.states[address]
+    assert stored.labels_from == 10
+    world.cluster.trim(TopicPartition("labels", 0), 10)
+    run(world.run_through())
+
+    world.store.states[address] = replace(stored, labels_from=4)
+
+    if on_gap == "fail":
+        with pytest.raises(ConfigError, match=r"labels-0 should be read from offset 4, .* 10"):
+            run(world.run_through())
+    else:
+        with caplog.at_level(logging.WARNING):
+            run(world.run_through())
+        assert "the log begins at 10: labels are lost; going on from there" in caplog.text
+
+
+def test_without_stored_state_it_does_not_wait_for_labels_that_are_no_more() -> None:
+    """The last commit says how many labels were known; retention has deleted them since."""
+    world = a_world(1)
+    world.send(transactions(100))
+    world.send_feedback([voice(x) for x in transactions(10)])
+    run(world.run_through())
+    world.send(transactions(100, first=100))
+    run(world.run_through())
+    world.cluster.trim(TopicPartition("labels", 0), 10)
+    world.store.states.clear()
+    world.store.blobs.clear()
+
+    world.send(transactions(10, first=200))
+    instance = run(world.run_through())
+
+    assert (instance.metrics.replayed, instance.metrics.decisions) == (200, 10)
 
 
 def test_a_group_that_starts_in_a_trimmed_log_starts_at_its_beginning() -> None:

@@ -388,7 +388,7 @@ class MemoryInstance(Instance):
             self._world.is_done()
             and self.parts.ownership.assigned.is_set()
             and not any(p.is_recovering for p in partitions)
-            and self.parts.labels.read_to >= labels_end
+            and all(p.labels_read >= labels_end for p in partitions)
             and not any(p.is_opening for p in partitions)
             and all(self._opens_all_it_may(p) for p in partitions)
         )

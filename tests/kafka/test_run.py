@@ -14,11 +14,12 @@ from aiokafka.structs import TopicPartition as ClientPartition
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
 from tests.app import small
-from tests.cli.test_run import output, sentinel
+from tests.cli.test_run import await_that, output, sentinel
 from tests.kafka.cluster import KafkaCluster
 
 ROWS = 5_000
 PROGRESS_S_MAX = 40.0
+NOTICED_S_MAX = 15.0
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -203,3 +204,45 @@ async def test_it_outlives_an_outage_of_its_broker(
     assert all(len(set(values)) == 1 for values in decisions.values())
     assert "starting again" in output(folder)
     assert "Traceback" not in output(folder)
+
+
+async def test_a_broker_that_hangs_is_noticed_while_nothing_fails(
+    kafka: KafkaCluster, servers: EmbeddedServers, folder: Path
+) -> None:
+    """With the default timeouts: a request may take half a minute. Nothing is sent meanwhile."""
+    env = settings(kafka, servers, "hang", SENTINEL__KAFKA__SESSION_TIMEOUT_S="30.0")
+    with sentinel(folder, *RUN, settings=env) as process:
+        await_that(lambda: "health ok" in output(folder), "it does not start")
+        kafka.suspend_broker(0)
+        try:
+            await_that(
+                lambda: "health stuck (Kafka has not answered for" in output(folder),
+                "nobody notices",
+                NOTICED_S_MAX,
+            )
+        finally:
+            kafka.resume_broker(0)
+        before = len(output(folder))
+        await_that(lambda: "health ok" in output(folder)[before:], "it does not recover")
+        assert process.poll() is None
+    assert "Traceback" not in output(folder)
+
+
+async def test_while_it_tries_again_and_again_it_is_not_ok(
+    kafka: KafkaCluster, servers: EmbeddedServers, folder: Path
+) -> None:
+    env = settings(
+        kafka,
+        servers,
+        "again",
+        SENTINEL__ENGINE__BACKOFF_S_MAX="0.5",
+        SENTINEL__ENGINE__RESTART_COUNT_MAX="1000",
+    )
+    await kafka.kill_broker(0)
+    with sentinel(folder, *RUN, settings=env) as process:
+        away = "health stuck (starting again after: connect to"
+        await_that(lambda: away in output(folder), "nobody notices")
+        await kafka.start_brokers(0)
+        await_that(lambda: "health ok" in output(folder), "it does not recover")
+        assert "health ok" not in output(folder).split(away, 1)[0]
+        assert process.poll() is None

@@ -1,61 +1,31 @@
 """TLS and SASL as far as the settings go: a listener for each, and what happens without a key."""
 
 import logging
-import subprocess
+import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
-from sentinel.errors import TransientError
+from sentinel.adapters.kafka import KafkaAdmin, KafkaBroker, KafkaParams, KafkaTail
+from sentinel.errors import ConfigError, TransientError
 from sentinel.ports import TopicSpec
 from sentinel.records import Commit, TopicPartition
 from tests.adapters.contracts import join, read, read_tail, send, values
+from tests.authority import Authority
 from tests.kafka.cluster import KafkaCluster, Listener
 
 PARTITION = TopicPartition("secret", 0)
 PASSWORD = "correct horse battery staple"
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
 
 @pytest.fixture(autouse=True)
 def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "aiokafka")
-
-
-@dataclass(frozen=True)
-class Authority:
-    """A certificate authority of one's own, in a folder."""
-
-    directory: Path
-
-    def create(self) -> None:
-        name = ["-subj", "/CN=Sentinel test authority"]
-        self._openssl("req", "-x509", "-newkey", *NEW_KEY, "-out", "ca.pem", *name)
-
-    def issue(self, name: str) -> None:
-        """`name.pem` and `name.key`, for 127.0.0.1; `name.both` holds them for Kafka."""
-        signed = ["-CA", "ca.pem", "-CAkey", "key.pem", "-addext", "subjectAltName=IP:127.0.0.1"]
-        key = ["-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key"]
-        self._openssl("req", "-x509", *key, *signed, "-out", f"{name}.pem", "-subj", f"/CN={name}")
-        both = (self.path(f"{name}.key"), self.path(f"{name}.pem"))
-        Path(self.path(f"{name}.both")).write_text("".join(Path(p).read_text() for p in both))
-
-    def path(self, name: str) -> str:
-        return str(self.directory / name)
-
-    def _openssl(self, *arguments: str) -> None:
-        subprocess.run(
-            ["openssl", *arguments], cwd=self.directory, check=True, capture_output=True, timeout=30
-        )
-
-
-NEW_KEY = ("rsa:2048", "-nodes", "-keyout", "key.pem")
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +34,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     authority.create()
     authority.issue("broker")
     authority.issue("client")
+    authority.issue("stranger", host="localhost.example")
     return authority
 
 
@@ -78,6 +49,7 @@ async def secured(
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": authority.path("ca.pem"),
     }
+    misnamed = authority.path("stranger.both")  # a certificate for another host
     plain = "org.apache.kafka.common.security.plain.PlainLoginModule required"
     scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
     by_password = {
@@ -91,6 +63,7 @@ async def secured(
             Listener("CERTIFIED", "SSL", keys | {"ssl.client.auth": "required"}),
             Listener("ENCRYPTED", "SASL_SSL", keys | by_password),
             Listener("OPEN", "SASL_PLAINTEXT", by_password),
+            Listener("MISNAMED", "SSL", keys | {"ssl.keystore.location": misnamed}),
         ),
         scram_users={"grace": PASSWORD},
     )
@@ -166,27 +139,87 @@ async def test_a_wrong_password_is_an_error_that_does_not_tell_it(
         sasl_password="a wrong guess",
     )
 
-    with pytest.raises(TransientError, match="connect to") as raised:
+    with pytest.raises(TransientError) as raised:
         async with KafkaBroker(params):
             pass
-    assert "a wrong guess" not in str(raised.value)
+    assert str(raised.value) == (
+        f"connect to {params.bootstrap_servers}: the server refuses sasl_username or its password"
+    )
 
 
-@pytest.mark.parametrize("without", ["a certificate", "the authority"])
-async def test_without_the_right_files_nobody_is_let_in(
-    secured: KafkaCluster, params: KafkaParams, authority: Authority, without: str
+async def test_a_mechanism_that_the_server_does_not_know_is_named(
+    secured: KafkaCluster, params: KafkaParams
+) -> None:
+    params = replace(
+        params,
+        bootstrap_servers=secured.addresses("ENCRYPTED"),
+        security_protocol="SASL_SSL",
+        sasl_mechanism="SCRAM-SHA-256",
+        sasl_username="grace",
+        sasl_password=PASSWORD,
+    )
+
+    with pytest.raises(TransientError, match="the server does not know this sasl_mechanism"):
+        async with KafkaBroker(params):
+            pass
+
+
+@pytest.mark.parametrize("listener", ["ENCRYPTED", "MISNAMED"])
+async def test_a_server_that_cannot_prove_who_it_is_gets_no_password(
+    secured: KafkaCluster,
+    params: KafkaParams,
+    tmp_path_factory: pytest.TempPathFactory,
+    listener: str,
+) -> None:
+    """Its certificate is of another authority, or for another host."""
+    other = Authority(tmp_path_factory.mktemp("other"))
+    other.create()
+    params = replace(
+        params,
+        bootstrap_servers=secured.addresses(listener),
+        security_protocol="SASL_SSL",
+        sasl_mechanism="SCRAM-SHA-512",
+        sasl_username="grace",
+        sasl_password=PASSWORD,
+    )
+    if listener == "ENCRYPTED":
+        params = replace(params, ssl_ca_file=other.path("ca.pem"))
+
+    for client in (KafkaBroker(params), KafkaAdmin(params), KafkaTail(params, ["any"])):
+        with pytest.raises(TransientError, match="certificate is refused: ") as raised:
+            async with client:
+                pass
+        named = (
+            "IP address mismatch" if listener == "MISNAMED" else "issuer certificate|self.signed"
+        )
+        assert re.search(named, str(raised.value)), raised.value
+
+
+async def test_plain_text_to_a_listener_that_wants_tls_ends_in_time(
+    secured: KafkaCluster, params: KafkaParams
+) -> None:
+    params = replace(params, bootstrap_servers=secured.addresses("ENCRYPTED"))
+
+    with pytest.raises(TransientError, match="connect to"):
+        async with KafkaBroker(params):
+            pass
+
+
+async def test_without_a_certificate_nobody_is_let_in(
+    secured: KafkaCluster, params: KafkaParams
 ) -> None:
     params = replace(
         params, bootstrap_servers=secured.addresses("CERTIFIED"), security_protocol="SSL"
     )
-    if without == "the authority":
-        params = replace(
-            params,
-            ssl_ca_file="",
-            ssl_certificate_file=authority.path("client.pem"),
-            ssl_key_file=authority.path("client.key"),
-        )
 
     with pytest.raises(TransientError, match="connect to"):
+        async with KafkaBroker(params):
+            pass
+
+
+async def test_a_file_that_is_not_there_is_a_mistake_of_the_settings(params: KafkaParams) -> None:
+    params = replace(params, ssl_ca_file="no-such.pem", security_protocol="SSL")
+
+    with pytest.raises(ConfigError, match=r"ssl_\*_file: no-such.pem: No such file"):
         async with KafkaBroker(params):
             pass

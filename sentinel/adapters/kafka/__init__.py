@@ -4,8 +4,9 @@ A package, so that the parts share the settings of the client without one adapte
 It is the only home of aiokafka.
 """
 
+from sentinel.adapters.kafka.admin import Admin as KafkaAdmin
 from sentinel.adapters.kafka.broker import KafkaBroker
 from sentinel.adapters.kafka.client import EMBEDDED, KafkaParams
 from sentinel.adapters.kafka.tail import KafkaTail
 
-__all__ = ["EMBEDDED", "KafkaBroker", "KafkaParams", "KafkaTail"]
+__all__ = ["EMBEDDED", "KafkaAdmin", "KafkaBroker", "KafkaParams", "KafkaTail"]

@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 from aiokafka.protocol.metadata import MetadataRequest
 
 from sentinel.adapters.kafka.client import KafkaParams, connection_settings, translated
+from sentinel.adapters.kafka.connecting import connecting
+from sentinel.core.topics import TopicFacts
 from sentinel.errors import ConfigError, TransientError
 from sentinel.ports import TopicSpec
 
@@ -20,6 +24,18 @@ class Admin:
     def __init__(self, params: KafkaParams) -> None:
         self._params = params
         self._client = AIOKafkaAdminClient(**connection_settings(params))
+
+    async def __aenter__(self) -> Self:
+        try:
+            async with connecting(self._params):
+                await self.start()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def start(self) -> None:
         await self._client.start()
@@ -51,6 +67,47 @@ class Admin:
     async def partition_counts(self) -> dict[str, int]:
         """Of every topic: asking for one by name would create it where that is automatic."""
         return {name: count for view in await self._views() for name, count in view.items()}
+
+    async def broker_count(self) -> int:
+        """How many brokers there are now."""
+        with translated("describe the cluster"):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                description = await self._describe()
+        brokers = description["brokers"]
+        assert isinstance(brokers, Sequence)
+        return len(brokers)
+
+    async def topic_facts(self, names: Sequence[str]) -> dict[str, TopicFacts]:
+        """What there is to know of these topics; those that do not exist are left out."""
+        with translated("describe the topics"):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                answer = await self._client._send_request(MetadataRequest(None))
+                topics = {
+                    topic["topic"]: topic["partitions"]
+                    for topic in answer.to_object()["topics"]
+                    if topic["topic"] in names and topic["error_code"] == NoError.errno
+                }
+                settings = await self._settings(list(topics))
+        return {
+            name: TopicFacts(
+                partition_count=len(partitions),
+                copy_count=min((len(partition["replicas"]) for partition in partitions), default=0),
+                settings=settings.get(name, {}),
+            )
+            for name, partitions in topics.items()
+        }
+
+    async def _settings(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The settings of each topic, as far as the broker tells them, and tells us."""
+        if not topics:
+            return {}
+        asked = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
+        found = {}
+        for answer in await self._client.describe_configs(asked):
+            for error, _, _, topic, entries in answer.resources:
+                if error == NoError.errno:
+                    found[topic] = {name: value for name, value, *_ in entries if value is not None}
+        return found
 
     async def _views(self) -> list[dict[str, int]]:
         """The partition count of every topic as each broker knows it; the dead are left out."""

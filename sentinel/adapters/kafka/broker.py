@@ -18,10 +18,12 @@ from sentinel.adapters.kafka.client import (
     KafkaParams,
     connection_settings,
     fetch_settings,
+    lag_of,
     milliseconds,
     stop_consumer,
     translated,
 )
+from sentinel.adapters.kafka.connecting import connecting
 from sentinel.adapters.kafka.coordinator import repair
 from sentinel.adapters.kafka.fetching import read_blocks
 from sentinel.adapters.kafka.membership import Membership
@@ -70,10 +72,9 @@ class KafkaBroker:
 
     async def _start(self) -> None:
         await asyncio.to_thread(batch_writer.warm)
-        with translated(f"connect to {self._params.bootstrap_servers}"):
-            async with asyncio.timeout(self._params.request_timeout_s):
-                await self._admin.start()
-                await self._consumer.start()
+        async with connecting(self._params):
+            await self._admin.start()
+            await self._consumer.start()
         repair(self._consumer._coordinator)
         read_blocks(self._consumer._fetcher)
         await self._producer.start()
@@ -197,14 +198,17 @@ class KafkaBroker:
         asked = ClientPartition(*partition)
         if asked not in self._consumer.assignment():
             return None
-        # `position()` is a coroutine because it may wait for one; here it is known or it is not.
-        # Counting records would never reach the end of a log whose last record is a control record.
-        state = self._consumer._subscription.subscription.assignment.state_value(asked)
-        # A reader of committed records cannot pass the last stable offset.
-        end = state.lso if self._params.isolation == "read_committed" else state.highwater
-        if end is None or not state.has_valid_position:
+        return lag_of(self._consumer, asked, self._params)
+
+    def silent_s(self, partition: TopicPartition) -> float | None:
+        asked = ClientPartition(*partition)
+        if self._membership is None or asked not in self._consumer.assignment():
             return None
-        return max(0, int(end) - int(state.position))
+        if asked in self._consumer._fetcher._records:
+            return 0.0
+        state = self._consumer._subscription.subscription.assignment.state_value(asked)
+        answered_s = (state.timestamp or 0) / 1000
+        return max(0.0, time.time() - max(answered_s, self._membership.assigned_s))
 
     async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
         await self._producer.publish(topic, partition, records)

@@ -1,6 +1,7 @@
 """How to reach a Kafka cluster, and what its client's errors mean to the engine."""
 
 import asyncio
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,8 +16,9 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 from aiokafka.helpers import create_ssl_context
+from aiokafka.structs import TopicPartition as ClientPartition
 
-from sentinel.errors import FencedError, TransientError
+from sentinel.errors import ConfigError, FencedError, TransientError
 
 EMBEDDED = "embedded"
 
@@ -153,11 +155,7 @@ def connection_settings(params: KafkaParams) -> dict[str, Any]:
     assert params.bootstrap_servers != EMBEDDED, "the app puts the real address in"
     ssl_context = None
     if params.security_protocol.endswith("SSL"):
-        ssl_context = create_ssl_context(
-            cafile=params.ssl_ca_file or None,
-            certfile=params.ssl_certificate_file or None,
-            keyfile=params.ssl_key_file or None,
-        )
+        ssl_context = _ssl_context(params)
     return {
         "bootstrap_servers": params.bootstrap_servers,
         "client_id": params.client_id,
@@ -171,6 +169,19 @@ def connection_settings(params: KafkaParams) -> dict[str, Any]:
     }
 
 
+def _ssl_context(params: KafkaParams) -> ssl.SSLContext:
+    """Checks the server's certificate, and its name, against the authority that was given."""
+    files = (params.ssl_ca_file, params.ssl_certificate_file, params.ssl_key_file)
+    try:
+        ca, certificate, key = (file or None for file in files)
+        context = create_ssl_context(cafile=ca, certfile=certificate, keyfile=key)
+    except OSError as error:  # no such file, or nothing that TLS can use
+        named = ", ".join(filter(None, files))
+        raise ConfigError(f"[kafka] ssl_*_file: {named}: {error.strerror or error}") from error
+    assert isinstance(context, ssl.SSLContext)
+    return context
+
+
 def fetch_settings(params: KafkaParams) -> dict[str, Any]:
     """The keyword arguments that the group member and the tail share."""
     return {
@@ -179,6 +190,18 @@ def fetch_settings(params: KafkaParams) -> dict[str, Any]:
         "max_partition_fetch_bytes": params.fetch_bytes_max,
         "isolation_level": params.isolation,
     }
+
+
+def lag_of(consumer: Any, partition: ClientPartition, params: KafkaParams) -> int | None:
+    """Records of an assigned partition that wait; None before its first fetch."""
+    # `position()` is a coroutine because it may wait for one; here it is known or it is not.
+    # Counting records would never reach the end of a log whose last record is a control record.
+    state = consumer._subscription.subscription.assignment.state_value(partition)
+    # A reader of committed records cannot pass the last stable offset.
+    end = state.lso if params.isolation == "read_committed" else state.highwater
+    if end is None or not state.has_valid_position:
+        return None
+    return max(0, int(end) - int(state.position))
 
 
 def milliseconds(seconds: float) -> int:

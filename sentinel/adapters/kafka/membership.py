@@ -1,6 +1,7 @@
 """What a member of a consumer group owns, and its callbacks around a rebalance."""
 
 import asyncio
+import time
 from collections.abc import Collection, Iterable
 
 from aiokafka import ConsumerRebalanceListener
@@ -24,6 +25,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         self.is_rebalancing = True
         self.has_joined = False
         self.generation = 0
+        self.assigned_s = 0.0  # by the wall clock, as the client notes its fetches
         self.partitions: frozenset[TopicPartition] = frozenset()
 
     def check(self) -> None:
@@ -47,6 +49,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
     async def on_partitions_assigned(self, assigned: Collection[ClientPartition]) -> None:
         self.partitions = frozenset(TopicPartition(*partition) for partition in assigned)
         await self._run(self._on_assigned, assigned)
+        self.assigned_s = time.time()
         self.is_rebalancing = False
         self.has_joined = True
 

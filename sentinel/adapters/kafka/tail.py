@@ -1,6 +1,5 @@
 """The broadcast tail: every record of some topics, for every instance, outside any group."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
@@ -12,10 +11,12 @@ from sentinel.adapters.kafka.client import (
     KafkaParams,
     connection_settings,
     fetch_settings,
+    lag_of,
     milliseconds,
     stop_consumer,
     translated,
 )
+from sentinel.adapters.kafka.connecting import connecting
 from sentinel.records import InputRecord
 
 
@@ -39,9 +40,8 @@ class KafkaTail:
                 stop_consumer, self._consumer, timeout_s=self._params.request_timeout_s
             )
             self._consumer.assign(self._partitions)
-            with translated("start the tail"):
-                async with asyncio.timeout(self._params.request_timeout_s):
-                    await self._consumer.start()
+            async with connecting(self._params, "start the tail on"):
+                await self._consumer.start()
             self._resources = stack.pop_all()
         return self
 
@@ -60,3 +60,6 @@ class KafkaTail:
     def seek(self, topic: str, offset: int) -> None:
         with translated(f"seek the tail of {topic}"):
             self._consumer.seek(ClientPartition(topic, 0), offset)
+
+    def lag(self, topic: str) -> int | None:
+        return lag_of(self._consumer, ClientPartition(topic, 0), self._params)

@@ -164,6 +164,9 @@ class MemoryBroker:
             return None
         return max(0, self._cluster.log(partition).end - self._positions[partition])
 
+    def silent_s(self, partition: TopicPartition) -> float | None:
+        return self._cluster.silent_s(partition) if partition in self.assignment() else None
+
     async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
         with self._faults.call("publish"):
             self._unsent[TopicPartition(topic, partition)].extend(records)

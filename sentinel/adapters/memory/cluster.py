@@ -65,6 +65,7 @@ class MemoryCluster:
         self._topics: dict[str, list[Log]] = {}
         self._groups: dict[str, Group] = {}
         self._member_count = 0
+        self._silent: dict[TopicPartition, float] = {}  # since when
         self._waiters: set[asyncio.Future[None]] = set()
 
     def create_topic(self, topic: str, partition_count: int) -> None:
@@ -91,6 +92,16 @@ class MemoryCluster:
             )
         self.notify()
 
+    def silence(self, *partitions: TopicPartition) -> None:
+        """Answer no more fetches of these partitions, and again of all that are not named."""
+        now_s = asyncio.get_running_loop().time()
+        self._silent = {at: self._silent.get(at, now_s) for at in partitions}
+
+    def silent_s(self, partition: TopicPartition) -> float:
+        """For how long the partition has been silent."""
+        now_s = asyncio.get_running_loop().time()
+        return now_s - self._silent.get(partition, now_s)
+
     def trim(self, partition: TopicPartition, start: int) -> None:
         """Delete the records below `start`, as retention would."""
         log = self.log(partition)
@@ -101,6 +112,8 @@ class MemoryCluster:
     def read(self, partition: TopicPartition, offset: int, count_max: int) -> list[MemoryRecord]:
         """Records from `offset` on; an offset outside the log goes to its oldest record."""
         log = self.log(partition)
+        if partition in self._silent:
+            return []
         if not log.start <= offset <= log.end:
             offset = log.start
         first = offset - log.start

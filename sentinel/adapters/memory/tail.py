@@ -16,6 +16,7 @@ class MemoryTail:
     ) -> None:
         self._cluster = cluster
         self._positions = dict.fromkeys(topics, 0)
+        self._polled: set[str] = set()
         self._faults = faults or Faults()
 
     async def __aenter__(self) -> Self:
@@ -37,6 +38,7 @@ class MemoryTail:
     def _read(self, count_max: int) -> dict[str, Sequence[InputRecord]]:
         found: dict[str, Sequence[InputRecord]] = {}
         for topic, position in self._positions.items():
+            self._polled.add(topic)
             records = self._cluster.read(TopicPartition(topic, 0), position, count_max)
             if records:
                 found[topic] = records
@@ -47,3 +49,9 @@ class MemoryTail:
     def seek(self, topic: str, offset: int) -> None:
         assert topic in self._positions
         self._positions[topic] = offset
+
+    def lag(self, topic: str) -> int | None:
+        log = self._cluster.log(TopicPartition(topic, 0))
+        # What was deleted unread is skipped.
+        position = max(self._positions[topic], log.start)
+        return max(0, log.end - position) if topic in self._polled else None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from sentinel.errors import TransientError
+from sentinel.errors import ConfigError, TransientError
 
 EMBEDDED = "embedded"
 
@@ -101,6 +102,7 @@ def connect(params: RedisParams, *, db: int) -> "Redis":
         "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     }
     if params.url.startswith("rediss:"):
+        _check_files(params)
         settings |= {
             "ssl_ca_certs": params.tls_ca_file or None,
             "ssl_certfile": params.tls_certificate_file or None,
@@ -108,6 +110,18 @@ def connect(params: RedisParams, *, db: int) -> "Redis":
             "ssl_check_hostname": params.tls_check_hostname,
         }
     return Redis.from_url(params.url, **settings)
+
+
+def _check_files(params: RedisParams) -> None:
+    """Whether the files of TLS can be read. Raises ConfigError."""
+    for name in ("tls_ca_file", "tls_certificate_file", "tls_key_file"):
+        if file := getattr(params, name):
+            try:
+                Path(file).read_bytes()
+            except OSError as error:
+                raise ConfigError(
+                    f"[redis] {name}: {file}: cannot be read: {error.strerror}"
+                ) from error
 
 
 @contextmanager

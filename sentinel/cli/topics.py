@@ -1,0 +1,86 @@
+"""`sentinel topics`: make what is missing, and say what is wrong with what there is."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+
+from sentinel import config as configuration
+from sentinel.adapters.kafka import KafkaAdmin
+from sentinel.app import embedded
+from sentinel.app.instance import topic_specs
+from sentinel.app.topics import topic_demands
+from sentinel.config import Config
+from sentinel.core.topics import TopicFacts, describe, findings
+from sentinel.errors import ConfigError
+
+
+def create_command(
+    config_file: Path | None, *, partition_count: int | None, replication: int | None
+) -> bool:
+    """Make the topics that are missing; False when one that is there has another partition count.
+
+    Those that are there are left as they are.
+    """
+    config = embedded.running(configuration.load(config_file))
+    wanted = partition_count or config.topics.partition_count
+    config = replace(
+        config,
+        topics=replace(config.topics, partition_count=wanted),
+        kafka=replace(
+            config.kafka, replication_factor=replication or config.kafka.replication_factor
+        ),
+    )
+    before, after = asyncio.run(_create(config))
+    is_right = True
+    for spec in topic_specs(config):
+        facts = after[spec.name]
+        if spec.name not in before:
+            typer.echo(f"created  {spec.name}: {describe(facts)}")
+        elif facts.partition_count == spec.partition_count:
+            typer.echo(f"is there {spec.name}: {describe(facts)}")
+        else:
+            is_right = False
+            typer.echo(f"wrong    {spec.name}: {describe(facts)}, wanted {spec.partition_count}")
+    return is_right
+
+
+async def _create(config: Config) -> tuple[Mapping[str, TopicFacts], Mapping[str, TopicFacts]]:
+    """The topics as they were, and as they are."""
+    specs = topic_specs(config)
+    names = [spec.name for spec in specs]
+    async with KafkaAdmin(config.kafka) as admin:
+        before = await admin.topic_facts(names)
+        missing = [spec for spec in specs if spec.name not in before]
+        copies, brokers = config.kafka.replication_factor, await admin.broker_count()
+        if missing and copies > brokers:
+            raise ConfigError(
+                f"{copies} copies of each record need as many brokers, there are {brokers}: "
+                f"set --replication or kafka.replication_factor to 1..{brokers}"
+            )
+        await admin.ensure_topics(missing)
+        return before, await admin.topic_facts(names)
+
+
+def check_topics_command(config_file: Path | None) -> bool:
+    """One line for each topic or thing that is wrong with it; False when something is wrong."""
+    config = embedded.running(configuration.load(config_file))
+    names = [spec.name for spec in topic_specs(config)]
+
+    async def main() -> Mapping[str, TopicFacts]:
+        async with KafkaAdmin(config.kafka) as admin:
+            return await admin.topic_facts(names)
+
+    facts = asyncio.run(main())
+    is_right = True
+    for demands in topic_demands(config, facts):
+        there = facts.get(demands.name)
+        found = findings(demands, there)
+        if there is not None and not any(f.severity in ("wrong", "warning") for f in found):
+            typer.echo(f"ok       {demands.name}: {describe(there)}")
+        for finding in found:
+            typer.echo(f"{finding.severity:<8} {demands.name}: {finding.text}")
+            is_right = is_right and finding.severity != "wrong"
+    return is_right

@@ -1,0 +1,195 @@
+"""TLS and access control lists: what the settings promise, on real servers.
+
+The embedded Valkey has no TLS built in; Debian's Redis has.
+"""
+
+import asyncio
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from sentinel.adapters.redis import RedisLabelStore, RedisParams, RedisStateStore, connect
+from sentinel.errors import ConfigError, TransientError
+from sentinel.ports import Blob, PartitionState
+from sentinel.records import TopicPartition
+from tests import children
+from tests.adapters.conftest import await_server
+from tests.authority import Authority
+
+pytestmark = pytest.mark.integration
+
+PARTITION = TopicPartition("transactions", 0)
+STATE = PartitionState("cluster", 10, 20)
+PASSWORD = "correct-horse-battery-staple"
+
+# All that Sentinel does. Scripts may call only what their user may call. The client also offers its
+# name, and does not mind when it may not.
+COMMANDS = (
+    *("+ping", "+select", "+script|load", "+eval", "+evalsha"),
+    *("+get", "+mget", "+set", "+hset", "+hgetall", "+pexpire", "+time"),
+)
+
+
+async def exchange(params: RedisParams) -> None:
+    """Every call of both stores once."""
+    async with RedisStateStore(params, layout="layout") as store:
+        epoch = await store.claim(PARTITION)
+        owned, shared = Blob("account", "a", -1, b"owned"), Blob("terminal", "t", 0, b"shared")
+        await store.save(PARTITION, epoch, [owned, shared], STATE)
+        assert await store.load_owned("account", ["a"]) == [b"owned"]
+        assert await store.load_shared("terminal", ["t"]) == [{0: b"shared"}]
+        assert await store.partition_state(PARTITION) == STATE
+    async with RedisLabelStore(params) as labels:
+        await labels.save({"x": "fraud"})
+        assert await labels.current(["x"]) == ["fraud"]
+
+
+async def refusal(params: RedisParams) -> str:
+    with pytest.raises(TransientError) as raised:
+        await exchange(params)
+    return str(raised.value)
+
+
+async def permit(params: RedisParams, user: str, *rules: str) -> RedisParams:
+    """The same server as another user, who may do nothing else."""
+    client = connect(params, db=0)
+    await client.execute_command(  # type: ignore[no-untyped-call]
+        "ACL", "SETUSER", user, "reset", "on", f">{PASSWORD}", *rules
+    )
+    await client.aclose()
+    return replace(params, username=user, password=PASSWORD, key_prefix=user)
+
+
+@pytest.fixture
+def user() -> str:
+    return f"u{uuid.uuid4().hex}"
+
+
+async def test_a_user_with_these_rights_and_no_others_is_enough(
+    store_params: RedisParams, user: str
+) -> None:
+    await exchange(await permit(store_params, user, f"~{user}:*", *COMMANDS))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_each_of_the_rights_is_needed(
+    store_params: RedisParams, user: str, command: str
+) -> None:
+    rules = [rule for rule in COMMANDS if rule != command]
+
+    assert "redis, " in await refusal(await permit(store_params, user, f"~{user}:*", *rules))
+
+
+async def test_keys_of_others_are_out_of_reach(store_params: RedisParams, user: str) -> None:
+    params = await permit(store_params, user, "~another:*", *COMMANDS)
+
+    assert "claim" in await refusal(params)
+
+
+async def test_a_wrong_password_is_an_error_that_does_not_tell_it(
+    store_params: RedisParams, user: str
+) -> None:
+    params = await permit(store_params, user, f"~{user}:*", *COMMANDS)
+
+    message = await refusal(replace(params, password="a wrong guess"))
+
+    assert message.startswith("redis, connect: AuthenticationError: ")
+    assert "a wrong guess" not in message
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    for program in ("redis-server", "openssl"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    authority.create()
+    authority.issue("server")
+    authority.issue("misnamed", host="redis.example")
+    authority.issue("client")
+    return authority
+
+
+def tls_server(
+    authority: Authority, certificate: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisParams]:
+    """Redis behind TLS, which asks its clients for a certificate, too."""
+    binary = shutil.which("redis-server")
+    assert binary is not None
+    directory, [port] = tmp_path_factory.mktemp("tls"), children.free_ports(1)
+    command = [
+        *(binary, "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1", "--save", ""),
+        *("--tls-cert-file", authority.path(f"{certificate}.pem")),
+        *("--tls-key-file", authority.path(f"{certificate}.key")),
+        *("--tls-ca-cert-file", authority.path("ca.pem"), "--tls-auth-clients", "yes"),
+    ]
+    server = children.start(command, directory / "redis.log", directory)
+    with asyncio.Runner() as runner:
+        try:
+            runner.run(await_server(port))
+        except TimeoutError:
+            if server.poll() is not None:
+                pytest.skip("this redis-server was built without TLS")
+            raise
+        yield RedisParams(
+            url=f"rediss://127.0.0.1:{port}",
+            tls_ca_file=authority.path("ca.pem"),
+            tls_certificate_file=authority.path("client.pem"),
+            tls_key_file=authority.path("client.key"),
+        )
+        server.terminate()
+        runner.run(children.exit_of(server))
+
+
+@pytest.fixture(scope="module")
+def secured(
+    authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisParams]:
+    yield from tls_server(authority, "server", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def misnamed(
+    authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisParams]:
+    yield from tls_server(authority, "misnamed", tmp_path_factory)
+
+
+async def test_a_client_with_a_certificate_is_let_in(secured: RedisParams) -> None:
+    await exchange(secured)
+
+
+async def test_without_a_certificate_nobody_is_let_in(secured: RedisParams) -> None:
+    params = replace(secured, tls_certificate_file="", tls_key_file="")
+
+    assert (await refusal(params)).startswith("redis, connect: ConnectionError: ")
+
+
+async def test_a_certificate_of_another_authority_is_refused(
+    secured: RedisParams, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = Authority(tmp_path_factory.mktemp("other"))
+    other.create()
+
+    message = await refusal(replace(secured, tls_ca_file=other.path("ca.pem")))
+
+    assert "certificate verify failed" in message
+    assert "\n" not in message
+
+
+async def test_a_certificate_for_another_host_is_refused_unless_told_otherwise(
+    misnamed: RedisParams,
+) -> None:
+    assert "certificate is not valid for '127.0.0.1'" in await refusal(misnamed)
+
+    await exchange(replace(misnamed, tls_check_hostname=False))
+
+
+async def test_a_file_that_is_not_there_is_a_mistake_of_the_settings(user: str) -> None:
+    params = RedisParams(url="rediss://127.0.0.1:1", tls_ca_file=f"{user}.pem")
+
+    with pytest.raises(ConfigError, match=rf"\[redis\] tls_ca_file: {user}.pem: cannot be read"):
+        await exchange(params)

@@ -1,0 +1,33 @@
+"""Topics as a cluster of Apache Kafka describes them: copies, retention, compaction."""
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from sentinel.adapters.kafka import KafkaAdmin, KafkaParams
+from sentinel.core.topics import SETTINGS, TopicDemands, findings
+
+
+async def test_every_setting_that_is_judged_is_told(kafka_params: KafkaParams) -> None:
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka_params.bootstrap_servers)
+    await client.start()
+    settings = {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": "86400000",
+        "retention.bytes": "1000000",
+        "min.insync.replicas": "2",
+    }
+    await client.create_topics([NewTopic("judged", 2, 1, topic_configs=settings)])
+    await client.close()
+
+    async with KafkaAdmin(kafka_params) as admin:
+        found = await admin.topic_facts(["judged", "never-made"])
+
+    assert found.keys() == {"judged"}
+    facts = found["judged"]
+    assert (facts.partition_count, facts.copy_count) == (2, 1)
+    assert facts.settings.keys() >= set(SETTINGS)
+    assert facts.settings.items() >= settings.items()
+    demands = TopicDemands("judged", 2, "", 1, "all would be lost", history_ms=1 << 40)
+    assert [finding.severity for finding in findings(demands, facts)] == [
+        *("wrong", "wrong"),
+        *("warning", "warning"),
+    ]
