@@ -157,6 +157,13 @@ class StateStore(Protocol):
         """Become the newest owner of a partition; returns the fencing epoch, which only grows."""
         ...
 
+    async def check(self, epochs: Mapping[TopicPartition, int]) -> None:
+        """FencedError if one of these epochs is not its partition's newest any more.
+
+        Whoever loads, and is still the owner behind it, has loaded nothing of a newer owner's.
+        """
+        ...
+
     async def load_owned(self, entity: str, keys: Sequence[str]) -> list[bytes | None]:
         """The blobs of owned entities, in one round trip."""
         ...

@@ -229,7 +229,9 @@ def assemble(
     alerts = _alerts(config, ports, metrics)
     checkpoints = _checkpoints(config, ports, state, alerts, partitions, progress, metrics)
     labels = _labels(config, ports, state, partitions, metrics)
-    loader = EntityLoader(state, ports.store, metrics, params, clock_s=clock_s)
+    loader = EntityLoader(
+        state, ports.store, metrics, params, partitions=partitions, clock_s=clock_s
+    )
     scoring = Scoring(
         broker=ports.broker,
         state=state,

@@ -1,7 +1,7 @@
 """Bringing the entities of a batch into memory, one round trip for each kind."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +9,8 @@ import numpy as np
 from sentinel.core.features.state import FeatureState
 from sentinel.core.features.table import EntityTable, TableFullError
 from sentinel.engine.params import EngineParams
-from sentinel.errors import TransientError
+from sentinel.engine.partitions import InputPartition
+from sentinel.errors import FencedError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import StateStore
 from sentinel.records import Transactions
@@ -38,10 +39,12 @@ class EntityLoader:
         metrics: Metrics,
         params: EngineParams,
         *,
+        partitions: Mapping[int, InputPartition],
         clock_s: Callable[[], float],
     ) -> None:
         self._state = state
         self._store = store
+        self._partitions = partitions
         self._metrics = metrics
         self._params = params
         self.make_room: Callable[[], Awaitable[None]] = _no_room
@@ -63,9 +66,9 @@ class EntityLoader:
             numbers = np.concatenate([rows.partition, more.partition])
             rows = replace(rows, entities=entities, partition=numbers)  # no more is looked at here
         missing = self._state.missing(rows)
+        found = await self._ask_for_all(missing)
         for entity, keys in missing.items():
-            blobs = await self._ask(entity, keys)
-            await self._admit(entity, keys, blobs)
+            await self._admit(entity, keys, found.get(entity))
         for table in self._state.tables.values():
             await self._make_parts(table, rows)
         return self._incomplete(rows)
@@ -85,10 +88,33 @@ class EntityLoader:
     async def settle(self) -> None:
         """Join what was folded while the store was away with what it knew."""
         for entity, table in self._state.tables.items():
-            keys = list(table.unloaded)[:10_000]
-            blobs = await self._ask(entity, keys) if keys else []
-            for key, parts in zip(keys, blobs or [], strict=False):
-                self._metrics.state_unreadable += table.settle(key, parts)
+            if keys := list(table.unloaded)[:10_000]:
+                blobs = (await self._ask_for_all({entity: keys})).get(entity, [])
+                for key, parts in zip(keys, blobs, strict=False):
+                    self._metrics.state_unreadable += table.settle(key, parts)
+
+    async def _ask_for_all(
+        self, missing: Mapping[str, list[str]]
+    ) -> dict[str, list[dict[int, bytes]]]:
+        """What the store knows of each kind; a kind that could not be asked for is left out.
+
+        An owner that wakes up after its partition went to another would read what that one has
+        written since, and decide what it has in hand from the state behind it. So whoever has read
+        asks whether it still is the owner. Raises FencedError.
+        """
+        asked = {entity: await self._ask(entity, keys) for entity, keys in missing.items()}
+        found = {entity: blobs for entity, blobs in asked.items() if blobs is not None}
+        if not found:
+            return {}
+        try:
+            await self._store.check({p.at: p.epoch for p in self._partitions.values()})
+        except FencedError:
+            raise
+        except TransientError as error:
+            for entity in found:
+                self._note_away(entity, error)
+            return {}
+        return found
 
     async def _ask(self, entity: str, keys: list[str]) -> list[dict[int, bytes]] | None:
         try:

@@ -409,6 +409,20 @@ async def a_stale_owner_writes_nothing(reopen: Reopen) -> None:
         assert await store.partition_state(PARTITION) == STATE
 
 
+async def an_owner_is_told_whether_it_still_is_one(reopen: Reopen) -> None:
+    another = TopicPartition("another", 0)
+    async with reopen() as store:
+        epochs = {PARTITION: await store.claim(PARTITION), another: await store.claim(another)}
+        await store.check(epochs)
+        await store.check({})
+
+        await store.claim(another)
+
+        await store.check({PARTITION: epochs[PARTITION]})
+        with pytest.raises(FencedError):
+            await store.check(epochs)
+
+
 async def many_blobs_are_all_written(reopen: Reopen) -> None:
     blobs = [Blob("account", str(i), -1, str(i).encode()) for i in range(5001)]
     blobs += [Blob("terminal", str(i), 3, str(i).encode()) for i in range(600)]
@@ -479,6 +493,7 @@ STORE_CONTRACTS = (
     what_was_saved_is_read_by_the_next,
     shared_entities_keep_a_blob_for_each_part,
     a_stale_owner_writes_nothing,
+    an_owner_is_told_whether_it_still_is_one,
     many_blobs_are_all_written,
 )
 LABEL_CONTRACTS = (

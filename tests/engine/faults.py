@@ -50,7 +50,7 @@ class DoomAt(Doom):
             yield
 
 
-STORE = frozenset({"claim", "load_owned", "load_shared", "save", "partition_state"})
+STORE = frozenset({"claim", "check", "load_owned", "load_shared", "save", "partition_state"})
 
 
 @dataclass(slots=True)

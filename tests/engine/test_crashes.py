@@ -142,7 +142,7 @@ def test_whichever_call_fails_nothing_is_lost(after_effect: bool) -> None:
 
     assert failed >= {
         *("subscribe", "poll", "publish", "flush", "commit", "committed", "start_offset"),
-        *("claim", "partition_state", "load_owned", "load_shared", "save", "tail.poll"),
+        *("claim", "check", "partition_state", "load_owned", "load_shared", "save", "tail.poll"),
     }
 
 

@@ -1,6 +1,6 @@
 """The state store port in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -44,6 +44,16 @@ class MemoryStateStore:
             self._store.epochs[partition] = epoch
         return epoch
 
+    async def check(self, epochs: Mapping[TopicPartition, int]) -> None:
+        with self._faults.call("check"):
+            for partition, epoch in epochs.items():
+                self._check(partition, epoch)
+
+    def _check(self, partition: TopicPartition, epoch: int) -> None:
+        newest = self._store.epochs.get(partition)
+        if newest != epoch:
+            raise FencedError(f"{partition}: epoch {epoch} is not the newest, {newest}")
+
     async def load_owned(self, entity: str, keys: Sequence[str]) -> list[bytes | None]:
         with self._faults.call("load_owned"):
             return [self._find(entity, key).get(OWNED) for key in keys]
@@ -59,9 +69,7 @@ class MemoryStateStore:
         self, partition: TopicPartition, epoch: int, blobs: Sequence[Blob], state: PartitionState
     ) -> None:
         with self._faults.call("save"):
-            newest = self._store.epochs.get(partition)
-            if newest != epoch:
-                raise FencedError(f"{partition}: epoch {epoch} is not the newest, {newest}")
+            self._check(partition, epoch)
             for blob in blobs:
                 address = (self._layout, blob.entity, blob.key)
                 self._store.blobs.setdefault(address, {})[blob.part] = bytes(blob.data)

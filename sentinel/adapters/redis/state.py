@@ -6,7 +6,7 @@
 {prefix}:e:{topic}:{partition}             fencing epoch, a number; kept, one a partition
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Self, cast
 
@@ -95,6 +95,15 @@ class RedisStateStore:
         with translated(f"claim {partition}"):
             epoch = await _answer(self._redis.eval(CLAIM, 1, self._epoch_key(partition)))
         return int(epoch)
+
+    async def check(self, epochs: Mapping[TopicPartition, int]) -> None:
+        if not epochs:
+            return
+        with translated("check who owns what"):
+            newest = await _answer(self._redis.mget([self._epoch_key(at) for at in epochs]))
+        for (partition, epoch), found in zip(epochs.items(), newest, strict=True):
+            if found is None or int(found) != epoch:
+                raise FencedError(f"{partition}: epoch {epoch} is not the newest any more")
 
     async def load_owned(self, entity: str, keys: Sequence[str]) -> list[bytes | None]:
         if not keys:
