@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from sentinel.adapters.embedded import EXEC_WRAPPER
@@ -18,7 +19,9 @@ STOP_S_MAX = 20.0
 PORTS = range(15_000, 32_000)
 
 
-def start(command: list[str], log: Path, directory: Path) -> "subprocess.Popen[bytes]":
+def start(
+    command: list[str], log: Path, directory: Path, environment: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
     """Start a command that dies with this process, in a session of its own.
 
     On Linux it dies with the *thread* that called this.
@@ -31,6 +34,7 @@ def start(command: list[str], log: Path, directory: Path) -> "subprocess.Popen[b
             stdout=sink,
             stderr=subprocess.STDOUT,
             cwd=directory,
+            env=environment,
             start_new_session=True,
         )
 

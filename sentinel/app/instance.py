@@ -26,6 +26,7 @@ from sentinel.engine.partitions import InputPartition
 from sentinel.engine.pipeline import Pipeline
 from sentinel.engine.scoring import Scoring
 from sentinel.engine.serving import ServingModel
+from sentinel.engine.tasks import end
 from sentinel.errors import ConfigError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, Explainer, LabelStore, StateStore, Tail, TopicSpec
@@ -158,7 +159,7 @@ class Instance:
             await _outlast(stopping, running)
             await self._hand_over(parts.ownership, running)
         finally:
-            await _cancel([stopping, *running])
+            await end([stopping, *running])
             await parts.pipeline.aclose()
             await parts.alerts.aclose()
 
@@ -175,7 +176,7 @@ class Instance:
             else:
                 log.warning("not everything could be written in time; the next start replays it")
         finally:
-            await _cancel([over, handing])
+            await end([over, handing])
 
     def health(self) -> Health:
         """How this instance is, judged from its progress."""
@@ -378,13 +379,6 @@ async def _outlast(
             return
         beside = [task for task in running if not task.done()]
         await asyncio.wait([wanted, *beside], return_when=asyncio.FIRST_COMPLETED)
-
-
-async def _cancel(tasks: list["asyncio.Task[None] | asyncio.Task[Literal[True]]"]) -> None:
-    """End tasks and wait until they have ended; what they raised was seen before."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def missing_model(config: Config) -> ConfigError:

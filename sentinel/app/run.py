@@ -24,6 +24,7 @@ from sentinel.app.sender import Sender
 from sentinel.app.train import serving_model, train
 from sentinel.config import Config
 from sentinel.engine.serving import ServingModel
+from sentinel.engine.tasks import end
 from sentinel.errors import FencedError, TransientError
 from sentinel.metrics import Metrics
 
@@ -164,9 +165,7 @@ async def _until_done(working: "asyncio.Task[None]", tasks: set["asyncio.Task[No
             for task in done:
                 task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
 
 async def _keep_running(

@@ -12,6 +12,7 @@ from sentinel.core.decision import account_range, reasons
 from sentinel.core.features.spec import FeatureParams
 from sentinel.engine.params import EngineParams
 from sentinel.engine.serving import ServingModel
+from sentinel.engine.tasks import end
 from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, Explainer
@@ -80,9 +81,7 @@ class Alerts:
 
     async def aclose(self) -> None:
         """Drop what is not out; it is replayed."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     async def _publish(self, flagged: Flagged, serving: ServingModel, *, explain: bool) -> None:
         contributions = await self._contributions(flagged, serving) if explain else None

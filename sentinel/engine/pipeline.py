@@ -10,6 +10,7 @@ from sentinel.engine.labels import LabelTail
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.scoring import Scoring
+from sentinel.engine.tasks import end
 from sentinel.errors import TransientError
 from sentinel.records import Batch
 
@@ -123,6 +124,5 @@ class Pipeline:
     async def aclose(self) -> None:
         """Drop the checkpoint under way, if any; what it had not stored is replayed."""
         if self._completing is not None:
-            self._completing.cancel()
-            await asyncio.gather(self._completing, return_exceptions=True)
+            await end([self._completing])
             self._completing = None

@@ -145,16 +145,7 @@ class Instance:
     def start(self) -> None:
         assert not self.is_running
         self._read_from = self._log.stat().st_size if self._log.exists() else 0
-        with self._log.open("ab") as sink:
-            self.process = subprocess.Popen(
-                self._command,
-                cwd=self.folder,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=sink,
-                start_new_session=True,
-            )
+        self.process = children.start(self._command, self._log, self.folder, self._environment)
 
     @property
     def is_running(self) -> bool:
