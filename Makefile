@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run test test-kafka check format bench constraints clean
+.PHONY: run test test-kafka faults check format bench constraints clean
 
 run: .venv/run
 	$(BIN)/python -m sentinel run $(ARGS)
@@ -20,6 +20,11 @@ test: .venv/dev
 test-kafka: .venv/dev
 	$(BIN)/python -m tests.kafka.cluster
 	SENTINEL_TEST_KAFKA=1 $(BIN)/python -m pytest -m kafka $(ARGS)
+
+# Hours: strikes every fault twenty times, on each of its brokers, and prints what came of it.
+faults: .venv/dev
+	$(BIN)/python -m tests.kafka.cluster
+	$(BIN)/python -m tests.faults $(ARGS)
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

@@ -369,6 +369,7 @@ def _feedback(
         progress=progress,
         metrics=metrics,
         params=config.feedback,
+        outage_s_max=config.engine.outage_s_max,
     )
 
 

@@ -13,6 +13,7 @@ class Inbox:
 
     def __init__(self, batch_count_max: int) -> None:
         self._queue: asyncio.Queue[Batch] = asyncio.Queue(maxsize=batch_count_max)
+        self._waiting_count = 0
 
     @property
     def has_room(self) -> bool:
@@ -42,7 +43,16 @@ class Inbox:
 
     async def join(self) -> None:
         """Wait until every batch that was put is done."""
-        await self._queue.join()
+        self._waiting_count += 1
+        try:
+            await self._queue.join()
+        finally:
+            self._waiting_count -= 1
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for the end of what was put: no time for a second try."""
+        return self._waiting_count > 0
 
 
 class Dispatcher:

@@ -1,13 +1,14 @@
 """Feedback becomes labels: a voice of a trusted source counts as it is."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 from sentinel.codec.records import decode_feedback, encode
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.dispatcher import Inbox
-from sentinel.errors import RecordError
+from sentinel.errors import RecordError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, LabelStore
 from sentinel.records import (
@@ -22,6 +23,9 @@ from sentinel.records import (
 
 LABELS = ("fraud", "genuine")
 
+T = TypeVar("T")
+
+_RETRY_S = 0.25
 _ID_LENGTH_MAX = 4096  # no schema takes longer ones (sentinel/codec/transactions.py)
 
 
@@ -50,6 +54,7 @@ class FeedbackTask:
         progress: dict[TopicPartition, int],
         metrics: Metrics,
         params: FeedbackParams,
+        outage_s_max: float,
     ) -> None:
         self._broker = broker
         self._labels = labels
@@ -59,6 +64,7 @@ class FeedbackTask:
         self._progress = progress
         self._metrics = metrics
         self._params = params
+        self._outage_s_max = outage_s_max
 
     async def run(self) -> None:
         """Work through the inbox until cancelled."""
@@ -91,7 +97,8 @@ class FeedbackTask:
         if not settled:
             return
         ids = list(dict.fromkeys(voice.transaction_id for _, voice in settled))
-        current = dict(zip(ids, await self._labels.current(ids), strict=True))
+        known = await self._patiently(lambda: self._labels.current(ids))
+        current = dict(zip(ids, known, strict=True))
         records = []
         changed: dict[str, LabelName] = {}
         for offset, voice in settled:
@@ -102,7 +109,23 @@ class FeedbackTask:
         # Labels are out before they are remembered: a crash between repeats them, with the same
         # feedback offset, by which readers know them again.
         await self._broker.flush()
-        await self._labels.save(changed)
+        await self._patiently(lambda: self._labels.save(changed))
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the store again while it is away: labels can wait.
+
+        Its failure would end the instance, and the transactions beside it, which are scored from
+        memory meanwhile, cannot wait.
+        """
+        clock_s = asyncio.get_running_loop().time
+        give_up_s = clock_s() + self._outage_s_max
+        while True:
+            try:
+                return await ask()
+            except TransientError:
+                if self._inbox.is_awaited or clock_s() >= give_up_s:
+                    raise
+            await asyncio.sleep(_RETRY_S)
 
 
 def checked(voice: Feedback) -> Feedback:

@@ -11,7 +11,7 @@ from sentinel.engine.labels import LabelTail
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.pipeline import Pipeline
-from sentinel.errors import ConfigError
+from sentinel.errors import ConfigError, TransientError
 from sentinel.ports import Broker, PartitionState, StateStore
 from sentinel.records import TopicPartition
 
@@ -76,9 +76,17 @@ class Ownership:
         stored = await self._store.partition_state(at)
         if stored is not None and stored.cluster_id != self._broker.cluster_id:
             stored = None  # another log: its offsets mean nothing here
-        live_from = committed.offset if committed else first
         # Without stored positions all that the log still holds is folded again.
         wanted = stored.replay_from if stored else first
+        # A group that was idle for a week has lost its commits. All before `wanted` was decided.
+        live_from = committed.offset if committed else wanted
+        if stored and live_from < wanted:
+            # State is written behind its commit. A coordinator that has just taken over may give
+            # an old answer for a moment: by it, decisions would follow from their own future.
+            raise TransientError(
+                f"{at.topic}-{at.partition}: the group's offset, {live_from}, is older than the"
+                f" stored state, {wanted}; to decide again from there, set another redis.key_prefix"
+            )
         loss = "decisions are lost" if live_from < first else "entity state is incomplete"
         start = self._checked_start(at, min(wanted, live_from), first, loss)
         partition = InputPartition(at, epoch, next_offset=start, live_from=max(live_from, first))

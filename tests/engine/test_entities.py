@@ -77,6 +77,49 @@ def test_decisions_go_on_while_the_store_is_away_and_state_is_whole_after(names:
         assert decision == expected[decision["decision_id"]]
 
 
+def test_feedback_waits_while_the_store_is_away_and_scoring_does_not() -> None:
+    """What came in between is decided by the same instance, and each label counts afterwards."""
+    world, away = a_world(), Away()
+    made = transactions(60)
+
+    async def scenario() -> None:
+        async with world.instance(away) as instance:
+            world.send(made)
+            await instance.idle()
+            away.names = STORE | {"labels.current", "labels.save"}
+            world.send_feedback([voice(one) for one in made[:5]])
+            world.send(transactions(60, first=60, account_count=40))
+            await until(lambda: instance.metrics.decisions == 120)
+            await asyncio.sleep(5.0)
+            assert instance.metrics.feedback > 0
+            assert world.labels == {}
+            away.names = frozenset()
+            await instance.idle()
+            await instance.stop()
+
+    run(scenario())
+    assert len(world.labels) == 5
+    assert len(world.records("labels")) == 5
+
+
+def test_feedback_does_not_wait_for_the_store_longer_than_the_longest_outage() -> None:
+    world, away = a_world(outage_s_max=20.0), Away()
+
+    async def scenario() -> None:
+        async with world.instance(away) as instance:
+            await until(instance.parts.ownership.assigned.is_set)
+            away.names = frozenset({"labels.current"})
+            world.send_feedback([voice(transactions(1)[0])])
+            await asyncio.sleep(15.0)
+            assert instance.task is not None
+            assert not instance.task.done()
+            await asyncio.sleep(10.0)
+            with pytest.raises(TransientError, match="away"):
+                await instance.task
+
+    run(scenario())
+
+
 def test_what_is_flagged_is_what_uses_an_entity_not_yet_loaded() -> None:
     world, away = a_world(), Away()
     known = transactions(20, account_count=1, terminal_count=1)

@@ -267,6 +267,36 @@ def test_a_commit_of_one_that_was_left_out_is_refused() -> None:
 # Where to start.
 
 
+def test_a_group_that_has_lost_its_commits_goes_on_from_its_state() -> None:
+    """Kafka forgets what an idle group committed after a week; what is stored was decided."""
+    world = a_world(2)
+    world.send(transactions(50))
+    run(world.run_through())
+    world.cluster.group("sentinel").committed.clear()
+    world.send(transactions(20, first=50))
+
+    run(world.run_through())
+
+    assert {len(found) for found in world.decisions().values()} == {1}
+    assert len(world.decisions()) == 70
+
+
+def test_a_commit_older_than_the_state_is_not_believed() -> None:
+    """A coordinator that has just taken over may give an old answer: ask again."""
+    world, at = a_world(1), TopicPartition("transactions", 0)
+    world.send(transactions(50))
+    run(world.run_through())
+    committed = world.cluster.group("sentinel").committed
+    right, committed[at] = committed[at], Commit(20)
+
+    with pytest.raises(TransientError, match="older than the stored state"):
+        run(world.run_through())
+    committed[at] = right
+    run(world.run_through())
+
+    assert {len(found) for found in world.decisions().values()} == {1}
+
+
 def trimmed(world: World, start: int) -> None:
     """Retention deletes what is below `start`."""
     world.cluster.trim(TopicPartition("transactions", 0), start)

@@ -1,0 +1,88 @@
+"""From a seed to what goes wrong and when, so that a failure is a seed."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way in which the world fails.
+
+    Attributes
+    ----------
+    wait_s
+        The shortest and the longest stretch of quiet work before a strike.
+    hold_s
+        How long what was struck stays so: the shortest and the longest.
+    brokers
+        On which brokers it can be had.
+    is_exact
+        Whether one instance on one partition decides as if nothing had happened, so that every
+        decision can be held against the oracle's. Not while it scores without what Redis knows.
+    """
+
+    name: str
+    wait_s: tuple[float, float]
+    hold_s: tuple[float, float]
+    brokers: tuple[str, ...] = ("tansu", "kafka")
+    instance_count: int = 1
+    partition_count: int = 2
+
+
+BOTH = ("tansu", "kafka")
+KAFKA = ("kafka",)
+
+# A strike waits until the instance works again; then it waits for a moment that nobody chose.
+FAULTS: Mapping[str, Fault] = {
+    fault.name: fault
+    for fault in (
+        Fault("kill", (0.2, 2.5), (0.0, 0.5)),
+        Fault("kill-one-partition", (0.2, 2.5), (0.0, 0.5), partition_count=1),
+        Fault("kill-early", (0.0, 0.6), (0.0, 0.1)),
+        Fault("term", (0.2, 2.5), (0.0, 0.5)),
+        Fault("stop-pair", (0.5, 3.0), (4.0, 6.0), KAFKA, 2, 4),
+        Fault("kill-pair", (0.5, 3.0), (0.0, 1.0), KAFKA, 2, 4),
+        Fault("stop", (0.5, 3.0), (3.5, 6.0)),
+        Fault("broker-stop", (0.5, 3.0), (0.5, 6.0)),
+        Fault("broker-kill", (0.5, 3.0), (0.5, 6.0), KAFKA),
+        Fault("broker-of-three", (1.0, 3.0), (1.0, 5.0), ("kafka3",), 1, 3),
+        Fault("redis-kill", (0.5, 2.5), (0.2, 4.0)),
+        Fault("redis-kill-and-instance", (0.5, 2.5), (0.2, 2.0)),
+        Fault("redis-slow", (0.5, 2.5), (5.0, 5.0)),
+        Fault("redis-full", (0.5, 2.5), (1.0, 4.0)),
+        Fault("storm", (0.2, 4.0), (0.0, 3.0), KAFKA, 3, 6),
+        Fault("disk-full", (0.2, 1.0), (0.0, 0.5)),
+        Fault("clock", (0.3, 2.0), (0.0, 0.0)),
+        Fault("poison", (0.5, 2.0), (0.0, 0.0)),
+        Fault("backlog", (0.5, 4.0), (0.0, 0.5)),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One blow: after how much quiet, for how long, at which of several, and how hard.
+
+    `share` in [0, 1) is for whatever else the fault has to choose.
+    """
+
+    wait_s: float
+    hold_s: float
+    target: int
+    share: float
+
+
+def plan(fault: Fault, seed: int, count: int) -> list[Strike]:
+    """The strikes of one run; equal arguments give equal strikes."""
+    draw = random.Random(f"{fault.name} {seed}")
+    targets = 3 if fault.brokers == ("kafka3",) else fault.instance_count
+    return [
+        Strike(
+            wait_s=draw.uniform(*fault.wait_s),
+            hold_s=draw.uniform(*fault.hold_s),
+            target=draw.randrange(targets),
+            share=draw.random(),
+        )
+        for _ in range(count)
+    ]
