@@ -8,19 +8,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from benchmarks.workloads import write_config, write_model
+from benchmarks.workloads import card_stream, write_config, write_model
 from sentinel import config as configuration
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker
 from sentinel.app.instance import topic_specs
+from sentinel.app.sender import Sender
 from sentinel.config import Config
 from sentinel.metrics import Histogram
 from sentinel.records import Ints
@@ -29,6 +31,8 @@ ROOT = Path(__file__).parents[1]
 # As a broker of production runs, but for the size of its heap: the tests' broker is compiled for a
 # quick start, which costs it half its speed.
 JAVA_OPTIONS = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-Xshare:auto")
+SERVER_NAMES = {"java": "broker", "tansu": "broker", "valkey-server": "store"}
+PRELOAD_COUNT = 5_000  # records a call: batches of about a thousand in each partition
 START_S_MAX = 120.0
 STOP_S_MAX = 60.0
 
@@ -228,6 +232,13 @@ class Instance:
                 self.check()
                 await asyncio.sleep(0.1)
 
+    async def ready_now(self) -> None:
+        """Wait until it scores, as of its newest sample: a group settles in several rounds."""
+        async with asyncio.timeout(START_S_MAX):
+            while not self.samples()[-1]["is_ready"]:
+                self.check()
+                await asyncio.sleep(0.1)
+
     def check(self) -> None:
         """Raise SystemExit when it has died, with its last words."""
         assert self._process is not None
@@ -279,3 +290,25 @@ class Span:
         )
         found = [Histogram.of_counts(counts).quantile(share) for share in shares]
         return [float("nan") if value_s is None else value_s * 1000 for value_s in found]
+
+
+async def preload(at: Site, count: int, *, account_count: int, seed: int = 11) -> None:
+    """Fill the topic with the card stream before anything reads it."""
+    accounts, records = await asyncio.to_thread(
+        card_stream, count, account_count=account_count, seed=seed
+    )
+    async with Sender(at.config) as sender:
+        for begin in range(0, count, PRELOAD_COUNT):
+            end = begin + PRELOAD_COUNT
+            await sender.transactions(accounts[begin:end], records[begin:end])
+        await sender.flush()
+
+
+def server_cpu_s() -> dict[str, float]:
+    """CPU seconds that each server started by this process has used so far."""
+    found = {}
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            times = child.cpu_times()
+            found[SERVER_NAMES.get(child.name(), child.name())] = times.user + times.system
+    return {name: used_s for name, used_s in found.items() if name in SERVER_NAMES.values()}

@@ -28,6 +28,9 @@ from benchmarks.workloads import card_stream
 from sentinel.engine.labels import PartitionOf
 from sentinel.records import Floats, Ints
 
+# Transactions in memory; a longer run goes through them again, with later event times.
+STREAM_COUNT_MAX = 1_000_000
+STREAM_SPAN_MS = 500_000  # of event time in so many transactions
 FILL_LINGER_S = 0.1  # few large batches: what comes before is not measured
 REQUESTS_UNDER_WAY_MAX = 5  # as Kafka's own producer
 BATCH_BYTES_MAX = 1 << 20
@@ -81,6 +84,14 @@ def due_count(times_s: Floats, sent: int, now_s: float, count_max: int) -> int:
     return min(int(np.searchsorted(times_s, now_s, side="right")), sent + count_max)
 
 
+def renewed(value: bytes, turn: int) -> bytes:
+    """A record of a stream that starts over: another identifier, and a later event time."""
+    head, rest = value.split(b'"time_ms":', 1)
+    time_ms, tail = rest.split(b",", 1)
+    later_ms = int(time_ms) + turn * STREAM_SPAN_MS
+    return b'%b"time_ms":%d,%b' % (head.replace(b'"tx-', b'"tx%d-' % turn, 1), later_ms, tail)
+
+
 class Decisions:
     """How far the decisions have come: which offset of which partition was there at what time."""
 
@@ -128,16 +139,15 @@ class Generator:
     def __init__(self, connection: wire.Connection, spec: Spec) -> None:
         self._connection = connection
         self._spec = spec
-        total = spec.fill_count + sum(
+        count = spec.fill_count + sum(
             int(p.rate * (p.warmup_s + p.duration_s) * 1.05) + 1_000 for p in spec.phases
         )
         accounts, self._values = card_stream(
-            total, account_count=spec.account_count, seed=spec.seed
+            min(count, STREAM_COUNT_MAX), account_count=spec.account_count, seed=spec.seed
         )
         self._keys = [account.encode() for account in accounts]
         partition_of = PartitionOf(spec.partition_count)
-        self.partitions: Ints = np.array([partition_of(account) for account in accounts])
-        self._partition_list = self.partitions.tolist()
+        self._partitions = [partition_of(account) for account in accounts]
         self._under_way: deque[asyncio.Future[bytes]] = deque()
         self.sent = 0
         self.batch_count = 0
@@ -168,6 +178,11 @@ class Generator:
             wire.produced(await self._under_way.popleft())
         return epoch_s, late_s
 
+    def partitions(self, begin: int, end: int) -> Ints:
+        """Of the transactions begin to end."""
+        found: Ints = np.array(self._partitions)[np.arange(begin, end) % len(self._partitions)]
+        return found
+
     async def _until(self, due_s: float) -> None:
         while (left_s := due_s - time.monotonic()) > 0:  # noqa: ASYNC110 - a time, no event
             await asyncio.sleep(max(left_s - SPIN_S, 0))
@@ -181,11 +196,13 @@ class Generator:
     def _append(self, begin: int, end: int, stamps_ms: list[int]) -> None:
         builders: dict[int, tuple[Any, int]] = {}
         for i, stamp_ms in zip(range(begin, end), stamps_ms, strict=True):
-            partition = self._partition_list[i]
+            turn, at = divmod(i, len(self._values))
+            partition = self._partitions[at]
+            value = renewed(self._values[at], turn) if turn else self._values[at]
             if partition not in builders:
                 builders[partition] = (batch_builder(), 0)
             builder, count = builders[partition]
-            builder.append(count, stamp_ms, self._keys[i], self._values[i], [])
+            builder.append(count, stamp_ms, self._keys[at], value, [])
             builders[partition] = (builder, count + 1)
         batches = {p: bytes(builder.build()) for p, (builder, _) in builders.items()}
         self.batch_count += len(batches)
@@ -234,9 +251,7 @@ async def _phase(
 ) -> dict[str, Any]:
     times_s = schedule_s(phase.rate, phase.warmup_s + phase.duration_s, spec.seed + number)
     first, seen_before = generator.sent, len(decisions.seen)
-    partitions_before = np.bincount(
-        generator.partitions[:first], minlength=spec.partition_count
-    ).tolist()
+    before = np.bincount(generator.partitions(0, first), minlength=spec.partition_count)
     used_before_s = _cpu_s()
     watching = asyncio.create_task(decisions.watch()) if spec.observe else None
     epoch_s, late_s = await generator.send(times_s, spec.linger_s)
@@ -248,9 +263,9 @@ async def _phase(
     np.savez(
         folder / f"phase-{number}.npz",
         due_ms=(epoch_s + times_s) * 1000,
-        partition=generator.partitions[first : generator.sent],
+        partition=generator.partitions(first, generator.sent),
         measured=measured,
-        before=np.array(partitions_before),
+        before=before,
         seen=np.array(decisions.seen[seen_before:]),
     )
     late_ms = late_s[measured] * 1000

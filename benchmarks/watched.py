@@ -11,14 +11,19 @@ import os
 import resource
 import sys
 import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import uvloop
 
 from sentinel import config as configuration
+from sentinel.adapters.redis import RedisStateStore
 from sentinel.app.run import RunOptions, Status, run
 from sentinel.metrics import Histogram
+
+Load = Callable[[RedisStateStore, str, Sequence[str]], Awaitable[Any]]
 
 INTERVAL_S = 0.5
 PAGE_BYTES = resource.getpagesize()
@@ -42,11 +47,29 @@ class Pauses:
             self.seconds.observe(took_s)
 
 
+class Loads(Counter[str]):
+    """How many entities of each kind the store was asked for: those that were not in memory."""
+
+    def watch(self) -> None:
+        """Count what every state store of this process is asked for from now on."""
+        for name in ("load_owned", "load_shared"):
+            setattr(RedisStateStore, name, self._counted(getattr(RedisStateStore, name)))
+
+    def _counted(self, load: Load) -> Load:
+        async def counted(store: RedisStateStore, entity: str, keys: Sequence[str]) -> Any:
+            self[entity] += len(keys)
+            return await load(store, entity, keys)
+
+        return counted
+
+
 class Sampler:
     """Writes one line each interval; given to the run as what shows it."""
 
     def __init__(self, sink: TextIO) -> None:
         self._sink = sink
+        self._loads = Loads()
+        self._loads.watch()
         self._pauses = Pauses()
         self._due_s = 0.0
 
@@ -74,6 +97,7 @@ class Sampler:
             "lag": instance.lag(),
             "first_record_s": metrics.first_record_s,
             "last_decision_s": metrics.last_decision_s,
+            "loads": dict(self._loads),
             "entities": instance.entity_counts(),
             "stage_s": dict(metrics.stage_s),
             "cpu_s": usage.ru_utime + usage.ru_stime,

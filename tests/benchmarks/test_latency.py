@@ -1,6 +1,7 @@
 """What the latency benchmark computes: a schedule, who was decided when, and batches read."""
 
 import asyncio
+import json
 import struct
 from pathlib import Path
 
@@ -9,7 +10,16 @@ import pytest
 
 from benchmarks import wire
 from benchmarks.latency import latencies_ms
-from benchmarks.load import Decisions, batch_builder, due_count, schedule_s
+from benchmarks.load import (
+    STREAM_COUNT_MAX,
+    STREAM_SPAN_MS,
+    Decisions,
+    batch_builder,
+    due_count,
+    renewed,
+    schedule_s,
+)
+from benchmarks.workloads import card_stream
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
 from sentinel.ports import TopicSpec
@@ -60,6 +70,17 @@ def test_latency_counts_from_the_planned_time_to_the_batch_with_the_decision() -
     latencies = latencies_ms(due_ms, partitions, before, seen, measured)
 
     assert latencies.tolist() == [5.0, 5.0, 48.0, 47.0]
+
+
+def test_a_stream_that_starts_over_has_new_identifiers_and_later_times() -> None:
+    _, values = card_stream(2_000, account_count=10)
+    first, again = json.loads(values[7]), json.loads(renewed(values[7], 2))
+
+    assert again["id"] != first["id"]
+    assert again["time_ms"] == first["time_ms"] + 2 * STREAM_SPAN_MS
+    assert {**again, "id": 0, "time_ms": 0} == {**first, "id": 0, "time_ms": 0}
+    per_ms = 2_000 / (json.loads(values[-1])["time_ms"] - json.loads(values[0])["time_ms"])
+    assert STREAM_SPAN_MS * per_ms >= STREAM_COUNT_MAX
 
 
 def test_the_heads_of_batches_are_read_and_a_cut_off_batch_is_left() -> None:
