@@ -253,6 +253,11 @@ class Instance:
         lines = self.samples_file.read_text().splitlines()
         return [json.loads(line) for line in lines if line.endswith("}")]
 
+    def before(self) -> dict[str, Any]:
+        """The last sample before its first transaction."""
+        samples = self.samples()
+        return [samples[0], *(s for s in samples if s["transactions"] == 0)][-1]
+
     async def transactions(self, count: int, timeout_s: float) -> dict[str, Any]:
         """Wait until it has decided so many; the sample that says so."""
         async with asyncio.timeout(timeout_s):

@@ -219,7 +219,7 @@ async def _with_room(
         await preload(at, options.count, account_count=options.accounts)
         async with Instance(at) as instance:
             ended = await instance.transactions(options.count, DRAIN_S_MAX)
-            begun = instance.samples()[0]
+            begun = instance.before()
             store_s = server_cpu_s()["store"]
     loads = sum(ended["loads"].values())
     lookups = 3 * options.count  # account, merchant and device of each transaction

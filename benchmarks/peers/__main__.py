@@ -158,7 +158,7 @@ async def measure(
 async def _run_sentinel(at: Site, number: int, count: int) -> dict[str, Any]:
     async with Instance(at, number=number) as instance:
         ended = await instance.transactions(count, DRAIN_S_MAX)
-        begun = instance.samples()[0]
+        begun = instance.before()
     assert ended["dead_letters"] == 0, ended
     return {
         "rate": count / (ended["last_decision_s"] - ended["first_record_s"]),

@@ -9,8 +9,9 @@ above 1. Offsets are committed each second, behind what was flushed.
 
 import sys
 import time
+from typing import Any
 
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.peers.job import Job
 
@@ -39,6 +40,7 @@ def main() -> None:
         }
     )
     consumer.subscribe([source])
+    ends: dict[int, int] = {}  # of the partitions: the next offset
     commit_s = time.monotonic() + 1
     while job.done < int(count):
         found = consumer.consume(CONSUMED_AT_ONCE, 0.1)
@@ -49,14 +51,22 @@ def main() -> None:
             for (partition, _, _), (key, value) in zip(part, job.decide_many(part), strict=True):
                 producer.produce(sink, value, key, partition)
             producer.poll(0)
-        if time.monotonic() > commit_s and records:
-            producer.flush()
-            consumer.commit(asynchronous=False)
+            ends |= {partition: offset + 1 for partition, offset, _ in part}
+        if time.monotonic() > commit_s:
+            commit(consumer, producer, source, ends)
             commit_s = time.monotonic() + 1
-    producer.flush()
-    consumer.commit(asynchronous=False)
+    commit(consumer, producer, source, ends)
     job.report()
     consumer.close()
+
+
+def commit(consumer: Any, producer: Any, topic: str, ends: dict[int, int]) -> None:
+    """Commit how far it has come, behind what is flushed."""
+    producer.flush()
+    if ends:
+        offsets = [TopicPartition(topic, partition, end) for partition, end in ends.items()]
+        consumer.commit(offsets=offsets, asynchronous=False)
+    ends.clear()
 
 
 if __name__ == "__main__":
