@@ -14,10 +14,11 @@ transaction that was due meanwhile. It ends
   at a reader that asks for it every two milliseconds: an upper bound of the append, by two to three
   milliseconds. The producer's time would leave out how long the decision waited to be sent.
 
-Tansu looks through all batches of a partition at every fetch, 1.5 microseconds each, so latency on
-it grows with the number of batches that were ever written, whoever reads. The generator therefore
-gathers transactions for 10 ms there (1 ms on Kafka), which counts as latency, too; and each rate
-has a broker and an instance of its own.
+Tansu looks through all batches of a partition at every fetch, about a microsecond each, so latency
+on it grows with the number of batches that were ever written, whoever reads; and a fetch whose wait
+is over before it is through brings nothing. The generator therefore gathers transactions for 10 ms
+there (1 ms on Kafka), which counts as latency, too; and each rate has a broker and an instance of
+its own. How many batches the logs held is in the JSON.
 
 The k-th decision of a partition is that of its k-th transaction: checked at the end of every run.
 Engine figures are the instance's own for the same stretch: from the hand-over of a batch of records

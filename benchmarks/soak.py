@@ -7,8 +7,9 @@ a second how it is doing. After a warm-up memory is fitted with a straight line 
 its slope, in MB an hour, with its standard error. The errors of neighbouring samples are not
 independent, so it is widened by their correlation.
 
-Tansu keeps its whole log in memory, and looks through every batch of a partition at each fetch: a
-soak on it ends where the broker does, after some ten thousand batches. Use `--kafka` for long ones.
+Tansu keeps its whole log in memory, and looks through every batch of a partition at each fetch
+(`benchmarks/latency.py`): a soak on it measures the broker after some minutes. Long ones belong on
+Kafka, `--kafka`.
 """
 
 import argparse

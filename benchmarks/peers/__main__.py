@@ -20,7 +20,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -34,6 +35,7 @@ from benchmarks.harness import (
     Site,
     facts,
     header,
+    make_model,
     preload,
     print_table,
     site,
@@ -136,27 +138,35 @@ def _print_ratio(runs: dict[str, list[dict[str, Any]]]) -> None:
 async def measure(
     options: argparse.Namespace, peers: Sequence[Peer]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Everybody in turn, and that several times, so that a busy minute hits all of them."""
+    """The peers in turn, and that several times; then Sentinel as often."""
     runs: dict[str, list[dict[str, Any]]] = {"Sentinel": [], **{peer.name: [] for peer in peers}}
     with tempfile.TemporaryDirectory() as name:
-        async with site(
-            Path(name), kafka=not options.tansu, entities_max=4 * options.accounts
-        ) as at:
-            await preload(at, options.count, account_count=options.accounts)
+        folder = Path(name)
+        models = await asyncio.to_thread(make_model, folder / "model")
+        async with _filled_site(folder / "peers", models, options) as at:
             await _run_peers(at, options, peers, runs)
-    for number in range(options.repeat):
-        # An instance goes on from its commit and its state: each time a broker of its own.
-        with tempfile.TemporaryDirectory() as name:
-            async with site(
-                Path(name), kafka=not options.tansu, entities_max=4 * options.accounts
-            ) as at:
-                await preload(at, options.count, account_count=options.accounts)
-                runs["Sentinel"].append(await _run_sentinel(at, number, options.count))
+        for number in range(options.repeat):
+            # An instance goes on from its commit and its state: each time a broker of its own.
+            async with _filled_site(folder / f"sentinel-{number}", models, options) as at:
+                runs["Sentinel"].append(await _run_sentinel(at, options.count))
     return runs
 
 
-async def _run_sentinel(at: Site, number: int, count: int) -> dict[str, Any]:
-    async with Instance(at, number=number) as instance:
+@asynccontextmanager
+async def _filled_site(
+    folder: Path, models: Path, options: argparse.Namespace
+) -> AsyncIterator[Site]:
+    folder.mkdir()
+    entities_max = 4 * options.accounts
+    async with site(
+        folder, kafka=not options.tansu, entities_max=entities_max, models=models
+    ) as at:
+        await preload(at, options.count, account_count=options.accounts)
+        yield at
+
+
+async def _run_sentinel(at: Site, count: int) -> dict[str, Any]:
+    async with Instance(at) as instance:
         ended = await instance.transactions(count, DRAIN_S_MAX)
         begun = instance.before()
     assert ended["dead_letters"] == 0, ended

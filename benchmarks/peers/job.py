@@ -12,6 +12,7 @@ way for those that hand batches over.
 """
 
 import json
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -160,7 +161,8 @@ class Job:
             "duration_s": time.monotonic() - self.first_s,
             "cpu_s": time.process_time() - self._first_cpu_s,
         }
-        print(json.dumps(figures), flush=True)
+        # Faust puts a logger in the place of the standard output.
+        print(json.dumps(figures), file=sys.__stdout__, flush=True)
 
 
 def _shared(entities: dict[str, deque[Tile]], key: str) -> deque[Tile]:
