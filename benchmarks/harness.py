@@ -135,6 +135,7 @@ async def site(
     `settings` are environment variables of the instances; `models` a folder with a model, if one
     was made before.
     """
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     path = write_config(folder, partition_count=partition_count, entities_max=entities_max)
     plain = configuration.load(path, {})
     if models is None:

@@ -120,7 +120,6 @@ async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         models = await asyncio.to_thread(make_model, folder / "model")
         figures = []
         for number, rate in enumerate(options.rate):
-            (folder / str(number)).mkdir()
             figures.append(await measure_rate(folder / str(number), models, rate, options))
         return figures
 

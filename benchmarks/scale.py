@@ -83,7 +83,6 @@ async def instances(options: argparse.Namespace) -> list[dict[str, Any]]:
         models = await asyncio.to_thread(make_model, Path(name) / "model")
         for count in options.instances:
             folder = Path(name) / f"with-{count}"
-            folder.mkdir()
             runs.append(await _drained_by(folder, models, count, options))
     print(f"\n{options.count:,} transactions drained from Apache Kafka, 8 partitions")
     print_table(
@@ -188,7 +187,6 @@ async def cache(options: argparse.Namespace) -> list[dict[str, Any]]:
         models = await asyncio.to_thread(make_model, Path(name) / "model")
         for label, room in (("all", 4.0), ("a tenth", LIVE_SHARE)):
             folder = Path(name) / label.replace(" ", "-")
-            folder.mkdir()
             entities_max = int(options.accounts * room)
             runs.append(await _with_room(folder, models, label, entities_max, options))
     print(f"\n{options.count:,} transactions of {options.accounts:,} accounts, in memory:")

@@ -156,7 +156,6 @@ async def measure(
 async def _filled_site(
     folder: Path, models: Path, options: argparse.Namespace
 ) -> AsyncIterator[Site]:
-    folder.mkdir()
     entities_max = 4 * options.accounts
     async with site(
         folder, kafka=not options.tansu, entities_max=entities_max, models=models
