@@ -39,6 +39,8 @@ format: .venv/dev
 bench: .venv/dev
 	$(BIN)/python benchmarks/forest.py --quick
 	$(BIN)/python benchmarks/features.py --quick
+	$(BIN)/python -m benchmarks.latency --quick
+	$(BIN)/python -m benchmarks.scale --quick
 
 constraints: .venv/dev
 	{ sed '/^[^#]/,$$d' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable; } > .venv/constraints

@@ -20,6 +20,18 @@ class Histogram:
     def __init__(self) -> None:
         self._counts: NDArray[np.int64] = np.zeros(_BUCKETS_PER_DECADE * _DECADES + 2, np.int64)
 
+    @classmethod
+    def of_counts(cls, counts: NDArray[np.int64]) -> "Histogram":
+        """One with these counts, such as the difference of two: what was observed meanwhile."""
+        histogram = cls()
+        histogram._counts += counts
+        return histogram
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """How many values lie in each bucket, as of now."""
+        return self._counts.copy()
+
     def observe(self, value: float) -> None:
         """Count one value."""
         self._counts[self._bucket(value)] += 1

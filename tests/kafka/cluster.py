@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,8 +33,9 @@ READY_S_MAX = 60.0
 # Small and quick to start: these brokers see little traffic, and three share a machine with us.
 JAVA_OPTIONS = (
     *("-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"),
-    *("-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"),
+    "-Djava.awt.headless=true",
 )
+LOGGING = (f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}",)
 
 
 def kafka_version() -> str:
@@ -90,6 +91,8 @@ class KafkaCluster:
         Added to server.properties of every broker, or put in the place of what is there.
     scram_users
         Passwords by name, known to every broker.
+    java_options
+        In the place of those that suit a test.
     """
 
     def __init__(
@@ -100,8 +103,10 @@ class KafkaCluster:
         settings: Mapping[str, str] | None = None,
         listeners: tuple[Listener, ...] = (),
         scram_users: Mapping[str, str] | None = None,
+        java_options: Sequence[str] = JAVA_OPTIONS,
     ) -> None:
         assert broker_count in (1, 3)
+        self._java_options = (*java_options, *LOGGING)
         self._settings = dict(settings or {})
         self._listeners = (
             Listener("CONTROLLER", "PLAINTEXT"),
@@ -206,7 +211,7 @@ class KafkaCluster:
     def _java(self) -> list[str]:
         java = shutil.which("java")
         assert java is not None, "Kafka needs Java 17 or newer"
-        return [java, *JAVA_OPTIONS, "-cp", f"{jars()}/*"]
+        return [java, *self._java_options, "-cp", f"{jars()}/*"]
 
     def _properties(self, node: Node) -> list[tuple[str, str]]:
         count = len(self.nodes)
