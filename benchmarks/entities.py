@@ -26,6 +26,7 @@ from benchmarks.workloads import write_config
 from sentinel import config as configuration
 from sentinel.core.features.state import FeatureState
 from sentinel.records import Floats, Ints, Transactions
+from sentinel.texts import Texts
 
 SEED = 5
 BATCH_COUNT = 512
@@ -101,20 +102,23 @@ class Stream:
         offsets = np.arange(self._offset, self._offset + n)
         self._offset += n
         shared = {"merchant": MERCHANT_COUNT, "device": DEVICE_COUNT}
-        entities: dict[str, list[str | None]] = {
-            kind: [f"{kind}-{i:08}" for i in (offsets % size).tolist()]
+        entities = {
+            kind: Texts.of(f"{kind}-{i:08}" for i in (offsets % size).tolist())
             for kind, size in shared.items()
         }
-        entities["account"] = [f"account-{i:08}" for i in accounts.tolist()]
+        entities["account"] = Texts.of(f"account-{i:08}" for i in accounts.tolist())
         return Transactions(
-            transaction_id=[f"transaction-{i:012}" for i in offsets.tolist()],
+            transaction_id=Texts.of(f"transaction-{i:012}" for i in offsets.tolist()),
             partition=np.zeros(n, dtype=np.int64),
             offset=offsets,
             event_time_ms=START_MS + offsets // 2,
             amount_minor=rng.integers(100, 30_000, n),
             entities=entities,
             numeric={"card_present": np.ones(n)},
-            categorical={"country": ["GB"] * n, "channel": ["pos"] * n, "mcc": ["5411"] * n},
+            categorical={
+                name: Texts.of([text] * n)
+                for name, text in (("country", "GB"), ("channel", "pos"), ("mcc", "5411"))
+            },
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sentinel.records import (
     Commit,
@@ -144,8 +144,7 @@ class PartitionState:
     labels_from: int
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(NamedTuple):
     """One stored entity state: which entity, which partition folded it, and the packed bytes.
 
     The state of an owned entity has `part` -1. A shared entity has one blob for each input

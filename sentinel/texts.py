@@ -86,9 +86,15 @@ class Texts(Sequence[str | None]):
         begin = int(self.start[i])
         return None if length == NONE else self.data[begin : begin + length].tobytes()
 
+    def values(self) -> list[bytes | None]:
+        """All of them as they lie in the buffer."""
+        view = memoryview(self.data)
+        spans = zip(self.start.tolist(), self.length.tolist(), strict=True)
+        return [None if n == NONE else view[begin : begin + n].tobytes() for begin, n in spans]
+
     def strings(self) -> list[str]:
         """All of them, where none is missing."""
-        return [text for text in self if text is not None]
+        return [v.decode("utf-8", "surrogatepass") for v in self.values() if v is not None]
 
     def take(self, index: Spans) -> "Texts":
         """The texts at these places, in that order; the buffer is shared."""

@@ -1,8 +1,8 @@
 """The commit order, numbered.
 
-At a cut, between two batches:
-  1. note how far each partition has come, and pack the oldest dirty state: it includes exactly
-     what lies before the cut;
+Between two batches, again and again, a few hundred of the oldest dirty rows are packed: each
+includes exactly what lies before. At a cut, between two batches:
+  1. note how far each partition has come; what was packed since the last cut goes with this one;
 then, while scoring goes on:
   2. wait for the alerts that were submitted before the cut;
   3. flush the producer and check every delivery;
@@ -38,7 +38,7 @@ class Snapshot:
 
     at: TopicPartition
     epoch: int
-    cuts: dict[str, Cut]
+    cuts: list[dict[str, Cut]]
     state: PartitionState
 
 
@@ -50,11 +50,6 @@ class Checkpoint:
     positions: dict[TopicPartition, Position]
     snapshots: list[Snapshot]
     alerts: frozenset[Task[None]]
-
-    @property
-    def row_count(self) -> int:
-        """How many entity rows are to be written."""
-        return sum(cut.parts.size for s in self.snapshots for cut in s.cuts.values())
 
 
 def blobs_of(state: FeatureState, partition: int, cuts: Mapping[str, Cut]) -> list[Blob]:
@@ -92,27 +87,51 @@ class Checkpoints:
         self._label_count_max = label_count_max  # that may fall due at one record
         self._committing = asyncio.Lock()
         self.store_failing = False
-        self.confirmed_s = (
-            asyncio.get_running_loop().time()
-        )  # when outputs and offsets were last known to be safe
+        self._packed: dict[int, list[dict[str, Cut]]] = {}  # by partition, since the last cut
+        self._turn = 0
+        # When outputs and offsets were last known to be safe.
+        self.confirmed_s = asyncio.get_running_loop().time()
 
-    def cut(self, *, row_count_max: int, is_last: bool = False) -> Checkpoint:
-        """Step 1. `is_last` promises that nothing more is decided."""
+    @property
+    def is_behind(self) -> bool:
+        """Whether any row waits to be packed."""
+        return any(self._state.dirty_count(number) for number in self._partitions)
+
+    def pack(self, *, row_count_max: int) -> None:
+        """Pack some of the oldest dirty rows of one partition, the next in turn that has any.
+
+        They are written when what lies before them is committed. Packed all at once at the cut they
+        would hold the loop for as long as a hundred transactions take.
+        """
         clock_s = time.perf_counter()
+        for _ in range(len(self._partitions)):
+            self._turn += 1
+            number = sorted(self._partitions)[self._turn % len(self._partitions)]
+            if self._state.dirty_count(number):
+                self._pack(number, row_count_max)
+                break
+        self._metrics.lap("pack", clock_s)
+
+    def _pack(self, number: int, row_count_max: int) -> None:
+        cuts = self._state.cut(number, count_max=row_count_max)
+        self._packed.setdefault(number, []).append(cuts)
+
+    def cut(self, *, row_count_max: int = 0, is_last: bool = False) -> Checkpoint:
+        """Step 1, of each partition with so many more rows. `is_last`: nothing more is decided."""
         positions = {}
         snapshots = []
-        share = max(row_count_max // max(len(self._partitions), 1), 1)
         for number, partition in self._partitions.items():
+            if row_count_max:
+                self._pack(number, row_count_max)
             if partition.is_live:
                 positions[partition.at] = partition.cut(is_last=is_last)
-            cuts = self._state.cut(number, count_max=share)
             position = PartitionState(
                 cluster_id=self._broker.cluster_id,
                 replay_from=self._state.replay_from(number, partition.next_offset),
                 labels_from=partition.labels_next,
             )
-            snapshots.append(Snapshot(partition.at, partition.epoch, cuts, position))
-        self._metrics.lap("cut", clock_s)
+            packed = self._packed.pop(number, [])
+            snapshots.append(Snapshot(partition.at, partition.epoch, packed, position))
         return Checkpoint(dict(self._progress), positions, snapshots, self._alerts.pending())
 
     async def complete(self, checkpoint: Checkpoint) -> None:
@@ -171,7 +190,7 @@ class Checkpoints:
 
     async def _save(self, snapshot: Snapshot) -> None:
         number = snapshot.at.partition
-        blobs = blobs_of(self._state, number, snapshot.cuts)
+        blobs = [b for cuts in snapshot.cuts for b in blobs_of(self._state, number, cuts)]
         try:
             await self._store.save(snapshot.at, snapshot.epoch, blobs, snapshot.state)
         except FencedError:
@@ -180,10 +199,12 @@ class Checkpoints:
             if not self.store_failing:
                 log.warning("state waits to be written: %s", error)
             self.store_failing = True
-            self._state.restore(snapshot.cuts, number)
+            for cuts in snapshot.cuts:
+                self._state.restore(cuts, number)
             return
         self.store_failing = False
-        self._state.confirm(snapshot.cuts)
+        for cuts in snapshot.cuts:
+            self._state.confirm(cuts)
         self._metrics.blobs_saved += len(blobs)
 
     def forget(self, partition: TopicPartition) -> None:

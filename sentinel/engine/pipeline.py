@@ -17,6 +17,8 @@ from sentinel.records import Batch
 # After a restart the labels that were applied before must come again before going live.
 _LABELS_TIMEOUT_S = 30.0
 _EVERYTHING = 1 << 40
+_PACK_ROW_COUNT = 400  # rows packed at once: about half a millisecond
+_PACK_S = 0.02
 _LOOK_AGAIN_S = 0.02  # whether a checkpoint under way is complete
 
 
@@ -45,6 +47,7 @@ class Pipeline:
         self._turn = asyncio.Lock()
         self._completing: asyncio.Task[None] | None = None
         self._due_s = clock_s() + params.commit_interval_s
+        self._packed_s = clock_s()
 
     async def prepare(self) -> None:
         """Decode batches and ask for their entities, one ahead of its turn, until cancelled."""
@@ -56,14 +59,28 @@ class Pipeline:
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
-            ready = await self._take(max(self._due_s - self._clock_s(), 0.001))
+            ready = await self._take(self._patience_s())
             async with self._turn:
                 if ready is not None:
                     batch, prepared = ready
                     await self._begin(batch)
                     await self._scoring.score(batch, prepared, self._catch_up)
                     self._inbox.done()
+                self._pack_some()
                 await self._checkpoint_if_due()
+
+    def _patience_s(self) -> float:
+        """How long there is nothing to do but wait for a batch."""
+        due_s = max(self._due_s - self._clock_s(), 0.001)
+        return min(due_s, _PACK_S) if self._checkpoints.is_behind else due_s
+
+    def _pack_some(self) -> None:
+        """Pack rows at the rate at which they may be written, a few hundred at a time."""
+        now_s = self._clock_s()
+        row_count = int((now_s - self._packed_s) * self._params.snapshot_rate_max)
+        if row_count >= min(_PACK_ROW_COUNT, self._params.snapshot_rate_max * _PACK_S):
+            self._packed_s = now_s
+            self._checkpoints.pack(row_count_max=min(row_count, 2 * _PACK_ROW_COUNT))
 
     async def _take(self, timeout_s: float) -> tuple[Batch, Prepared] | None:
         """The next batch that is prepared, or None when none is in time."""
@@ -88,10 +105,8 @@ class Pipeline:
                 return
             await self._finish()
         self._due_s = self._clock_s() + self._params.commit_interval_s
-        rows = int(self._params.snapshot_rate_max * self._params.commit_interval_s)
         self._completing = asyncio.create_task(
-            self._checkpoints.complete(self._checkpoints.cut(row_count_max=rows)),
-            name="checkpoint",
+            self._checkpoints.complete(self._checkpoints.cut()), name="checkpoint"
         )
         await self._loader.settle()
 

@@ -20,7 +20,7 @@ def test_a_peer_reads_the_same_features_and_scores_them_the_same(tmp_path: Path)
     version = write_model(tmp_path, [feature.name for feature in config.features], tree_count=5)
     _, values = card_stream(COUNT, account_count=60)
     records = [Record(i, 0, None, value) for i, value in enumerate(values)]
-    rows, _ = TransactionDecoder(config.schema).decode(np.zeros(COUNT, np.int64), records)
+    rows, _ = TransactionDecoder(config.schema).decode([(0, records)])
     state = FeatureState(
         config.entities, config.features, amount_decimals=config.schema.amount_decimals
     )

@@ -1,12 +1,13 @@
 """How to reach Redis, and what its client's errors mean to the engine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import hiredis
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -109,7 +110,25 @@ def connect(params: RedisParams, *, db: int) -> "Redis":
             "ssl_keyfile": params.tls_key_file or None,
             "ssl_check_hostname": params.tls_check_hostname,
         }
-    return Redis.from_url(params.url, **settings)
+    redis = Redis.from_url(params.url, **settings)
+    pool = redis.connection_pool
+    kind = pool.connection_class
+    pool.connection_class = type(f"Packing{kind.__name__}", (_Packing, kind), {})
+    return redis
+
+
+class _Packing:
+    """Lets hiredis write commands, for a connection of the asyncio client.
+
+    The client's own writer takes 2 µs an argument, and a batch of entities has a thousand of them.
+    """
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        head = args[0] if isinstance(args[0], bytes) else str(args[0]).encode()
+        return [hiredis.pack_command((*head.split(), *args[1:]))]  # "SCRIPT LOAD" is two words
+
+    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
+        return [b"".join([self.pack_command(*command)[0] for command in commands])]
 
 
 def _check_files(params: RedisParams) -> None:

@@ -11,16 +11,16 @@ from contextlib import AsyncExitStack
 from typing import Any, Self, cast
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError
 
 from sentinel.adapters.redis.client import RedisParams, connect, translated
-from sentinel.errors import FencedError, TransientError
+from sentinel.errors import FencedError
 from sentinel.ports import Blob, PartitionState
 from sentinel.records import TopicPartition
 from sentinel.texts import packed
 
-BLOB_COUNT_MAX = 500  # of one script call: about 1 ms, in which the server does nothing else
-CALL_COUNT_MAX = 4  # in one round trip: packing 2000 blobs holds the event loop for some 10 ms
+# Of one script call and one round trip: about 1 ms each for the server and for the event loop.
+BLOB_COUNT_MAX = 400
 
 # The clock keeps epochs growing even if the server lost its memory, where a mere counter would
 # begin again and give the same number to two owners.
@@ -61,7 +61,7 @@ return found
 """
 NO_STATE = ("", "", "")
 
-Call = tuple[list[str], list[str | bytes]]  # the keys and the arguments of one script call
+Call = tuple[list[bytes], list[bytes]]  # the keys and the arguments of one script call
 
 
 class RedisStateStore:
@@ -127,21 +127,13 @@ class RedisStateStore:
     async def save(
         self, partition: TopicPartition, epoch: int, blobs: Sequence[Blob], state: PartitionState
     ) -> None:
-        """As the port says; the last call goes alone, with the state.
-
-        A pipeline goes on after a call that failed, so the state must not travel with the others.
-        """
+        """As the port says; the state goes with the last call."""
         assert state.cluster_id
         last = max(0, len(blobs) - 1) // BLOB_COUNT_MAX * BLOB_COUNT_MAX
-        step = BLOB_COUNT_MAX * CALL_COUNT_MAX
-        for start in range(0, last, step):
-            chunks = range(start, min(start + step, last), BLOB_COUNT_MAX)
-            calls = [
-                self._call(partition, epoch, blobs[chunk : chunk + BLOB_COUNT_MAX], None)
-                for chunk in chunks
-            ]
-            await self._run(partition, epoch, calls)
-        await self._run(partition, epoch, [self._call(partition, epoch, blobs[last:], state)])
+        for start in range(0, last, BLOB_COUNT_MAX):
+            call = self._call(partition, epoch, blobs[start : start + BLOB_COUNT_MAX], None)
+            await self._run(partition, epoch, call)
+        await self._run(partition, epoch, self._call(partition, epoch, blobs[last:], state))
 
     def _call(
         self,
@@ -150,34 +142,33 @@ class RedisStateStore:
         blobs: Sequence[Blob],
         state: PartitionState | None,
     ) -> Call:
-        keys = [self._epoch_key(partition), self._state_key(partition)]
-        keys += [self._blob_key(blob.entity, blob.key) for blob in blobs]
+        prefixes = {blob.entity: self._blob_key(blob.entity, "").encode() for blob in blobs}
+        keys = [self._epoch_key(partition).encode(), self._state_key(partition).encode()]
+        keys += [prefixes[blob.entity] + blob.key.encode() for blob in blobs]
         fields = NO_STATE
         if state is not None:
             fields = (state.cluster_id, str(state.replay_from), str(state.labels_from))
-        arguments: list[str | bytes] = [str(epoch), self._lifetime_ms, *fields]
+        arguments = [text.encode() for text in (str(epoch), self._lifetime_ms, *fields)]
         for blob in blobs:
-            arguments += (str(blob.part), blob.data)
+            arguments += (b"%d" % blob.part, blob.data)
         return keys, arguments
 
-    async def _run(self, partition: TopicPartition, epoch: int, calls: Sequence[Call]) -> None:
+    async def _run(self, partition: TopicPartition, epoch: int, call: Call) -> None:
+        keys, arguments = call
         with translated(f"save {partition}"):
-            replies = await self._send(calls)
-            if any(isinstance(reply, NoScriptError) for reply in replies):
+            try:
+                reply = await self._save(keys, arguments)
+            except NoScriptError:
                 # The server was restarted. To write a blob twice is harmless.
                 await self._redis.script_load(SAVE)
-                replies = await self._send(calls)
-        for reply in replies:
-            if isinstance(reply, ResponseError):
-                raise TransientError(f"redis, save {partition}: {reply}") from reply
-            if reply != 1:
-                raise FencedError(f"{partition}: epoch {epoch} is not the newest any more")
+                reply = await self._save(keys, arguments)
+        if reply != 1:
+            raise FencedError(f"{partition}: epoch {epoch} is not the newest any more")
 
-    async def _send(self, calls: Sequence[Call]) -> list[Any]:
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for keys, arguments in calls:
-                pipeline.evalsha(self._save_sha, len(keys), *keys, *arguments)
-            return await pipeline.execute(raise_on_error=False)
+    async def _save(self, keys: list[bytes], arguments: list[bytes]) -> Any:
+        command = ("EVALSHA", self._save_sha, len(keys), *keys, *arguments)
+        redis: Any = self._redis  # its most general method is the one without types
+        return await redis.execute_command(*command)
 
     async def partition_state(self, partition: TopicPartition) -> PartitionState | None:
         with translated(f"load the state of {partition}"):
@@ -195,8 +186,7 @@ class RedisStateStore:
 
     def _blob_keys(self, entity: str, keys: Sequence[str | None]) -> list[bytes]:
         prefix = self._blob_key(entity, "").encode()
-        column = packed(keys)
-        return [prefix + (column.bytes_at(i) or b"") for i in range(len(column))]
+        return [prefix + (key or b"") for key in packed(keys).values()]
 
     def _state_key(self, partition: TopicPartition) -> str:
         name = f"{partition.topic}:{partition.partition}"

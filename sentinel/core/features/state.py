@@ -239,6 +239,10 @@ class FeatureState:
         for entity, cut in cuts.items():
             small.admit(entity, cut.names, [{0: blob} for blob in cut.blobs])
 
+    def dirty_count(self, partition: int) -> int:
+        """About how many rows wait to be written for a partition."""
+        return sum(table.dirty_count(partition) for table in self.tables.values())
+
     def cut(self, partition: int, *, count_max: int) -> dict[str, Cut]:
         """Pack what waits to be written for a partition, about `count_max` rows, oldest first."""
         waiting = {entity: t.dirty_count(partition) for entity, t in self.tables.items()}

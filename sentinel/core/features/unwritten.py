@@ -39,7 +39,8 @@ class Unwritten:
     def __init__(self, owner: Ints) -> None:
         self.dirty_from: Ints = zeroed(owner.size, np.int64)
         self._owner = owner
-        self._pinned: NDArray[np.bool_] = np.zeros(owner.size, dtype=np.bool_)
+        self._pins = zeroed(owner.size, np.int32)  # cuts under way that hold the part
+        self._count: dict[int, int] = {}  # of parts in `_dirty`, by partition
         # Parts in the order in which they turned dirty, with their `dirty_from` then: where that
         # differs now, the part was written since.
         self._dirty: dict[int, deque[Ints]] = {}
@@ -47,7 +48,7 @@ class Unwritten:
 
     def parts(self, used_count: int) -> Ints:
         """All parts that wait, or are being written, of the first `used_count`."""
-        dirty = np.flatnonzero((self.dirty_from[:used_count] > 0) | self._pinned[:used_count])
+        dirty = np.flatnonzero((self.dirty_from[:used_count] > 0) | (self._pins[:used_count] > 0))
         return np.concatenate([dirty, *(ints(parts) for parts in self._labelled.values())])
 
     def note_dirty(self, fresh: Ints) -> None:
@@ -57,10 +58,14 @@ class Unwritten:
         chunk = np.stack((fresh, self.dirty_from[fresh]))
         owners = self._owner[fresh]
         if np.all(owners == owners[0]):
-            self._dirty.setdefault(int(owners[0]) - 1, deque()).append(chunk)
+            self._note(int(owners[0]) - 1, chunk)
             return
         for owner in np.unique(owners).tolist():
-            self._dirty.setdefault(owner - 1, deque()).append(chunk[:, owners == owner])
+            self._note(owner - 1, chunk[:, owners == owner])
+
+    def _note(self, partition: int, chunk: Ints) -> None:
+        self._dirty.setdefault(partition, deque()).append(chunk)
+        self._count[partition] = self._count.get(partition, 0) + chunk.shape[1]
 
     def note_labelled(self, parts: Ints) -> None:
         """Remember parts that a label has changed: the next cut takes them all."""
@@ -69,7 +74,7 @@ class Unwritten:
 
     def count(self, partition: int) -> int:
         """About how many parts of a partition are dirty."""
-        return sum(chunk.shape[1] for chunk in self._dirty.get(partition, ()))
+        return self._count.get(partition, 0) + len(self._labelled.get(partition, ()))
 
     def oldest(self, partition: int) -> int | None:
         """The first offset of a partition that some stored blob may lack; None if all are whole."""
@@ -98,7 +103,7 @@ class Unwritten:
         parts = parts[np.sort(first)]
         dirty_from = self.dirty_from[parts]
         self.dirty_from[parts] = 0
-        self._pinned[parts] = True
+        self._pins[parts] += 1
         return parts, dirty_from
 
     def _take_dirty(self, partition: int, count_max: int, may_go: NDArray[np.bool_]) -> Ints:
@@ -107,17 +112,22 @@ class Unwritten:
         kept: list[Ints] = []
         count = 0
         while queue and count < count_max:
-            chunk = self._still_dirty(partition, queue.popleft())
+            waiting = queue.popleft()
+            self._count[partition] -= waiting.shape[1]
+            chunk = self._still_dirty(partition, waiting)
             goes = may_go[chunk[0]]
             if not goes.all():
                 kept.append(chunk[:, ~goes])
                 chunk = chunk[:, goes]
             if count + chunk.shape[1] > count_max:
                 queue.appendleft(chunk[:, count_max - count :])
+                self._count[partition] += chunk.shape[1] - (count_max - count)
                 chunk = chunk[:, : count_max - count]
             taken.append(chunk[0])
             count += chunk.shape[1]
         queue.extendleft(reversed(kept))
+        if kept:
+            self._count[partition] += sum(chunk.shape[1] for chunk in kept)
         return np.concatenate(taken)
 
     def _still_dirty(self, partition: int, chunk: Ints) -> Ints:
@@ -128,7 +138,7 @@ class Unwritten:
 
     def confirm(self, cut: Cut) -> None:
         """The cut is stored: its rows may leave memory."""
-        self._pinned[cut.parts] = False
+        self._pins[cut.parts] -= 1
 
     def restore(self, cut: Cut, partition: int) -> None:
         """The cut was not stored: its rows are as dirty as before, and all go with the next cut."""
@@ -136,18 +146,19 @@ class Unwritten:
         both = (current > 0) & (cut.dirty_from > 0)
         merged = np.where(both, np.minimum(current, cut.dirty_from), current + cut.dirty_from)
         self.dirty_from[cut.parts] = merged
-        self._pinned[cut.parts] = False
+        self._pins[cut.parts] -= 1
         # Among the labelled they are sure to be in the next cut, whatever its size.
         self._labelled.setdefault(partition, set()).update(cut.parts.tolist())
 
     def drop(self, parts: Ints) -> None:
         """These parts leave memory."""
         self.dirty_from[parts] = 0
-        self._pinned[parts] = False
+        self._pins[parts] = 0
 
     def forget(self, partition: int) -> None:
         """Another instance writes the parts of this partition now."""
         self._dirty.pop(partition, None)
+        self._count.pop(partition, None)
         self._labelled.pop(partition, None)
 
 
