@@ -44,6 +44,7 @@ def main() -> None:
     middle = min(runs, key=lambda run: abs(run["busy_throughput_per_s"] - median(rates)))
     for stage, us in sorted(middle["stage_us"].items(), key=lambda item: -item[1]):
         print(f"  {stage:10} {us:6.2f} µs a transaction")
+    print(f"  processor  {middle['busy_cpu_us']:6.2f} µs a transaction, all of the process")
     print(f"  memory     {middle['memory_mb']:,.0f} MB")
     if options.json:
         options.json.write_text(json.dumps({"runs": runs}, indent=2))

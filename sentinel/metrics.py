@@ -32,9 +32,9 @@ class Histogram:
         """How many values lie in each bucket, as of now."""
         return self._counts.copy()
 
-    def observe(self, value: float) -> None:
-        """Count one value."""
-        self._counts[self._bucket(value)] += 1
+    def observe(self, value: float, count: int = 1) -> None:
+        """Count one value, or so many of the same."""
+        self._counts[self._bucket(value)] += count
 
     def observe_many(self, values: NDArray[np.float64]) -> None:
         """Count each of the values."""
@@ -92,6 +92,8 @@ class Metrics:
     batch_size: Histogram = field(default_factory=Histogram)
     first_record_s: float | None = None  # monotonic
     last_decision_s: float | None = None
+    first_record_cpu_s: float = 0.0  # processor time of the process, at the same moments
+    last_decision_cpu_s: float = 0.0
     stage_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def lap(self, stage: str, since_s: float) -> float:

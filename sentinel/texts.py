@@ -88,7 +88,7 @@ class Texts(Sequence[str | None]):
 
     def values(self) -> list[bytes | None]:
         """All of them as they lie in the buffer."""
-        view = memoryview(self.data)
+        view = self.data.data
         spans = zip(self.start.tolist(), self.length.tolist(), strict=True)
         return [None if n == NONE else view[begin : begin + n].tobytes() for begin, n in spans]
 

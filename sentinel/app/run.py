@@ -323,6 +323,9 @@ def report(status: Status) -> dict[str, Any]:
         "duration_s": duration_s,
         "throughput_per_s": metrics.transactions / duration_s if duration_s > 0 else 0.0,
         "busy_throughput_per_s": _busy_rate(metrics),
+        "busy_cpu_us": (metrics.last_decision_cpu_s - metrics.first_record_cpu_s)
+        * 1e6
+        / max(metrics.transactions, 1),
         "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "latency_ms": _quantiles_ms(metrics.latency_s, 0.5, 0.99),
         "engine_ms": _quantiles_ms(metrics.engine_s, 0.5, 0.99),

@@ -1,6 +1,5 @@
 """`sentinel run`: the loop, the view, the report."""
 
-import gc
 import logging
 import sys
 from dataclasses import replace
@@ -42,8 +41,6 @@ def run_command(
     console = Console(stderr=True)
     _log_to(console, plain=plain or not sys.stdout.isatty())
     view = View(Console(), live=sys.stdout.isatty() and not plain)
-    # A full collection of what lives for ever costs 100 ms: what is there now is left alone.
-    gc.freeze()
 
     async def main() -> dict[str, Any]:
         status = await run(config, options, view.progress, view.show, view.stop)

@@ -117,14 +117,14 @@ class Dispatcher:
         )
 
     def _oldest(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        """Of each topic's partitions that are behind, only the one whose records are the oldest.
+        """Of each topic's partitions that are a batch behind, only that with the oldest records.
 
         So a backlog is read roughly in the order in which it was written, and entities that
         partitions share see their transactions in about the order of event time.
         """
         behind: dict[str, list[TopicPartition]] = {}
         for at in partitions:
-            if (self._broker.lag(at) or 0) > 0:
+            if (self._broker.lag(at) or 0) >= self._params.batch_count_max:
                 behind.setdefault(at.topic, []).append(at)
         oldest = {min(found, key=lambda at: self._read_ms.get(at, 0)) for found in behind.values()}
         return [at for at in partitions if at.topic not in behind or at in oldest]

@@ -314,9 +314,11 @@ class Scoring:
         metrics.count_scores(verdicts.probability)
         metrics.batch_size.observe(float(count))
         metrics.last_decision_s = asyncio.get_running_loop().time()
+        metrics.last_decision_cpu_s = time.process_time()
         if metrics.first_record_s is None:
             metrics.first_record_s = received_s
-        metrics.engine_s.observe(metrics.last_decision_s - received_s)
+            metrics.first_record_cpu_s = metrics.last_decision_cpu_s
+        metrics.engine_s.observe(metrics.last_decision_s - received_s, count)
         # How long a record took since it was appended is a fact about us: processing time is meant.
         waited_s = time.time() - stamps_ms / 1000.0
         metrics.latency_s.observe_many(np.maximum(waited_s, 0.0))

@@ -1,7 +1,7 @@
-"""Ending tasks for certain."""
+"""Waiting for tasks, and ending them for certain."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _ASK_AGAIN_S = 0.5
@@ -22,3 +22,19 @@ async def end(tasks: Iterable["asyncio.Task[Any]"]) -> None:
         _, pending = await asyncio.wait(pending, timeout=_ASK_AGAIN_S)
     # Looked at, or asyncio complains of an exception that nobody saw.
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def outlast(
+    wanted: "asyncio.Task[Any]",
+    running: "Sequence[asyncio.Task[None]]",
+) -> None:
+    """Wait for one task; raises what ends it, or one of those that run beside it."""
+    while True:
+        for task in running:
+            if task.done():
+                task.result()
+        if wanted.done():
+            wanted.result()
+            return
+        beside = [task for task in running if not task.done()]
+        await asyncio.wait([wanted, *beside], return_when=asyncio.FIRST_COMPLETED)

@@ -39,6 +39,8 @@ NOWHERE = ClientPartition("", -1)
 # `getmany` keeps its own timeout; only a rebalance holds it longer than this.
 POLL_GRACE_S = 0.1
 
+WAIT_MS_MAX = 500  # of a fetch: what Kafka's own clients ask for
+
 Fetched = Mapping[TopicPartition, Sequence[InputRecord]]
 
 
@@ -76,7 +78,10 @@ class KafkaBroker:
             await self._admin.start()
             await self._consumer.start()
         repair(self._consumer._coordinator)
-        read_blocks(self._consumer._fetcher)
+        fetcher = self._consumer._fetcher
+        read_blocks(fetcher)
+        # Else a partition is not asked for while another one's records lie unread, for 100 ms.
+        fetcher._prefetch_backoff = 0
         await self._producer.start()
         self._cluster_id = await self._admin.cluster_id()
 
@@ -134,8 +139,23 @@ class KafkaBroker:
         self._fetch = None
         with translated("poll"):
             fetched = fetch.result()
+        self._adapt_wait(partitions, is_empty=not fetched)
         # A rebalance that began since then will read them again from the committed offset.
         return {} if membership.is_rebalancing else fetched
+
+    def _adapt_wait(self, partitions: Sequence[TopicPartition], *, is_empty: bool) -> None:
+        """Let fetches wait for longer while they bring nothing of what is there.
+
+        Tansu looks through every batch of a partition at each fetch, a microsecond for each, and
+        brings nothing when the wait is over before: a long log would not be read any further.
+        """
+        fetcher = self._consumer._fetcher
+        wait_ms = fetcher._fetch_max_wait_ms
+        if not is_empty:
+            wait_ms -= 1
+        elif any(self.lag(partition) for partition in partitions):
+            wait_ms *= 2
+        fetcher._fetch_max_wait_ms = min(max(wait_ms, self._params.fetch_wait_ms_max), WAIT_MS_MAX)
 
     async def _getmany(
         self, wanted: Sequence[TopicPartition], timeout_s: float, count_max: int
