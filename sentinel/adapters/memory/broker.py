@@ -142,9 +142,10 @@ class MemoryBroker:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         assert offset >= 0
-        if partition not in self.assignment():
-            raise FencedError(f"seek {partition}: it is not assigned")
-        self._positions[partition] = offset
+        with self._faults.call("seek"):
+            if partition not in self.assignment():
+                raise FencedError(f"seek {partition}: it is not assigned")
+            self._positions[partition] = offset
 
     async def committed(self, partition: TopicPartition) -> Commit | None:
         with self._faults.call("committed"):

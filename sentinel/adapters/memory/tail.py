@@ -46,4 +46,5 @@ class MemoryTail:
 
     def seek(self, topic: str, offset: int) -> None:
         assert topic in self._positions
-        self._positions[topic] = offset
+        with self._faults.call("tail.seek"):
+            self._positions[topic] = offset
