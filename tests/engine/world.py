@@ -346,13 +346,13 @@ class MemoryInstance(Instance):
     ) -> None:
         super().__init__(config or world.config, world.serving, "", Metrics())
         self._world = world
-        self._faults = faults or Faults()
-        self._store_faults = store_faults or self._faults
+        self.faults = faults or Faults()
+        self._store_faults = store_faults or self.faults
         self._tail_delay_s = tail_delay_s
         self._broker_delays_s = (publish_delay_s, commit_delay_s)
         self._stop = asyncio.Event()
         self.latency = Latency(world.rng)
-        self.explainer = InProcessExplainer(world.serving, self._faults)
+        self.explainer = InProcessExplainer(world.serving, self.faults)
         self.task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -374,7 +374,7 @@ class MemoryInstance(Instance):
 
     async def open(self) -> None:
         """As `Instance.__aenter__` does, on memory."""
-        world, config, faults = self._world, self._config, self._faults
+        world, config, faults = self._world, self._config, self.faults
         async with AsyncExitStack() as stack:
             broker = await stack.enter_async_context(
                 WatchedBroker(world, self.latency, faults, *self._broker_delays_s)

@@ -42,6 +42,7 @@ class Member:
     on_revoked: PartitionsCallback
     partitions: frozenset[TopicPartition] = frozenset()
     failure: asyncio.Task[None] | None = None  # what a callback raised, for the next poll to raise
+    left: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(slots=True)
@@ -142,6 +143,7 @@ class MemoryCluster:
     def leave(self, group_id: str, member: Member) -> None:
         """Remove a member, without callbacks: it knows, or it is dead."""
         group = self.group(group_id)
+        member.left.set()
         if member in group.members:
             group.members.remove(member)
             group.is_stale = True
@@ -195,17 +197,22 @@ class MemoryCluster:
 
 
 async def _call(member: Member, callback: PartitionsCallback) -> None:
-    """Run a callback as the real client does: in a task of its own, whose failure is kept."""
-    if not member.partitions:
+    """Run a callback as the real client does: in a task of its own, whose failure is kept.
+
+    The others do not wait for a member that is gone.
+    """
+    if not member.partitions or member.left.is_set():
         return
 
     async def run() -> None:
         await callback(sorted(member.partitions))
 
     task = asyncio.create_task(run())
+    leaving = asyncio.create_task(member.left.wait())
     try:
-        await asyncio.wait({task})
+        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        task.cancel()  # of interest only when this wait was cancelled
-    if not task.cancelled() and task.exception() is not None:
+        leaving.cancel()
+        task.cancel()  # of interest only when it was not done
+    if task.done() and not task.cancelled() and task.exception() is not None:
         member.failure = task
