@@ -140,16 +140,20 @@ class Fleet:
 
 
 async def _attend(instance: MemoryInstance) -> None:
-    """Close its adapters as soon as it has ended, as `sentinel run` does: so it leaves the group."""
+    """Close its adapters as soon as it has ended, as `sentinel run` does: it leaves the group."""
     assert instance.task is not None
     await asyncio.wait({instance.task})
     await instance.__aexit__()
 
 
-async def history(world: World, rng: Generator, *, with_voices: bool) -> list[str]:
+async def history(
+    world: World, rng: Generator, *, with_voices: bool, with_sleep: bool
+) -> list[str]:
     """Something happens between one stretch of transactions and the next."""
     fleet = Fleet(world, rng)
-    events = [fleet.join, fleet.leave, fleet.die, fleet.fall_asleep, fleet.wake_up]
+    events = [fleet.join, fleet.leave, fleet.die]
+    if with_sleep:
+        events += [fleet.fall_asleep, fleet.wake_up]
     voices = list(VOICES if with_voices else [])
     try:
         for begin in range(0, len(SENT), STRETCH):
@@ -193,13 +197,16 @@ def test_whatever_happens_to_several_instances_the_state_is_as_of_one(
 ) -> None:
     """Without labels, what an account's own features were is the same in every decision, too.
 
-    Labels come in when they come in: then counts are compared, in the end.
+    Labels come in when they come in: then counts are compared, in the end. One that wakes up may
+    decide what it had read from state that another one has stored since: at least once, its
+    decisions are out before its commit is refused.
     """
     expected = oracle(with_voices=with_voices)
-    for seed in range(300 if sweep else 12):
+    for seed in range(300 if sweep else 10):
         rng = np.random.default_rng([seed, with_voices])
         world = a_world(rng)
-        told = run(history(world, rng, with_voices=with_voices))
+        with_sleep = seed % 2 == 1
+        told = run(history(world, rng, with_voices=with_voices, with_sleep=with_sleep))
 
         why = f"seed {seed}: {told}"
         assert world.unsafe == [], why
@@ -208,4 +215,5 @@ def test_whatever_happens_to_several_instances_the_state_is_as_of_one(
             assert world.counts() == expected.counts(), why
         else:
             assert world.blobs() == expected.blobs(), why
+        if not with_voices and not with_sleep:
             assert account_features(world) == account_features(expected), why
