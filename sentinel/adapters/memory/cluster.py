@@ -53,6 +53,7 @@ class Group:
     committed: dict[TopicPartition, Commit] = field(default_factory=dict)
     is_stale: bool = False  # somebody came or went since the last assignment
     is_rebalancing: bool = False
+    rebalance: asyncio.Task[None] | None = None  # the last one, under way or over
 
 
 class MemoryCluster:
@@ -66,7 +67,7 @@ class MemoryCluster:
         self._topics: dict[str, list[Log]] = {}
         self._groups: dict[str, Group] = {}
         self._member_count = 0
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: dict[asyncio.Future[None], None] = {}  # in the order they came
 
     def create_topic(self, topic: str, partition_count: int) -> None:
         assert topic not in self._topics
@@ -110,11 +111,11 @@ class MemoryCluster:
     async def changed(self, timeout_s: float) -> None:
         """Wait until something happens in the cluster, at most so long."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
+        self._waiters[waiter] = None
         try:
             await asyncio.wait({waiter}, timeout=timeout_s)
         finally:
-            self._waiters.discard(waiter)
+            del self._waiters[waiter]
 
     def notify(self) -> None:
         for waiter in self._waiters:
@@ -155,25 +156,29 @@ class MemoryCluster:
         while group.is_stale and not group.is_rebalancing:
             group.is_stale = False
             group.is_rebalancing = True
-            try:
-                await self._rebalance(group)
-            except asyncio.CancelledError:
-                group.is_stale = True  # whoever comes next does it all again
-                raise
-            finally:
-                group.is_rebalancing = False
-                self.notify()
+            # In a task of its own: whoever happens to come first may die in the middle of it, and
+            # the callbacks of the others go on.
+            group.rebalance = asyncio.create_task(self._rebalance(group))
+            await asyncio.wait({group.rebalance})
+            group.rebalance.result()
 
     async def _rebalance(self, group: Group) -> None:
-        for member in list(group.members):
-            await _call(member, member.on_revoked)
-            member.partitions = frozenset()
-        members = list(group.members)
-        for member in members:
-            member.partitions = self._share(member, members)
-        for member in members:
-            if member in group.members:
-                await _call(member, member.on_assigned)
+        try:
+            for member in list(group.members):
+                await _call(member, member.on_revoked)
+                member.partitions = frozenset()
+            members = list(group.members)
+            for member in members:
+                member.partitions = self._share(member, members)
+            for member in members:
+                if member in group.members:
+                    await _call(member, member.on_assigned)
+        except asyncio.CancelledError:
+            group.is_stale = True  # the loop ends: whoever comes next does it all again
+            raise
+        finally:
+            group.is_rebalancing = False
+            self.notify()
 
     def _share(self, member: Member, members: Sequence[Member]) -> frozenset[TopicPartition]:
         """What the range assignor gives to one member."""
