@@ -95,9 +95,11 @@ class Instance:
     async def __aenter__(self) -> Self:
         config = self._config
         async with AsyncExitStack() as stack:
-            broker = await stack.enter_async_context(KafkaBroker(config.kafka))
-            await broker.ensure_topics(topic_specs(config))
             input_topic = config.topics.full(config.topics.transactions)
+            # Labels go out at least once in any case: a repeated one is known by its feedback.
+            exact = [input_topic] if config.engine.delivery == "exactly_once" else []
+            broker = await stack.enter_async_context(KafkaBroker(config.kafka, exactly_once=exact))
+            await broker.ensure_topics(topic_specs(config))
             state = self._state(broker, await broker.partition_count(input_topic))
             store = RedisStateStore(config.redis, layout=state.fingerprint)
             pool = await stack.enter_async_context(ExplainerPool(config.pool))

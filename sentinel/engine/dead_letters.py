@@ -26,15 +26,16 @@ class DeadLetters:
         """Hand them over to the producer."""
         if not refused:
             return
-        records = []
+        records: dict[TopicPartition, list[OutputRecord]] = {}
         for at, record, error in refused:
             self._metrics.dead_letters += 1
             self._metrics.dead_letter_reasons[error.reason] += 1
             own = tuple(Header(name, value) for name, value in record.headers)
-            records.append(
+            records.setdefault(at, []).append(
                 OutputRecord(record.key, record.value, (*_headers(at, record, error), *own))
             )
-        await self._broker.publish(self._topic, 0, records)
+        for source, letters in records.items():
+            await self._broker.publish(self._topic, 0, letters, source=source)
 
 
 def _headers(at: TopicPartition, record: InputRecord, error: RecordError) -> tuple[Header, ...]:

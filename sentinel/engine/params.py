@@ -1,7 +1,12 @@
 """How the engine paces itself, and what its topics are called."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+OnGap = Literal["fail", "earliest"]
+
+# Of decisions, alerts and dead letters. State counts each transaction exactly once in either case.
+Delivery = Literal["at_least_once", "exactly_once"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,8 @@ class EngineParams:
     shutdown_s_max: float = 5.0
     restart_count_max: int = 10  # attempts in a row to come back from a transient failure
     backoff_s_max: float = 30.0
-    on_gap: Literal["fail", "earliest"] = "fail"  # when the log no longer holds what must be read
+    on_gap: OnGap = "fail"  # when the log no longer holds what must be read
+    delivery: Delivery = "at_least_once"
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_count_max <= 65_536:
@@ -69,5 +75,9 @@ class EngineParams:
             raise ValueError("explain_timeout_s, shutdown_s_max, backoff_s_max must be positive")
         if self.outage_s_max < 0 or self.restart_count_max < 0:
             raise ValueError("outage_s_max and restart_count_max must not be negative")
-        if self.on_gap not in ("fail", "earliest"):
-            raise ValueError(f'on_gap must be "fail" or "earliest", got "{self.on_gap}"')
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        for name, choices in (("on_gap", get_args(OnGap)), ("delivery", get_args(Delivery))):
+            if (found := getattr(self, name)) not in choices:
+                raise ValueError(f'{name} must be one of {choices}, got "{found}"')

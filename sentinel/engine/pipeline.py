@@ -76,6 +76,9 @@ class Pipeline:
             name="checkpoint",
         )
         await self._loader.settle()
+        if self._params.delivery == "exactly_once":
+            # What comes after the cut must not get into its transaction.
+            await self._finish()
 
     async def _catch_up(self, partition: InputPartition) -> None:
         """Apply the labels that had been applied before the commit this partition goes on from.

@@ -217,14 +217,15 @@ class Scoring:
             at = np.flatnonzero(rows.partition == number).tolist()
             keys = [(accounts[i] or "").encode() for i in at]
             records = [OutputRecord(key, encoded[i]) for key, i in zip(keys, at, strict=True)]
-            await self._broker.publish(self._decision_topic, number, records)
+            source = self._partitions[number].at
+            await self._broker.publish(self._decision_topic, number, records, source=source)
             flagged = [
                 (i, key) for i, key in zip(at, keys, strict=True) if verdicts.action[i] != APPROVE
             ]
             if flagged:
                 index = [i for i, _ in flagged]
                 rows_flagged = Flagged(
-                    partition=number,
+                    source=source,
                     keys=[key for _, key in flagged],
                     decisions=[encoded[i] for i in index],
                     features=verdicts.features[index],

@@ -9,6 +9,7 @@ import pytest
 
 from sentinel.engine.alerts import Flagged
 from sentinel.errors import ModelError, TransientError
+from sentinel.records import TopicPartition
 from tests.engine.clock import run
 from tests.engine.samples import a_config, transactions
 from tests.engine.world import MemoryInstance, World
@@ -131,7 +132,13 @@ def test_a_missing_value_among_the_reasons_is_null() -> None:
         async with world.instance() as instance:
             await instance.idle()
             features = np.full((1, len(world.config.features)), np.nan)
-            one = Flagged(0, [b"a"], [b'{"x":1}'], features, np.full((1, 2), np.nan))
+            one = Flagged(
+                TopicPartition("transactions", 0),
+                [b"a"],
+                [b'{"x":1}'],
+                features,
+                np.full((1, 2), np.nan),
+            )
             usual = replace(world.serving.usual, low=np.full_like(features[0], np.nan))
             instance.parts.alerts.submit(one, replace(world.serving, usual=usual))
             await instance.parts.alerts.settle(instance.parts.alerts.pending())

@@ -251,7 +251,8 @@ class WatchedBroker(MemoryBroker):
         publish_delay_s: float,
         commit_delay_s: float,
     ) -> None:
-        super().__init__(world.cluster, faults=faults, rng=world.rng)
+        exactly_once = ["transactions"] if world.config.engine.delivery == "exactly_once" else []
+        super().__init__(world.cluster, faults=faults, rng=world.rng, exactly_once=exactly_once)
         self._world = world
         self._publish_delay_s = publish_delay_s
         self._commit_delay_s = commit_delay_s
@@ -270,10 +271,17 @@ class WatchedBroker(MemoryBroker):
         await self._latency.awake()
         return found
 
-    async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
+    async def publish(
+        self,
+        topic: str,
+        partition: int,
+        records: Sequence[OutputRecord],
+        *,
+        source: TopicPartition | None = None,
+    ) -> None:
         await self._latency.pass_by()
         await asyncio.sleep(self._publish_delay_s)
-        await super().publish(topic, partition, records)
+        await super().publish(topic, partition, records, source=source)
 
     async def flush(self) -> None:
         await self._latency.pass_by()

@@ -8,7 +8,12 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from sentinel.adapters.kafka.client import KafkaParams, connection_settings, translated
+from sentinel.adapters.kafka.client import (
+    KafkaParams,
+    connection_settings,
+    milliseconds,
+    translated,
+)
 from sentinel.errors import TransientError
 from sentinel.records import OutputRecord
 
@@ -18,9 +23,9 @@ Delivery = asyncio.Future[Any]
 class Producer:
     """aiokafka's producer, used batch by batch: 1-2 µs a record, where `send` costs 15-25."""
 
-    def __init__(self, params: KafkaParams) -> None:
+    def __init__(self, params: KafkaParams, *, transactional_id: str | None = None) -> None:
         self._params = params
-        self._producer = _create(params)
+        self._producer = _create(params, transactional_id)
         self._is_started = False
         self._pending: deque[Delivery] = deque()  # in order of publishing
         self._failure: str | None = None  # why nothing more can be published
@@ -107,11 +112,13 @@ class Producer:
             self._pending.clear()
 
 
-def _create(params: KafkaParams) -> Any:
+def _create(params: KafkaParams, transactional_id: str | None) -> Any:
     return AIOKafkaProducer(
         **connection_settings(params),
+        transactional_id=transactional_id,
+        transaction_timeout_ms=milliseconds(params.transaction_timeout_s),
         acks="all",
-        enable_idempotence=params.idempotence,
+        enable_idempotence=params.idempotence or transactional_id is not None,
         compression_type=None if params.compression == "none" else params.compression,
         linger_ms=0,  # whole batches come in; there is nothing to wait for
         max_batch_size=params.batch_bytes_max,
