@@ -10,6 +10,7 @@ from numpy.random import Generator
 
 from sentinel.adapters.memory import Faults
 from sentinel.codec.records import encode
+from sentinel.engine.params import Delivery
 from sentinel.errors import TransientError
 from sentinel.records import Label
 from tests.engine.clock import JumpingLoop, run
@@ -54,8 +55,15 @@ def labels(count: int) -> list[bytes]:
     return found
 
 
-def a_world(rng: Generator | None = None, *, label_count: int = 0, **others: Any) -> World:
-    world = World(config=a_config(commit_interval_s=0.2), rng=rng, **others)
+def a_world(
+    rng: Generator | None = None,
+    *,
+    label_count: int = 0,
+    delivery: Delivery = "at_least_once",
+    **others: Any,
+) -> World:
+    config = a_config(commit_interval_s=0.2, delivery=delivery)
+    world = World(config=config, rng=rng, **others)
     world.send(TRANSACTIONS)
     for label in labels(label_count):
         world.append("labels", label)
@@ -134,6 +142,24 @@ def test_after_crashes_at_random_moments_all_is_as_if_there_had_been_none(
         world = a_world(rng, label_count=label_count)
         restarts += run(live(world, *[a_doom(rng) for _ in range(3)]))
         check(world, expected)
+
+    assert restarts > len(seeds)
+
+
+def test_delivered_exactly_once_every_output_comes_out_once(sweep: bool) -> None:
+    """Whatever came of records behind the last commit is decided again, and was never seen."""
+    expected = oracle(label_count=40, delivery="exactly_once")
+    restarts = 0
+    seeds = range(200 if sweep else 12)
+
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        world = a_world(rng, label_count=40, delivery="exactly_once")
+        restarts += run(live(world, *[a_doom(rng) for _ in range(3)]))
+        check(world, expected)
+        for topic in ("decisions", "alerts"):
+            names = [value["decision_id"] for value in world.values(topic)]
+            assert len(names) == len(set(names)) == len(expected.records(topic))
 
     assert restarts > len(seeds)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.adapters.contracts import join, values
 from tests.app import small
 from tests.cli.test_run import output, sentinel
 from tests.kafka.cluster import KafkaCluster
-from tests.kafka.test_run import REPORT, RUN, await_starts, settings
+from tests.kafka.test_run import REPORT, RUN, settings
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -160,7 +161,7 @@ async def test_killed_with_9_again_and_again_each_transaction_has_one_decision(
     with sentinel(folder, *produce, "--speed", "40000x", settings=exact) as producing:
         for life in range(1, 6):
             with sentinel(folder, *RUN, settings=exact) as process:
-                await await_starts(folder, 3 * life)
+                await await_progress(folder, process, 3 * life)
                 await asyncio.sleep(float(rng.uniform(0.1, 3.0)))
                 process.kill()
         assert await asyncio.to_thread(producing.wait, 120) == 0, output(folder)
@@ -183,5 +184,15 @@ async def test_killed_with_9_again_and_again_each_transaction_has_one_decision(
     assert "Traceback" not in output(folder)
 
 
-def small_rows() -> list[tuple[bytes, int]]:
+async def await_progress(
+    folder: Path, process: "subprocess.Popen[str]", partition_count: int
+) -> None:
+    """Until so many partitions have been taken over, by all instances so far."""
+    async with asyncio.timeout(120.0):
+        while output(folder).count("live from") < partition_count:
+            assert process.poll() is None, output(folder)
+            await asyncio.sleep(0.05)
+
+
+def small_rows() -> list[tuple[bytes, bool | None]]:
     return list(small.flat())[:ROWS]
