@@ -78,7 +78,7 @@ async def drain(
     path: Path, group: str, mode: str, environment: dict[str, str], count: int
 ) -> dict[str, Any]:
     run = [sys.executable, "-m", "sentinel", "run", "--config", str(path), "--no-stream"]
-    run += ["--plain", "--exit-when-idle", "3", "--report", f"{group}.json"]
+    run += ["--plain", "--exit-when-idle", "6", "--report", f"{group}.json"]
     settings = {
         "SENTINEL__KAFKA__GROUP_ID": group,
         "SENTINEL__REDIS__KEY_PREFIX": group,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from sentinel.adapters.kafka import KafkaParams
+from sentinel.adapters.kafka import EMBEDDED, KafkaParams
 from sentinel.adapters.pool import PoolParams
 from sentinel.adapters.redis import RedisParams
 from sentinel.adapters.registry import ModelParams
@@ -63,6 +63,11 @@ class Config:
             raise ValueError(f"[[features]] names are used twice: {doubled}")
         if not self.features:
             raise ValueError("[[features]] is empty: a model needs at least one feature")
+        if self.engine.delivery == "exactly_once" and self.kafka.bootstrap_servers == EMBEDDED:
+            raise ValueError(
+                '[engine] delivery = "exactly_once" needs a cluster that knows transactions; '
+                "the embedded broker does not"
+            )
         for feature in self.features:
             self._check_feature(feature)
         for kind, params in self.entities.items():

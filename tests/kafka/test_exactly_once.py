@@ -23,7 +23,7 @@ from tests.adapters.contracts import join, values
 from tests.app import small
 from tests.cli.test_run import output, sentinel
 from tests.kafka.cluster import KafkaCluster
-from tests.kafka.test_run import REPORT, RUN, settings
+from tests.kafka.test_run import RUN, settings
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -121,6 +121,10 @@ async def test_what_a_zombie_publishes_never_appears(
 
 
 ROWS = 5_000
+LIFE_COUNT = 5
+# Scoring waits for a cut whole, and that for alerts: longer than an explanation may take.
+REPORT = ("--exit-when-idle", "8", "--report", "r.json")
+PROGRESS_S_MAX = 120.0
 
 
 @pytest.fixture
@@ -159,18 +163,17 @@ async def test_killed_with_9_again_and_again_each_transaction_has_one_decision(
     rng = np.random.default_rng(7)
     # 5000 transactions are twelve days: in half a minute they come while the instance is at work.
     with sentinel(folder, *produce, "--speed", "40000x", settings=exact) as producing:
-        for life in range(1, 6):
+        for _ in range(LIFE_COUNT):
             with sentinel(folder, *RUN, settings=exact) as process:
-                await await_progress(folder, process, 3 * life)
-                await asyncio.sleep(float(rng.uniform(0.1, 3.0)))
+                await await_progress(kafka, folder, process, int(rng.integers(1, 700)))
                 process.kill()
         assert await asyncio.to_thread(producing.wait, 120) == 0, output(folder)
     with sentinel(folder, *RUN, *REPORT, settings=exact) as process:
-        assert await asyncio.to_thread(process.wait, 60) == 0, output(folder)
+        assert await asyncio.to_thread(process.wait, 120) == 0, output(folder)
     with sentinel(folder, *produce, settings=plain) as producing:
         assert await asyncio.to_thread(producing.wait, 60) == 0, output(folder)
     with sentinel(folder, *RUN, *REPORT, settings=plain) as process:
-        assert await asyncio.to_thread(process.wait, 60) == 0, output(folder)
+        assert await asyncio.to_thread(process.wait, 120) == 0, output(folder)
 
     decisions = [json.loads(value) for value in await read(kafka, "exact-decisions")]
     names = sorted(decision["transaction_id"] for decision in decisions)
@@ -185,13 +188,22 @@ async def test_killed_with_9_again_and_again_each_transaction_has_one_decision(
 
 
 async def await_progress(
-    folder: Path, process: "subprocess.Popen[str]", partition_count: int
+    kafka: KafkaCluster, folder: Path, process: "subprocess.Popen[str]", record_count: int
 ) -> None:
-    """Until so many partitions have been taken over, by all instances so far."""
-    async with asyncio.timeout(120.0):
-        while output(folder).count("live from") < partition_count:
+    """Until so many more decisions are in the log, committed or not."""
+    at = [ClientPartition("exact-decisions", number) for number in range(3)]
+    taken_over = output(folder).count("live from") + 3
+    async with (
+        asyncio.timeout(PROGRESS_S_MAX),
+        AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers) as consumer,
+    ):
+        while output(folder).count("live from") < taken_over:
             assert process.poll() is None, output(folder)
             await asyncio.sleep(0.05)
+        begin = sum((await consumer.end_offsets(at)).values())
+        while sum((await consumer.end_offsets(at)).values()) < begin + record_count:
+            assert process.poll() is None, output(folder)
+            await asyncio.sleep(0.01)
 
 
 def small_rows() -> list[tuple[bytes, bool | None]]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from aiokafka.errors import IncompatibleBrokerVersion, UnsupportedVersionError
+from aiokafka.errors import IncompatibleBrokerVersion, UnknownError, UnsupportedVersionError
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as ClientPartition
 
@@ -12,6 +12,9 @@ from sentinel.adapters.kafka.client import FENCING_ERRORS, KafkaParams, translat
 from sentinel.adapters.kafka.producer import Producer
 from sentinel.errors import ConfigError, FencedError, TransientError
 from sentinel.records import Commit, OutputRecord, TopicPartition
+
+# Who does not know transactions answers so to InitProducerId; Tansu says that it does not know why.
+REFUSALS = (IncompatibleBrokerVersion, UnknownError, UnsupportedVersionError)
 
 
 class TransactionalProducer(Producer):
@@ -114,10 +117,10 @@ class Transactions:
         try:
             await producer.start()
         except TransientError as error:
-            if isinstance(error.__cause__, IncompatibleBrokerVersion | UnsupportedVersionError):
+            if isinstance(error.__cause__, REFUSALS):
                 raise ConfigError(
-                    'engine.delivery = "exactly_once" needs transactions, which the broker does '
-                    f"not know: {error.__cause__!r}"
+                    'engine.delivery = "exactly_once" needs transactions, and the broker refuses '
+                    f"to start one: {error.__cause__!r}"
                 ) from error
             raise
 
