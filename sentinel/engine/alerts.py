@@ -121,7 +121,7 @@ class Alerts:
     async def _contributions(self, flagged: Flagged, serving: ServingModel) -> Floats | None:
         """Contribution of each feature, or None when the worker could not answer in time."""
         try:
-            async with asyncio.timeout(self._params.explain_timeout_s):
+            async with asyncio.timeout(self._params.explain_wait_s):
                 found = await self._explainer.contributions(serving.version, flagged.features)
         except (TransientError, ModelError, TimeoutError) as error:
             if not self._metrics.unexplained:

@@ -77,6 +77,16 @@ class EngineParams:
             raise ValueError("outage_s_max and restart_count_max must not be negative")
         self._check_choices()
 
+    @property
+    def explain_wait_s(self) -> float:
+        """How long an alert waits for its reasons.
+
+        Exactly once, scoring waits for the alerts of a cut: a slow explanation must not stop it.
+        """
+        if self.delivery == "exactly_once":
+            return min(self.explain_timeout_s, self.commit_interval_s)
+        return self.explain_timeout_s
+
     def _check_choices(self) -> None:
         for name, choices in (("on_gap", get_args(OnGap)), ("delivery", get_args(Delivery))):
             if (found := getattr(self, name)) not in choices:

@@ -149,3 +149,23 @@ def test_a_missing_value_among_the_reasons_is_null() -> None:
         assert reason["value"] is None
         assert reason["usual_low"] is None
     assert alert["x"] == 1
+
+
+def test_exactly_once_scoring_waits_for_a_slow_explanation_no_longer_than_between_two_cuts() -> (
+    None
+):
+    config = a_config(explain_timeout_s=100.0, commit_interval_s=1.0, delivery="exactly_once")
+    world = World(config=config)
+    world.send(transactions(200))
+
+    async def scenario() -> None:
+        async with world.instance() as instance:
+            instance.explainer.delay_s = 50.0
+            await instance.idle(timeout_s=60.0)
+            await instance.stop()
+
+    run(scenario())
+
+    assert len(world.records("decisions")) == 200
+    assert world.records("alerts")
+    assert all(alert["explained"] is False for alert in world.values("alerts"))

@@ -121,7 +121,7 @@ async def test_what_a_zombie_publishes_never_appears(
 
 
 ROWS = 5_000
-LIFE_COUNT = 5
+LIFE_COUNT = 4
 # Scoring waits for a cut whole, and that for alerts: longer than an explanation may take.
 REPORT = ("--exit-when-idle", "8", "--report", "r.json")
 PROGRESS_S_MAX = 120.0
@@ -165,7 +165,7 @@ async def test_killed_with_9_again_and_again_each_transaction_has_one_decision(
     with sentinel(folder, *produce, "--speed", "40000x", settings=exact) as producing:
         for _ in range(LIFE_COUNT):
             with sentinel(folder, *RUN, settings=exact) as process:
-                await await_progress(kafka, folder, process, int(rng.integers(1, 700)))
+                await await_progress(kafka, folder, process, int(rng.integers(1, 500)))
                 process.kill()
         assert await asyncio.to_thread(producing.wait, 120) == 0, output(folder)
     with sentinel(folder, *RUN, *REPORT, settings=exact) as process:
