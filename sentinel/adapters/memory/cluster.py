@@ -158,9 +158,9 @@ class MemoryCluster:
             group.is_rebalancing = True
             # In a task of its own: whoever happens to come first may die in the middle of it, and
             # the callbacks of the others go on.
-            group.rebalance = asyncio.create_task(self._rebalance(group))
-            await asyncio.wait({group.rebalance})
-            group.rebalance.result()
+            group.rebalance = rebalance = asyncio.create_task(self._rebalance(group))
+            await asyncio.wait({rebalance})
+            rebalance.result()
 
     async def _rebalance(self, group: Group) -> None:
         try:
