@@ -151,9 +151,12 @@ class MemoryCluster:
             self.notify()
 
     async def settle(self, group_id: str) -> None:
-        """Rebalance if somebody came or went: every member gives up all, then gets its share."""
+        """Rebalance if somebody came or went: every member gives up all, then gets its share.
+
+        Once: whoever comes or goes meanwhile is for the next poll to settle.
+        """
         group = self.group(group_id)
-        while group.is_stale and not group.is_rebalancing:
+        if group.is_stale and not group.is_rebalancing:
             group.is_stale = False
             group.is_rebalancing = True
             # In a task of its own: whoever happens to come first may die in the middle of it, and
