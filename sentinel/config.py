@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from sentinel.adapters.kafka import KafkaParams
+from sentinel.adapters.kafka import EMBEDDED, KafkaParams
 from sentinel.adapters.pool import PoolParams
 from sentinel.adapters.redis import RedisParams
 from sentinel.adapters.registry import ModelParams
@@ -63,6 +63,8 @@ class Config:
             raise ValueError(f"[[features]] names are used twice: {doubled}")
         if not self.features:
             raise ValueError("[[features]] is empty: a model needs at least one feature")
+        if self.engine.delivery == "exactly_once":
+            self._check_transactions()
         for feature in self.features:
             self._check_feature(feature)
         for kind, params in self.entities.items():
@@ -71,6 +73,18 @@ class Config:
                     f"[entities.{kind}] entities_max must be at least twice "
                     f"[engine] batch_count_max ({self.engine.batch_count_max})"
                 )
+
+    def _check_transactions(self) -> None:
+        """Whether the broker can keep a transaction open from one commit to the next."""
+        if self.kafka.bootstrap_servers == EMBEDDED:
+            raise ValueError(
+                '[engine] delivery = "exactly_once" needs a cluster that knows transactions; '
+                "the embedded broker does not"
+            )
+        if self.kafka.transaction_timeout_s < 2 * self.engine.commit_interval_s:
+            raise ValueError(
+                "[kafka] transaction_timeout_s must be at least twice [engine] commit_interval_s"
+            )
 
     def _check_feature(self, feature: FeatureParams) -> None:
         """Whether what a feature refers to is declared."""

@@ -104,8 +104,20 @@ class Broker(Protocol):
         """
         ...
 
-    async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
-        """Hand records over in order; waits while the producer is full, but not for delivery."""
+    async def publish(
+        self,
+        topic: str,
+        partition: int,
+        records: Sequence[OutputRecord],
+        *,
+        source: TopicPartition | None = None,
+    ) -> None:
+        """Hand records over in order; waits while the producer is full, but not for delivery.
+
+        `source` is the input partition that they come of. A broker that was told to deliver exactly
+        once keeps them from readers of committed records until the next commit of that partition,
+        and drops them when there is none.
+        """
         ...
 
     async def flush(self) -> None:

@@ -21,6 +21,19 @@ ON_KAFKA = os.environ.get("SENTINEL_TEST_KAFKA") == "1"
 KAFKA_TESTS = Path(__file__).parent / "kafka"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--sweep",
+        action="store_true",
+        help="fail every call and play hundreds of histories, where a sample is taken otherwise",
+    )
+
+
+@pytest.fixture(scope="session")
+def sweep(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--sweep"))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "kafka: what `make test-kafka` runs, on Apache Kafka")
 

@@ -210,6 +210,14 @@ def test_a_wrong_variable_is_named(tmp_path: Path, name: str, message: str) -> N
         ("[engine]\nbatch_count_max = 0", "[engine] batch_count_max must be in 1..65536, got 0"),
         ("[engine]\npoll_timeout_s = 'x'", "[engine] poll_timeout_s must be a number, got 'x'"),
         ("[engine]\npoll_timeout_s = false", "[engine] poll_timeout_s must be a number, got False"),
+        ("[engine]\ndelivery = 'twice'", "[engine] delivery must be one of ['at_least_once', "),
+        ("[engine]\ndelivery = 'exactly_once'", '[engine] delivery = "exactly_once" needs a'),
+        (
+            '[engine]\ndelivery = "exactly_once"\ncommit_interval_s = 2\n'
+            '[kafka]\nbootstrap_servers = "k:1"\ntransaction_timeout_s = 3',
+            "[kafka] transaction_timeout_s must be at least twice [engine] commit_interval_s",
+        ),
+        ("[kafka]\ntransaction_timeout_s = 0", "[kafka] transaction_timeout_s must be in 1..900"),
         ("[kafka]\nidempotence = 1", "[kafka] idempotence must be true or false, got 1"),
         ("[kafka]\ncompression = 'x'", "[kafka] compression must be one of ['none', 'gzip', "),
         ("[schema]\nnumeric = 'x'", "[schema] numeric must be a list, got 'x'"),

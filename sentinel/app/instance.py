@@ -99,9 +99,11 @@ class Instance:
     async def __aenter__(self) -> Self:
         config = self._config
         async with AsyncExitStack() as stack:
-            broker = await stack.enter_async_context(KafkaBroker(config.kafka))
-            await broker.ensure_topics(topic_specs(config))
             input_topic = config.topics.full(config.topics.transactions)
+            # Labels go out at least once in any case: a repeated one is known by its feedback.
+            exact = [input_topic] if config.engine.delivery == "exactly_once" else []
+            broker = await stack.enter_async_context(KafkaBroker(config.kafka, exactly_once=exact))
+            await broker.ensure_topics(topic_specs(config))
             state = self._state(broker, await broker.partition_count(input_topic))
             store = RedisStateStore(config.redis, layout=state.fingerprint)
             pool = await stack.enter_async_context(ExplainerPool(config.pool))
@@ -158,11 +160,16 @@ class Instance:
         ]
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
-            await self._ports.broker.subscribe(
-                [topics.full(topics.transactions), topics.full(topics.feedback)],
-                on_assigned=parts.ownership.on_assigned,
-                on_revoked=parts.ownership.on_revoked,
+            joining = asyncio.create_task(
+                self._ports.broker.subscribe(
+                    [topics.full(topics.transactions), topics.full(topics.feedback)],
+                    on_assigned=parts.ownership.on_assigned,
+                    on_revoked=parts.ownership.on_revoked,
+                ),
+                name="joining",
             )
+            running.append(joining)
+            await outlast(joining, running)
             await outlast(stopping, running)
             await self._hand_over(parts.ownership, running)
         finally:

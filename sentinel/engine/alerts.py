@@ -16,7 +16,7 @@ from sentinel.engine.tasks import end
 from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, Explainer
-from sentinel.records import Floats, OutputRecord
+from sentinel.records import Floats, OutputRecord, TopicPartition
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 class Flagged:
     """Decisions of one partition and batch that are not approvals."""
 
-    partition: int
+    source: TopicPartition
     keys: list[bytes]
     decisions: list[bytes]
     features: Floats  # (n, n_features)
@@ -56,8 +56,8 @@ class Alerts:
         self._reason_count_max = reason_count_max
         self._rows_waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ready: dict[int, list[OutputRecord]] = {}  # by partition
-        self._sending: dict[int, asyncio.Lock] = {}
+        self._ready: dict[TopicPartition, list[OutputRecord]] = {}  # by what they come of
+        self._sending: dict[TopicPartition, asyncio.Lock] = {}
         self.last: list[bytes] = []  # the newest few, for a person to look at
 
     def submit(self, flagged: Flagged, serving: ServingModel) -> None:
@@ -104,27 +104,27 @@ class Alerts:
             self._metrics.unexplained += len(values)
         self.last = [*self.last, *values][-5:]
         records = [OutputRecord(k, v) for k, v in zip(flagged.keys, values, strict=True)]
-        self._ready.setdefault(flagged.partition, []).extend(records)
-        await self._send(flagged.partition)
+        self._ready.setdefault(flagged.source, []).extend(records)
+        await self._send(flagged.source)
 
-    async def _send(self, partition: int) -> None:
+    async def _send(self, source: TopicPartition) -> None:
         """Publish all that is ready for a partition: many small batches would wait for each other.
 
         Whoever comes to the lock next finds its records sent by the one before.
         """
-        async with self._sending.setdefault(partition, asyncio.Lock()):
-            records = self._ready.pop(partition, [])
+        async with self._sending.setdefault(source, asyncio.Lock()):
+            records = self._ready.pop(source, [])
             if records:
-                await self._broker.publish(self._topic, partition, records)
+                await self._broker.publish(self._topic, source.partition, records, source=source)
 
     async def _contributions(self, flagged: Flagged, serving: ServingModel) -> Floats | None:
         """Contribution of each feature, or None when the worker could not answer in time."""
         try:
-            async with asyncio.timeout(self._params.explain_timeout_s):
+            async with asyncio.timeout(self._params.explain_wait_s):
                 found = await self._explainer.contributions(serving.version, flagged.features)
         except (TransientError, ModelError, TimeoutError) as error:
             if not self._metrics.unexplained:
-                log.warning("alerts go out without reasons, the first because: %s", error)
+                log.warning("alerts go out without reasons, the first because: %r", error)
             return None
         assert found.shape == flagged.features.shape
         return np.asarray(found, dtype=np.float64)

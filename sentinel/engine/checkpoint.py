@@ -117,12 +117,14 @@ class Checkpoints:
         self._packed.setdefault(number, []).append(cuts)
 
     def cut(self, *, row_count_max: int = 0, is_last: bool = False) -> Checkpoint:
-        """Step 1, of each partition with so many more rows. `is_last`: nothing more is decided."""
+        """Step 1, of each partition with so many more rows. `is_last`: nothing more is decided.
+
+        All rows that labels have changed are packed, since the position says which were applied.
+        """
         positions = {}
         snapshots = []
         for number, partition in self._partitions.items():
-            if row_count_max:
-                self._pack(number, row_count_max)
+            self._pack(number, row_count_max)
             if partition.is_live:
                 positions[partition.at] = partition.cut(is_last=is_last)
             position = PartitionState(

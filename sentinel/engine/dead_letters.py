@@ -6,7 +6,7 @@ from sentinel.codec.dead_letters import dead_letter_record
 from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
-from sentinel.records import InputRecord, TopicPartition
+from sentinel.records import InputRecord, OutputRecord, TopicPartition
 
 
 class DeadLetters:
@@ -23,9 +23,10 @@ class DeadLetters:
         """Hand them over to the producer."""
         if not refused:
             return
-        records = []
+        records: dict[TopicPartition, list[OutputRecord]] = {}
         for at, record, error in refused:
             self._metrics.dead_letters += 1
             self._metrics.dead_letter_reasons[error.reason] += 1
-            records.append(dead_letter_record(at, record, error))
-        await self._broker.publish(self._topic, 0, records)
+            records.setdefault(at, []).append(dead_letter_record(at, record, error))
+        for source, letters in records.items():
+            await self._broker.publish(self._topic, 0, letters, source=source)

@@ -98,7 +98,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Read until stopped."""
         while not self._stopped.is_set():
-            open_partitions = [at for at in self._ready if self._inboxes[at.topic].has_room]
+            open_partitions = [at for at in sorted(self._ready) if self._inboxes[at.topic].has_room]
             oldest = self._oldest(open_partitions)
             polled = await self._poll(oldest)
             if not polled and len(oldest) < len(open_partitions):

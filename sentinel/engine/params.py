@@ -1,7 +1,12 @@
 """How the engine paces itself, and what its topics are called."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+OnGap = Literal["fail", "earliest"]
+
+# Of decisions, alerts and dead letters. State counts each transaction exactly once in either case.
+Delivery = Literal["at_least_once", "exactly_once"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,8 @@ class EngineParams:
     shutdown_s_max: float = 5.0
     restart_count_max: int = 10  # attempts in a row to come back from a transient failure
     backoff_s_max: float = 30.0
-    on_gap: Literal["fail", "earliest"] = "fail"  # when the log no longer holds what must be read
+    on_gap: OnGap = "fail"  # when the log no longer holds what must be read
+    delivery: Delivery = "at_least_once"
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_count_max <= 65_536:
@@ -67,8 +73,7 @@ class EngineParams:
         if self.explain_rows_max < 0 or self.labels_waiting_max < 1:
             raise ValueError("explain_rows_max must be at least 0, labels_waiting_max at least 1")
         self._check_times()
-        if self.on_gap not in ("fail", "earliest"):
-            raise ValueError(f'on_gap must be "fail" or "earliest", got "{self.on_gap}"')
+        self._check_choices()
 
     def _check_times(self) -> None:
         if min(self.explain_timeout_s, self.shutdown_s_max, self.backoff_s_max) <= 0:
@@ -77,3 +82,18 @@ class EngineParams:
             raise ValueError("refresh_s must be at least 0.1")
         if self.outage_s_max < 0 or self.restart_count_max < 0:
             raise ValueError("outage_s_max and restart_count_max must not be negative")
+
+    @property
+    def explain_wait_s(self) -> float:
+        """How long an alert waits for its reasons.
+
+        Exactly once, scoring waits for the alerts of a cut: a slow explanation must not stop it.
+        """
+        if self.delivery == "exactly_once":
+            return min(self.explain_timeout_s, self.commit_interval_s)
+        return self.explain_timeout_s
+
+    def _check_choices(self) -> None:
+        for name, choices in (("on_gap", get_args(OnGap)), ("delivery", get_args(Delivery))):
+            if (found := getattr(self, name)) not in choices:
+                raise ValueError(f'{name} must be one of {choices}, got "{found}"')

@@ -19,7 +19,7 @@ _LABELS_TIMEOUT_S = 30.0
 _EVERYTHING = 1 << 40
 _PACK_ROW_COUNT = 400  # rows packed at once: about half a millisecond
 _PACK_S = 0.02
-_LOOK_AGAIN_S = 0.02  # whether a checkpoint under way is complete
+_LOOK_AGAIN_S = 0.005  # whether a checkpoint under way is complete
 
 
 class Pipeline:
@@ -71,12 +71,14 @@ class Pipeline:
 
     def _patience_s(self) -> float:
         """How long there is nothing to do but wait for a batch."""
-        due_s = max(self._due_s - self._clock_s(), 0.001)
+        due_s = max(self._due_s - self._clock_s(), _LOOK_AGAIN_S)
         return min(due_s, _PACK_S) if self._checkpoints.is_behind else due_s
 
     def _pack_some(self) -> None:
         """Pack rows at the rate at which they may be written, a few hundred at a time."""
         now_s = self._clock_s()
+        if now_s > self._due_s + 2 * self._params.commit_interval_s:
+            return  # the store is slow: what is packed waits in memory
         row_count = int((now_s - self._packed_s) * self._params.snapshot_rate_max)
         if row_count >= min(_PACK_ROW_COUNT, self._params.snapshot_rate_max * _PACK_S):
             self._packed_s = now_s
@@ -100,15 +102,16 @@ class Pipeline:
             return
         if self._completing is not None:
             if not self._completing.done():
-                # The one before is slow; scoring goes on, the next cut waits.
-                self._due_s = self._clock_s() + _LOOK_AGAIN_S
-                return
+                return  # the one before is slow; scoring goes on, the next cut waits
             await self._finish()
         self._due_s = self._clock_s() + self._params.commit_interval_s
         self._completing = asyncio.create_task(
             self._checkpoints.complete(self._checkpoints.cut()), name="checkpoint"
         )
         await self._loader.settle()
+        if self._params.delivery == "exactly_once":
+            # What comes after the cut must not get into its transaction.
+            await self._finish()
 
     async def _catch_up(self, partition: InputPartition) -> None:
         """Apply the labels that had been applied before the commit this partition goes on from.
@@ -133,8 +136,12 @@ class Pipeline:
     async def _finish(self) -> None:
         """Wait for the checkpoint under way, and raise what went wrong with it."""
         if self._completing is not None:
-            completing, self._completing = self._completing, None
-            await completing
+            try:
+                # Whoever waits may be cancelled; the rows in hand are written or given back.
+                await asyncio.shield(self._completing)
+            finally:
+                if self._completing.done():
+                    self._completing = None
 
     async def make_room(self) -> None:
         """Write state so that entities can leave memory; called in the middle of a turn.

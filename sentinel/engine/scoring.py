@@ -279,12 +279,13 @@ class Scoring:
         for number in np.unique(rows.partition).tolist():
             at = np.flatnonzero(rows.partition == number)
             block = OutputBlock(accounts.take(at), encoded.take(at))
-            await self._broker.publish(self._decision_topic, number, block)
+            source = self._partitions[number].at
+            await self._broker.publish(self._decision_topic, number, block, source=source)
             flagged = at[verdicts.action[at] != APPROVE]
             if flagged.size:
                 self._alerts.submit(
                     Flagged(
-                        partition=number,
+                        source=source,
                         keys=[accounts.bytes_at(i) or b"" for i in flagged.tolist()],
                         decisions=[encoded.bytes_at(i) or b"" for i in flagged.tolist()],
                         features=verdicts.features[flagged],

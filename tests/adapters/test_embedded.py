@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import logging
 import os
 import signal
 import socket
@@ -16,8 +17,11 @@ import pytest
 
 from sentinel.adapters import embedded
 from sentinel.adapters.embedded import EmbeddedServers
+from sentinel.adapters.kafka import KafkaBroker, KafkaParams
 from sentinel.adapters.redis import RedisParams, connect
 from sentinel.errors import ConfigError, TransientError
+from sentinel.ports import TopicSpec
+from tests.adapters.contracts import join
 
 pytestmark = pytest.mark.integration
 
@@ -130,3 +134,14 @@ async def test_a_missing_wheel_is_explained(
     with pytest.raises(ConfigError, match=message):
         async with EmbeddedServers(tmp_path, kafka=kafka, redis=not kafka):
             pass
+
+
+async def test_the_broker_says_at_once_that_it_knows_no_transactions(
+    servers: EmbeddedServers, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "aiokafka")
+    params = KafkaParams(group_id="transactions").embedded_at(servers.kafka_servers)
+    async with KafkaBroker(params, exactly_once=["transactions"]) as broker:
+        await broker.ensure_topics([TopicSpec("transactions", 1)])
+        with pytest.raises(ConfigError, match=r"exactly_once.*the broker refuses"):
+            await join(broker, "transactions")

@@ -8,16 +8,24 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+def _nothing() -> None:
+    pass
+
+
 class JumpingSelector(selectors.SelectSelector):
-    """Instead of waiting it moves the clock."""
+    """Instead of waiting it moves the clock; it is asked once in every turn of the loop."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now_s = 0.0
+        self.turn_count = 0
+        self.at_turn: dict[int, Callable[[], object]] = {}
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         assert timeout is not None, "every task waits for something that will never happen"
         self.now_s += max(timeout, 0.0)
+        self.turn_count += 1
+        self.at_turn.pop(self.turn_count, _nothing)()
         return super().select(0)
 
 
@@ -30,6 +38,14 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jumping.now_s
+
+    @property
+    def turn_count(self) -> int:
+        """How often tasks had their turn so far: every await that waits ends in another turn."""
+        return self._jumping.turn_count
+
+    def call_after_turns(self, count: int, callback: Callable[[], object]) -> None:
+        self._jumping.at_turn[self.turn_count + count] = callback
 
     def run_in_executor(  # type: ignore[override]
         self, executor: object, call: Callable[..., T], *args: Any

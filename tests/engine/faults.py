@@ -50,7 +50,16 @@ class DoomAt(Doom):
             yield
 
 
+TAIL = frozenset({"tail.poll", "tail.seek"})
+LABELS = frozenset({"labels.current", "labels.save"})
+EXPLAINER = frozenset({"contributions"})
 STORE = frozenset({"claim", "check", "load_owned", "load_shared", "save", "partition_state"})
+BROKER = frozenset(
+    {
+        *("ensure_topics", "partition_count", "subscribe", "poll", "seek", "committed", "commit"),
+        *("start_offset", "publish", "flush"),
+    }
+)
 
 
 @dataclass(slots=True)
@@ -64,6 +73,25 @@ class Away(Faults):
         if name in self.names:
             raise TransientError(f"{name}: the store is away")
         with Faults.call(self, name):
+            yield
+
+
+class Gone(Faults):
+    """One part of the world goes away at the call number `begin` to it, and stays away."""
+
+    def __init__(self, names: frozenset[str], begin: int) -> None:
+        super().__init__()
+        self._names = names
+        self._countdown = begin
+
+    @contextmanager
+    def call(self, name: str) -> Iterator[None]:
+        if name in self._names:
+            self._countdown -= 1
+            if self._countdown <= 0:
+                self.failed = name
+                raise TransientError(f"{name}: it is away for good")
+        with super().call(name):
             yield
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sentinel.adapters.kafka import KafkaParams
 from sentinel.app.history import History
 from sentinel.codec.schema import SchemaParams
 from sentinel.config import Config
@@ -58,6 +59,7 @@ def a_config(partition_count: int = 1, **engine: Any) -> Config:
         policy=PolicyParams(review_min=0.4, block_min=0.6),
         topics=TopicParams(partition_count=partition_count),
         engine=EngineParams(**{"batch_count_max": 16, **engine}),
+        kafka=KafkaParams(bootstrap_servers="in memory"),
         version="test",
     )
 

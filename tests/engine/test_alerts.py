@@ -9,6 +9,7 @@ import pytest
 
 from sentinel.engine.alerts import Flagged
 from sentinel.errors import ModelError, TransientError
+from sentinel.records import TopicPartition
 from tests.engine.clock import run
 from tests.engine.samples import a_config, transactions
 from tests.engine.world import MemoryInstance, World
@@ -131,7 +132,13 @@ def test_a_missing_value_among_the_reasons_is_null() -> None:
         async with world.instance() as instance:
             await instance.idle()
             features = np.full((1, len(world.config.features)), np.nan)
-            one = Flagged(0, [b"a"], [b'{"x":1}'], features, np.full((1, 2), np.nan))
+            one = Flagged(
+                TopicPartition("transactions", 0),
+                [b"a"],
+                [b'{"x":1}'],
+                features,
+                np.full((1, 2), np.nan),
+            )
             usual = replace(world.serving.usual, low=np.full_like(features[0], np.nan))
             instance.parts.alerts.submit(one, replace(world.serving, usual=usual))
             await instance.parts.alerts.settle(instance.parts.alerts.pending())
@@ -142,3 +149,23 @@ def test_a_missing_value_among_the_reasons_is_null() -> None:
         assert reason["value"] is None
         assert reason["usual_low"] is None
     assert alert["x"] == 1
+
+
+def test_exactly_once_scoring_waits_for_a_slow_explanation_no_longer_than_between_two_cuts() -> (
+    None
+):
+    config = a_config(explain_timeout_s=100.0, commit_interval_s=1.0, delivery="exactly_once")
+    world = World(config=config)
+    world.send(transactions(200))
+
+    async def scenario() -> None:
+        async with world.instance() as instance:
+            instance.explainer.delay_s = 50.0
+            await instance.idle(timeout_s=60.0)
+            await instance.stop()
+
+    run(scenario())
+
+    assert len(world.records("decisions")) == 200
+    assert world.records("alerts")
+    assert all(alert["explained"] is False for alert in world.values("alerts"))

@@ -44,21 +44,38 @@ from tests.engine.samples import DAY_MS, START_MS, a_config, encoded, serving
 
 
 class Latency:
-    """How long calls take: not at all without an `rng`, else mostly short, sometimes long."""
+    """How long calls take: not at all without an `rng`, else mostly short, sometimes long.
+
+    While suspended no call begins and none ends, as in a process that was stopped.
+    """
 
     def __init__(self, rng: Generator | None) -> None:
         self._rng = rng
+        self._awake = asyncio.Event()
+        self._awake.set()
+
+    def suspend(self) -> None:
+        self._awake.clear()
+
+    def resume(self) -> None:
+        self._awake.set()
+
+    async def awake(self) -> None:
+        await self._awake.wait()
 
     async def pass_by(self) -> None:
+        await self.awake()
         if self._rng is not None:
             await asyncio.sleep(float(self._rng.choice([0.0, 0.001, 0.02, 0.4])))
+            await self.awake()
 
 
 class InProcessExplainer:
     """`ports.Explainer` with the model itself; settable to be slow or to fail."""
 
-    def __init__(self, model: ServingModel) -> None:
+    def __init__(self, model: ServingModel, faults: Faults) -> None:
         self._model = model
+        self._faults = faults
         self.delay_s = 0.0
         self.error: Exception | None = None
         self.row_counts: list[int] = []
@@ -71,7 +88,8 @@ class InProcessExplainer:
             raise self.error
         if model_version != self._model.version:
             raise ModelError(model_version, "is not known")
-        return self._model.model.contributions(features)
+        with self._faults.call("contributions"):
+            return self._model.model.contributions(features)
 
 
 @dataclass
@@ -226,18 +244,44 @@ class WatchedBroker(MemoryBroker):
     """A broker that takes its time, and tells the world what is committed."""
 
     def __init__(
-        self, world: World, faults: Faults, publish_delay_s: float, commit_delay_s: float
+        self,
+        world: World,
+        latency: Latency,
+        faults: Faults,
+        publish_delay_s: float,
+        commit_delay_s: float,
     ) -> None:
-        super().__init__(world.cluster, faults=faults, rng=world.rng)
+        exactly_once = ["transactions"] if world.config.engine.delivery == "exactly_once" else []
+        super().__init__(world.cluster, faults=faults, rng=world.rng, exactly_once=exactly_once)
         self._world = world
         self._publish_delay_s = publish_delay_s
         self._commit_delay_s = commit_delay_s
-        self._latency = Latency(world.rng)
+        self._latency = latency
 
-    async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
+    def expire(self) -> None:
+        """The group thinks this member dead, which does not hear of it."""
+        assert self._member is not None
+        self._cluster.leave("sentinel", self._member)
+
+    async def poll(
+        self, partitions: Sequence[TopicPartition], *, timeout_s: float, count_max: int
+    ) -> Mapping[TopicPartition, Sequence[InputRecord]]:
+        await self._latency.awake()
+        found = await super().poll(partitions, timeout_s=timeout_s, count_max=count_max)
+        await self._latency.awake()
+        return found
+
+    async def publish(
+        self,
+        topic: str,
+        partition: int,
+        records: Sequence[OutputRecord],
+        *,
+        source: TopicPartition | None = None,
+    ) -> None:
         await self._latency.pass_by()
         await asyncio.sleep(self._publish_delay_s)
-        await super().publish(topic, partition, records)
+        await super().publish(topic, partition, records, source=source)
 
     async def flush(self) -> None:
         await self._latency.pass_by()
@@ -255,15 +299,21 @@ class WatchedBroker(MemoryBroker):
 class WatchedStore(MemoryStateStore):
     """A state store that takes its time, and tells the world what is saved."""
 
-    def __init__(self, world: World, layout: str, log: int, faults: Faults) -> None:
+    def __init__(
+        self, world: World, latency: Latency, layout: str, log: int, faults: Faults
+    ) -> None:
         super().__init__(world.store, layout=layout, faults=faults)
         self._world = world
         self._log = log
-        self._latency = Latency(world.rng)
+        self._latency = latency
 
     async def load_owned(self, entity: str, keys: Sequence[str | None]) -> list[bytes | None]:
         await self._latency.pass_by()
         return await super().load_owned(entity, keys)
+
+    async def load_shared(self, entity: str, keys: Sequence[str | None]) -> list[dict[int, bytes]]:
+        await self._latency.awake()
+        return await super().load_shared(entity, keys)
 
     async def save(
         self, partition: TopicPartition, epoch: int, blobs: Sequence[Blob], state: PartitionState
@@ -304,12 +354,13 @@ class MemoryInstance(Instance):
     ) -> None:
         super().__init__(config or world.config, world.serving, "", Metrics())
         self._world = world
-        self._faults = faults or Faults()
-        self._store_faults = store_faults or self._faults
+        self.faults = faults or Faults()
+        self._store_faults = store_faults or self.faults
         self._tail_delay_s = tail_delay_s
         self._broker_delays_s = (publish_delay_s, commit_delay_s)
         self._stop = asyncio.Event()
-        self.explainer = InProcessExplainer(world.serving)
+        self.latency = Latency(world.rng)
+        self.explainer = InProcessExplainer(world.serving, self.faults)
         self.task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -331,10 +382,10 @@ class MemoryInstance(Instance):
 
     async def open(self) -> None:
         """As `Instance.__aenter__` does, on memory."""
-        world, config, faults = self._world, self._config, self._faults
+        world, config, faults = self._world, self._config, self.faults
         async with AsyncExitStack() as stack:
             broker = await stack.enter_async_context(
-                WatchedBroker(world, faults, *self._broker_delays_s)
+                WatchedBroker(world, self.latency, faults, *self._broker_delays_s)
             )
             await broker.ensure_topics(topic_specs(config))
             state = FeatureState(
@@ -348,7 +399,7 @@ class MemoryInstance(Instance):
             self._ports = Ports(
                 broker=broker,
                 tail=WatchedTail(world, faults, delay_s=self._tail_delay_s),
-                store=WatchedStore(world, state.fingerprint, log, self._store_faults),
+                store=WatchedStore(world, self.latency, state.fingerprint, log, self._store_faults),
                 labels=MemoryLabelStore(world.labels, faults=faults),
                 explainer=self.explainer,
             )
@@ -364,6 +415,13 @@ class MemoryInstance(Instance):
     def ports(self) -> Ports:
         assert self._ports is not None
         return self._ports
+
+    def suspend(self) -> None:
+        """Stop the process for longer than its session: the group gives its partitions away."""
+        broker = self.ports.broker
+        assert isinstance(broker, WatchedBroker)
+        self.latency.suspend()
+        broker.expire()
 
     async def __aexit__(self, *_: object) -> None:
         """Gone at once, unless it was stopped in order before."""

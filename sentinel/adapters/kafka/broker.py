@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
@@ -28,6 +28,7 @@ from sentinel.adapters.kafka.coordinator import repair
 from sentinel.adapters.kafka.fetching import read_blocks
 from sentinel.adapters.kafka.membership import Membership
 from sentinel.adapters.kafka.producer import Producer
+from sentinel.adapters.kafka.transactions import Transactions
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import PartitionsCallback, TopicSpec
 from sentinel.records import Commit, InputRecord, OutputRecord, TopicPartition
@@ -49,10 +50,14 @@ class KafkaBroker:
 
     Callbacks run in a task of the client, during which it sends no heartbeats: they must end well
     within the session and rebalance timeouts. What a callback raises comes out of the next `poll`.
+
+    What comes of the input topics `exactly_once` goes out in transactions, with the offsets.
     """
 
-    def __init__(self, params: KafkaParams) -> None:
+    def __init__(self, params: KafkaParams, *, exactly_once: Collection[str] = ()) -> None:
         self._params = params
+        self._exactly_once = exactly_once
+        self._transactions = Transactions(params)
         self._cluster_id = ""
         self._membership: Membership | None = None
         # At most one; `poll` must not be cancelled and called again, for records would be lost.
@@ -66,6 +71,7 @@ class KafkaBroker:
             stack.push_async_callback(self._admin.close)
             self._producer = Producer(self._params)
             stack.push_async_callback(self._producer.close)
+            stack.push_async_callback(self._transactions.close)
             self._consumer = _consumer(self._params)
             stack.push_async_callback(self._leave)
             await self._start()
@@ -107,7 +113,18 @@ class KafkaBroker:
         on_revoked: PartitionsCallback,
     ) -> None:
         assert self._membership is None, "subscribe once"
-        membership = Membership(on_assigned, on_revoked)
+
+        async def open_and_assign(assigned: Sequence[TopicPartition]) -> None:
+            await self._transactions.open([at for at in assigned if at.topic in self._exactly_once])
+            await on_assigned(assigned)
+
+        async def revoke_and_close(revoked: Sequence[TopicPartition]) -> None:
+            try:
+                await on_revoked(revoked)
+            finally:
+                await self._transactions.close()
+
+        membership = Membership(open_and_assign, revoke_and_close)
         self._membership = membership
         self._consumer.subscribe(topics=list(topics), listener=membership)
         deadline = time.monotonic() + self._params.request_timeout_s
@@ -198,10 +215,14 @@ class KafkaBroker:
         # The client would send it under the next generation, while it joins that.
         if lost := commits.keys() - self.assignment():
             raise FencedError(f"commit: {sorted(lost)} are not owned")
+        await self._transactions.commit(commits)
         offsets = {
             ClientPartition(*partition): OffsetAndMetadata(commit.offset, commit.metadata)
             for partition, commit in commits.items()
+            if partition.topic not in self._exactly_once
         }
+        if not offsets:
+            return
         with translated("commit"):
             # The client retries by itself, without end.
             async with asyncio.timeout(self._params.request_timeout_s):
@@ -230,11 +251,22 @@ class KafkaBroker:
         answered_s = (state.timestamp or 0) / 1000
         return max(0.0, time.time() - max(answered_s, self._membership.assigned_s))
 
-    async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
-        await self._producer.publish(topic, partition, records)
+    async def publish(
+        self,
+        topic: str,
+        partition: int,
+        records: Sequence[OutputRecord],
+        *,
+        source: TopicPartition | None = None,
+    ) -> None:
+        producer = self._producer
+        if source is not None and source.topic in self._exactly_once:
+            producer = self._transactions.of(source)
+        await producer.publish(topic, partition, records)
 
     async def flush(self) -> None:
         await self._producer.flush()
+        await self._transactions.flush()
 
     async def _leave(self) -> None:
         if self._fetch is not None:

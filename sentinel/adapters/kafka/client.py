@@ -11,7 +11,11 @@ from aiokafka.errors import (
     CommitFailedError,
     IllegalGenerationError,
     IllegalStateError,
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTxnState,
     KafkaError,
+    ProducerFenced,
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
@@ -36,6 +40,10 @@ FENCING_ERRORS = (
     CommitFailedError,
     IllegalGenerationError,
     IllegalStateError,
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTxnState,
+    ProducerFenced,
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
@@ -66,6 +74,9 @@ class KafkaParams:
         Of one produced batch; brokers refuse more than 1,048,588 unless told otherwise.
     pending_batch_count_max
         Batches that may be on their way before `publish` waits.
+    transaction_timeout_s
+        With exactly-once delivery: how long a dead instance may hold up readers of committed
+        records, if nobody takes its partitions over. Brokers allow 15 minutes at most.
     """
 
     bootstrap_servers: str = EMBEDDED
@@ -85,6 +96,7 @@ class KafkaParams:
     compression: Compression = "none"
     idempotence: bool = True
     isolation: Isolation = "read_uncommitted"
+    transaction_timeout_s: float = 60.0
     replication_factor: int = 1
     security_protocol: SecurityProtocol = "PLAINTEXT"
     sasl_mechanism: SaslMechanism = "PLAIN"
@@ -130,6 +142,8 @@ class KafkaParams:
         # request no longer than any other.
         if not 0 < self.rebalance_timeout_s < self.request_timeout_s:
             raise ValueError("expected 0 < rebalance_timeout_s < request_timeout_s")
+        if not 1 <= self.transaction_timeout_s <= 900:
+            raise ValueError("transaction_timeout_s must be in 1..900")
         if not 0 < self.fetch_wait_ms_max < self.request_timeout_s * 1000:
             raise ValueError("expected 0 < fetch_wait_ms_max < request_timeout_s * 1000")
 

@@ -58,7 +58,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
             return
         partitions = sorted(TopicPartition(*partition) for partition in of)
         task = asyncio.create_task(_call(callback, partitions))
-        await asyncio.wait({task})
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()  # of interest only when the consumer was closed meanwhile
         if not task.cancelled() and task.exception() is not None:
             self._failed = task
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Self
 
 from numpy.random import Generator
@@ -13,6 +13,8 @@ from sentinel.errors import ConfigError, FencedError, TransientError
 from sentinel.ports import PartitionsCallback, TopicSpec
 from sentinel.records import Commit, InputRecord, OutputRecord, RecordBlock, TopicPartition
 
+Transaction = list[tuple[TopicPartition, Sequence[OutputRecord]]]
+
 
 class MemoryBroker:
     """`ports.Broker` on a `MemoryCluster`: a member of a group, and a producer.
@@ -20,6 +22,9 @@ class MemoryBroker:
     With an `rng`, published records reach the log some at once, some later, at the latest at flush;
     the order within a partition is kept, nothing else is promised. A failed flush or a `crash`
     loses a part of what had not arrived. Without an `rng` they arrive at once.
+
+    What comes of a partition of the `exactly_once` topics arrives with its commit, all or nothing:
+    here every reader is one of committed records.
     """
 
     def __init__(
@@ -29,6 +34,7 @@ class MemoryBroker:
         group_id: str = "sentinel",
         faults: Faults | None = None,
         rng: Generator | None = None,
+        exactly_once: Collection[str] = (),
     ) -> None:
         self._cluster = cluster
         self._group_id = group_id
@@ -38,6 +44,8 @@ class MemoryBroker:
         self._positions: dict[TopicPartition, int] = {}
         self._polled: set[TopicPartition] = set()
         self._unsent: dict[TopicPartition, list[OutputRecord]] = defaultdict(list)
+        self._exactly_once = exactly_once
+        self._transactions: dict[TopicPartition, Transaction] = defaultdict(list)  # by source
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,6 +57,7 @@ class MemoryBroker:
         """Leave at once. What was published and not flushed may have arrived or not."""
         self._send_some()
         self._unsent.clear()
+        self._transactions.clear()
         if self._member is not None:
             self._cluster.leave(self._group_id, self._member)
 
@@ -142,9 +151,10 @@ class MemoryBroker:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         assert offset >= 0
-        if partition not in self.assignment():
-            raise FencedError(f"seek {partition}: it is not assigned")
-        self._positions[partition] = offset
+        with self._faults.call("seek"):
+            if partition not in self.assignment():
+                raise FencedError(f"seek {partition}: it is not assigned")
+            self._positions[partition] = offset
 
     async def committed(self, partition: TopicPartition) -> Commit | None:
         with self._faults.call("committed"):
@@ -154,6 +164,9 @@ class MemoryBroker:
         assert self._member is not None
         with self._faults.call("commit"):
             self._cluster.commit(self._group_id, self._member, commits)
+            for source in commits:
+                for partition, records in self._transactions.pop(source, []):
+                    self._cluster.append(partition, records)
 
     async def start_offset(self, partition: TopicPartition) -> int:
         with self._faults.call("start_offset"):
@@ -167,8 +180,18 @@ class MemoryBroker:
     def silent_s(self, partition: TopicPartition) -> float | None:
         return self._cluster.silent_s(partition) if partition in self.assignment() else None
 
-    async def publish(self, topic: str, partition: int, records: Sequence[OutputRecord]) -> None:
+    async def publish(
+        self,
+        topic: str,
+        partition: int,
+        records: Sequence[OutputRecord],
+        *,
+        source: TopicPartition | None = None,
+    ) -> None:
         with self._faults.call("publish"):
+            if source is not None and source.topic in self._exactly_once:
+                self._transactions[source].append((TopicPartition(topic, partition), records))
+                return
             self._unsent[TopicPartition(topic, partition)].extend(records)
             self._send_some()
 

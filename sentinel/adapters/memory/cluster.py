@@ -42,6 +42,7 @@ class Member:
     on_revoked: PartitionsCallback
     partitions: frozenset[TopicPartition] = frozenset()
     failure: asyncio.Task[None] | None = None  # what a callback raised, for the next poll to raise
+    left: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(slots=True)
@@ -52,6 +53,7 @@ class Group:
     committed: dict[TopicPartition, Commit] = field(default_factory=dict)
     is_stale: bool = False  # somebody came or went since the last assignment
     is_rebalancing: bool = False
+    rebalance: asyncio.Task[None] | None = None  # the last one, under way or over
 
 
 class MemoryCluster:
@@ -66,7 +68,7 @@ class MemoryCluster:
         self._groups: dict[str, Group] = {}
         self._member_count = 0
         self._silent: dict[TopicPartition, float] = {}  # since when
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: dict[asyncio.Future[None], None] = {}  # in the order they came
 
     def create_topic(self, topic: str, partition_count: int) -> None:
         assert topic not in self._topics
@@ -122,11 +124,11 @@ class MemoryCluster:
     async def changed(self, timeout_s: float) -> None:
         """Wait until something happens in the cluster, at most so long."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
+        self._waiters[waiter] = None
         try:
             await asyncio.wait({waiter}, timeout=timeout_s)
         finally:
-            self._waiters.discard(waiter)
+            del self._waiters[waiter]
 
     def notify(self) -> None:
         for waiter in self._waiters:
@@ -155,36 +157,44 @@ class MemoryCluster:
     def leave(self, group_id: str, member: Member) -> None:
         """Remove a member, without callbacks: it knows, or it is dead."""
         group = self.group(group_id)
+        member.left.set()
         if member in group.members:
             group.members.remove(member)
             group.is_stale = True
             self.notify()
 
     async def settle(self, group_id: str) -> None:
-        """Rebalance if somebody came or went: every member gives up all, then gets its share."""
+        """Rebalance if somebody came or went: every member gives up all, then gets its share.
+
+        Once: whoever comes or goes meanwhile is for the next poll to settle.
+        """
         group = self.group(group_id)
-        while group.is_stale and not group.is_rebalancing:
+        if group.is_stale and not group.is_rebalancing:
             group.is_stale = False
             group.is_rebalancing = True
-            try:
-                await self._rebalance(group)
-            except asyncio.CancelledError:
-                group.is_stale = True  # whoever comes next does it all again
-                raise
-            finally:
-                group.is_rebalancing = False
-                self.notify()
+            # In a task of its own: whoever happens to come first may die in the middle of it, and
+            # the callbacks of the others go on.
+            group.rebalance = rebalance = asyncio.create_task(self._rebalance(group))
+            await asyncio.wait({rebalance})
+            rebalance.result()
 
     async def _rebalance(self, group: Group) -> None:
-        for member in list(group.members):
-            await _call(member, member.on_revoked)
-            member.partitions = frozenset()
-        members = list(group.members)
-        for member in members:
-            member.partitions = self._share(member, members)
-        for member in members:
-            if member in group.members:
-                await _call(member, member.on_assigned)
+        try:
+            for member in list(group.members):
+                await _call(member, member.on_revoked)
+                member.partitions = frozenset()
+            members = list(group.members)
+            for member in members:
+                member.partitions = self._share(member, members)
+            for member in members:
+                if member in group.members:
+                    await _call(member, member.on_assigned)
+        except asyncio.CancelledError:
+            group.is_stale = True  # the loop ends: whoever comes next does it all again
+            raise
+        finally:
+            group.is_rebalancing = False
+            self.notify()
 
     def _share(self, member: Member, members: Sequence[Member]) -> frozenset[TopicPartition]:
         """What the range assignor gives to one member."""
@@ -208,17 +218,22 @@ class MemoryCluster:
 
 
 async def _call(member: Member, callback: PartitionsCallback) -> None:
-    """Run a callback as the real client does: in a task of its own, whose failure is kept."""
-    if not member.partitions:
+    """Run a callback as the real client does: in a task of its own, whose failure is kept.
+
+    The others do not wait for a member that is gone.
+    """
+    if not member.partitions or member.left.is_set():
         return
 
     async def run() -> None:
         await callback(sorted(member.partitions))
 
     task = asyncio.create_task(run())
+    leaving = asyncio.create_task(member.left.wait())
     try:
-        await asyncio.wait({task})
+        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        task.cancel()  # of interest only when this wait was cancelled
-    if not task.cancelled() and task.exception() is not None:
+        leaving.cancel()
+        task.cancel()  # of interest only when it was not done
+    if task.done() and not task.cancelled() and task.exception() is not None:
         member.failure = task

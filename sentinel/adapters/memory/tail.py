@@ -48,7 +48,8 @@ class MemoryTail:
 
     def seek(self, topic: str, offset: int) -> None:
         assert topic in self._positions
-        self._positions[topic] = offset
+        with self._faults.call("tail.seek"):
+            self._positions[topic] = offset
 
     def lag(self, topic: str) -> int | None:
         log = self._cluster.log(TopicPartition(topic, 0))
