@@ -147,6 +147,14 @@ class Instance:
         gc.collect()
         gc.freeze()
         topics = self._config.topics
+        joining = asyncio.create_task(  # first of all: nobody may poll before
+            self._ports.broker.subscribe(
+                [topics.full(topics.transactions), topics.full(topics.feedback)],
+                on_assigned=parts.ownership.on_assigned,
+                on_revoked=parts.ownership.on_revoked,
+            ),
+            name="joining",
+        )
         running = [
             asyncio.create_task(work, name=name)
             for name, work in (
@@ -160,15 +168,7 @@ class Instance:
         ]
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
-            joining = asyncio.create_task(
-                self._ports.broker.subscribe(
-                    [topics.full(topics.transactions), topics.full(topics.feedback)],
-                    on_assigned=parts.ownership.on_assigned,
-                    on_revoked=parts.ownership.on_revoked,
-                ),
-                name="joining",
-            )
-            running.append(joining)
+            running.insert(0, joining)
             await outlast(joining, running)
             await outlast(stopping, running)
             await self._hand_over(parts.ownership, running)

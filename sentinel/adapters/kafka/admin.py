@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Self
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -24,18 +25,18 @@ class Admin:
     def __init__(self, params: KafkaParams) -> None:
         self._params = params
         self._client = AIOKafkaAdminClient(**connection_settings(params))
+        self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        try:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.close)
             async with connecting(self._params):
                 await self.start()
-        except BaseException:
-            await self.close()
-            raise
+            self._resources = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        await self._resources.aclose()
 
     async def start(self) -> None:
         await self._client.start()
