@@ -17,9 +17,9 @@ class Fault:
         How long what was struck stays so: the shortest and the longest.
     brokers
         On which brokers it can be had.
-    is_exact
-        Whether one instance on one partition decides as if nothing had happened, so that every
-        decision can be held against the oracle's. Not while it scores without what Redis knows.
+    partition_count
+        Of the transactions. With one, and one instance, every decision is held against the oracle's
+        whole; with more, how they interleave shows in the features of shared entities.
     """
 
     name: str
