@@ -14,16 +14,12 @@ class Inbox:
     def __init__(self, batch_count_max: int) -> None:
         self._queue: asyncio.Queue[Batch] = asyncio.Queue(maxsize=batch_count_max)
         self._waiting_count = 0
+        self.on_room: Callable[[], None] = _nobody_waits  # called when a batch was taken
 
     @property
     def has_room(self) -> bool:
         """Whether one batch more fits."""
         return not self._queue.full()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing waits (something may still be worked on)."""
-        return self._queue.empty()
 
     def put(self, batch: Batch) -> None:
         """Add a batch; the dispatcher asks for room first."""
@@ -33,9 +29,11 @@ class Inbox:
         """The next batch, or None when none comes in time."""
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._queue.get()
+                batch = await self._queue.get()
         except TimeoutError:
             return None
+        self.on_room()
+        return batch
 
     def done(self) -> None:
         """The batch taken last has been worked through."""
@@ -53,6 +51,10 @@ class Inbox:
     def is_awaited(self) -> bool:
         """Whether somebody waits for the end of what was put: no time for a second try."""
         return self._waiting_count > 0
+
+
+def _nobody_waits() -> None:
+    pass
 
 
 class Dispatcher:
@@ -79,6 +81,9 @@ class Dispatcher:
         self._ready: set[TopicPartition] = set()
         self._read_ms: dict[TopicPartition, int] = {}  # time of the newest record read
         self._stopped = asyncio.Event()
+        self._room = asyncio.Event()
+        for inbox in inboxes.values():
+            inbox.on_room = self._room.set
         self.last_progress_s = clock_s()
 
     def admit(self, partition: TopicPartition) -> None:
@@ -98,22 +103,31 @@ class Dispatcher:
     async def run(self) -> None:
         """Read until stopped."""
         while not self._stopped.is_set():
+            self._room.clear()
             open_partitions = [at for at in sorted(self._ready) if self._inboxes[at.topic].has_room]
+            is_full = len(open_partitions) < len(self._ready)
+            # A task takes a batch long before a poll that finds nothing would end.
+            timeout_s = 0.0 if is_full else self._params.poll_timeout_s
             oldest = self._oldest(open_partitions)
-            polled = await self._poll(oldest)
+            polled = await self._poll(oldest, timeout_s)
             if not polled and len(oldest) < len(open_partitions):
-                polled = await self._poll(open_partitions)
+                polled = await self._poll(open_partitions, timeout_s)
             self._hand_over(polled)
             if not polled:
-                await asyncio.sleep(0)
+                await self._wait_for_room() if is_full else await asyncio.sleep(0)
+
+    async def _wait_for_room(self) -> None:
+        try:
+            async with asyncio.timeout(self._params.poll_timeout_s):
+                await self._room.wait()
+        except TimeoutError:
+            pass  # polling is the sign of life
 
     async def _poll(
-        self, partitions: Sequence[TopicPartition]
+        self, partitions: Sequence[TopicPartition], timeout_s: float
     ) -> Mapping[TopicPartition, Sequence[InputRecord]]:
         return await self._broker.poll(
-            partitions,
-            timeout_s=self._params.poll_timeout_s,
-            count_max=self._params.batch_count_max,
+            partitions, timeout_s=timeout_s, count_max=self._params.batch_count_max
         )
 
     def _oldest(self, partitions: list[TopicPartition]) -> list[TopicPartition]:

@@ -32,6 +32,7 @@ class Answer:
 
     missing: Found = field(default_factory=dict)
     stale: Found = field(default_factory=dict)
+    departures: dict[str, int] = field(default_factory=dict)  # of each kind, when it was asked
 
 
 class EntityLoader:
@@ -80,10 +81,14 @@ class EntityLoader:
 
         Changes nothing, since batches before this one may still be worked on.
         """
+        departures = self._departures()
         missing, stale = await asyncio.gather(
             self._ask_all(self._state.lacking(rows)), self._ask_all(self._stale(rows))
         )
-        return Answer(missing, stale)
+        return Answer(missing, stale, departures)
+
+    def _departures(self) -> dict[str, int]:
+        return {entity: table.departure_count for entity, table in self._state.tables.items()}
 
     async def _ask_all(self, wanted: Mapping[str, Texts]) -> Found:
         """What the store knows of each kind; a kind that could not be asked for is left out.
@@ -141,9 +146,12 @@ class EntityLoader:
             numbers = np.concatenate([rows.partition, more.partition])
             rows = replace(rows, entities=entities, partition=numbers)  # no more is looked at here
         missing = self._state.missing(rows)
-        for entity in missing.keys() & answer.missing.keys():
+        departures = self._departures()
+        # An entity may have come, changed and left since the store was asked: its answer is old.
+        known = [e for e in answer.missing if answer.departures[e] == departures[e]]
+        for entity in missing.keys() & known:
             await self._admit(entity, *answer.missing[entity])
-        if missing and answer.missing:
+        if missing and known:
             missing = self._state.missing(rows)
         found = await self._ask_all(missing)
         for entity, keys in missing.items():

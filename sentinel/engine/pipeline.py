@@ -17,6 +17,10 @@ from sentinel.records import Batch
 # After a restart the labels that were applied before must come again before going live.
 _LABELS_TIMEOUT_S = 30.0
 _EVERYTHING = 1 << 40
+# An answer of the store comes after one or two turns: so many batches wait for theirs.
+_PREPARED_COUNT_MAX = 3
+
+Preparing = asyncio.Task[Prepared]
 _PACK_ROW_COUNT = 400  # rows packed at once: about half a millisecond
 _PACK_S = 0.02
 _LOOK_AGAIN_S = 0.005  # whether a checkpoint under way is complete
@@ -43,18 +47,21 @@ class Pipeline:
         self._loader = loader
         self._params = params
         self._clock_s = clock_s
-        self._prepared: asyncio.Queue[tuple[Batch, Prepared]] = asyncio.Queue(maxsize=1)
+        self._prepared: asyncio.Queue[tuple[Batch, Preparing]] = asyncio.Queue(_PREPARED_COUNT_MAX)
+        self._preparing: set[Preparing] = set()
         self._turn = asyncio.Lock()
         self._completing: asyncio.Task[None] | None = None
         self._due_s = clock_s() + params.commit_interval_s
         self._packed_s = clock_s()
 
     async def prepare(self) -> None:
-        """Decode batches and ask for their entities, one ahead of its turn, until cancelled."""
+        """Decode batches and ask for their entities, ahead of their turn, until cancelled."""
         while True:
             batch = await self._inbox.take(timeout_s=60.0)
             if batch is not None:
-                await self._prepared.put((batch, await self._scoring.prepare(batch)))
+                preparing = asyncio.create_task(self._scoring.prepare(batch), name="preparing")
+                self._preparing.add(preparing)
+                await self._prepared.put((batch, preparing))
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -62,12 +69,16 @@ class Pipeline:
             ready = await self._take(self._patience_s())
             async with self._turn:
                 if ready is not None:
-                    batch, prepared = ready
-                    await self._begin(batch)
-                    await self._scoring.score(batch, prepared, self._catch_up)
-                    self._inbox.done()
+                    await self._work(*ready)
                 self._pack_some()
                 await self._checkpoint_if_due()
+
+    async def _work(self, batch: Batch, preparing: "Preparing") -> None:
+        prepared = await preparing
+        self._preparing.discard(preparing)
+        await self._begin(batch)
+        await self._scoring.score(batch, prepared, self._catch_up)
+        self._inbox.done()
 
     def _patience_s(self) -> float:
         """How long there is nothing to do but wait for a batch."""
@@ -84,8 +95,8 @@ class Pipeline:
             self._packed_s = now_s
             self._checkpoints.pack(row_count_max=min(row_count, 2 * _PACK_ROW_COUNT))
 
-    async def _take(self, timeout_s: float) -> tuple[Batch, Prepared] | None:
-        """The next batch that is prepared, or None when none is in time."""
+    async def _take(self, timeout_s: float) -> "tuple[Batch, Preparing] | None":
+        """The next batch that is being prepared, or None when none is in time."""
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._prepared.get()
@@ -162,6 +173,7 @@ class Pipeline:
 
     async def aclose(self) -> None:
         """Drop the checkpoint under way, if any; what it had not stored is replayed."""
+        await end(self._preparing)
         if self._completing is not None:
             await end([self._completing])
             self._completing = None

@@ -25,7 +25,7 @@ from sentinel.adapters.kafka.client import (
 )
 from sentinel.adapters.kafka.connecting import connecting
 from sentinel.adapters.kafka.coordinator import repair
-from sentinel.adapters.kafka.fetching import read_blocks
+from sentinel.adapters.kafka.fetching import read_blocks, wait_as_needed
 from sentinel.adapters.kafka.membership import Membership
 from sentinel.adapters.kafka.producer import Producer
 from sentinel.adapters.kafka.transactions import Transactions
@@ -39,8 +39,6 @@ NOWHERE = ClientPartition("", -1)
 
 # `getmany` keeps its own timeout; only a rebalance holds it longer than this.
 POLL_GRACE_S = 0.1
-
-WAIT_MS_MAX = 500  # of a fetch: what Kafka's own clients ask for
 
 Fetched = Mapping[TopicPartition, Sequence[InputRecord]]
 
@@ -86,6 +84,7 @@ class KafkaBroker:
         repair(self._consumer._coordinator)
         fetcher = self._consumer._fetcher
         read_blocks(fetcher)
+        wait_as_needed(fetcher)
         # Else a partition is not asked for while another one's records lie unread, for 100 ms.
         fetcher._prefetch_backoff = 0
         await self._producer.start()
@@ -156,23 +155,8 @@ class KafkaBroker:
         self._fetch = None
         with translated("poll"):
             fetched = fetch.result()
-        self._adapt_wait(partitions, is_empty=not fetched)
         # A rebalance that began since then will read them again from the committed offset.
         return {} if membership.is_rebalancing else fetched
-
-    def _adapt_wait(self, partitions: Sequence[TopicPartition], *, is_empty: bool) -> None:
-        """Let fetches wait for longer while they bring nothing of what is there.
-
-        Tansu looks through every batch of a partition at each fetch, a microsecond for each, and
-        brings nothing when the wait is over before: a long log would not be read any further.
-        """
-        fetcher = self._consumer._fetcher
-        wait_ms = fetcher._fetch_max_wait_ms
-        if not is_empty:
-            wait_ms -= 1
-        elif any(self.lag(partition) for partition in partitions):
-            wait_ms *= 2
-        fetcher._fetch_max_wait_ms = min(max(wait_ms, self._params.fetch_wait_ms_max), WAIT_MS_MAX)
 
     async def _getmany(
         self, wanted: Sequence[TopicPartition], timeout_s: float, count_max: int

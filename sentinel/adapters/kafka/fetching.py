@@ -21,6 +21,8 @@ from sentinel.adapters.kafka.record_batches import (
 )
 from sentinel.records import RecordBlock
 
+WAIT_MS_MAX = 500  # of a fetch: what Kafka's own clients ask for
+
 
 def read_blocks(fetcher: Any) -> None:
     """Make this fetcher's `fetched_records` give a `RecordBlock` for each partition."""
@@ -31,6 +33,38 @@ def read_blocks(fetcher: Any) -> None:
         assert not code.co_freevars, f"another aiokafka: {name}"
         own = FunctionType(code, {**vars(library), **places}, name, method.__defaults__)
         setattr(fetcher, name, MethodType(own, fetcher))
+
+
+def wait_as_needed(fetcher: Any) -> None:
+    """Let this fetcher's requests wait for longer while they do not bring what is there.
+
+    Tansu looks through every batch of a partition at each fetch, a microsecond for each, and brings
+    nothing when the wait is over before: a long log would not be read any further. Call it last:
+    it wraps what is there.
+    """
+    process = fetcher._proc_fetch_request
+    least_ms = fetcher._fetch_max_wait_ms
+
+    async def process_and_learn(assignment: Any, node_id: int, request: Any) -> Any:
+        asked = {
+            library.TopicPartition(topic, partition): offset
+            for topic, partitions in request.topics
+            for partition, offset, _ in partitions
+        }
+        result = await process(assignment, node_id, request)
+        if assignment.active:
+            starved = any(
+                partition not in fetcher._records
+                and (assignment.state_value(partition).highwater or 0) > offset
+                and assignment.state_value(partition).has_valid_position
+                and assignment.state_value(partition).position == offset
+                for partition, offset in asked.items()
+            )
+            wait_ms = fetcher._fetch_max_wait_ms * (2.0 if starved else 0.9)
+            fetcher._fetch_max_wait_ms = int(min(max(wait_ms, least_ms), WAIT_MS_MAX))
+        return result
+
+    fetcher._proc_fetch_request = process_and_learn
 
 
 class FetchedBytes:

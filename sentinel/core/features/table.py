@@ -63,6 +63,7 @@ class EntityTable:
         # Taken in without asking the store, with the partitions of which nothing is lacking.
         self.unloaded: dict[str, frozenset[int]] = {}
         self.eviction_count = 0
+        self.departure_count = 0  # entities that have left memory, for whatever reason
 
     def __len__(self) -> int:
         return len(self._keys) - int(np.count_nonzero(self._is_aside[: self._used]))
@@ -270,6 +271,7 @@ class EntityTable:
         """Let entities leave memory with all their parts."""
         if slots.size == 0:
             return
+        self.departure_count += slots.size
         if self.unloaded:
             for name in self._keys.names(slots).strings():
                 self.unloaded.pop(name, None)
