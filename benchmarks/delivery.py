@@ -7,11 +7,7 @@ only their ratio means something: a busy machine slows both.
 """
 
 import argparse
-import asyncio
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -19,15 +15,12 @@ from typing import Any, get_args
 
 import uvloop
 
-from benchmarks.throughput import preload
-from benchmarks.workloads import FEATURE_COUNT, write_config, write_model
-from sentinel import config as configuration
-from sentinel.adapters.embedded import EmbeddedServers
+from benchmarks.harness import preload, site
+from benchmarks.throughput import drained
+from benchmarks.workloads import FEATURE_COUNT
 from sentinel.engine.params import Delivery
-from tests.kafka.cluster import KafkaCluster
 
 MODES: tuple[str, ...] = get_args(Delivery)
-RUN_S_MAX = 600.0
 
 
 def main() -> None:
@@ -58,49 +51,17 @@ async def measure(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]
     runs: dict[str, list[dict[str, Any]]] = {mode: [] for mode in MODES}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        path = write_config(folder, partition_count=options.partitions)
-        config = configuration.load(path, {})
-        write_model(folder, [feature.name for feature in config.features])
-        async with EmbeddedServers(folder / "s") as servers, KafkaCluster(folder / "k") as kafka:
-            environment = {
-                "SENTINEL__KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-                "SENTINEL__REDIS__URL": servers.redis_url,
-            }
-            await preload(configuration.load(path, environment), options)
+        async with site(folder, kafka=True, partition_count=options.partitions) as found:
+            await preload(found, options.count, account_count=options.accounts)
             for number in range(options.repeat):
                 for mode in MODES if number % 2 == 0 else MODES[::-1]:
-                    group = f"{mode}-{number}"
-                    runs[mode].append(await drain(path, group, mode, environment, options.count))
+                    settings = {
+                        "SENTINEL__KAFKA__GROUP_ID": f"{mode}-{number}",
+                        "SENTINEL__REDIS__KEY_PREFIX": f"{mode}-{number}",
+                        "SENTINEL__ENGINE__DELIVERY": mode,
+                    }
+                    runs[mode].append(await drained(found, options.count, settings))
     return runs
-
-
-async def drain(
-    path: Path, group: str, mode: str, environment: dict[str, str], count: int
-) -> dict[str, Any]:
-    run = [sys.executable, "-m", "sentinel", "run", "--config", str(path), "--no-stream"]
-    run += ["--plain", "--exit-when-idle", "6", "--report", f"{group}.json"]
-    settings = {
-        "SENTINEL__KAFKA__GROUP_ID": group,
-        "SENTINEL__REDIS__KEY_PREFIX": group,
-        "SENTINEL__ENGINE__DELIVERY": mode,
-    }
-    process = await asyncio.create_subprocess_exec(
-        *run,
-        cwd=path.parent,
-        env={**os.environ, **environment, **settings},
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        async with asyncio.timeout(RUN_S_MAX):
-            if await process.wait() != 0:
-                raise SystemExit("sentinel run failed")
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    report: dict[str, Any] = json.loads((path.parent / f"{group}.json").read_text())
-    assert report["decisions"] == count, report
-    return report
 
 
 if __name__ == "__main__":

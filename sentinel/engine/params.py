@@ -43,7 +43,7 @@ class TopicParams:
 class EngineParams:
     """Batches, clocks and limits of the loop."""
 
-    batch_count_max: int = 512  # a batch of 512 holds the loop for about 10 ms
+    batch_count_max: int = 2048  # they hold the loop for 20 ms; with 512 throughput is half
     inbox_batch_count_max: int = 4
     poll_timeout_s: float = 0.1
     commit_interval_s: float = 1.0
