@@ -1,12 +1,13 @@
 """Dead letters: a record that cannot be used keeps its bytes and gets a reason."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from sentinel.codec.dead_letters import dead_letter_record
 from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
-from sentinel.records import InputRecord, OutputRecord, TopicPartition
+from sentinel.records import InputRecord, TopicPartition
 
 
 class DeadLetters:
@@ -21,12 +22,9 @@ class DeadLetters:
         self, refused: Sequence[tuple[TopicPartition, InputRecord, RecordError]]
     ) -> None:
         """Hand them over to the producer."""
-        if not refused:
-            return
-        records: dict[TopicPartition, list[OutputRecord]] = {}
-        for at, record, error in refused:
+        for _, _, error in refused:
             self._metrics.dead_letters += 1
             self._metrics.dead_letter_reasons[error.reason] += 1
-            records.setdefault(at, []).append(dead_letter_record(at, record, error))
-        for source, letters in records.items():
-            await self._broker.publish(self._topic, 0, letters, source=source)
+        for source, letters in groupby(refused, key=lambda found: found[0]):
+            records = [dead_letter_record(*letter) for letter in letters]
+            await self._broker.publish(self._topic, 0, records, source=source)

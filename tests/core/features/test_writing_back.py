@@ -256,3 +256,18 @@ def test_an_account_that_was_never_folded_is_forgotten_with_any_partition() -> N
     state.release(3)
 
     assert len(state.tables["account"]) == 0
+
+
+def test_a_row_in_two_cuts_stays_in_memory_until_both_are_stored() -> None:
+    state = new_state(entities_max=16)
+    fold(state, payment(0, "a0"))
+    first = state.cut(0, count_max=9)
+    fold(state, payment(1, "a0"))
+    second = state.cut(0, count_max=9)
+
+    state.confirm(first)
+
+    table = state.tables["account"]
+    assert table.unwritten.parts(1).tolist() == [0]
+    state.confirm(second)
+    assert table.unwritten.parts(1).tolist() == []
