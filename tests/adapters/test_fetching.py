@@ -16,6 +16,7 @@ from sentinel.adapters.kafka.fetching import (
     FetchedBytes,
     PartitionBlocks,
     read_blocks,
+    wait_as_needed,
 )
 from sentinel.records import OutputBlock
 from sentinel.texts import Texts
@@ -110,3 +111,52 @@ async def test_corrupt_bytes_are_complained_of_and_then_fetched_again() -> None:
     assert len(result.getall(2)) == 0
     assert not result.has_more()
     assert state.position == 0
+
+
+async def waits_of(brings: list[bool], *, least_ms: int = 10) -> list[int]:
+    """How long requests may wait, after each of these that brought something or did not."""
+    assignment, state = an_assignment()
+    state.highwater = 100  # there is something to bring
+    fetcher = SimpleNamespace(_fetch_max_wait_ms=least_ms, _records={})
+    answers = iter(brings)
+
+    async def process(*_: object) -> bool:
+        fetcher._records = {PARTITION: object()} if next(answers) else {}
+        return True
+
+    fetcher._proc_fetch_request = process
+    wait_as_needed(fetcher)
+    request = SimpleNamespace(topics=[("t", [(0, 0, 1 << 20)])])
+    found = []
+    for _ in brings:
+        await fetcher._proc_fetch_request(assignment, 0, request)
+        found.append(fetcher._fetch_max_wait_ms)
+    return found
+
+
+async def test_a_fetch_that_brings_nothing_of_what_is_there_may_wait_for_longer() -> None:
+    assert await waits_of([False] * 8) == [20, 40, 80, 160, 320, 500, 500, 500]
+
+
+async def test_the_wait_shrinks_again_down_to_what_was_asked_for() -> None:
+    found = await waits_of([False, False, *[True] * 30])
+
+    assert found[1:4] == [40, 36, 32]
+    assert found[-1] == 10
+
+
+async def test_at_the_end_of_the_log_nothing_need_be_brought() -> None:
+    assignment, state = an_assignment()
+    state.highwater = 0
+    fetcher = SimpleNamespace(_fetch_max_wait_ms=10, _records={})
+
+    async def process(*_: object) -> bool:
+        return False
+
+    fetcher._proc_fetch_request = process
+    wait_as_needed(fetcher)
+    await fetcher._proc_fetch_request(
+        assignment, 0, SimpleNamespace(topics=[("t", [(0, 0, 1 << 20)])])
+    )
+
+    assert fetcher._fetch_max_wait_ms == 10
