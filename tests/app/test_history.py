@@ -27,8 +27,8 @@ def config(label_delay: str) -> Config:
     return Config(
         schema=SchemaParams(event_time_format="epoch_ms", entities={"shop": "shop"}),
         entities={
-            "account": EntityParams(events_max=16, entities_max=1024),
-            "shop": EntityParams(kind="tiles", tile="1s", grace="1s", entities_max=1024),
+            "account": EntityParams(events_max=16, entities_max=4096),
+            "shop": EntityParams(kind="tiles", tile="1s", grace="1s", entities_max=4096),
         },
         features=(
             FeatureParams(name="count", stat="count", entity="account", window="10s"),
