@@ -247,7 +247,7 @@ def assemble(
     topics, params = config.topics, config.engine
     partitions: dict[int, InputPartition] = {}
     progress: dict[TopicPartition, int] = {}
-    inbox = Inbox(params.inbox_batch_count_max)
+    inbox = Inbox(params.inbox_batch_count_max, small_count=params.batch_count_max // 2)
     feedback_inbox = Inbox(params.inbox_batch_count_max)
     names = {topics.full(topics.transactions): inbox, topics.full(topics.feedback): feedback_inbox}
     dispatcher = Dispatcher(ports.broker, names, params, clock_s=clock_s)

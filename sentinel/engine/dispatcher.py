@@ -11,18 +11,26 @@ from sentinel.records import Batch, InputRecord, TopicPartition
 class Inbox:
     """A bounded queue of batches for one task, which can tell when all of them are done."""
 
-    def __init__(self, batch_count_max: int) -> None:
+    def __init__(self, batch_count_max: int, *, small_count: int = 1) -> None:
         self._queue: asyncio.Queue[Batch] = asyncio.Queue(maxsize=batch_count_max)
+        self._small_count = small_count
+        self._is_last_small = False
         self._waiting_count = 0
         self.on_room: Callable[[], None] = _nobody_waits  # called when a batch was taken
 
     @property
     def has_room(self) -> bool:
-        """Whether one batch more fits."""
+        """Whether one batch more fits.
+
+        Behind a small batch none does: what comes meanwhile is better worked on together.
+        """
+        if self._is_last_small and not self._queue.empty():
+            return False
         return not self._queue.full()
 
     def put(self, batch: Batch) -> None:
         """Add a batch; the dispatcher asks for room first."""
+        self._is_last_small = batch.count < self._small_count
         self._queue.put_nowait(batch)
 
     async def take(self, timeout_s: float) -> Batch | None:

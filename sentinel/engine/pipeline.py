@@ -49,6 +49,7 @@ class Pipeline:
         self._clock_s = clock_s
         self._prepared: asyncio.Queue[tuple[Batch, Preparing]] = asyncio.Queue(_PREPARED_COUNT_MAX)
         self._preparing: set[Preparing] = set()
+        self._is_small = False  # the batch that was prepared last
         self._turn = asyncio.Lock()
         self._completing: asyncio.Task[None] | None = None
         self._due_s = clock_s() + params.commit_interval_s
@@ -57,8 +58,11 @@ class Pipeline:
     async def prepare(self) -> None:
         """Decode batches and ask for their entities, ahead of their turn, until cancelled."""
         while True:
+            if self._is_small:
+                await self._prepared.join()  # more will have come by then, to be decided together
             batch = await self._inbox.take(timeout_s=60.0)
             if batch is not None:
+                self._is_small = batch.count < self._params.batch_count_max // 2
                 preparing = asyncio.create_task(self._scoring.prepare(batch), name="preparing")
                 self._preparing.add(preparing)
                 await self._prepared.put((batch, preparing))
@@ -99,9 +103,11 @@ class Pipeline:
         """The next batch that is being prepared, or None when none is in time."""
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._prepared.get()
+                ready = await self._prepared.get()
         except TimeoutError:
             return None
+        self._prepared.task_done()
+        return ready
 
     async def _begin(self, batch: Batch) -> None:
         if not await self._checkpoints.begin(batch):

@@ -40,6 +40,8 @@ NOWHERE = ClientPartition("", -1)
 # `getmany` keeps its own timeout; only a rebalance holds it longer than this.
 POLL_GRACE_S = 0.1
 
+PREFETCH_BACKOFF_S = 0.01
+
 Fetched = Mapping[TopicPartition, Sequence[InputRecord]]
 
 
@@ -85,8 +87,9 @@ class KafkaBroker:
         fetcher = self._consumer._fetcher
         read_blocks(fetcher)
         wait_as_needed(fetcher)
-        # Else a partition is not asked for while another one's records lie unread, for 100 ms.
-        fetcher._prefetch_backoff = 0
+        # For so long a partition is not asked for while another one's records lie unread: 100 ms
+        # would starve a backlog, none at all would ask for each record by itself.
+        fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
         await self._producer.start()
         self._cluster_id = await self._admin.cluster_id()
 
