@@ -11,7 +11,7 @@ from sentinel.records import Batch, InputRecord, TopicPartition
 class Inbox:
     """A bounded queue of batches for one task, which can tell when all of them are done."""
 
-    def __init__(self, batch_count_max: int, *, small_count: int = 1) -> None:
+    def __init__(self, batch_count_max: int, *, small_count: int = 0) -> None:
         self._queue: asyncio.Queue[Batch] = asyncio.Queue(maxsize=batch_count_max)
         self._small_count = small_count
         self._is_last_small = False
