@@ -15,6 +15,7 @@ from sentinel.core.features import events, packing, tiles
 from sentinel.core.features.keys import MISSING
 from sentinel.core.features.memory import zeroed, zeroed_rows
 from sentinel.core.features.plan import LABELS_NEXT, NEXT_OFFSET, EntityPlan
+from sentinel.core.features.slots import Slots
 from sentinel.core.features.unwritten import Unwritten, ints
 from sentinel.records import Ints
 
@@ -51,8 +52,7 @@ class EntityRows:
         self._part_of: NDArray[np.int32] = zeroed(
             entities_max * partition_count if plan.shared else 0, np.int32
         ).reshape(-1, partition_count)
-        self._free: list[int] = []
-        self._used = 0
+        self._slots = Slots(parts_max)
         self._kernel: Any = events if plan.is_events else tiles  # modules with the same functions
 
     # Parts of shared entities
@@ -60,11 +60,11 @@ class EntityRows:
     @property
     def used_count(self) -> int:
         """Parts that were ever in use."""
-        return self._used
+        return self._slots.used_count
 
     def free_count(self) -> int:
         """Parts that can still be made."""
-        return len(self._free) + self.parts.shape[0] - self._used
+        return self._slots.free_count
 
     def find_parts(self, slots: Ints, partitions: Ints) -> Ints:
         """The part of each (entity, partition); MISSING where there is none."""
@@ -72,12 +72,7 @@ class EntityRows:
 
     def make_parts(self, slots: Ints, partitions: Ints) -> None:
         """A part for each (entity, partition), all different; there is room, and none is there."""
-        count = slots.size
-        reused = self._free[len(self._free) - min(count, len(self._free)) :]
-        del self._free[len(self._free) - len(reused) :]
-        fresh = range(self._used, self._used + count - len(reused))
-        self._used += len(fresh)
-        parts = ints([*reused, *fresh])
+        parts = self._slots.take(slots.size)
         self._part_of[slots, partitions] = parts + 1
         self.owner[parts] = partitions + 1
         self.entity_of[parts] = slots
@@ -118,7 +113,7 @@ class EntityRows:
         """Forget parts; their totals still hold them."""
         if self.plan.shared:
             self._part_of[self.entity_of[parts], self.owner[parts] - 1] = 0
-            self._free += parts.tolist()
+            self._slots.give_back(parts)
         self.parts[parts] = 0
         self.owner[parts] = 0
         self.unwritten.drop(parts)

@@ -11,6 +11,7 @@ from sentinel.core.features.keys import KeyIndex, distinct
 from sentinel.core.features.memory import zeroed
 from sentinel.core.features.plan import EntityPlan
 from sentinel.core.features.rows import EntityRows
+from sentinel.core.features.slots import Slots
 from sentinel.core.features.unwritten import Cut as Cut
 from sentinel.core.features.unwritten import ints
 from sentinel.records import Ints
@@ -56,8 +57,7 @@ class EntityTable:
         self._answer: Ints = np.zeros(0, dtype=np.int64)
         self._last_used: Ints = zeroed(entities_max, np.int64)  # 0 is a free slot
         self._loaded_ms: Ints = zeroed(entities_max if plan.shared else 0, np.int64)
-        self._used = 0  # slots that were ever in use
-        self._free: list[int] = []
+        self._slots = Slots(entities_max)
         self._hand = 0
         self._clock = 1
         # Taken in without asking the store, with the partitions of which nothing is lacking.
@@ -66,7 +66,7 @@ class EntityTable:
         self.departure_count = 0  # entities that have left memory, for whatever reason
 
     def __len__(self) -> int:
-        return len(self._keys) - int(np.count_nonzero(self._is_aside[: self._used]))
+        return len(self._keys) - int(np.count_nonzero(self._is_aside[: self._slots.used_count]))
 
     @property
     def entities_max(self) -> int:
@@ -210,12 +210,7 @@ class EntityTable:
 
     def _new_slots(self, keys: Texts) -> Ints:
         """A slot for each key; there is room, and none has one yet."""
-        count = len(keys)
-        reused = self._free[len(self._free) - min(count, len(self._free)) :]
-        del self._free[len(self._free) - len(reused) :]
-        fresh = range(self._used, self._used + count - len(reused))
-        self._used += len(fresh)
-        slots = ints([*reused, *fresh])
+        slots = self._slots.take(len(keys))
         self._keys.put(slots, keys)
         self._last_used[slots] = self._clock
         if not self.plan.shared:
@@ -231,8 +226,9 @@ class EntityTable:
     # Leaving memory
 
     def _has_free(self, slot_count: int, part_count: int) -> bool:
-        slots = len(self._free) + self.entities_max - self._used
-        return slots >= slot_count and (part_count == 0 or self.rows.free_count() >= part_count)
+        return self._slots.free_count >= slot_count and (
+            part_count == 0 or self.rows.free_count() >= part_count
+        )
 
     def _make_room(self, slot_count: int, part_count: int) -> None:
         while not self._has_free(slot_count, part_count):
@@ -243,8 +239,8 @@ class EntityTable:
         waits = self._waits()
         for _ in range(0, self.entities_max, _EVICTION_SAMPLE):
             begin = self._hand
-            end = min(begin + _EVICTION_SAMPLE, self._used)
-            self._hand = end if end < self._used else 0
+            end = min(begin + _EVICTION_SAMPLE, self._slots.used_count)
+            self._hand = end if end < self._slots.used_count else 0
             used = self._last_used[begin:end]
             old = np.flatnonzero((used > 0) & (used < self._clock) & ~waits[begin:end])
             count = max(used.size // _EVICTION_SHARE, 1)
@@ -258,14 +254,14 @@ class EntityTable:
 
     def _waits(self) -> NDArray[np.bool_]:
         """Whether the store lacks something of the entity in each slot, so that it must stay."""
-        waits = np.zeros(self._used, dtype=np.bool_)
+        waits = np.zeros(self._slots.used_count, dtype=np.bool_)
         waits[self.rows.entity_of[self.unwritten.parts(self._part_count)]] = True
         waits[ints([self._slot(name) for name in self.unloaded])] = True
         return waits
 
     @property
     def _part_count(self) -> int:
-        return self.rows.used_count if self.plan.shared else self._used
+        return self.rows.used_count if self.plan.shared else self._slots.used_count
 
     def _drop(self, slots: Ints) -> None:
         """Let entities leave memory with all their parts."""
@@ -279,7 +275,7 @@ class EntityTable:
         self._keys.remove(slots)
         self._is_aside[slots] = False
         self._last_used[slots] = 0
-        self._free += slots.tolist()
+        self._slots.give_back(slots)
         self._asked = None
 
     def release(self, partition: int) -> None:
@@ -289,7 +285,7 @@ class EntityTable:
         partition may be under way.
         """
         self.unwritten.forget(partition)
-        slots = np.flatnonzero(self._last_used[: self._used])
+        slots = np.flatnonzero(self._last_used[: self._slots.used_count])
         if not self.plan.shared:
             owner = self.rows.owner[slots]
             self._drop(slots[(owner == partition + 1) | (owner == 0)])
