@@ -151,6 +151,8 @@ class EntityLoader:
         known = [e for e in answer.missing if answer.departures[e] == departures[e]]
         for entity in missing.keys() & known:
             await self._admit(entity, *answer.missing[entity])
+            if more is None:
+                del missing[entity]  # since nothing has left, what is missing now was so then
         if missing and known:
             missing = self._state.missing(rows)
         found = await self._ask_all(missing)

@@ -307,6 +307,7 @@ class EntityTable:
             self.unloaded[name] &= self.rows.partitions(slot)
         else:
             self._is_aside[slot] = True
+            self.departure_count += 1
 
     # Writing back
 
