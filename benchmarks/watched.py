@@ -22,8 +22,9 @@ from sentinel import config as configuration
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.app.run import RunOptions, Status, run
 from sentinel.metrics import Histogram
+from sentinel.ports import Epochs
 
-Load = Callable[[RedisStateStore, str, Sequence[str]], Awaitable[Any]]
+Load = Callable[[RedisStateStore, str, Sequence[str], Epochs], Awaitable[Any]]
 
 INTERVAL_S = 0.5
 PAGE_BYTES = resource.getpagesize()
@@ -56,9 +57,11 @@ class Loads(Counter[str]):
             setattr(RedisStateStore, name, self._counted(getattr(RedisStateStore, name)))
 
     def _counted(self, load: Load) -> Load:
-        async def counted(store: RedisStateStore, entity: str, keys: Sequence[str]) -> Any:
+        async def counted(
+            store: RedisStateStore, entity: str, keys: Sequence[str], epochs: Epochs
+        ) -> Any:
             self[entity] += len(keys)
-            return await load(store, entity, keys)
+            return await load(store, entity, keys, epochs)
 
         return counted
 

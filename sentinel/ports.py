@@ -169,6 +169,9 @@ class Blob(NamedTuple):
     data: bytes
 
 
+Epochs = Mapping[TopicPartition, int]  # as `StateStore.claim` gave them
+
+
 class StateStore(Protocol):
     """Entity state between restarts. Every write is refused to all but the newest owner.
 
@@ -179,19 +182,20 @@ class StateStore(Protocol):
         """Become the newest owner of a partition; returns the fencing epoch, which only grows."""
         ...
 
-    async def check(self, epochs: Mapping[TopicPartition, int]) -> None:
-        """FencedError if one of these epochs is not its partition's newest any more.
+    async def load_owned(
+        self, entity: str, keys: Sequence[str | None], epochs: Epochs
+    ) -> list[bytes | None]:
+        """The blobs of owned entities, in one round trip.
 
-        Whoever loads, and is still the owner behind it, has loaded nothing of a newer owner's.
+        FencedError if one of the epochs is not its partition's newest any more: whoever was still
+        the owner when it was answered has loaded nothing of a newer owner's.
         """
         ...
 
-    async def load_owned(self, entity: str, keys: Sequence[str | None]) -> list[bytes | None]:
-        """The blobs of owned entities, in one round trip."""
-        ...
-
-    async def load_shared(self, entity: str, keys: Sequence[str | None]) -> list[dict[int, bytes]]:
-        """For each shared entity its blobs by input partition, in one round trip."""
+    async def load_shared(
+        self, entity: str, keys: Sequence[str | None], epochs: Epochs
+    ) -> list[dict[int, bytes]]:
+        """For each shared entity its blobs by input partition; otherwise as `load_owned`."""
         ...
 
     async def save(

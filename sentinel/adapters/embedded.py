@@ -148,6 +148,8 @@ def _valkey(port: int, directory: Path) -> list[str]:
     return [
         *(str(binaries[0]), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)),
         *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+        # To write its log anew it forks: every answer takes longer meanwhile, seldom is better.
+        *("--auto-aof-rewrite-min-size", "1gb"),
     ]
 
 

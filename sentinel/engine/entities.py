@@ -94,26 +94,15 @@ class EntityLoader:
         """What the store knows of each kind; a kind that could not be asked for is left out.
 
         An owner that wakes up after its partition went to another would read what that one has
-        written since, and decide what it has in hand from the state behind it. So whoever has read
-        asks whether it still is the owner. Raises FencedError.
+        written since, and decide what it has in hand from the state behind it. So the store answers
+        none but the owners. Raises FencedError.
         """
         found = await asyncio.gather(*(self._ask(entity, keys) for entity, keys in wanted.items()))
-        known = {
+        return {
             entity: (keys, parts)
             for (entity, keys), parts in zip(wanted.items(), found, strict=True)
             if parts is not None
         }
-        if not known:
-            return {}
-        try:
-            await self._store.check({p.at: p.epoch for p in self._partitions.values()})
-        except FencedError:
-            raise
-        except TransientError as error:
-            for entity in known:
-                self._note_away(entity, error)
-            return {}
-        return known
 
     def _stale(self, rows: Transactions) -> dict[str, Texts]:
         """Entities of these rows that other instances fold, too, and that were loaded long ago."""
@@ -201,12 +190,15 @@ class EntityLoader:
         """What the store has of each key; None when it does not answer."""
         if self._clock_s() - self._failed_s.get(entity, -_ASK_AGAIN_S) < _ASK_AGAIN_S:
             return None
+        epochs = {p.at: p.epoch for p in self._partitions.values()}
         try:
             if entity == "account":
-                owned = await self._store.load_owned(entity, keys)
+                owned = await self._store.load_owned(entity, keys, epochs)
                 found = [{} if data is None else {-1: data} for data in owned]
             else:
-                found = await self._store.load_shared(entity, keys)
+                found = await self._store.load_shared(entity, keys, epochs)
+        except FencedError:
+            raise
         except TransientError as error:
             self._note_away(entity, error)
             return None

@@ -425,9 +425,13 @@ async def what_was_saved_is_read_by_the_next(reopen: Reopen) -> None:
         await store.save(PARTITION, epoch, blobs, STATE)
 
     async with reopen() as store:
-        assert await store.load_owned("account", ["é \n", "missing", "a:1"]) == [b"", None, binary]
-        assert await store.load_owned("card", ["a:1"]) == [None]
-        assert await store.load_owned("account", []) == []
+        assert await store.load_owned("account", ["é \n", "missing", "a:1"], {}) == [
+            b"",
+            None,
+            binary,
+        ]
+        assert await store.load_owned("card", ["a:1"], {}) == [None]
+        assert await store.load_owned("account", [], {}) == []
         assert await store.partition_state(PARTITION) == STATE
         assert await store.partition_state(TopicPartition("anything", 1)) is None
 
@@ -441,7 +445,7 @@ async def shared_entities_keep_a_blob_for_each_part(reopen: Reopen) -> None:
         epoch = await store.claim(PARTITION)
         await store.save(PARTITION, epoch, [Blob("terminal", "t", 0, b"newer")], STATE)
 
-        found = await store.load_shared("terminal", ["missing", "t"])
+        found = await store.load_shared("terminal", ["missing", "t"], {})
 
     assert found == [{}, {0: b"newer", 1: b"part 1"}]
 
@@ -456,7 +460,7 @@ async def a_stale_owner_writes_nothing(reopen: Reopen) -> None:
             with pytest.raises(FencedError):
                 await store.save(PARTITION, epoch, blobs, STATE)
 
-        assert await store.load_owned("account", ["0", "500", "1099"]) == [None] * 3
+        assert await store.load_owned("account", ["0", "500", "1099"], {}) == [None] * 3
         assert await store.partition_state(PARTITION) is None
         await store.save(PARTITION, newest, [], STATE)
         assert await store.partition_state(PARTITION) == STATE
@@ -466,14 +470,20 @@ async def an_owner_is_told_whether_it_still_is_one(reopen: Reopen) -> None:
     another = TopicPartition("another", 0)
     async with reopen() as store:
         epochs = {PARTITION: await store.claim(PARTITION), another: await store.claim(another)}
-        await store.check(epochs)
-        await store.check({})
+        blobs = [Blob("account", "a", -1, b"a"), Blob("terminal", "t", 0, b"t")]
+        await store.save(PARTITION, epochs[PARTITION], blobs, STATE)
+        assert await store.load_owned("account", ["a", "b"], epochs) == [b"a", None]
+        assert await store.load_shared("terminal", ["t", "u"], epochs) == [{0: b"t"}, {}]
 
         await store.claim(another)
 
-        await store.check({PARTITION: epochs[PARTITION]})
+        one = {PARTITION: epochs[PARTITION]}
+        assert await store.load_owned("account", ["a"], one) == [b"a"]
+        assert await store.load_shared("terminal", ["t"], one) == [{0: b"t"}]
         with pytest.raises(FencedError):
-            await store.check(epochs)
+            await store.load_owned("account", ["a"], epochs)
+        with pytest.raises(FencedError):
+            await store.load_shared("terminal", ["t"], epochs)
 
 
 async def many_blobs_are_all_written(reopen: Reopen) -> None:
@@ -483,8 +493,8 @@ async def many_blobs_are_all_written(reopen: Reopen) -> None:
         await store.save(PARTITION, await store.claim(PARTITION), blobs, STATE)
 
         keys = [str(i) for i in range(5001)]
-        assert await store.load_owned("account", keys) == [key.encode() for key in keys]
-        assert await store.load_shared("terminal", ["599"]) == [{3: b"599"}]
+        assert await store.load_owned("account", keys, {}) == [key.encode() for key in keys]
+        assert await store.load_shared("terminal", ["599"], {}) == [{3: b"599"}]
         assert await store.partition_state(PARTITION) == STATE
 
 

@@ -91,7 +91,7 @@ async def test_a_call_can_take_effect_and_then_fail() -> None:
     with pytest.raises(TransientError):
         await states.save(PARTITION, epoch, [Blob("account", "a", -1, b"x")], STATE)
 
-    assert await states.load_owned("account", ["a"]) == [b"x"]
+    assert await states.load_owned("account", ["a"], {}) == [b"x"]
 
 
 async def test_what_was_not_flushed_may_or_may_not_outlive_a_crash() -> None:
@@ -225,6 +225,6 @@ async def test_layouts_do_not_see_each_other() -> None:
     epoch = await old.claim(PARTITION)
     await old.save(PARTITION, epoch, [Blob("account", "a", -1, b"x")], STATE)
 
-    assert await new.load_owned("account", ["a"]) == [None]
+    assert await new.load_owned("account", ["a"], {}) == [None]
     assert await new.partition_state(PARTITION) is None
     assert await new.claim(PARTITION) == epoch + 1

@@ -66,7 +66,7 @@ async def test_a_stale_owner_is_fenced_off_in_the_middle(params: RedisParams) ->
         with pytest.raises(FencedError, match="not the newest"):
             await first.save(PARTITION, epoch, [new], PartitionState("cluster", 99, 99))
 
-        assert await second.load_owned("account", ["a"]) == [b"old"]
+        assert await second.load_owned("account", ["a"], {}) == [b"old"]
         assert await second.partition_state(PARTITION) == STATE
 
 
@@ -149,6 +149,6 @@ async def test_layouts_do_not_see_each_other(params: RedisParams) -> None:
         epoch = await old.claim(PARTITION)
         await old.save(PARTITION, epoch, [Blob("account", "a", -1, b"x")], STATE)
 
-        assert await new.load_owned("account", ["a"]) == [None]
+        assert await new.load_owned("account", ["a"], {}) == [None]
         assert await new.partition_state(PARTITION) is None
         assert await new.claim(PARTITION) > epoch

@@ -39,8 +39,8 @@ async def exchange(params: RedisParams) -> None:
         epoch = await store.claim(PARTITION)
         owned, shared = Blob("account", "a", -1, b"owned"), Blob("terminal", "t", 0, b"shared")
         await store.save(PARTITION, epoch, [owned, shared], STATE)
-        assert await store.load_owned("account", ["a"]) == [b"owned"]
-        assert await store.load_shared("terminal", ["t"]) == [{0: b"shared"}]
+        assert await store.load_owned("account", ["a"], {}) == [b"owned"]
+        assert await store.load_shared("terminal", ["t"], {}) == [{0: b"shared"}]
         assert await store.partition_state(PARTITION) == STATE
     async with RedisLabelStore(params) as labels:
         await labels.save({"x": "fraud"})

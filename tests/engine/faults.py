@@ -53,7 +53,7 @@ class DoomAt(Doom):
 TAIL = frozenset({"tail.poll", "tail.seek"})
 LABELS = frozenset({"labels.current", "labels.save"})
 EXPLAINER = frozenset({"contributions"})
-STORE = frozenset({"claim", "check", "load_owned", "load_shared", "save", "partition_state"})
+STORE = frozenset({"claim", "load_owned", "load_shared", "save", "partition_state"})
 BROKER = frozenset(
     {
         *("ensure_topics", "partition_count", "subscribe", "poll", "seek", "committed", "commit"),

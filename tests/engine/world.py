@@ -30,7 +30,7 @@ from sentinel.engine.partitions import InputPartition
 from sentinel.engine.serving import ServingModel
 from sentinel.errors import ModelError
 from sentinel.metrics import Metrics
-from sentinel.ports import Blob, PartitionState
+from sentinel.ports import Blob, Epochs, PartitionState
 from sentinel.records import (
     Commit,
     Floats,
@@ -307,13 +307,17 @@ class WatchedStore(MemoryStateStore):
         self._log = log
         self._latency = latency
 
-    async def load_owned(self, entity: str, keys: Sequence[str | None]) -> list[bytes | None]:
+    async def load_owned(
+        self, entity: str, keys: Sequence[str | None], epochs: Epochs
+    ) -> list[bytes | None]:
         await self._latency.pass_by()
-        return await super().load_owned(entity, keys)
+        return await super().load_owned(entity, keys, epochs)
 
-    async def load_shared(self, entity: str, keys: Sequence[str | None]) -> list[dict[int, bytes]]:
+    async def load_shared(
+        self, entity: str, keys: Sequence[str | None], epochs: Epochs
+    ) -> list[dict[int, bytes]]:
         await self._latency.awake()
-        return await super().load_shared(entity, keys)
+        return await super().load_shared(entity, keys, epochs)
 
     async def save(
         self, partition: TopicPartition, epoch: int, blobs: Sequence[Blob], state: PartitionState

@@ -1,12 +1,12 @@
 """The state store port in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 from sentinel.adapters.memory.faults import Faults
 from sentinel.errors import FencedError
-from sentinel.ports import Blob, PartitionState
+from sentinel.ports import Blob, Epochs, PartitionState
 from sentinel.records import TopicPartition
 
 OWNED = -1  # the part of an entity that has one owner
@@ -44,23 +44,28 @@ class MemoryStateStore:
             self._store.epochs[partition] = epoch
         return epoch
 
-    async def check(self, epochs: Mapping[TopicPartition, int]) -> None:
-        with self._faults.call("check"):
-            for partition, epoch in epochs.items():
-                self._check(partition, epoch)
-
     def _check(self, partition: TopicPartition, epoch: int) -> None:
         newest = self._store.epochs.get(partition)
         if newest != epoch:
             raise FencedError(f"{partition}: epoch {epoch} is not the newest, {newest}")
 
-    async def load_owned(self, entity: str, keys: Sequence[str | None]) -> list[bytes | None]:
+    async def load_owned(
+        self, entity: str, keys: Sequence[str | None], epochs: Epochs
+    ) -> list[bytes | None]:
         with self._faults.call("load_owned"):
+            self._check_all(epochs)
             return [self._find(entity, key).get(OWNED) for key in keys]
 
-    async def load_shared(self, entity: str, keys: Sequence[str | None]) -> list[dict[int, bytes]]:
+    async def load_shared(
+        self, entity: str, keys: Sequence[str | None], epochs: Epochs
+    ) -> list[dict[int, bytes]]:
         with self._faults.call("load_shared"):
+            self._check_all(epochs)
             return [dict(self._find(entity, key)) for key in keys]
+
+    def _check_all(self, epochs: Epochs) -> None:
+        for partition, epoch in epochs.items():
+            self._check(partition, epoch)
 
     def _find(self, entity: str, key: str | None) -> dict[int, bytes]:
         return self._store.blobs.get((self._layout, entity, key or ""), {})
