@@ -490,10 +490,13 @@ async def many_blobs_are_all_written(reopen: Reopen) -> None:
     blobs = [Blob("account", str(i), -1, str(i).encode()) for i in range(5001)]
     blobs += [Blob("terminal", str(i), 3, str(i).encode()) for i in range(600)]
     async with reopen() as store:
-        await store.save(PARTITION, await store.claim(PARTITION), blobs, STATE)
+        epoch = await store.claim(PARTITION)
+        await store.save(PARTITION, epoch, blobs, STATE)
 
         keys = [str(i) for i in range(5001)]
         assert await store.load_owned("account", keys, {}) == [key.encode() for key in keys]
+        shared = [{3: key.encode()} for key in keys[:600]]
+        assert await store.load_shared("terminal", keys[:600], {PARTITION: epoch}) == shared
         assert await store.load_shared("terminal", ["599"], {}) == [{3: b"599"}]
         assert await store.partition_state(PARTITION) == STATE
 

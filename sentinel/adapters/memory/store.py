@@ -44,28 +44,25 @@ class MemoryStateStore:
             self._store.epochs[partition] = epoch
         return epoch
 
-    def _check(self, partition: TopicPartition, epoch: int) -> None:
-        newest = self._store.epochs.get(partition)
-        if newest != epoch:
-            raise FencedError(f"{partition}: epoch {epoch} is not the newest, {newest}")
+    def _check(self, epochs: Epochs) -> None:
+        for partition, epoch in epochs.items():
+            newest = self._store.epochs.get(partition)
+            if newest != epoch:
+                raise FencedError(f"{partition}: epoch {epoch} is not the newest, {newest}")
 
     async def load_owned(
         self, entity: str, keys: Sequence[str | None], epochs: Epochs
     ) -> list[bytes | None]:
         with self._faults.call("load_owned"):
-            self._check_all(epochs)
+            self._check(epochs)
             return [self._find(entity, key).get(OWNED) for key in keys]
 
     async def load_shared(
         self, entity: str, keys: Sequence[str | None], epochs: Epochs
     ) -> list[dict[int, bytes]]:
         with self._faults.call("load_shared"):
-            self._check_all(epochs)
+            self._check(epochs)
             return [dict(self._find(entity, key)) for key in keys]
-
-    def _check_all(self, epochs: Epochs) -> None:
-        for partition, epoch in epochs.items():
-            self._check(partition, epoch)
 
     def _find(self, entity: str, key: str | None) -> dict[int, bytes]:
         return self._store.blobs.get((self._layout, entity, key or ""), {})
@@ -74,7 +71,7 @@ class MemoryStateStore:
         self, partition: TopicPartition, epoch: int, blobs: Sequence[Blob], state: PartitionState
     ) -> None:
         with self._faults.call("save"):
-            self._check(partition, epoch)
+            self._check({partition: epoch})
             for blob in blobs:
                 address = (self._layout, blob.entity, blob.key)
                 self._store.blobs.setdefault(address, {})[blob.part] = bytes(blob.data)

@@ -19,9 +19,9 @@ from sentinel.ports import Blob, Epochs, PartitionState
 from sentinel.records import TopicPartition
 from sentinel.texts import packed
 
-# Of one script call and one round trip. While it writes, the server answers nobody: 400 blobs made
-# a batch wait 8 ms for its entities, and 100 make it wait 2.
-BLOB_COUNT_MAX = 100
+# Of one script call and one round trip. While it writes, the server answers nobody: at 10,000
+# transactions a second a call of 400 blobs took 7 ms, one of 100 takes 3.
+SAVE_COUNT_MAX = 100
 LOAD_COUNT_MAX = 400
 
 # The clock keeps epochs growing even if the server lost its memory, where a mere counter would
@@ -134,9 +134,9 @@ class RedisStateStore:
     ) -> None:
         """As the port says; the state goes with the last call."""
         assert state.cluster_id
-        last = max(0, len(blobs) - 1) // BLOB_COUNT_MAX * BLOB_COUNT_MAX
-        for start in range(0, last, BLOB_COUNT_MAX):
-            call = self._call(partition, epoch, blobs[start : start + BLOB_COUNT_MAX], None)
+        last = max(0, len(blobs) - 1) // SAVE_COUNT_MAX * SAVE_COUNT_MAX
+        for start in range(0, last, SAVE_COUNT_MAX):
+            call = self._call(partition, epoch, blobs[start : start + SAVE_COUNT_MAX], None)
             await self._run(partition, epoch, call)
         await self._run(partition, epoch, self._call(partition, epoch, blobs[last:], state))
 
@@ -168,7 +168,7 @@ class RedisStateStore:
                 await self._redis.script_load(SAVE)
                 reply = await self._save(keys, arguments)
         if reply != 1:
-            raise FencedError(f"{partition}: epoch {epoch} is not the newest any more")
+            raise _fenced(partition, epoch)
 
     async def _save(self, keys: list[bytes], arguments: list[bytes]) -> Any:
         command = ("EVALSHA", self._save_sha, len(keys), *keys, *arguments)
@@ -205,7 +205,11 @@ def _check(epochs: Epochs, newest: Sequence[bytes | None]) -> None:
     """Raises FencedError if another owner has come."""
     for (partition, epoch), found in zip(epochs.items(), newest, strict=True):
         if found is None or int(found) != epoch:
-            raise FencedError(f"{partition}: epoch {epoch} is not the newest any more")
+            raise _fenced(partition, epoch)
+
+
+def _fenced(partition: TopicPartition, epoch: int) -> FencedError:
+    return FencedError(f"{partition}: epoch {epoch} is not the newest any more")
 
 
 async def _answer(answer: Any) -> Any:
