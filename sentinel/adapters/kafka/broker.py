@@ -28,6 +28,7 @@ from sentinel.adapters.kafka.coordinator import repair
 from sentinel.adapters.kafka.fetching import read_blocks, wait_as_needed
 from sentinel.adapters.kafka.membership import Membership
 from sentinel.adapters.kafka.producer import Producer
+from sentinel.adapters.kafka.stable_offsets import stable_commit
 from sentinel.adapters.kafka.transactions import Transactions
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import PartitionsCallback, TopicSpec
@@ -190,11 +191,14 @@ class KafkaBroker:
             self._consumer.seek(ClientPartition(*partition), offset)
 
     async def committed(self, partition: TopicPartition) -> Commit | None:
+        coordinator = self._consumer._coordinator
         asked = ClientPartition(*partition)
         with translated(f"look up what is committed for {partition}"):
             async with asyncio.timeout(self._params.request_timeout_s):
+                if partition.topic in self._exactly_once:
+                    return await stable_commit(coordinator, partition)
                 # The consumer's own `committed` leaves the metadata out.
-                found = await self._consumer._coordinator.fetch_committed_offsets([asked])
+                found = await coordinator.fetch_committed_offsets([asked])
         commit = found.get(asked)
         return None if commit is None else Commit(commit.offset, commit.metadata or "")
 
