@@ -43,7 +43,6 @@ def main() -> None:
     rates = sorted(run["busy_throughput_per_s"] for run in runs)
     print(f"\n{header(about)}")
     broker = "Apache Kafka" if options.kafka else "Tansu"
-    broker = "Apache Kafka" if options.kafka else "Tansu"
     shape = (
         f"{options.accounts:,} accounts, {FEATURE_COUNT} features, {options.partitions} partitions"
     )

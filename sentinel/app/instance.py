@@ -340,7 +340,8 @@ def _checkpoints(
         partitions,
         progress,
         metrics,
-        label_count_max=config.engine.batch_count_max,
+        config.engine,
+        clock_s=asyncio.get_running_loop().time,
     )
 
 

@@ -1,7 +1,7 @@
 """The commit order, numbered.
 
-Between two batches, again and again, a few hundred of the oldest dirty rows are packed: each
-includes exactly what lies before. At a cut, between two batches:
+Between two batches, again and again, a few hundred of the oldest dirty rows are packed, once they
+have waited a while: each includes exactly what lies before. At a cut, between two batches:
   1. note how far each partition has come; what was packed since the last cut goes with this one;
 then, while scoring goes on:
   2. wait for the alerts that were submitted before the cut;
@@ -17,12 +17,13 @@ import asyncio
 import logging
 import time
 from asyncio import Task
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sentinel.core.features.state import FeatureState
 from sentinel.core.features.table import Cut
 from sentinel.engine.alerts import Alerts
+from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import UNKNOWN, InputPartition, Position
 from sentinel.errors import FencedError, TransientError
 from sentinel.metrics import Metrics
@@ -73,8 +74,9 @@ class Checkpoints:
         partitions: Mapping[int, InputPartition],
         progress: dict[TopicPartition, int],
         metrics: Metrics,
+        params: EngineParams,
         *,
-        label_count_max: int,
+        clock_s: Callable[[], float],
     ) -> None:
         self._broker = broker
         self._store = store
@@ -84,13 +86,14 @@ class Checkpoints:
         self._progress = progress  # of the other topics of the group, kept by their tasks
         self._committed: dict[TopicPartition, Commit] = {}
         self._metrics = metrics
-        self._label_count_max = label_count_max  # that may fall due at one record
+        self._params = params
+        self._clock_s = clock_s
         self._committing = asyncio.Lock()
         self.store_failing = False
         self._packed: dict[int, list[dict[str, Cut]]] = {}  # by partition, since the last cut
         self._turn = 0
         # When outputs and offsets were last known to be safe.
-        self.confirmed_s = asyncio.get_running_loop().time()
+        self.confirmed_s = clock_s()
 
     @property
     def is_behind(self) -> bool:
@@ -98,17 +101,25 @@ class Checkpoints:
         return any(self._state.dirty_count(number) for number in self._partitions)
 
     def pack(self, *, row_count_max: int) -> None:
-        """Pack some of the oldest dirty rows of one partition, the next in turn that has any.
+        """Pack some of the oldest dirty rows of one partition, the next in turn that has any due.
 
         They are written when what lies before them is committed. Packed all at once at the cut they
         would hold the loop for as long as a hundred transactions take.
         """
         clock_s = time.perf_counter()
+        now_s = self._clock_s()
         for _ in range(len(self._partitions)):
             self._turn += 1
             number = sorted(self._partitions)[self._turn % len(self._partitions)]
-            if self._state.dirty_count(number):
-                self._pack(number, row_count_max)
+            trail = self._partitions[number].trail
+            cuts = self._state.cut(
+                number,
+                count_max=row_count_max,
+                before=trail.at(now_s - self._params.snapshot_after_s),
+                shared_before=trail.at(now_s - self._params.shared_snapshot_after_s),
+            )
+            if any(cut.parts.size for cut in cuts.values()):
+                self._packed.setdefault(number, []).append(cuts)
                 break
         self._metrics.lap("pack", clock_s)
 
@@ -125,6 +136,9 @@ class Checkpoints:
         snapshots = []
         for number, partition in self._partitions.items():
             self._pack(number, row_count_max)
+            partition.trail.note(
+                self._clock_s(), partition.next_offset, kept_s=self._params.snapshot_after_s
+            )
             if partition.is_live:
                 positions[partition.at] = partition.cut(is_last=is_last)
             position = PartitionState(
@@ -152,7 +166,7 @@ class Checkpoints:
         async with self._committing:
             for at, position in checkpoint.positions.items():
                 partition = self._partitions[at.partition]
-                promised = partition.promise(position, count_max=self._label_count_max)
+                promised = partition.promise(position, count_max=self._params.batch_count_max)
                 commits[at] = promised.commit()
             changed = {at: c for at, c in commits.items() if self._committed.get(at) != c}
             if changed:
@@ -161,7 +175,7 @@ class Checkpoints:
                 self._metrics.commits += 1
             for at in checkpoint.positions:
                 self._partitions[at.partition].is_opening = False
-        self.confirmed_s = asyncio.get_running_loop().time()
+        self.confirmed_s = self._clock_s()
 
     async def begin(self, batch: Batch) -> bool:
         """A batch is about to be worked on: labels that open later, open behind it.

@@ -48,6 +48,9 @@ class EngineParams:
     poll_timeout_s: float = 0.1
     commit_interval_s: float = 1.0
     snapshot_rate_max: int = 20_000  # entity blobs written a second
+    # How long a change waits, so that the next ones of the entity are written with it; about so
+    # much is replayed after a crash. Of shared entities none waits longer than `refresh_s`.
+    snapshot_after_s: float = 10.0
     explain_rows_max: int = 2_000  # alerts that may wait for their reasons
     explain_timeout_s: float = 5.0
     labels_waiting_max: int = 100_000
@@ -80,8 +83,15 @@ class EngineParams:
             raise ValueError("explain_timeout_s, shutdown_s_max, backoff_s_max must be positive")
         if self.refresh_s < 0.1:
             raise ValueError("refresh_s must be at least 0.1")
+        if not 0 <= self.snapshot_after_s <= 600:
+            raise ValueError("snapshot_after_s must be in 0..600")
         if self.outage_s_max < 0 or self.restart_count_max < 0:
             raise ValueError("outage_s_max and restart_count_max must not be negative")
+
+    @property
+    def shared_snapshot_after_s(self) -> float:
+        """`snapshot_after_s` of entities that other instances read, too."""
+        return min(self.snapshot_after_s, self.refresh_s)
 
     @property
     def explain_wait_s(self) -> float:

@@ -38,6 +38,28 @@ class Position:
         return Commit(self.offset, encode(position).decode())
 
 
+class Trail:
+    """Which offset a partition had come to, over the last seconds."""
+
+    def __init__(self) -> None:
+        self._steps: deque[tuple[float, int]] = deque()
+
+    def note(self, now_s: float, offset: int, *, kept_s: float) -> None:
+        """It has come to this offset; what is older than `kept_s` is summed up."""
+        self._steps.append((now_s, offset))
+        while len(self._steps) > 1 and self._steps[1][0] <= now_s - kept_s:
+            self._steps.popleft()
+
+    def at(self, time_s: float) -> int:
+        """The offset it had come to at that time, or some time before; 0 when nothing is known."""
+        found = 0
+        for noted_s, offset in self._steps:
+            if noted_s > time_s:
+                break
+            found = offset
+        return found
+
+
 @dataclass(slots=True)
 class InputPartition:
     """Positions of one owned partition of the transactions topic.
@@ -66,6 +88,7 @@ class InputPartition:
     decided_to: int = 0  # how far a predecessor may have decided
     is_announced: bool = False  # whether the last commit says that decisions go on
     waiting: deque[tuple[int, Label]] = field(default_factory=deque)
+    trail: Trail = field(default_factory=Trail)
 
     @property
     def is_recovering(self) -> bool:

@@ -14,7 +14,7 @@ from sentinel.core.features.keys import distinct
 from sentinel.core.features.plan import L_LABEL, EntityPlan, entity_plans
 from sentinel.core.features.spec import ENTITY_STATS, EntityParams, FeatureParams
 from sentinel.core.features.stateless import column
-from sentinel.core.features.table import ABSENT, MISSING, EntityTable
+from sentinel.core.features.table import ABSENT, MISSING, NEWEST, EntityTable
 from sentinel.core.features.unwritten import Cut
 from sentinel.records import Floats, Ints, Transactions
 from sentinel.texts import Texts
@@ -243,12 +243,21 @@ class FeatureState:
         """About how many rows wait to be written for a partition."""
         return sum(table.dirty_count(partition) for table in self.tables.values())
 
-    def cut(self, partition: int, *, count_max: int) -> dict[str, Cut]:
-        """Pack what waits to be written for a partition, about `count_max` rows, oldest first."""
-        waiting = {entity: t.dirty_count(partition) for entity, t in self.tables.items()}
-        total = max(sum(waiting.values()), 1)
+    def cut(
+        self, partition: int, *, count_max: int, before: int = NEWEST, shared_before: int = NEWEST
+    ) -> dict[str, Cut]:
+        """Pack what waits to be written for a partition, about `count_max` rows, oldest first.
+
+        Rows that turned dirty at the offset `before` or later can wait; of entities that other
+        instances read, too, at the offset `shared_before`.
+        """
+        total = max(self.dirty_count(partition), 1)
         return {
-            entity: table.cut(partition, count_max=-(-count_max * waiting[entity] // total))
+            entity: table.cut(
+                partition,
+                count_max=-(-count_max * table.dirty_count(partition) // total),
+                before=shared_before if table.plan.shared else before,
+            )
             for entity, table in self.tables.items()
         }
 

@@ -21,6 +21,8 @@ from sentinel.texts import Texts, packed
 _EVICTION_SAMPLE = 65_536
 _EVICTION_SHARE = 8
 
+NEWEST = 1 << 62  # an offset that no log reaches
+
 
 class TableFullError(Exception):
     """Raised when every row in memory waits to be written: take a cut, save it, try again."""
@@ -319,16 +321,22 @@ class EntityTable:
         """The first offset of a partition that some stored blob may lack; None if all are whole."""
         return self.unwritten.oldest(partition)
 
-    def cut(self, partition: int, *, count_max: int) -> Cut:
+    def cut(self, partition: int, *, count_max: int, before: int = NEWEST) -> Cut:
         """Pack all labelled and the oldest `count_max` dirty parts of a partition.
 
-        They count as written from now on; `restore` takes that back, `confirm` makes it true. What
-        the store could not be asked about is not written, or the store would lose what it knows.
+        Those that turned dirty at the offset `before` or later wait, while there is room. What is
+        packed counts as written from now on; `restore` takes that back, `confirm` makes it true.
+        What the store could not be asked about is not written, or the store would lose what it
+        knows.
         """
+        if 2 * self.unwritten.total_count > self.entities_max:
+            before = NEWEST  # what waits takes the room of what may have to come in
+        if not self.unwritten.is_due(partition, before):
+            return Cut(ints(()), ints(()), Texts.of(()), [])
         may_go = np.ones(self._part_count, dtype=np.bool_)
         for name in self.unloaded:
             may_go[self.rows.parts_of(self._slot(name))] = False
-        parts, dirty_from = self.unwritten.take(partition, count_max, may_go)
+        parts, dirty_from = self.unwritten.take(partition, count_max, before, may_go)
         names = self._keys.names(self.rows.entity_of[parts])
         return Cut(parts, dirty_from, names, self.rows.pack(parts))
 

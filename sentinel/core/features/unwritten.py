@@ -76,6 +76,11 @@ class Unwritten:
         """About how many parts of a partition are dirty."""
         return self._count.get(partition, 0) + len(self._labelled.get(partition, ()))
 
+    @property
+    def total_count(self) -> int:
+        """About how many parts are dirty, of all partitions."""
+        return sum(self._count.values()) + sum(map(len, self._labelled.values()))
+
     def oldest(self, partition: int) -> int | None:
         """The first offset of a partition that some stored blob may lack; None if all are whole."""
         labelled = self.dirty_from[ints(self._labelled.get(partition, ()))]
@@ -87,8 +92,18 @@ class Unwritten:
                 break  # parts turn dirty in the order of their offsets
         return min(oldest) - 1 if oldest else None
 
-    def take(self, partition: int, count_max: int, may_go: NDArray[np.bool_]) -> tuple[Ints, Ints]:
-        """All labelled and the oldest `count_max` dirty parts, and their `dirty_from`.
+    def is_due(self, partition: int, before: int) -> bool:
+        """Whether `take` would look at any part."""
+        if self._labelled.get(partition):
+            return True
+        queue = self._dirty.get(partition) or deque()
+        return bool(queue) and _is_older(queue[0], before)
+
+    def take(
+        self, partition: int, count_max: int, before: int, may_go: NDArray[np.bool_]
+    ) -> tuple[Ints, Ints]:
+        """All labelled parts, the oldest `count_max` that turned dirty at an offset below `before`
+        or with one that did, and their `dirty_from`.
 
         They count as written from now on: `restore` takes that back, `confirm` makes it true.
         Parts that may not go, bool (n_parts,), keep waiting.
@@ -97,7 +112,7 @@ class Unwritten:
         staying = labelled[~may_go[labelled]]
         if staying.size:
             self._labelled[partition] = set(staying.tolist())
-        dirty = self._take_dirty(partition, count_max, may_go)
+        dirty = self._take_dirty(partition, count_max, before, may_go)
         parts = np.concatenate([labelled[may_go[labelled]], dirty])
         _, first = np.unique(parts, return_index=True)
         parts = parts[np.sort(first)]
@@ -106,12 +121,14 @@ class Unwritten:
         self._pins[parts] += 1
         return parts, dirty_from
 
-    def _take_dirty(self, partition: int, count_max: int, may_go: NDArray[np.bool_]) -> Ints:
+    def _take_dirty(
+        self, partition: int, count_max: int, before: int, may_go: NDArray[np.bool_]
+    ) -> Ints:
         queue = self._dirty.get(partition, deque())
         taken: list[Ints] = [ints(())]
         kept: list[Ints] = []
         count = 0
-        while queue and count < count_max:
+        while queue and count < count_max and _is_older(queue[0], before):
             waiting = queue.popleft()
             self._count[partition] -= waiting.shape[1]
             chunk = self._still_dirty(partition, waiting)
@@ -160,6 +177,11 @@ class Unwritten:
         self._dirty.pop(partition, None)
         self._count.pop(partition, None)
         self._labelled.pop(partition, None)
+
+
+def _is_older(chunk: Ints, before: int) -> bool:
+    """Whether what turned dirty together did so at an offset below `before`."""
+    return chunk.shape[1] == 0 or int(chunk[1, 0]) - 1 < before
 
 
 def ints(values: Collection[int]) -> Ints:
