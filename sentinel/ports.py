@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from sentinel.blobs import Blob as Blob
 from sentinel.records import (
     Commit,
     Floats,
@@ -154,19 +155,6 @@ class PartitionState:
     cluster_id: str
     replay_from: int
     labels_from: int
-
-
-class Blob(NamedTuple):
-    """One stored entity state: which entity, which partition folded it, and the packed bytes.
-
-    The state of an owned entity has `part` -1. A shared entity has one blob for each input
-    partition that touched it, with `part` that partition: each blob has exactly one writer.
-    """
-
-    entity: str
-    key: str
-    part: int
-    data: bytes
 
 
 Epochs = Mapping[TopicPartition, int]  # as `StateStore.claim` gave them

@@ -28,7 +28,7 @@ async def backfill(
         epoch = await store.claim(at)
         while True:
             cuts = state.cut(number, count_max=_ROWS_A_SAVE)
-            blobs = blobs_of(state, number, cuts)
+            blobs = blobs_of(state, number, [cuts])
             if not blobs:
                 break
             await store.save(at, epoch, blobs, PartitionState(_NO_LOG, 0, 0))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -69,8 +69,8 @@ class DemoStream:
         self._chargebacks: deque[tuple[int, Feedback]] = deque()
         self.sent_count = 0
 
-    async def run(self, sender: Sender) -> None:
-        """Send until cancelled."""
+    async def run(self, sender: Sender, ready: Callable[[], Awaitable[object]]) -> None:
+        """Send until cancelled; the first transaction goes out when `ready` has returned."""
         loop = asyncio.get_running_loop()
         first = self._first_day()
         story = days(SimulationParams(day_count=None))
@@ -81,9 +81,10 @@ class DemoStream:
                 self._remember_frauds(day)
             if day.index < first:
                 continue
-            if day.index == first:
-                begun_s = loop.time()
             values = await asyncio.to_thread(values_of, day)
+            if day.index == first:
+                await ready()
+                begun_s = loop.time() - self.sent_count / self._rate  # by an earlier call
             await self._play(day, values, sender, begun_s)
             self._position_file.write_text(f"{day.index + 1}\n")
 

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class Status:
     instance: Instance | None = None
     failure: str = ""  # why the instance before ended, until one has its partitions again
     first_decision_s: float | None = None  # after the process began
+    has_partitions: asyncio.Event = field(default_factory=asyncio.Event)  # or once had
 
     def health(self) -> Health:
         """How the run is, also while there is no instance that could tell."""
@@ -149,7 +150,7 @@ async def run(
         working = asyncio.create_task(_keep_running(config, prepared, status, stop))
         tasks = {working, asyncio.create_task(_watch(status, options, stop, watch, servers))}
         if options.stream:
-            tasks.add(asyncio.create_task(_play(config, options)))
+            tasks.add(asyncio.create_task(_play(config, options, status)))
         await _until_done(working, tasks)
     watch(status)
     return status
@@ -219,13 +220,16 @@ async def _keep_running(
                 continue
 
 
-async def _play(config: Config, options: RunOptions) -> None:
-    """Keep the built-in stream going; a payment system, too, would try again."""
+async def _play(config: Config, options: RunOptions, status: Status) -> None:
+    """Keep the built-in stream going; a payment system, too, would try again.
+
+    It begins when there is somebody to decide: what waited for that would show as latency.
+    """
     stream = demo.DemoStream(options.rate, options.directory / "stream-day")
     while True:
         try:
             async with Sender(config) as sender:
-                await stream.run(sender)
+                await stream.run(sender, status.has_partitions.wait)
         except TransientError as error:
             log.warning("the built-in stream could not send: %s", error)
             await asyncio.sleep(1.0)
@@ -263,6 +267,7 @@ async def _watch(
             status.first_decision_s = time.monotonic() - PROCESS_BEGAN_S
         if status.instance is not None and status.instance.is_assigned:
             status.failure = ""
+            status.has_partitions.set()
         watch(status)
         if not (is_ready := is_ready or _is_ready(status, options)):
             status.begun_s = clock_s()  # starting takes as long as it takes: it is no part of a run

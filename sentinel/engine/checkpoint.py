@@ -17,9 +17,10 @@ import asyncio
 import logging
 import time
 from asyncio import Task
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sentinel.blobs import OWNED, BlobBlock, BlobColumn
 from sentinel.core.features.state import FeatureState
 from sentinel.core.features.table import Cut
 from sentinel.engine.alerts import Alerts
@@ -27,7 +28,7 @@ from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import UNKNOWN, InputPartition, Position
 from sentinel.errors import FencedError, TransientError
 from sentinel.metrics import Metrics
-from sentinel.ports import Blob, Broker, PartitionState, StateStore
+from sentinel.ports import Broker, PartitionState, StateStore
 from sentinel.records import Batch, Commit, TopicPartition
 
 log = logging.getLogger(__name__)
@@ -53,13 +54,14 @@ class Checkpoint:
     alerts: frozenset[Task[None]]
 
 
-def blobs_of(state: FeatureState, partition: int, cuts: Mapping[str, Cut]) -> list[Blob]:
+def blobs_of(state: FeatureState, partition: int, cuts: Sequence[Mapping[str, Cut]]) -> BlobBlock:
     """What to store of the rows that were cut for a partition, each with its one writer."""
-    return [
-        Blob(entity, key, partition if state.tables[entity].plan.shared else -1, data)
-        for entity, cut in cuts.items()
-        for key, data in zip(cut.names.strings(), cut.blobs, strict=True)
-    ]
+    parts = {e: partition if t.plan.shared else OWNED for e, t in state.tables.items()}
+    return BlobBlock(
+        BlobColumn(entity, parts[entity], cut.names, cut.data)
+        for by_entity in cuts
+        for entity, cut in by_entity.items()
+    )
 
 
 class Checkpoints:
@@ -206,7 +208,7 @@ class Checkpoints:
 
     async def _save(self, snapshot: Snapshot) -> None:
         number = snapshot.at.partition
-        blobs = [b for cuts in snapshot.cuts for b in blobs_of(self._state, number, cuts)]
+        blobs = blobs_of(self._state, number, snapshot.cuts)
         try:
             await self._store.save(snapshot.at, snapshot.epoch, blobs, snapshot.state)
         except FencedError:

@@ -58,7 +58,7 @@ def a_config(partition_count: int = 1, **engine: Any) -> Config:
         features=FEATURES,
         policy=PolicyParams(review_min=0.4, block_min=0.6),
         topics=TopicParams(partition_count=partition_count),
-        engine=EngineParams(**{"batch_count_max": 16, **engine}),
+        engine=EngineParams(**{"batch_count_max": 16, "snapshot_after_s": 0.0, **engine}),
         kafka=KafkaParams(bootstrap_servers="in memory"),
         version="test",
     )

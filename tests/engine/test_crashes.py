@@ -62,7 +62,7 @@ def a_world(
     delivery: Delivery = "at_least_once",
     **others: Any,
 ) -> World:
-    config = a_config(commit_interval_s=0.2, delivery=delivery)
+    config = a_config(commit_interval_s=0.2, snapshot_after_s=0.5, delivery=delivery)
     world = World(config=config, rng=rng, **others)
     world.send(TRANSACTIONS)
     for label in labels(label_count):

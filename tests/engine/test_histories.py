@@ -24,7 +24,7 @@ ACCOUNT_FEATURES = [i for i, f in enumerate(FEATURES) if f.entity == "account"]
 
 
 def a_world(rng: Generator | None = None) -> World:
-    return World(config=a_config(4, commit_interval_s=0.2), rng=rng)
+    return World(config=a_config(4, commit_interval_s=0.2, snapshot_after_s=0.5), rng=rng)
 
 
 @functools.cache

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from sentinel.adapters.memory.faults import Faults
+from sentinel.blobs import OWNED
 from sentinel.errors import FencedError
 from sentinel.ports import Blob, Epochs, PartitionState
 from sentinel.records import TopicPartition
-
-OWNED = -1  # the part of an entity that has one owner
 
 
 @dataclass(slots=True)

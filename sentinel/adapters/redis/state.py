@@ -6,7 +6,8 @@
 {prefix}:e:{topic}:{partition}             fencing epoch, a number; kept, one a partition
 """
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Self, cast
 
@@ -14,10 +15,12 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from sentinel.adapters.redis.client import RedisParams, connect, translated
+from sentinel.adapters.redis.resp import Command, arguments, bulk, joined
+from sentinel.blobs import BlobBlock
 from sentinel.errors import FencedError
 from sentinel.ports import Blob, Epochs, PartitionState
 from sentinel.records import TopicPartition
-from sentinel.texts import packed
+from sentinel.texts import Texts, packed
 
 # Of one script call and one round trip. While it writes, the server answers nobody: at 10,000
 # transactions a second a call of 400 blobs took 7 ms, one of 100 takes 3.
@@ -67,8 +70,6 @@ return found
 """
 NO_STATE = ("", "", "")
 
-Call = tuple[list[bytes], list[bytes]]  # the keys and the arguments of one script call
-
 
 class RedisStateStore:
     """`ports.StateStore` on Redis or Valkey.
@@ -92,6 +93,7 @@ class RedisStateStore:
             with translated("connect"):
                 await _answer(self._redis.ping())
                 self._save_sha = await self._redis.script_load(SAVE)
+            await asyncio.to_thread(arguments, Texts.of(["compiles or loads the kernels"]))
             self._resources = stack.pop_all()
         return self
 
@@ -134,46 +136,40 @@ class RedisStateStore:
     ) -> None:
         """As the port says; the state goes with the last call."""
         assert state.cluster_id
+        block = blobs if isinstance(blobs, BlobBlock) else BlobBlock.of(blobs)
+        for command in self._save_commands(partition, epoch, block, state):
+            await self._run(partition, epoch, command)
+
+    def _save_commands(
+        self, partition: TopicPartition, epoch: int, blobs: BlobBlock, state: PartitionState
+    ) -> Iterator[Command]:
+        columns = blobs.columns
+        keys = joined([arguments(c.keys, prefix=self._blob_prefix(c.entity)) for c in columns])
+        data = joined([arguments(c.data, head=bulk(b"%d" % c.part)) for c in columns])
+        fixed_keys = bulk(self._epoch_key(partition)) + bulk(self._state_key(partition).encode())
         last = max(0, len(blobs) - 1) // SAVE_COUNT_MAX * SAVE_COUNT_MAX
-        for start in range(0, last, SAVE_COUNT_MAX):
-            call = self._call(partition, epoch, blobs[start : start + SAVE_COUNT_MAX], None)
-            await self._run(partition, epoch, call)
-        await self._run(partition, epoch, self._call(partition, epoch, blobs[last:], state))
+        for begin in range(0, last + 1, SAVE_COUNT_MAX):
+            end = min(begin + SAVE_COUNT_MAX, len(blobs))
+            count = end - begin
+            fields = NO_STATE
+            if begin == last:
+                fields = (state.cluster_id, str(state.replay_from), str(state.labels_from))
+            fixed = b"".join(bulk(x.encode()) for x in (str(epoch), self._lifetime_ms, *fields))
+            head = b"*%d\r\n%s" % (3 + 2 + 5 + 3 * count, bulk(b"EVALSHA"))
+            head += bulk(self._save_sha.encode()) + bulk(b"%d" % (2 + count)) + fixed_keys
+            yield Command(head + keys.part(begin, end) + fixed + data.part(begin, end))
 
-    def _call(
-        self,
-        partition: TopicPartition,
-        epoch: int,
-        blobs: Sequence[Blob],
-        state: PartitionState | None,
-    ) -> Call:
-        prefixes = {blob.entity: self._blob_key(blob.entity, "").encode() for blob in blobs}
-        keys = [self._epoch_key(partition), self._state_key(partition).encode()]
-        keys += [prefixes[blob.entity] + blob.key.encode() for blob in blobs]
-        fields = NO_STATE
-        if state is not None:
-            fields = (state.cluster_id, str(state.replay_from), str(state.labels_from))
-        arguments = [text.encode() for text in (str(epoch), self._lifetime_ms, *fields)]
-        for blob in blobs:
-            arguments += (b"%d" % blob.part, blob.data)
-        return keys, arguments
-
-    async def _run(self, partition: TopicPartition, epoch: int, call: Call) -> None:
-        keys, arguments = call
+    async def _run(self, partition: TopicPartition, epoch: int, command: Command) -> None:
+        redis: Any = self._redis  # its most general method is the one without types
         with translated(f"save {partition}"):
             try:
-                reply = await self._save(keys, arguments)
+                reply = await redis.execute_command("EVALSHA", command)
             except NoScriptError:
                 # The server was restarted. To write a blob twice is harmless.
                 await self._redis.script_load(SAVE)
-                reply = await self._save(keys, arguments)
+                reply = await redis.execute_command("EVALSHA", command)
         if reply != 1:
             raise _fenced(partition, epoch)
-
-    async def _save(self, keys: list[bytes], arguments: list[bytes]) -> Any:
-        command = ("EVALSHA", self._save_sha, len(keys), *keys, *arguments)
-        redis: Any = self._redis  # its most general method is the one without types
-        return await redis.execute_command(*command)
 
     async def partition_state(self, partition: TopicPartition) -> PartitionState | None:
         with translated(f"load the state of {partition}"):
@@ -186,11 +182,11 @@ class RedisStateStore:
             labels_from=int(fields[b"labels_from"]),
         )
 
-    def _blob_key(self, entity: str, key: str) -> str:
-        return f"{self._params.key_prefix}:s:{self._layout}:{entity}:{key}"
+    def _blob_prefix(self, entity: str) -> bytes:
+        return f"{self._params.key_prefix}:s:{self._layout}:{entity}:".encode()
 
     def _blob_keys(self, entity: str, keys: Sequence[str | None]) -> list[bytes]:
-        prefix = self._blob_key(entity, "").encode()
+        prefix = self._blob_prefix(entity)
         return [prefix + (key or b"") for key in packed(keys).values()]
 
     def _state_key(self, partition: TopicPartition) -> str:

@@ -6,7 +6,6 @@ version byte stand seven bytes of checksum, so that a damaged blob is known as o
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numba
 import numpy as np
@@ -26,6 +25,7 @@ from sentinel.core.features.plan import (
     EntityPlan,
 )
 from sentinel.records import Ints
+from sentinel.texts import Texts
 
 VERSION = 1
 
@@ -118,14 +118,13 @@ def _ends(rows: Ints, slots: Ints, layout: Ints, is_events: bool) -> Ints:
     return ends
 
 
-def pack(plan: EntityPlan, rows: Ints, slots: Ints, *, log: int) -> list[bytes]:
+def pack(plan: EntityPlan, rows: Ints, slots: Ints, *, log: int) -> Texts:
     """The blobs of the rows at `slots`; `log` names the log that their offsets belong to."""
     ends = _ends(rows, slots, plan.layout, plan.is_events)
     out = np.empty(int(ends[-1]) if ends.size else 0, dtype=np.int64)
     _pack(rows, slots, plan.layout, plan.is_events, log, ends, out)
-    data = out.astype("<i8", copy=False).tobytes()
-    bounds = [0, *(ends * 8).tolist()]
-    return [data[begin:end] for begin, end in pairwise(bounds)]
+    sizes = np.diff(ends, prepend=0) * 8
+    return Texts(out.astype("<i8", copy=False).view(np.uint8), ends * 8 - sizes, sizes)
 
 
 @numba.njit(cache=True, nogil=True)

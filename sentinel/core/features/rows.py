@@ -18,6 +18,7 @@ from sentinel.core.features.plan import LABELS_NEXT, NEXT_OFFSET, EntityPlan
 from sentinel.core.features.slots import Slots
 from sentinel.core.features.unwritten import Unwritten, ints
 from sentinel.records import Ints
+from sentinel.texts import Texts
 
 
 class EntityRows:
@@ -179,6 +180,6 @@ class EntityRows:
         self._kernel.merge(older, row, self.plan.layout)
         row[:] = older
 
-    def pack(self, parts: Ints) -> list[bytes]:
+    def pack(self, parts: Ints) -> Texts:
         """The blobs of these parts."""
         return packing.pack(self.plan, self.parts, parts, log=self._log)

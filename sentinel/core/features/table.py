@@ -1,5 +1,6 @@
 """The entities of one kind in memory: which slot is whose, what is dirty, what may leave."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,6 +21,8 @@ from sentinel.texts import Texts, packed
 # Slots looked at when room is made: enough to find old ones, few enough not to hold the loop.
 _EVICTION_SAMPLE = 65_536
 _EVICTION_SHARE = 8
+
+_AHEAD_COUNT = 4  # batches that are prepared before their turn, and the one whose turn it is
 
 NEWEST = 1 << 62  # an offset that no log reaches
 
@@ -55,6 +58,8 @@ class EntityTable:
         self._keys = KeyIndex(entities_max)
         # Of released entities that wait to be written: to `find` they are missing.
         self._is_aside: NDArray[np.bool_] = np.zeros(entities_max, dtype=np.bool_)
+        # The keys that `lacking` looked up last, their slots, and `departure_count` then.
+        self._ahead: deque[tuple[Texts, Ints, int]] = deque(maxlen=_AHEAD_COUNT)
         self._asked: Texts | None = None  # the keys that `find` last looked up
         self._answer: Ints = np.zeros(0, dtype=np.int64)
         self._last_used: Ints = zeroed(entities_max, np.int64)  # 0 is a free slot
@@ -84,7 +89,9 @@ class EntityTable:
     def lacking(self, keys: Sequence[str | None]) -> Texts:
         """Each key once that is not in memory; changes nothing."""
         column = packed(keys)
-        lacking = column.take(np.flatnonzero(self._look_up(column) == MISSING))
+        found = self._look_up(column)
+        self._ahead.append((column, found, self.departure_count))
+        lacking = column.take(np.flatnonzero(found == MISSING))
         return lacking.take(distinct(lacking))
 
     def find(self, keys: Sequence[str | None]) -> Ints:
@@ -95,9 +102,19 @@ class EntityTable:
         """
         column = packed(keys)
         if column is not self._asked:
-            self._asked, self._answer = column, self._look_up(column)
+            self._asked, self._answer = column, self._look_up_again(column)
         self._last_used[self._answer[self._answer >= 0]] = self._clock
         return self._answer
+
+    def _look_up_again(self, column: Texts) -> Ints:
+        """While nothing has left memory, only what was lacking need be looked for again."""
+        for known, found, departure_count in self._ahead:
+            if known is column and departure_count == self.departure_count:
+                lacking = np.flatnonzero(found == MISSING)
+                if lacking.size:
+                    found[lacking] = self._look_up(column.take(lacking))
+                return found
+        return self._look_up(column)
 
     def _look_up(self, keys: Texts) -> Ints:
         found = self._keys.find(keys)
@@ -332,7 +349,7 @@ class EntityTable:
         if 2 * self.unwritten.total_count > self.entities_max:
             before = NEWEST  # what waits takes the room of what may have to come in
         if not self.unwritten.is_due(partition, before):
-            return Cut(ints(()), ints(()), Texts.of(()), [])
+            return Cut(ints(()), ints(()), Texts.of(()), Texts.of(()))
         may_go = np.ones(self._part_count, dtype=np.bool_)
         for name in self.unloaded:
             may_go[self.rows.parts_of(self._slot(name))] = False

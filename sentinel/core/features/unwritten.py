@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,12 @@ class Cut:
     parts: Ints
     dirty_from: Ints
     names: Texts
-    blobs: list[bytes] = field(default_factory=list)
+    data: Texts
+
+    @property
+    def blobs(self) -> list[bytes]:
+        """The packed bytes of each row."""
+        return [blob or b"" for blob in self.data.values()]
 
 
 class Unwritten:

@@ -62,6 +62,31 @@ def test_the_oldest_are_written_first_and_no_more_than_asked() -> None:
     assert state.cut(0, count_max=3)["account"].names == []
 
 
+def test_changes_younger_than_asked_wait_while_there_is_room() -> None:
+    state = new_state(SHARED_FEATURES)
+    for i in range(3):
+        fold(state, payment(2 * i, f"a{i}"), payment(2 * i + 1, f"a{i}"))
+
+    cuts = state.cut(0, count_max=9, before=3, shared_before=1)
+
+    assert cuts["account"].names == ["a0", "a1"]
+    assert cuts["terminal"].names == ["s0"]
+    assert state.replay_from(0, 6) == 4
+    assert state.cut(0, count_max=9, before=4)["account"].names == []
+    fold(state, label(payment(4, "a2"), 0))
+    assert state.cut(0, count_max=0, before=0)["account"].names == ["a2"], "labels never wait"
+
+
+def test_nothing_waits_when_what_waits_takes_half_of_the_room() -> None:
+    state = new_state(entities_max=8)
+    fold(state, *(payment(i, f"a{i}") for i in range(4)))
+    assert state.cut(0, count_max=9, before=0)["account"].names == []
+
+    fold(state, payment(4, "a4"))
+
+    assert len(state.cut(0, count_max=9, before=0)["account"].names) == 5
+
+
 def test_what_a_label_changed_goes_with_the_next_cut_whatever_its_size() -> None:
     state = new_state()
     payments = [payment(i, f"a{i}") for i in range(6)]

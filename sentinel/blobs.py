@@ -1,0 +1,66 @@
+"""Entity states as they are stored, one by one or as columns."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple, Self, overload
+
+from sentinel.texts import Texts
+
+OWNED = -1  # the part of an entity that has one owner
+
+
+class Blob(NamedTuple):
+    """One stored entity state: which entity, which partition folded it, and the packed bytes.
+
+    The state of an owned entity has `part` -1. A shared entity has one blob for each input
+    partition that touched it, with `part` that partition: each blob has exactly one writer.
+    """
+
+    entity: str
+    key: str
+    part: int
+    data: bytes
+
+
+class BlobColumn(NamedTuple):
+    """Blobs of one entity kind and part: keys and packed bytes, each of n."""
+
+    entity: str
+    part: int
+    keys: Texts
+    data: Texts
+
+
+class BlobBlock(Sequence[Blob]):
+    """Many blobs, as columns: to make an object of each cost as much as to write them."""
+
+    def __init__(self, columns: Iterable[BlobColumn]) -> None:
+        self.columns = [column for column in columns if len(column.keys)]
+        self._count = sum(len(column.keys) for column in self.columns)
+
+    @classmethod
+    def of(cls, blobs: Iterable[Blob]) -> Self:
+        """As columns, in the same order."""
+        columns = []
+        for (entity, part), group in groupby(blobs, key=lambda blob: (blob.entity, blob.part)):
+            found = list(group)
+            keys = Texts.of([blob.key for blob in found])
+            columns.append(
+                BlobColumn(entity, part, keys, Texts.of_bytes([blob.data for blob in found]))
+            )
+        return cls(columns)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, i: int) -> Blob: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[Blob]: ...
+    def __getitem__(self, i: int | slice) -> Blob | list[Blob]:
+        return list(self)[i]
+
+    def __iter__(self) -> Iterator[Blob]:
+        for entity, part, keys, data in self.columns:
+            for key, value in zip(keys.strings(), data.values(), strict=True):
+                yield Blob(entity, key, part, value or b"")
