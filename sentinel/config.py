@@ -15,6 +15,7 @@ from sentinel.adapters.pool import PoolParams
 from sentinel.adapters.redis import RedisParams
 from sentinel.adapters.registry import ModelParams
 from sentinel.codec.schema import SchemaParams
+from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.decision import PolicyParams
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.learning.params import TrainingParams
@@ -49,6 +50,7 @@ class Config:
     topics: TopicParams = field(default_factory=TopicParams)
     engine: EngineParams = field(default_factory=EngineParams)
     feedback: FeedbackParams = field(default_factory=FeedbackParams)
+    consensus: ConsensusParams = field(default_factory=ConsensusParams)
     pool: PoolParams = field(default_factory=PoolParams)
     model: ModelParams = field(default_factory=ModelParams)
     training: TrainingParams = field(default_factory=TrainingParams)

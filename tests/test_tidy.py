@@ -20,7 +20,7 @@ HOMES_OF = {
     "lightgbm": ("model.py",),
     "msgspec": ("codec/",),
     "orjson": ("codec/",),
-    "polars": ("adapters/files.py", "cli/history.py"),
+    "polars": ("adapters/files.py", "adapters/vote_files.py", "cli/consensus.py", "cli/history.py"),
     "redis": ("adapters/redis/",),
     "uvloop": ("cli/run.py", "cli/produce.py"),
 }

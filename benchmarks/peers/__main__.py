@@ -14,11 +14,8 @@ all of them know; `--tansu` takes the embedded one, where some do not work.
 
 import argparse
 import asyncio
-import hashlib
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -41,12 +38,11 @@ from benchmarks.harness import (
     site,
     write_json,
 )
+from benchmarks.peers.environments import PeerFailedError, interpreter
 from sentinel.adapters.kafka import KafkaBroker
 from sentinel.ports import TopicSpec
 
 SEED = 11
-VENVS = Path(__file__).parent / ".venvs"
-INSTALL_S_MAX = 600.0
 DRAIN_S_MAX = 900.0
 MODEL = ("lightgbm==4.7.0", "numpy==2.4.6", "orjson==3.13.0")
 
@@ -72,10 +68,6 @@ PEERS = (
     Peer("Quix Streams", "quix", ("quixstreams==3.28.1",), "with_quix"),
     Peer("Faust", "faust", ("faust-streaming==0.15.3", "aiokafka==0.14.0"), "with_faust"),
 )
-
-
-class PeerFailedError(Exception):
-    """Raised when a peer cannot be installed or does not do the job; says why in a line."""
 
 
 def main() -> None:
@@ -186,7 +178,8 @@ async def _run_peers(
         for peer in peers:
             sink = f"by-{peer.module}-{peer.batch_count}-{number}"
             try:
-                python = await asyncio.to_thread(installed, peer)
+                wanted = {*peer.requirements, *MODEL}
+                python = await asyncio.to_thread(interpreter, peer.environment, wanted)
                 run = await _run_peer(at, peer, python, model_file, sink, options.count)
             except PeerFailedError as error:
                 run = {"failed": str(error)}
@@ -227,35 +220,6 @@ async def _run_peer(
         "rate": figures["count"] / figures["duration_s"],
         "cpu_us": figures["cpu_s"] * 1e6 / figures["count"],
     }
-
-
-def installed(peer: Peer) -> Path:
-    """The interpreter of the peer's environment, which is made when it is not there.
-
-    Raises PeerFailedError when its packages cannot be had on this Python.
-    """
-    wanted = sorted({*peer.requirements, *MODEL})
-    mark = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()
-    folder = VENVS / peer.environment
-    python, done = folder / "bin" / "python", folder / "done"
-    if done.exists() and done.read_text() == mark:
-        return python
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    try:
-        subprocess.run(
-            [sys.executable, "-m", "venv", "--clear", str(folder)],
-            check=True,
-            capture_output=True,
-            timeout=INSTALL_S_MAX,
-        )
-        subprocess.run([*command, *wanted], check=True, capture_output=True, timeout=INSTALL_S_MAX)
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.decode().strip().splitlines() or ["it says nothing"]
-        raise PeerFailedError(f"cannot be installed: {lines[-1][:120]}") from error
-    except subprocess.TimeoutExpired as error:
-        raise PeerFailedError("cannot be installed in ten minutes") from error
-    done.write_text(mark)
-    return python
 
 
 if __name__ == "__main__":

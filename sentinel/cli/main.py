@@ -198,6 +198,26 @@ def features(
         fail(error)
 
 
+@app.command()
+def consensus(
+    votes: Annotated[Path, typer.Argument(help="CSV or Parquet: task, worker, label, ….")],
+    config: ConfigOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write every task here.")
+    ] = None,
+    workers: Annotated[
+        Path | None, typer.Option("--workers", metavar="FILE", help="Write every worker here.")
+    ] = None,
+) -> None:
+    """Weigh the votes of a file: a probability for each task, a record for each worker."""
+    from sentinel.cli.consensus import consensus_command
+
+    try:
+        consensus_command(votes, config, out=out, workers_out=workers)
+    except SentinelError as error:
+        fail(error)
+
+
 @app.command("check-config")
 def check_config(config: ConfigOption = None) -> None:
     """Validate a configuration and say what is in force."""

@@ -1,6 +1,6 @@
 """A member of a consumer group that can be killed: writes down what it has, at every change.
 
-    python -m tests.kafka.member SERVERS GROUP FILE TOPIC...
+python -m tests.kafka.member SERVERS GROUP FILE TOPIC...
 """
 
 import asyncio

@@ -20,8 +20,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 
 INPUT, INPUT_COUNT = "transactions", 6
 CONTROL = ["control", "feedback", "labels"]
-SETTLED_S_MAX = 30.0
-SESSION_S = 2.0  # as the members have it
+SETTLED_S_MAX = 30.0  # the session of a member is 2 s
 
 Held = list[set[tuple[str, int]]]
 
@@ -58,7 +57,7 @@ async def await_that(is_so: Callable[[], bool]) -> float:
 
 
 async def test_control_topics_stay_together_and_move_together_when_their_member_dies(
-    kafka: KafkaCluster, tmp_path: Path
+    kafka: KafkaCluster, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """They move when its session is over: nobody else can tell that it is dead."""
     async with KafkaBroker(KafkaParams(bootstrap_servers=kafka.bootstrap_servers)) as broker:
@@ -84,4 +83,4 @@ async def test_control_topics_stay_together_and_move_together_when_their_member_
         left = [file for number, file in enumerate(files) if number != owner]
         moved_s = await await_that(lambda: are_settled(held(left)))
         (_,) = [found for found in held(left) if control & found]
-        print(f"moved {moved_s:.1f} s after the kill; the session is {SESSION_S:.0f} s")
+        record_property("moved_s", moved_s)  # 2.2 s where it was measured

@@ -1,0 +1,108 @@
+"""`sentinel consensus`: the votes of a file, weighed as those of the stream are."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from polars.exceptions import PolarsError
+from rich.console import Console
+from rich.table import Table
+
+from sentinel import config as configuration
+from sentinel.adapters.vote_files import VoteFile, read_votes
+from sentinel.app.consensus import Judged, judged
+from sentinel.core.consensus.params import ConsensusParams
+from sentinel.errors import ConfigError
+
+_SHOWN_COUNT = 20
+
+
+def consensus_command(
+    file: Path, config_file: Path | None, *, out: Path | None, workers_out: Path | None
+) -> None:
+    """Weigh, write what was asked for, and show a summary."""
+    params = configuration.load(config_file).consensus
+    for path in (out, workers_out):
+        if path is not None and path.suffix not in (".csv", ".parquet"):
+            raise ConfigError(f"{path}: must end in .csv or .parquet")
+    source = read_votes(file, vote_half_life_s=params.vote_half_life_s)
+    found = judged(source.votes, params)
+    tasks, workers = task_table(source, found), worker_table(source, found, params)
+    for frame, path in ((tasks, out), (workers, workers_out)):
+        if path is not None:
+            _write(frame, path)
+    _show(source, found, workers)
+
+
+def task_table(source: VoteFile, found: Judged) -> pl.DataFrame:
+    """Every task with its posterior, its label, and how many voted."""
+    return pl.DataFrame(
+        {
+            "task": source.tasks,
+            "posterior": found.consensus.posterior,
+            "label": list(found.verdicts),
+            "vote_count": np.bincount(source.votes.task, minlength=len(source.tasks)),
+        }
+    )
+
+
+def worker_table(source: VoteFile, found: Judged, params: ConsensusParams) -> pl.DataFrame:
+    """Every worker with what their record says, the busiest first."""
+    votes, standing = found.votes, found.consensus.standing
+    count = np.bincount(votes.annotator, minlength=len(source.workers))
+    p = found.consensus.posterior[votes.task]
+    agreed = np.bincount(
+        votes.annotator,
+        np.where(votes.says_fraud, p, 1 - p),
+        minlength=len(source.workers),
+    )
+    low_sensitivity, high_sensitivity = standing.sensitivity_interval(params)
+    low_specificity, high_specificity = standing.specificity_interval(params)
+    return pl.DataFrame(
+        {
+            "worker": source.workers,
+            "vote_count": count,
+            "agreement": agreed / np.maximum(count, 1),
+            "sensitivity": standing.sensitivity(params),
+            "sensitivity_low": low_sensitivity,
+            "sensitivity_high": high_sensitivity,
+            "specificity": standing.specificity(params),
+            "specificity_low": low_specificity,
+            "specificity_high": high_specificity,
+            "group_size": np.bincount(found.group, minlength=len(source.workers))[found.group],
+        }
+    ).sort("vote_count", descending=True, maintain_order=True)
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    try:
+        frame.write_parquet(path) if path.suffix == ".parquet" else frame.write_csv(path)
+    except (OSError, PolarsError) as error:
+        raise ConfigError(f"{path}: cannot be written: {error}") from error
+
+
+def _show(source: VoteFile, found: Judged, workers: pl.DataFrame) -> None:
+    console = Console()
+    by_verdict = Counter(found.verdicts)
+    settled = ", ".join(f"{count:,} {name}" for name, count in sorted(by_verdict.items()))
+    console.print(
+        f"{len(source.votes):,} votes of {len(source.workers):,} on {len(source.tasks):,} tasks, "
+        f"{source.unsure_count:,} unsure: {settled}"
+    )
+    table = Table(title=f"the busiest {min(_SHOWN_COUNT, len(workers))} of {len(workers):,}")
+    table.add_column("worker")
+    for name in ("votes", "agreement", "sensitivity", "specificity", "votes alike with"):
+        table.add_column(name, justify="right")
+    for row in workers.head(_SHOWN_COUNT).iter_rows(named=True):
+        table.add_row(
+            row["worker"],
+            f"{row['vote_count']:,}",
+            f"{row['agreement']:.2f}",
+            *(
+                f"{row[name]:.2f} ({row[f'{name}_low']:.2f}–{row[f'{name}_high']:.2f})"
+                for name in ("sensitivity", "specificity")
+            ),
+            f"{row['group_size'] - 1:,} others" if row["group_size"] > 1 else "",
+        )
+    console.print(table)

@@ -1,0 +1,1 @@
+"""From votes that contradict each other to the probability that a transaction is fraud."""

@@ -1,0 +1,52 @@
+"""What is believed of annotators before they have voted, and when a posterior makes a label."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ConsensusParams:
+    """Dawid–Skene with Beta priors, and the thresholds of a label.
+
+    Attributes
+    ----------
+    fraud_min, genuine_max
+        A posterior at or above the first makes the label fraud, at or below the second genuine.
+    right_prior, wrong_prior
+        Right and wrong votes that every annotator is thought to have behind them, on fraud and on
+        genuine transactions alike: Beta(4, 1) in both.
+    fraud_prior, genuine_prior
+        Fraud and genuine transactions that are thought to have been settled before.
+    half_life_votes
+        An annotator's record counts half after so many more votes of theirs.
+    vote_half_life_s
+        A vote counts half when it is so much older than the newest on its transaction; 0 turns
+        this off.
+    evidence_max
+        The most that one annotator may add to or take from the log-odds: 4.6 is 100 to 1.
+    iteration_count_max, tolerance
+        The fit ends after so many rounds, or when no posterior moves by more.
+    """
+
+    fraud_min: float = 0.95
+    genuine_max: float = 0.05
+    right_prior: float = 4.0
+    wrong_prior: float = 1.0
+    fraud_prior: float = 1.0
+    genuine_prior: float = 1.0
+    half_life_votes: float = 50.0
+    vote_half_life_s: float = 0.0
+    evidence_max: float = math.log(100.0)
+    iteration_count_max: int = 200
+    tolerance: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if not 0 < self.genuine_max < self.fraud_min < 1:
+            raise ValueError("genuine_max and fraud_min must be in (0, 1), the second above")
+        priors = (self.right_prior, self.wrong_prior, self.fraud_prior, self.genuine_prior)
+        if min(priors) <= 0:
+            raise ValueError("the priors must be positive")
+        if self.half_life_votes < 1 or self.vote_half_life_s < 0:
+            raise ValueError("half_life_votes must be at least 1, vote_half_life_s at least 0")
+        if self.evidence_max <= 0 or self.tolerance <= 0 or self.iteration_count_max < 1:
+            raise ValueError("evidence_max, tolerance, iteration_count_max must be positive")

@@ -1,0 +1,76 @@
+"""What an annotator's record says: how often they see a fraud, and how often a genuine payment.
+
+Two coins for each: one number for both would take a reviewer who clears everything for a good one,
+since most transactions are genuine.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import beta
+
+from sentinel.core.consensus.params import ConsensusParams
+from sentinel.records import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Expected counts of m annotators, each float64 (m,): without the prior, decayed by age.
+
+    Attributes
+    ----------
+    seen, missed
+        Votes "fraud" and "genuine" on what was fraud.
+    cleared, accused
+        Votes "genuine" and "fraud" on what was genuine.
+    """
+
+    seen: Floats
+    missed: Floats
+    cleared: Floats
+    accused: Floats
+
+    def sensitivity(self, params: ConsensusParams) -> Floats:
+        """The probability of "fraud" on a fraud, posterior mean, float64 (m,)."""
+        return _share(self.seen, self.missed, params)
+
+    def specificity(self, params: ConsensusParams) -> Floats:
+        """The probability of "genuine" on a genuine transaction, posterior mean, float64 (m,)."""
+        return _share(self.cleared, self.accused, params)
+
+    def sensitivity_interval(
+        self, params: ConsensusParams, level: float = 0.95
+    ) -> tuple[Floats, Floats]:
+        """The equal-tailed interval that holds the sensitivity with this probability."""
+        return _interval(self.seen, self.missed, params, level)
+
+    def specificity_interval(
+        self, params: ConsensusParams, level: float = 0.95
+    ) -> tuple[Floats, Floats]:
+        """The equal-tailed interval that holds the specificity with this probability."""
+        return _interval(self.cleared, self.accused, params, level)
+
+    def evidence(self, params: ConsensusParams) -> Floats:
+        """What a vote "genuine" and one "fraud" of each adds to the log-odds, float64 (m, 2).
+
+        Within ±`evidence_max`.
+        """
+        sensitivity, specificity = self.sensitivity(params), self.specificity(params)
+        says_genuine = np.log1p(-sensitivity) - np.log(specificity)
+        says_fraud = np.log(sensitivity) - np.log1p(-specificity)
+        limit = params.evidence_max
+        return np.clip(np.stack((says_genuine, says_fraud), axis=1), -limit, limit)
+
+
+def _share(right: Floats, wrong: Floats, params: ConsensusParams) -> Floats:
+    a, b = params.right_prior, params.wrong_prior
+    return (a + right) / (a + b + right + wrong)
+
+
+def _interval(
+    right: Floats, wrong: Floats, params: ConsensusParams, level: float
+) -> tuple[Floats, Floats]:
+    assert 0 < level < 1
+    tail = (1 - level) / 2
+    a, b = params.right_prior + right, params.wrong_prior + wrong
+    return np.asarray(beta.ppf(tail, a, b)), np.asarray(beta.ppf(1 - tail, a, b))

@@ -1,0 +1,116 @@
+"""`sentinel consensus` on files of votes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.cli.test_commands import refusal, sentinel
+
+VOTES = [("t1", "ann", "fraud"), ("t1", "bob", "fraud"), ("t1", "cyd", "fraud")]
+VOTES += [("t2", "ann", "genuine"), ("t2", "bob", "genuine"), ("t2", "cyd", "unsure")]
+VOTES += [("t3", "ann", "fraud"), ("t3", "bob", "genuine")]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def votes_file(name: str = "votes.csv", **more: Sequence[object]) -> Path:
+    columns = list(zip(*VOTES, strict=True))
+    frame = pl.DataFrame({"task": columns[0], "worker": columns[1], "label": columns[2], **more})
+    path = Path(name)
+    frame.write_parquet(path) if path.suffix == ".parquet" else frame.write_csv(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["votes.csv", "votes.parquet"])
+def test_a_file_of_votes_becomes_posteriors_labels_and_a_table_of_workers(name: str) -> None:
+    result = sentinel(
+        "consensus", votes_file(name), "--out", "tasks.csv", "--workers", "workers.parquet"
+    )
+
+    assert result.exit_code == 0, result.output
+    assert "7 votes of 3 on 3 tasks, 1 unsure" in result.output
+    tasks = pl.read_csv("tasks.csv")
+    assert tasks["task"].to_list() == ["t1", "t2", "t3"]
+    assert tasks["label"].to_list() == ["fraud", "open", "contested"]
+    assert tasks["vote_count"].to_list() == [3, 2, 2]
+    workers = pl.read_parquet("workers.parquet")
+    assert workers["worker"].to_list() == ["ann", "bob", "cyd"]
+    assert workers["vote_count"].to_list() == [3, 3, 1]
+    for name in ("sensitivity", "specificity"):
+        assert (workers[f"{name}_low"] < workers[name]).all()
+        assert (workers[name] < workers[f"{name}_high"]).all()
+
+
+def test_the_order_of_the_rows_changes_nothing() -> None:
+    path = votes_file()
+    sentinel("consensus", path, "--out", "first.csv")
+    pl.read_csv(path).reverse().write_csv(path)
+    sentinel("consensus", path, "--out", "second.csv")
+
+    assert Path("first.csv").read_bytes() == Path("second.csv").read_bytes()
+
+
+def test_workers_of_two_sources_are_two_and_doubt_weighs_less() -> None:
+    sources = ["inside"] * 7 + ["outside"]
+    path = votes_file(source=sources, confidence=[1.0] * 7 + [0.0])
+
+    result = sentinel("consensus", path, "--out", "tasks.csv", "--workers", "workers.csv")
+
+    assert result.exit_code == 0, result.output
+    assert "outside/bob" in pl.read_csv("workers.csv")["worker"].to_list()
+    assert pl.read_csv("tasks.csv")["label"][2] != "contested"
+
+
+def test_of_two_votes_of_one_worker_on_one_task_the_last_counts() -> None:
+    pl.DataFrame(
+        {"task": ["t", "t"], "worker": ["ann", "ann"], "label": ["fraud", "genuine"]}
+    ).write_csv("votes.csv")
+
+    sentinel("consensus", "votes.csv", "--out", "tasks.csv")
+
+    assert pl.read_csv("tasks.csv")["posterior"][0] < 0.5
+
+
+def test_old_votes_fade_when_the_half_life_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = ["2026-01-01T00:00:00Z"] * 7 + ["2026-03-01T00:00:00Z"]
+    path = votes_file(time=times)
+    sentinel("consensus", path, "--out", "all.csv")
+    monkeypatch.setenv("SENTINEL__CONSENSUS__VOTE_HALF_LIFE_S", "86400")
+    sentinel("consensus", path, "--out", "fading.csv")
+
+    whole, fading = (pl.read_csv(name)["posterior"][2] for name in ("all.csv", "fading.csv"))
+    assert fading < whole, "ann's vote of two months before hardly counts against bob's"
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"confidence": [1.0] * 7 + [1.5]}, "row 8: confidence 1.5 is not in [0, 1]"),
+        ({"confidence": ["high"] * 8}, "row 1: confidence is not a number"),
+        ({"worker": [None] + ["w"] * 7}, "row 1: no worker"),
+        ({"label": ["fraud"] * 7 + ["fruad"]}, 'row 8: label "fruad" is not fraud or genuine'),
+    ],
+)
+def test_a_bad_row_is_named(more: dict[str, list[object]], words: str) -> None:
+    path = votes_file()
+    frame = pl.read_csv(path).with_columns(**{k: pl.Series(v) for k, v in more.items()})
+    frame.write_csv(path)
+
+    assert words in refusal("consensus", path)
+
+
+def test_what_cannot_be_read_or_written_is_one_clear_line() -> None:
+    path = votes_file()
+    pl.DataFrame({"task": ["t"]}).write_csv("few.csv")
+    Path("text.parquet").write_text("not parquet")
+
+    assert "there is no such file" in refusal("consensus", "nowhere.csv")
+    assert "has no column ['worker', 'label']" in refusal("consensus", "few.csv")
+    assert "cannot be read as CSV or Parquet" in refusal("consensus", "text.parquet")
+    assert "must end in .csv or .parquet" in refusal("consensus", path, "--out", "tasks.txt")
+    assert "cannot be written" in refusal("consensus", path, "--out", "no/tasks.csv")
