@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from benchmarks.harness import facts, header, print_table, write_json
 from benchmarks.peers.environments import PeerFailedError, interpreter
 from sentinel.core.consensus.dawid_skene import fit
-from sentinel.core.consensus.online import settle
+from sentinel.core.consensus.online import Ballots, settle
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.core.consensus.votes import Votes, numbered
@@ -193,23 +193,20 @@ def _row(name: str, found: list[dict[str, Any]]) -> list[str]:
 def after_a_collapse(seed: int) -> tuple[float, float]:
     """Online accuracy before and after half of twenty investigators lose their skill."""
     rng = np.random.default_rng([SEED, seed])
-    standing = Standing(*(np.zeros(20) for _ in range(4)))
-    fraud, genuine = PARAMS.fraud_prior, PARAMS.genuine_prior
-    right: list[bool] = []
-    for block in range(200):
-        truth = rng.random(20) < 0.3
-        skill = np.full(20, 0.92)
-        skill[: 10 if block >= 100 else 0] = 0.55
-        task = np.repeat(np.arange(20), 3)
-        who = np.concatenate([rng.choice(20, 3, replace=False) for _ in range(20)])
-        says = (rng.random(60) < skill[who]) == truth[task]
-        votes = Votes.of(task, who, says, task_count=20, annotator_count=20)
-        settled = settle(votes, np.full(60, np.nan), standing, fraud / (fraud + genuine), PARAMS)
-        standing = settled.standing
-        fraud += settled.posterior.sum()
-        genuine += 20 - settled.posterior.sum()
-        right += ((settled.posterior > 0.5) == truth).tolist()
-    return float(np.mean(right[:2000])), float(np.mean(right[2200:]))
+    truth = rng.random(4_000) < 0.3
+    task = np.repeat(np.arange(4_000), 3)
+    who = np.argsort(rng.random((4_000, 20)), axis=1)[:, :3].ravel()
+    skill = np.where((task >= 2_000) & (who < 10), 0.55, 0.92)
+    says = (rng.random(task.size) < skill) == truth[task]
+    n = task.size
+    ballots = Ballots(
+        0, task, who, says.astype(np.int64), np.ones(n), np.zeros(n, np.int64),
+        np.full(n, -1), np.zeros(n, np.bool_), np.full(n, np.nan),
+    )  # fmt: skip
+    nobody = Standing(*(np.zeros(20) for _ in range(4)))
+    settled = settle(ballots, np.full(4_000, np.nan), nobody, 0.0, 0.0, PARAMS)
+    is_right = (settled.posterior[2::3] > 0.5) == truth
+    return float(np.mean(is_right[:2_000])), float(np.mean(is_right[2_200:]))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from benchmarks.workloads import card_stream, write_config, write_model
 from sentinel import config as configuration
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker
-from sentinel.app.instance import topic_specs
+from sentinel.app.assembly import topic_specs
 from sentinel.app.sender import Sender
 from sentinel.config import Config
 from sentinel.metrics import Histogram

@@ -9,10 +9,10 @@ from sentinel.records import (
     Commit,
     Floats,
     InputRecord,
-    LabelName,
     OutputRecord,
     TopicPartition,
 )
+from sentinel.votes import Annotator, Case, Casework, FeedbackProgress
 
 PartitionsCallback = Callable[[Sequence[TopicPartition]], Awaitable[None]]
 
@@ -197,15 +197,27 @@ class StateStore(Protocol):
         ...
 
 
-class LabelStore(Protocol):
-    """The label that each transaction has now. Raises TransientError when out of reach."""
+class CaseStore(Protocol):
+    """Votes, labels and annotators. Raises TransientError when out of reach."""
 
-    async def current(self, transaction_ids: Sequence[str]) -> list[LabelName | None]:
-        """The label of each transaction, None where it has none."""
+    async def progress(self) -> FeedbackProgress | None:
+        """How far feedback has been counted; None before the first save."""
         ...
 
-    async def save(self, labels: Mapping[str, LabelName]) -> None:
-        """Remember the label of each transaction."""
+    async def cases(self, transaction_ids: Sequence[str]) -> dict[str, Case]:
+        """The cases of these transactions, those that there are."""
+        ...
+
+    async def annotators(self, names: Sequence[str]) -> dict[str, Annotator]:
+        """What is known of these annotators, of those of whom anything is."""
+        ...
+
+    async def latest_annotators(self) -> list[Annotator]:
+        """Everybody who voted, who voted last first; a bounded number."""
+        ...
+
+    async def save(self, before: FeedbackProgress | None, work: Casework) -> None:
+        """Write all of it or nothing. FencedError if the progress stored is not `before`."""
         ...
 
 

@@ -279,6 +279,7 @@ class Feedback:
     observed_ms: int = 0
     event_time_ms: int | None = None
     entities: dict[str, str | None] | None = None
+    revision: int = 0  # a later word of the same person has a higher one
     v: int = 1
 
 

@@ -20,7 +20,13 @@ HOMES_OF = {
     "lightgbm": ("model.py",),
     "msgspec": ("codec/",),
     "orjson": ("codec/",),
-    "polars": ("adapters/files.py", "adapters/vote_files.py", "cli/consensus.py", "cli/history.py"),
+    "polars": (
+        "adapters/feedback_files.py",
+        "adapters/files.py",
+        "adapters/vote_files.py",
+        "cli/consensus.py",
+        "cli/history.py",
+    ),
     "redis": ("adapters/redis/",),
     "uvloop": ("cli/run.py", "cli/produce.py"),
 }

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from typing import Self
 
 from sentinel.adapters.kafka import KafkaBroker
-from sentinel.app.instance import topic_specs
+from sentinel.app.assembly import topic_specs
 from sentinel.codec.records import encode
 from sentinel.config import Config
 from sentinel.engine.labels import PartitionOf

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sentinel.app.instance import topic_specs
+from sentinel.app.assembly import topic_specs
 from sentinel.config import Config
 from sentinel.core.topics import TopicDemands, TopicFacts
 

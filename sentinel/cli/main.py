@@ -3,12 +3,14 @@
 import logging
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from sentinel import __version__
-from sentinel.errors import SentinelError, TransientError
+from sentinel.cli import judging
+from sentinel.cli.options import ConfigOption, LabelColumn, fail
+from sentinel.errors import SentinelError
 
 app = typer.Typer(
     name="sentinel",
@@ -17,14 +19,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", metavar="FILE", help="Configuration; none: the built-in one."),
-]
-LabelColumn = Annotated[
-    str, typer.Option(metavar="COLUMN", help="The column that says whether a row is fraud.")
-]
 
 ReasonOption = Annotated[str, typer.Option(metavar="REASON", help="Only those refused for this.")]
 TopicOption = Annotated[str, typer.Option(metavar="TOPIC", help="Only those from this topic.")]
@@ -36,6 +30,9 @@ dead_letters = typer.Typer(help="Look at records that could not be used, and sen
 app.add_typer(dead_letters, name="dead-letters", no_args_is_help=True)
 topics = typer.Typer(help="Make the topics, and find out what is wrong with them.")
 app.add_typer(topics, name="topics", no_args_is_help=True)
+app.add_typer(judging.feedback, name="feedback", no_args_is_help=True)
+app.command()(judging.investigators)
+app.command()(judging.consensus)
 
 
 class OnGap(StrEnum):
@@ -43,12 +40,6 @@ class OnGap(StrEnum):
 
     FAIL = "fail"
     EARLIEST = "earliest"
-
-
-def fail(error: SentinelError) -> NoReturn:
-    """One clear line; exit code 2 for what the user can mend, 1 for what may pass by itself."""
-    typer.echo(f"sentinel: {error}", err=True)
-    raise typer.Exit(1 if isinstance(error, TransientError) else 2)
 
 
 def _version(asked: bool) -> None:
@@ -194,26 +185,6 @@ def features(
 
     try:
         features_command(file, config, label_column=label_column, out=out)
-    except SentinelError as error:
-        fail(error)
-
-
-@app.command()
-def consensus(
-    votes: Annotated[Path, typer.Argument(help="CSV or Parquet: task, worker, label, ….")],
-    config: ConfigOption = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write every task here.")
-    ] = None,
-    workers: Annotated[
-        Path | None, typer.Option("--workers", metavar="FILE", help="Write every worker here.")
-    ] = None,
-) -> None:
-    """Weigh the votes of a file: a probability for each task, a record for each worker."""
-    from sentinel.cli.consensus import consensus_command
-
-    try:
-        consensus_command(votes, config, out=out, workers_out=workers)
     except SentinelError as error:
         fail(error)
 

@@ -1,32 +1,32 @@
-"""Feedback becomes labels: a voice of a trusted source counts as it is."""
+"""Feedback becomes labels: votes are weighed, and what they settle is published."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar, cast
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from sentinel.codec.records import decode_feedback, encode
+from sentinel.core.consensus.casework import Change, count_votes
+from sentinel.core.consensus.params import ConsensusParams
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.dispatcher import Inbox
 from sentinel.errors import RecordError, TransientError
 from sentinel.metrics import Metrics
-from sentinel.ports import Broker, LabelStore
-from sentinel.records import (
-    Batch,
-    Feedback,
-    InputRecord,
-    Label,
-    LabelName,
-    OutputRecord,
-    TopicPartition,
-)
+from sentinel.ports import Broker, CaseStore
+from sentinel.records import Batch, Feedback, InputRecord, Label, OutputRecord, TopicPartition
+from sentinel.votes import RETRACTED, Case, Casework, FeedbackProgress, Vote
 
-LABELS = ("fraud", "genuine")
+WORDS = ("fraud", "genuine", "unsure", RETRACTED)
 
 T = TypeVar("T")
 
 _RETRY_S = 0.25
 _ID_LENGTH_MAX = 4096  # no schema takes longer ones (sentinel/codec/transactions.py)
+_NAME_LENGTH_MAX = 256
+_NOTES_LENGTH_MAX = 10_000
+_PIECE_COUNT = 200  # records counted and saved at once: the store answers nobody meanwhile
+
+Placed = tuple[Case, Vote]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +41,44 @@ class FeedbackParams:
 
 
 class FeedbackTask:
-    """Reads feedback and publishes labels; the voices of other sources are counted and kept."""
+    """Reads feedback, counts every vote once, and publishes the labels that come of it.
+
+    The order: labels are out before the votes are saved, and votes are saved, with how far the log
+    was counted, before the group's offset moves. A crash between repeats labels with the same
+    feedback offset, by which readers know them again; nothing is lost or counted twice.
+    """
 
     def __init__(
         self,
         *,
         broker: Broker,
-        labels: LabelStore,
+        store: CaseStore,
         inbox: Inbox,
         label_topic: str,
         dead_letters: DeadLetters,
         progress: dict[TopicPartition, int],
         metrics: Metrics,
         params: FeedbackParams,
+        consensus: ConsensusParams,
         outage_s_max: float,
     ) -> None:
         self._broker = broker
-        self._labels = labels
+        self._store = store
         self._inbox = inbox
         self._label_topic = label_topic
         self._dead_letters = dead_letters
         self._progress = progress
         self._metrics = metrics
         self._params = params
+        self._consensus = consensus
         self._outage_s_max = outage_s_max
+
+    async def counted_to(self) -> int | None:
+        """From which offset on feedback is still to be counted; None: from the start."""
+        found = await self._store.progress()
+        if found is None or found.log != self._broker.cluster_id:
+            return None
+        return found.next_offset
 
     async def run(self) -> None:
         """Work through the inbox until cancelled."""
@@ -75,41 +89,61 @@ class FeedbackTask:
                 self._inbox.done()
 
     async def work(self, batch: Batch) -> None:
-        """Publish the labels of one batch, then note how far it went."""
+        """Count the votes of one batch, then note how far it went."""
         for at, records in batch.records.items():
-            voices: list[tuple[int, Feedback]] = []
-            refused: list[tuple[TopicPartition, InputRecord, RecordError]] = []
-            for record in records:
-                try:
-                    voice = checked(decode_feedback(record.value))
-                except RecordError as error:
-                    refused.append((at, record, error))
-                else:
-                    voices.append((record.offset, voice))
             self._metrics.feedback += len(records)
-            await self._dead_letters.publish(refused)
-            await self._publish_labels(voices)
+            for begin in range(0, len(records), _PIECE_COUNT):
+                await self._work(at, records[begin : begin + _PIECE_COUNT])
             self._progress[at] = records[-1].offset + 1
 
-    async def _publish_labels(self, voices: list[tuple[int, Feedback]]) -> None:
-        trusted = [(at, v) for at, v in voices if v.source in self._params.trusted_sources]
-        settled = [(at, v) for at, v in trusted if v.label in LABELS]
-        if not settled:
+    async def _work(self, at: TopicPartition, records: Sequence[InputRecord]) -> None:
+        stored = await self._patiently(self._store.progress)
+        current = self._current(stored)
+        votes: list[Placed] = []
+        refused: list[tuple[TopicPartition, InputRecord, RecordError]] = []
+        for record in records:
+            if record.offset < current.next_offset:
+                continue  # counted before; its labels were out by then
+            try:
+                votes.append(placed(checked(decode_feedback(record.value)), record.offset))
+            except RecordError as error:
+                refused.append((at, record, error))
+        await self._dead_letters.publish(refused)
+        end = max(records[-1].offset + 1, current.next_offset)
+        work, changes = await self._weigh(replace(current, next_offset=end), votes)
+        await self._publish(changes)
+        await self._patiently(lambda: self._store.save(stored, work))
+
+    def _current(self, stored: FeedbackProgress | None) -> FeedbackProgress:
+        """Where counting goes on in the present log."""
+        log = self._broker.cluster_id
+        if stored is None:
+            return FeedbackProgress(log, 0)
+        return stored if stored.log == log else replace(stored, log=log, next_offset=0)
+
+    async def _weigh(
+        self, progress: FeedbackProgress, votes: list[Placed]
+    ) -> tuple[Casework, list[Change]]:
+        if not votes:
+            return Casework(progress), []
+        ids = list(dict.fromkeys(case.transaction_id for case, _ in votes))
+        cases = await self._patiently(lambda: self._store.cases(ids))
+        said = [vote.annotator for case in cases.values() for vote in case.votes]
+        names = list(dict.fromkeys([*said, *(vote.annotator for _, vote in votes)]))
+        annotators = await self._patiently(lambda: self._store.annotators(names))
+        found = Casework(progress, cases, annotators)
+        return count_votes(found, votes, self._params.trusted_sources, self._consensus)
+
+    async def _publish(self, changes: Sequence[Change]) -> None:
+        if not changes:
             return
-        ids = list(dict.fromkeys(voice.transaction_id for _, voice in settled))
-        known = await self._patiently(lambda: self._labels.current(ids))
-        current = dict(zip(ids, known, strict=True))
-        records = []
-        changed: dict[str, LabelName] = {}
-        for offset, voice in settled:
-            label = label_of(voice, offset, current)
-            records.append(OutputRecord(voice.transaction_id.encode(), encode(label)))
-            current[voice.transaction_id] = changed[voice.transaction_id] = label.label
-        await self._broker.publish(self._label_topic, 0, records)
-        # Labels are out before they are remembered: a crash between repeats them, with the same
-        # feedback offset, by which readers know them again.
+        labels = [label_of(change) for change in changes]
+        await self._broker.publish(
+            self._label_topic,
+            0,
+            [OutputRecord(label.transaction_id.encode(), encode(label)) for label in labels],
+        )
         await self._broker.flush()
-        await self._patiently(lambda: self._labels.save(changed))
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the store again while it is away: labels can wait.
@@ -130,35 +164,61 @@ class FeedbackTask:
 
 def checked(voice: Feedback) -> Feedback:
     """The voice, if its values can be true. Raises RecordError."""
+    _check_names(voice)
+    if voice.label not in WORDS:
+        raise RecordError("bad_label", f'label "{voice.label}" is not one of {", ".join(WORDS)}')
+    if not 0 <= voice.confidence <= 1:
+        raise RecordError("bad_confidence", f"confidence {voice.confidence} is not in [0, 1]")
+    if voice.revision < 0:
+        raise RecordError("bad_revision", f"revision {voice.revision} is negative")
+    if len(voice.notes) > _NOTES_LENGTH_MAX:
+        raise RecordError("too_large", f"notes of {len(voice.notes)} characters")
+    if voice.event_time_ms is None or not (voice.entities or {}).get("account"):
+        raise RecordError("unplaced", "event_time_ms and entities.account are needed")
+    if 0 < voice.observed_ms < voice.event_time_ms:
+        raise RecordError("bad_time", "it was observed before the transaction happened")
+    return voice
+
+
+def _check_names(voice: Feedback) -> None:
     if not voice.transaction_id:
         raise RecordError("bad_id", "an empty transaction_id")
     identifiers = [voice.transaction_id, *filter(None, (voice.entities or {}).values())]
     if (longest := max(map(len, identifiers))) > _ID_LENGTH_MAX:
         raise RecordError("bad_id", f"an identifier of {longest} characters")
-    if voice.label not in (*LABELS, "unsure"):
-        raise RecordError("bad_label", f'label "{voice.label}" is not fraud, genuine or unsure')
-    if not 0 <= voice.confidence <= 1:
-        raise RecordError("bad_confidence", f"confidence {voice.confidence} is not in [0, 1]")
-    if len(voice.notes) > 10_000:
-        raise RecordError("too_large", f"notes of {len(voice.notes)} characters")
-    if voice.event_time_ms is None or not (voice.entities or {}).get("account"):
-        raise RecordError("unplaced", "event_time_ms and entities.account are needed")
-    return voice
+    if max(len(voice.source), len(voice.who)) > _NAME_LENGTH_MAX:
+        raise RecordError("bad_id", f"source or who of over {_NAME_LENGTH_MAX} characters")
+    if "/" in voice.source:
+        raise RecordError("bad_source", f'source "{voice.source}" must not hold a slash')
 
 
-def label_of(voice: Feedback, offset: int, current: Mapping[str, LabelName | None]) -> Label:
-    """The label that a trusted voice gives, and what it replaces."""
+def placed(voice: Feedback, offset: int) -> Placed:
+    """The vote, and its case as the vote places it."""
     assert voice.event_time_ms is not None
     assert voice.entities is not None
-    return Label(
-        transaction_id=voice.transaction_id,
-        label=cast("LabelName", voice.label),
-        posterior=1.0 if voice.label == "fraud" else 0.0,
-        vote_count=1,
-        source=voice.source,
+    vote = Vote(
+        annotator=f"{voice.source}/{voice.who}",
+        label=voice.label,
+        revision=voice.revision,
+        confidence=voice.confidence,
         observed_ms=voice.observed_ms,
-        event_time_ms=voice.event_time_ms,
-        entities=voice.entities,
-        supersedes=current.get(voice.transaction_id),
-        feedback_offset=offset,
+        offset=offset,
+        notes=voice.notes,
+    )
+    return Case(voice.transaction_id, voice.event_time_ms, voice.entities), vote
+
+
+def label_of(change: Change) -> Label:
+    """The label that a vote has brought about, and what it replaces."""
+    return Label(
+        transaction_id=change.case.transaction_id,
+        label=change.label,
+        posterior=change.posterior,
+        vote_count=change.vote_count,
+        source=change.vote.source,
+        observed_ms=change.vote.observed_ms,
+        event_time_ms=change.case.event_time_ms,
+        entities=change.case.entities,
+        supersedes=change.supersedes,
+        feedback_offset=change.vote.offset,
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.checkpoint import Checkpoints
@@ -35,6 +35,7 @@ class Ownership:
         progress: dict[TopicPartition, int],
         other_inboxes: Sequence[Inbox],
         input_topic: str,
+        counted_to: Callable[[], Awaitable[int | None]],
         params: EngineParams,
     ) -> None:
         self._broker = broker
@@ -48,6 +49,7 @@ class Ownership:
         self._progress = progress
         self._other_inboxes = other_inboxes
         self._input_topic = input_topic
+        self._counted_to = counted_to  # of feedback
         self._params = params
         self.assigned = asyncio.Event()
         self.assigned_s = 0.0  # when that was, by the loop's clock
@@ -64,9 +66,13 @@ class Ownership:
         self.assigned_s = asyncio.get_running_loop().time()
 
     async def _go_on(self, at: TopicPartition) -> None:
-        """Read a partition that has no state: from where it was left, or else from its start."""
+        """Read feedback from where it was left, or from where the store knows no more of it.
+
+        A store that was restored, or that died within a second of a save, may be behind the group.
+        """
         committed, first = await self._broker.committed(at), await self._broker.start_offset(at)
-        start = committed.offset if committed else first
+        counted_to = await self._counted_to()
+        start = min(committed.offset if committed else first, counted_to or first)
         self._broker.seek(at, self._checked_start(at, start, first, "what it said is lost"))
 
     async def _take_over(self, at: TopicPartition) -> None:

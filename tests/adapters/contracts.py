@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from sentinel.errors import ConfigError, FencedError, TransientError
-from sentinel.ports import Blob, Broker, LabelStore, PartitionState, StateStore, Tail, TopicSpec
+from sentinel.ports import Blob, Broker, CaseStore, PartitionState, StateStore, Tail, TopicSpec
 from sentinel.records import (
     Commit,
     Header,
@@ -20,6 +20,7 @@ from sentinel.records import (
     TopicPartition,
 )
 from sentinel.texts import Texts
+from sentinel.votes import Annotator, Case, Casework, FeedbackProgress, Vote
 
 WAIT_S_MAX = 15.0  # Tansu and Kafka let the first member of a group wait
 
@@ -503,33 +504,59 @@ async def many_blobs_are_all_written(reopen: Reopen) -> None:
 
 # Label stores: `reopen` opens another one on the same data.
 
-ReopenLabels = Callable[[], AbstractAsyncContextManager[LabelStore]]
+ReopenCases = Callable[[], AbstractAsyncContextManager[CaseStore]]
+
+VOTE = Vote("investigator/ann", "fraud", 0, 0.5, 1_000, 7, notes="é \n", counted=0.25)
+CASE = Case("t:1", 900, {"account": "a", "terminal": None}, (VOTE,), 0.97, "fraud", "fraud")
+ANN = Annotator("investigator/ann", 1.5, 0.5, 2.0, 0.0, 3, 2, 1, 0, 500, 1_000)
+FIRST = FeedbackProgress("log", 8, 0.25, 1e-3)
 
 
-async def labels_outlive_their_store(reopen: ReopenLabels) -> None:
-    async with reopen() as labels:
-        await labels.save({"t:1": "fraud", "é \n": "genuine"})
-        await labels.save({"t:2": "fraud"})
+async def casework_outlives_its_store(reopen: ReopenCases) -> None:
+    bob = Annotator("customer/é \n", last_ms=2_000)
+    work = Casework(FIRST, {"t:1": CASE}, {ANN.name: ANN, bob.name: bob})
+    async with reopen() as store:
+        assert await store.progress() is None
+        await store.save(None, work)
 
-    async with reopen() as labels:
-        found = await labels.current(["é \n", "missing", "t:2", "t:1"])
-
-    assert found == ["genuine", None, "fraud", "fraud"]
-
-
-async def the_label_saved_last_counts(reopen: ReopenLabels) -> None:
-    async with reopen() as labels, reopen() as others:
-        await labels.save({"t": "fraud"})
-        await others.save({"t": "genuine"})
-
-        assert await labels.current(["t", "t"]) == ["genuine", "genuine"]
+    async with reopen() as store:
+        assert await store.progress() == FIRST
+        assert await store.cases(["t:2", "t:1"]) == {"t:1": CASE}
+        assert await store.annotators(["nobody", ANN.name]) == {ANN.name: ANN}
+        assert await store.latest_annotators() == [bob, ANN]
 
 
-async def nothing_asked_and_nothing_saved_is_fine(reopen: ReopenLabels) -> None:
-    async with reopen() as labels:
-        await labels.save({})
+async def what_is_saved_last_counts(reopen: ReopenCases) -> None:
+    second = replace(FIRST, next_offset=9)
+    later = replace(CASE, label="genuine", posterior=0.01)
+    async with reopen() as store, reopen() as others:
+        await store.save(None, Casework(FIRST, {"t:1": CASE}))
+        await others.save(FIRST, Casework(second, {"t:1": later}))
 
-        assert await labels.current([]) == []
+        assert await store.cases(["t:1", "t:1"]) == {"t:1": later}
+        assert await store.progress() == second
+
+
+async def only_who_knows_what_was_saved_last_may_save(reopen: ReopenCases) -> None:
+    """Nothing of a refused save is there afterwards."""
+    async with reopen() as store:
+        await store.save(None, Casework(FIRST))
+        for before in (None, replace(FIRST, next_offset=7), replace(FIRST, log="other")):
+            with pytest.raises(FencedError):
+                await store.save(before, Casework(FIRST, {"t:1": CASE}, {ANN.name: ANN}))
+
+        assert await store.progress() == FIRST
+        assert await store.cases(["t:1"]) == {}
+        assert await store.annotators([ANN.name]) == {}
+        assert await store.latest_annotators() == []
+
+
+async def no_case_asked_for_and_none_saved_is_fine(reopen: ReopenCases) -> None:
+    async with reopen() as store:
+        await store.save(None, Casework(FIRST))
+
+        assert await store.cases([]) == {}
+        assert await store.annotators([]) == {}
 
 
 MEMBER_CONTRACTS = (
@@ -564,8 +591,9 @@ STORE_CONTRACTS = (
     an_owner_is_told_whether_it_still_is_one,
     many_blobs_are_all_written,
 )
-LABEL_CONTRACTS = (
-    labels_outlive_their_store,
-    the_label_saved_last_counts,
-    nothing_asked_and_nothing_saved_is_fine,
+CASE_CONTRACTS = (
+    casework_outlives_its_store,
+    what_is_saved_last_counts,
+    only_who_knows_what_was_saved_last_may_save,
+    no_case_asked_for_and_none_saved_is_fine,
 )

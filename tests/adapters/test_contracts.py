@@ -7,17 +7,16 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 import pytest_asyncio
 
-from sentinel.adapters.memory import MemoryLabelStore, MemoryStateStore, MemoryStore
-from sentinel.adapters.redis import RedisLabelStore, RedisParams, RedisStateStore
-from sentinel.ports import Broker, LabelStore, StateStore, TopicSpec
-from sentinel.records import LabelName
+from sentinel.adapters.memory import MemoryCases, MemoryCaseStore, MemoryStateStore, MemoryStore
+from sentinel.adapters.redis import RedisCaseStore, RedisParams, RedisStateStore
+from sentinel.ports import Broker, CaseStore, StateStore, TopicSpec
 from tests.adapters.contracts import (
+    CASE_CONTRACTS,
     GROUP_CONTRACTS,
-    LABEL_CONTRACTS,
     MEMBER_CONTRACTS,
     STORE_CONTRACTS,
     Reopen,
-    ReopenLabels,
+    ReopenCases,
     World,
     join,
 )
@@ -25,7 +24,7 @@ from tests.adapters.contracts import (
 MemberContract = Callable[[Broker, str], Awaitable[None]]
 GroupContract = Callable[[World], Awaitable[None]]
 StoreContract = Callable[[Reopen], Awaitable[None]]
-LabelContract = Callable[[ReopenLabels], Awaitable[None]]
+CaseContract = Callable[[ReopenCases], Awaitable[None]]
 
 
 def topic_of(contract: MemberContract) -> str:
@@ -76,22 +75,22 @@ async def test_a_state_store_on_redis(contract: StoreContract, store_params: Red
     await contract(reopen)
 
 
-@pytest.mark.parametrize("contract", LABEL_CONTRACTS)
-async def test_a_label_store_in_memory(contract: LabelContract) -> None:
-    labels: dict[str, LabelName] = {}
+@pytest.mark.parametrize("contract", CASE_CONTRACTS)
+async def test_a_case_store_in_memory(contract: CaseContract) -> None:
+    kept = MemoryCases()
 
-    def reopen() -> AbstractAsyncContextManager[LabelStore]:
-        return MemoryLabelStore(labels)
+    def reopen() -> AbstractAsyncContextManager[CaseStore]:
+        return MemoryCaseStore(kept)
 
     await contract(reopen)
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("contract", LABEL_CONTRACTS)
-async def test_a_label_store_on_redis(contract: LabelContract, store_params: RedisParams) -> None:
+@pytest.mark.parametrize("contract", CASE_CONTRACTS)
+async def test_a_case_store_on_redis(contract: CaseContract, store_params: RedisParams) -> None:
     prefix = uuid.uuid4().hex
 
-    def reopen() -> AbstractAsyncContextManager[LabelStore]:
-        return RedisLabelStore(RedisParams(url=store_params.url, key_prefix=prefix))
+    def reopen() -> AbstractAsyncContextManager[CaseStore]:
+        return RedisCaseStore(RedisParams(url=store_params.url, key_prefix=prefix))
 
     await contract(reopen)

@@ -11,12 +11,14 @@ from dataclasses import replace
 
 import pytest
 
-from sentinel.adapters.redis import RedisLabelStore, RedisParams, RedisStateStore, connect
+from sentinel.adapters.redis import RedisCaseStore, RedisParams, RedisStateStore, connect
 from sentinel.errors import ConfigError, TransientError
 from sentinel.ports import Blob, PartitionState
 from sentinel.records import TopicPartition
+from sentinel.votes import Casework, FeedbackProgress
 from tests import children
 from tests.adapters.conftest import await_server
+from tests.adapters.contracts import ANN, CASE
 from tests.authority import Authority
 
 pytestmark = pytest.mark.integration
@@ -29,7 +31,7 @@ PASSWORD = "correct-horse-battery-staple"
 # name, and does not mind when it may not.
 COMMANDS = (
     *("+ping", "+select", "+script|load", "+eval", "+evalsha"),
-    *("+get", "+mget", "+set", "+hset", "+hgetall", "+pexpire", "+time"),
+    *("+get", "+mget", "+set", "+hset", "+hgetall", "+pexpire", "+time", "+zadd", "+zrevrange"),
 )
 
 
@@ -42,9 +44,12 @@ async def exchange(params: RedisParams) -> None:
         assert await store.load_owned("account", ["a"], {}) == [b"owned"]
         assert await store.load_shared("terminal", ["t"], {}) == [{0: b"shared"}]
         assert await store.partition_state(PARTITION) == STATE
-    async with RedisLabelStore(params) as labels:
-        await labels.save({"x": "fraud"})
-        assert await labels.current(["x"]) == ["fraud"]
+    async with RedisCaseStore(params) as cases:
+        before = await cases.progress()
+        progress = FeedbackProgress("log", 1 if before is None else before.next_offset + 1)
+        await cases.save(before, Casework(progress, {"x": CASE}, {ANN.name: ANN}))
+        assert await cases.cases(["x"]) == {"x": CASE}
+        assert await cases.latest_annotators() == [ANN]
 
 
 async def refusal(params: RedisParams) -> str:

@@ -51,7 +51,7 @@ class DoomAt(Doom):
 
 
 TAIL = frozenset({"tail.poll", "tail.seek"})
-LABELS = frozenset({"labels.current", "labels.save"})
+CASES = frozenset({"cases.progress", "cases.cases", "cases.annotators", "cases.save"})
 EXPLAINER = frozenset({"contributions"})
 STORE = frozenset({"claim", "load_owned", "load_shared", "save", "partition_state"})
 BROKER = frozenset(

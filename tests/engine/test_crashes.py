@@ -16,8 +16,8 @@ from sentinel.records import Label
 from tests.engine.clock import JumpingLoop, run
 from tests.engine.faults import (
     BROKER,
+    CASES,
     EXPLAINER,
-    LABELS,
     STORE,
     TAIL,
     CrashError,
@@ -205,8 +205,8 @@ def test_whichever_call_fails_nothing_is_lost(
         failed.add(faults.failed)
 
     assert failed == {*calls.names}
-    world_of_parts = BROKER | STORE | TAIL | EXPLAINER | LABELS
-    assert world_of_parts - failed <= ({"tail.seek"} if with_voices else LABELS)
+    world_of_parts = BROKER | STORE | TAIL | EXPLAINER | CASES
+    assert world_of_parts - failed <= ({"tail.seek"} if with_voices else CASES)
 
 
 def test_whenever_the_world_goes_away_for_good_nothing_is_lost(sweep: bool) -> None:
@@ -220,7 +220,7 @@ def test_whenever_the_world_goes_away_for_good_nothing_is_lost(sweep: bool) -> N
 
 @pytest.mark.parametrize(
     "part",
-    [BROKER, STORE, TAIL, LABELS, EXPLAINER],
+    [BROKER, STORE, TAIL, CASES, EXPLAINER],
     ids=["broker", "store", "tail", "labels", "explainer"],
 )
 def test_whenever_one_part_of_the_world_goes_away_for_good_nothing_is_lost(

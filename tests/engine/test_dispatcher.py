@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from sentinel.adapters.memory import MemoryBroker, MemoryCluster, MemoryLabelStore
+from sentinel.adapters.memory import MemoryBroker, MemoryCases, MemoryCaseStore, MemoryCluster
 from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.params import EngineParams
-from sentinel.records import Batch, LabelName, OutputRecord, TopicPartition
+from sentinel.records import Batch, OutputRecord, TopicPartition
+from sentinel.votes import Case
 from tests.engine.clock import run, until
 from tests.engine.samples import a_config, transactions, voice
 from tests.engine.world import World
@@ -147,12 +148,12 @@ def test_an_inbox_gives_nothing_after_the_timeout_and_joins_when_all_is_done() -
     run(scenario())
 
 
-class SlowLabels(MemoryLabelStore):
-    """A label store that answers after an hour."""
+class SlowCases(MemoryCaseStore):
+    """A case store that answers after an hour."""
 
-    async def current(self, transaction_ids: Sequence[str]) -> list[LabelName | None]:
+    async def cases(self, transaction_ids: Sequence[str]) -> dict[str, Case]:
         await asyncio.sleep(3600.0)
-        return await super().current(transaction_ids)
+        return await super().cases(transaction_ids)
 
 
 def test_feedback_that_is_stuck_does_not_stop_scoring() -> None:
@@ -163,7 +164,7 @@ def test_feedback_that_is_stuck_does_not_stop_scoring() -> None:
     async def scenario() -> tuple[int, int | None]:
         instance = world.instance()
         await instance.open()
-        instance.parts.feedback._labels = SlowLabels({})
+        instance.parts.feedback._store = SlowCases(MemoryCases())
         async with instance.started():
             await asyncio.sleep(5.0)
             world.send(sent)

@@ -9,7 +9,7 @@ import pytest
 
 from sentinel.errors import TransientError
 from tests.engine.clock import run, until
-from tests.engine.faults import STORE, Away, Noted
+from tests.engine.faults import CASES, STORE, Away, Noted
 from tests.engine.samples import ENTITIES, NAMES, a_config, transactions, voice
 from tests.engine.world import World
 
@@ -86,7 +86,7 @@ def test_feedback_waits_while_the_store_is_away_and_scoring_does_not() -> None:
         async with world.instance(away) as instance:
             world.send(made)
             await instance.idle()
-            away.names = STORE | {"labels.current", "labels.save"}
+            away.names = STORE | CASES
             world.send_feedback([voice(one) for one in made[:5]])
             world.send(transactions(60, first=60, account_count=40))
             await until(lambda: instance.metrics.decisions == 120)
@@ -108,7 +108,7 @@ def test_feedback_does_not_wait_for_the_store_longer_than_the_longest_outage() -
     async def scenario() -> None:
         async with world.instance(away) as instance:
             await until(instance.parts.ownership.assigned.is_set)
-            away.names = frozenset({"labels.current"})
+            away.names = frozenset({"cases.cases"})
             world.send_feedback([voice(transactions(1)[0])])
             await asyncio.sleep(15.0)
             assert instance.task is not None

@@ -14,14 +14,16 @@ from numpy.random import Generator
 from sentinel.adapters.memory import (
     Faults,
     MemoryBroker,
+    MemoryCases,
+    MemoryCaseStore,
     MemoryCluster,
-    MemoryLabelStore,
     MemoryRecord,
     MemoryStateStore,
     MemoryStore,
     MemoryTail,
 )
-from sentinel.app.instance import Instance, Parts, Ports, assemble, topic_specs
+from sentinel.app.assembly import Parts, Ports, assemble, topic_specs
+from sentinel.app.instance import Instance
 from sentinel.config import Config
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import FeatureState
@@ -35,7 +37,6 @@ from sentinel.records import (
     Commit,
     Floats,
     InputRecord,
-    LabelName,
     OutputRecord,
     TopicPartition,
 )
@@ -101,7 +102,7 @@ class World:
         default_factory=lambda: MemoryCluster(clock_ms=lambda: START_MS + 100 * DAY_MS)
     )
     store: MemoryStore = field(default_factory=MemoryStore)
-    labels: dict[str, LabelName] = field(default_factory=dict)
+    cases: MemoryCases = field(default_factory=MemoryCases)
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
     unsafe: list[str] = field(default_factory=list)  # what no instance may ever do
@@ -117,6 +118,11 @@ class World:
     @property
     def partition_count(self) -> int:
         return self.config.topics.partition_count
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The label that each transaction has by now."""
+        return self.cases.labels()
 
     def send(self, records: Sequence[dict[str, Any] | bytes | None]) -> None:
         """Append transactions, each to the partition of its account; raw bytes to partition 0."""
@@ -404,7 +410,7 @@ class MemoryInstance(Instance):
                 broker=broker,
                 tail=WatchedTail(world, faults, delay_s=self._tail_delay_s),
                 store=WatchedStore(world, self.latency, state.fingerprint, log, self._store_faults),
-                labels=MemoryLabelStore(world.labels, faults=faults),
+                cases=MemoryCaseStore(world.cases, faults=faults),
                 explainer=self.explainer,
             )
             self._parts = assemble(config, self._serving, self._ports, state, self.metrics)

@@ -64,8 +64,12 @@ class KafkaParams:
     request_timeout_s
         After this long any request, and the delivery of a record, counts as failed.
     fetch_wait_ms_max
-        How long the broker may hold a fetch open when it has nothing. aiokafka has one fetch a node
-        in flight, so it also bounds how long a partition waits for the fetch of another one.
+        How long the broker may hold a fetch open when it has less than `fetch_bytes_min`. aiokafka
+        has one fetch a node in flight, so it also bounds how long a partition waits for the fetch
+        of another one.
+    fetch_bytes_min
+        What a fetch waits for, of all its partitions together: a fetch for each few records would
+        cost the broker and this process more than the records do.
     fetch_bytes_max
         Of one partition in one fetch; this much is buffered for each partition.
     record_bytes_max
@@ -88,7 +92,8 @@ class KafkaParams:
     max_poll_interval_s: float = 300.0
     rebalance_timeout_s: float = 20.0
     request_timeout_s: float = 30.0
-    fetch_wait_ms_max: int = 10
+    fetch_wait_ms_max: int = 5
+    fetch_bytes_min: int = 65_536
     fetch_bytes_max: int = 1 << 20
     record_bytes_max: int = 16 << 20
     batch_bytes_max: int = 1_000_000
@@ -110,7 +115,12 @@ class KafkaParams:
         for name in ("bootstrap_servers", "group_id", "client_id"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must not be empty")
-        for name in ("pending_batch_count_max", "replication_factor", "fetch_bytes_max"):
+        for name in (
+            "pending_batch_count_max",
+            "replication_factor",
+            "fetch_bytes_min",
+            "fetch_bytes_max",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         self._check_choices()
@@ -151,13 +161,16 @@ class KafkaParams:
         """The same for the embedded broker, which knows neither idempotence nor security.
 
         Tansu lets the first member of a group wait for half a session, at least 1 s; and it forgets
-        a silent member only when another one joins, so that a short session costs nothing.
+        a silent member only when another one joins, so that a short session costs nothing. It looks
+        through its log at each fetch, and again until there is as much as was asked for.
         """
         return replace(
             self,
             bootstrap_servers=servers,
             session_timeout_s=2.0,
             heartbeat_interval_s=0.5,
+            fetch_wait_ms_max=max(self.fetch_wait_ms_max, 10),
+            fetch_bytes_min=1,
             idempotence=False,
             isolation="read_uncommitted",
             security_protocol="PLAINTEXT",
@@ -201,6 +214,7 @@ def fetch_settings(params: KafkaParams) -> dict[str, Any]:
     return {
         "enable_auto_commit": False,
         "fetch_max_wait_ms": params.fetch_wait_ms_max,
+        "fetch_min_bytes": params.fetch_bytes_min,
         "max_partition_fetch_bytes": params.fetch_bytes_max,
         "isolation_level": params.isolation,
     }

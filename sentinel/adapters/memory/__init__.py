@@ -5,17 +5,18 @@ any call, once or from then on, before or after its effect.
 """
 
 from sentinel.adapters.memory.broker import MemoryBroker
+from sentinel.adapters.memory.cases import MemoryCases, MemoryCaseStore
 from sentinel.adapters.memory.cluster import MemoryCluster, MemoryRecord
 from sentinel.adapters.memory.faults import Faults
-from sentinel.adapters.memory.labels import MemoryLabelStore
 from sentinel.adapters.memory.store import MemoryStateStore, MemoryStore
 from sentinel.adapters.memory.tail import MemoryTail
 
 __all__ = [
     "Faults",
     "MemoryBroker",
+    "MemoryCaseStore",
+    "MemoryCases",
     "MemoryCluster",
-    "MemoryLabelStore",
     "MemoryRecord",
     "MemoryStateStore",
     "MemoryStore",

@@ -4,13 +4,13 @@ A package, so that several stores can share connection settings and error transl
 adapter knowing another. It is the only home of the `redis` library.
 """
 
+from sentinel.adapters.redis.cases import RedisCaseStore
 from sentinel.adapters.redis.client import EMBEDDED, RedisParams, connect, translated
-from sentinel.adapters.redis.labels import RedisLabelStore
 from sentinel.adapters.redis.state import RedisStateStore
 
 __all__ = [
     "EMBEDDED",
-    "RedisLabelStore",
+    "RedisCaseStore",
     "RedisParams",
     "RedisStateStore",
     "connect",

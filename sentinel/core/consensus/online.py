@@ -1,93 +1,257 @@
-"""Votes as they come: posteriors of the transactions they touch, and records that fade.
+"""Votes as they come: the posterior of the transaction that each is about, and records that fade.
 
 Incremental EM (Neal, Hinton: A view of the EM algorithm that justifies incremental, sparse, and
 other variants, 1998): each vote remembers with which posterior it was counted into its annotator's
 record; when the posterior moves, the record moves by the difference. Records fade by half each
 `half_life_votes` votes of the annotator's own, so that a skill that is lost is noticed.
+
+One vote after the other, in the order of their log: what comes of it does not depend on how the
+votes were batched, so a replay comes to the same.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.consensus.dawid_skene import posterior_of, standing_of
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
-from sentinel.core.consensus.votes import Votes
-from sentinel.records import Floats
+from sentinel.records import Floats, Ints
+
+SAYS_NOTHING, SAYS_GENUINE, SAYS_FRAUD = -1, 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ballots:
+    """All votes on some transactions: n rows, those that were counted before, then the new ones.
+
+    Attributes
+    ----------
+    old_count
+        The first so many rows were counted before; the others are new, in the order of their log.
+    task, annotator
+        int64 (n,).
+    says
+        int64 (n,): SAYS_NOTHING (unsure, or taken back), SAYS_GENUINE or SAYS_FRAUD.
+    weight
+        float64 (n,), in [0, 1]: the stated confidence.
+    time_ms
+        int64 (n,): when it was observed.
+    replaces
+        int64 (n,): the row that a new one takes the place of, or -1.
+    is_trusted
+        bool (n,): of a source whose word is enough. The newest such vote settles the matter.
+    counted
+        float64 (n,): the posterior with which the row was counted into its annotator's record; not
+        a number for one that was not.
+    """
+
+    old_count: int
+    task: Ints
+    annotator: Ints
+    says: Ints
+    weight: Floats
+    time_ms: Ints
+    replaces: Ints
+    is_trusted: NDArray[np.bool_]
+    counted: Floats
+
+    def __post_init__(self) -> None:
+        n = self.task.size
+        assert all(
+            column.shape == (n,)
+            for column in (self.annotator, self.says, self.weight, self.time_ms, self.replaces)
+        )
+        assert self.is_trusted.shape == self.counted.shape == (n,)
+        assert np.all(self.replaces < np.arange(n)), "what is replaced came before"
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a batch of votes came to.
+    """What came of the new votes.
 
     Attributes
     ----------
     posterior
-        float64 (n_tasks,).
+        float64 (n_new,): of the transaction behind each new vote.
+    contradiction
+        float64 (n_new,): nats of evidence on the weaker side, behind each new vote.
     standing
-        Of every annotator of the batch, behind it.
+        Of every annotator, behind all of them.
+    counted
+        float64 (n,): the posterior with which each row is counted now.
+    fraud, genuine
+        Expected frauds and genuine transactions among all that were ever voted on.
     """
 
     posterior: Floats
+    contradiction: Floats
     standing: Standing
+    counted: Floats
+    fraud: float
+    genuine: float
 
 
 def settle(
-    votes: Votes,
-    counted: Floats,
+    ballots: Ballots,
+    before: Floats,
     standing: Standing,
-    prevalence: float,
+    fraud: float,
+    genuine: float,
     params: ConsensusParams,
-    known: Floats | None = None,
 ) -> Settled:
-    """All votes on the transactions that a batch touches, old ones and new, weighed again.
+    """Count the new votes, one after the other.
 
     Parameters
     ----------
-    counted
-        float64 (n_votes,), in the order of `votes`: the posterior with which each was counted into
-        its annotator's record; not a number for one that was not yet.
-    known
-        float64 (n_tasks,), as for `dawid_skene.fit`.
+    before
+        float64 (n_tasks,): the posterior of each transaction so far; not a number where nobody
+        voted.
+    standing
+        Of the annotators, float64 (m,) each.
+    fraud, genuine
+        Expected frauds and genuine transactions among all that were voted on so far.
     """
-    assert counted.shape == votes.task.shape
-    is_new = np.isnan(counted)
-    posterior = posterior_of(votes, standing, prevalence, params)
-    if known is not None:
-        posterior = np.where(np.isnan(known), posterior, known)
-    faded = _faded(standing, votes, is_new, params)
-    before = standing_of(_only(votes, ~is_new), counted[~is_new])
-    now = standing_of(votes, posterior[votes.task])
-    moved = [
-        np.maximum(f + n - b, 0.0)
-        for f, n, b in zip(_columns(faded), _columns(now), _columns(before), strict=True)
-    ]
-    return Settled(posterior, Standing(*moved))
-
-
-def _columns(standing: Standing) -> tuple[Floats, Floats, Floats, Floats]:
-    return standing.seen, standing.missed, standing.cleared, standing.accused
-
-
-def _faded(
-    standing: Standing,
-    votes: Votes,
-    is_new: NDArray[np.bool_],
-    params: ConsensusParams,
-) -> Standing:
-    """The record before the batch, as much of it as is left behind the new votes."""
-    new_count = np.bincount(votes.annotator[is_new], minlength=votes.annotator_count)
-    left = np.exp2(-new_count / params.half_life_votes)
-    return Standing(*(column * left for column in _columns(standing)))
-
-
-def _only(votes: Votes, chosen: NDArray[np.bool_]) -> Votes:
-    return replace(
-        votes,
-        task=votes.task[chosen],
-        annotator=votes.annotator[chosen],
-        says_fraud=votes.says_fraud[chosen],
-        weight=votes.weight[chosen],
+    columns = (standing.seen, standing.missed, standing.cleared, standing.accused)
+    record = np.stack(columns, axis=1).astype(float)
+    counted, posterior = ballots.counted.copy(), before.astype(float)
+    by_task = np.argsort(ballots.task, kind="stable")
+    begins = np.searchsorted(ballots.task[by_task], np.arange(before.size + 1))
+    numbers = np.array(
+        [
+            params.right_prior,
+            params.wrong_prior,
+            params.fraud_prior,
+            params.genuine_prior,
+            2.0 ** (-1.0 / params.half_life_votes),
+            1000.0 * params.vote_half_life_s,
+            params.evidence_max,
+            params.trusted_posterior,
+        ]
     )
+    totals = np.array([fraud, genuine])
+    out = np.empty((2, ballots.task.size - ballots.old_count))
+    rows = (ballots.task, ballots.annotator, ballots.says, ballots.weight, ballots.time_ms)
+    _settle(
+        *rows, ballots.replaces, ballots.is_trusted, ballots.old_count, by_task, begins, numbers,
+        record, counted, posterior, totals, out,
+    )  # fmt: skip
+    people = Standing(*record.T)
+    return Settled(out[0], out[1], people, counted, float(totals[0]), float(totals[1]))
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(record: Floats, annotator: int, says: int, share: float, weight: float) -> None:
+    """Count a vote, or take one back with a negative weight, on what is fraud with a share."""
+    on_fraud, on_genuine = (0, 3) if says == SAYS_FRAUD else (1, 2)
+    record[annotator, on_fraud] = max(record[annotator, on_fraud] + weight * share, 0.0)
+    left = record[annotator, on_genuine] + weight * (1.0 - share)
+    record[annotator, on_genuine] = max(left, 0.0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _evidence(record: Floats, says: int, right: float, wrong: float, limit: float) -> float:
+    seen, missed, cleared, accused = record
+    sensitivity = (right + seen) / (right + wrong + seen + missed)
+    specificity = (right + cleared) / (right + wrong + cleared + accused)
+    if says == SAYS_FRAUD:
+        found = np.log(sensitivity) - np.log1p(-specificity)
+    else:
+        found = np.log1p(-sensitivity) - np.log(specificity)
+    return max(-limit, min(limit, found))
+
+
+@numba.njit(cache=True, nogil=True)
+def _posterior(
+    rows: Ints,
+    annotator: Ints,
+    says: Ints,
+    weight: Floats,
+    time_ms: Ints,
+    is_trusted: NDArray[np.bool_],
+    is_active: NDArray[np.bool_],
+    record: Floats,
+    numbers: Floats,
+    prior: float,
+) -> tuple[float, float]:
+    """The probability of fraud of one transaction, from those of its rows that are active.
+
+    And the evidence on the weaker side, in nats.
+    """
+    newest = np.int64(0)
+    for i in rows:
+        if is_active[i]:
+            newest = max(newest, time_ms[i])
+    pro, con, word, word_ms = 0.0, 0.0, SAYS_NOTHING, np.int64(-1)
+    for i in rows:
+        if not is_active[i] or says[i] == SAYS_NOTHING:
+            continue
+        if is_trusted[i]:
+            if time_ms[i] >= word_ms:
+                word, word_ms = says[i], time_ms[i]
+            continue
+        left = weight[i]
+        if numbers[5] > 0:
+            left *= 2.0 ** (-(newest - time_ms[i]) / numbers[5])
+        evidence = _evidence(record[annotator[i]], says[i], numbers[0], numbers[1], numbers[6])
+        pro += max(left * evidence, 0.0)
+        con += max(-left * evidence, 0.0)
+    if word == SAYS_FRAUD:
+        return numbers[7], min(pro, con)
+    if word == SAYS_GENUINE:
+        return 1.0 - numbers[7], min(pro, con)
+    return 1.0 / (1.0 + np.exp(con - pro - prior)), min(pro, con)
+
+
+@numba.njit(cache=True, nogil=True)
+def _settle(
+    task: Ints,
+    annotator: Ints,
+    says: Ints,
+    weight: Floats,
+    time_ms: Ints,
+    replaces: Ints,
+    is_trusted: NDArray[np.bool_],
+    old_count: int,
+    by_task: Ints,
+    begins: Ints,
+    numbers: Floats,
+    record: Floats,
+    counted: Floats,
+    posterior: Floats,
+    totals: Floats,
+    out: Floats,
+) -> None:
+    is_active = np.zeros(task.size, dtype=np.bool_)
+    is_active[:old_count] = True
+    for row in range(old_count, task.size):
+        t = task[row]
+        old = replaces[row]
+        if old >= 0:
+            is_active[old] = False
+            if not np.isnan(counted[old]):
+                _add(record, annotator[old], says[old], counted[old], -weight[old])
+                counted[old] = np.nan
+        is_active[row] = True
+        if says[row] != SAYS_NOTHING and not is_trusted[row]:
+            record[annotator[row]] *= numbers[4]
+        rows = by_task[begins[t] : begins[t + 1]]
+        prior = np.log(numbers[2] + totals[0]) - np.log(numbers[3] + totals[1])
+        p, weaker = _posterior(
+            rows, annotator, says, weight, time_ms, is_trusted, is_active, record, numbers, prior
+        )
+        for i in rows:
+            if is_active[i] and says[i] != SAYS_NOTHING and not is_trusted[i]:
+                if not np.isnan(counted[i]):
+                    _add(record, annotator[i], says[i], counted[i], -weight[i])
+                _add(record, annotator[i], says[i], p, weight[i])
+                counted[i] = p
+        if not np.isnan(posterior[t]):
+            totals[0] = max(totals[0] - posterior[t], 0.0)
+            totals[1] = max(totals[1] - (1.0 - posterior[t]), 0.0)
+        totals[0] += p
+        totals[1] += 1.0 - p
+        posterior[t] = p
+        out[0, row - old_count] = p
+        out[1, row - old_count] = weaker

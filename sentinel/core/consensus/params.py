@@ -22,6 +22,8 @@ class ConsensusParams:
     vote_half_life_s
         A vote counts half when it is so much older than the newest on its transaction; 0 turns
         this off.
+    trusted_posterior
+        How sure the word of a trusted source makes: chargebacks are near gold, not gold.
     evidence_max
         The most that one annotator may add to or take from the log-odds: 4.6 is 100 to 1.
     iteration_count_max, tolerance
@@ -36,6 +38,7 @@ class ConsensusParams:
     genuine_prior: float = 1.0
     half_life_votes: float = 50.0
     vote_half_life_s: float = 0.0
+    trusted_posterior: float = 0.995
     evidence_max: float = math.log(100.0)
     iteration_count_max: int = 200
     tolerance: float = 1e-6
@@ -46,6 +49,10 @@ class ConsensusParams:
         priors = (self.right_prior, self.wrong_prior, self.fraud_prior, self.genuine_prior)
         if min(priors) <= 0:
             raise ValueError("the priors must be positive")
+        if not self.fraud_min <= self.trusted_posterior <= 1:
+            raise ValueError("trusted_posterior must be in [fraud_min, 1]")
+        if 1 - self.trusted_posterior > self.genuine_max:
+            raise ValueError("trusted_posterior must be at least 1 - genuine_max")
         if self.half_life_votes < 1 or self.vote_half_life_s < 0:
             raise ValueError("half_life_votes must be at least 1, vote_half_life_s at least 0")
         if self.evidence_max <= 0 or self.tolerance <= 0 or self.iteration_count_max < 1:

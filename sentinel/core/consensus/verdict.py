@@ -16,6 +16,15 @@ Verdict = Literal["fraud", "genuine", "contested", "open"]
 CONTRADICTION_MIN = float(np.log(2.0))
 
 
+def verdict(posterior: float, contradiction: float, params: ConsensusParams) -> Verdict:
+    """What one task is, given the evidence on its weaker side."""
+    if posterior >= params.fraud_min:
+        return "fraud"
+    if posterior <= params.genuine_max:
+        return "genuine"
+    return "contested" if contradiction >= CONTRADICTION_MIN else "open"
+
+
 def verdicts(
     votes: Votes, posterior: Floats, standing: Standing, params: ConsensusParams
 ) -> list[Verdict]:
@@ -25,8 +34,5 @@ def verdicts(
     count = votes.task_count
     pro = np.bincount(votes.task, np.maximum(weighed, 0.0), minlength=count)
     con = np.bincount(votes.task, np.maximum(-weighed, 0.0), minlength=count)
-    is_contested = np.minimum(pro, con) >= CONTRADICTION_MIN
-    names: list[Verdict] = ["fraud", "genuine", "contested", "open"]
-    conditions = [posterior >= params.fraud_min, posterior <= params.genuine_max, is_contested]
-    codes = np.select(conditions, [0, 1, 2], 3)
-    return [names[code] for code in codes.tolist()]
+    weaker = np.minimum(pro, con).tolist()
+    return [verdict(p, w, params) for p, w in zip(posterior.tolist(), weaker, strict=True)]

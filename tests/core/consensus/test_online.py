@@ -1,41 +1,54 @@
 """Votes as they come: close to all at once, and quicker to notice a skill that is lost."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from sentinel.core.consensus.dawid_skene import fit
-from sentinel.core.consensus.online import settle
+from sentinel.core.consensus.online import (
+    SAYS_FRAUD,
+    SAYS_GENUINE,
+    SAYS_NOTHING,
+    Ballots,
+    Settled,
+    settle,
+)
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
-from sentinel.core.consensus.votes import Votes
-from sentinel.records import Floats
+from sentinel.records import Floats, Ints
 from sentinel.simulation.investigators import TEAMS, Cases, cases
 
-NOBODY = Standing(*(np.zeros(30) for _ in range(4)))
+PARAMS = ConsensusParams()
+
+
+def nobody(count: int) -> Standing:
+    return Standing(*(np.zeros(count) for _ in range(4)))
+
+
+def new_ballots(task: Ints, annotator: Ints, says_fraud: NDArray[np.bool_]) -> Ballots:
+    """Votes that all come now."""
+    n = task.size
+    return Ballots(
+        0, task, annotator, says_fraud.astype(np.int64), np.ones(n), np.zeros(n, np.int64),
+        np.full(n, -1), np.zeros(n, np.bool_), np.full(n, np.nan),
+    )  # fmt: skip
 
 
 def streamed(
     found: Cases, standing: Standing, params: ConsensusParams, rng: np.random.Generator
 ) -> Floats:
-    """Posteriors when the votes come one after the other, in some order, in blocks of 200."""
+    """Posteriors when the votes come one after the other, in some order."""
     votes = found.votes
     order = rng.permutation(len(votes))
-    counted = np.full(len(votes), np.nan)
-    posterior = np.full(votes.task_count, 0.3)
-    has_come = np.zeros(len(votes), dtype=np.bool_)
-    for begin in range(0, order.size, 200):
-        now = order[begin : begin + 200]
-        has_come[now] = True
-        is_touched = np.isin(votes.task, votes.task[now])
-        at = np.flatnonzero(has_come & is_touched)
-        batch = Votes(
-            votes.task[at], votes.annotator[at], votes.says_fraud[at], votes.weight[at],
-            votes.task_count, votes.annotator_count,
-        )  # fmt: skip
-        settled = settle(batch, counted[at], standing, float(posterior.mean()), params)
-        standing = settled.standing
-        counted[at] = settled.posterior[batch.task]
-        posterior[batch.task] = settled.posterior[batch.task]
+    ballots = new_ballots(votes.task[order], votes.annotator[order], votes.says_fraud[order])
+    unknown = np.full(votes.task_count, np.nan)
+    settled = settle(ballots, unknown, standing, 30.0, 70.0, params)
+    posterior = unknown.copy()
+    posterior[ballots.task] = settled.posterior  # the last of each stays
     return posterior
 
 
@@ -56,42 +69,116 @@ def test_a_stream_comes_close_to_all_at_once_in_any_order(name: str) -> None:
         assert right >= best - 0.01
 
 
-def test_what_is_counted_again_unchanged_changes_nothing() -> None:
-    params = ConsensusParams()
-    rng = np.random.default_rng(2)
-    votes = cases(TEAMS["honest"](30, rng), rng, task_count=50).votes
-    first = settle(votes, np.full(len(votes), np.nan), NOBODY, 0.3, params)
-    posterior = first.posterior[votes.task]
+Row = tuple[int, int, int, bool, int]  # task, annotator, says, is trusted, time in seconds
 
-    again = settle(votes, posterior, first.standing, 0.3, params)
 
-    back = settle(votes, again.posterior[votes.task], again.standing, 0.3, params)
-    assert back.standing.seen.sum() == pytest.approx(again.standing.seen.sum(), rel=0.05)
-    assert (back.standing.seen + back.standing.missed).sum() + (
-        back.standing.cleared + back.standing.accused
-    ).sum() == pytest.approx(len(votes)), "each vote counts once"
+def in_one(rows: list[Row], params: ConsensusParams) -> Settled:
+    """All rows as new; a second vote of an annotator on a task replaces the first."""
+    last: dict[tuple[int, int], int] = {}
+    replaces = []
+    for number, (task, annotator, *_) in enumerate(rows):
+        replaces.append(last.get((task, annotator), -1))
+        last[task, annotator] = number
+    return settle(ballots_of(rows, replaces, 0, [math.nan] * len(rows)), np.full(4, np.nan),
+                  nobody(3), 0.0, 0.0, params)  # fmt: skip
+
+
+def ballots_of(rows: list[Row], replaces: list[int], old: int, counted: list[float]) -> Ballots:
+    columns = list(zip(*rows, strict=True)) or [()] * 5
+    task, annotator, says, trusted, time_s = (np.array(column) for column in columns)
+    return Ballots(
+        old, task.astype(int), annotator.astype(int), says.astype(int), np.ones(len(rows)),
+        1000 * time_s.astype(int), np.array(replaces, dtype=int), trusted.astype(bool),
+        np.array(counted, dtype=float),
+    )  # fmt: skip
+
+
+rows = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.integers(0, 2),
+        st.sampled_from([SAYS_NOTHING, SAYS_GENUINE, SAYS_FRAUD]),
+        st.sampled_from([False, False, False, True]),
+        st.integers(0, 9),
+    ),
+    min_size=1,
+    max_size=14,
+)
+
+
+@given(rows, st.integers(0, 14))
+@settings(deadline=None)
+def test_how_votes_are_batched_changes_no_bit(given_rows: list[Row], cut: int) -> None:
+    """The first batch as it was stored, and then the second, against both in one."""
+    params = ConsensusParams(vote_half_life_s=3.0, half_life_votes=4.0)
+    whole = in_one(given_rows, params)
+    cut = min(cut, len(given_rows))
+    first = in_one(given_rows[:cut], params)
+    posterior = np.full(4, np.nan)
+    for (task, *_), p in zip(given_rows[:cut], first.posterior, strict=True):
+        posterior[task] = p
+    last = {(row[0], row[1]): number for number, row in enumerate(given_rows[:cut])}
+    kept = sorted(last.values())  # what was replaced is not stored
+    stored = [given_rows[number] for number in kept]
+    place = {(row[0], row[1]): number for number, row in enumerate(stored)}
+    counted = [float(first.counted[number]) for number in kept]
+    replaces = [-1] * len(stored)
+    for row in given_rows[cut:]:
+        replaces.append(place.get((row[0], row[1]), -1))
+        place[row[0], row[1]] = len(replaces) - 1
+
+    second = settle(
+        ballots_of(
+            stored + given_rows[cut:], replaces, len(stored),
+            counted + [math.nan] * (len(given_rows) - cut),
+        ),
+        posterior, first.standing, first.fraud, first.genuine, params,
+    )  # fmt: skip
+
+    together = np.concatenate([first.posterior, second.posterior])
+    assert together.tolist() == whole.posterior.tolist()
+    assert second.standing.seen.tolist() == whole.standing.seen.tolist()
+    assert (second.fraud, second.genuine) == (whole.fraud, whole.genuine)
+
+
+def test_the_newest_word_of_a_trusted_source_settles_it_and_judges_the_others() -> None:
+    found = in_one(
+        [
+            (0, 0, SAYS_GENUINE, False, 0),
+            (0, 1, SAYS_FRAUD, True, 5),
+            (0, 2, SAYS_GENUINE, True, 3),
+        ],
+        PARAMS,
+    )
+
+    assert found.posterior[0] < 0.5
+    assert found.posterior[1:].tolist() == [0.995, 0.995]
+    assert found.standing.missed[0] == pytest.approx(0.995)
+    assert found.standing.seen.tolist() == [0, 0, 0], "those who are trusted have no record"
+
+
+def test_a_vote_taken_back_leaves_no_trace_but_its_age() -> None:
+    patient = ConsensusParams(half_life_votes=1e12)
+    found = in_one([(0, 0, SAYS_FRAUD, False, 0), (0, 0, SAYS_NOTHING, False, 1)], patient)
+
+    assert found.standing.seen[0] == pytest.approx(0.0, abs=1e-9)
+    assert found.standing.accused[0] == pytest.approx(0.0, abs=1e-9)
 
 
 def after_a_collapse(half_life_votes: float, seed: int) -> tuple[float, float]:
-    """Accuracy before and after half of twenty fall from .92 to .55."""
+    """Accuracy before and after half of twenty fall from .92 to .55, three votes a task."""
     rng = np.random.default_rng(seed)
-    params = ConsensusParams(half_life_votes=half_life_votes)
-    standing, fraud, genuine = Standing(*(np.zeros(20) for _ in range(4))), 1.0, 1.0
-    right: list[bool] = []
-    for block in range(200):
-        truth = rng.random(20) < 0.3
-        skill = np.full(20, 0.92)
-        skill[: 10 if block >= 100 else 0] = 0.55
-        task = np.repeat(np.arange(20), 3)
-        who = np.concatenate([rng.choice(20, 3, replace=False) for _ in range(20)])
-        says = (rng.random(60) < skill[who]) == truth[task]
-        votes = Votes.of(task, who, says, task_count=20, annotator_count=20)
-        settled = settle(votes, np.full(60, np.nan), standing, fraud / (fraud + genuine), params)
-        standing = settled.standing
-        fraud += settled.posterior.sum()
-        genuine += 20 - settled.posterior.sum()
-        right += ((settled.posterior > 0.5) == truth).tolist()
-    return float(np.mean(right[:2000])), float(np.mean(right[2200:]))
+    truth = rng.random(4_000) < 0.3
+    task = np.repeat(np.arange(4_000), 3)
+    who = np.argsort(rng.random((4_000, 20)), axis=1)[:, :3].ravel()
+    skill = np.where((task >= 2_000) & (who < 10), 0.55, 0.92)
+    says = (rng.random(task.size) < skill) == truth[task]
+    settled = settle(
+        new_ballots(task, who, says), np.full(4_000, np.nan), nobody(20), 0.0, 0.0,
+        ConsensusParams(half_life_votes=half_life_votes),
+    )  # fmt: skip
+    is_right = (settled.posterior[2::3] > 0.5) == truth
+    return float(np.mean(is_right[:2_000])), float(np.mean(is_right[2_200:]))
 
 
 def test_records_that_fade_notice_a_skill_that_is_lost() -> None:

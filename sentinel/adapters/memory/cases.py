@@ -1,0 +1,65 @@
+"""The case store port in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from sentinel.adapters.memory.faults import Faults
+from sentinel.codec.votes import decode_stored, encode_stored
+from sentinel.errors import FencedError
+from sentinel.votes import Annotator, Case, Casework, FeedbackProgress
+
+
+@dataclass(slots=True)
+class MemoryCases:
+    """What a Redis server would keep; it outlives the stores that are opened on it."""
+
+    progress: FeedbackProgress | None = None
+    cases: dict[str, bytes] = field(default_factory=dict)
+    annotators: dict[str, bytes] = field(default_factory=dict)
+
+    def labels(self) -> dict[str, str]:
+        """The label of each transaction that has one."""
+        found = {name: decode_stored(Case, data).label for name, data in self.cases.items()}
+        return {name: label for name, label in found.items() if label is not None}
+
+
+class MemoryCaseStore:
+    """`ports.CaseStore` on `MemoryCases` that several of them may share."""
+
+    def __init__(self, kept: MemoryCases, *, faults: Faults | None = None) -> None:
+        self._kept = kept
+        self._faults = faults or Faults()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def progress(self) -> FeedbackProgress | None:
+        with self._faults.call("cases.progress"):
+            return self._kept.progress
+
+    async def cases(self, transaction_ids: Sequence[str]) -> dict[str, Case]:
+        with self._faults.call("cases.cases"):
+            known = [name for name in transaction_ids if name in self._kept.cases]
+            return {name: decode_stored(Case, self._kept.cases[name]) for name in known}
+
+    async def annotators(self, names: Sequence[str]) -> dict[str, Annotator]:
+        with self._faults.call("cases.annotators"):
+            known = [name for name in names if name in self._kept.annotators]
+            return {name: decode_stored(Annotator, self._kept.annotators[name]) for name in known}
+
+    async def latest_annotators(self) -> list[Annotator]:
+        with self._faults.call("cases.latest"):
+            found = [decode_stored(Annotator, data) for data in self._kept.annotators.values()]
+            return sorted(found, key=lambda one: one.last_ms, reverse=True)
+
+    async def save(self, before: FeedbackProgress | None, work: Casework) -> None:
+        with self._faults.call("cases.save"):
+            if self._kept.progress != before:
+                raise FencedError("another instance has counted feedback meanwhile")
+            self._kept.progress = work.progress
+            self._kept.cases |= {name: encode_stored(case) for name, case in work.cases.items()}
+            self._kept.annotators |= {n: encode_stored(one) for n, one in work.annotators.items()}

@@ -1,0 +1,127 @@
+"""Cases and annotators in the feedback database, with how far feedback has been counted.
+
+{prefix}:case:{transaction}       a case, JSON; expires
+{prefix}:annotator:{source/who}   what is known of one who votes, JSON; expires
+{prefix}:annotators               sorted set: their names by the time of their last vote
+{prefix}:feedback                 FeedbackProgress, JSON; kept
+"""
+
+import logging
+from collections.abc import Awaitable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Self, cast
+
+from redis.asyncio import Redis
+
+from sentinel.adapters.redis.client import DAY_S, RedisParams, connect, translated
+from sentinel.codec.votes import Stored, decode_stored, encode_stored
+from sentinel.errors import FencedError, RecordError
+from sentinel.votes import Annotator, Case, Casework, FeedbackProgress
+
+log = logging.getLogger(__name__)
+
+# The longest a chargeback takes, with a margin: after it a label can no longer change.
+CASE_TTL_S = 180 * DAY_S
+ANNOTATOR_TTL_S = 730 * DAY_S
+LISTED_COUNT_MAX = 10_000
+
+# All or nothing, and only by whoever knows what was saved last: two instances that believe that
+# feedback is theirs cannot both count a vote.
+# KEYS: progress, index of annotators, then cases and annotators. ARGV: progress as it must be, and
+# as it will be, how many cases, their lifetime in ms, that of annotators, the values, and then
+# (time, name) of each annotator.
+SAVE = """
+local now = redis.call('GET', KEYS[1])
+if (now or '') ~= ARGV[1] then return 0 end
+local count = #KEYS - 2
+for i = 1, count do
+  local lifetime = i <= tonumber(ARGV[3]) and ARGV[4] or ARGV[5]
+  redis.call('SET', KEYS[i + 2], ARGV[5 + i], 'PX', lifetime)
+end
+for i = 6 + count, #ARGV, 2 do redis.call('ZADD', KEYS[2], ARGV[i], ARGV[i + 1]) end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+"""
+
+
+class RedisCaseStore:
+    """`ports.CaseStore` on Redis or Valkey."""
+
+    def __init__(self, params: RedisParams) -> None:
+        self._params = params
+        self._resources = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self._redis: Redis = connect(self._params, db=self._params.feedback_db)
+        self._resources.push_async_callback(self._redis.aclose)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._resources.aclose()
+
+    async def progress(self) -> FeedbackProgress | None:
+        with translated("read how far feedback was counted"):
+            found: Any = await self._redis.get(self._key("feedback"))
+        return None if found is None else decode_stored(FeedbackProgress, found)
+
+    async def cases(self, transaction_ids: Sequence[str]) -> dict[str, Case]:
+        if not transaction_ids:
+            return {}
+        with translated("read cases"):
+            keys = [self._key("case", name) for name in transaction_ids]
+            found: list[Any] = await self._redis.mget(keys)
+        return _readable(Case, transaction_ids, found)
+
+    async def annotators(self, names: Sequence[str]) -> dict[str, Annotator]:
+        if not names:
+            return {}
+        with translated("read annotators"):
+            found: list[Any] = await self._redis.mget([self._key("annotator", n) for n in names])
+        return _readable(Annotator, names, found)
+
+    async def latest_annotators(self) -> list[Annotator]:
+        with translated("list annotators"):
+            key = self._key("annotators")
+            names: list[Any] = await self._redis.zrevrange(key, 0, LISTED_COUNT_MAX - 1)
+        return list((await self.annotators([name.decode() for name in names])).values())
+
+    async def save(self, before: FeedbackProgress | None, work: Casework) -> None:
+        cases, annotators = work.cases, work.annotators
+        keys = [self._key("feedback"), self._key("annotators")]
+        keys += [self._key("case", name) for name in cases]
+        keys += [self._key("annotator", name) for name in annotators]
+        arguments: list[bytes | str | int] = [
+            b"" if before is None else encode_stored(before),
+            encode_stored(work.progress),
+            len(cases),
+            round(CASE_TTL_S * 1000),
+            round(ANNOTATOR_TTL_S * 1000),
+            *map(encode_stored, cases.values()),
+            *map(encode_stored, annotators.values()),
+        ]
+        for name, annotator in annotators.items():
+            arguments += [annotator.last_ms, name]
+        with translated("save cases"):
+            redis = cast("Any", self._redis)
+            reply = await cast("Awaitable[int]", redis.eval(SAVE, len(keys), *keys, *arguments))
+        if reply != 1:
+            raise FencedError("another instance has counted feedback meanwhile")
+
+    def _key(self, kind: str, name: str | None = None) -> str:
+        tail = "" if name is None else f":{name}"
+        return f"{self._params.key_prefix}:{kind}{tail}"
+
+
+def _readable(
+    kind: type[Stored], names: Sequence[str], found: Sequence[bytes | None]
+) -> dict[str, Stored]:
+    """What is there; what somebody else has damaged is as if it were not."""
+    readable = {}
+    for name, data in zip(names, found, strict=True):
+        if data is None:
+            continue
+        try:
+            readable[name] = decode_stored(kind, data)
+        except RecordError as error:
+            log.warning("%s: %s", name, error.args[-1])
+    return readable

@@ -1,0 +1,217 @@
+"""Wires the tasks of an instance to its ports."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+from sentinel.config import Config
+from sentinel.core.features.state import FeatureState
+from sentinel.engine.alerts import Alerts
+from sentinel.engine.checkpoint import Checkpoints
+from sentinel.engine.dead_letters import DeadLetters
+from sentinel.engine.dispatcher import Dispatcher, Inbox
+from sentinel.engine.entities import EntityLoader
+from sentinel.engine.feedback import FeedbackTask
+from sentinel.engine.labels import LabelTail, PartitionOf
+from sentinel.engine.ownership import Ownership
+from sentinel.engine.params import EngineParams
+from sentinel.engine.partitions import InputPartition
+from sentinel.engine.pipeline import Pipeline
+from sentinel.engine.scoring import Scoring
+from sentinel.engine.serving import ServingModel
+from sentinel.metrics import Metrics
+from sentinel.ports import Broker, CaseStore, Explainer, StateStore, Tail, TopicSpec
+from sentinel.records import TopicPartition
+
+log = logging.getLogger(__name__)
+
+
+def topic_specs(config: Config) -> list[TopicSpec]:
+    """The topics that an instance needs; those keyed by account have many partitions."""
+    topics = config.topics
+    many = [topics.transactions, topics.decisions, topics.alerts]
+    one = [topics.feedback, topics.labels, topics.dead_letters]
+    return [
+        *(TopicSpec(topics.full(name), topics.partition_count) for name in many),
+        *(TopicSpec(topics.full(name), 1) for name in one),
+    ]
+
+
+@dataclass(slots=True)
+class Ports:
+    """The outside world of one instance."""
+
+    broker: Broker
+    tail: Tail
+    store: StateStore
+    cases: CaseStore
+    explainer: Explainer
+
+
+@dataclass(slots=True)
+class Parts:
+    """What an instance is made of, for those who watch or stop it."""
+
+    dispatcher: Dispatcher
+    pipeline: Pipeline
+    feedback: FeedbackTask
+    labels: LabelTail
+    loader: EntityLoader
+    checkpoints: Checkpoints
+    alerts: Alerts
+    ownership: Ownership
+    state: FeatureState
+    partitions: dict[int, InputPartition] = field(default_factory=dict)
+
+
+def assemble(
+    config: Config, serving: ServingModel, ports: Ports, state: FeatureState, metrics: Metrics
+) -> Parts:
+    """Wire the tasks of an instance to its ports."""
+    clock_s = asyncio.get_running_loop().time
+    topics, params = config.topics, config.engine
+    partitions: dict[int, InputPartition] = {}
+    progress: dict[TopicPartition, int] = {}
+    inbox, feedback_inbox = _inboxes(params)
+    names = {topics.full(topics.transactions): inbox, topics.full(topics.feedback): feedback_inbox}
+    dispatcher = Dispatcher(ports.broker, names, params, clock_s=clock_s)
+    dead_letters = DeadLetters(ports.broker, topics.full(topics.dead_letters), metrics)
+    alerts = _alerts(config, ports, metrics)
+    checkpoints = _checkpoints(config, ports, state, alerts, partitions, progress, metrics)
+    labels = _labels(config, ports, state, partitions, metrics)
+    loader = EntityLoader(
+        state, ports.store, metrics, params, partitions=partitions, clock_s=clock_s
+    )
+    scoring = Scoring(
+        broker=ports.broker,
+        state=state,
+        loader=loader,
+        serving=serving,
+        alerts=alerts,
+        dead_letters=dead_letters,
+        partitions=partitions,
+        schema=config.schema,
+        policy=config.policy,
+        topics=topics,
+        metrics=metrics,
+        config_version=config.version,
+    )
+    pipeline = Pipeline(
+        inbox=inbox,
+        scoring=scoring,
+        checkpoints=checkpoints,
+        labels=labels,
+        loader=loader,
+        params=params,
+        clock_s=clock_s,
+    )
+    loader.make_room = pipeline.make_room
+    feedback = _feedback(config, ports, feedback_inbox, dead_letters, progress, metrics)
+    ownership = Ownership(
+        broker=ports.broker,
+        store=ports.store,
+        state=state,
+        dispatcher=dispatcher,
+        pipeline=pipeline,
+        checkpoints=checkpoints,
+        labels=labels,
+        partitions=partitions,
+        progress=progress,
+        other_inboxes=[feedback_inbox],
+        input_topic=topics.full(topics.transactions),
+        counted_to=feedback.counted_to,
+        params=params,
+    )
+    return Parts(
+        dispatcher=dispatcher,
+        pipeline=pipeline,
+        feedback=feedback,
+        labels=labels,
+        loader=loader,
+        checkpoints=checkpoints,
+        alerts=alerts,
+        ownership=ownership,
+        state=state,
+        partitions=partitions,
+    )
+
+
+def _inboxes(params: EngineParams) -> tuple[Inbox, Inbox]:
+    """Of transactions, and of feedback."""
+    size = params.inbox_batch_count_max
+    return Inbox(size, small_count=params.batch_count_max // 2), Inbox(size)
+
+
+def _alerts(config: Config, ports: Ports, metrics: Metrics) -> Alerts:
+    return Alerts(
+        ports.broker,
+        ports.explainer,
+        config.topics.full(config.topics.alerts),
+        config.features,
+        metrics,
+        config.engine,
+        reason_count_max=config.policy.reason_count_max,
+    )
+
+
+def _checkpoints(
+    config: Config,
+    ports: Ports,
+    state: FeatureState,
+    alerts: Alerts,
+    partitions: dict[int, InputPartition],
+    progress: dict[TopicPartition, int],
+    metrics: Metrics,
+) -> Checkpoints:
+    return Checkpoints(
+        ports.broker,
+        ports.store,
+        state,
+        alerts,
+        partitions,
+        progress,
+        metrics,
+        config.engine,
+        clock_s=asyncio.get_running_loop().time,
+    )
+
+
+def _labels(
+    config: Config,
+    ports: Ports,
+    state: FeatureState,
+    partitions: dict[int, InputPartition],
+    metrics: Metrics,
+) -> LabelTail:
+    # Without a table there is nothing that a label could change.
+    counts = [table.partition_count for table in state.tables.values()]
+    return LabelTail(
+        ports.tail,
+        config.topics.full(config.topics.labels),
+        partitions,
+        PartitionOf(max(counts, default=1)),
+        metrics,
+        config.engine,
+    )
+
+
+def _feedback(
+    config: Config,
+    ports: Ports,
+    inbox: Inbox,
+    dead_letters: DeadLetters,
+    progress: dict[TopicPartition, int],
+    metrics: Metrics,
+) -> FeedbackTask:
+    return FeedbackTask(
+        broker=ports.broker,
+        store=ports.cases,
+        inbox=inbox,
+        label_topic=config.topics.full(config.topics.labels),
+        dead_letters=dead_letters,
+        progress=progress,
+        metrics=metrics,
+        params=config.feedback,
+        consensus=config.consensus,
+        outage_s_max=config.engine.outage_s_max,
+    )

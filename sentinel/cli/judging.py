@@ -1,0 +1,116 @@
+"""The commands that concern what transactions really were: feedback, annotators, consensus."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sentinel.cli.options import ConfigOption, fail
+from sentinel.errors import SentinelError
+
+feedback = typer.Typer(help="Say what a transaction was, and see what others said.")
+SourceOption = Annotated[
+    str, typer.Option(metavar="NAME", help="What kind of voice: investigator, customer, ….")
+]
+
+
+@feedback.command("add")
+def add_feedback(
+    transaction: Annotated[str, typer.Argument(help="Its identifier.")],
+    label: Annotated[str, typer.Argument(help="fraud, genuine, unsure, or retracted.")],
+    config: ConfigOption = None,
+    who: Annotated[str, typer.Option(metavar="NAME", help="Who says so.")] = "",
+    source: SourceOption = "investigator",
+    confidence: Annotated[float, typer.Option(min=0.0, max=1.0, help="How sure they are.")] = 1.0,
+    notes: Annotated[str, typer.Option(metavar="TEXT", help="Why.")] = "",
+    revision: Annotated[
+        int, typer.Option(min=0, help="Higher than before, to change one's mind.")
+    ] = 0,
+    account: Annotated[str, typer.Option(metavar="ID", help="Of the transaction.")] = "",
+    event_time: Annotated[
+        str, typer.Option(metavar="TIME", help="When the transaction happened.")
+    ] = "",
+    entity: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND=ID", help="Another entity of it; repeatable."),
+    ] = None,
+) -> None:
+    """Say what a transaction was; with a higher revision, say something else."""
+    from sentinel.cli.feedback import add_command
+
+    try:
+        add_command(
+            transaction,
+            label,
+            config,
+            source=source,
+            who=who,
+            confidence=confidence,
+            notes=notes,
+            revision=revision,
+            account=account,
+            event_time=event_time,
+            entities=entity or [],
+        )
+    except SentinelError as error:
+        fail(error)
+
+
+@feedback.command("import")
+def import_feedback(
+    file: Annotated[
+        Path, typer.Argument(help="CSV, Parquet or JSON lines: transaction_id, label, ….")
+    ],
+    config: ConfigOption = None,
+    source: SourceOption = "investigator",
+) -> None:
+    """Send every row of a file as a voice."""
+    from sentinel.cli.feedback import import_command
+
+    try:
+        import_command(file, config, source=source)
+    except SentinelError as error:
+        fail(error)
+
+
+@feedback.command("show")
+def show_feedback(
+    transaction: Annotated[str, typer.Argument(help="Its identifier.")],
+    config: ConfigOption = None,
+) -> None:
+    """Who said what of a transaction, and what is held to be true."""
+    from sentinel.cli.feedback import show_command
+
+    try:
+        show_command(transaction, config)
+    except SentinelError as error:
+        fail(error)
+
+
+def investigators(config: ConfigOption = None) -> None:
+    """Everybody who votes: how well they see fraud, and what is odd about them."""
+    from sentinel.cli.feedback import investigators_command
+
+    try:
+        investigators_command(config)
+    except SentinelError as error:
+        fail(error)
+
+
+def consensus(
+    votes: Annotated[Path, typer.Argument(help="CSV or Parquet: task, worker, label, ….")],
+    config: ConfigOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write every task here.")
+    ] = None,
+    workers: Annotated[
+        Path | None, typer.Option("--workers", metavar="FILE", help="Write every worker here.")
+    ] = None,
+) -> None:
+    """Weigh the votes of a file: a probability for each task, a record for each worker."""
+    from sentinel.cli.consensus import consensus_command
+
+    try:
+        consensus_command(votes, config, out=out, workers_out=workers)
+    except SentinelError as error:
+        fail(error)

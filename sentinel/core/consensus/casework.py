@@ -1,0 +1,221 @@
+"""New votes on cases: the posterior behind each, and what is known of everybody afterwards."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sentinel.core.consensus.online import (
+    SAYS_FRAUD,
+    SAYS_GENUINE,
+    SAYS_NOTHING,
+    Ballots,
+    settle,
+)
+from sentinel.core.consensus.params import ConsensusParams
+from sentinel.core.consensus.standing import Standing
+from sentinel.core.consensus.verdict import verdict
+from sentinel.records import Floats, LabelName
+from sentinel.votes import RETRACTED, Annotator, Case, Casework, Vote
+
+_SAYS = {"fraud": SAYS_FRAUD, "genuine": SAYS_GENUINE}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A label that a vote has brought about.
+
+    Attributes
+    ----------
+    case
+        As it stands behind the vote.
+    vote
+        The one that settled it.
+    supersedes
+        The label before, if any.
+    vote_count
+        Votes that say something, behind it.
+    """
+
+    case: Case
+    vote: Vote
+    posterior: float
+    label: LabelName
+    supersedes: LabelName | None
+    vote_count: int
+
+
+def count_votes(
+    found: Casework,
+    votes: Sequence[tuple[Case, Vote]],
+    trusted_sources: Collection[str],
+    params: ConsensusParams,
+) -> tuple[Casework, list[Change]]:
+    """Count votes, in the order of their log.
+
+    Parameters
+    ----------
+    found
+        The cases that the votes are about, as far as there are any yet, and every annotator of
+        theirs.
+    votes
+        Each with its case as the vote places it, which counts where the case is new. A vote that
+        its annotator has given before, or has taken back with a later one, is left out.
+    """
+    cases = dict(found.cases)
+    before = {name: case.posterior for name, case in cases.items()}
+    taken: list[tuple[str, Vote, int]] = []  # the transaction, the vote, the row that it replaces
+    rows: list[tuple[str, Vote]] = [(n, v) for n, case in cases.items() for v in case.votes]
+    place = {(name, vote.annotator): row for row, (name, vote) in enumerate(rows)}
+    old_count = len(rows)
+    for placed, vote in votes:
+        name = placed.transaction_id
+        case = cases.setdefault(name, placed)
+        said = case.of(vote.annotator)
+        if said is not None and not _supersedes(vote, said):
+            continue
+        cases[name] = case.with_vote(vote)
+        taken.append((name, vote, place.get((name, vote.annotator), -1)))
+        place[name, vote.annotator] = len(rows)
+        rows.append((name, vote))
+    if not taken:
+        return replace(found, cases={}, annotators={}), []
+    case_names = sorted(cases)
+    names = sorted({vote.annotator for _, vote in rows})
+    ballots = _ballots(rows, old_count, [r for *_, r in taken], case_names, names, trusted_sources)
+    annotators = {name: found.annotators.get(name, Annotator(name)) for name in names}
+    known = [before.get(name) for name in case_names]
+    settled = settle(
+        ballots,
+        np.array([math.nan if p is None else p for p in known]),
+        _standing([annotators[name] for name in names]),
+        found.progress.fraud,
+        found.progress.genuine,
+        params,
+    )
+    changes = _changes(cases, found.cases, taken, settled.posterior.tolist(), params)
+    counted = dict(zip(rows_of(rows), settled.counted.tolist(), strict=True))
+    behind = zip(settled.posterior.tolist(), settled.contradiction.tolist(), strict=True)
+    for (name, _, _), (posterior, weaker) in zip(taken, behind, strict=True):
+        status = verdict(posterior, weaker, params)
+        cases[name] = replace(cases[name], posterior=posterior, status=status)
+    for change in changes:
+        name = change.case.transaction_id
+        cases[name] = replace(cases[name], label=change.label)
+    cases = {name: _recounted(case, counted) for name, case in cases.items()}
+    progress = replace(found.progress, fraud=settled.fraud, genuine=settled.genuine)
+    people = _noted(annotators, names, settled.standing, [vote for _, vote, _ in taken])
+    return Casework(progress, cases, people), changes
+
+
+def _supersedes(vote: Vote, said: Vote) -> bool:
+    """Whether a vote takes the place of what its annotator said: later, or read later and other."""
+    new, old = (vote.revision, vote.observed_ms), (said.revision, said.observed_ms)
+    if new != old:
+        return new > old
+    return (vote.label, vote.confidence, vote.notes) != (said.label, said.confidence, said.notes)
+
+
+def rows_of(rows: Sequence[tuple[str, Vote]]) -> list[tuple[str, str, int]]:
+    """What names each row: its transaction, its annotator, and where it was read."""
+    return [(name, vote.annotator, vote.offset) for name, vote in rows]
+
+
+def _ballots(
+    rows: Sequence[tuple[str, Vote]],
+    old_count: int,
+    replaced: Sequence[int],
+    case_names: Sequence[str],
+    names: Sequence[str],
+    trusted_sources: Collection[str],
+) -> Ballots:
+    task = {name: number for number, name in enumerate(case_names)}
+    annotator = {name: number for number, name in enumerate(names)}
+    votes = [vote for _, vote in rows]
+    return Ballots(
+        old_count=old_count,
+        task=np.array([task[name] for name, _ in rows], dtype=np.int64),
+        annotator=np.array([annotator[vote.annotator] for vote in votes], dtype=np.int64),
+        says=np.array([_SAYS.get(vote.label, SAYS_NOTHING) for vote in votes], dtype=np.int64),
+        weight=np.array([vote.confidence for vote in votes], dtype=np.float64),
+        time_ms=np.array([vote.observed_ms for vote in votes], dtype=np.int64),
+        replaces=np.array([-1] * old_count + list(replaced), dtype=np.int64),
+        is_trusted=np.array([vote.source in trusted_sources for vote in votes], dtype=np.bool_),
+        counted=np.array([math.nan if v.counted is None else v.counted for v in votes], float),
+    )
+
+
+def _standing(annotators: Sequence[Annotator]) -> Standing:
+    def column(name: str) -> Floats:
+        return np.array([getattr(one, name) for one in annotators], dtype=np.float64)
+
+    return Standing(column("seen"), column("missed"), column("cleared"), column("accused"))
+
+
+def _changes(
+    cases: Mapping[str, Case],
+    before: Mapping[str, Case],
+    taken: Sequence[tuple[str, Vote, int]],
+    posteriors: Sequence[float],
+    params: ConsensusParams,
+) -> list[Change]:
+    """The labels that the votes have brought about, in the order of their log."""
+    label = {name: case.label for name, case in before.items()}
+    said = {n: {v.annotator: v.label for v in case.votes} for n, case in before.items()}
+    found = []
+    for (name, vote, _), posterior in zip(taken, posteriors, strict=True):
+        votes = said.setdefault(name, {})
+        votes[vote.annotator] = vote.label
+        new: LabelName
+        if posterior >= params.fraud_min:
+            new = "fraud"
+        elif posterior <= params.genuine_max:
+            new = "genuine"
+        else:
+            continue
+        old = label.get(name)
+        if new != old:
+            count = sum(one in _SAYS for one in votes.values())
+            found.append(Change(cases[name], vote, posterior, new, old, count))
+            label[name] = new
+    return found
+
+
+def _recounted(case: Case, counted: Mapping[tuple[str, str, int], float]) -> Case:
+    votes = []
+    for vote in case.votes:
+        share = counted.get((case.transaction_id, vote.annotator, vote.offset), math.nan)
+        votes.append(replace(vote, counted=None if math.isnan(share) else share))
+    return replace(case, votes=tuple(votes))
+
+
+def _noted(
+    annotators: Mapping[str, Annotator],
+    names: Sequence[str],
+    standing: Standing,
+    votes: Sequence[Vote],
+) -> dict[str, Annotator]:
+    """Everybody's record behind the votes."""
+    found = {
+        name: replace(
+            annotators[name],
+            seen=float(standing.seen[i]),
+            missed=float(standing.missed[i]),
+            cleared=float(standing.cleared[i]),
+            accused=float(standing.accused[i]),
+        )
+        for i, name in enumerate(names)
+    }
+    for vote in votes:
+        one = found[vote.annotator]
+        found[vote.annotator] = replace(
+            one,
+            vote_count=one.vote_count + 1,
+            fraud_count=one.fraud_count + (vote.label == "fraud"),
+            unsure_count=one.unsure_count + (vote.label == "unsure"),
+            retracted_count=one.retracted_count + (vote.label == RETRACTED),
+            first_ms=min(one.first_ms or vote.observed_ms, vote.observed_ms),
+            last_ms=max(one.last_ms, vote.observed_ms),
+        )
+    return found

@@ -1,0 +1,126 @@
+"""What is kept of feedback: cases, those who vote, and how far the log was read."""
+
+from dataclasses import dataclass, field, replace
+
+from sentinel.records import LabelName
+
+RETRACTED = "retracted"
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """The newest word of one person on one transaction.
+
+    Attributes
+    ----------
+    annotator
+        "source/who".
+    label
+        "fraud", "genuine", "unsure" or "retracted".
+    offset
+        Where it was read in the log of feedback.
+    counted
+        The posterior with which it was counted into its annotator's record; None: it was not.
+    """
+
+    annotator: str
+    label: str
+    revision: int
+    confidence: float
+    observed_ms: int
+    offset: int
+    notes: str = ""
+    counted: float | None = None
+
+    @property
+    def source(self) -> str:
+        """What kind of voice it is."""
+        return self.annotator.split("/", 1)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A transaction that somebody said something of.
+
+    Attributes
+    ----------
+    votes
+        One an annotator, in the order in which they were read.
+    posterior
+        The probability of fraud; None before the first vote.
+    label
+        What is held to be true; None while nothing is.
+    status
+        "fraud", "genuine", "contested" or "open", as the votes are now.
+    """
+
+    transaction_id: str
+    event_time_ms: int
+    entities: dict[str, str | None]
+    votes: tuple[Vote, ...] = ()
+    posterior: float | None = None
+    label: LabelName | None = None
+    status: str = "open"
+
+    def of(self, annotator: str) -> Vote | None:
+        """What this annotator has said so far."""
+        return next((vote for vote in self.votes if vote.annotator == annotator), None)
+
+    def with_vote(self, vote: Vote) -> "Case":
+        """With the newest word of its annotator in the place of what they said before."""
+        kept = tuple(old for old in self.votes if old.annotator != vote.annotator)
+        return replace(self, votes=(*kept, vote))
+
+
+@dataclass(frozen=True, slots=True)
+class Annotator:
+    """What is known of one who votes.
+
+    Attributes
+    ----------
+    seen, missed, cleared, accused
+        Expected counts, faded: see `core.consensus.standing.Standing`.
+    vote_count, fraud_count, unsure_count, retracted_count
+        Everything they ever said, by what it was.
+    first_ms, last_ms
+        When, by the time that they observed.
+    """
+
+    name: str
+    seen: float = 0.0
+    missed: float = 0.0
+    cleared: float = 0.0
+    accused: float = 0.0
+    vote_count: int = 0
+    fraud_count: int = 0
+    unsure_count: int = 0
+    retracted_count: int = 0
+    first_ms: int = 0
+    last_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackProgress:
+    """How far the log of feedback has been counted, and what it held.
+
+    Attributes
+    ----------
+    log
+        Names the log that the offset belongs to.
+    fraud, genuine
+        Expected frauds and genuine transactions among all cases.
+    """
+
+    log: str
+    next_offset: int
+    fraud: float = 0.0
+    genuine: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Casework:
+    """What changes together when votes are counted."""
+
+    progress: FeedbackProgress
+    cases: dict[str, Case] = field(default_factory=dict)
+    annotators: dict[str, Annotator] = field(default_factory=dict)

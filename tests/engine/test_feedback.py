@@ -1,0 +1,279 @@
+"""Votes of people who may be wrong: counted once, weighed, and what they settle is a label."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sentinel.adapters.memory import Faults
+from sentinel.codec.votes import decode_stored
+from sentinel.errors import FencedError, TransientError
+from sentinel.votes import Annotator, Case
+from tests.engine.clock import run
+from tests.engine.faults import CrashError, Doom
+from tests.engine.samples import a_config, transactions, voice
+from tests.engine.world import MemoryInstance, World
+
+SENT = transactions(400, account_count=12)
+MINUTE_MS = 60_000
+
+
+def vote(number: int, who: str, label: str, **others: Any) -> dict[str, Any]:
+    """What an investigator says of a transaction."""
+    return voice(SENT[number], label, source="investigator", who=who, **others)
+
+
+def play(world: World, *batches: Sequence[dict[str, Any]], faults: Faults | None = None) -> None:
+    """Send feedback, one batch after another, each when the one before is done with."""
+
+    async def scenario() -> None:
+        async with world.instance(faults) as instance:
+            for batch in batches:
+                world.send_feedback(batch)
+                await instance.idle()
+            await instance.stop()
+
+    run(scenario())
+
+
+def case(world: World, number: int) -> Case:
+    return decode_stored(Case, world.cases.cases[SENT[number]["transaction_id"]])
+
+
+def annotator(world: World, who: str) -> Annotator:
+    return decode_stored(Annotator, world.cases.annotators[f"investigator/{who}"])
+
+
+def a_past(*skilled: str) -> list[dict[str, Any]]:
+    """Sixty transactions on which these people were right, by the word of the banks."""
+    found = []
+    for number in range(100, 160):
+        truth = "fraud" if number % 3 == 0 else "genuine"
+        found += [vote(number, who, truth) for who in skilled]
+        found.append(voice(SENT[number], truth))
+    return found
+
+
+def labels(world: World, begin: int) -> list[tuple[str, str, str | None]]:
+    """Which transaction became what, and what it was before, from label number `begin` on."""
+    return [
+        (x["transaction_id"], x["label"], x["supersedes"]) for x in world.values("labels")[begin:]
+    ]
+
+
+def test_people_with_a_record_settle_what_nobody_could_alone() -> None:
+    world = World()
+    play(world, a_past("ann", "bob"))
+    known = len(world.records("labels"))
+
+    play(world, [vote(0, "ann", "fraud")])
+    assert labels(world, known) == []
+    assert case(world, 0).status == "open"
+    assert 0.5 < (case(world, 0).posterior or 0) < 0.95
+    play(world, [vote(0, "bob", "fraud", confidence=0.9)])
+
+    name = SENT[0]["transaction_id"]
+    assert labels(world, known) == [(name, "fraud", None)]
+    last = world.values("labels")[-1]
+    assert last["vote_count"] == 2
+    assert last["posterior"] == pytest.approx(case(world, 0).posterior)
+    assert world.labels[name] == "fraud"
+
+
+def test_good_people_who_contradict_each_other_leave_it_contested() -> None:
+    world = World()
+    play(world, a_past("ann", "bob"), [vote(0, "ann", "fraud"), vote(0, "bob", "genuine")])
+
+    assert case(world, 0).status == "contested"
+    assert SENT[0]["transaction_id"] not in world.labels
+
+
+def test_one_who_clears_everything_is_not_believed() -> None:
+    world = World()
+    past = a_past("ann") + [vote(number, "zed", "genuine") for number in range(100, 160)]
+    play(world, past, [vote(0, "zed", "genuine"), vote(1, "ann", "genuine")])
+
+    blind, good = annotator(world, "zed"), annotator(world, "ann")
+    assert blind.missed > 5 > blind.seen
+    assert good.seen > 5 > good.missed
+    by_zed, by_ann = case(world, 0).posterior, case(world, 1).posterior
+    assert by_zed is not None
+    assert by_ann is not None
+    assert by_ann < by_zed
+
+
+def test_the_banks_word_supersedes_and_judges_the_investigators() -> None:
+    world, name = World(), SENT[0]["transaction_id"]
+    play(world, a_past("ann", "bob"), [vote(0, "ann", "genuine"), vote(0, "bob", "genuine")])
+    missed = annotator(world, "ann").missed
+
+    play(world, [voice(SENT[0], "fraud", observed_ms=SENT[0]["event_time"] + 10**9)])
+
+    assert labels(world, -2) == [(name, "genuine", None), (name, "fraud", "genuine")]
+    assert annotator(world, "ann").missed > missed + 0.9
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"revision": 1, "label": "genuine"},
+        {"observed_ms": SENT[0]["event_time"] + 31 * MINUTE_MS, "label": "genuine"},
+    ],
+)
+def test_a_later_word_of_the_same_person_takes_the_place_of_the_first(second: Any) -> None:
+    world = World()
+    first = vote(0, "ann", "fraud")
+    play(world, [first], [first | second], [first])
+
+    (kept,) = case(world, 0).votes
+    assert kept.label == "genuine"
+    one = annotator(world, "ann")
+    assert one.vote_count == 2
+    assert one.seen + one.accused == pytest.approx(0.0, abs=1e-9)
+    assert one.missed + one.cleared == pytest.approx(1.0)
+
+
+def test_the_same_word_twice_counts_once_and_one_taken_back_not_at_all() -> None:
+    world = World()
+    play(
+        world,
+        [vote(0, "ann", "fraud")] * 2,
+        [vote(0, "bob", "fraud"), vote(0, "bob", "retracted", revision=1)],
+    )
+
+    assert annotator(world, "ann").vote_count == 1
+    one = annotator(world, "bob")
+    assert (one.vote_count, one.retracted_count) == (2, 1)
+    assert one.seen + one.accused == pytest.approx(0.0, abs=1e-9)
+    assert [v.label for v in case(world, 0).votes] == ["fraud", "retracted"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"label": "perhaps"}, "bad_label"),
+        ({"confidence": 1.5}, "bad_confidence"),
+        ({"revision": -1}, "bad_revision"),
+        ({"source": "a/b"}, "bad_source"),
+        ({"who": "x" * 300}, "bad_id"),
+        ({"notes": "x" * 10_001}, "too_large"),
+        ({"observed_ms": SENT[0]["event_time"] - 1}, "bad_time"),
+        ({"entities": {}}, "unplaced"),
+    ],
+)
+def test_what_cannot_be_true_is_a_dead_letter_and_its_neighbours_count(
+    change: dict[str, Any], reason: str
+) -> None:
+    world = World()
+    play(
+        world, [vote(1, "ann", "fraud"), vote(0, "ann", "fraud") | change, vote(2, "ann", "fraud")]
+    )
+
+    (dead,) = world.records("dead-letters")
+    assert dict(dead.headers)["sentinel.reason"] == reason.encode()
+    assert len(world.cases.cases) == 2
+
+
+def random_votes(seed: int) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(60):
+        number, who = int(rng.integers(8)), str(rng.choice(["ann", "bob", "cyd"]))
+        label = str(rng.choice(["fraud", "genuine", "unsure", "retracted"], p=[0.5, 0.3, 0.1, 0.1]))
+        found.append(vote(number, who, label, revision=int(rng.integers(3))))
+        if rng.random() < 0.2:
+            found.append(voice(SENT[number], str(rng.choice(["fraud", "genuine"]))))
+    return found
+
+
+def kept(world: World) -> tuple[Any, ...]:
+    cases = world.cases
+    return cases.progress, dict(cases.cases), dict(cases.annotators)
+
+
+def test_how_votes_are_batched_changes_no_bit() -> None:
+    votes = random_votes(1)
+    whole, single = World(), World(config=a_config(batch_count_max=2))
+
+    play(whole, votes)
+    play(single, *[votes[i : i + 3] for i in range(0, len(votes), 3)])
+
+    assert kept(whole) == kept(single)
+    assert whole.values("labels") == single.values("labels")
+
+
+def test_after_a_crash_at_any_call_every_vote_has_counted_once() -> None:
+    votes = random_votes(2)
+    expected = World()
+    play(expected, votes)
+    clean = {x["feedback_offset"]: x["label"] for x in expected.values("labels")}
+    assert len(clean) > 5
+
+    crash_at, crashed = 0, True
+    while crashed:
+        crash_at += 3
+        world, crashed = World(config=a_config(batch_count_max=8)), False
+        world.send_feedback(votes)
+        try:
+            run(world_through(world, Doom(crash_at=crash_at)))
+        except CrashError:
+            crashed = True
+        run(world_through(world, None))
+        assert kept(world) == kept(expected), f"crash at call {crash_at}"
+        found = world.values("labels")
+        assert {x["feedback_offset"]: x["label"] for x in found} == clean
+    assert crash_at > 40
+
+
+async def world_through(world: World, faults: Faults | None) -> MemoryInstance:
+    async with world.instance(faults) as instance:
+        await instance.idle()
+        await instance.stop()
+    return instance
+
+
+def test_two_who_believe_that_feedback_is_theirs_cannot_both_count_it() -> None:
+    world = World()
+    play(world, [vote(0, "ann", "fraud")])
+    before = world.cases.progress
+    assert before is not None
+
+    async def scenario() -> None:
+        async with world.instance() as instance:
+            await instance.idle()
+            task = instance.parts.feedback
+            world.cases.progress = replace(before, fraud=before.fraud + 1)
+            stale = task._store
+
+            class Stale:
+                progress = staticmethod(lambda: answer(before))
+                cases, annotators, save = stale.cases, stale.annotators, stale.save
+
+            task._store = Stale()  # type: ignore[assignment]  # answers what was so before
+            world.send_feedback([vote(1, "ann", "fraud")])
+            await instance.idle()
+
+    with pytest.raises((FencedError, TransientError)):
+        run(scenario())
+    assert SENT[1]["transaction_id"] not in world.cases.cases
+
+
+async def answer(value: Any) -> Any:
+    return value
+
+
+def test_a_store_behind_the_group_has_feedback_counted_again_from_there() -> None:
+    """Redis may lose the last second of its log; the group's offset is in Kafka."""
+    world, expected = World(), World()
+    votes = random_votes(3)
+    play(expected, votes)
+    play(world, votes[:20])
+    old = kept(world)
+    play(world, votes[20:])
+    world.cases.progress, world.cases.cases, world.cases.annotators = old
+
+    run(world_through(world, None))
+
+    assert kept(world) == kept(expected)
