@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from sentinel.adapters.archive import ArchiveParams
 from sentinel.adapters.kafka import EMBEDDED, KafkaParams
 from sentinel.adapters.pool import PoolParams
 from sentinel.adapters.redis import RedisParams
@@ -51,6 +52,7 @@ class Config:
     engine: EngineParams = field(default_factory=EngineParams)
     feedback: FeedbackParams = field(default_factory=FeedbackParams)
     consensus: ConsensusParams = field(default_factory=ConsensusParams)
+    archive: ArchiveParams = field(default_factory=ArchiveParams)
     pool: PoolParams = field(default_factory=PoolParams)
     model: ModelParams = field(default_factory=ModelParams)
     training: TrainingParams = field(default_factory=TrainingParams)

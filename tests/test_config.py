@@ -180,7 +180,7 @@ def test_the_version_is_that_of_what_is_in_force(tmp_path: Path) -> None:
     [
         ("SENTINEL__KAFKA", "SENTINEL__KAFKA: expected SENTINEL__SECTION__KEY"),
         ("SENTINEL__", "SENTINEL__: expected SENTINEL__SECTION__KEY"),
-        ("SENTINEL__CAFKA__GROUP_ID", "unknown sections ['cafka']; known: ['consensus', "),
+        ("SENTINEL__CAFKA__GROUP_ID", "unknown sections ['cafka']; known: ['archive', "),
         ("SENTINEL__KAFKA__GROUPID", "[kafka] has unknown keys ['groupid']; known: ["),
         ("SENTINEL__FEATURES__X__Y", "SENTINEL__FEATURES__X__Y: features is not a section"),
         ("SENTINEL__KAFKA__GROUP_ID__X", "[kafka] group_id must be a text, got {'x': 5}"),
@@ -197,7 +197,7 @@ def test_a_wrong_variable_is_named(tmp_path: Path, name: str, message: str) -> N
     [
         (
             "[cafka]",
-            "unknown sections ['cafka']; known: ['consensus', 'engine', 'entities', 'features', ",
+            "unknown sections ['cafka']; known: ['archive', 'consensus', 'engine', ",
         ),
         ("version = 'x'", "unknown sections ['version']"),
         ("kafka = 5", "[kafka] must be a table"),

@@ -21,6 +21,7 @@ HOMES_OF = {
     "msgspec": ("codec/",),
     "orjson": ("codec/",),
     "polars": (
+        "adapters/archive.py",
         "adapters/feedback_files.py",
         "adapters/files.py",
         "adapters/vote_files.py",
@@ -28,7 +29,7 @@ HOMES_OF = {
         "cli/history.py",
     ),
     "redis": ("adapters/redis/",),
-    "uvloop": ("cli/run.py", "cli/produce.py"),
+    "uvloop": ("cli/archive.py", "cli/run.py", "cli/produce.py"),
 }
 
 every_module = pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The commands that concern what transactions really were: feedback, annotators, consensus."""
+"""The commands that concern what was decided and what was true: archive, feedback, consensus."""
 
 from pathlib import Path
 from typing import Annotated
@@ -112,5 +112,49 @@ def consensus(
 
     try:
         consensus_command(votes, config, out=out, workers_out=workers)
+    except SentinelError as error:
+        fail(error)
+
+
+archive = typer.Typer(help="Keep decisions and labels as Parquet files.")
+
+
+@archive.command("run")
+def run_archive(
+    config: ConfigOption = None,
+    exit_when_idle: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="SECONDS", help="Stop when nothing came for so long."),
+    ] = None,
+) -> None:
+    """Write what is decided to files, until stopped."""
+    from sentinel.cli.archive import run_command
+
+    try:
+        run_command(config, exit_when_idle_s=exit_when_idle)
+    except SentinelError as error:
+        fail(error)
+
+
+@archive.command("verify")
+def verify_archive(config: ConfigOption = None) -> None:
+    """Count the archive against the topics."""
+    from sentinel.cli.archive import verify_command
+
+    try:
+        is_right = verify_command(config)
+    except SentinelError as error:
+        fail(error)
+    if not is_right:
+        raise typer.Exit(1)
+
+
+@archive.command("compact")
+def compact_archive(config: ConfigOption = None) -> None:
+    """Join small files."""
+    from sentinel.cli.archive import compact_command
+
+    try:
+        compact_command(config)
     except SentinelError as error:
         fail(error)

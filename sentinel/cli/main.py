@@ -31,6 +31,7 @@ app.add_typer(dead_letters, name="dead-letters", no_args_is_help=True)
 topics = typer.Typer(help="Make the topics, and find out what is wrong with them.")
 app.add_typer(topics, name="topics", no_args_is_help=True)
 app.add_typer(judging.feedback, name="feedback", no_args_is_help=True)
+app.add_typer(judging.archive, name="archive", no_args_is_help=True)
 app.command()(judging.investigators)
 app.command()(judging.consensus)
 

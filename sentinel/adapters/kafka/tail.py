@@ -21,12 +21,13 @@ from sentinel.records import InputRecord
 
 
 class KafkaTail:
-    """Partition 0 of each topic, from the oldest record on. The topics must exist."""
+    """One partition of each topic, from the oldest record on. The topics must exist."""
 
-    def __init__(self, params: KafkaParams, topics: Sequence[str]) -> None:
+    def __init__(self, params: KafkaParams, topics: Sequence[str], *, partition: int = 0) -> None:
         assert topics
         self._params = params
-        self._partitions = [ClientPartition(topic, 0) for topic in topics]
+        self._partition = partition
+        self._partitions = [ClientPartition(topic, partition) for topic in topics]
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -59,7 +60,7 @@ class KafkaTail:
 
     def seek(self, topic: str, offset: int) -> None:
         with translated(f"seek the tail of {topic}"):
-            self._consumer.seek(ClientPartition(topic, 0), offset)
+            self._consumer.seek(ClientPartition(topic, self._partition), offset)
 
     def lag(self, topic: str) -> int | None:
-        return lag_of(self._consumer, ClientPartition(topic, 0), self._params)
+        return lag_of(self._consumer, ClientPartition(topic, self._partition), self._params)

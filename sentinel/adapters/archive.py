@@ -1,0 +1,223 @@
+"""Decisions and labels as Parquet files, each row once.
+
+{directory}/{kind}/date={day appended, UTC}/{log}-p{partition}-{first}-{last}-{position}.parquet
+
+`kind` is decisions or labels; `log` names the log that the offsets belong to. A file holds what
+lies between two offsets of one partition of its topic, without repetitions; `position` is the
+offset of the newest transaction (or feedback) that anything up to there came of. The files say how
+far the archive has come: nothing else remembers it, so that a crash between a file and a commit
+neither loses a row nor writes it twice.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from sentinel.codec.archive import ArchiveRows, Kind
+from sentinel.errors import ConfigError
+
+_NAME = re.compile(r"([0-9a-f]{8})-p(\d{5})-(\d{15})-(\d{15})-(\d{15})\.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveParams:
+    """Where the archive is, and how large its files are.
+
+    Attributes
+    ----------
+    interval_s
+        A file is written when its oldest record has waited for so long,
+    row_count_max
+        or when it has so many rows.
+    retention_days
+        Days appended longer ago are deleted; 0 keeps all.
+    """
+
+    directory: str = ".sentinel/archive"
+    interval_s: float = 60.0
+    row_count_max: int = 100_000
+    retention_days: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.directory:
+            raise ValueError("directory must not be empty")
+        if not 0.1 <= self.interval_s <= 86_400:
+            raise ValueError("interval_s must be in 0.1..86400")
+        if not 1 <= self.row_count_max <= 10_000_000 or self.retention_days < 0:
+            raise ValueError("row_count_max must be in 1..10000000, retention_days at least 0")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Segment:
+    """One file: the offsets from `first` to `last` of one partition, both in it."""
+
+    partition: int
+    first: int
+    last: int
+    position: int
+    day: date
+    path: Path
+
+    def holds(self, other: "Segment") -> bool:
+        """Whether all that lies in the other one lies in this."""
+        return self.partition == other.partition and (
+            self.first <= other.first and other.last <= self.last
+        )
+
+
+class ParquetArchive:
+    """The files of one log. Reads and writes files: call it off the loop."""
+
+    def __init__(self, params: ArchiveParams, *, cluster_id: str) -> None:
+        self._params = params
+        self._root = Path(params.directory)
+        self._log = hashlib.sha256(cluster_id.encode()).hexdigest()[:8]
+
+    def segments(self, kind: Kind, partition: int | None = None) -> list[Segment]:
+        """What there is of a kind, by partition and offset."""
+        found = []
+        for path in (self._root / kind).glob(f"date=*/{self._log}-*.parquet"):
+            match = _NAME.fullmatch(path.name)
+            if match is None:
+                continue
+            number, first, last, position = (int(text) for text in match.groups()[1:])
+            day = date.fromisoformat(path.parent.name.removeprefix("date="))
+            if partition in (None, number):
+                found.append(Segment(number, first, last, position, day, path))
+        return sorted(found)
+
+    def settle(self, kind: Kind, partition: int) -> Segment | None:
+        """Remove what a crash has left twice, and return the newest file of a partition.
+
+        A larger file that was made of smaller ones may have come to stand beside them.
+        """
+        kept: list[Segment] = []
+        for segment in sorted(self.segments(kind, partition), key=lambda s: (s.first, -s.last)):
+            if kept and kept[-1].holds(segment):
+                segment.path.unlink(missing_ok=True)
+            else:
+                kept.append(segment)
+        return max(kept, key=lambda segment: segment.last, default=None)
+
+    def write(
+        self,
+        kind: Kind,
+        partition: int,
+        span: tuple[int, int],
+        position: int,
+        rows: ArchiveRows,
+        feature_names: Sequence[str],
+    ) -> Segment:
+        """Write rows that were appended on one day, whole or not at all.
+
+        `span` are the first and the last offset that were looked at, with those of repetitions.
+        Raises ConfigError when the directory cannot be written.
+        """
+        assert len(rows)
+        day = day_of(int(rows.appended_ms[0]))
+        folder = self._root / kind / f"date={day}"
+        name = f"{self._log}-p{partition:05}-{span[0]:015}-{span[1]:015}-{position:015}.parquet"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(_frame(rows, partition, feature_names), folder / name)
+        except OSError as error:
+            raise ConfigError(f"[archive] directory: {folder}: {error.strerror}") from error
+        return Segment(partition, *span, position, day, folder / name)
+
+    def compact(self, kind: Kind, row_count_max: int) -> int:
+        """Join neighbouring small files of a day; returns how many there are fewer."""
+        fewer = 0
+        for group in _neighbours(self.segments(kind), row_count_max):
+            frames = [pl.read_parquet(segment.path) for segment in group]
+            first, last = group[0], group[-1]
+            name = last.path.name.replace(f"-{last.first:015}-", f"-{first.first:015}-", 1)
+            _write(pl.concat(frames, how="vertical"), last.path.parent / name)
+            for segment in group:
+                segment.path.unlink()
+            fewer += len(group) - 1
+        return fewer
+
+    def expire(self, today: date) -> list[Path]:
+        """Delete days that are older than is kept."""
+        if self._params.retention_days == 0:
+            return []
+        oldest = today - timedelta(days=self._params.retention_days)
+        gone = [
+            folder
+            for folder in sorted(self._root.glob("*/date=*"))
+            if date.fromisoformat(folder.name.removeprefix("date=")) < oldest
+        ]
+        for folder in gone:
+            shutil.rmtree(folder)
+        return gone
+
+    def read(self, segment: Segment, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The rows of a file."""
+        return pl.read_parquet(segment.path, columns=list(columns) if columns else None)
+
+
+def day_of(time_ms: int) -> date:
+    """The day in UTC."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).date()
+
+
+def _neighbours(segments: Sequence[Segment], row_count_max: int) -> Iterator[list[Segment]]:
+    """Runs of files of one partition, day and layout that fit in one, two or more each."""
+    run: list[Segment] = []
+    layout: Any = None
+    count = 0
+    for segment in segments:
+        found = pl.read_parquet_schema(segment.path)
+        rows = pl.scan_parquet(segment.path).select(pl.len()).collect().item()
+        follows = run and (segment.partition, segment.day, segment.first) == (
+            run[-1].partition,
+            run[-1].day,
+            run[-1].last + 1,
+        )
+        if follows and found == layout and count + rows <= row_count_max:
+            run.append(segment)
+            count += rows
+            continue
+        if len(run) > 1:
+            yield run
+        run, layout, count = [segment], found, rows
+    if len(run) > 1:
+        yield run
+
+
+def _frame(rows: ArchiveRows, partition: int, feature_names: Sequence[str]) -> pl.DataFrame:
+    columns = {
+        "partition": pl.Series(np.full(len(rows), partition, dtype=np.int32)),
+        "offset": pl.Series(rows.offset),
+        "appended_ms": pl.Series(rows.appended_ms),
+        **{name: pl.Series(values, strict=False) for name, values in rows.columns.items()},
+    }
+    assert len(feature_names) == rows.features.shape[1]
+    for number, name in enumerate(feature_names):
+        columns[f"feature_{name}"] = pl.Series(np.ascontiguousarray(rows.features[:, number]))
+    texts = {name: pl.String for name, s in columns.items() if s.dtype == pl.Null}
+    return pl.DataFrame(columns).cast(texts)  # type: ignore[arg-type]  # names to types
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    """On the disk before it has its name."""
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        frame.write_parquet(file, compression="zstd")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

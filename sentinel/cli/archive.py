@@ -1,0 +1,76 @@
+"""`sentinel archive`: decisions and labels as Parquet files, and whether all of them are there."""
+
+import asyncio
+import logging
+import signal
+from pathlib import Path
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from sentinel import config as configuration
+from sentinel.adapters.archive import ParquetArchive
+from sentinel.adapters.kafka import KafkaBroker
+from sentinel.app import embedded
+from sentinel.app.archive import Archiver, archive, archive_kafka, verify
+from sentinel.config import Config
+
+
+def run_command(config_file: Path | None, *, exit_when_idle_s: float | None) -> None:
+    """Archive until a signal comes, or nothing has for so long."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    config = embedded.running(configuration.load(config_file))
+
+    async def main() -> Archiver:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+
+        def watch(archiver: Archiver) -> None:
+            idle_s = loop.time() - archiver.last_progress_s
+            if exit_when_idle_s is not None and idle_s >= exit_when_idle_s:
+                stop.set()
+
+        return await archive(config, stop, watch)
+
+    done = uvloop.run(main())
+    typer.echo(
+        f"{done.row_count:,} rows in {done.file_count:,} files under {config.archive.directory}, "
+        f"{done.repeated_count:,} repetitions left out"
+    )
+
+
+def verify_command(config_file: Path | None) -> bool:
+    """A line for each partition; False when a row is missing or there twice."""
+    config = embedded.running(configuration.load(config_file))
+    found = uvloop.run(verify(config))
+    table = Table()
+    table.add_column("partition")
+    for name in ("in the log", "in the archive", "twice", "files twice", "yet to come", ""):
+        table.add_column(name, justify="right")
+    for one in found:
+        counts = (one.in_log, one.in_archive, one.doubled, one.overlap_count, one.behind_count)
+        table.add_row(
+            f"{one.at.topic}-{one.at.partition}",
+            *(f"{count:,}" for count in counts),
+            "ok" if one.is_right else "wrong",
+        )
+    Console().print(table)
+    return all(one.is_right for one in found)
+
+
+def compact_command(config_file: Path | None) -> None:
+    """Join small files."""
+    config = embedded.running(configuration.load(config_file))
+
+    async def cluster_id(of: Config) -> str:
+        async with KafkaBroker(archive_kafka(of)) as broker:
+            return broker.cluster_id
+
+    files = ParquetArchive(config.archive, cluster_id=uvloop.run(cluster_id(config)))
+    limit = config.archive.row_count_max
+    fewer = sum(files.compact(kind, limit) for kind in ("decisions", "labels"))
+    typer.echo(f"{fewer:,} files fewer")

@@ -1,0 +1,138 @@
+"""Decisions and labels from their topics, as columns to be archived."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import msgspec
+import numpy as np
+
+from sentinel.errors import RecordError
+from sentinel.records import Floats, InputRecord, Ints, Label
+
+Kind = Literal["decisions", "labels"]
+
+
+class _Decision(msgspec.Struct):
+    """What is archived of a decision; other fields are for those who read the topic."""
+
+    decision_id: str
+    transaction_id: str
+    event_time_ms: int
+    account: str
+    entities: dict[str, str | None]
+    amount_minor: int
+    score: float
+    probability: float
+    action: str
+    severity: str
+    degraded: list[str]
+    features: list[float | None]
+    model_version: str
+    arm: str
+    propensity: float
+    schema_version: str
+    config_version: str
+
+
+_DECISION = msgspec.json.Decoder(_Decision)
+_LABEL = msgspec.json.Decoder(Label)
+
+# In the order of the columns of an archived file.
+DECISION_FIELDS = (
+    *("decision_id", "transaction_id", "event_time_ms", "account", "amount_minor", "score"),
+    *("probability", "action", "severity", "model_version", "arm", "propensity"),
+    *("schema_version", "config_version"),
+)
+LABEL_FIELDS = (
+    *("transaction_id", "label", "posterior", "vote_count", "source", "observed_ms"),
+    *("event_time_ms", "supersedes", "feedback_offset"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRows:
+    """n records of one topic partition.
+
+    Attributes
+    ----------
+    offset, appended_ms
+        int64 (n,): where and when each was appended.
+    position
+        int64 (n,): what it came of, growing but for repetitions: the offset of the transaction,
+        or of the feedback.
+    columns
+        Lists of n values, by the name of the column.
+    features
+        float64 (n, n_features); no columns for labels.
+    """
+
+    offset: Ints
+    appended_ms: Ints
+    position: Ints
+    columns: dict[str, list[Any]]
+    features: Floats
+
+    def __len__(self) -> int:
+        return self.offset.size
+
+
+class Archived(Protocol):
+    """A decision or a label, as it was read."""
+
+    @property
+    def entities(self) -> Mapping[str, str | None]: ...
+
+
+def decode_archived(kind: Kind, record: InputRecord) -> Archived:
+    """A record of the topic of that kind. Raises RecordError when it is none."""
+    decoder: msgspec.json.Decoder[Any] = _DECISION if kind == "decisions" else _LABEL
+    try:
+        found: Archived = decoder.decode(record.value or b"")
+    except msgspec.MsgspecError as error:
+        raise RecordError("not_ours", f"offset {record.offset}: {error}") from error
+    return found
+
+
+def feature_count(found: Archived) -> int:
+    """How many features a decision has; a label has none."""
+    return len(found.features) if isinstance(found, _Decision) else 0
+
+
+def archive_rows(records: Sequence[InputRecord], found: Sequence[Archived]) -> ArchiveRows:
+    """Records as columns: all of one kind, decisions with equally many features."""
+    if isinstance(found[0], _Decision):
+        decisions = [one for one in found if isinstance(one, _Decision)]
+        columns = _columns(decisions, DECISION_FIELDS)
+        columns["degraded"] = [",".join(one.degraded) for one in decisions]
+        features = np.array([one.features for one in decisions], dtype=np.float64)
+        position = [int(one.decision_id.rsplit("-", 1)[1]) for one in decisions]
+        return _rows(records, position, columns, features.reshape(len(records), -1))
+    labels = [one for one in found if isinstance(one, Label)]
+    columns = _columns(labels, LABEL_FIELDS)
+    columns["account"] = [one.entities.get("account") for one in labels]
+    position = [one.feedback_offset for one in labels]
+    return _rows(records, position, columns, np.zeros((len(records), 0)))
+
+
+def _columns(found: Sequence[Any], fields: Sequence[str]) -> dict[str, list[Any]]:
+    columns = {name: [getattr(one, name) for one in found] for name in fields}
+    kinds = sorted({kind for one in found for kind in one.entities} - {"account"})
+    for kind in kinds:
+        columns[f"entity_{kind}"] = [one.entities.get(kind) for one in found]
+    return columns
+
+
+def _rows(
+    records: Sequence[InputRecord],
+    position: list[int],
+    columns: dict[str, list[Any]],
+    features: Floats,
+) -> ArchiveRows:
+    return ArchiveRows(
+        offset=np.array([record.offset for record in records], dtype=np.int64),
+        appended_ms=np.array([record.timestamp for record in records], dtype=np.int64),
+        position=np.array(position, dtype=np.int64),
+        columns=columns,
+        features=features,
+    )
