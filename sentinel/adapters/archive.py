@@ -164,6 +164,16 @@ class ParquetArchive:
         """The rows of a file."""
         return pl.read_parquet(segment.path, columns=list(columns) if columns else None)
 
+    def find(self, kind: Kind, transaction_id: str) -> list[dict[str, Any]]:
+        """All rows of a transaction, oldest first."""
+        paths = [segment.path for segment in self.segments(kind)]
+        if not paths:
+            return []
+        wanted = pl.col("transaction_id") == transaction_id
+        frames = [pl.scan_parquet(path).filter(wanted).collect() for path in paths]
+        rows = [row for frame in frames for row in frame.iter_rows(named=True)]
+        return sorted(rows, key=lambda row: (row["appended_ms"], row["offset"]))
+
 
 def day_of(time_ms: int) -> date:
     """The day in UTC."""

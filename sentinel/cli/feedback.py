@@ -73,6 +73,11 @@ def show_command(transaction_id: str, config_file: Path | None) -> None:
     case = asyncio.run(app.case_of(config, transaction_id))
     console = Console()
     console.print(_headline(case), highlight=False)
+    console.print(vote_table(case))
+
+
+def vote_table(case: Case) -> Table:
+    """Who said what."""
     table = Table()
     for name in ("observed", "who", "says", "confidence", "revision", "notes"):
         table.add_column(name)
@@ -85,7 +90,7 @@ def show_command(transaction_id: str, config_file: Path | None) -> None:
             str(vote.revision),
             vote.notes,
         )
-    console.print(table)
+    return table
 
 
 def investigators_command(config_file: Path | None) -> None:

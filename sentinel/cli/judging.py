@@ -158,3 +158,23 @@ def compact_archive(config: ConfigOption = None) -> None:
         compact_command(config)
     except SentinelError as error:
         fail(error)
+
+
+def why(
+    transaction: Annotated[
+        str, typer.Argument(help="Its identifier; none with --replay: all.")
+    ] = "",
+    config: ConfigOption = None,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Score again from the archive: is it the same?")
+    ] = False,
+) -> None:
+    """Why a transaction was decided so: features, reasons, votes, labels."""
+    from sentinel.cli.why import why_command
+
+    try:
+        is_same = why_command(transaction, config, replay=replay)
+    except SentinelError as error:
+        fail(error)
+    if not is_same:
+        raise typer.Exit(1)

@@ -34,6 +34,7 @@ app.add_typer(judging.feedback, name="feedback", no_args_is_help=True)
 app.add_typer(judging.archive, name="archive", no_args_is_help=True)
 app.command()(judging.investigators)
 app.command()(judging.consensus)
+app.command()(judging.why)
 
 
 class OnGap(StrEnum):

@@ -1,0 +1,152 @@
+"""Why a transaction was decided as it was, and whether the same model decides it so again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentinel.adapters.archive import ParquetArchive, Segment
+from sentinel.adapters.registry import ModelDirectory
+from sentinel.app.train import serving_model
+from sentinel.config import Config
+from sentinel.engine.serving import ServingModel
+from sentinel.errors import ConfigError, ModelError
+from sentinel.records import Floats
+
+FEATURE = "feature_"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What is known of one decision.
+
+    Attributes
+    ----------
+    decision
+        Its row in the archive.
+    features
+        By name.
+    contributions
+        What each feature added to the log-odds, by name; empty when the model is gone.
+    labels
+        Rows of the archive, oldest first.
+    """
+
+    decision: dict[str, Any]
+    features: dict[str, float]
+    contributions: dict[str, float]
+    labels: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """Decisions of one model, scored again from their archived features.
+
+    Attributes
+    ----------
+    differing
+        Identifiers of the first few decisions whose score or probability is not the same, bit for
+        bit.
+    problem
+        Why they could not be scored; empty when they could.
+    """
+
+    model_version: str
+    count: int
+    differing_count: int
+    differing: list[str]
+    problem: str = ""
+
+
+class Models:
+    """Model versions as they were when they served."""
+
+    def __init__(self, config: Config) -> None:
+        self._directory = ModelDirectory(config.model)
+        self._known: dict[str, ServingModel] = {}
+
+    def of(self, version: str) -> ServingModel:
+        """Raises ModelError when it is gone, or was changed."""
+        if version not in self._known:
+            artifact = self._directory.load(version)
+            self._known[version] = serving_model(artifact, artifact.manifest.get("features") or [])
+        return self._known[version]
+
+
+def account_of(files: ParquetArchive, config: Config, transaction_id: str) -> Account:
+    """The decision on a transaction, and what came after. Raises ConfigError when there is none."""
+    decisions = files.find("decisions", transaction_id)
+    if not decisions:
+        raise ConfigError(
+            f"no decision on transaction {transaction_id} is in {config.archive.directory}: "
+            "is `sentinel archive run` running?"
+        )
+    decision = decisions[-1]
+    features = {
+        name.removeprefix(FEATURE): value
+        for name, value in decision.items()
+        if name.startswith(FEATURE) and value is not None
+    }
+    contributions: dict[str, float] = {}
+    try:
+        serving = Models(config).of(decision["model_version"])
+    except ModelError:
+        pass  # it is shown without
+    else:
+        row = np.array([[features[name] for name in serving.model.feature_names]])
+        found = serving.model.contributions(row)[0].tolist()
+        contributions = dict(zip(serving.model.feature_names, found, strict=True))
+    return Account(decision, features, contributions, files.find("labels", transaction_id))
+
+
+def replayed(files: ParquetArchive, config: Config, transaction_id: str = "") -> list[Replayed]:
+    """Every decision in the archive, or one, scored again by the model that scored it."""
+    models = Models(config)
+    totals: dict[str, Replayed] = {}
+    for segment in files.segments("decisions"):
+        for found in _replayed(files, segment, models, transaction_id):
+            before = totals.get(found.model_version)
+            totals[found.model_version] = found if before is None else _sum(before, found)
+    return [totals[version] for version in sorted(totals)]
+
+
+def _replayed(
+    files: ParquetArchive, segment: Segment, models: Models, transaction_id: str
+) -> Iterator[Replayed]:
+    frame = files.read(segment)
+    if transaction_id:
+        frame = frame.filter(frame["transaction_id"] == transaction_id)
+    for version in frame["model_version"].unique().sort().to_list():
+        rows = frame.filter(frame["model_version"] == version)
+        ids = rows["decision_id"].to_list()
+        try:
+            serving = models.of(version)
+            features = np.ascontiguousarray(
+                rows.select([FEATURE + name for name in serving.model.feature_names]).to_numpy()
+            )
+        except ModelError as error:
+            yield Replayed(version, len(ids), len(ids), ids[:5], str(error))
+            continue
+        raw = serving.model.raw_scores(features)
+        is_same = _same(serving.model.scores_of(raw), rows["score"].to_numpy()) & _same(
+            serving.calibration.probability(raw), rows["probability"].to_numpy()
+        )
+        others = np.flatnonzero(~is_same).tolist()
+        yield Replayed(version, len(ids), len(others), [ids[i] for i in others[:5]])
+
+
+def _same(found: Floats, archived: Floats) -> NDArray[np.bool_]:
+    """Bit for bit."""
+    return np.equal(found.view(np.int64), archived.astype(np.float64).view(np.int64))
+
+
+def _sum(before: Replayed, more: Replayed) -> Replayed:
+    return Replayed(
+        before.model_version,
+        before.count + more.count,
+        before.differing_count + more.differing_count,
+        (before.differing + more.differing)[:5],
+        before.problem or more.problem,
+    )

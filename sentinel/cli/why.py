@@ -1,0 +1,102 @@
+"""`sentinel why`: the whole story of a transaction, and whether it would be told again."""
+
+import asyncio
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sentinel import config as configuration
+from sentinel.adapters.archive import ParquetArchive
+from sentinel.adapters.kafka import KafkaBroker
+from sentinel.app import embedded
+from sentinel.app import feedback as voices
+from sentinel.app.archive import archive_kafka
+from sentinel.app.why import Account, account_of, replayed
+from sentinel.cli.feedback import vote_table
+from sentinel.config import Config
+from sentinel.errors import ConfigError, TransientError
+
+_SHOWN_COUNT = 10
+
+
+def why_command(transaction_id: str, config_file: Path | None, *, replay: bool) -> bool:
+    """Show, or score again; False when a score is not what it was."""
+    config = embedded.running(configuration.load(config_file))
+    files = ParquetArchive(config.archive, cluster_id=asyncio.run(_cluster_id(config)))
+    if not replay and not transaction_id:
+        raise ConfigError("name a transaction, or give --replay for all that are archived")
+    if transaction_id:
+        _show(account_of(files, config, transaction_id))
+        _show_votes(config, transaction_id)
+    return not replay or _replay(files, config, transaction_id)
+
+
+async def _cluster_id(config: Config) -> str:
+    async with KafkaBroker(archive_kafka(config)) as broker:
+        return broker.cluster_id
+
+
+def _show(account: Account) -> None:
+    decision, console = account.decision, Console()
+    console.print(
+        f"{decision['transaction_id']} of {_date(decision['event_time_ms'])}, account "
+        f"{decision['account']}: {decision['action']} ({decision['severity']}), probability "
+        f"{decision['probability']:.4f}, score {decision['score']:.4f}, by model "
+        f"{decision['model_version']}, {decision['arm']}, decision {decision['decision_id']}"
+        + (f", degraded: {decision['degraded']}" if decision["degraded"] else ""),
+        highlight=False,
+    )
+    table = Table(title="because")
+    for name in ("feature", "value", "adds to the log-odds"):
+        table.add_column(name, justify="left" if name == "feature" else "right")
+    order = sorted(account.features, key=lambda name: -abs(account.contributions.get(name, 0.0)))
+    for name in order[:_SHOWN_COUNT]:
+        value = account.features[name]
+        added = account.contributions.get(name)
+        table.add_row(
+            name,
+            "missing" if math.isnan(value) else f"{value:,.6g}",
+            "" if added is None else f"{added:+.3f}",
+        )
+    console.print(table)
+    for label in account.labels:
+        before = f", before it was {label['supersedes']}" if label["supersedes"] else ""
+        console.print(
+            f"label {label['label']} ({label['posterior']:.3f}) of {_date(label['observed_ms'])}, "
+            f"{label['vote_count']} votes, settled by {label['source']}{before}",
+            highlight=False,
+        )
+
+
+def _show_votes(config: Config, transaction_id: str) -> None:
+    try:
+        case = asyncio.run(voices.case_of(config, transaction_id))
+    except ConfigError:
+        typer.echo("nobody has said anything of it")
+    except TransientError as error:
+        typer.echo(f"who said what is not known now: {error}", err=True)
+    else:
+        Console().print(vote_table(case))
+
+
+def _replay(files: ParquetArchive, config: Config, transaction_id: str) -> bool:
+    found = replayed(files, config, transaction_id)
+    for one in found:
+        words = f"model {one.model_version}: {one.count:,} decisions scored again, "
+        words += f"{one.count - one.differing_count:,} the same bit for bit"
+        if one.problem:
+            words = f"model {one.model_version}: {one.count:,} decisions not scored: {one.problem}"
+        elif one.differing_count:
+            words += f", others: {', '.join(one.differing)}"
+        typer.echo(words)
+    if not found:
+        typer.echo("the archive holds no decision")
+    return all(one.differing_count == 0 for one in found)
+
+
+def _date(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,125 @@
+"""The archive end to end: `sentinel archive` killed with -9, verified, and decided again."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from sentinel.adapters.embedded import EmbeddedServers
+from tests.app import small
+from tests.cli.test_run import await_that, output, sentinel
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(180)]
+
+ROWS, LIFE_COUNT = 3_000, 6
+PRODUCE = ("produce", "rows.jsonl", "--label-column", "is_fraud", "--label-delay", "1d")
+
+
+@dataclass
+class Folder:
+    """Where commands are called, on servers that several share."""
+
+    path: Path
+    settings: dict[str, str]
+
+    def done(self, *arguments: str, exit_code: int = 0) -> str:
+        """What a command says that ends by itself."""
+        before = len(output(self.path)) if (self.path / "output.txt").exists() else 0
+        with sentinel(self.path, *arguments, "-c", "small.toml", settings=self.settings) as process:
+            assert process.wait(120) == exit_code, output(self.path)[before:]
+        return output(self.path)[before:]
+
+    def archive(self) -> pl.DataFrame:
+        """All decisions that are archived."""
+        return pl.read_parquet(
+            self.path / ".sentinel/archive/decisions/**/*.parquet", missing_columns="insert"
+        )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, servers: EmbeddedServers) -> Folder:
+    small.add_model(tmp_path)
+    rows: Sequence[tuple[bytes, bool | None]] = list(small.flat())[:ROWS]
+    lines = [json.dumps(json.loads(value) | {"is_fraud": fraud}) for value, fraud in rows]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    name = uuid.uuid4().hex
+    settings = {
+        "SENTINEL__KAFKA__BOOTSTRAP_SERVERS": servers.kafka_servers,
+        "SENTINEL__KAFKA__SESSION_TIMEOUT_S": "2.0",
+        "SENTINEL__KAFKA__HEARTBEAT_INTERVAL_S": "0.5",
+        "SENTINEL__KAFKA__IDEMPOTENCE": "false",
+        "SENTINEL__KAFKA__GROUP_ID": name,
+        "SENTINEL__REDIS__URL": servers.redis_url,
+        "SENTINEL__REDIS__KEY_PREFIX": name,
+        "SENTINEL__TOPICS__PREFIX": f"{name}-",
+        "SENTINEL__ARCHIVE__INTERVAL_S": "0.1",
+        "SENTINEL__ARCHIVE__ROW_COUNT_MAX": "150",
+    }
+    return Folder(tmp_path, settings)
+
+
+def test_killed_with_9_again_and_again_each_decision_is_archived_once(folder: Folder) -> None:
+    """And each is decided again from the archive, bit for bit."""
+    folder.done(*PRODUCE)
+    folder.done("run", "--plain", "--no-stream", "--exit-when-idle", "2")
+    rng = np.random.default_rng(5)
+    files = folder.path / ".sentinel" / "archive"
+    for life in range(LIFE_COUNT):
+        wanted = len(list(files.rglob("*.parquet"))) + int(rng.integers(1, 4))
+        with sentinel(
+            folder.path, "archive", "run", "-c", "small.toml", settings=folder.settings
+        ) as process:
+            await_that(
+                lambda wanted=wanted: len(list(files.rglob("*.parquet"))) >= wanted,  # type: ignore[misc]
+                f"life {life} archives nothing: {output(folder.path)}",
+            )
+            process.kill()
+    folder.done("archive", "run", "--exit-when-idle", "3")
+
+    decisions = folder.archive()
+    assert len(decisions) == decisions["decision_id"].n_unique() == ROWS
+    assert "wrong" not in folder.done("archive", "verify")
+
+    said = folder.done("why", "--replay")
+    assert f"model 1.0.0: {ROWS:,} decisions scored again, {ROWS:,} the same bit for bit" in said
+
+    folder.done("archive", "compact")
+    assert folder.archive().sort("decision_id").equals(decisions.sort("decision_id"))
+    assert "wrong" not in folder.done("archive", "verify")
+
+    fraud = decisions.filter(pl.col("transaction_id").is_in(frauds(folder)))["transaction_id"][0]
+    story = folder.done("why", fraud, "--replay")
+    assert f"{fraud} of " in story
+    assert "adds to the log-odds" in story
+    assert "label fraud (0.995)" in story
+    assert "ground_truth/" in story
+    assert "1 decisions scored again, 1 the same" in story
+
+    path = next(files.rglob("decisions/**/*.parquet"))
+    frame = pl.read_parquet(path)
+    frame.with_columns(score=pl.col("score") + 1e-9).write_parquet(path)
+    assert "others: " in folder.done("why", "--replay", exit_code=1)
+    path.unlink()
+    assert "wrong" in folder.done("archive", "verify", exit_code=1)
+
+
+def frauds(folder: Folder) -> list[str]:
+    """Those whose label is archived."""
+    labels = pl.read_parquet(
+        folder.path / ".sentinel/archive/labels/**/*.parquet", missing_columns="insert"
+    )
+    return labels.filter(pl.col("label") == "fraud")["transaction_id"].to_list()
+
+
+def test_what_is_not_archived_is_one_clear_line(folder: Folder) -> None:
+    folder.done("topics", "create")
+    words = folder.done("why", "nobody", exit_code=2)
+
+    assert "no decision on transaction nobody is in .sentinel/archive" in words
+    assert "name a transaction" in folder.done("why", exit_code=2)
+    assert "the archive holds no decision" in folder.done("why", "--replay")
