@@ -19,6 +19,7 @@ from sentinel.codec.schema import SchemaParams
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.decision import PolicyParams
 from sentinel.core.features.spec import EntityParams, FeatureParams
+from sentinel.core.learning.maturity import MaturityParams
 from sentinel.core.learning.params import TrainingParams
 from sentinel.engine.feedback import FeedbackParams
 from sentinel.engine.params import EngineParams, TopicParams
@@ -53,6 +54,7 @@ class Config:
     feedback: FeedbackParams = field(default_factory=FeedbackParams)
     consensus: ConsensusParams = field(default_factory=ConsensusParams)
     archive: ArchiveParams = field(default_factory=ArchiveParams)
+    maturity: MaturityParams = field(default_factory=MaturityParams)
     pool: PoolParams = field(default_factory=PoolParams)
     model: ModelParams = field(default_factory=ModelParams)
     training: TrainingParams = field(default_factory=TrainingParams)

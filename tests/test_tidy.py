@@ -25,6 +25,8 @@ HOMES_OF = {
         "adapters/feedback_files.py",
         "adapters/files.py",
         "adapters/vote_files.py",
+        "app/examples.py",
+        "cli/archive.py",
         "cli/consensus.py",
         "cli/history.py",
     ),

@@ -5,6 +5,7 @@ import logging
 import signal
 from pathlib import Path
 
+import polars as pl
 import typer
 import uvloop
 from rich.console import Console
@@ -15,7 +16,9 @@ from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.kafka import KafkaBroker
 from sentinel.app import embedded
 from sentinel.app.archive import Archiver, archive, archive_kafka, verify
+from sentinel.app.examples import examples
 from sentinel.config import Config
+from sentinel.errors import ConfigError
 
 
 def run_command(config_file: Path | None, *, exit_when_idle_s: float | None) -> None:
@@ -65,12 +68,35 @@ def verify_command(config_file: Path | None) -> bool:
 def compact_command(config_file: Path | None) -> None:
     """Join small files."""
     config = embedded.running(configuration.load(config_file))
-
-    async def cluster_id(of: Config) -> str:
-        async with KafkaBroker(archive_kafka(of)) as broker:
-            return broker.cluster_id
-
-    files = ParquetArchive(config.archive, cluster_id=uvloop.run(cluster_id(config)))
+    files = archive_of(config)
     limit = config.archive.row_count_max
     fewer = sum(files.compact(kind, limit) for kind in ("decisions", "labels"))
     typer.echo(f"{fewer:,} files fewer")
+
+
+def examples_command(out: Path, config_file: Path | None) -> None:
+    """Write all examples to one file, and say how many of which kind there are."""
+    config = embedded.running(configuration.load(config_file))
+    if out.suffix != ".parquet" or not out.parent.is_dir():
+        raise ConfigError(f"{out}: must be a .parquet file in a folder that exists")
+    frames = list(examples(archive_of(config), config.maturity))
+    if not sum(map(len, frames)):
+        raise ConfigError("the archive holds nothing that is labelled, or old enough to presume")
+    frame = pl.concat(frames, how="diagonal")
+    try:
+        frame.write_parquet(out)
+    except OSError as error:
+        raise ConfigError(f"{out}: cannot be written: {error}") from error
+    counts = frame.group_by("source", "label").len().sort("source", "label")
+    for source, label, count in counts.iter_rows():
+        typer.echo(f"{count:>12,} {('genuine', 'fraud')[label]}, {source}")
+
+
+def archive_of(config: Config) -> ParquetArchive:
+    """The files of the log that the configured cluster has."""
+
+    async def cluster_id() -> str:
+        async with KafkaBroker(archive_kafka(config)) as broker:
+            return broker.cluster_id
+
+    return ParquetArchive(config.archive, cluster_id=uvloop.run(cluster_id()))

@@ -160,6 +160,20 @@ def compact_archive(config: ConfigOption = None) -> None:
         fail(error)
 
 
+@archive.command("examples")
+def write_examples(
+    out: Annotated[Path, typer.Argument(help="Parquet to write.")],
+    config: ConfigOption = None,
+) -> None:
+    """Join decisions with what turned out to be true: what a model can learn from."""
+    from sentinel.cli.archive import examples_command
+
+    try:
+        examples_command(out, config)
+    except SentinelError as error:
+        fail(error)
+
+
 def why(
     transaction: Annotated[
         str, typer.Argument(help="Its identifier; none with --replay: all.")

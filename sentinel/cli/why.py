@@ -11,11 +11,10 @@ from rich.table import Table
 
 from sentinel import config as configuration
 from sentinel.adapters.archive import ParquetArchive
-from sentinel.adapters.kafka import KafkaBroker
 from sentinel.app import embedded
 from sentinel.app import feedback as voices
-from sentinel.app.archive import archive_kafka
 from sentinel.app.why import Account, account_of, replayed
+from sentinel.cli.archive import archive_of
 from sentinel.cli.feedback import vote_table
 from sentinel.config import Config
 from sentinel.errors import ConfigError, TransientError
@@ -26,18 +25,13 @@ _SHOWN_COUNT = 10
 def why_command(transaction_id: str, config_file: Path | None, *, replay: bool) -> bool:
     """Show, or score again; False when a score is not what it was."""
     config = embedded.running(configuration.load(config_file))
-    files = ParquetArchive(config.archive, cluster_id=asyncio.run(_cluster_id(config)))
+    files = archive_of(config)
     if not replay and not transaction_id:
         raise ConfigError("name a transaction, or give --replay for all that are archived")
     if transaction_id:
         _show(account_of(files, config, transaction_id))
         _show_votes(config, transaction_id)
     return not replay or _replay(files, config, transaction_id)
-
-
-async def _cluster_id(config: Config) -> str:
-    async with KafkaBroker(archive_kafka(config)) as broker:
-        return broker.cluster_id
 
 
 def _show(account: Account) -> None:
