@@ -1,7 +1,6 @@
 """Wires the tasks of an instance to its ports."""
 
 import asyncio
-import logging
 from dataclasses import dataclass, field
 
 from sentinel.config import Config
@@ -22,8 +21,6 @@ from sentinel.engine.serving import ServingModel
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, CaseStore, Explainer, StateStore, Tail, TopicSpec
 from sentinel.records import TopicPartition
-
-log = logging.getLogger(__name__)
 
 
 def topic_specs(config: Config) -> list[TopicSpec]:

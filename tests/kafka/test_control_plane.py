@@ -71,6 +71,7 @@ async def test_control_topics_stay_together_and_move_together_when_their_member_
             member = children.start(
                 [*command, str(file), INPUT, *CONTROL], tmp_path / "log", Path.cwd()
             )
+            stack.callback(member.wait)
             stack.callback(member.kill)
             members.append(member)
         await await_that(lambda: are_settled(held(files)))
@@ -83,4 +84,4 @@ async def test_control_topics_stay_together_and_move_together_when_their_member_
         left = [file for number, file in enumerate(files) if number != owner]
         moved_s = await await_that(lambda: are_settled(held(left)))
         (_,) = [found for found in held(left) if control & found]
-        record_property("moved_s", moved_s)  # 2.2 s where it was measured
+        record_property("moved_s", moved_s)  # 1.9 s where it was measured
