@@ -83,7 +83,7 @@ def vote_table(case: Case) -> Table:
         table.add_column(name)
     for vote in case.votes:
         table.add_row(
-            _date(vote.observed_ms),
+            date_text(vote.observed_ms),
             vote.annotator,
             vote.label,
             f"{vote.confidence:g}",
@@ -113,7 +113,7 @@ def investigators_command(config_file: Path | None) -> None:
             "trusted" if is_trusted else _rate(skill.sensitivity, skill.sensitivity_range),
             "" if is_trusted else _rate(skill.specificity, skill.specificity_range),
             "" if is_trusted else f"{weight_of(one, params):.2f}",
-            _date(one.last_ms),
+            date_text(one.last_ms),
             "" if is_trusted else ", ".join(oddities(one)),
         )
     Console().print(table)
@@ -127,12 +127,13 @@ def _headline(case: Case) -> str:
     where = ", ".join(f"{kind} {name}" for kind, name in case.entities.items() if name is not None)
     posterior = "not known" if case.posterior is None else f"{case.posterior:.3f}"
     return (
-        f"{case.transaction_id} of {_date(case.event_time_ms)}, {where}: {case.status}, "
+        f"{case.transaction_id} of {date_text(case.event_time_ms)}, {where}: {case.status}, "
         f"probability of fraud {posterior}, label {case.label or 'none'}"
     )
 
 
-def _date(time_ms: int) -> str:
+def date_text(time_ms: int) -> str:
+    """For a person to read, in UTC."""
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 

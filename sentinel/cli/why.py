@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
@@ -15,7 +14,7 @@ from sentinel.app import embedded
 from sentinel.app import feedback as voices
 from sentinel.app.why import Account, account_of, replayed
 from sentinel.cli.archive import archive_of
-from sentinel.cli.feedback import vote_table
+from sentinel.cli.feedback import date_text, vote_table
 from sentinel.config import Config
 from sentinel.errors import ConfigError, TransientError
 
@@ -37,7 +36,7 @@ def why_command(transaction_id: str, config_file: Path | None, *, replay: bool) 
 def _show(account: Account) -> None:
     decision, console = account.decision, Console()
     console.print(
-        f"{decision['transaction_id']} of {_date(decision['event_time_ms'])}, account "
+        f"{decision['transaction_id']} of {date_text(decision['event_time_ms'])}, account "
         f"{decision['account']}: {decision['action']} ({decision['severity']}), probability "
         f"{decision['probability']:.4f}, score {decision['score']:.4f}, by model "
         f"{decision['model_version']}, {decision['arm']}, decision {decision['decision_id']}"
@@ -60,8 +59,9 @@ def _show(account: Account) -> None:
     for label in account.labels:
         before = f", before it was {label['supersedes']}" if label["supersedes"] else ""
         console.print(
-            f"label {label['label']} ({label['posterior']:.3f}) of {_date(label['observed_ms'])}, "
-            f"{label['vote_count']} votes, settled by {label['source']}{before}",
+            f"label {label['label']} ({label['posterior']:.3f}) "
+            f"of {date_text(label['observed_ms'])}, {label['vote_count']} votes, "
+            f"settled by {label['source']}{before}",
             highlight=False,
         )
 
@@ -90,7 +90,3 @@ def _replay(files: ParquetArchive, config: Config, transaction_id: str) -> bool:
     if not found:
         typer.echo("the archive holds no decision")
     return all(one.differing_count == 0 for one in found)
-
-
-def _date(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

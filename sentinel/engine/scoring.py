@@ -14,6 +14,7 @@ from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.core.decision import ACTIONS, APPROVE, PolicyParams, actions, severities
 from sentinel.core.features.state import FeatureState, Folded, joined
+from sentinel.core.features.table import NEWEST
 from sentinel.engine.alerts import Alerts, Flagged
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.entities import Answer, EntityLoader
@@ -35,8 +36,6 @@ from sentinel.records import (
     part,
     timestamps,
 )
-
-FOREVER = 1 << 62  # an offset that no log reaches
 
 _LONG_ROW_COUNT = 1024  # about 10 ms
 
@@ -160,7 +159,7 @@ class Scoring:
             r
             for r in prepared.rejected
             if prepared.record(r.index)[1].offset
-            >= live_from.get(prepared.record(r.index)[0].partition, FOREVER)
+            >= live_from.get(prepared.record(r.index)[0].partition, NEWEST)
         ]
         live = chosen(rows, np.flatnonzero(is_live))
         silent = chosen(rows, np.flatnonzero((at >= 0) & ~is_live))

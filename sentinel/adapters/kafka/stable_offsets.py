@@ -98,7 +98,7 @@ async def stable_commit(coordinator: Any, partition: TopicPartition) -> Commit |
         await coordinator.ensure_coordinator_known()
         try:
             code, commit = await _ask(coordinator, partition)
-        except NotImplementedError as error:
+        except NotImplementedError as error:  # the client's word for "no version that it knows"
             raise ConfigError(
                 'engine.delivery = "exactly_once" needs Apache Kafka 2.5 or newer'
             ) from error

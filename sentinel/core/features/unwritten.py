@@ -101,8 +101,8 @@ class Unwritten:
         """Whether `take` would look at any part."""
         if self._labelled.get(partition):
             return True
-        queue = self._dirty.get(partition) or deque()
-        return bool(queue) and _is_older(queue[0], before)
+        queue = self._dirty.get(partition)
+        return _is_older(queue[0], before) if queue else False
 
     def take(
         self, partition: int, count_max: int, before: int, may_go: NDArray[np.bool_]
