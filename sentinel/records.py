@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol, Self, overload
+from typing import Any, Literal, NamedTuple, Protocol, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -297,6 +297,36 @@ class Label:
     entities: dict[str, str | None]
     supersedes: LabelName | None = None
     feedback_offset: int = -1  # where the voice that settled it was read: grows, repeats on replay
+    v: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One thing that was changed, and how it was before and after.
+
+    Attributes
+    ----------
+    id
+        Names the change: when a crash repeats it, it has the same one.
+    kind
+        What was changed: a "vote", a "label", the "standing" of one who votes.
+    subject
+        Of which transaction, or of whom.
+    who
+        Who, or what, brought it about.
+    at_ms
+        When, in the time of the events.
+    before, after
+        The values that differ, and those that tell what they are; None for nothing.
+    """
+
+    id: str
+    kind: str
+    subject: str
+    who: str
+    at_ms: int
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
     v: int = 1
 
 

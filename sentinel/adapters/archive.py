@@ -1,9 +1,9 @@
-"""Decisions and labels as Parquet files, each row once.
+"""Decisions, labels and the audit as Parquet files, each row once.
 
 {directory}/{kind}/date={day appended, UTC}/{log}-p{partition}-{first}-{last}-{position}.parquet
 
-`kind` is decisions or labels; `log` names the log that the offsets belong to. A file holds what
-lies between two offsets of one partition of its topic, without repetitions; `position` is the
+`kind` is decisions, labels or audit; `log` names the log that the offsets belong to. A file holds
+what lies between two offsets of one partition of its topic, without repetitions; `position` is the
 offset of the newest transaction (or feedback) that anything up to there came of. The files say how
 far the archive has come: nothing else remembers it, so that a crash between a file and a commit
 neither loses a row nor writes it twice.
@@ -164,12 +164,12 @@ class ParquetArchive:
         """The rows of a file."""
         return pl.read_parquet(segment.path, columns=list(columns) if columns else None)
 
-    def find(self, kind: Kind, transaction_id: str) -> list[dict[str, Any]]:
-        """All rows of a transaction, oldest first."""
+    def find(self, kind: Kind, name: str) -> list[dict[str, Any]]:
+        """All rows of a transaction, or of another subject of the audit, oldest first."""
         paths = [segment.path for segment in self.segments(kind)]
         if not paths:
             return []
-        wanted = pl.col("transaction_id") == transaction_id
+        wanted = pl.col("subject" if kind == "audit" else "transaction_id") == name
         frames = [pl.scan_parquet(path).filter(wanted).collect() for path in paths]
         rows = [row for frame in frames for row in frame.iter_rows(named=True)]
         return sorted(rows, key=lambda row: (row["appended_ms"], row["offset"]))

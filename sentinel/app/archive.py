@@ -1,4 +1,4 @@
-"""Decisions and labels into the archive: a process of its own, a consumer group of its own."""
+"""Decisions, labels and the audit into the archive: a process and a consumer group of its own."""
 
 import asyncio
 import logging
@@ -62,6 +62,7 @@ class Archiver:
         self._kinds: dict[str, Kind] = {
             topics.full(topics.decisions): "decisions",
             topics.full(topics.labels): "labels",
+            topics.full(topics.audit): "audit",
         }
         self._config = config
         self._broker = broker

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.train import serving_model
+from sentinel.codec.archive import audit_entry
 from sentinel.config import Config
 from sentinel.engine.serving import ServingModel
 from sentinel.errors import ConfigError, ModelError
-from sentinel.records import Floats
+from sentinel.records import AuditEntry, Floats
 
 FEATURE = "feature_"
 
@@ -32,12 +33,15 @@ class Account:
         What each feature added to the log-odds, by name; empty when the model is gone.
     labels
         Rows of the archive, oldest first.
+    audit
+        What was said and changed, oldest first, each change once.
     """
 
     decision: dict[str, Any]
     features: dict[str, float]
     contributions: dict[str, float]
     labels: list[dict[str, Any]]
+    audit: list[AuditEntry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,22 @@ def account_of(files: ParquetArchive, config: Config, transaction_id: str) -> Ac
         row = np.array([[features[name] for name in serving.model.feature_names]])
         found = serving.model.contributions(row)[0].tolist()
         contributions = dict(zip(serving.model.feature_names, found, strict=True))
-    return Account(decision, features, contributions, files.find("labels", transaction_id))
+    return Account(
+        decision,
+        features,
+        contributions,
+        labels=files.find("labels", transaction_id),
+        audit=audit_of(files, transaction_id),
+    )
+
+
+def audit_of(files: ParquetArchive, subject: str) -> list[AuditEntry]:
+    """What was changed of a transaction, or of one who votes, oldest first.
+
+    After a crash a change may have been written down twice: each is told once.
+    """
+    rows = {row["id"]: row for row in files.find("audit", subject)}
+    return [audit_entry(row) for row in rows.values()]
 
 
 def replayed(files: ParquetArchive, config: Config, transaction_id: str = "") -> list[Replayed]:

@@ -1,4 +1,4 @@
-"""`sentinel archive`: decisions and labels as Parquet files, and whether all of them are there."""
+"""`sentinel archive`: what was decided, labelled and changed, as Parquet files."""
 
 import asyncio
 import logging
@@ -17,6 +17,7 @@ from sentinel.adapters.kafka import KafkaBroker
 from sentinel.app import embedded
 from sentinel.app.archive import Archiver, archive, archive_kafka, verify
 from sentinel.app.examples import examples
+from sentinel.codec.archive import KINDS
 from sentinel.config import Config
 from sentinel.errors import ConfigError
 
@@ -70,7 +71,7 @@ def compact_command(config_file: Path | None) -> None:
     config = embedded.running(configuration.load(config_file))
     files = archive_of(config)
     limit = config.archive.row_count_max
-    fewer = sum(files.compact(kind, limit) for kind in ("decisions", "labels"))
+    fewer = sum(files.compact(kind, limit) for kind in KINDS)
     typer.echo(f"{fewer:,} files fewer")
 
 

@@ -192,3 +192,20 @@ def why(
         fail(error)
     if not is_same:
         raise typer.Exit(1)
+
+
+def audit(
+    subject: Annotated[
+        str, typer.Argument(help="A transaction, or one who votes: investigator/ann.")
+    ],
+    config: ConfigOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show so many of the newest.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """What was changed, when and by whom, with before and after."""
+    from sentinel.cli.audit import audit_command
+
+    try:
+        audit_command(subject, config, limit=limit, as_json=as_json)
+    except SentinelError as error:
+        fail(error)

@@ -35,6 +35,7 @@ app.add_typer(judging.archive, name="archive", no_args_is_help=True)
 app.command()(judging.investigators)
 app.command()(judging.consensus)
 app.command()(judging.why)
+app.command()(judging.audit)
 
 
 class OnGap(StrEnum):

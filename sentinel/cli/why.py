@@ -14,6 +14,7 @@ from sentinel.app import embedded
 from sentinel.app import feedback as voices
 from sentinel.app.why import Account, account_of, replayed
 from sentinel.cli.archive import archive_of
+from sentinel.cli.audit import audit_table
 from sentinel.cli.feedback import date_text, vote_table
 from sentinel.config import Config
 from sentinel.errors import ConfigError, TransientError
@@ -64,6 +65,8 @@ def _show(account: Account) -> None:
             f"settled by {label['source']}{before}",
             highlight=False,
         )
+    if account.audit:
+        console.print(audit_table(account.audit))
 
 
 def _show_votes(config: Config, transaction_id: str) -> None:

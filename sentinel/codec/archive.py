@@ -1,16 +1,18 @@
-"""Decisions and labels from their topics, as columns to be archived."""
+"""Decisions, labels and the audit from their topics, as columns to be archived."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
 
 from sentinel.errors import RecordError
-from sentinel.records import Floats, InputRecord, Ints, Label
+from sentinel.records import AuditEntry, Floats, InputRecord, Ints, Label
 
-Kind = Literal["decisions", "labels"]
+Kind = Literal["decisions", "labels", "audit"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class _Decision(msgspec.Struct):
@@ -35,8 +37,15 @@ class _Decision(msgspec.Struct):
     config_version: str
 
 
+_JSON = msgspec.json.Encoder()
 _DECISION = msgspec.json.Decoder(_Decision)
 _LABEL = msgspec.json.Decoder(Label)
+_AUDIT = msgspec.json.Decoder(AuditEntry)
+_DECODERS: dict[Kind, msgspec.json.Decoder[Any]] = {
+    "decisions": _DECISION,
+    "labels": _LABEL,
+    "audit": _AUDIT,
+}
 
 # In the order of the columns of an archived file.
 DECISION_FIELDS = (
@@ -48,6 +57,9 @@ LABEL_FIELDS = (
     *("transaction_id", "label", "posterior", "vote_count", "source", "observed_ms"),
     *("event_time_ms", "supersedes", "feedback_offset"),
 )
+AUDIT_FIELDS = ("id", "kind", "subject", "who", "at_ms")
+
+Archived = _Decision | Label | AuditEntry  # as it was read
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +72,11 @@ class ArchiveRows:
         int64 (n,): where and when each was appended.
     position
         int64 (n,): what it came of, growing but for repetitions: the offset of the transaction,
-        or of the feedback.
+        or of the feedback. Of the audit, whose entries name themselves, the offset itself.
     columns
         Lists of n values, by the name of the column.
     features
-        float64 (n, n_features); no columns for labels.
+        float64 (n, n_features); no columns but for decisions.
     """
 
     offset: Ints
@@ -77,18 +89,10 @@ class ArchiveRows:
         return self.offset.size
 
 
-class Archived(Protocol):
-    """A decision or a label, as it was read."""
-
-    @property
-    def entities(self) -> Mapping[str, str | None]: ...
-
-
 def decode_archived(kind: Kind, record: InputRecord) -> Archived:
     """A record of the topic of that kind. Raises RecordError when it is none."""
-    decoder: msgspec.json.Decoder[Any] = _DECISION if kind == "decisions" else _LABEL
     try:
-        found: Archived = decoder.decode(record.value or b"")
+        found: Archived = _DECODERS[kind].decode(record.value or b"")
     except msgspec.MsgspecError as error:
         raise RecordError("not_ours", f"offset {record.offset}: {error}") from error
     return found
@@ -108,6 +112,12 @@ def archive_rows(records: Sequence[InputRecord], found: Sequence[Archived]) -> A
         features = np.array([one.features for one in decisions], dtype=np.float64)
         position = [int(one.decision_id.rsplit("-", 1)[1]) for one in decisions]
         return _rows(records, position, columns, features.reshape(len(records), -1))
+    if isinstance(found[0], AuditEntry):
+        entries = [one for one in found if isinstance(one, AuditEntry)]
+        columns = {name: [getattr(one, name) for one in entries] for name in AUDIT_FIELDS}
+        for name in ("before", "after"):
+            columns[name] = [_JSON.encode(getattr(one, name)).decode() for one in entries]
+        return _rows(records, [r.offset for r in records], columns, np.zeros((len(records), 0)))
     labels = [one for one in found if isinstance(one, Label)]
     columns = _columns(labels, LABEL_FIELDS)
     columns["account"] = [one.entities.get("account") for one in labels]
@@ -136,3 +146,10 @@ def _rows(
         columns=columns,
         features=features,
     )
+
+
+def audit_entry(row: Mapping[str, Any]) -> AuditEntry:
+    """An archived row of the audit, as it was published."""
+    values = {name: row[name] for name in AUDIT_FIELDS}
+    before, after = (msgspec.json.decode(row[name]) for name in ("before", "after"))
+    return AuditEntry(**values, before=before, after=after)

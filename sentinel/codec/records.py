@@ -9,7 +9,7 @@ import orjson
 
 from sentinel.codec.schema import EVENT_TIME_MS_MAX
 from sentinel.errors import RecordError
-from sentinel.records import Feedback, Label
+from sentinel.records import AuditEntry, Feedback, Label
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ def _check_times(*times_ms: int | None) -> None:
             raise RecordError("bad_time", "a time before 1970 or after 9999")
 
 
-def encode(record: Feedback | Label | Mapping[str, Any]) -> bytes:
+def encode(record: Feedback | Label | AuditEntry | Mapping[str, Any]) -> bytes:
     """JSON of a record; NaN and infinities become null."""
     return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
 

@@ -6,14 +6,23 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from sentinel.codec.records import decode_feedback, encode
-from sentinel.core.consensus.casework import Change, count_votes
+from sentinel.core.consensus.casework import Change, Counted, count_votes
 from sentinel.core.consensus.params import ConsensusParams
+from sentinel.core.consensus.trail import audit_entries
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.dispatcher import Inbox
 from sentinel.errors import RecordError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, CaseStore
-from sentinel.records import Batch, Feedback, InputRecord, Label, OutputRecord, TopicPartition
+from sentinel.records import (
+    AuditEntry,
+    Batch,
+    Feedback,
+    InputRecord,
+    Label,
+    OutputRecord,
+    TopicPartition,
+)
 from sentinel.votes import RETRACTED, Case, Casework, FeedbackProgress, Vote
 
 WORDS = ("fraud", "genuine", "unsure", RETRACTED)
@@ -43,9 +52,10 @@ class FeedbackParams:
 class FeedbackTask:
     """Reads feedback, counts every vote once, and publishes the labels that come of it.
 
-    The order: labels are out before the votes are saved, and votes are saved, with how far the log
-    was counted, before the group's offset moves. A crash between repeats labels with the same
-    feedback offset, by which readers know them again; nothing is lost or counted twice.
+    The order: labels, and what the audit says of them, are out before the votes are saved, and
+    votes are saved, with how far the log was counted, before the group's offset moves. A crash
+    between repeats labels with the same feedback offset, by which readers know them again; nothing
+    is lost or counted twice.
     """
 
     def __init__(
@@ -55,6 +65,7 @@ class FeedbackTask:
         store: CaseStore,
         inbox: Inbox,
         label_topic: str,
+        audit_topic: str,
         dead_letters: DeadLetters,
         progress: dict[TopicPartition, int],
         metrics: Metrics,
@@ -66,6 +77,7 @@ class FeedbackTask:
         self._store = store
         self._inbox = inbox
         self._label_topic = label_topic
+        self._audit_topic = audit_topic
         self._dead_letters = dead_letters
         self._progress = progress
         self._metrics = metrics
@@ -110,9 +122,9 @@ class FeedbackTask:
                 refused.append((at, record, error))
         await self._dead_letters.publish(refused)
         end = max(records[-1].offset + 1, current.next_offset)
-        work, changes = await self._weigh(replace(current, next_offset=end), votes)
-        await self._publish(changes)
-        await self._patiently(lambda: self._store.save(stored, work))
+        counted, entries = await self._weigh(replace(current, next_offset=end), votes)
+        await self._publish(counted.changes, entries)
+        await self._patiently(lambda: self._store.save(stored, counted.work))
 
     def _current(self, stored: FeedbackProgress | None) -> FeedbackProgress:
         """Where counting goes on in the present log."""
@@ -123,25 +135,31 @@ class FeedbackTask:
 
     async def _weigh(
         self, progress: FeedbackProgress, votes: list[Placed]
-    ) -> tuple[Casework, list[Change]]:
+    ) -> tuple[Counted, list[AuditEntry]]:
         if not votes:
-            return Casework(progress), []
+            return Counted(Casework(progress)), []
         ids = list(dict.fromkeys(case.transaction_id for case, _ in votes))
         cases = await self._patiently(lambda: self._store.cases(ids))
         said = [vote.annotator for case in cases.values() for vote in case.votes]
         names = list(dict.fromkeys([*said, *(vote.annotator for _, vote in votes)]))
         annotators = await self._patiently(lambda: self._store.annotators(names))
         found = Casework(progress, cases, annotators)
-        return count_votes(found, votes, self._params.trusted_sources, self._consensus)
+        counted = count_votes(found, votes, self._params.trusted_sources, self._consensus)
+        return counted, list(audit_entries(found, counted, self._consensus))
 
-    async def _publish(self, changes: Sequence[Change]) -> None:
-        if not changes:
+    async def _publish(self, changes: Sequence[Change], entries: Sequence[AuditEntry]) -> None:
+        if not entries:
             return
         labels = [label_of(change) for change in changes]
         await self._broker.publish(
             self._label_topic,
             0,
             [OutputRecord(label.transaction_id.encode(), encode(label)) for label in labels],
+        )
+        await self._broker.publish(
+            self._audit_topic,
+            0,
+            [OutputRecord(entry.subject.encode(), encode(entry)) for entry in entries],
         )
         await self._broker.flush()
 

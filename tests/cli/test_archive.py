@@ -98,6 +98,10 @@ def test_killed_with_9_again_and_again_each_decision_is_archived_once(folder: Fo
     assert "label fraud (0.995)" in story
     assert "ground_truth/" in story
     assert "1 decisions scored again, 1 the same" in story
+    assert "vote_count 1" in folder.done("audit", fraud)
+    entries = [json.loads(line) for line in folder.done("audit", fraud, "--json").splitlines()]
+    assert [entry["kind"] for entry in entries] == ["vote", "label"]
+    assert [entry["after"]["label"] for entry in entries] == ["fraud", "fraud"]
 
     path = next(files.rglob("decisions/**/*.parquet"))
     frame = pl.read_parquet(path)

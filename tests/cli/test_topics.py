@@ -16,7 +16,7 @@ from tests.conftest import ON_KAFKA
 
 pytestmark = pytest.mark.integration
 
-NAMES = ("transactions", "decisions", "alerts", "feedback", "labels", "dead-letters")
+NAMES = ("transactions", "decisions", "alerts", "feedback", "labels", "audit", "dead-letters")
 
 
 @dataclass

@@ -277,3 +277,19 @@ def test_a_store_behind_the_group_has_feedback_counted_again_from_there() -> Non
     run(world_through(world, None))
 
     assert kept(world) == kept(expected)
+
+
+def test_the_audit_tells_every_vote_label_and_standing() -> None:
+    world, name = World(), SENT[0]["transaction_id"]
+    play(world, a_past("ann"), [vote(0, "ann", "genuine"), voice(SENT[0], "fraud")])
+
+    told = [x for x in world.values("audit") if x["subject"] == name]
+    assert [(x["kind"], x["after"]["label"]) for x in told] == [
+        ("vote", "genuine"),
+        ("label", "genuine"),
+        ("vote", "fraud"),
+        ("label", "fraud"),
+    ]
+    of_ann = [x for x in world.values("audit") if x["subject"] == "investigator/ann"]
+    assert of_ann[-1]["after"]["seen"] == annotator(world, "ann").seen
+    assert of_ann[-1]["after"]["missed"] > of_ann[-1]["before"]["missed"]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from sentinel.core.consensus.online import (
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.core.consensus.verdict import verdict
-from sentinel.records import Floats, LabelName
+from sentinel.records import LabelName
 from sentinel.votes import RETRACTED, Annotator, Case, Casework, Vote
 
 _SAYS = {"fraud": SAYS_FRAUD, "genuine": SAYS_GENUINE}
@@ -46,12 +46,50 @@ class Change:
     vote_count: int
 
 
+@dataclass(frozen=True, slots=True)
+class CountedVote:
+    """A vote that was counted.
+
+    Attributes
+    ----------
+    said
+        The vote of the same annotator that it takes the place of, if any.
+    posterior_before, posterior
+        Of its transaction; None where nobody had voted.
+    """
+
+    transaction_id: str
+    vote: Vote
+    said: Vote | None
+    posterior_before: float | None
+    posterior: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What came of votes.
+
+    Attributes
+    ----------
+    work
+        What is to be saved.
+    votes
+        Those that were counted, in the order of their log.
+    changes
+        The labels that they have brought about, in the same order.
+    """
+
+    work: Casework
+    votes: list[CountedVote] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+
 def count_votes(
     found: Casework,
     votes: Sequence[tuple[Case, Vote]],
     trusted_sources: Collection[str],
     params: ConsensusParams,
-) -> tuple[Casework, list[Change]]:
+) -> Counted:
     """Count votes, in the order of their log.
 
     Parameters
@@ -80,7 +118,7 @@ def count_votes(
         place[name, vote.annotator] = len(rows)
         rows.append((name, vote))
     if not taken:
-        return replace(found, cases={}, annotators={}), []
+        return Counted(replace(found, cases={}, annotators={}))
     case_names = sorted(cases)
     names = sorted({vote.annotator for _, vote in rows})
     ballots = _ballots(rows, old_count, [r for *_, r in taken], case_names, names, trusted_sources)
@@ -89,14 +127,16 @@ def count_votes(
     settled = settle(
         ballots,
         np.array([math.nan if p is None else p for p in known]),
-        _standing([annotators[name] for name in names]),
+        Standing.of([annotators[name] for name in names]),
         found.progress.fraud,
         found.progress.genuine,
         params,
     )
-    changes = _changes(cases, found.cases, taken, settled.posterior.tolist(), params)
+    posteriors = settled.posterior.tolist()
+    votes_counted = _counted_votes(taken, rows, before, posteriors)
+    changes = _changes(cases, found.cases, taken, posteriors, params)
     counted = dict(zip(rows_of(rows), settled.counted.tolist(), strict=True))
-    behind = zip(settled.posterior.tolist(), settled.contradiction.tolist(), strict=True)
+    behind = zip(posteriors, settled.contradiction.tolist(), strict=True)
     for (name, _, _), (posterior, weaker) in zip(taken, behind, strict=True):
         status = verdict(posterior, weaker, params)
         cases[name] = replace(cases[name], posterior=posterior, status=status)
@@ -106,7 +146,22 @@ def count_votes(
     cases = {name: _recounted(case, counted) for name, case in cases.items()}
     progress = replace(found.progress, fraud=settled.fraud, genuine=settled.genuine)
     people = _noted(annotators, names, settled.standing, [vote for _, vote, _ in taken])
-    return Casework(progress, cases, people), changes
+    return Counted(Casework(progress, cases, people), votes_counted, changes)
+
+
+def _counted_votes(
+    taken: Sequence[tuple[str, Vote, int]],
+    rows: Sequence[tuple[str, Vote]],
+    before: Mapping[str, float | None],
+    posteriors: Sequence[float],
+) -> list[CountedVote]:
+    last = dict(before)
+    found = []
+    for (name, vote, replaced), posterior in zip(taken, posteriors, strict=True):
+        said = rows[replaced][1] if replaced >= 0 else None
+        found.append(CountedVote(name, vote, said, last.get(name), posterior))
+        last[name] = posterior
+    return found
 
 
 def _supersedes(vote: Vote, said: Vote) -> bool:
@@ -144,13 +199,6 @@ def _ballots(
         is_trusted=np.array([vote.source in trusted_sources for vote in votes], dtype=np.bool_),
         counted=np.array([math.nan if v.counted is None else v.counted for v in votes], float),
     )
-
-
-def _standing(annotators: Sequence[Annotator]) -> Standing:
-    def column(name: str) -> Floats:
-        return np.array([getattr(one, name) for one in annotators], dtype=np.float64)
-
-    return Standing(column("seen"), column("missed"), column("cleared"), column("accused"))
 
 
 def _changes(

@@ -3,8 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.votes import Annotator
@@ -28,9 +26,7 @@ class Skill:
 
 def skill_of(annotator: Annotator, params: ConsensusParams) -> Skill:
     """What an annotator's record says, of the votes that have not faded."""
-    one = annotator
-    record = (one.seen, one.missed, one.cleared, one.accused)
-    standing = Standing(*(np.array([value]) for value in record))
+    standing = Standing.of([annotator])
     seen = standing.sensitivity_interval(params)
     cleared = standing.specificity_interval(params)
     return Skill(

@@ -4,13 +4,16 @@ Two coins for each: one number for both would take a reviewer who clears everyth
 since most transactions are genuine.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy.stats import beta
 
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.records import Floats
+from sentinel.votes import Annotator
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,15 @@ class Standing:
     missed: Floats
     cleared: Floats
     accused: Floats
+
+    @classmethod
+    def of(cls, annotators: Sequence[Annotator]) -> Self:
+        """As their records stand."""
+
+        def column(name: str) -> Floats:
+            return np.array([getattr(one, name) for one in annotators], dtype=np.float64)
+
+        return cls(column("seen"), column("missed"), column("cleared"), column("accused"))
 
     def sensitivity(self, params: ConsensusParams) -> Floats:
         """The probability of "fraud" on a fraud, posterior mean, float64 (m,)."""

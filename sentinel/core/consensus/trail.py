@@ -1,0 +1,113 @@
+"""What counting votes has changed, for those who must be able to follow it later."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sentinel.core.consensus.casework import Change, Counted, CountedVote
+from sentinel.core.consensus.params import ConsensusParams
+from sentinel.core.consensus.standing import Standing
+from sentinel.records import AuditEntry
+from sentinel.votes import Annotator, Casework, Vote
+
+
+def audit_entries(
+    found: Casework, counted: Counted, params: ConsensusParams
+) -> Iterator[AuditEntry]:
+    """Every vote and label in the order of the log, then the standing of all whose record moved.
+
+    An entry is named by where the vote was read: feedback that is counted again after a crash
+    gives the same votes and labels, and of a standing another stretch of the same way.
+
+    Parameters
+    ----------
+    found
+        What was known before the votes were counted.
+    """
+    changes = {change.vote.offset: change for change in counted.changes}
+    for one in counted.votes:
+        yield _vote_entry(one)
+        if one.vote.offset in changes:
+            yield _label_entry(changes[one.vote.offset])
+    if not counted.votes:
+        return
+    last = counted.votes[-1].vote
+    after = counted.work.annotators
+    moved = sorted(name for name in after if after[name] != found.annotators.get(name))
+    rates = _rates([after[name] for name in moved], params)
+    known = [name for name in moved if name in found.annotators]
+    rates_before = dict(
+        zip(known, _rates([found.annotators[name] for name in known], params), strict=True)
+    )
+    for name, rate in zip(moved, rates, strict=True):
+        yield AuditEntry(
+            id=f"feedback-{last.offset}-standing-{name}",
+            kind="standing",
+            subject=name,
+            who="consensus",
+            at_ms=last.observed_ms,
+            before=rates_before.get(name),
+            after=rate,
+        )
+
+
+def _vote_entry(one: CountedVote) -> AuditEntry:
+    vote = one.vote
+    said = {} if one.said is None else _said(one.said)
+    return AuditEntry(
+        id=f"feedback-{vote.offset}-vote",
+        kind="vote",
+        subject=one.transaction_id,
+        who=vote.annotator,
+        at_ms=vote.observed_ms,
+        before={**said, "posterior": one.posterior_before}
+        if said or one.posterior_before
+        else None,
+        after={**_said(vote), "posterior": one.posterior},
+    )
+
+
+def _label_entry(change: Change) -> AuditEntry:
+    return AuditEntry(
+        id=f"feedback-{change.vote.offset}-label",
+        kind="label",
+        subject=change.case.transaction_id,
+        who=change.vote.annotator,
+        at_ms=change.vote.observed_ms,
+        before=None if change.supersedes is None else {"label": change.supersedes},
+        after={
+            "label": change.label,
+            "posterior": change.posterior,
+            "vote_count": change.vote_count,
+        },
+    )
+
+
+def _said(vote: Vote) -> dict[str, Any]:
+    return {
+        "label": vote.label,
+        "confidence": vote.confidence,
+        "revision": vote.revision,
+        "notes": vote.notes,
+    }
+
+
+def _rates(annotators: Sequence[Annotator], params: ConsensusParams) -> list[dict[str, Any]]:
+    standing = Standing.of(annotators)
+    rates = zip(
+        annotators,
+        standing.sensitivity(params).tolist(),
+        standing.specificity(params).tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "sensitivity": sensitivity,
+            "specificity": specificity,
+            "vote_count": one.vote_count,
+            "seen": one.seen,
+            "missed": one.missed,
+            "cleared": one.cleared,
+            "accused": one.accused,
+        }
+        for one, sensitivity, specificity in rates
+    ]
