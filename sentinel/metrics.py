@@ -77,6 +77,7 @@ class Metrics:
     replayed: int = 0  # folded again silently after a start or a rebalance
     labels_applied: int = 0
     feedback: int = 0
+    unplaced: int = 0  # of it, left to the archive, which knows when the transaction was
     degraded: int = 0
     state_unreadable: int = 0
     commits: int = 0

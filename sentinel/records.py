@@ -301,6 +301,53 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A decision joined with what turned out to be true: what everything that learns reads.
+
+    The newest example of a transaction counts, the others are superseded.
+
+    Attributes
+    ----------
+    id
+        Names the example: when a crash repeats it, it has the same one.
+    features
+        By name; None where one was missing.
+    source
+        Who settled the label; "presumed" of what nobody spoke of for so long that it is taken for
+        genuine.
+    label_delay_ms
+        From the transaction to the label; None of a presumed one.
+    propensity
+        How likely such a transaction is to become an example.
+    weight
+        Its inverse.
+    supersedes
+        The label, or "presumed", that was published before; None for the first example.
+    """
+
+    id: str
+    transaction_id: str
+    decision_id: str
+    event_time_ms: int
+    account: str
+    amount_minor: int
+    score: float
+    probability: float
+    action: str
+    model_version: str
+    arm: str
+    features: dict[str, float | None]
+    label: LabelName
+    posterior: float
+    source: str
+    label_delay_ms: int | None
+    propensity: float
+    weight: float
+    supersedes: str | None = None
+    v: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One thing that was changed, and how it was before and after.
 

@@ -7,17 +7,21 @@ what lies between two offsets of one partition of its topic, without repetitions
 offset of the newest transaction (or feedback) that anything up to there came of. The files say how
 far the archive has come: nothing else remembers it, so that a crash between a file and a commit
 neither loses a row nor writes it twice.
+
+{directory}/notes/{log}-{name}.json
+
+What follows the archive keeps how far it has come.
 """
 
 import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
@@ -40,18 +44,23 @@ class ArchiveParams:
         or when it has so many rows.
     retention_days
         Days appended longer ago are deleted; 0 keeps all.
+    examples_interval_s
+        So often what was archived becomes examples, and feedback on it is placed.
     """
 
     directory: str = ".sentinel/archive"
     interval_s: float = 60.0
     row_count_max: int = 100_000
     retention_days: int = 0
+    examples_interval_s: float = 60.0
 
     def __post_init__(self) -> None:
         if not self.directory:
             raise ValueError("directory must not be empty")
         if not 0.1 <= self.interval_s <= 86_400:
             raise ValueError("interval_s must be in 0.1..86400")
+        if not 0.1 <= self.examples_interval_s <= 86_400:
+            raise ValueError("examples_interval_s must be in 0.1..86400")
         if not 1 <= self.row_count_max <= 10_000_000 or self.retention_days < 0:
             raise ValueError("row_count_max must be in 1..10000000, retention_days at least 0")
 
@@ -174,6 +183,38 @@ class ParquetArchive:
         rows = [row for frame in frames for row in frame.iter_rows(named=True)]
         return sorted(rows, key=lambda row: (row["appended_ms"], row["offset"]))
 
+    def matching(self, segments: Sequence[Segment], transaction_ids: Sequence[str]) -> pl.DataFrame:
+        """The rows of these files on these transactions, the newest of each; no order.
+
+        Raises FileNotFoundError when a file has gone meanwhile: small ones are joined.
+        """
+        wanted = pl.col("transaction_id").is_in(list(transaction_ids))
+        frames = [pl.scan_parquet(segment.path).filter(wanted).collect() for segment in segments]
+        if not frames:
+            return pl.DataFrame(schema={"transaction_id": pl.String})
+        return (
+            pl.concat(frames, how="diagonal")
+            .sort("appended_ms", "offset")
+            .unique("transaction_id", keep="last")
+        )
+
+    def note(self, name: str) -> bytes | None:
+        """What was kept under a name beside the files; None if nothing was."""
+        path = self._note_path(name)
+        return path.read_bytes() if path.exists() else None
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Keep some bytes under a name, in the place of those before, whole or not at all."""
+        path = self._note_path(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_whole(path, lambda file: file.write(data))
+        except OSError as error:
+            raise ConfigError(f"[archive] directory: {path}: {error.strerror}") from error
+
+    def _note_path(self, name: str) -> Path:
+        return self._root / "notes" / f"{self._log}-{name}.json"
+
 
 def day_of(time_ms: int) -> date:
     """The day in UTC."""
@@ -219,10 +260,14 @@ def _frame(rows: ArchiveRows, partition: int, feature_names: Sequence[str]) -> p
 
 
 def _write(frame: pl.DataFrame, path: Path) -> None:
+    _write_whole(path, lambda file: frame.write_parquet(file, compression="zstd"))
+
+
+def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """On the disk before it has its name."""
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        frame.write_parquet(file, compression="zstd")
+        write(file)
         file.flush()
         os.fsync(file.fileno())
     partial.rename(path)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -10,7 +11,8 @@ from sentinel.adapters.archive import ParquetArchive, day_of
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.assembly import topic_specs
-from sentinel.app.dead_letters import read_to_end
+from sentinel.app.placing import Placer
+from sentinel.app.publishing import ExamplePublisher
 from sentinel.codec.archive import (
     Archived,
     ArchiveRows,
@@ -21,14 +23,13 @@ from sentinel.codec.archive import (
 )
 from sentinel.config import Config
 from sentinel.errors import ConfigError, ModelError, RecordError
-from sentinel.ports import Broker
+from sentinel.ports import Broker, Tail
 from sentinel.records import Commit, InputRecord, TopicPartition
 
 log = logging.getLogger(__name__)
 
 _POLL_COUNT_MAX = 10_000
 _EXPIRE_S = 3_600.0
-_SILENT_S_MAX = 20.0
 
 
 @dataclass(slots=True)
@@ -46,6 +47,8 @@ class Archiver:
 
     Parameters
     ----------
+    tail
+        Reads the topic of examples.
     clock_s
         Monotonic seconds.
     """
@@ -55,6 +58,7 @@ class Archiver:
         config: Config,
         broker: Broker,
         archive: ParquetArchive,
+        tail: Tail,
         *,
         clock_s: Callable[[], float],
     ) -> None:
@@ -72,6 +76,14 @@ class Archiver:
         self._names: dict[str, list[str]] = {}  # of features, by model version
         self._buffers: dict[TopicPartition, Buffer] = {}
         self._writing = asyncio.Lock()
+        self._feedback = TopicPartition(topics.full(topics.feedback), 0)
+        self._owned: set[TopicPartition] = set()
+        self._followed_s = clock_s()
+        horizon_s = config.maturity.horizon_max_s
+        self.placer = Placer(archive, broker, self._feedback.topic, horizon_s=horizon_s)
+        self.publisher = ExamplePublisher(
+            archive, broker, tail, topics.full(topics.examples), config.maturity
+        )
         self.row_count = 0
         self.file_count = 0
         self.repeated_count = 0
@@ -80,7 +92,9 @@ class Archiver:
     async def run(self, stop: asyncio.Event) -> None:
         """Archive until stopped, then what is left."""
         await self._broker.subscribe(
-            list(self._kinds), on_assigned=self._on_assigned, on_revoked=self._on_revoked
+            [*self._kinds, self._feedback.topic],
+            on_assigned=self._on_assigned,
+            on_revoked=self._on_revoked,
         )
         expired_s = float("-inf")
         while not stop.is_set():
@@ -89,15 +103,47 @@ class Archiver:
                 await asyncio.to_thread(self._archive.expire, datetime.now(UTC).date())
                 expired_s = self._clock_s()
             polled = await self._broker.poll(
-                sorted(self._buffers), timeout_s=0.2, count_max=_POLL_COUNT_MAX
+                self._wanted(), timeout_s=0.2, count_max=_POLL_COUNT_MAX
             )
             self._take(polled)
             for at in list(self._buffers):
                 await self._write_due(at)
-        await self._on_revoked(list(self._buffers))
+            if self._clock_s() - self._followed_s >= self._config.archive.examples_interval_s:
+                await self._follow()
+        for at in list(self._buffers):
+            await self._write(at)
+        await self._follow()
+
+    def _wanted(self) -> list[TopicPartition]:
+        is_heard = self._feedback in self._owned and not self.placer.is_full
+        return [*sorted(self._buffers), *([self._feedback] if is_heard else [])]
+
+    async def _follow(self) -> None:
+        """Do what follows from the files: examples, and feedback that waited for them.
+
+        Whoever owns the labels does the one, whoever owns the feedback the other.
+        """
+        self._followed_s = self._clock_s()
+        async with self._writing:  # a rebalance may come meanwhile
+            try:
+                if any(self._kinds.get(at.topic) == "labels" for at in self._owned):
+                    await self.publisher.work()
+                if self._feedback in self._owned:
+                    await self.placer.work()
+                    await self._broker.commit({self._feedback: Commit(self.placer.taken_to)})
+            except FileNotFoundError as error:
+                log.info("%s: small files were joined; it is read again later", error)
 
     async def _on_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        self._owned |= set(assigned)
         for at in assigned:
+            if at == self._feedback:
+                self._broker.seek(
+                    at, max(await self.placer.begin(), await self._broker.start_offset(at))
+                )
+                continue
+            if self._kinds[at.topic] == "labels":
+                await self.publisher.begin()
             newest = await asyncio.to_thread(
                 self._archive.settle, self._kinds[at.topic], at.partition
             )
@@ -115,9 +161,14 @@ class Archiver:
         for at in revoked:
             await self._write(at)
             self._buffers.pop(at, None)
+        async with self._writing:
+            self._owned -= set(revoked)
 
     def _take(self, polled: Mapping[TopicPartition, Sequence[InputRecord]]) -> None:
         for at, records in polled.items():
+            if at == self._feedback:
+                self.placer.take(records)
+                continue
             buffer = self._buffers.get(at)
             if buffer is None or not records:
                 continue
@@ -238,10 +289,13 @@ async def archive(
 ) -> Archiver:
     """Run an archiver until stopped; `watch` is called twice a second."""
     clock_s = asyncio.get_running_loop().time
-    async with KafkaBroker(archive_kafka(config)) as broker:
+    kafka, topics = archive_kafka(config), config.topics
+    async with AsyncExitStack() as stack:
+        broker = await stack.enter_async_context(KafkaBroker(kafka))
         await broker.ensure_topics(topic_specs(config))
+        tail = await stack.enter_async_context(KafkaTail(kafka, [topics.full(topics.examples)]))
         files = ParquetArchive(config.archive, cluster_id=broker.cluster_id)
-        archiver = Archiver(config, broker, files, clock_s=clock_s)
+        archiver = Archiver(config, broker, files, tail, clock_s=clock_s)
         working = asyncio.create_task(archiver.run(stop))
         try:
             while not working.done():
@@ -252,86 +306,3 @@ async def archive(
             working.cancel()
             await asyncio.wait({working})
     return archiver
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """One partition of a topic, counted in the log and in the archive up to the same offset.
-
-    Attributes
-    ----------
-    overlap_count
-        Files that lie within another one.
-    behind_count
-        Records of the log that are not archived yet.
-    """
-
-    at: TopicPartition
-    in_log: int
-    in_archive: int
-    doubled: int
-    overlap_count: int
-    behind_count: int
-
-    @property
-    def is_right(self) -> bool:
-        """Whether each decision or label of the log is there once."""
-        return self.in_log == self.in_archive and self.doubled == self.overlap_count == 0
-
-
-async def verify(config: Config) -> list[Verified]:
-    """Count the archive against what the log still holds of it."""
-    topics = config.topics
-    kinds: list[tuple[str, Kind]] = [
-        (topics.full(topics.decisions), "decisions"),
-        (topics.full(topics.labels), "labels"),
-    ]
-    found = []
-    params = archive_kafka(config)
-    async with KafkaBroker(params) as broker:
-        files = ParquetArchive(config.archive, cluster_id=broker.cluster_id)
-        counts = [await broker.partition_count(topic) for topic, _ in kinds]
-    for (topic, kind), count in zip(kinds, counts, strict=True):
-        for number in range(count):
-            async with KafkaTail(params, [topic], partition=number) as tail:
-                found.append(await _verified(files, tail, TopicPartition(topic, number), kind))
-    return found
-
-
-async def _verified(
-    files: ParquetArchive, tail: KafkaTail, at: TopicPartition, kind: Kind
-) -> Verified:
-    segments = await asyncio.to_thread(files.segments, kind, at.partition)
-    end = max((segment.last + 1 for segment in segments), default=0)
-    name = {"decisions": "decision_id", "labels": "feedback_offset"}[kind]
-    in_log: set[object] = set()
-    first, behind = None, 0
-    async for records in read_to_end(tail, at.topic, timeout_s=_SILENT_S_MAX):
-        first = records[0].offset if first is None else first
-        behind += sum(record.offset >= end for record in records)
-        in_log |= {value_of(kind, name, record) for record in records if record.offset < end}
-    in_log.discard(None)
-    rows: list[object] = []
-    for segment in segments:
-        frame = await asyncio.to_thread(files.read, segment, ["offset", name])
-        rows += frame.filter(frame["offset"] >= (first or 0))[name].to_list()
-    overlaps = sum(any(other != one and other.holds(one) for other in segments) for one in segments)
-    # A repetition at the beginning of the log may have been archived before it was cut off.
-    distinct = set(rows)
-    return Verified(
-        at,
-        in_log=len(in_log),
-        in_archive=len(distinct & in_log),
-        doubled=len(rows) - len(distinct),
-        overlap_count=overlaps,
-        behind_count=behind,
-    )
-
-
-def value_of(kind: Kind, name: str, record: InputRecord) -> object:
-    """What names a decision or a label; None of a record that is neither."""
-    try:
-        value: object = getattr(decode_archived(kind, record), name)
-    except RecordError:
-        return None
-    return value

@@ -1,19 +1,33 @@
 """Examples to learn from: archived decisions joined with what turned out to be true."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from sentinel.adapters.archive import ParquetArchive
+from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.maturity import MaturityParams, horizon_ms, is_sampled
 
 PRESUMED = "presumed"
 _KEPT = (
-    *("decision_id", "transaction_id", "event_time_ms", "account", "score", "probability"),
-    *("action", "model_version", "arm"),
+    *("decision_id", "transaction_id", "event_time_ms", "account", "amount_minor", "score"),
+    *("probability", "action", "model_version", "arm"),
+)
+# Of a label: what an example takes from it.
+_SAID = pl.Schema(
+    {
+        "transaction_id": pl.String,
+        "label": pl.String,
+        "posterior": pl.Float64,
+        "source": pl.String,
+        "observed_ms": pl.Int64,
+        "event_time_ms": pl.Int64,
+        "supersedes": pl.String,
+        "feedback_offset": pl.Int64,
+    }
 )
 
 
@@ -33,33 +47,36 @@ class Horizons:
     now_ms: int
 
     @property
-    def longest_ms(self) -> int:
-        """Behind it nobody is waited for."""
-        return max(self.by_source_ms.values())
+    def mature_ms(self) -> int:
+        """Of what happened by then nobody is waited for any more."""
+        return self.now_ms - max(self.by_source_ms.values())
+
+
+def label_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+    """Labels as they were archived, in their order."""
+    return pl.DataFrame([{name: row[name] for name in _SAID} for row in rows], schema=_SAID)
 
 
 def current_labels(files: ParquetArchive) -> pl.DataFrame:
     """The newest label of each transaction: a later one supersedes those before."""
-    wanted = ["transaction_id", "label", "posterior", "source", "observed_ms", "event_time_ms"]
-    frames = [files.read(s, [*wanted, "feedback_offset"]) for s in files.segments("labels")]
+    frames = [files.read(segment, list(_SAID)).cast(_SAID) for segment in files.segments("labels")]
     if not frames:
-        kinds = [pl.String, pl.String, pl.Float64, pl.String, pl.Int64, pl.Int64]
-        return pl.DataFrame(schema=dict(zip(wanted, kinds, strict=True)))
+        return label_frame(())
     return (
         pl.concat(frames)
         .sort("feedback_offset")
         .unique("transaction_id", keep="last", maintain_order=True)
-        .select(wanted)
     )
 
 
-def horizons(files: ParquetArchive, labels: pl.DataFrame, params: MaturityParams) -> Horizons:
+def span_ms(files: ParquetArchive, segment: Segment) -> tuple[int, int]:
+    """The oldest and the newest event time of the decisions in a file."""
+    times = files.read(segment, ["event_time_ms"])["event_time_ms"].to_numpy()
+    return int(times.min()), int(times.max())
+
+
+def horizons(labels: pl.DataFrame, now_ms: int, params: MaturityParams) -> Horizons:
     """Estimated from the frauds that each source has reported so far."""
-    newest = [
-        files.read(segment, ["event_time_ms"])["event_time_ms"].max()
-        for segment in files.segments("decisions")
-    ]
-    now_ms = max((int(str(value)) for value in newest if value is not None), default=0)
     found = {}
     frauds = labels.filter(pl.col("label") == "fraud")
     for source in sorted(set(frauds["source"].to_list())):
@@ -80,30 +97,85 @@ def examples(files: ParquetArchive, params: MaturityParams) -> Iterator[pl.DataF
     was blocked and never labelled is left out: whether it was fraud nobody can see.
     """
     labels = current_labels(files)
-    horizon = horizons(files, labels, params)
-    known = labels.rename({"label": "label_name"}).drop("event_time_ms")
-    for segment in files.segments("decisions"):
+    segments = files.segments("decisions")
+    newest_ms = max((span_ms(files, segment)[1] for segment in segments), default=0)
+    end_ms = horizons(labels, newest_ms, params).mature_ms
+    for segment in segments:
         frame = files.read(segment)
-        features = [name for name in frame.columns if name.startswith("feature_")]
-        rows = frame.select([*_KEPT, *features]).join(
-            known, on="transaction_id", how="left", maintain_order="left"
+        silent = presumed_rows(frame, labels, (None, end_ms), params)
+        yield pl.concat([example_rows(frame, labels), silent], how="vertical")
+
+
+def example_rows(decisions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    """The examples that labels give of those of their transactions that were decided here."""
+    said = labels.drop("event_time_ms")
+    rows = said.join(_kept(decisions), on="transaction_id", how="inner", maintain_order="left")
+    return _finished(
+        rows.with_columns(
+            label=(pl.col("label") == "fraud").cast(pl.Int8),
+            label_delay_ms=pl.col("observed_ms") - pl.col("event_time_ms"),
+            propensity=pl.lit(1.0),
         )
-        is_known = rows["label_name"].is_not_null()
-        is_mature = rows["event_time_ms"] <= horizon.now_ms - horizon.longest_ms
-        chosen = pl.Series(
-            is_sampled(hash64(rows["transaction_id"].to_list()), params.genuine_share)
+    )
+
+
+def presumed_rows(
+    decisions: pl.DataFrame,
+    labels: pl.DataFrame,
+    between_ms: tuple[int | None, int],
+    params: MaturityParams,
+) -> pl.DataFrame:
+    """The examples that silence gives: decisions of nothing that was labelled or blocked, sampled.
+
+    `between_ms` are event times: the first one, None for the very first, is left out.
+    """
+    begin_ms, end_ms = between_ms
+    time_ms = pl.col("event_time_ms")
+    rows = _kept(decisions).filter(
+        time_ms <= end_ms,
+        pl.lit(value=True) if begin_ms is None else time_ms > begin_ms,
+        pl.col("action") != "block",
+    )
+    rows = rows.join(labels.select("transaction_id"), on="transaction_id", how="anti")
+    chosen = is_sampled(hash64(rows["transaction_id"].to_list()), params.genuine_share)
+    return _finished(
+        rows.filter(pl.Series(chosen)).with_columns(
+            label=pl.lit(0, pl.Int8),
+            posterior=pl.lit(0.0),
+            source=pl.lit(PRESUMED),
+            supersedes=pl.lit(None, pl.String),
+            feedback_offset=pl.lit(None, pl.Int64),
+            label_delay_ms=pl.lit(None, pl.Int64),
+            propensity=pl.lit(params.genuine_share),
         )
-        is_presumed = ~is_known & is_mature & chosen & (rows["action"] != "block")
-        propensity = pl.when(is_known).then(1.0).otherwise(params.genuine_share)
-        yield (
-            rows.with_columns(
-                label=(pl.col("label_name") == "fraud").fill_null(value=False).cast(pl.Int8),
-                posterior=pl.col("posterior").fill_null(0.0),
-                source=pl.col("source").fill_null(PRESUMED),
-                label_delay_ms=pl.col("observed_ms") - pl.col("event_time_ms"),
-                propensity=propensity,
-                weight=1.0 / propensity,
-            )
-            .filter(is_known | is_presumed)
-            .drop("label_name", "observed_ms")
-        )
+    )
+
+
+def superseding(rows: pl.DataFrame, presumed_to_ms: int, params: MaturityParams) -> pl.DataFrame:
+    """Examples of labels, with what each supersedes where that was presumed by then."""
+    chosen = is_sampled(hash64(rows["transaction_id"].to_list()), params.genuine_share)
+    was_presumed = (
+        pl.col("supersedes").is_null()
+        & (pl.col("event_time_ms") <= presumed_to_ms)
+        & (pl.col("action") != "block")
+        & pl.Series(chosen)
+    )
+    return rows.with_columns(
+        supersedes=pl.when(was_presumed).then(pl.lit(PRESUMED)).otherwise("supersedes")
+    )
+
+
+def _kept(decisions: pl.DataFrame) -> pl.DataFrame:
+    features = [name for name in decisions.columns if name.startswith("feature_")]
+    return decisions.select([*_KEPT, *features])
+
+
+def _finished(rows: pl.DataFrame) -> pl.DataFrame:
+    """With its weight, in one order of columns."""
+    features = [name for name in rows.columns if name.startswith("feature_")]
+    return rows.with_columns(weight=1.0 / pl.col("propensity")).select(
+        *_KEPT,
+        *("label", "posterior", "source", "label_delay_ms", "propensity", "weight"),
+        *("supersedes", "feedback_offset"),
+        *features,
+    )

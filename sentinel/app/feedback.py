@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from sentinel.adapters.redis import RedisCaseStore
 from sentinel.app.sender import Sender
 from sentinel.config import Config
-from sentinel.engine.feedback import checked
+from sentinel.engine.feedback import checked, is_placed
 from sentinel.errors import ConfigError, RecordError
 from sentinel.records import Feedback
 from sentinel.votes import Annotator, Case
@@ -15,9 +15,16 @@ from sentinel.votes import Annotator, Case
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How many voices were sent, and why the others were not, by their place."""
+    """How many voices were sent, and why the others were not, by their place.
+
+    Attributes
+    ----------
+    unplaced_count
+        Of those sent, how many wait until the archive has their transaction.
+    """
 
     count: int
+    unplaced_count: int
     refused: dict[int, str]
 
 
@@ -25,9 +32,9 @@ async def send(config: Config, voices: Sequence[Feedback]) -> Sent:
     """Place each voice, check it as the instance will, and publish what is right.
 
     A voice that does not say when and where its transaction was takes that from what others have
-    said of it. Without `observed_ms` it was observed now.
+    said of it; if nobody has, it waits for the archive. Without `observed_ms` it was observed now.
     """
-    unplaced = {voice.transaction_id for voice in voices if not _is_placed(voice)}
+    unplaced = {voice.transaction_id for voice in voices if not is_placed(voice)}
     async with RedisCaseStore(config.redis) as store:
         cases = await store.cases(sorted(unplaced)) if unplaced else {}
     ready, refused = [], {}
@@ -40,17 +47,13 @@ async def send(config: Config, voices: Sequence[Feedback]) -> Sent:
     async with Sender(config) as sender:
         await sender.feedback(ready)
         await sender.flush()
-    return Sent(len(ready), refused)
-
-
-def _is_placed(voice: Feedback) -> bool:
-    return voice.event_time_ms is not None and bool((voice.entities or {}).get("account"))
+    return Sent(len(ready), sum(not is_placed(voice) for voice in ready), refused)
 
 
 def _placed(voice: Feedback, cases: Mapping[str, Case], now_ms: int) -> Feedback:
     voice = replace(voice, observed_ms=voice.observed_ms or now_ms)
     case = cases.get(voice.transaction_id)
-    if _is_placed(voice) or case is None:
+    if is_placed(voice) or case is None:
         return voice
     return replace(voice, event_time_ms=case.event_time_ms, entities=case.entities)
 

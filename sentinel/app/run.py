@@ -323,6 +323,7 @@ def report(status: Status) -> dict[str, Any]:
         "degraded": metrics.degraded,
         "replayed": metrics.replayed,
         "feedback": metrics.feedback,
+        "unplaced": metrics.unplaced,
         "labels_applied": metrics.labels_applied,
         "actions": dict(metrics.actions),
         "duration_s": duration_s,

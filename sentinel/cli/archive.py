@@ -15,8 +15,9 @@ from sentinel import config as configuration
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.kafka import KafkaBroker
 from sentinel.app import embedded
-from sentinel.app.archive import Archiver, archive, archive_kafka, verify
+from sentinel.app.archive import Archiver, archive, archive_kafka
 from sentinel.app.examples import examples
+from sentinel.app.verify import verify
 from sentinel.codec.archive import KINDS
 from sentinel.config import Config
 from sentinel.errors import ConfigError
@@ -43,7 +44,8 @@ def run_command(config_file: Path | None, *, exit_when_idle_s: float | None) -> 
     done = uvloop.run(main())
     typer.echo(
         f"{done.row_count:,} rows in {done.file_count:,} files under {config.archive.directory}, "
-        f"{done.repeated_count:,} repetitions left out"
+        f"{done.repeated_count:,} repetitions left out; {done.publisher.count:,} examples, "
+        f"{done.placer.count:,} votes placed"
     )
 
 

@@ -19,6 +19,11 @@ from sentinel.errors import ConfigError
 from sentinel.records import Feedback
 from sentinel.votes import Case
 
+_WAITING = (
+    "it counts when `sentinel archive run` has archived the decision on its transaction; "
+    "an account and an event time make it count at once"
+)
+
 
 def add_command(
     transaction_id: str,
@@ -49,10 +54,10 @@ def add_command(
     )
     sent = asyncio.run(app.send(config, [voice]))
     if sent.refused:
-        hint = "; give --account and --event-time, nobody has placed it yet"
-        words = sent.refused[0]
-        raise ConfigError(words + (hint if "are needed" in words else ""))
+        raise ConfigError(sent.refused[0])
     typer.echo(f"sent: {source}/{who} says {label} of {transaction_id}")
+    if sent.unplaced_count:
+        typer.echo(_WAITING)
 
 
 def import_command(file: Path, config_file: Path | None, *, source: str) -> None:
@@ -63,6 +68,8 @@ def import_command(file: Path, config_file: Path | None, *, source: str) -> None
     for number, words in list(sent.refused.items())[:20]:
         typer.echo(f"row {number + 1}: {words}", err=True)
     typer.echo(f"{sent.count:,} voices sent, {len(sent.refused):,} refused")
+    if sent.unplaced_count:
+        typer.echo(f"{sent.unplaced_count:,} of them: {_WAITING}")
     if sent.refused:
         raise typer.Exit(1)
 

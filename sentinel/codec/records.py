@@ -9,11 +9,12 @@ import orjson
 
 from sentinel.codec.schema import EVENT_TIME_MS_MAX
 from sentinel.errors import RecordError
-from sentinel.records import AuditEntry, Feedback, Label
+from sentinel.records import AuditEntry, Example, Feedback, Label
 
 T = TypeVar("T")
 
 _FEEDBACK = msgspec.json.Decoder(Feedback)
+_EXAMPLE = msgspec.json.Decoder(Example)
 _LABEL = msgspec.json.Decoder(Label)
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -45,6 +46,11 @@ def decode_label(value: bytes | None) -> Label:
     return label
 
 
+def decode_example(value: bytes | None) -> Example:
+    """One example. Raises RecordError."""
+    return _decoded(_EXAMPLE, value)
+
+
 def _check_times(*times_ms: int | None) -> None:
     """JSON has integers of any length; a column, and what orjson writes, have 64 bits."""
     for time_ms in times_ms:
@@ -52,7 +58,7 @@ def _check_times(*times_ms: int | None) -> None:
             raise RecordError("bad_time", "a time before 1970 or after 9999")
 
 
-def encode(record: Feedback | Label | AuditEntry | Mapping[str, Any]) -> bytes:
+def encode(record: Feedback | Label | Example | AuditEntry | Mapping[str, Any]) -> bytes:
     """JSON of a record; NaN and infinities become null."""
     return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
 

@@ -1,7 +1,7 @@
 """Feedback becomes labels: votes are weighed, and what they settle is published."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -111,18 +111,18 @@ class FeedbackTask:
     async def _work(self, at: TopicPartition, records: Sequence[InputRecord]) -> None:
         stored = await self._patiently(self._store.progress)
         current = self._current(stored)
-        votes: list[Placed] = []
+        voices: list[tuple[Feedback, int]] = []
         refused: list[tuple[TopicPartition, InputRecord, RecordError]] = []
         for record in records:
             if record.offset < current.next_offset:
                 continue  # counted before; its labels were out by then
             try:
-                votes.append(placed(checked(decode_feedback(record.value)), record.offset))
+                voices.append((checked(decode_feedback(record.value)), record.offset))
             except RecordError as error:
                 refused.append((at, record, error))
         await self._dead_letters.publish(refused)
         end = max(records[-1].offset + 1, current.next_offset)
-        counted, entries = await self._weigh(replace(current, next_offset=end), votes)
+        counted, entries = await self._weigh(replace(current, next_offset=end), voices)
         await self._publish(counted.changes, entries)
         await self._patiently(lambda: self._store.save(stored, counted.work))
 
@@ -134,18 +134,37 @@ class FeedbackTask:
         return stored if stored.log == log else replace(stored, log=log, next_offset=0)
 
     async def _weigh(
-        self, progress: FeedbackProgress, votes: list[Placed]
+        self, progress: FeedbackProgress, voices: Sequence[tuple[Feedback, int]]
     ) -> tuple[Counted, list[AuditEntry]]:
+        ids = list(dict.fromkeys(voice.transaction_id for voice, _ in voices))
+        cases = await self._patiently(lambda: self._store.cases(ids)) if ids else {}
+        votes = self._placed(voices, cases)
         if not votes:
             return Counted(Casework(progress)), []
-        ids = list(dict.fromkeys(case.transaction_id for case, _ in votes))
-        cases = await self._patiently(lambda: self._store.cases(ids))
         said = [vote.annotator for case in cases.values() for vote in case.votes]
         names = list(dict.fromkeys([*said, *(vote.annotator for _, vote in votes)]))
         annotators = await self._patiently(lambda: self._store.annotators(names))
         found = Casework(progress, cases, annotators)
         counted = count_votes(found, votes, self._params.trusted_sources, self._consensus)
         return counted, list(audit_entries(found, counted, self._consensus))
+
+    def _placed(
+        self, voices: Sequence[tuple[Feedback, int]], cases: Mapping[str, Case]
+    ) -> list[Placed]:
+        """The voices as votes. One whose transaction nobody has placed is left to the archive."""
+        known = {name: (case.event_time_ms, case.entities) for name, case in cases.items()}
+        found = []
+        for voice, offset in voices:
+            name = voice.transaction_id
+            if is_placed(voice):
+                assert voice.event_time_ms is not None
+                known.setdefault(name, (voice.event_time_ms, voice.entities or {}))
+            elif name not in known or 0 < voice.observed_ms < known[name][0]:
+                self._metrics.unplaced += 1
+                continue
+            time_ms, entities = known[name]
+            found.append(placed(voice, Case(name, time_ms, entities), offset))
+        return found
 
     async def _publish(self, changes: Sequence[Change], entries: Sequence[AuditEntry]) -> None:
         if not entries:
@@ -191,9 +210,7 @@ def checked(voice: Feedback) -> Feedback:
         raise RecordError("bad_revision", f"revision {voice.revision} is negative")
     if len(voice.notes) > _NOTES_LENGTH_MAX:
         raise RecordError("too_large", f"notes of {len(voice.notes)} characters")
-    if voice.event_time_ms is None or not (voice.entities or {}).get("account"):
-        raise RecordError("unplaced", "event_time_ms and entities.account are needed")
-    if 0 < voice.observed_ms < voice.event_time_ms:
+    if voice.event_time_ms is not None and 0 < voice.observed_ms < voice.event_time_ms:
         raise RecordError("bad_time", "it was observed before the transaction happened")
     return voice
 
@@ -210,10 +227,13 @@ def _check_names(voice: Feedback) -> None:
         raise RecordError("bad_source", f'source "{voice.source}" must not hold a slash')
 
 
-def placed(voice: Feedback, offset: int) -> Placed:
-    """The vote, and its case as the vote places it."""
-    assert voice.event_time_ms is not None
-    assert voice.entities is not None
+def is_placed(voice: Feedback) -> bool:
+    """Whether it says when and of whom its transaction was."""
+    return voice.event_time_ms is not None and bool((voice.entities or {}).get("account"))
+
+
+def placed(voice: Feedback, case: Case, offset: int) -> Placed:
+    """The voice as a vote on a case, where a case as this one is taken if there is none."""
     vote = Vote(
         annotator=f"{voice.source}/{voice.who}",
         label=voice.label,
@@ -223,7 +243,7 @@ def placed(voice: Feedback, offset: int) -> Placed:
         offset=offset,
         notes=voice.notes,
     )
-    return Case(voice.transaction_id, voice.event_time_ms, voice.entities), vote
+    return case, vote
 
 
 def label_of(change: Change) -> Label:

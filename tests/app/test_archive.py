@@ -13,11 +13,12 @@ import polars as pl
 import pytest
 
 from sentinel.adapters.archive import ArchiveParams, ParquetArchive
-from sentinel.adapters.memory import MemoryBroker, MemoryCluster
+from sentinel.adapters.memory import MemoryBroker, MemoryCluster, MemoryTail
 from sentinel.app.archive import Archiver
 from sentinel.app.assembly import topic_specs
 from sentinel.codec.archive import archive_rows, decode_archived
 from sentinel.config import Config
+from sentinel.core.learning.maturity import MaturityParams
 from sentinel.errors import ConfigError
 from sentinel.records import OutputRecord, Record, TopicPartition
 from tests.engine.clock import run, until
@@ -25,6 +26,7 @@ from tests.engine.faults import CrashError, Doom
 from tests.engine.samples import DAY_MS, NAMES, START_MS, a_config
 
 DECISIONS, LABELS = "decisions", "labels"
+FEEDBACK = TopicPartition("feedback", 0)
 
 
 def decision(offset: int, **others: Any) -> dict[str, Any]:
@@ -68,13 +70,16 @@ def label(offset: int, name: str = "fraud") -> dict[str, Any]:
 class World:
     """A cluster in memory, a directory, and a clock of the log that a test sets."""
 
-    def __init__(self, folder: Path, **params: Any) -> None:
+    def __init__(
+        self, folder: Path, *, maturity: MaturityParams | None = None, **params: Any
+    ) -> None:
         self.folder = folder / "archive"
         self.now_ms = START_MS
         settings = {"directory": str(self.folder), "interval_s": 1.0, **params}
         self.config: Config = replace(
             a_config(),
             archive=ArchiveParams(**settings),
+            maturity=maturity or MaturityParams(),
             model=replace(a_config().model, directory=str(folder / "models")),
         )
         self.cluster = MemoryCluster(clock_ms=lambda: self.now_ms)
@@ -93,7 +98,13 @@ class World:
         stop = asyncio.Event()
         async with MemoryBroker(self.cluster, group_id="archive", faults=faults) as broker:
             files = ParquetArchive(self.config.archive, cluster_id=broker.cluster_id)
-            archiver = Archiver(self.config, broker, files, clock_s=asyncio.get_running_loop().time)
+            archiver = Archiver(
+                self.config,
+                broker,
+                files,
+                MemoryTail(self.cluster, ["examples"], faults=faults),
+                clock_s=asyncio.get_running_loop().time,
+            )
             working = asyncio.create_task(archiver.run(stop))
             ends = {
                 name: self.cluster.log(TopicPartition(name, 0)).end for name in (DECISIONS, LABELS)
@@ -101,9 +112,13 @@ class World:
 
             def is_done() -> bool:
                 taken = {at.topic: b for at, b in archiver._buffers.items()}
-                return working.done() or all(
-                    name in taken and taken[name].next_offset + len(taken[name].records) >= end
-                    for name, end in ends.items()
+                heard = archiver.placer.taken_to >= self.cluster.log(FEEDBACK).end
+                return working.done() or (
+                    heard
+                    and all(
+                        name in taken and taken[name].next_offset + len(taken[name].records) >= end
+                        for name, end in ends.items()
+                    )
                 )
 
             await until(is_done)

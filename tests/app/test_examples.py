@@ -8,14 +8,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sentinel.app.examples import current_labels, examples, horizons
+from sentinel.app.examples import current_labels, examples, horizons, span_ms
 from sentinel.codec.archive import archive_rows, decode_archived
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.records import Record
 from tests.app.test_archive import World, archive_of, decision, label
 from tests.engine.samples import DAY_MS, NAMES, START_MS
 
-PARAMS = MaturityParams(horizon_min_s=86_400.0, horizon_max_s=30 * 86_400.0, label_count_min=10)
+PARAMS = MaturityParams(
+    horizon_min_s=86_400.0, horizon_max_s=30 * 86_400.0, label_count_min=10, genuine_share=1.0
+)
 
 
 def write(world: World, kind: Any, values: list[dict[str, Any]], first: int = 0) -> None:
@@ -85,8 +87,9 @@ def test_silence_means_genuine_only_behind_the_horizon_and_never_for_what_was_bl
 
     found = joined(world)
 
-    assert horizons(archive_of(world), current_labels(archive_of(world)), PARAMS).longest_ms == (
-        30 * DAY_MS
+    newest_ms = START_MS + 58 * DAY_MS
+    assert horizons(current_labels(archive_of(world)), newest_ms, PARAMS).mature_ms == (
+        START_MS + 28 * DAY_MS
     )
     assert set(found["source"].to_list()) == {"presumed"}
     assert found["event_time_ms"].max() == START_MS + 28 * DAY_MS
@@ -102,10 +105,11 @@ def test_the_horizon_follows_the_slowest_source(tmp_path: Path) -> None:
     write(world, "labels", [*quick, *slow])
     files = archive_of(world)
 
-    found = horizons(files, current_labels(files), PARAMS)
+    newest_ms = span_ms(files, files.segments("decisions")[0])[1]
+    found = horizons(current_labels(files), newest_ms, PARAMS)
 
     assert found.by_source_ms == {"chargeback": 20 * DAY_MS, "investigator": 2 * DAY_MS}
-    assert found.longest_ms == 20 * DAY_MS
+    assert found.mature_ms == newest_ms - 20 * DAY_MS
 
 
 def test_a_share_of_the_genuine_stands_for_all_of_them(tmp_path: Path) -> None:

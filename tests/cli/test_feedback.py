@@ -113,8 +113,17 @@ def test_a_voice_is_placed_by_its_options_or_by_what_others_said(folder: Folder)
     assert (second["event_time_ms"], second["revision"]) == (TIME_MS, 2)
 
 
+def test_a_voice_on_a_transaction_that_nobody_has_placed_waits_for_the_archive(
+    folder: Folder,
+) -> None:
+    said = folder.said("feedback", "add", "new", "fraud", "--who", "bob")
+
+    assert "counts when `sentinel archive run` has archived the decision" in said
+    (sent,) = folder.sent()
+    assert (sent["transaction_id"], sent["event_time_ms"], sent["entities"]) == ("new", None, None)
+
+
 def test_what_an_instance_would_refuse_is_refused_here_in_a_line(folder: Folder) -> None:
-    assert "give --account and --event-time" in folder.refusal("feedback", "add", "new", "fraud")
     assert '"perhaps" is not one of' in folder.refusal("feedback", "add", "known", "perhaps")
     bad_time = ("--account", "a", "--event-time", "yesterday")
     assert "is not a time such as" in folder.refusal("feedback", "add", "x", "fraud", *bad_time)
@@ -129,7 +138,7 @@ def test_a_file_of_voices_is_sent_and_its_bad_rows_are_named(folder: Folder, suf
     frame = pl.DataFrame(
         {
             "transaction_id": ["known", "new", "known"],
-            "label": ["Fraud", "fraud", "unsure"],
+            "label": ["Fraud", "perhaps", "unsure"],
             "who": ["bob", "bob", "cyd"],
             "observed": ["2026-02-01T00:00:00Z"] * 3,
             "confidence": [0.5, None, None],
@@ -146,7 +155,7 @@ def test_a_file_of_voices_is_sent_and_its_bad_rows_are_named(folder: Folder, suf
     result = folder.command("feedback", "import", path, "--source", "customer")
 
     assert result.exit_code == 1
-    assert "row 2: event_time_ms and entities.account are needed" in result.stderr
+    assert 'row 2: label "perhaps" is not one of' in result.stderr
     assert "2 voices sent, 1 refused" in result.stdout
     first, second = folder.sent()
     assert (first["label"], first["confidence"], first["source"]) == ("fraud", 0.5, "customer")

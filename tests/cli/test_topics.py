@@ -16,7 +16,16 @@ from tests.conftest import ON_KAFKA
 
 pytestmark = pytest.mark.integration
 
-NAMES = ("transactions", "decisions", "alerts", "feedback", "labels", "audit", "dead-letters")
+NAMES = (
+    "transactions",
+    "decisions",
+    "alerts",
+    "feedback",
+    "labels",
+    "examples",
+    "audit",
+    "dead-letters",
+)
 
 
 @dataclass

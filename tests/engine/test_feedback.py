@@ -160,7 +160,6 @@ def test_the_same_word_twice_counts_once_and_one_taken_back_not_at_all() -> None
         ({"who": "x" * 300}, "bad_id"),
         ({"notes": "x" * 10_001}, "too_large"),
         ({"observed_ms": SENT[0]["event_time"] - 1}, "bad_time"),
-        ({"entities": {}}, "unplaced"),
     ],
 )
 def test_what_cannot_be_true_is_a_dead_letter_and_its_neighbours_count(
@@ -293,3 +292,37 @@ def test_the_audit_tells_every_vote_label_and_standing() -> None:
     of_ann = [x for x in world.values("audit") if x["subject"] == "investigator/ann"]
     assert of_ann[-1]["after"]["seen"] == annotator(world, "ann").seen
     assert of_ann[-1]["after"]["missed"] > of_ann[-1]["before"]["missed"]
+
+
+UNPLACED: list[dict[str, Any]] = [
+    {"event_time_ms": None},
+    {"entities": None},
+    {"entities": {"terminal": "m1"}},
+    {"entities": {"account": None}},
+]
+
+
+@pytest.mark.parametrize("change", UNPLACED)
+def test_a_vote_that_names_its_transaction_only_counts_where_another_has_placed_it(
+    change: dict[str, Any],
+) -> None:
+    world = World()
+    early, late = (vote(0, who, "fraud") | change for who in ("ann", "bob"))
+    play(world, [early, vote(0, "cy", "fraud"), late])
+    play(world, [vote(0, "dee", "unsure") | change])
+
+    assert [v.annotator for v in case(world, 0).votes] == [
+        "investigator/cy",
+        "investigator/bob",
+        "investigator/dee",
+    ]
+    assert case(world, 0).event_time_ms == SENT[0]["event_time"]
+    assert world.records("dead-letters") == []
+
+
+def test_a_vote_that_nobody_has_placed_waits_for_the_archive() -> None:
+    world = World()
+    play(world, [vote(0, "ann", "fraud", event_time_ms=None)])
+
+    assert world.cases.cases == {}
+    assert world.records("dead-letters") == world.records("audit") == []

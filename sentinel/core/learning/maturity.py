@@ -33,7 +33,7 @@ class MaturityParams:
     horizon_min_s: float = 14 * 86_400.0
     horizon_max_s: float = 120 * 86_400.0
     label_count_min: int = 100
-    genuine_share: float = 1.0
+    genuine_share: float = 0.1
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.coverage < 1:

@@ -1,0 +1,146 @@
+"""Feedback that names a transaction and nothing else: placed once its decision is archived.
+
+Whoever counts votes needs to know when a transaction happened, and of whom. An investigator who
+knows its identifier only is helped by the archive: the vote waits until the decision is there, and
+goes back to where it came from with both. Votes are known by who gives them on what, so that one
+which a crash sends twice counts once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sentinel.adapters.archive import ParquetArchive
+from sentinel.codec.records import decode_feedback, encode
+from sentinel.engine.feedback import is_placed
+from sentinel.errors import RecordError
+from sentinel.ports import Broker
+from sentinel.records import Feedback, InputRecord, OutputRecord
+
+log = logging.getLogger(__name__)
+
+NOTE = "feedback"
+WAITING_COUNT_MAX = 100_000
+_ENTITY = "entity_"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A voice whose transaction is not known yet, and when it was heard."""
+
+    voice: Feedback
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far feedback was looked at, and what of it waits."""
+
+    next_offset: int = 0
+    waiting: list[Waiting] = field(default_factory=list)
+
+
+class Placer:
+    """Follows the archive: what waits for a decision is placed when it comes."""
+
+    def __init__(
+        self, files: ParquetArchive, broker: Broker, topic: str, *, horizon_s: float
+    ) -> None:
+        self._files = files
+        self._broker = broker
+        self._topic = topic
+        self._horizon_ms = round(horizon_s * 1000)
+        self._progress = Progress()
+        self._searched: set[Path] = set()  # files that hold nothing of what has waited so far
+        self._fresh: list[Waiting] = []
+        self._now_ms = 0  # when the newest feedback was appended
+        self.count = 0
+
+    async def begin(self) -> int:
+        """Take up where the one before has stopped; returns from where on feedback is wanted."""
+        kept = await asyncio.to_thread(self._files.note, NOTE)
+        self._progress = Progress() if kept is None else msgspec.json.decode(kept, type=Progress)
+        self._searched, self._fresh = set(), []
+        return self._progress.next_offset
+
+    def take(self, records: Sequence[InputRecord]) -> None:
+        """Keep those voices that have to be placed."""
+        for record in records:
+            self._now_ms = max(self._now_ms, record.timestamp)
+            try:
+                voice = decode_feedback(record.value)
+            except RecordError:
+                continue  # whoever counts votes has refused it
+            if voice.transaction_id and not is_placed(voice):
+                heard = replace(voice, observed_ms=voice.observed_ms or record.timestamp)
+                self._fresh.append(Waiting(heard, record.timestamp))
+        if records:
+            self._progress = replace(self._progress, next_offset=records[-1].offset + 1)
+
+    @property
+    def taken_to(self) -> int:
+        """The offset behind what was looked at so far."""
+        return self._progress.next_offset
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many wait that no more should be taken."""
+        return len(self._progress.waiting) + len(self._fresh) > WAITING_COUNT_MAX
+
+    async def work(self) -> None:
+        """Send back what can be placed, and keep the others with how far feedback was taken."""
+        fresh, self._fresh = self._fresh, []
+        waiting = self._progress.waiting
+        found = await asyncio.to_thread(self._find, waiting, fresh)
+        placed = [
+            _placed(one.voice, found[one.voice.transaction_id])
+            for one in (*waiting, *fresh)
+            if one.voice.transaction_id in found
+        ]
+        if placed:
+            records = [OutputRecord(v.transaction_id.encode(), encode(v)) for v in placed]
+            await self._broker.publish(self._topic, 0, records)
+            await self._broker.flush()
+            self.count += len(placed)
+        left = [one for one in (*waiting, *fresh) if one.voice.transaction_id not in found]
+        kept = [one for one in left if one.since_ms >= self._now_ms - self._horizon_ms]
+        for one in left[: len(left) - len(kept)]:
+            log.warning(
+                "%s/%s has spoken of transaction %s, on which there never was a decision",
+                one.voice.source, one.voice.who, one.voice.transaction_id,
+            )  # fmt: skip
+        self._progress = replace(self._progress, waiting=kept)
+        await asyncio.to_thread(self._files.keep, NOTE, msgspec.json.encode(self._progress))
+
+    def _find(
+        self, waiting: Sequence[Waiting], fresh: Sequence[Waiting]
+    ) -> dict[str, dict[str, Any]]:
+        """Decisions by transaction: the fresh are looked for everywhere, others in new files."""
+        segments = self._files.segments("decisions")
+        new = [segment for segment in segments if segment.path not in self._searched]
+        found: dict[str, dict[str, Any]] = {}
+        for ones, where in ((waiting, new), (fresh, segments)):
+            names = sorted({one.voice.transaction_id for one in ones})
+            if names and where:
+                rows = self._files.matching(where, names).to_dicts()
+                found |= {row["transaction_id"]: row for row in rows}
+        self._searched = {segment.path for segment in segments}
+        return found
+
+
+def _placed(voice: Feedback, decision: dict[str, Any]) -> Feedback:
+    entities = {
+        name.removeprefix(_ENTITY): value
+        for name, value in decision.items()
+        if name.startswith(_ENTITY)
+    }
+    return replace(
+        voice,
+        event_time_ms=decision["event_time_ms"],
+        entities={"account": decision["account"], **entities},
+    )

@@ -1,0 +1,254 @@
+"""Examples onto their topic: archived labels joined with archived decisions, each once.
+
+How far it has come is kept beside the archive's files, after the examples are out. What was
+published behind that is read from the topic itself at the start, so that a crash between the two
+neither loses an example nor repeats one.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from sentinel.adapters.archive import ParquetArchive
+from sentinel.app.dead_letters import read_to_end
+from sentinel.app.examples import (
+    PRESUMED,
+    current_labels,
+    example_rows,
+    horizons,
+    label_frame,
+    presumed_rows,
+    span_ms,
+    superseding,
+)
+from sentinel.codec.records import decode_example, encode
+from sentinel.core.learning.maturity import MaturityParams
+from sentinel.errors import RecordError
+from sentinel.ports import Broker, Tail
+from sentinel.records import Example, OutputRecord
+
+log = logging.getLogger(__name__)
+
+NOTE = "examples"
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+_SILENT_S_MAX = 20.0
+_PUBLISH_COUNT_MAX = 5_000
+_LABEL_FIELDS = (
+    *("offset", "transaction_id", "label", "posterior", "source", "observed_ms"),
+    *("event_time_ms", "supersedes", "feedback_offset"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far examples were published.
+
+    Attributes
+    ----------
+    labels_to
+        Labels below this offset are published, or wait.
+    waiting
+        Labels whose decision is not archived yet, as rows.
+    presumed_to_ms
+        What happened by then and stayed silent is published.
+    published_to
+        Examples below this offset of their topic are part of this progress.
+    """
+
+    labels_to: int = 0
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+    presumed_to_ms: int = 0
+    published_to: int = 0
+
+
+class ExamplePublisher:
+    """Follows the archive: what is new in it becomes examples. One for each log of labels."""
+
+    def __init__(
+        self,
+        files: ParquetArchive,
+        broker: Broker,
+        tail: Tail,
+        topic: str,
+        params: MaturityParams,
+    ) -> None:
+        self._files = files
+        self._broker = broker
+        self._tail = tail
+        self._topic = topic
+        self._params = params
+        self._progress = Progress()
+        self._spans_ms: dict[Path, tuple[int, int]] = {}  # of event time, by file
+        self._looked_ms = 0  # the newest event time when last nothing was new to presume
+        self._seen: set[str] = set()  # examples that are out, and not part of the progress
+        self.count = 0
+
+    async def begin(self) -> None:
+        """Take up where the one before has stopped."""
+        kept = await asyncio.to_thread(self._files.note, NOTE)
+        self._progress = Progress() if kept is None else msgspec.json.decode(kept, type=Progress)
+        self._tail.seek(self._topic, self._progress.published_to)
+        self._seen = set()
+        await self._follow()
+
+    async def work(self) -> int:
+        """Publish what there is to publish; returns how many examples that were."""
+        before = self._progress
+        labels = await asyncio.to_thread(self._labels)
+        settled, waiting = await asyncio.to_thread(self._join, labels)
+        count = await self._publish(settled)
+        to_ms, silent = await asyncio.to_thread(self._silent)
+        while (examples := await asyncio.to_thread(next, silent, None)) is not None:
+            count += await self._publish(examples)
+        after = replace(
+            before,
+            labels_to=max([before.labels_to, *(row["offset"] + 1 for row in labels)]),
+            waiting=waiting,
+            presumed_to_ms=to_ms,
+        )
+        if after != before:
+            await self._follow()
+            self._progress = replace(after, published_to=self._progress.published_to)
+            self._seen = set()
+            await asyncio.to_thread(self._files.keep, NOTE, msgspec.json.encode(self._progress))
+        self.count += count
+        return count
+
+    async def _follow(self) -> None:
+        """Read the examples that are out and not part of the progress."""
+        async with aclosing(
+            read_to_end(self._tail, self._topic, timeout_s=_SILENT_S_MAX)
+        ) as batches:
+            async for records in batches:
+                for record in records:
+                    try:
+                        self._seen.add(decode_example(record.value).id)
+                    except RecordError as error:
+                        log.warning("example at offset %d: %s", record.offset, error.detail)
+                self._progress = replace(self._progress, published_to=records[-1].offset + 1)
+
+    def _labels(self) -> list[dict[str, Any]]:
+        """Archived labels that are new, in the order of their log."""
+        begin = self._progress.labels_to
+        rows: list[dict[str, Any]] = []
+        for segment in self._files.segments("labels"):
+            if segment.last >= begin:
+                frame = self._files.read(segment, _LABEL_FIELDS)
+                rows += frame.filter(pl.col("offset") >= begin).sort("offset").to_dicts()
+        return rows
+
+    def _join(self, labels: list[dict[str, Any]]) -> tuple[list[Example], list[dict[str, Any]]]:
+        """Examples of labels whose decision is archived, and the labels that go on waiting."""
+        labels = [*self._progress.waiting, *labels]
+        if not labels:
+            return [], []
+        ids = list({row["transaction_id"] for row in labels})
+        decisions = self._files.matching(self._files.segments("decisions"), ids)
+        known = set(decisions["transaction_id"].to_list())
+        oldest_ms = max(row["event_time_ms"] for row in labels) - round(
+            self._params.horizon_max_s * 1000
+        )
+        waiting = [row for row in labels if row["transaction_id"] not in known]
+        kept = [row for row in waiting if row["event_time_ms"] >= oldest_ms]
+        if len(kept) < len(waiting):
+            log.warning(
+                "%d labels are of transactions that were never archived", len(waiting) - len(kept)
+            )
+        settled = [row for row in labels if row["transaction_id"] in known]
+        if not settled:
+            return [], kept
+        rows = example_rows(decisions, label_frame(settled))
+        rows = superseding(rows, self._progress.presumed_to_ms, self._params)
+        return example_list(rows), kept
+
+    def _silent(self) -> tuple[int, Iterator[list[Example]]]:
+        """Up to when silence means genuine, and what is presumed so of what is new of that.
+
+        A day at once at most: the group waits for the next poll meanwhile. And where nothing was
+        new, not again within the hour of event time: each look goes through files.
+        """
+        begin_ms = self._progress.presumed_to_ms
+        segments = self._files.segments("decisions")
+        self._spans_ms = {
+            one.path: self._spans_ms.get(one.path) or span_ms(self._files, one) for one in segments
+        }
+        if not segments:
+            return begin_ms, iter(())
+        begin_ms = max(begin_ms, min(first for first, _ in self._spans_ms.values()) - 1)
+        newest_ms = max(last for _, last in self._spans_ms.values())
+        least_ms = round(self._params.horizon_min_s * 1000) + _DAY_MS
+        if newest_ms - begin_ms < least_ms or newest_ms - self._looked_ms < _HOUR_MS:
+            return self._progress.presumed_to_ms, iter(())
+        labels = current_labels(self._files)
+        end_ms = begin_ms + _DAY_MS
+        if horizons(labels, newest_ms, self._params).mature_ms < end_ms:
+            self._looked_ms = newest_ms
+            return self._progress.presumed_to_ms, iter(())
+        return end_ms, (
+            example_list(
+                presumed_rows(self._files.read(one), labels, (begin_ms, end_ms), self._params)
+            )
+            for one in segments
+            if self._spans_ms[one.path][0] <= end_ms and self._spans_ms[one.path][1] > begin_ms
+        )
+
+    async def _publish(self, examples: Sequence[Example]) -> int:
+        fresh = [example for example in examples if example.id not in self._seen]
+        for begin in range(0, len(fresh), _PUBLISH_COUNT_MAX):
+            records = [
+                OutputRecord(example.transaction_id.encode(), encode(example))
+                for example in fresh[begin : begin + _PUBLISH_COUNT_MAX]
+            ]
+            await self._broker.publish(self._topic, 0, records)
+        if fresh:
+            await self._broker.flush()
+            self._seen |= {example.id for example in fresh}
+        return len(fresh)
+
+
+def example_list(rows: pl.DataFrame) -> list[Example]:
+    """Rows as `example_rows` and `presumed` make them, as records."""
+    features = [name for name in rows.columns if name.startswith("feature_")]
+    names = [name.removeprefix("feature_") for name in features]
+    found = []
+    for row in rows.iter_rows(named=True):
+        is_presumed = row["source"] == PRESUMED
+        found.append(
+            Example(
+                id=f"presumed-{row['decision_id']}"
+                if is_presumed
+                else f"feedback-{row['feedback_offset']}",
+                transaction_id=row["transaction_id"],
+                decision_id=row["decision_id"],
+                event_time_ms=row["event_time_ms"],
+                account=row["account"],
+                amount_minor=row["amount_minor"],
+                score=row["score"],
+                probability=row["probability"],
+                action=row["action"],
+                model_version=row["model_version"],
+                arm=row["arm"],
+                # Rows of other models have other features: those are not this one's.
+                features={
+                    name: row[column]
+                    for name, column in zip(names, features, strict=True)
+                    if row[column] is not None
+                },
+                label="fraud" if row["label"] else "genuine",
+                posterior=row["posterior"],
+                source=row["source"],
+                label_delay_ms=row["label_delay_ms"],
+                propensity=row["propensity"],
+                weight=row["weight"],
+                supersedes=row["supersedes"],
+            )
+        )
+    return found
