@@ -13,10 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.codec.records import decode_feedback, encode
+from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.engine.feedback import is_placed
 from sentinel.errors import RecordError
 from sentinel.ports import Broker
@@ -64,7 +63,7 @@ class Placer:
     async def begin(self) -> int:
         """Take up where the one before has stopped; returns from where on feedback is wanted."""
         kept = await asyncio.to_thread(self._files.note, NOTE)
-        self._progress = Progress() if kept is None else msgspec.json.decode(kept, type=Progress)
+        self._progress = Progress() if kept is None else decode_stored(Progress, kept)
         self._searched, self._fresh = set(), []
         return self._progress.next_offset
 
@@ -115,7 +114,7 @@ class Placer:
                 one.voice.source, one.voice.who, one.voice.transaction_id,
             )  # fmt: skip
         self._progress = replace(self._progress, waiting=kept)
-        await asyncio.to_thread(self._files.keep, NOTE, msgspec.json.encode(self._progress))
+        await asyncio.to_thread(self._files.keep, NOTE, encode_stored(self._progress))
 
     def _find(
         self, waiting: Sequence[Waiting], fresh: Sequence[Waiting]

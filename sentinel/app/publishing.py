@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import polars as pl
 
 from sentinel.adapters.archive import ParquetArchive
@@ -29,6 +28,7 @@ from sentinel.app.examples import (
     superseding,
 )
 from sentinel.codec.records import decode_example, encode
+from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.errors import RecordError
 from sentinel.ports import Broker, Tail
@@ -94,7 +94,7 @@ class ExamplePublisher:
     async def begin(self) -> None:
         """Take up where the one before has stopped."""
         kept = await asyncio.to_thread(self._files.note, NOTE)
-        self._progress = Progress() if kept is None else msgspec.json.decode(kept, type=Progress)
+        self._progress = Progress() if kept is None else decode_stored(Progress, kept)
         self._tail.seek(self._topic, self._progress.published_to)
         self._seen = set()
         await self._follow()
@@ -118,7 +118,7 @@ class ExamplePublisher:
             await self._follow()
             self._progress = replace(after, published_to=self._progress.published_to)
             self._seen = set()
-            await asyncio.to_thread(self._files.keep, NOTE, msgspec.json.encode(self._progress))
+            await asyncio.to_thread(self._files.keep, NOTE, encode_stored(self._progress))
         self.count += count
         return count
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sentinel.adapters.memory import Faults
-from sentinel.codec.votes import decode_stored
+from sentinel.codec.stored import decode_stored
 from sentinel.errors import FencedError, TransientError
 from sentinel.votes import Annotator, Case
 from tests.engine.clock import run

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from sentinel.adapters.memory.faults import Faults
-from sentinel.codec.votes import decode_stored, encode_stored
+from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.errors import FencedError
 from sentinel.votes import Annotator, Case, Casework, FeedbackProgress
 

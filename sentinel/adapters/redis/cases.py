@@ -9,16 +9,18 @@
 import logging
 from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 from redis.asyncio import Redis
 
 from sentinel.adapters.redis.client import DAY_S, RedisParams, connect, translated
-from sentinel.codec.votes import Stored, decode_stored, encode_stored
+from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.errors import FencedError, RecordError
 from sentinel.votes import Annotator, Case, Casework, FeedbackProgress
 
 log = logging.getLogger(__name__)
+
+Stored = TypeVar("Stored", Case, Annotator)
 
 # The longest a chargeback takes, with a margin: after it a label can no longer change.
 CASE_TTL_S = 180 * DAY_S

@@ -1,23 +1,22 @@
-"""Cases and annotators as they are stored, as JSON."""
+"""Values that Sentinel keeps for itself, as JSON."""
 
 from typing import TypeVar
 
 import msgspec
 
 from sentinel.errors import RecordError
-from sentinel.votes import Annotator, Case, FeedbackProgress
 
-Stored = TypeVar("Stored", Case, Annotator, FeedbackProgress)
+T = TypeVar("T")
 
 _ENCODER = msgspec.json.Encoder()
 
 
-def encode_stored(value: Case | Annotator | FeedbackProgress) -> bytes:
-    """JSON; the same value gives the same bytes."""
+def encode_stored(value: object) -> bytes:
+    """JSON of a dataclass; the same value gives the same bytes."""
     return _ENCODER.encode(value)
 
 
-def decode_stored(kind: type[Stored], data: bytes) -> Stored:
+def decode_stored(kind: type[T], data: bytes) -> T:
     """What was stored. Raises RecordError when the bytes are not that."""
     try:
         return msgspec.json.decode(data, type=kind)
