@@ -10,6 +10,7 @@ import polars as pl
 from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.maturity import MaturityParams, horizon_ms, is_sampled
+from sentinel.records import Example
 
 PRESUMED = "presumed"
 _KEPT = (
@@ -67,6 +68,16 @@ def current_labels(files: ParquetArchive) -> pl.DataFrame:
         .sort("feedback_offset")
         .unique("transaction_id", keep="last", maintain_order=True)
     )
+
+
+def labels_from(files: ParquetArchive, offset: int) -> list[dict[str, Any]]:
+    """Archived labels from an offset of their log on, in its order."""
+    rows: list[dict[str, Any]] = []
+    for segment in files.segments("labels"):
+        if segment.last >= offset:
+            frame = files.read(segment, ["offset", *_SAID])
+            rows += frame.filter(pl.col("offset") >= offset).sort("offset").to_dicts()
+    return rows
 
 
 def span_ms(files: ParquetArchive, segment: Segment) -> tuple[int, int]:
@@ -179,3 +190,43 @@ def _finished(rows: pl.DataFrame) -> pl.DataFrame:
         *("supersedes", "feedback_offset"),
         *features,
     )
+
+
+def example_list(rows: pl.DataFrame) -> list[Example]:
+    """Rows as `example_rows` and `presumed` make them, as records."""
+    features = [name for name in rows.columns if name.startswith("feature_")]
+    names = [name.removeprefix("feature_") for name in features]
+    found = []
+    for row in rows.iter_rows(named=True):
+        is_presumed = row["source"] == PRESUMED
+        found.append(
+            Example(
+                id=f"presumed-{row['decision_id']}"
+                if is_presumed
+                else f"feedback-{row['feedback_offset']}",
+                transaction_id=row["transaction_id"],
+                decision_id=row["decision_id"],
+                event_time_ms=row["event_time_ms"],
+                account=row["account"],
+                amount_minor=row["amount_minor"],
+                score=row["score"],
+                probability=row["probability"],
+                action=row["action"],
+                model_version=row["model_version"],
+                arm=row["arm"],
+                # Rows of other models have other features: those are not this one's.
+                features={
+                    name: row[column]
+                    for name, column in zip(names, features, strict=True)
+                    if row[column] is not None
+                },
+                label="fraud" if row["label"] else "genuine",
+                posterior=row["posterior"],
+                source=row["source"],
+                label_delay_ms=row["label_delay_ms"],
+                propensity=row["propensity"],
+                weight=row["weight"],
+                supersedes=row["supersedes"],
+            )
+        )
+    return found

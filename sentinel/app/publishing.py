@@ -13,16 +13,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.app.dead_letters import read_to_end
 from sentinel.app.examples import (
-    PRESUMED,
     current_labels,
+    example_list,
     example_rows,
     horizons,
     label_frame,
+    labels_from,
     presumed_rows,
     span_ms,
     superseding,
@@ -41,10 +40,6 @@ _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
 _SILENT_S_MAX = 20.0
 _PUBLISH_COUNT_MAX = 5_000
-_LABEL_FIELDS = (
-    *("offset", "transaction_id", "label", "posterior", "source", "observed_ms"),
-    *("event_time_ms", "supersedes", "feedback_offset"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +97,7 @@ class ExamplePublisher:
     async def work(self) -> int:
         """Publish what there is to publish; returns how many examples that were."""
         before = self._progress
-        labels = await asyncio.to_thread(self._labels)
+        labels = await asyncio.to_thread(labels_from, self._files, before.labels_to)
         settled, waiting = await asyncio.to_thread(self._join, labels)
         count = await self._publish(settled)
         to_ms, silent = await asyncio.to_thread(self._silent)
@@ -134,16 +129,6 @@ class ExamplePublisher:
                     except RecordError as error:
                         log.warning("example at offset %d: %s", record.offset, error.detail)
                 self._progress = replace(self._progress, published_to=records[-1].offset + 1)
-
-    def _labels(self) -> list[dict[str, Any]]:
-        """Archived labels that are new, in the order of their log."""
-        begin = self._progress.labels_to
-        rows: list[dict[str, Any]] = []
-        for segment in self._files.segments("labels"):
-            if segment.last >= begin:
-                frame = self._files.read(segment, _LABEL_FIELDS)
-                rows += frame.filter(pl.col("offset") >= begin).sort("offset").to_dicts()
-        return rows
 
     def _join(self, labels: list[dict[str, Any]]) -> tuple[list[Example], list[dict[str, Any]]]:
         """Examples of labels whose decision is archived, and the labels that go on waiting."""
@@ -212,43 +197,3 @@ class ExamplePublisher:
             await self._broker.flush()
             self._seen |= {example.id for example in fresh}
         return len(fresh)
-
-
-def example_list(rows: pl.DataFrame) -> list[Example]:
-    """Rows as `example_rows` and `presumed` make them, as records."""
-    features = [name for name in rows.columns if name.startswith("feature_")]
-    names = [name.removeprefix("feature_") for name in features]
-    found = []
-    for row in rows.iter_rows(named=True):
-        is_presumed = row["source"] == PRESUMED
-        found.append(
-            Example(
-                id=f"presumed-{row['decision_id']}"
-                if is_presumed
-                else f"feedback-{row['feedback_offset']}",
-                transaction_id=row["transaction_id"],
-                decision_id=row["decision_id"],
-                event_time_ms=row["event_time_ms"],
-                account=row["account"],
-                amount_minor=row["amount_minor"],
-                score=row["score"],
-                probability=row["probability"],
-                action=row["action"],
-                model_version=row["model_version"],
-                arm=row["arm"],
-                # Rows of other models have other features: those are not this one's.
-                features={
-                    name: row[column]
-                    for name, column in zip(names, features, strict=True)
-                    if row[column] is not None
-                },
-                label="fraud" if row["label"] else "genuine",
-                posterior=row["posterior"],
-                source=row["source"],
-                label_delay_ms=row["label_delay_ms"],
-                propensity=row["propensity"],
-                weight=row["weight"],
-                supersedes=row["supersedes"],
-            )
-        )
-    return found
