@@ -78,6 +78,7 @@ class Metrics:
     labels_applied: int = 0
     feedback: int = 0
     degraded: int = 0
+    explored: int = 0  # reviewed, though the policy would have blocked
     state_unreadable: int = 0
     commits: int = 0
     blobs_saved: int = 0
