@@ -11,9 +11,10 @@ from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.maturity import MaturityParams, horizon_ms, is_sampled
 
 PRESUMED = "presumed"
+_EXPLORATION = {"explore_share": pl.Float64, "explored": pl.Boolean}
 _KEPT = (
     *("decision_id", "transaction_id", "event_time_ms", "account", "score", "probability"),
-    *("action", "model_version", "arm"),
+    *("action", "model_version", "arm", *_EXPLORATION),
 )
 
 
@@ -77,13 +78,15 @@ def examples(files: ParquetArchive, params: MaturityParams) -> Iterator[pl.DataF
 
     Beside the features: `label` (1 fraud, 0 genuine), `posterior`, `source`, `label_delay_ms`,
     `propensity` (how likely such a row is to be among the examples) and `weight`, its inverse. What
-    was blocked and never labelled is left out: whether it was fraud nobody can see.
+    was blocked and never labelled is left out: whether it was fraud nobody can see. The explored
+    stand for it. A block that got a label all the same `is_selective`: such labels come for a
+    reason that has to do with the truth, and how likely one was is not known.
     """
     labels = current_labels(files)
     horizon = horizons(files, labels, params)
     known = labels.rename({"label": "label_name"}).drop("event_time_ms")
     for segment in files.segments("decisions"):
-        frame = files.read(segment)
+        frame = _with_exploration(files.read(segment))
         features = [name for name in frame.columns if name.startswith("feature_")]
         rows = frame.select([*_KEPT, *features]).join(
             known, on="transaction_id", how="left", maintain_order="left"
@@ -94,7 +97,10 @@ def examples(files: ParquetArchive, params: MaturityParams) -> Iterator[pl.DataF
             is_sampled(hash64(rows["transaction_id"].to_list()), params.genuine_share)
         )
         is_presumed = ~is_known & is_mature & chosen & (rows["action"] != "block")
-        propensity = pl.when(is_known).then(1.0).otherwise(params.genuine_share)
+        # Whether it was explored and whether it is sampled are independent: both shares count.
+        propensity = pl.when(pl.col("explored")).then("explore_share").otherwise(1.0) * (
+            pl.when(is_known).then(1.0).otherwise(params.genuine_share)
+        )
         yield (
             rows.with_columns(
                 label=(pl.col("label_name") == "fraud").fill_null(value=False).cast(pl.Int8),
@@ -103,7 +109,14 @@ def examples(files: ParquetArchive, params: MaturityParams) -> Iterator[pl.DataF
                 label_delay_ms=pl.col("observed_ms") - pl.col("event_time_ms"),
                 propensity=propensity,
                 weight=1.0 / propensity,
+                is_selective=pl.col("action") == "block",
             )
             .filter(is_known | is_presumed)
             .drop("label_name", "observed_ms")
         )
+
+
+def _with_exploration(frame: pl.DataFrame) -> pl.DataFrame:
+    """With null where a file, or a decision, is of before there was exploration."""
+    missing = {name: kind for name, kind in _EXPLORATION.items() if name not in frame.columns}
+    return frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in missing.items())

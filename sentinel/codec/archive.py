@@ -33,6 +33,8 @@ class _Decision(msgspec.Struct):
     propensity: float
     schema_version: str
     config_version: str
+    explore_share: float | None = None  # missing before there was exploration
+    explored: bool = False
 
 
 _DECISION = msgspec.json.Decoder(_Decision)
@@ -42,7 +44,7 @@ _LABEL = msgspec.json.Decoder(Label)
 DECISION_FIELDS = (
     *("decision_id", "transaction_id", "event_time_ms", "account", "amount_minor", "score"),
     *("probability", "action", "severity", "model_version", "arm", "propensity"),
-    *("schema_version", "config_version"),
+    *("schema_version", "config_version", "explore_share", "explored"),
 )
 LABEL_FIELDS = (
     *("transaction_id", "label", "posterior", "vote_count", "source", "observed_ms"),
