@@ -56,6 +56,8 @@ def exploration(
         return {}
     is_at_stake = (action == BLOCK) & (amount_minor <= policy.explore_amount_minor_max)
     at = np.flatnonzero(is_at_stake)
+    if at.size == 0:
+        return {}  # as in most small batches: a dozen calls of numpy less
     chosen = is_explored(hash64(transaction_id.take(at)), policy.explore_share)
     return dict(zip(at.tolist(), chosen.tolist(), strict=True))
 
