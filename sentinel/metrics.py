@@ -79,6 +79,7 @@ class Metrics:
     feedback: int = 0
     unplaced: int = 0  # of it, left to the archive, which knows when the transaction was
     degraded: int = 0
+    explored: int = 0  # reviewed, though the policy would have blocked
     state_unreadable: int = 0
     commits: int = 0
     blobs_saved: int = 0

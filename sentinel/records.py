@@ -321,6 +321,8 @@ class Example:
         How likely such a transaction is to become an example.
     weight
         Its inverse.
+    is_selective
+        Whether it was blocked and labelled all the same: how likely that was is not known.
     supersedes
         The label, or "presumed", that was published before; None for the first example.
     """
@@ -343,6 +345,7 @@ class Example:
     label_delay_ms: int | None
     propensity: float
     weight: float
+    is_selective: bool = False
     supersedes: str | None = None
     v: int = 1
 

@@ -29,6 +29,7 @@ import polars as pl
 from sentinel.codec.archive import ArchiveRows, Kind
 from sentinel.errors import ConfigError
 
+_KINDS = {"explore_share": pl.Float64}  # of columns that may be all null; others are texts then
 _NAME = re.compile(r"([0-9a-f]{8})-p(\d{5})-(\d{15})-(\d{15})-(\d{15})\.parquet")
 
 
@@ -250,7 +251,10 @@ def _frame(rows: ArchiveRows, partition: int, feature_names: Sequence[str]) -> p
         "partition": pl.Series(np.full(len(rows), partition, dtype=np.int32)),
         "offset": pl.Series(rows.offset),
         "appended_ms": pl.Series(rows.appended_ms),
-        **{name: pl.Series(values, strict=False) for name, values in rows.columns.items()},
+        **{
+            name: pl.Series(values, dtype=_KINDS.get(name), strict=False)
+            for name, values in rows.columns.items()
+        },
     }
     assert len(feature_names) == rows.features.shape[1]
     for number, name in enumerate(feature_names):

@@ -13,9 +13,10 @@ from sentinel.core.learning.maturity import MaturityParams, horizon_ms, is_sampl
 from sentinel.records import Example
 
 PRESUMED = "presumed"
+_EXPLORATION = {"explore_share": pl.Float64, "explored": pl.Boolean}
 _KEPT = (
     *("decision_id", "transaction_id", "event_time_ms", "account", "amount_minor", "score"),
-    *("probability", "action", "model_version", "arm"),
+    *("probability", "action", "model_version", "arm", *_EXPLORATION),
 )
 # Of a label: what an example takes from it.
 _SAID = pl.Schema(
@@ -105,7 +106,9 @@ def examples(files: ParquetArchive, params: MaturityParams) -> Iterator[pl.DataF
 
     Beside the features: `label` (1 fraud, 0 genuine), `posterior`, `source`, `label_delay_ms`,
     `propensity` (how likely such a row is to be among the examples) and `weight`, its inverse. What
-    was blocked and never labelled is left out: whether it was fraud nobody can see.
+    was blocked and never labelled is left out: whether it was fraud nobody can see. The explored
+    stand for it. A block that got a label all the same `is_selective`: such labels come for a
+    reason that has to do with the truth, and how likely one was is not known.
     """
     labels = current_labels(files)
     segments = files.segments("decisions")
@@ -177,17 +180,28 @@ def superseding(rows: pl.DataFrame, presumed_to_ms: int, params: MaturityParams)
 
 
 def _kept(decisions: pl.DataFrame) -> pl.DataFrame:
+    """What of a decision an example takes; files of before there was exploration have none."""
+    missing = [name for name in _EXPLORATION if name not in decisions.columns]
     features = [name for name in decisions.columns if name.startswith("feature_")]
-    return decisions.select([*_KEPT, *features])
+    nulls = [pl.lit(None, _EXPLORATION[name]).alias(name) for name in missing]
+    return decisions.with_columns(nulls).select([*_KEPT, *features])
 
 
 def _finished(rows: pl.DataFrame) -> pl.DataFrame:
-    """With its weight, in one order of columns."""
+    """With its weight, in one order of columns.
+
+    Whether something was explored and whether it is sampled are independent: both shares count.
+    """
     features = [name for name in rows.columns if name.startswith("feature_")]
-    return rows.with_columns(weight=1.0 / pl.col("propensity")).select(
+    propensity = pl.col("propensity") * (
+        pl.when(pl.col("explored")).then("explore_share").otherwise(1.0)
+    )
+    return rows.with_columns(
+        propensity=propensity, weight=1.0 / propensity, is_selective=pl.col("action") == "block"
+    ).select(
         *_KEPT,
         *("label", "posterior", "source", "label_delay_ms", "propensity", "weight"),
-        *("supersedes", "feedback_offset"),
+        *("is_selective", "supersedes", "feedback_offset"),
         *features,
     )
 
@@ -226,6 +240,7 @@ def example_list(rows: pl.DataFrame) -> list[Example]:
                 label_delay_ms=row["label_delay_ms"],
                 propensity=row["propensity"],
                 weight=row["weight"],
+                is_selective=row["is_selective"],
                 supersedes=row["supersedes"],
             )
         )

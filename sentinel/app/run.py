@@ -321,6 +321,7 @@ def report(status: Status) -> dict[str, Any]:
         "dead_letter_reasons": dict(metrics.dead_letter_reasons),
         "late": metrics.late,
         "degraded": metrics.degraded,
+        "explored": metrics.explored,
         "replayed": metrics.replayed,
         "feedback": metrics.feedback,
         "unplaced": metrics.unplaced,

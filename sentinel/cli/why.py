@@ -2,7 +2,9 @@
 
 import asyncio
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -34,16 +36,25 @@ def why_command(transaction_id: str, config_file: Path | None, *, replay: bool) 
     return not replay or _replay(files, config, transaction_id)
 
 
-def _show(account: Account) -> None:
-    decision, console = account.decision, Console()
-    console.print(
+def headline(decision: Mapping[str, Any]) -> str:
+    """What was decided, and what was out of the ordinary: an archived row in a line."""
+    degraded = f", degraded: {decision['degraded']}" if decision["degraded"] else ""
+    explored = ""
+    if decision.get("explored"):  # older files do not say
+        share = decision["explore_share"]
+        explored = f", explored: a share of {share:g} of such blocks is reviewed instead"
+    return (
         f"{decision['transaction_id']} of {date_text(decision['event_time_ms'])}, account "
         f"{decision['account']}: {decision['action']} ({decision['severity']}), probability "
         f"{decision['probability']:.4f}, score {decision['score']:.4f}, by model "
         f"{decision['model_version']}, {decision['arm']}, decision {decision['decision_id']}"
-        + (f", degraded: {decision['degraded']}" if decision["degraded"] else ""),
-        highlight=False,
+        f"{degraded}{explored}"
     )
+
+
+def _show(account: Account) -> None:
+    decision, console = account.decision, Console()
+    console.print(headline(decision), highlight=False)
     table = Table(title="because")
     for name in ("feature", "value", "adds to the log-odds"):
         table.add_column(name, justify="left" if name == "feature" else "right")

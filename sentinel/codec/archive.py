@@ -35,6 +35,8 @@ class _Decision(msgspec.Struct):
     propensity: float
     schema_version: str
     config_version: str
+    explore_share: float | None = None  # missing before there was exploration
+    explored: bool = False
 
 
 _JSON = msgspec.json.Encoder()
@@ -51,7 +53,7 @@ _DECODERS: dict[Kind, msgspec.json.Decoder[Any]] = {
 DECISION_FIELDS = (
     *("decision_id", "transaction_id", "event_time_ms", "account", "amount_minor", "score"),
     *("probability", "action", "severity", "model_version", "arm", "propensity"),
-    *("schema_version", "config_version"),
+    *("schema_version", "config_version", "explore_share", "explored"),
 )
 LABEL_FIELDS = (
     *("transaction_id", "label", "posterior", "vote_count", "source", "observed_ms"),

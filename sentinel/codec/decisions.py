@@ -1,7 +1,7 @@
 """Decisions as JSON, a whole batch at a time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -18,13 +18,18 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What was decided for each row of a batch; all (n,), features (n, n_features)."""
+    """What was decided for each row of a batch; all (n,), features (n, n_features).
+
+    `explored` has the rows that would be blocked and could have been reviewed instead: whether
+    this one is.
+    """
 
     score: Floats
     probability: Floats
     action: Codes
     severity: Codes
     features: Floats
+    explored: Mapping[int, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class Stamp:
     schema_version: str
     config_version: str
     recommended: tuple[tuple[str, ...], ...]  # by severity
+    explore_share: float = 0.0
 
     def tail(self) -> bytes:
         """The JSON of the common fields, from the comma to the closing brace."""
@@ -64,7 +70,7 @@ def _fragments(stamp: Stamp, others: tuple[str, ...]) -> Fragments:
     kinds = [comma + orjson.dumps(kind) + b":" for comma, kind in zip(opening, others, strict=True)]
     closing = b"}" if others else b',"entities":{}'
     middles = [
-        _middle(stamp, action, severity, ())
+        _middle(stamp, action, severity, None, ())
         for action in range(len(ACTIONS))
         for severity in range(len(SEVERITIES))
     ]
@@ -84,11 +90,15 @@ def _fragments(stamp: Stamp, others: tuple[str, ...]) -> Fragments:
     )
 
 
-def _middle(stamp: Stamp, action: int, severity: int, degraded: Sequence[str]) -> bytes:
-    """The JSON from the action to where the features begin."""
+def _middle(
+    stamp: Stamp, action: int, severity: int, explored: bool | None, degraded: Sequence[str]
+) -> bytes:
+    """The JSON from the action to where the features begin; `explored` as in `Verdicts`."""
     judged = {
         "action": ACTIONS[action],
         "severity": SEVERITIES[severity],
+        "explore_share": None if explored is None else stamp.explore_share,
+        "explored": bool(explored),
         "recommended": stamp.recommended[severity],
         "degraded": degraded,
         "features": [],
@@ -110,10 +120,12 @@ def decisions(
     others = tuple(kind for kind in rows.entities if kind != "account")
     fragments = _fragments(stamp, others)
     middle = ENTITIES + len(others) + verdicts.action * len(SEVERITIES) + verdicts.severity
-    if degraded:
-        known: dict[tuple[int, int, tuple[str, ...]], int] = {}
-        for row, flags in degraded.items():
-            key = (int(verdicts.action[row]), int(verdicts.severity[row]), tuple(flags))
+    explored = verdicts.explored
+    if degraded or explored:
+        known: dict[tuple[int, int, bool | None, tuple[str, ...]], int] = {}
+        for row in {*degraded, *explored}:
+            codes = int(verdicts.action[row]), int(verdicts.severity[row])
+            key = (*codes, explored.get(row), tuple(degraded.get(row, ())))
             if key not in known:
                 known[key] = fragments.length.size + len(known)
             middle[row] = known[key]

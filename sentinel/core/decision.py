@@ -13,6 +13,8 @@ ACTIONS = ("approve", "review", "block")
 APPROVE, REVIEW, BLOCK = range(3)
 SEVERITIES = ("low", "medium", "high", "critical")
 
+EXPLORE_SHARE_MAX = 0.1  # more is no longer a small share of what the policy wants to stop
+
 Codes = NDArray[np.int64]
 
 
@@ -27,7 +29,15 @@ def _recommended() -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class PolicyParams:
-    """Thresholds on the calibrated probability of fraud, each inclusive."""
+    """Thresholds on the calibrated probability of fraud, each inclusive; and what is explored.
+
+    Attributes
+    ----------
+    explore_share
+        How many of the would-be blocks go to review instead, at random; 0 turns this off.
+    explore_amount_minor_max
+        A would-be block of a larger amount, in minor units, always stays one.
+    """
 
     review_min: float = 0.20
     block_min: float = 0.80
@@ -35,6 +45,8 @@ class PolicyParams:
     high_min: float = 0.50
     critical_min: float = 0.90
     reason_count_max: int = 3
+    explore_share: float = 0.0
+    explore_amount_minor_max: int = 0
     recommended: dict[str, tuple[str, ...]] = field(default_factory=_recommended)
 
     def __post_init__(self) -> None:
@@ -44,6 +56,17 @@ class PolicyParams:
             raise ValueError("expected 0 < medium_min <= high_min <= critical_min <= 1")
         if not 0 <= self.reason_count_max <= 10:
             raise ValueError(f"reason_count_max must be in 0..10, got {self.reason_count_max}")
+        if not 0 <= self.explore_share <= EXPLORE_SHARE_MAX:
+            raise ValueError(
+                f"explore_share must be in 0..{EXPLORE_SHARE_MAX}, got {self.explore_share}"
+            )
+        if self.explore_amount_minor_max < 0:
+            raise ValueError("explore_amount_minor_max must not be negative")
+        if self.explore_share > 0 and self.explore_amount_minor_max == 0:
+            raise ValueError(
+                "explore_share needs explore_amount_minor_max: the largest amount to risk, in "
+                "minor units"
+            )
         if unknown := sorted(set(self.recommended) - set(SEVERITIES)):
             raise ValueError(f"recommended has unknown severities {unknown}; known: {SEVERITIES}")
 

@@ -13,6 +13,7 @@ from sentinel.codec.rows import Rejected
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.core.decision import ACTIONS, APPROVE, PolicyParams, actions, severities
+from sentinel.core.exploration import exploration, explored_actions
 from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.core.features.table import NEWEST
 from sentinel.engine.alerts import Alerts, Flagged
@@ -108,6 +109,7 @@ class Scoring:
             schema_version=state.fingerprint,
             config_version=config_version,
             recommended=recommended,
+            explore_share=policy.explore_share,
         )
 
     async def prepare(self, batch: Batch) -> Prepared:
@@ -239,15 +241,7 @@ class Scoring:
         folded = self._fold(rows, due)
         clock_s = self._metrics.lap("features", clock_s)
         clock_s = await self._breathe(len(rows), clock_s)
-        raw = self._serving.model.raw_scores(folded.features)
-        probability = self._serving.calibration.probability(raw)
-        verdicts = Verdicts(
-            score=self._serving.model.scores_of(raw),
-            probability=probability,
-            action=actions(probability, self._policy),
-            severity=severities(probability, self._policy),
-            features=folded.features,
-        )
+        verdicts = self._verdicts(rows, folded.features)
         degraded: dict[int, list[str]] = {i: ["late"] for i in np.flatnonzero(folded.late).tolist()}
         for i in partial:
             degraded.setdefault(i, []).append("state")
@@ -257,6 +251,20 @@ class Scoring:
         await self._dead_letters.publish(refused)
         await self._publish(rows, verdicts, degraded, folded.usual)
         self._count(verdicts, folded, len(rejected), len(degraded), prepared.stamps(), received_s)
+
+    def _verdicts(self, rows: Transactions, features: Floats) -> Verdicts:
+        raw = self._serving.model.raw_scores(features)
+        probability = self._serving.calibration.probability(raw)
+        action = actions(probability, self._policy)
+        explored = exploration(rows.transaction_id, rows.amount_minor, action, self._policy)
+        return Verdicts(
+            score=self._serving.model.scores_of(raw),
+            probability=probability,
+            action=explored_actions(action, explored),
+            severity=severities(probability, self._policy),
+            features=features,
+            explored=explored,
+        )
 
     async def _breathe(self, row_count: int, since_s: float) -> float:
         """Let the loop serve its sockets between two long computations; returns the time now.
@@ -324,6 +332,7 @@ class Scoring:
         metrics.decisions += count
         metrics.late += int(folded.late.sum())
         metrics.degraded += degraded_count
+        metrics.explored += sum(verdicts.explored.values())
         by_action = np.bincount(verdicts.action, minlength=len(ACTIONS)).tolist()
         metrics.actions.update(dict(zip(ACTIONS, by_action, strict=True)))
         metrics.count_scores(verdicts.probability)

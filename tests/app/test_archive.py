@@ -42,6 +42,8 @@ def decision(offset: int, **others: Any) -> dict[str, Any]:
         "probability": 0.25,
         "action": "approve",
         "severity": "low",
+        "explore_share": None,
+        "explored": False,
         "recommended": [],
         "degraded": ["late", "state"] if offset == 1 else [],
         "features": [0.1 + 0.2, None, float(offset), *[0.0] * (len(NAMES) - 3)],
@@ -157,6 +159,25 @@ def test_a_decision_is_a_row_with_a_column_for_each_feature(tmp_path: Path) -> N
     assert labels.select("transaction_id", "label", "account", "entity_terminal").rows() == [
         ("t7", "fraud", "a", "m1")
     ]
+
+
+def test_exploration_has_columns_of_one_kind_whether_anything_was_at_stake_or_not(
+    tmp_path: Path,
+) -> None:
+    """And a decision of before there was exploration is one that was not explored."""
+    world = World(tmp_path, row_count_max=2)
+    before = {k: v for k, v in decision(3).items() if k not in ("explore_share", "explored")}
+    at_stake = decision(2, action="review", explore_share=0.01, explored=True)
+    world.append(DECISIONS, [decision(0), decision(1), at_stake, before])
+
+    run(world.archive())
+
+    for path in world.files():
+        schema = pl.read_parquet_schema(path)
+        assert schema["explore_share"] == pl.Float64
+        assert schema["explored"] == pl.Boolean
+    assert world.rows()["explore_share"].to_list() == [None, None, 0.01, None]
+    assert world.rows()["explored"].to_list() == [False, False, True, False]
 
 
 def test_what_is_repeated_is_left_out_also_after_a_start(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from sentinel.app.examples import current_labels, examples, horizons, span_ms
 from sentinel.codec.archive import archive_rows, decode_archived
+from sentinel.core.exploration import is_explored
+from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.records import Record
 from tests.app.test_archive import World, archive_of, decision, label
@@ -123,3 +125,58 @@ def test_a_share_of_the_genuine_stands_for_all_of_them(tmp_path: Path) -> None:
     assert found["weight"].sum() == pytest.approx(4_000, rel=0.15)
     again = joined(world, MaturityParams(genuine_share=0.1))
     assert np.array_equal(found["transaction_id"].to_numpy(), again["transaction_id"].to_numpy())
+
+
+def test_the_explored_stand_for_all_that_were_at_stake(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    at_stake = {"explore_share": 0.02}
+    blocked = [at_day(i, 0, action="block", **at_stake, explored=False) for i in range(2)]
+    explored = [at_day(i, 0, action="review", **at_stake, explored=True) for i in range(2, 4)]
+    others = [at_day(4, 0, action="review"), at_day(5, 0, action="block"), at_day(6, 40)]
+    write(world, "decisions", [*blocked, *explored, *others])
+    labelled = [said(i, i, "fraud", 0, 3) for i in (0, 2, 4, 5)]
+    write(world, "labels", labelled)
+
+    found = joined(world)
+
+    shown = found.select("transaction_id", "source", "propensity", "is_selective")
+    assert shown.rows() == [
+        ("t0", "chargeback", 1.0, True),  # blocked though exploring, and heard of all the same
+        ("t2", "chargeback", 0.02, False),
+        ("t3", "presumed", 0.02, False),
+        ("t4", "chargeback", 1.0, False),
+        ("t5", "chargeback", 1.0, True),  # was not at stake
+    ]
+    assert found["weight"].to_list() == [1.0, 50.0, 50.0, 1.0, 1.0]
+
+
+def test_an_explored_one_that_is_presumed_genuine_had_to_be_sampled_as_well(tmp_path: Path) -> None:
+    """What is at stake is worth as much as it is many, though most of it is blocked."""
+    world = World(tmp_path)
+    count, share, sampled = 100_000, 0.1, 0.5
+    chosen = is_explored(hash64([f"t{i}" for i in range(count)]), share)
+    values = [
+        at_day(i, 0, action="review", explore_share=share, explored=True)
+        for i in np.flatnonzero(chosen).tolist()
+    ]
+    write(world, "decisions", [*values, at_day(count, 130)])
+
+    found = joined(world, MaturityParams(genuine_share=sampled))
+
+    assert set(found["propensity"].to_list()) == {share * sampled}
+    assert found["weight"].sum() == pytest.approx(count, rel=0.06)
+
+
+def test_files_of_before_there_was_exploration_give_examples(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    write(world, "decisions", [at_day(0, 0), at_day(1, 0, action="block")])
+    (path,) = world.files()
+    pl.read_parquet(path).drop("explore_share", "explored").write_parquet(path)
+    write(world, "decisions", [at_day(2, 0, action="review", explore_share=0.1, explored=True)], 2)
+    write(world, "labels", [said(i, i, "fraud", 0, 1) for i in range(3)])
+
+    found = joined(world)
+
+    assert found["propensity"].to_list() == [1.0, 1.0, 0.1]
+    assert found["explore_share"].to_list() == [None, None, 0.1]
+    assert found["is_selective"].to_list() == [False, True, False]

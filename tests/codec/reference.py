@@ -32,6 +32,8 @@ def decisions_one_by_one(
             "probability": float(verdicts.probability[i]),
             "action": ACTIONS[int(verdicts.action[i])],
             "severity": SEVERITIES[severity],
+            "explore_share": stamp.explore_share if i in verdicts.explored else None,
+            "explored": verdicts.explored.get(i, False),
             "recommended": stamp.recommended[severity],
             "degraded": degraded.get(i, ()),
             "features": verdicts.features[i].tolist(),

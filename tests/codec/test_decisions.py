@@ -60,6 +60,8 @@ def test_a_decision_says_everything_that_it_rests_on() -> None:
         "probability": 0.25,
         "action": "approve",
         "severity": "low",
+        "explore_share": None,
+        "explored": False,
         "recommended": [],
         "degraded": [],
         "features": [1.5, None],
@@ -81,6 +83,32 @@ def test_a_decision_says_everything_that_it_rests_on() -> None:
     assert second["features"] == [None, -0.0]
 
 
+def test_a_decision_says_that_it_was_at_stake_and_what_became_of_it() -> None:
+    """Whoever reads it sees that it would have been blocked, how likely a review was, and which."""
+    stamp = replace(STAMP, explore_share=0.01)
+    three = Transactions(
+        transaction_id=Texts.of(["a", "b", "c"]),
+        partition=np.zeros(3, dtype=np.int64),
+        offset=np.arange(3),
+        event_time_ms=np.arange(3),
+        amount_minor=np.arange(3),
+        entities={"account": Texts.of(["A", "B", "C"])},
+    )
+    half = np.full(3, 0.5)
+    judged = Verdicts(
+        half, half, np.array([2, 2, 1]), np.full(3, 3), half[:, np.newaxis], {1: False, 2: True}
+    )
+
+    found = [json.loads(text) for text in as_bytes(decisions(three, judged, {2: ["late"]}, stamp))]
+
+    told = [(d["action"], d["explore_share"], d["explored"], d["degraded"]) for d in found]
+    assert told == [
+        ("block", None, False, []),
+        ("block", 0.01, False, []),
+        ("review", 0.01, True, ["late"]),
+    ]
+
+
 def test_a_repeated_decision_has_the_same_bytes() -> None:
     assert encoded() == encoded()
 
@@ -90,9 +118,22 @@ any_integers = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=4, max_size=4
 any_floats = st.lists(st.floats(), min_size=20, max_size=20)
 
 
-@given(any_texts, st.lists(st.none() | st.text(), min_size=4, max_size=4), any_integers, any_floats)
+any_explored = st.dictionaries(st.integers(0, 3), st.booleans())
+
+
+@given(
+    any_texts,
+    st.lists(st.none() | st.text(), min_size=4, max_size=4),
+    any_integers,
+    any_floats,
+    any_explored,
+)
 def test_a_decision_is_what_encoding_it_as_a_dictionary_gives(
-    texts: list[str], others: list[str | None], integers: list[int], floats: list[float]
+    texts: list[str],
+    others: list[str | None],
+    integers: list[int],
+    floats: list[float],
+    explored: dict[int, bool],
 ) -> None:
     column = np.array(integers)
     some = Transactions(
@@ -111,9 +152,10 @@ def test_a_decision_is_what_encoding_it_as_a_dictionary_gives(
         action=np.arange(4) % 3,
         severity=np.arange(4),
         features=numbers.reshape(5, 4).T,
+        explored=explored,
     )
     model, schema, config, _ = texts
-    stamp = Stamp('a "topic"', model, schema, config, ((), tuple(texts), ("one",), ()))
+    stamp = Stamp('a "topic"', model, schema, config, ((), tuple(texts), ("one",), ()), 0.015)
     degraded = {3: texts[:2], 1: ["late"], 2: ["late"]}
 
     expected = decisions_one_by_one(some, judged, degraded, stamp)

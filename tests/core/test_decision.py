@@ -66,6 +66,11 @@ def test_equal_thresholds_leave_nothing_between_them() -> None:
         ({"medium_min": float("nan")}, "0 < medium_min"),
         ({"high_min": 0.95}, "high_min <= critical_min"),
         ({"reason_count_max": 11}, r"reason_count_max must be in 0\.\.10, got 11"),
+        ({"explore_share": 0.11}, r"explore_share must be in 0\.\.0\.1, got 0\.11"),
+        ({"explore_share": -0.01}, "explore_share must be in"),
+        ({"explore_share": float("nan")}, "explore_share must be in"),
+        ({"explore_amount_minor_max": -1}, "explore_amount_minor_max must not be negative"),
+        ({"explore_share": 0.01}, "explore_share needs explore_amount_minor_max"),
         ({"recommended": {"urgent": ()}}, r"unknown severities \['urgent'\]; known: .*critical"),
     ],
 )

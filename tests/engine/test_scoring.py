@@ -101,6 +101,8 @@ def test_a_decision_says_what_was_decided_and_from_what() -> None:
         "probability": model.calibration.probability(raw)[0],
         "action": "approve",
         "severity": "low",
+        "explore_share": None,
+        "explored": False,
         "recommended": [],
         "degraded": [],
         "model_version": "v1",

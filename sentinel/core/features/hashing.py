@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numba
 import numpy as np
 
-from sentinel.records import Ints
+from sentinel.records import Floats, Ints
 from sentinel.texts import Bytes, Spans, packed
 
 # FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/), then murmur3's finaliser: FNV alone mixes
@@ -42,3 +42,20 @@ def hash64(texts: Sequence[str | None]) -> Ints:
     out = np.empty(len(column), dtype=np.int64)
     hash_spans(column.data, column.start, column.length, out)
     return out
+
+
+def rehashed(hashes: Ints, salt: int) -> Ints:
+    """Other hashes of the same texts, int64 (n,), which do not show the first ones.
+
+    Murmur3's finaliser turns half of the bits for each bit that differs, but leaves 0 as it is: the
+    salt, below 2**63, is what makes the second round another one.
+    """
+    h = hashes.view(np.uint64) ^ np.uint64(salt)
+    h = (h ^ (h >> _SHIFT)) * _MIX_1
+    h = (h ^ (h >> _SHIFT)) * _MIX_2
+    return (h ^ (h >> _SHIFT)).view(np.int64)
+
+
+def uniform(hashes: Ints) -> Floats:
+    """Hashes as numbers in [0, 1), float64 (n,): their upper 53 bits."""
+    return (hashes.view(np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sentinel.core.features.hashing import uniform
 from sentinel.records import Floats, Ints
 
 
@@ -94,6 +95,5 @@ def is_sampled(hashes: Ints, share: float) -> NDArray[np.bool_]:
     hashes
         int64 (n,): `hash64` of the transactions' identifiers.
     """
-    uniform = (hashes.view(np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    found: NDArray[np.bool_] = uniform < share
+    found: NDArray[np.bool_] = uniform(hashes) < share
     return found

@@ -1,0 +1,31 @@
+"""`sentinel why`: what it says of a decision in its first line."""
+
+from sentinel.cli.why import headline
+from tests.app.test_archive import decision
+
+
+def row(**others: object) -> dict[str, object]:
+    """A decision as it comes from the archive."""
+    return decision(3) | {"degraded": ""} | others
+
+
+def test_the_first_line_says_what_was_decided_and_by_which_model() -> None:
+    told = headline(row(action="block", severity="high"))
+
+    assert told.startswith("t3 of 2025-06-15")
+    assert "account a0: block (high), probability 0.2500, score 0.1000, by model 1.0.0" in told
+    assert told.endswith("decision transactions-0-3")
+
+
+def test_what_was_out_of_the_ordinary_is_told_as_well() -> None:
+    told = headline(row(degraded="late", action="review", explored=True, explore_share=0.01))
+
+    assert told.endswith(
+        ", degraded: late, explored: a share of 0.01 of such blocks is reviewed instead"
+    )
+
+
+def test_a_file_of_before_there_was_exploration_can_be_told_of() -> None:
+    before = {k: v for k, v in row().items() if k not in ("explored", "explore_share")}
+
+    assert headline(before) == headline(row(explored=False)) == headline(row(explored=None))
