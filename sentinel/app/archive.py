@@ -87,7 +87,12 @@ class Archiver:
         self.row_count = 0
         self.file_count = 0
         self.repeated_count = 0
-        self.last_progress_s = clock_s()
+        self._progress_s: float | None = None  # when something came last; None before any could
+
+    @property
+    def idle_s(self) -> float:
+        """For how long nothing has come, since something could."""
+        return 0.0 if self._progress_s is None else self._clock_s() - self._progress_s
 
     async def run(self, stop: asyncio.Event) -> None:
         """Archive until stopped, then what is left."""
@@ -157,6 +162,8 @@ class Archiver:
             self._buffers[at] = Buffer(max(start, first), -1 if newest is None else newest.position)
             self._broker.seek(at, max(start, first))
 
+        self._progress_s = self._clock_s()
+
     async def _on_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         for at in revoked:
             await self._write(at)
@@ -175,7 +182,7 @@ class Archiver:
             if not buffer.records:
                 buffer.since_s = self._clock_s()
             buffer.records += list(records)
-            self.last_progress_s = self._clock_s()
+            self._progress_s = self._clock_s()
 
     async def _write_due(self, at: TopicPartition) -> None:
         buffer, params = self._buffers[at], self._config.archive

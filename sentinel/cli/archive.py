@@ -35,8 +35,7 @@ def run_command(config_file: Path | None, *, exit_when_idle_s: float | None) -> 
             loop.add_signal_handler(number, stop.set)
 
         def watch(archiver: Archiver) -> None:
-            idle_s = loop.time() - archiver.last_progress_s
-            if exit_when_idle_s is not None and idle_s >= exit_when_idle_s:
+            if exit_when_idle_s is not None and archiver.idle_s >= exit_when_idle_s:
                 stop.set()
 
         return await archive(config, stop, watch)
