@@ -59,7 +59,8 @@ def main() -> None:
     same = sum(counts[1] for counts in found["models"].values())
     if (again, same) != (count, count):
         raise SystemExit(
-            f"of {count:,} decisions {again:,} were scored again, {same:,} the same\n{found['said']}"
+            f"of {count:,} decisions {again:,} were scored again, {same:,} the same:\n"
+            f"{found['said']}"
         )
 
 

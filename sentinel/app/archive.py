@@ -161,7 +161,6 @@ class Archiver:
                 )  # fmt: skip
             self._buffers[at] = Buffer(max(start, first), -1 if newest is None else newest.position)
             self._broker.seek(at, max(start, first))
-
         self._progress_s = self._clock_s()
 
     async def _on_revoked(self, revoked: Sequence[TopicPartition]) -> None:
