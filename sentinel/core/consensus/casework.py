@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sentinel.core.consensus.known import marked, with_known
 from sentinel.core.consensus.online import (
     SAYS_FRAUD,
     SAYS_GENUINE,
     SAYS_NOTHING,
     Ballots,
+    Settled,
     settle,
 )
 from sentinel.core.consensus.params import ConsensusParams
@@ -86,13 +88,15 @@ def count_votes(
     ballots = _ballots(rows, old_count, [r for *_, r in taken], case_names, names, trusted_sources)
     annotators = {name: found.annotators.get(name, Annotator(name)) for name in names}
     known = [before.get(name) for name in case_names]
+    people = [annotators[name] for name in names]
     settled = settle(
         ballots,
         np.array([math.nan if p is None else p for p in known]),
-        _standing([annotators[name] for name in names]),
+        standing_of(people),
         found.progress.fraud,
         found.progress.genuine,
         params,
+        standing_of(people, "long_"),
     )
     changes = _changes(cases, found.cases, taken, settled.posterior.tolist(), params)
     counted = dict(zip(rows_of(rows), settled.counted.tolist(), strict=True))
@@ -103,10 +107,13 @@ def count_votes(
     for change in changes:
         name = change.case.transaction_id
         cases[name] = replace(cases[name], label=change.label)
-    cases = {name: _recounted(case, counted) for name, case in cases.items()}
+    cases = {
+        name: marked(_recounted(case, counted), trusted_sources) for name, case in cases.items()
+    }
     progress = replace(found.progress, fraud=settled.fraud, genuine=settled.genuine)
-    people = _noted(annotators, names, settled.standing, [vote for _, vote, _ in taken])
-    return Casework(progress, cases, people), changes
+    noted = _noted(annotators, names, settled, [vote for _, vote, _ in taken])
+    noted = with_known(noted, found.cases.values(), cases.values())
+    return Casework(progress, cases, noted), changes
 
 
 def _supersedes(vote: Vote, said: Vote) -> bool:
@@ -146,9 +153,11 @@ def _ballots(
     )
 
 
-def _standing(annotators: Sequence[Annotator]) -> Standing:
+def standing_of(annotators: Sequence[Annotator], prefix: str = "") -> Standing:
+    """Their records side by side; with the prefix "long_" the slow ones."""
+
     def column(name: str) -> Floats:
-        return np.array([getattr(one, name) for one in annotators], dtype=np.float64)
+        return np.array([getattr(one, prefix + name) for one in annotators], dtype=np.float64)
 
     return Standing(column("seen"), column("missed"), column("cleared"), column("accused"))
 
@@ -193,10 +202,11 @@ def _recounted(case: Case, counted: Mapping[tuple[str, str, int], float]) -> Cas
 def _noted(
     annotators: Mapping[str, Annotator],
     names: Sequence[str],
-    standing: Standing,
+    settled: Settled,
     votes: Sequence[Vote],
 ) -> dict[str, Annotator]:
     """Everybody's record behind the votes."""
+    standing, long_run = settled.standing, settled.long_run
     found = {
         name: replace(
             annotators[name],
@@ -204,6 +214,10 @@ def _noted(
             missed=float(standing.missed[i]),
             cleared=float(standing.cleared[i]),
             accused=float(standing.accused[i]),
+            long_seen=float(long_run.seen[i]),
+            long_missed=float(long_run.missed[i]),
+            long_cleared=float(long_run.cleared[i]),
+            long_accused=float(long_run.accused[i]),
         )
         for i, name in enumerate(names)
     }

@@ -30,6 +30,10 @@ class Standing:
     cleared: Floats
     accused: Floats
 
+    def columns(self) -> Floats:
+        """The four counts side by side, float64 (m, 4), a copy."""
+        return np.stack((self.seen, self.missed, self.cleared, self.accused), axis=1).astype(float)
+
     def sensitivity(self, params: ConsensusParams) -> Floats:
         """The probability of "fraud" on a fraud, posterior mean, float64 (m,)."""
         return _share(self.seen, self.missed, params)
