@@ -216,6 +216,13 @@ class CaseStore(Protocol):
         """Everybody who voted, who voted last first; a bounded number."""
         ...
 
+    async def unsettled(self, count: int) -> list[Case]:
+        """The open and contested cases of the newest votes, newest first, at most `count`.
+
+        No more than UNSETTLED_COUNT_MAX are remembered.
+        """
+        ...
+
     async def save(self, before: FeedbackProgress | None, work: Casework) -> None:
         """Write all of it or nothing. FencedError if the progress stored is not `before`."""
         ...

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from sentinel.records import LabelName
 
 RETRACTED = "retracted"
+UNSETTLED = ("contested", "open")  # statuses of a case that more votes would help
+UNSETTLED_COUNT_MAX = 10_000  # the newest such cases, which a store can list
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,9 @@ class Vote:
         Where it was read in the log of feedback.
     counted
         The posterior with which it was counted into its annotator's record; None: it was not.
+    agreed
+        Whether it says what a trusted source has said of the transaction, as it was counted into
+        its annotator's `known_count`; None: it was not.
     """
 
     annotator: str
@@ -31,6 +36,7 @@ class Vote:
     offset: int
     notes: str = ""
     counted: float | None = None
+    agreed: bool | None = None
 
     @property
     def source(self) -> str:
@@ -62,6 +68,16 @@ class Case:
     label: LabelName | None = None
     status: str = "open"
 
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether nothing can be held to be true of it, as the votes are now."""
+        return self.status in UNSETTLED
+
+    @property
+    def newest_ms(self) -> int:
+        """When the newest vote was observed."""
+        return max((vote.observed_ms for vote in self.votes), default=self.event_time_ms)
+
     def of(self, annotator: str) -> Vote | None:
         """What this annotator has said so far."""
         return next((vote for vote in self.votes if vote.annotator == annotator), None)
@@ -84,6 +100,11 @@ class Annotator:
         Everything they ever said, by what it was.
     first_ms, last_ms
         When, by the time that they observed.
+    long_seen, long_missed, long_cleared, long_accused
+        Expected counts that fade slowly, to compare the others with.
+    known_count, known_right_count
+        Their votes "fraud" and "genuine" on transactions of which a trusted source has told the
+        truth, before or after them, and how many of those agree with it. They do not fade.
     """
 
     name: str
@@ -97,6 +118,17 @@ class Annotator:
     retracted_count: int = 0
     first_ms: int = 0
     last_ms: int = 0
+    long_seen: float = 0.0
+    long_missed: float = 0.0
+    long_cleared: float = 0.0
+    long_accused: float = 0.0
+    known_count: int = 0
+    known_right_count: int = 0
+
+    @property
+    def source(self) -> str:
+        """What kind of voice it is."""
+        return self.name.split("/", 1)[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from sentinel.adapters.redis import RedisCaseStore
 from sentinel.app.sender import Sender
 from sentinel.config import Config
+from sentinel.core.consensus.asking import Question, questions
 from sentinel.engine.feedback import checked, is_placed
 from sentinel.errors import ConfigError, RecordError
 from sentinel.records import Feedback
-from sentinel.votes import Annotator, Case
+from sentinel.votes import UNSETTLED_COUNT_MAX, Annotator, Case
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +72,16 @@ async def annotators(config: Config) -> list[Annotator]:
     """Everybody who has voted, who voted last first."""
     async with RedisCaseStore(config.redis) as store:
         return await store.latest_annotators()
+
+
+async def unsettled(config: Config, *, source: str, capacity: int, limit: int) -> list[Question]:
+    """Cases that nobody can hold to be true yet, contested ones first, then the newest.
+
+    With each whom to ask, of the annotators of this source; nobody more often than `capacity`.
+    """
+    async with RedisCaseStore(config.redis) as store:
+        cases = await store.unsettled(UNSETTLED_COUNT_MAX)
+        everybody = await store.latest_annotators()
+    cases.sort(key=lambda case: case.status != "contested")  # stable: the newest stays first
+    candidates = [one for one in everybody if one.source == source]
+    return questions(cases[:limit], candidates, config.consensus, capacity=capacity)

@@ -1,4 +1,4 @@
-"""`sentinel feedback` and `sentinel investigators`: say something of a transaction, and look."""
+"""`sentinel feedback add|import|show`: say something of a transaction, and look at it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,6 @@ from sentinel.adapters.feedback_files import read_feedback
 from sentinel.app import embedded
 from sentinel.app import feedback as app
 from sentinel.codec.rfc3339 import epoch_ms
-from sentinel.core.consensus.patterns import oddities, skill_of, weight_of
 from sentinel.errors import ConfigError
 from sentinel.records import Feedback
 from sentinel.votes import Case
@@ -98,36 +97,6 @@ def vote_table(case: Case) -> Table:
             vote.notes,
         )
     return table
-
-
-def investigators_command(config_file: Path | None) -> None:
-    """Everybody who votes, and what their record says."""
-    config = embedded.running(configuration.load(config_file))
-    found = asyncio.run(app.annotators(config))
-    params = config.consensus
-    table = Table(title=f"{len(found):,} who vote")
-    table.add_column("who")
-    for name in ("votes", "fraud", "sensitivity", "specificity", "weight", "last"):
-        table.add_column(name, justify="right")
-    table.add_column("look into")
-    for one in found:
-        skill = skill_of(one, params)
-        is_trusted = one.name.split("/", 1)[0] in config.feedback.trusted_sources
-        table.add_row(
-            one.name,
-            f"{one.vote_count:,}",
-            f"{one.fraud_count:,}",
-            "trusted" if is_trusted else _rate(skill.sensitivity, skill.sensitivity_range),
-            "" if is_trusted else _rate(skill.specificity, skill.specificity_range),
-            "" if is_trusted else f"{weight_of(one, params):.2f}",
-            date_text(one.last_ms),
-            "" if is_trusted else ", ".join(oddities(one)),
-        )
-    Console().print(table)
-
-
-def _rate(value: float, limits: tuple[float, float]) -> str:
-    return f"{value:.2f} ({limits[0]:.2f}–{limits[1]:.2f})"
 
 
 def _headline(case: Case) -> str:

@@ -12,6 +12,7 @@ feedback = typer.Typer(help="Say what a transaction was, and see what others sai
 SourceOption = Annotated[
     str, typer.Option(metavar="NAME", help="What kind of voice: investigator, customer, ….")
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="A line of JSON for each.")]
 
 
 @feedback.command("add")
@@ -87,12 +88,33 @@ def show_feedback(
         fail(error)
 
 
-def investigators(config: ConfigOption = None) -> None:
-    """Everybody who votes: how well they see fraud, and what is odd about them."""
-    from sentinel.cli.feedback import investigators_command
+@feedback.command("ask")
+def ask_feedback(
+    config: ConfigOption = None,
+    source: SourceOption = "investigator",
+    capacity: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Votes that each can give now.")
+    ] = 5,
+    limit: Annotated[
+        int, typer.Option(min=1, max=500, metavar="N", help="Show so many cases at most.")
+    ] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Cases that are contested or open, and whose vote would help most on each."""
+    from sentinel.cli.investigators import ask_command
 
     try:
-        investigators_command(config)
+        ask_command(config, source=source, capacity=capacity, limit=limit, as_json=as_json)
+    except SentinelError as error:
+        fail(error)
+
+
+def investigators(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Everybody who votes: how well they see fraud, and what is odd about them."""
+    from sentinel.cli.investigators import investigators_command
+
+    try:
+        investigators_command(config, as_json=as_json)
     except SentinelError as error:
         fail(error)
 

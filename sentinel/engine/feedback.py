@@ -42,7 +42,7 @@ Placed = tuple[Case, Vote]
 class FeedbackParams:
     """Whose word is enough."""
 
-    trusted_sources: tuple[str, ...] = ("chargeback", "ground_truth")
+    trusted_sources: tuple[str, ...] = ("chargeback", "ground_truth", "gold")
 
     def __post_init__(self) -> None:
         if not all(self.trusted_sources):

@@ -20,7 +20,14 @@ from sentinel.records import (
     TopicPartition,
 )
 from sentinel.texts import Texts
-from sentinel.votes import Annotator, Case, Casework, FeedbackProgress, Vote
+from sentinel.votes import (
+    UNSETTLED_COUNT_MAX,
+    Annotator,
+    Case,
+    Casework,
+    FeedbackProgress,
+    Vote,
+)
 
 WAIT_S_MAX = 15.0  # Tansu and Kafka let the first member of a group wait
 
@@ -559,6 +566,62 @@ async def no_case_asked_for_and_none_saved_is_fine(reopen: ReopenCases) -> None:
         assert await store.annotators([]) == {}
 
 
+def a_case(name: str, status: str, *times_ms: int) -> Case:
+    votes = (Vote(f"customer/{at}", "fraud", 0, 1.0, ms, at) for at, ms in enumerate(times_ms))
+    return Case(name, 900, {"account": "a"}, tuple(votes), 0.5, None, status)
+
+
+async def unsettled_cases_are_listed_by_their_newest_vote(reopen: ReopenCases) -> None:
+    cases = [
+        a_case("old", "open", 1_000),
+        a_case("late", "contested", 9_000, 2_000),  # the newest, not the last
+        a_case("same b", "open", 5_000),
+        a_case("same a", "open", 5_000),
+        a_case("done", "fraud", 9_500),
+        a_case("clear", "genuine", 9_500),
+    ]
+    async with reopen() as store:
+        assert await store.unsettled(10) == []
+        await store.save(None, Casework(FIRST, {case.transaction_id: case for case in cases}))
+
+        found = await store.unsettled(10)
+        assert [case.transaction_id for case in found] == ["late", "same b", "same a", "old"]
+        assert found[0] == cases[1]
+        assert await store.unsettled(2) == found[:2]
+
+        settled, again = a_case("late", "genuine", 9_600), a_case("done", "open", 9_700)
+        work = Casework(
+            FIRST, {"late": settled, "done": again, "old": a_case("old", "open", 6_000)}
+        )
+        await store.save(FIRST, work)
+    async with reopen() as store:
+        names = [case.transaction_id for case in await store.unsettled(10)]
+        assert names == ["done", "old", "same b", "same a"]
+
+
+async def a_refused_save_lists_nothing(reopen: ReopenCases) -> None:
+    async with reopen() as store:
+        await store.save(None, Casework(FIRST))
+        with pytest.raises(FencedError):
+            await store.save(None, Casework(FIRST, {"x": a_case("x", "open", 1_000)}))
+
+        assert await store.unsettled(10) == []
+
+
+async def of_unsettled_cases_the_oldest_are_forgotten_first(reopen: ReopenCases) -> None:
+    def case(number: int) -> Case:
+        return a_case(f"{number:05d}", "open", 1_000 + number)
+
+    first = {f"{n:05d}": case(n) for n in range(5, UNSETTLED_COUNT_MAX + 5)}
+    more = {f"{n:05d}": case(n) for n in (0, UNSETTLED_COUNT_MAX + 5)}
+    async with reopen() as store:
+        await store.save(None, Casework(FIRST, first))
+        await store.save(FIRST, Casework(FIRST, more))
+
+        found = [case.transaction_id for case in await store.unsettled(UNSETTLED_COUNT_MAX + 9)]
+        assert found == sorted({*first, *more} - {"00000", "00005"}, reverse=True)
+
+
 MEMBER_CONTRACTS = (
     records_come_back_in_order_with_all_their_parts,
     blocks_are_published_and_read,
@@ -596,4 +659,7 @@ CASE_CONTRACTS = (
     what_is_saved_last_counts,
     only_who_knows_what_was_saved_last_may_save,
     no_case_asked_for_and_none_saved_is_fine,
+    unsettled_cases_are_listed_by_their_newest_vote,
+    a_refused_save_lists_nothing,
+    of_unsettled_cases_the_oldest_are_forgotten_first,
 )

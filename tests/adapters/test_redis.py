@@ -1,14 +1,17 @@
 """Redis: the parameters, the errors, and what only a real server shows."""
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from sentinel.adapters.redis import RedisParams, RedisStateStore, connect
+from sentinel.adapters.redis import RedisCaseStore, RedisParams, RedisStateStore, connect
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import Blob, PartitionState
 from sentinel.records import TopicPartition
+from sentinel.votes import Casework, FeedbackProgress
+from tests.adapters.contracts import a_case
 
 PARTITION = TopicPartition("transactions", 3)
 STATE = PartitionState("cluster", 10, 20)
@@ -152,3 +155,37 @@ async def test_layouts_do_not_see_each_other(params: RedisParams) -> None:
         assert await new.load_owned("account", ["a"], {}) == [None]
         assert await new.partition_state(PARTITION) is None
         assert await new.claim(PARTITION) > epoch
+
+
+@pytest.mark.integration
+async def test_a_case_that_has_expired_is_not_listed_as_unsettled(params: RedisParams) -> None:
+    cases = {name: a_case(name, "open", at) for at, name in enumerate(("old", "gone", "new"), 1)}
+    async with (
+        RedisCaseStore(params) as store,
+        connect(params, db=params.feedback_db) as client,
+    ):
+        await store.save(None, Casework(FeedbackProgress("log", 1), cases))
+        await client.delete(f"{params.key_prefix}:case:gone")
+
+        assert await store.unsettled(2) == [cases["new"], cases["old"]]
+
+
+@pytest.mark.integration
+async def test_a_user_who_may_not_write_the_index_saves_nothing(params: RedisParams) -> None:
+    """Half a script would count votes twice: they are saved, and how far they were counted is not.
+
+    The user of an older configuration lacks the right to take names out of an index.
+    """
+    rights = ("~*", "+@all", "-zrem", "-zremrangebyrank")
+    progress, work = FeedbackProgress("log", 1), {"x": a_case("x", "open", 1)}
+    async with connect(params, db=params.feedback_db) as client:
+        await client.execute_command(  # type: ignore[no-untyped-call]
+            "ACL", "SETUSER", params.key_prefix, "reset", "on", ">secret", *rights
+        )
+        limited = replace(params, username=params.key_prefix, password="secret")
+        async with RedisCaseStore(limited) as store:
+            with pytest.raises(TransientError, match="permissions"):
+                await store.save(None, Casework(progress, work))
+
+            assert await store.cases(["x"]) == {}
+            assert await store.progress() is None

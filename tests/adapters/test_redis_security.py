@@ -32,6 +32,7 @@ PASSWORD = "correct-horse-battery-staple"
 COMMANDS = (
     *("+ping", "+select", "+script|load", "+eval", "+evalsha"),
     *("+get", "+mget", "+set", "+hset", "+hgetall", "+pexpire", "+time", "+zadd", "+zrevrange"),
+    *("+zrem", "+zremrangebyrank"),
 )
 
 
@@ -50,6 +51,7 @@ async def exchange(params: RedisParams) -> None:
         await cases.save(before, Casework(progress, {"x": CASE}, {ANN.name: ANN}))
         assert await cases.cases(["x"]) == {"x": CASE}
         assert await cases.latest_annotators() == [ANN]
+        assert await cases.unsettled(1) == []
 
 
 async def refusal(params: RedisParams) -> str:

@@ -27,7 +27,18 @@ KNOWN = Case(
     0.83, None, "open",
 )  # fmt: skip
 ANN = Annotator("investigator/ann", 20.0, 2.0, 30.0, 1.0, 60, 22, 1, 1, TIME_MS, TIME_MS)
-ZED = Annotator("investigator/zed", 0.0, 12.0, 30.0, 0.0, 42, 0, 0, 0, TIME_MS, TIME_MS + 1)
+ZED = Annotator(
+    "investigator/zed", 0.0, 12.0, 30.0, 0.0, 42, 0, 0, 0, TIME_MS, TIME_MS + 1,
+    known_count=20, known_right_count=18,
+)  # fmt: skip
+CONTESTED = Case(
+    "contested", TIME_MS, {"account": "a1"},
+    (
+        Vote("investigator/ann", "fraud", 0, 1.0, TIME_MS, 1),
+        Vote("customer/eve", "genuine", 0, 1.0, TIME_MS, 2),
+    ),
+    0.6, None, "contested",
+)  # fmt: skip
 BANK = Annotator("chargeback/issuer", vote_count=9, fraud_count=9, last_ms=TIME_MS + 2)
 
 
@@ -92,7 +103,9 @@ def folder(
         async with RedisCaseStore(params) as store:
             people = {one.name: one for one in (ANN, ZED, BANK)}
             progress = FeedbackProgress("log", 0)
-            await store.save(None, Casework(progress, {"known": KNOWN}, people))
+            await store.save(
+                None, Casework(progress, {"known": KNOWN, "contested": CONTESTED}, people)
+            )
 
     asyncio.run(fill())
     return found
@@ -183,3 +196,53 @@ def test_investigators_are_shown_with_their_skill_and_what_is_odd(folder: Folder
     assert "clears everything" in zed
     assert "0.89 (0.7" in ann
     assert "clears" not in ann
+    assert "18 of 20" in zed
+    assert "0.94" in ann, "the share of recent votes that agree: 50 of 53"
+
+
+def test_investigators_as_json_are_one_object_a_line(folder: Folder) -> None:
+    bank, zed, ann = map(json.loads, folder.said("investigators", "--json").splitlines())
+
+    assert (bank["annotator"], bank["is_trusted"]) == ("chargeback/issuer", True)
+    assert "sensitivity" not in bank
+    assert (zed["known_count"], zed["known_right_count"]) == (20, 18)
+    assert zed["look_into"] == ["clears everything"]
+    assert ann["agreement"] == pytest.approx(50 / 53)
+    low, high = ann["sensitivity_range"]
+    assert low < ann["sensitivity"] < high
+    assert (ann["vote_count"], ann["first_ms"], ann["last_ms"]) == (60, TIME_MS, TIME_MS)
+
+
+def test_what_is_not_settled_is_listed_with_whom_to_ask(folder: Folder) -> None:
+    lines = folder.said("feedback", "ask").splitlines()
+    first, second = (i for i, line in enumerate(lines) if "investigator/ann" in line)
+
+    assert "2 to settle" in lines[0]
+    assert "contested" in lines[first], "a quarrel comes before what is newer"
+    assert "customer/eve" in lines[first]
+    assert "investigator/zed" in lines[first]
+    assert "known" in lines[second]
+    assert "0.830" in lines[second]
+
+    alone = folder.said("feedback", "ask", "--capacity", 1, "--limit", 1).splitlines()
+    assert "1 to settle" in alone[0]
+
+
+def test_whom_to_ask_as_json_is_one_object_a_line(folder: Folder) -> None:
+    found = list(
+        map(json.loads, folder.said("feedback", "ask", "--json", "--capacity", 1).splitlines())
+    )
+
+    assert [one["transaction_id"] for one in found] == ["contested", "known"]
+    assert sorted((one["ask"] or "") for one in found) == ["", "investigator/zed"]
+    assert (found[0]["status"], found[0]["posterior"], found[0]["vote_count"]) == (
+        "contested", 0.6, 2,
+    )  # fmt: skip
+    assert found[0]["says_fraud"] == ["investigator/ann"]
+    assert found[0]["says_genuine"] == ["customer/eve"]
+    assert found[1]["entities"] == KNOWN.entities
+    assert found[1]["newest_ms"] == TIME_MS + 1
+
+
+def test_that_nobody_is_left_to_ask_is_said(folder: Folder) -> None:
+    assert "nobody is left" in folder.said("feedback", "ask", "--source", "auditor")

@@ -115,6 +115,25 @@ def test_the_banks_word_supersedes_and_judges_the_investigators() -> None:
     assert annotator(world, "ann").missed > missed + 0.9
 
 
+def test_gold_that_is_slipped_in_shows_who_is_right_whichever_comes_first() -> None:
+    world = World()
+    gold = voice(SENT[0], "fraud", source="gold", who="desk")
+    play(
+        world,
+        [vote(0, "ann", "fraud"), gold, vote(0, "bob", "genuine"), vote(0, "cyd", "unsure")],
+        [vote(1, "ann", "fraud")],
+    )
+
+    known = {one: annotator(world, one) for one in ("ann", "bob", "cyd")}
+    assert {name: (one.known_right_count, one.known_count) for name, one in known.items()} == {
+        "ann": (1, 1),
+        "bob": (0, 1),
+        "cyd": (0, 0),
+    }
+    assert world.labels[SENT[0]["transaction_id"]] == "fraud"
+    assert list(world.cases.unsettled) == [SENT[1]["transaction_id"]]
+
+
 @pytest.mark.parametrize(
     "second",
     [
@@ -189,7 +208,7 @@ def random_votes(seed: int) -> list[dict[str, Any]]:
 
 def kept(world: World) -> tuple[Any, ...]:
     cases = world.cases
-    return cases.progress, dict(cases.cases), dict(cases.annotators)
+    return cases.progress, dict(cases.cases), dict(cases.annotators), dict(cases.unsettled)
 
 
 def test_how_votes_are_batched_changes_no_bit() -> None:
@@ -271,7 +290,8 @@ def test_a_store_behind_the_group_has_feedback_counted_again_from_there() -> Non
     play(world, votes[:20])
     old = kept(world)
     play(world, votes[20:])
-    world.cases.progress, world.cases.cases, world.cases.annotators = old
+    cases = world.cases
+    cases.progress, cases.cases, cases.annotators, cases.unsettled = old
 
     run(world_through(world, None))
 

@@ -7,7 +7,7 @@ from typing import Self
 from sentinel.adapters.memory.faults import Faults
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.errors import FencedError
-from sentinel.votes import Annotator, Case, Casework, FeedbackProgress
+from sentinel.votes import UNSETTLED_COUNT_MAX, Annotator, Case, Casework, FeedbackProgress
 
 
 @dataclass(slots=True)
@@ -17,6 +17,7 @@ class MemoryCases:
     progress: FeedbackProgress | None = None
     cases: dict[str, bytes] = field(default_factory=dict)
     annotators: dict[str, bytes] = field(default_factory=dict)
+    unsettled: dict[str, int] = field(default_factory=dict)
 
     def labels(self) -> dict[str, str]:
         """The label of each transaction that has one."""
@@ -56,6 +57,16 @@ class MemoryCaseStore:
             found = [decode_stored(Annotator, data) for data in self._kept.annotators.values()]
             return sorted(found, key=lambda one: one.last_ms, reverse=True)
 
+    async def unsettled(self, count: int) -> list[Case]:
+        with self._faults.call("cases.unsettled"):
+            there = [name for name in self._newest() if name in self._kept.cases]
+            return [decode_stored(Case, self._kept.cases[name]) for name in there[:count]]
+
+    def _newest(self) -> list[str]:
+        """Names of unsettled cases, newest first, as a sorted set orders them."""
+        by_name = self._kept.unsettled
+        return sorted(by_name, key=lambda name: (by_name[name], name), reverse=True)
+
     async def save(self, before: FeedbackProgress | None, work: Casework) -> None:
         with self._faults.call("cases.save"):
             if self._kept.progress != before:
@@ -63,3 +74,10 @@ class MemoryCaseStore:
             self._kept.progress = work.progress
             self._kept.cases |= {name: encode_stored(case) for name, case in work.cases.items()}
             self._kept.annotators |= {n: encode_stored(one) for n, one in work.annotators.items()}
+            for name, case in work.cases.items():
+                self._kept.unsettled.pop(name, None)
+                if case.is_unsettled:
+                    self._kept.unsettled[name] = case.newest_ms
+            if len(self._kept.unsettled) > UNSETTLED_COUNT_MAX:
+                for name in self._newest()[UNSETTLED_COUNT_MAX:]:
+                    del self._kept.unsettled[name]

@@ -3,6 +3,7 @@
 {prefix}:case:{transaction}       a case, JSON; expires
 {prefix}:annotator:{source/who}   what is known of one who votes, JSON; expires
 {prefix}:annotators               sorted set: their names by the time of their last vote
+{prefix}:unsettled                sorted set: open and contested cases by their newest vote
 {prefix}:feedback                 FeedbackProgress, JSON; kept
 """
 
@@ -16,7 +17,7 @@ from redis.asyncio import Redis
 from sentinel.adapters.redis.client import DAY_S, RedisParams, connect, translated
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.errors import FencedError, RecordError
-from sentinel.votes import Annotator, Case, Casework, FeedbackProgress
+from sentinel.votes import UNSETTLED_COUNT_MAX, Annotator, Case, Casework, FeedbackProgress
 
 log = logging.getLogger(__name__)
 
@@ -26,21 +27,30 @@ Stored = TypeVar("Stored", Case, Annotator)
 CASE_TTL_S = 180 * DAY_S
 ANNOTATOR_TTL_S = 730 * DAY_S
 LISTED_COUNT_MAX = 10_000
+_PAGE_COUNT = 1_000  # cases read at once: a few hundred kB
 
 # All or nothing, and only by whoever knows what was saved last: two instances that believe that
 # feedback is theirs cannot both count a vote.
-# KEYS: progress, index of annotators, then cases and annotators. ARGV: progress as it must be, and
-# as it will be, how many cases, their lifetime in ms, that of annotators, the values, and then
-# (time, name) of each annotator.
+# KEYS: progress, index of annotators, index of unsettled cases, then cases and annotators.
+# ARGV: progress as it must be, and as it will be, how many cases, their lifetime in ms, that of
+# annotators, how many unsettled ones are kept, the values, then (time of the newest vote, or
+# nothing if it is settled, name) of each case, and (time, name) of each annotator. Indexes come
+# first: if the user may not write them, the script ends there, and no vote is half counted.
 SAVE = """
 local now = redis.call('GET', KEYS[1])
 if (now or '') ~= ARGV[1] then return 0 end
-local count = #KEYS - 2
-for i = 1, count do
-  local lifetime = i <= tonumber(ARGV[3]) and ARGV[4] or ARGV[5]
-  redis.call('SET', KEYS[i + 2], ARGV[5 + i], 'PX', lifetime)
+local count, case_count = #KEYS - 3, tonumber(ARGV[3])
+local people = 7 + count + 2 * case_count
+for i = 7 + count, people - 1, 2 do
+  if ARGV[i] == '' then redis.call('ZREM', KEYS[3], ARGV[i + 1])
+  else redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1]) end
 end
-for i = 6 + count, #ARGV, 2 do redis.call('ZADD', KEYS[2], ARGV[i], ARGV[i + 1]) end
+redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - ARGV[6])
+for i = people, #ARGV, 2 do redis.call('ZADD', KEYS[2], ARGV[i], ARGV[i + 1]) end
+for i = 1, count do
+  local lifetime = i <= case_count and ARGV[4] or ARGV[5]
+  redis.call('SET', KEYS[i + 3], ARGV[6 + i], 'PX', lifetime)
+end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """
@@ -87,9 +97,23 @@ class RedisCaseStore:
             names: list[Any] = await self._redis.zrevrange(key, 0, LISTED_COUNT_MAX - 1)
         return list((await self.annotators([name.decode() for name in names])).values())
 
+    async def unsettled(self, count: int) -> list[Case]:
+        found: list[Case] = []
+        begin = 0
+        while len(found) < count:
+            with translated("list unsettled cases"):
+                key, end = self._key("unsettled"), begin + _PAGE_COUNT - 1
+                names: list[Any] = await self._redis.zrevrange(key, begin, end)
+            cases = await self.cases([name.decode() for name in names])  # less what has expired
+            found += cases.values()
+            if len(names) < _PAGE_COUNT:
+                break
+            begin += _PAGE_COUNT
+        return found[:count]
+
     async def save(self, before: FeedbackProgress | None, work: Casework) -> None:
         cases, annotators = work.cases, work.annotators
-        keys = [self._key("feedback"), self._key("annotators")]
+        keys = [self._key("feedback"), self._key("annotators"), self._key("unsettled")]
         keys += [self._key("case", name) for name in cases]
         keys += [self._key("annotator", name) for name in annotators]
         arguments: list[bytes | str | int] = [
@@ -98,9 +122,12 @@ class RedisCaseStore:
             len(cases),
             round(CASE_TTL_S * 1000),
             round(ANNOTATOR_TTL_S * 1000),
+            UNSETTLED_COUNT_MAX,
             *map(encode_stored, cases.values()),
             *map(encode_stored, annotators.values()),
         ]
+        for name, case in cases.items():
+            arguments += [case.newest_ms if case.is_unsettled else "", name]
         for name, annotator in annotators.items():
             arguments += [annotator.last_ms, name]
         with translated("save cases"):

@@ -1,10 +1,51 @@
 """Whom to ask next: the annotator whose vote would leave the least doubt."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
+from sentinel.core.consensus.params import ConsensusParams
+from sentinel.core.consensus.standing import Standing
 from sentinel.records import Floats, Ints
+from sentinel.votes import Annotator, Case
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A case that is not settled, and whom to ask of it; None where nobody is left to ask."""
+
+    case: Case
+    ask: Annotator | None
+
+
+def questions(
+    cases: Sequence[Case],
+    candidates: Sequence[Annotator],
+    params: ConsensusParams,
+    *,
+    capacity: int,
+) -> list[Question]:
+    """Whom of the candidates to ask of each case, in the order of the cases.
+
+    Nobody is asked of a case that they have voted on, whatever they said, or of more than
+    `capacity`.
+    """
+    assert all(case.posterior is not None for case in cases), "a case begins with a vote"
+    standing = Standing.of(candidates)
+    voted = [{vote.annotator for vote in case.votes} for case in cases]
+    has_voted = np.array([[one.name in names for one in candidates] for names in voted], dtype=bool)
+    asked = whom_to_ask(
+        np.array([case.posterior for case in cases], dtype=np.float64),
+        standing.sensitivity(params),
+        standing.specificity(params),
+        has_voted.reshape(len(cases), len(candidates)),
+        np.full(len(candidates), capacity, dtype=np.int64),
+    )
+    people = [None if number < 0 else candidates[number] for number in asked.tolist()]
+    return [Question(case, one) for case, one in zip(cases, people, strict=True)]
 
 
 def entropy(posterior: Floats) -> Floats:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sentinel.core.consensus.known import marked, with_known
 from sentinel.core.consensus.online import (
     SAYS_FRAUD,
     SAYS_GENUINE,
     SAYS_NOTHING,
     Ballots,
+    Settled,
     settle,
 )
 from sentinel.core.consensus.params import ConsensusParams
@@ -124,13 +126,15 @@ def count_votes(
     ballots = _ballots(rows, old_count, [r for *_, r in taken], case_names, names, trusted_sources)
     annotators = {name: found.annotators.get(name, Annotator(name)) for name in names}
     known = [before.get(name) for name in case_names]
+    people = [annotators[name] for name in names]
     settled = settle(
         ballots,
         np.array([math.nan if p is None else p for p in known]),
-        Standing.of([annotators[name] for name in names]),
+        Standing.of(people),
         found.progress.fraud,
         found.progress.genuine,
         params,
+        Standing.of(people, "long_"),
     )
     posteriors = settled.posterior.tolist()
     votes_counted = _counted_votes(taken, rows, before, posteriors)
@@ -143,10 +147,13 @@ def count_votes(
     for change in changes:
         name = change.case.transaction_id
         cases[name] = replace(cases[name], label=change.label)
-    cases = {name: _recounted(case, counted) for name, case in cases.items()}
+    cases = {
+        name: marked(_recounted(case, counted), trusted_sources) for name, case in cases.items()
+    }
     progress = replace(found.progress, fraud=settled.fraud, genuine=settled.genuine)
-    people = _noted(annotators, names, settled.standing, [vote for _, vote, _ in taken])
-    return Counted(Casework(progress, cases, people), votes_counted, changes)
+    noted = _noted(annotators, names, settled, [vote for _, vote, _ in taken])
+    noted = with_known(noted, found.cases.values(), cases.values())
+    return Counted(Casework(progress, cases, noted), votes_counted, changes)
 
 
 def _counted_votes(
@@ -241,10 +248,11 @@ def _recounted(case: Case, counted: Mapping[tuple[str, str, int], float]) -> Cas
 def _noted(
     annotators: Mapping[str, Annotator],
     names: Sequence[str],
-    standing: Standing,
+    settled: Settled,
     votes: Sequence[Vote],
 ) -> dict[str, Annotator]:
     """Everybody's record behind the votes."""
+    standing, long_run = settled.standing, settled.long_run
     found = {
         name: replace(
             annotators[name],
@@ -252,6 +260,10 @@ def _noted(
             missed=float(standing.missed[i]),
             cleared=float(standing.cleared[i]),
             accused=float(standing.accused[i]),
+            long_seen=float(long_run.seen[i]),
+            long_missed=float(long_run.missed[i]),
+            long_cleared=float(long_run.cleared[i]),
+            long_accused=float(long_run.accused[i]),
         )
         for i, name in enumerate(names)
     }

@@ -3,7 +3,9 @@
 Incremental EM (Neal, Hinton: A view of the EM algorithm that justifies incremental, sparse, and
 other variants, 1998): each vote remembers with which posterior it was counted into its annotator's
 record; when the posterior moves, the record moves by the difference. Records fade by half each
-`half_life_votes` votes of the annotator's own, so that a skill that is lost is noticed.
+`half_life_votes` votes of the annotator's own, so that a skill that is lost is noticed. A second
+record beside it fades slowly, by half each `long_half_life_votes`; it weighs nothing, and is what
+the first one is compared with (`patterns.py`).
 
 One vote after the other, in the order of their log: what comes of it does not depend on how the
 votes were batched, so a replay comes to the same.
@@ -79,6 +81,8 @@ class Settled:
         float64 (n_new,): nats of evidence on the weaker side, behind each new vote.
     standing
         Of every annotator, behind all of them.
+    long_run
+        The same from the slow record: every count is at least that of `standing`.
     counted
         float64 (n,): the posterior with which each row is counted now.
     fraud, genuine
@@ -88,6 +92,7 @@ class Settled:
     posterior: Floats
     contradiction: Floats
     standing: Standing
+    long_run: Standing
     counted: Floats
     fraud: float
     genuine: float
@@ -100,6 +105,7 @@ def settle(
     fraud: float,
     genuine: float,
     params: ConsensusParams,
+    long_run: Standing | None = None,
 ) -> Settled:
     """Count the new votes, one after the other.
 
@@ -112,9 +118,13 @@ def settle(
         Of the annotators, float64 (m,) each.
     fraud, genuine
         Expected frauds and genuine transactions among all that were voted on so far.
+    long_run
+        The slow record of the annotators, float64 (m,) each; None where none was kept yet. The fast
+        record is a part of it, so it begins with no less than that.
     """
-    columns = (standing.seen, standing.missed, standing.cleared, standing.accused)
-    record = np.stack(columns, axis=1).astype(float)
+    fast = standing.columns()
+    slow = fast if long_run is None else np.maximum(fast, long_run.columns())
+    record = np.concatenate((fast, slow), axis=1)
     counted, posterior = ballots.counted.copy(), before.astype(float)
     by_task = np.argsort(ballots.task, kind="stable")
     begins = np.searchsorted(ballots.task[by_task], np.arange(before.size + 1))
@@ -128,6 +138,7 @@ def settle(
             1000.0 * params.vote_half_life_s,
             params.evidence_max,
             params.trusted_posterior,
+            2.0 ** (-1.0 / params.long_half_life_votes),
         ]
     )
     totals = np.array([fraud, genuine])
@@ -137,17 +148,19 @@ def settle(
         *rows, ballots.replaces, ballots.is_trusted, ballots.old_count, by_task, begins, numbers,
         record, counted, posterior, totals, out,
     )  # fmt: skip
-    people = Standing(*record.T)
-    return Settled(out[0], out[1], people, counted, float(totals[0]), float(totals[1]))
+    people, long_run = Standing(*record[:, :4].T), Standing(*record[:, 4:].T)
+    return Settled(out[0], out[1], people, long_run, counted, float(totals[0]), float(totals[1]))
 
 
 @numba.njit(cache=True, nogil=True)
 def _add(record: Floats, annotator: int, says: int, share: float, weight: float) -> None:
     """Count a vote, or take one back with a negative weight, on what is fraud with a share."""
     on_fraud, on_genuine = (0, 3) if says == SAYS_FRAUD else (1, 2)
-    record[annotator, on_fraud] = max(record[annotator, on_fraud] + weight * share, 0.0)
-    left = record[annotator, on_genuine] + weight * (1.0 - share)
-    record[annotator, on_genuine] = max(left, 0.0)
+    for pace in (0, 4):  # the fast record, then the slow one
+        at = pace + on_fraud
+        record[annotator, at] = max(record[annotator, at] + weight * share, 0.0)
+        at = pace + on_genuine
+        record[annotator, at] = max(record[annotator, at] + weight * (1.0 - share), 0.0)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -194,7 +207,8 @@ def _posterior(
         left = weight[i]
         if numbers[5] > 0:
             left *= 2.0 ** (-(newest - time_ms[i]) / numbers[5])
-        evidence = _evidence(record[annotator[i]], says[i], numbers[0], numbers[1], numbers[6])
+        fast = record[annotator[i], :4]
+        evidence = _evidence(fast, says[i], numbers[0], numbers[1], numbers[6])
         pro += max(left * evidence, 0.0)
         con += max(-left * evidence, 0.0)
     if word == SAYS_FRAUD:
@@ -235,7 +249,8 @@ def _settle(
                 counted[old] = np.nan
         is_active[row] = True
         if says[row] != SAYS_NOTHING and not is_trusted[row]:
-            record[annotator[row]] *= numbers[4]
+            record[annotator[row], :4] *= numbers[4]
+            record[annotator[row], 4:] *= numbers[8]
         rows = by_task[begins[t] : begins[t + 1]]
         prior = np.log(numbers[2] + totals[0]) - np.log(numbers[3] + totals[1])
         p, weaker = _posterior(

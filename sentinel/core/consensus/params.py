@@ -3,6 +3,10 @@
 import math
 from dataclasses import dataclass
 
+# The half-life of the slow record, in those of the fast one, which is compared with it: nine tenths
+# of what the slow one holds are then from before.
+LONG_HALF_LIFE = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class ConsensusParams:
@@ -57,3 +61,8 @@ class ConsensusParams:
             raise ValueError("half_life_votes must be at least 1, vote_half_life_s at least 0")
         if self.evidence_max <= 0 or self.tolerance <= 0 or self.iteration_count_max < 1:
             raise ValueError("evidence_max, tolerance, iteration_count_max must be positive")
+
+    @property
+    def long_half_life_votes(self) -> float:
+        """The half-life of the slow record of each annotator, in votes of theirs."""
+        return LONG_HALF_LIFE * self.half_life_votes

@@ -34,13 +34,17 @@ class Standing:
     accused: Floats
 
     @classmethod
-    def of(cls, annotators: Sequence[Annotator]) -> Self:
-        """As their records stand."""
+    def of(cls, annotators: Sequence[Annotator], prefix: str = "") -> Self:
+        """As their records stand; with the prefix "long_" the slow ones."""
 
         def column(name: str) -> Floats:
-            return np.array([getattr(one, name) for one in annotators], dtype=np.float64)
+            return np.array([getattr(one, prefix + name) for one in annotators], dtype=np.float64)
 
         return cls(column("seen"), column("missed"), column("cleared"), column("accused"))
+
+    def columns(self) -> Floats:
+        """The four counts side by side, float64 (m, 4), a copy."""
+        return np.stack((self.seen, self.missed, self.cleared, self.accused), axis=1).astype(float)
 
     def sensitivity(self, params: ConsensusParams) -> Floats:
         """The probability of "fraud" on a fraud, posterior mean, float64 (m,)."""

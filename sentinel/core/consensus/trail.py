@@ -108,6 +108,8 @@ def _rates(annotators: Sequence[Annotator], params: ConsensusParams) -> list[dic
             "missed": one.missed,
             "cleared": one.cleared,
             "accused": one.accused,
+            "known_count": one.known_count,
+            "known_right_count": one.known_right_count,
         }
         for one, sensitivity, specificity in rates
     ]

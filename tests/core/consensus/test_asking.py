@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.core.consensus.asking import entropy, expected_entropy, whom_to_ask
+from sentinel.core.consensus.asking import (
+    Question,
+    entropy,
+    expected_entropy,
+    questions,
+    whom_to_ask,
+)
 from sentinel.core.consensus.dawid_skene import fit
 from sentinel.core.consensus.groups import groups, shared_weight
 from sentinel.core.consensus.params import ConsensusParams
@@ -13,6 +19,7 @@ from sentinel.core.consensus.standing import Standing
 from sentinel.core.consensus.verdict import verdicts
 from sentinel.core.consensus.votes import Votes
 from sentinel.simulation.investigators import TEAMS, cases
+from sentinel.votes import Annotator, Case, Vote
 
 PARAMS = ConsensusParams()
 rates = st.floats(0.01, 0.99)
@@ -42,6 +49,38 @@ def test_the_most_doubtful_goes_to_the_best_who_has_time_and_has_not_voted() -> 
     asked = whom_to_ask(posterior, skill, skill, has_voted, np.array([1, 2, 5]))
 
     assert asked.tolist() == [1, 1, -1, 0], "and nobody asks one who throws a coin"
+
+
+def unsettled(name: str, posterior: float, **said: str) -> Case:
+    votes = (Vote(f"x/{who}", label, 0, 1.0, 1, 0) for who, label in said.items())
+    return Case(name, 0, {}, tuple(votes), posterior)
+
+
+def asked(found: list[Question]) -> list[str | None]:
+    return [None if one.ask is None else one.ask.name for one in found]
+
+
+def test_of_each_case_the_best_who_is_left_is_asked() -> None:
+    good, fair = Annotator("x/good", 95, 5, 95, 5), Annotator("x/fair", 80, 20, 80, 20)
+    open_cases = [
+        unsettled("a", 0.5, good="fraud"),
+        unsettled("b", 0.4, other="fraud"),
+        unsettled("c", 0.3, good="unsure", fair="retracted"),
+    ]
+
+    found = questions(open_cases, [fair, good], PARAMS, capacity=1)
+
+    assert [one.case for one in found] == open_cases
+    assert asked(found) == ["x/fair", "x/good", None], "who took a vote back has had their say"
+
+
+def test_nobody_is_asked_for_more_than_they_can_give() -> None:
+    open_cases = [unsettled(str(n), 0.5) for n in range(3)]
+    alone = [Annotator("x/good", 95, 5, 95, 5)]
+
+    assert asked(questions(open_cases, alone, PARAMS, capacity=2)).count("x/good") == 2
+    assert asked(questions(open_cases, [], PARAMS, capacity=2)) == [None] * 3
+    assert questions([], alone, PARAMS, capacity=2) == []
 
 
 def test_those_who_copy_are_found_and_share_one_vote() -> None:

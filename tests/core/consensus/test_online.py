@@ -74,13 +74,18 @@ Row = tuple[int, int, int, bool, int]  # task, annotator, says, is trusted, time
 
 def in_one(rows: list[Row], params: ConsensusParams) -> Settled:
     """All rows as new; a second vote of an annotator on a task replaces the first."""
+    return settle(ballots_of(rows, in_order(rows), 0, [math.nan] * len(rows)), np.full(4, np.nan),
+                  nobody(3), 0.0, 0.0, params)  # fmt: skip
+
+
+def in_order(rows: list[Row]) -> list[int]:
+    """The row that each takes the place of, or -1."""
     last: dict[tuple[int, int], int] = {}
     replaces = []
     for number, (task, annotator, *_) in enumerate(rows):
         replaces.append(last.get((task, annotator), -1))
         last[task, annotator] = number
-    return settle(ballots_of(rows, replaces, 0, [math.nan] * len(rows)), np.full(4, np.nan),
-                  nobody(3), 0.0, 0.0, params)  # fmt: skip
+    return replaces
 
 
 def ballots_of(rows: list[Row], replaces: list[int], old: int, counted: list[float]) -> Ballots:
@@ -132,13 +137,53 @@ def test_how_votes_are_batched_changes_no_bit(given_rows: list[Row], cut: int) -
             stored + given_rows[cut:], replaces, len(stored),
             counted + [math.nan] * (len(given_rows) - cut),
         ),
-        posterior, first.standing, first.fraud, first.genuine, params,
+        posterior, first.standing, first.fraud, first.genuine, params, first.long_run,
     )  # fmt: skip
 
     together = np.concatenate([first.posterior, second.posterior])
     assert together.tolist() == whole.posterior.tolist()
     assert second.standing.seen.tolist() == whole.standing.seen.tolist()
+    assert second.long_run.columns().tolist() == whole.long_run.columns().tolist()
     assert (second.fraud, second.genuine) == (whole.fraud, whole.genuine)
+
+
+@given(rows, st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_the_slow_record_weighs_nothing_and_holds_all_of_the_fast_one(
+    given_rows: list[Row], seed: int
+) -> None:
+    params = ConsensusParams(half_life_votes=4.0)
+    rng = np.random.default_rng(seed)
+    ballots = ballots_of(given_rows, in_order(given_rows), 0, [math.nan] * len(given_rows))
+    recent = Standing(*rng.uniform(0, 9, (4, 3)))
+    plain, other = (
+        settle(ballots, np.full(4, np.nan), recent, 1.0, 2.0, params, long_run)
+        for long_run in (None, Standing(*rng.uniform(0, 900, (4, 3))))
+    )
+
+    assert other.posterior.tolist() == plain.posterior.tolist()
+    assert other.counted.tobytes() == plain.counted.tobytes()
+    assert other.standing.columns().tolist() == plain.standing.columns().tolist()
+    for found in (plain, other):
+        assert np.all(found.long_run.columns() >= found.standing.columns())
+
+
+def test_both_records_fade_at_their_pace() -> None:
+    """Against the sum over votes, where each vote is alone on its transaction."""
+    params = ConsensusParams(half_life_votes=3.0)
+    rng, n = np.random.default_rng(5), 40
+    says_fraud = rng.random(n) < 0.4
+    found = settle(
+        new_ballots(np.arange(n), np.zeros(n, np.int64), says_fraud), np.full(n, np.nan),
+        nobody(1), 0.0, 0.0, params,
+    )  # fmt: skip
+
+    votes_later = np.arange(n)[::-1]
+    for record, half_life in ((found.standing, 3.0), (found.long_run, 30.0)):
+        left = 0.5 ** (votes_later / half_life)
+        p, q = found.posterior * left, (1 - found.posterior) * left
+        sums = [p[says_fraud], p[~says_fraud], q[~says_fraud], q[says_fraud]]
+        assert record.columns()[0] == pytest.approx([part.sum() for part in sums])
 
 
 def test_the_newest_word_of_a_trusted_source_settles_it_and_judges_the_others() -> None:

@@ -1,0 +1,61 @@
+"""Votes held against the word of a trusted source: a chargeback, or a transaction known before.
+
+The record of an annotator is expected counts, which fade, and which lean on what the others said.
+These counts lean on nobody: how often somebody was right where the truth was told, in all.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from sentinel.votes import Annotator, Case, Vote
+
+_SETTLES = ("fraud", "genuine")
+
+
+def truth_of(case: Case, trusted_sources: Collection[str]) -> str | None:
+    """The newest word of a trusted source that says something; None while there is none.
+
+    Of two that were observed at the same time, the one that was read last: the one that the kernel
+    believes (`online.py`).
+    """
+    told = [v for v in case.votes if v.source in trusted_sources and v.label in _SETTLES]
+    if not told:
+        return None
+    return max(reversed(told), key=lambda vote: vote.observed_ms).label
+
+
+def marked(case: Case, trusted_sources: Collection[str]) -> Case:
+    """The case with `agreed` of every vote as it is now."""
+    truth = truth_of(case, trusted_sources)
+
+    def agreed(vote: Vote) -> bool | None:
+        if truth is None or vote.label not in _SETTLES or vote.source in trusted_sources:
+            return None
+        return vote.label == truth
+
+    return replace(case, votes=tuple(replace(vote, agreed=agreed(vote)) for vote in case.votes))
+
+
+def with_known(
+    annotators: Mapping[str, Annotator], before: Iterable[Case], after: Iterable[Case]
+) -> dict[str, Annotator]:
+    """The annotators with their known counts moved by what the same cases were and are marked.
+
+    The marks are stored with the votes, so what is taken back is what was counted, also when other
+    sources are trusted meanwhile, and nothing of cases that were stored before there were marks.
+    """
+    known: Counter[str] = Counter()
+    right: Counter[str] = Counter()
+    for cases, sign in ((before, -1), (after, 1)):
+        for vote in (vote for case in cases for vote in case.votes if vote.agreed is not None):
+            known[vote.annotator] += sign
+            right[vote.annotator] += sign * (vote.agreed is True)
+    return {name: _moved(one, known[name], right[name]) for name, one in annotators.items()}
+
+
+def _moved(annotator: Annotator, known: int, right: int) -> Annotator:
+    # Where a stored annotator was lost, more may be taken back than is left.
+    known_count = max(annotator.known_count + known, 0)
+    right_count = min(max(annotator.known_right_count + right, 0), known_count)
+    return replace(annotator, known_count=known_count, known_right_count=right_count)
