@@ -223,6 +223,13 @@ class CaseStore(Protocol):
         """
         ...
 
+    async def recent(self, count: int) -> list[Case]:
+        """The cases of the newest votes, newest first, at most `count`.
+
+        No more than RECENT_COUNT_MAX are remembered.
+        """
+        ...
+
     async def save(self, before: FeedbackProgress | None, work: Casework) -> None:
         """Write all of it or nothing. FencedError if the progress stored is not `before`."""
         ...

@@ -268,6 +268,7 @@ class Feedback:
     """One voice about one transaction.
 
     `event_time_ms` and `entities` place the transaction; a source that knows them saves a look-up.
+    `probability` is that of the decision, where the source has it at hand.
     """
 
     transaction_id: str
@@ -280,6 +281,7 @@ class Feedback:
     event_time_ms: int | None = None
     entities: dict[str, str | None] | None = None
     revision: int = 0  # a later word of the same person has a higher one
+    probability: float | None = None
     v: int = 1
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from sentinel.records import LabelName
 
 RETRACTED = "retracted"
+CONSENSUS = "consensus"  # the source of what Sentinel itself says, which is never a vote
 UNSETTLED = ("contested", "open")  # statuses of a case that more votes would help
 UNSETTLED_COUNT_MAX = 10_000  # the newest such cases, which a store can list
+RECENT_COUNT_MAX = 20_000  # and of all cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Case:
         What is held to be true; None while nothing is.
     status
         "fraud", "genuine", "contested" or "open", as the votes are now.
+    prior
+        The probability with which it was decided, where a voice has told it.
     """
 
     transaction_id: str
@@ -67,6 +71,7 @@ class Case:
     posterior: float | None = None
     label: LabelName | None = None
     status: str = "open"
+    prior: float | None = None
 
     @property
     def is_unsettled(self) -> bool:
@@ -105,6 +110,8 @@ class Annotator:
     known_count, known_right_count
         Their votes "fraud" and "genuine" on transactions of which a trusted source has told the
         truth, before or after them, and how many of those agree with it. They do not fade.
+    group
+        Names the group of those who always vote alike; empty of one who copies nobody.
     """
 
     name: str
@@ -124,6 +131,7 @@ class Annotator:
     long_accused: float = 0.0
     known_count: int = 0
     known_right_count: int = 0
+    group: str = ""
 
     @property
     def source(self) -> str:

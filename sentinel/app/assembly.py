@@ -204,6 +204,7 @@ def _feedback(
         broker=ports.broker,
         store=ports.cases,
         inbox=inbox,
+        feedback_topic=config.topics.full(config.topics.feedback),
         label_topic=config.topics.full(config.topics.labels),
         audit_topic=config.topics.full(config.topics.audit),
         dead_letters=dead_letters,

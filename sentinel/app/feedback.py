@@ -11,7 +11,7 @@ from sentinel.core.consensus.asking import Question, questions
 from sentinel.engine.feedback import checked, is_placed
 from sentinel.errors import ConfigError, RecordError
 from sentinel.records import Feedback
-from sentinel.votes import UNSETTLED_COUNT_MAX, Annotator, Case
+from sentinel.votes import CONSENSUS, UNSETTLED_COUNT_MAX, Annotator, Case
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,10 @@ async def case_of(config: Config, transaction_id: str) -> Case:
 
 
 async def annotators(config: Config) -> list[Annotator]:
-    """Everybody who has voted, who voted last first."""
+    """Everybody who has voted, who voted last first; not Sentinel itself, which counts again."""
     async with RedisCaseStore(config.redis) as store:
-        return await store.latest_annotators()
+        found = await store.latest_annotators()
+    return [one for one in found if one.source != CONSENSUS]
 
 
 async def unsettled(config: Config, *, source: str, capacity: int, limit: int) -> list[Question]:

@@ -141,5 +141,6 @@ def _placed(voice: Feedback, decision: dict[str, Any]) -> Feedback:
     return replace(
         voice,
         event_time_ms=decision["event_time_ms"],
+        probability=decision["probability"],
         entities={"account": decision["account"], **entities},
     )

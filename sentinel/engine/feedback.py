@@ -11,6 +11,7 @@ from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.trail import audit_entries
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.dispatcher import Inbox
+from sentinel.engine.refitting import Refitting
 from sentinel.errors import RecordError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, CaseStore
@@ -23,7 +24,7 @@ from sentinel.records import (
     OutputRecord,
     TopicPartition,
 )
-from sentinel.votes import RETRACTED, Case, Casework, FeedbackProgress, Vote
+from sentinel.votes import CONSENSUS, RETRACTED, Case, Casework, FeedbackProgress, Vote
 
 WORDS = ("fraud", "genuine", "unsure", RETRACTED)
 
@@ -64,6 +65,7 @@ class FeedbackTask:
         broker: Broker,
         store: CaseStore,
         inbox: Inbox,
+        feedback_topic: str,
         label_topic: str,
         audit_topic: str,
         dead_letters: DeadLetters,
@@ -84,6 +86,15 @@ class FeedbackTask:
         self._params = params
         self._consensus = consensus
         self._outage_s_max = outage_s_max
+        self._refitting = Refitting(
+            broker=broker,
+            store=store,
+            feedback_topic=feedback_topic,
+            audit_topic=audit_topic,
+            trusted_sources=params.trusted_sources,
+            params=consensus,
+            patiently=self._patiently,
+        )
 
     async def counted_to(self) -> int | None:
         """From which offset on feedback is still to be counted; None: from the start."""
@@ -125,6 +136,8 @@ class FeedbackTask:
         counted, entries = await self._weigh(replace(current, next_offset=end), voices)
         await self._publish(counted.changes, entries)
         await self._patiently(lambda: self._store.save(stored, counted.work))
+        vote_count = sum(one.vote.source != CONSENSUS for one in counted.votes)
+        await self._refitting.counted(vote_count, counted.work.progress)
 
     def _current(self, stored: FeedbackProgress | None) -> FeedbackProgress:
         """Where counting goes on in the present log."""
@@ -163,7 +176,8 @@ class FeedbackTask:
                 self._metrics.unplaced += 1
                 continue
             time_ms, entities = known[name]
-            found.append(placed(voice, Case(name, time_ms, entities), offset))
+            case = Case(name, time_ms, entities, prior=voice.probability)
+            found.append(placed(voice, case, offset))
         return found
 
     async def _publish(self, changes: Sequence[Change], entries: Sequence[AuditEntry]) -> None:
@@ -206,6 +220,8 @@ def checked(voice: Feedback) -> Feedback:
         raise RecordError("bad_label", f'label "{voice.label}" is not one of {", ".join(WORDS)}')
     if not 0 <= voice.confidence <= 1:
         raise RecordError("bad_confidence", f"confidence {voice.confidence} is not in [0, 1]")
+    if voice.probability is not None and not 0 <= voice.probability <= 1:
+        raise RecordError("bad_probability", f"probability {voice.probability} is not in [0, 1]")
     if voice.revision < 0:
         raise RecordError("bad_revision", f"revision {voice.revision} is negative")
     if len(voice.notes) > _NOTES_LENGTH_MAX:

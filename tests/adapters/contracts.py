@@ -597,6 +597,9 @@ async def unsettled_cases_are_listed_by_their_newest_vote(reopen: ReopenCases) -
     async with reopen() as store:
         names = [case.transaction_id for case in await store.unsettled(10)]
         assert names == ["done", "old", "same b", "same a"]
+        everything = [case.transaction_id for case in await store.recent(10)]
+        assert everything == ["done", "late", "clear", *names[1:]]
+        assert [case.transaction_id for case in await store.recent(2)] == everything[:2]
 
 
 async def a_refused_save_lists_nothing(reopen: ReopenCases) -> None:

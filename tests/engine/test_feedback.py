@@ -346,3 +346,59 @@ def test_a_vote_that_nobody_has_placed_waits_for_the_archive() -> None:
 
     assert world.cases.cases == {}
     assert world.records("dead-letters") == world.records("audit") == []
+
+
+def refitting_world(after: int) -> World:
+    world = World()
+    world.config = replace(
+        world.config, consensus=replace(world.config.consensus, refit_after_votes=after)
+    )
+    return world
+
+
+def test_a_case_that_was_left_open_early_is_settled_when_its_annotators_are_known() -> None:
+    early = [vote(0, who, "fraud", confidence=0.8) for who in ("ann", "bob")]
+    world, name = refitting_world(0), SENT[0]["transaction_id"]
+    play(world, early, a_past("ann", "bob"))
+    assert name not in world.labels
+
+    world = refitting_world(100)
+    play(world, early, a_past("ann", "bob"))
+
+    assert world.labels[name] == "fraud"
+    label = next(x for x in world.values("labels") if x["transaction_id"] == name)
+    assert (label["source"], label["vote_count"]) == ("consensus", 2)
+    again = [x for x in world.values("feedback") if x["source"] == "consensus"]
+    assert len({x["transaction_id"] for x in again}) == len(again), "each once"
+
+
+def test_those_who_copy_each_other_count_as_one_after_a_refit() -> None:
+    rng, said = np.random.default_rng(2), []
+    for number in range(100, 300):
+        sees = {who: bool(rng.random() < 0.85) for who in ("ann", "bob", "cy", "dee")}
+        sees |= {"copy1": sees["ann"], "copy2": sees["ann"]}
+        said += [
+            vote(number, who, "fraud" if is_right == (number % 3 == 0) else "genuine")
+            for who, is_right in sees.items()
+        ]
+    world = refitting_world(600)
+    play(world, said)
+
+    group = annotator(world, "ann").group
+    assert group
+    assert annotator(world, "copy1").group == annotator(world, "copy2").group == group
+    assert annotator(world, "bob").group == ""
+    told = [x for x in world.values("audit") if "group" in (x["after"] or {})]
+    assert {x["subject"] for x in told} >= {"investigator/ann", "investigator/copy1"}
+
+
+def test_the_probability_of_the_decision_counts_only_where_it_is_asked_for() -> None:
+    def posterior(score_prior: bool) -> float:
+        world = World()
+        consensus = replace(world.config.consensus, score_prior=score_prior)
+        world.config = replace(world.config, consensus=consensus)
+        play(world, [vote(0, "ann", "fraud", probability=0.9)])
+        assert case(world, 0).prior == 0.9
+        return case(world, 0).posterior or 0.0
+
+    assert posterior(score_prior=True) > 0.95 > posterior(score_prior=False)

@@ -144,6 +144,10 @@ def compare(
         examples=tuple(
             [f"lost {at}" for at in lost[:5]]
             + [f"account part of {a.partition}-{a.offset}" for a in sorted(account)[:5]]
-            + [f"blob {key}" for key in [*sorted(missing)[:5], *differing[:5]]]
+            + [f"blob {key}" for key in sorted(missing)[:5]]
+            + [
+                f"blob {key}: {found_blobs[key].hex()}, expected {expected_blobs[key].hex()}"
+                for key in differing[:5]
+            ]
         ),
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.workloads import write_model
 from sentinel import config as configuration
+from sentinel.adapters.redis import RedisCaseStore
 from sentinel.app.sender import Sender
 from sentinel.config import Config
 from sentinel.engine.labels import PartitionOf
@@ -301,6 +302,21 @@ class Run:
             self._revive()
             await asyncio.sleep(0.3)
 
+    async def _await_counted(self) -> None:
+        """Until all feedback has been counted: a label that comes later still, one may miss."""
+        topic = self._config.topics.full(self._config.topics.feedback)
+        deadline = time.monotonic() + CAUGHT_UP_S_MAX
+        async with RedisCaseStore(self._config.redis) as store:
+            while True:
+                progress = await store.progress()
+                counted = 0 if progress is None else progress.next_offset
+                ends = await ends_of(self._servers.bootstrap_servers, topic, [counted])
+                if counted >= ends[0]:
+                    return
+                assert time.monotonic() < deadline, f"feedback is counted to {counted} of {ends[0]}"
+                self._revive()
+                await asyncio.sleep(0.3)
+
     async def _start_oracle(self) -> tuple[Instance, Watcher]:
         environment = in_peace(self._environment)
         path = self._path
@@ -325,6 +341,7 @@ class Run:
         for number in range(1_000):
             accounts.setdefault(partition_of(f"card-{number}"), f"card-{number}")
         assert len(accounts) == count
+        await self._await_counted()
         for round_number in range(TRAILER_ROUNDS):
             await asyncio.sleep(3 * COMMIT_INTERVAL_S)
             await self._stream.trailers(list(accounts.values()), round_number)

@@ -7,7 +7,14 @@ from typing import Self
 from sentinel.adapters.memory.faults import Faults
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.errors import FencedError
-from sentinel.votes import UNSETTLED_COUNT_MAX, Annotator, Case, Casework, FeedbackProgress
+from sentinel.votes import (
+    RECENT_COUNT_MAX,
+    UNSETTLED_COUNT_MAX,
+    Annotator,
+    Case,
+    Casework,
+    FeedbackProgress,
+)
 
 
 @dataclass(slots=True)
@@ -18,6 +25,7 @@ class MemoryCases:
     cases: dict[str, bytes] = field(default_factory=dict)
     annotators: dict[str, bytes] = field(default_factory=dict)
     unsettled: dict[str, int] = field(default_factory=dict)
+    recent: dict[str, int] = field(default_factory=dict)
 
     def labels(self) -> dict[str, str]:
         """The label of each transaction that has one."""
@@ -59,13 +67,15 @@ class MemoryCaseStore:
 
     async def unsettled(self, count: int) -> list[Case]:
         with self._faults.call("cases.unsettled"):
-            there = [name for name in self._newest() if name in self._kept.cases]
-            return [decode_stored(Case, self._kept.cases[name]) for name in there[:count]]
+            return self._newest(self._kept.unsettled, count)
 
-    def _newest(self) -> list[str]:
-        """Names of unsettled cases, newest first, as a sorted set orders them."""
-        by_name = self._kept.unsettled
-        return sorted(by_name, key=lambda name: (by_name[name], name), reverse=True)
+    async def recent(self, count: int) -> list[Case]:
+        with self._faults.call("cases.recent"):
+            return self._newest(self._kept.recent, count)
+
+    def _newest(self, index: dict[str, int], count: int) -> list[Case]:
+        there = [name for name in _newest(index) if name in self._kept.cases]
+        return [decode_stored(Case, self._kept.cases[name]) for name in there[:count]]
 
     async def save(self, before: FeedbackProgress | None, work: Casework) -> None:
         with self._faults.call("cases.save"):
@@ -75,9 +85,21 @@ class MemoryCaseStore:
             self._kept.cases |= {name: encode_stored(case) for name, case in work.cases.items()}
             self._kept.annotators |= {n: encode_stored(one) for n, one in work.annotators.items()}
             for name, case in work.cases.items():
+                self._kept.recent[name] = case.newest_ms
                 self._kept.unsettled.pop(name, None)
                 if case.is_unsettled:
                     self._kept.unsettled[name] = case.newest_ms
-            if len(self._kept.unsettled) > UNSETTLED_COUNT_MAX:
-                for name in self._newest()[UNSETTLED_COUNT_MAX:]:
-                    del self._kept.unsettled[name]
+            _cut(self._kept.unsettled, UNSETTLED_COUNT_MAX)
+            _cut(self._kept.recent, RECENT_COUNT_MAX)
+
+
+def _newest(index: dict[str, int]) -> list[str]:
+    """Names of cases, newest first, as a sorted set orders them."""
+    return sorted(index, key=lambda name: (index[name], name), reverse=True)
+
+
+def _cut(index: dict[str, int], count_max: int) -> None:
+    """Forget the oldest."""
+    if len(index) > count_max:
+        for name in _newest(index)[count_max:]:
+            del index[name]

@@ -3,7 +3,8 @@
 {prefix}:case:{transaction}       a case, JSON; expires
 {prefix}:annotator:{source/who}   what is known of one who votes, JSON; expires
 {prefix}:annotators               sorted set: their names by the time of their last vote
-{prefix}:unsettled                sorted set: open and contested cases by their newest vote
+{prefix}:recent                   sorted set: the newest cases by their newest vote
+{prefix}:unsettled                the same of those that are open or contested
 {prefix}:feedback                 FeedbackProgress, JSON; kept
 """
 
@@ -17,7 +18,14 @@ from redis.asyncio import Redis
 from sentinel.adapters.redis.client import DAY_S, RedisParams, connect, translated
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.errors import FencedError, RecordError
-from sentinel.votes import UNSETTLED_COUNT_MAX, Annotator, Case, Casework, FeedbackProgress
+from sentinel.votes import (
+    RECENT_COUNT_MAX,
+    UNSETTLED_COUNT_MAX,
+    Annotator,
+    Case,
+    Casework,
+    FeedbackProgress,
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,25 +39,28 @@ _PAGE_COUNT = 1_000  # cases read at once: a few hundred kB
 
 # All or nothing, and only by whoever knows what was saved last: two instances that believe that
 # feedback is theirs cannot both count a vote.
-# KEYS: progress, index of annotators, index of unsettled cases, then cases and annotators.
-# ARGV: progress as it must be, and as it will be, how many cases, their lifetime in ms, that of
-# annotators, how many unsettled ones are kept, the values, then (time of the newest vote, or
-# nothing if it is settled, name) of each case, and (time, name) of each annotator. Indexes come
-# first: if the user may not write them, the script ends there, and no vote is half counted.
+# KEYS: progress, the indexes of annotators, of unsettled and of recent cases, then cases and
+# annotators. ARGV: progress as it must be, and as it will be, how many cases, their lifetime in ms,
+# that of annotators, how many unsettled and recent ones are kept, the values, then (time of the
+# newest vote, whether it is unsettled, name) of each case, and (time, name) of each annotator.
+# Indexes come first: if the user may not write them, the script ends there, and no vote is half
+# counted.
 SAVE = """
 local now = redis.call('GET', KEYS[1])
 if (now or '') ~= ARGV[1] then return 0 end
-local count, case_count = #KEYS - 3, tonumber(ARGV[3])
-local people = 7 + count + 2 * case_count
-for i = 7 + count, people - 1, 2 do
-  if ARGV[i] == '' then redis.call('ZREM', KEYS[3], ARGV[i + 1])
-  else redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1]) end
+local count, case_count = #KEYS - 4, tonumber(ARGV[3])
+local people = 8 + count + 3 * case_count
+for i = 8 + count, people - 1, 3 do
+  if ARGV[i + 1] == '1' then redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 2])
+  else redis.call('ZREM', KEYS[3], ARGV[i + 2]) end
+  redis.call('ZADD', KEYS[4], ARGV[i], ARGV[i + 2])
 end
 redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - ARGV[6])
+redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -1 - ARGV[7])
 for i = people, #ARGV, 2 do redis.call('ZADD', KEYS[2], ARGV[i], ARGV[i + 1]) end
 for i = 1, count do
   local lifetime = i <= case_count and ARGV[4] or ARGV[5]
-  redis.call('SET', KEYS[i + 3], ARGV[6 + i], 'PX', lifetime)
+  redis.call('SET', KEYS[i + 4], ARGV[7 + i], 'PX', lifetime)
 end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
@@ -98,11 +109,17 @@ class RedisCaseStore:
         return list((await self.annotators([name.decode() for name in names])).values())
 
     async def unsettled(self, count: int) -> list[Case]:
+        return await self._newest("unsettled", count)
+
+    async def recent(self, count: int) -> list[Case]:
+        return await self._newest("recent", count)
+
+    async def _newest(self, index: str, count: int) -> list[Case]:
         found: list[Case] = []
         begin = 0
         while len(found) < count:
-            with translated("list unsettled cases"):
-                key, end = self._key("unsettled"), begin + _PAGE_COUNT - 1
+            with translated(f"list {index} cases"):
+                key, end = self._key(index), begin + _PAGE_COUNT - 1
                 names: list[Any] = await self._redis.zrevrange(key, begin, end)
             cases = await self.cases([name.decode() for name in names])  # less what has expired
             found += cases.values()
@@ -113,7 +130,7 @@ class RedisCaseStore:
 
     async def save(self, before: FeedbackProgress | None, work: Casework) -> None:
         cases, annotators = work.cases, work.annotators
-        keys = [self._key("feedback"), self._key("annotators"), self._key("unsettled")]
+        keys = [self._key(name) for name in ("feedback", "annotators", "unsettled", "recent")]
         keys += [self._key("case", name) for name in cases]
         keys += [self._key("annotator", name) for name in annotators]
         arguments: list[bytes | str | int] = [
@@ -123,11 +140,12 @@ class RedisCaseStore:
             round(CASE_TTL_S * 1000),
             round(ANNOTATOR_TTL_S * 1000),
             UNSETTLED_COUNT_MAX,
+            RECENT_COUNT_MAX,
             *map(encode_stored, cases.values()),
             *map(encode_stored, annotators.values()),
         ]
         for name, case in cases.items():
-            arguments += [case.newest_ms if case.is_unsettled else "", name]
+            arguments += [case.newest_ms, int(case.is_unsettled), name]
         for name, annotator in annotators.items():
             arguments += [annotator.last_ms, name]
         with translated("save cases"):

@@ -1,10 +1,11 @@
 """New votes on cases: the posterior behind each, and what is known of everybody afterwards."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy.special import logit
 
 from sentinel.core.consensus.known import marked, with_known
 from sentinel.core.consensus.online import (
@@ -18,7 +19,7 @@ from sentinel.core.consensus.online import (
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.core.consensus.verdict import verdict
-from sentinel.records import LabelName
+from sentinel.records import Floats, Ints, LabelName
 from sentinel.votes import RETRACTED, Annotator, Case, Casework, Vote
 
 _SAYS = {"fraud": SAYS_FRAUD, "genuine": SAYS_GENUINE}
@@ -112,6 +113,8 @@ def count_votes(
     for placed, vote in votes:
         name = placed.transaction_id
         case = cases.setdefault(name, placed)
+        if case.prior is None and placed.prior is not None:
+            case = replace(case, prior=placed.prior)
         said = case.of(vote.annotator)
         if said is not None and not _supersedes(vote, said):
             continue
@@ -123,8 +126,12 @@ def count_votes(
         return Counted(replace(found, cases={}, annotators={}))
     case_names = sorted(cases)
     names = sorted({vote.annotator for _, vote in rows})
-    ballots = _ballots(rows, old_count, [r for *_, r in taken], case_names, names, trusted_sources)
     annotators = {name: found.annotators.get(name, Annotator(name)) for name in names}
+    ballots = replace(
+        _ballots(rows, old_count, [r for *_, r in taken], case_names, names, trusted_sources),
+        group=_groups(annotators.values()),
+        prior=_priors([cases[name] for name in case_names], params),
+    )
     known = [before.get(name) for name in case_names]
     people = [annotators[name] for name in names]
     settled = settle(
@@ -206,6 +213,24 @@ def _ballots(
         is_trusted=np.array([vote.source in trusted_sources for vote in votes], dtype=np.bool_),
         counted=np.array([math.nan if v.counted is None else v.counted for v in votes], float),
     )
+
+
+def _groups(annotators: Iterable[Annotator]) -> Ints:
+    """The number of the group of each; who copies nobody is alone in theirs."""
+    number: dict[str, int] = {}
+    return np.array(
+        [number.setdefault(one.group or one.name, len(number)) for one in annotators],
+        dtype=np.int64,
+    )
+
+
+def _priors(cases: Sequence[Case], params: ConsensusParams) -> Floats:
+    """Log-odds that the score gave, as far as it may count at all."""
+    if not params.score_prior:
+        return np.full(len(cases), math.nan)
+    told = np.array([math.nan if case.prior is None else case.prior for case in cases])
+    limit = params.evidence_max
+    return np.clip(logit(told), -limit, limit)
 
 
 def _changes(

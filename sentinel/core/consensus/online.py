@@ -47,6 +47,12 @@ class Ballots:
     counted
         float64 (n,): the posterior with which the row was counted into its annotator's record; not
         a number for one that was not.
+    group
+        int64 (m,): of each annotator; those of one group share one vote on a transaction. None:
+        everybody is alone in theirs.
+    prior
+        float64 (n_tasks,): log-odds of fraud before any vote; not a number, or None for all, where
+        nothing but the share of frauds is known.
     """
 
     old_count: int
@@ -58,6 +64,8 @@ class Ballots:
     replaces: Ints
     is_trusted: NDArray[np.bool_]
     counted: Floats
+    group: Ints | None = None
+    prior: Floats | None = None
 
     def __post_init__(self) -> None:
         n = self.task.size
@@ -141,12 +149,16 @@ def settle(
             2.0 ** (-1.0 / params.long_half_life_votes),
         ]
     )
+    group = np.arange(len(record)) if ballots.group is None else ballots.group
+    prior = np.full(before.size, np.nan) if ballots.prior is None else ballots.prior
+    assert group.shape == (len(record),)
+    assert prior.shape == before.shape
     totals = np.array([fraud, genuine])
     out = np.empty((2, ballots.task.size - ballots.old_count))
     rows = (ballots.task, ballots.annotator, ballots.says, ballots.weight, ballots.time_ms)
     _settle(
-        *rows, ballots.replaces, ballots.is_trusted, ballots.old_count, by_task, begins, numbers,
-        record, counted, posterior, totals, out,
+        *rows, ballots.replaces, ballots.is_trusted, group, prior, ballots.old_count, by_task,
+        begins, numbers, record, counted, posterior, totals, out,
     )  # fmt: skip
     people, long_run = Standing(*record[:, :4].T), Standing(*record[:, 4:].T)
     return Settled(out[0], out[1], people, long_run, counted, float(totals[0]), float(totals[1]))
@@ -176,6 +188,23 @@ def _evidence(record: Floats, says: int, right: float, wrong: float, limit: floa
 
 
 @numba.njit(cache=True, nogil=True)
+def _alike(
+    rows: Ints,
+    row: int,
+    annotator: Ints,
+    says: Ints,
+    is_active: NDArray[np.bool_],
+    group: Ints,
+) -> int:
+    """How many of a transaction's votes that say something are of the group of this one's."""
+    count = 0
+    for i in rows:
+        if is_active[i] and says[i] != SAYS_NOTHING:
+            count += group[annotator[i]] == group[annotator[row]]
+    return count
+
+
+@numba.njit(cache=True, nogil=True)
 def _posterior(
     rows: Ints,
     annotator: Ints,
@@ -184,6 +213,7 @@ def _posterior(
     time_ms: Ints,
     is_trusted: NDArray[np.bool_],
     is_active: NDArray[np.bool_],
+    group: Ints,
     record: Floats,
     numbers: Floats,
     prior: float,
@@ -204,7 +234,7 @@ def _posterior(
             if time_ms[i] >= word_ms:
                 word, word_ms = says[i], time_ms[i]
             continue
-        left = weight[i]
+        left = weight[i] / _alike(rows, i, annotator, says, is_active, group)
         if numbers[5] > 0:
             left *= 2.0 ** (-(newest - time_ms[i]) / numbers[5])
         fast = record[annotator[i], :4]
@@ -227,6 +257,8 @@ def _settle(
     time_ms: Ints,
     replaces: Ints,
     is_trusted: NDArray[np.bool_],
+    group: Ints,
+    task_prior: Floats,
     old_count: int,
     by_task: Ints,
     begins: Ints,
@@ -252,9 +284,21 @@ def _settle(
             record[annotator[row], :4] *= numbers[4]
             record[annotator[row], 4:] *= numbers[8]
         rows = by_task[begins[t] : begins[t + 1]]
-        prior = np.log(numbers[2] + totals[0]) - np.log(numbers[3] + totals[1])
+        prior = task_prior[t]
+        if np.isnan(prior):
+            prior = np.log(numbers[2] + totals[0]) - np.log(numbers[3] + totals[1])
         p, weaker = _posterior(
-            rows, annotator, says, weight, time_ms, is_trusted, is_active, record, numbers, prior
+            rows,
+            annotator,
+            says,
+            weight,
+            time_ms,
+            is_trusted,
+            is_active,
+            group,
+            record,
+            numbers,
+            prior,
         )
         for i in rows:
             if is_active[i] and says[i] != SAYS_NOTHING and not is_trusted[i]:

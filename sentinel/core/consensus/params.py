@@ -30,6 +30,11 @@ class ConsensusParams:
         How sure the word of a trusted source makes: chargebacks are near gold, not gold.
     evidence_max
         The most that one annotator may add to or take from the log-odds: 4.6 is 100 to 1.
+    score_prior
+        Whether the calibrated probability of the decision, where a voice has told it, is what is
+        believed before any vote, within `evidence_max`. Off: a label must not echo the model.
+    refit_after_votes
+        After so many votes the newest cases are judged anew at once; 0 never does.
     iteration_count_max, tolerance
         The fit ends after so many rounds, or when no posterior moves by more.
     """
@@ -44,6 +49,8 @@ class ConsensusParams:
     vote_half_life_s: float = 0.0
     trusted_posterior: float = 0.995
     evidence_max: float = math.log(100.0)
+    score_prior: bool = False
+    refit_after_votes: int = 5_000
     iteration_count_max: int = 200
     tolerance: float = 1e-6
 
@@ -59,6 +66,8 @@ class ConsensusParams:
             raise ValueError("trusted_posterior must be at least 1 - genuine_max")
         if self.half_life_votes < 1 or self.vote_half_life_s < 0:
             raise ValueError("half_life_votes must be at least 1, vote_half_life_s at least 0")
+        if self.refit_after_votes < 0:
+            raise ValueError("refit_after_votes must be at least 0")
         if self.evidence_max <= 0 or self.tolerance <= 0 or self.iteration_count_max < 1:
             raise ValueError("evidence_max, tolerance, iteration_count_max must be positive")
 

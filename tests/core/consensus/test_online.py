@@ -1,6 +1,7 @@
 """Votes as they come: close to all at once, and quicker to notice a skill that is lost."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -233,3 +234,30 @@ def test_records_that_fade_notice_a_skill_that_is_lost() -> None:
     assert fading[1] >= 0.88
     assert fading[1] >= lasting[1] + 0.03
     assert fading[0] >= lasting[0] - 0.005, "and costs next to nothing before"
+
+
+def test_those_of_one_group_share_one_vote() -> None:
+    """Three who copy each other move the posterior as far as one of them alone."""
+    three = new_ballots(np.zeros(3, np.int64), np.arange(3), np.ones(3, np.bool_))
+    alone = new_ballots(np.zeros(1, np.int64), np.arange(1), np.ones(1, np.bool_))
+    unknown = np.array([np.nan])
+
+    together = settle(
+        replace(three, group=np.zeros(3, dtype=np.int64)), unknown, nobody(3), 0.0, 0.0, PARAMS
+    )
+    one = settle(alone, unknown, nobody(1), 0.0, 0.0, PARAMS)
+    each = settle(three, unknown, nobody(3), 0.0, 0.0, PARAMS)
+
+    assert together.posterior[0] == one.posterior[0]
+    assert one.posterior[0] < together.posterior[-1] < each.posterior[-1]
+
+
+def test_a_prior_takes_the_place_of_the_share_of_frauds() -> None:
+    ballots = new_ballots(np.arange(2), np.zeros(2, np.int64), np.ones(2, np.bool_))
+    prior = np.array([np.nan, np.log(0.01 / 0.99)])
+
+    found = settle(replace(ballots, prior=prior), np.full(2, np.nan), nobody(1), 0.0, 0.0, PARAMS)
+    plain = settle(ballots, np.full(2, np.nan), nobody(1), 0.0, 0.0, PARAMS)
+
+    assert found.posterior[0] == plain.posterior[0]
+    assert found.posterior[1] < 0.1 < plain.posterior[1]

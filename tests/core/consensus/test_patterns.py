@@ -1,6 +1,7 @@
 """What is odd in how somebody votes."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ PARAMS = ConsensusParams()
 
 def person(seen: float, missed: float, cleared: float, accused: float, **others: int) -> Annotator:
     said = round(seen + missed + cleared + accused)
-    counts = {"vote_count": said, "fraud_count": round(seen + accused), **others}
+    counts: dict[str, Any] = {"vote_count": said, "fraud_count": round(seen + accused), **others}
     return Annotator("x/y", seen, missed, cleared, accused, **counts)
 
 
