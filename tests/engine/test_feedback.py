@@ -381,6 +381,8 @@ def test_those_who_copy_each_other_count_as_one_after_a_refit() -> None:
             vote(number, who, "fraud" if is_right == (number % 3 == 0) else "genuine")
             for who, is_right in sees.items()
         ]
+        if number % 5 == 0:  # without any truth that is not theirs, three of six are the truth
+            said.append(voice(SENT[number], "fraud" if number % 3 == 0 else "genuine"))
     world = refitting_world(600)
     play(world, said)
 
