@@ -98,7 +98,9 @@ def investigators(config: ConfigOption = None) -> None:
 
 
 def consensus(
-    votes: Annotated[Path, typer.Argument(help="CSV or Parquet: task, worker, label, ….")],
+    votes: Annotated[
+        Path, typer.Argument(help="CSV, Parquet or JSON lines: task, worker, label, ….")
+    ],
     config: ConfigOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write every task here.")
