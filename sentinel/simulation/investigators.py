@@ -119,6 +119,17 @@ def copying(count: int, rng: np.random.Generator) -> Team:
     )
 
 
+def one_careless(count: int, rng: np.random.Generator) -> Team:
+    """The last of them throws a coin; what an alert centre may have without knowing."""
+    team = honest(count, rng)
+    is_last = np.arange(count) == count - 1
+    return Team(
+        np.where(is_last, 0.5, team.sensitivity),
+        np.where(is_last, 0.5, team.specificity),
+        team.leader,
+    )
+
+
 TEAMS: dict[str, Callable[[int, np.random.Generator], Team]] = {
     "honest": honest,
     "20 % adversarial": adversarial,

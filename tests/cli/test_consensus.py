@@ -22,8 +22,12 @@ def votes_file(name: str = "votes.csv", **more: Sequence[object]) -> Path:
     columns = list(zip(*VOTES, strict=True))
     frame = pl.DataFrame({"task": columns[0], "worker": columns[1], "label": columns[2], **more})
     path = Path(name)
-    write = {".csv": frame.write_csv, ".jsonl": frame.write_ndjson, ".parquet": frame.write_parquet}
-    write[path.suffix](path)
+    if path.suffix == ".csv":
+        frame.write_csv(path)
+    elif path.suffix == ".jsonl":
+        frame.write_ndjson(path)
+    else:
+        frame.write_parquet(path)
     return path
 
 
