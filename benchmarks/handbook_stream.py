@@ -87,6 +87,7 @@ async def served(
     async with EmbeddedServers(folder / "servers") as servers:
         environment = {
             **os.environ,
+            "PYTHONPATH": str(CONFIG.parents[1]),  # this checkout, whichever is installed
             "SENTINEL__KAFKA__BOOTSTRAP_SERVERS": servers.kafka_servers,
             "SENTINEL__KAFKA__IDEMPOTENCE": "false",
             "SENTINEL__REDIS__URL": servers.redis_url,
@@ -110,7 +111,7 @@ async def serve(
     common = ["--config", str(CONFIG)]
     label = ["--label-column", "TX_FRAUD"]
     train = [*SENTINEL, "train", str(path), *common, *label, "--days", str(days)]
-    await asyncio.to_thread(subprocess.run, train, cwd=folder, check=True)
+    await asyncio.to_thread(subprocess.run, train, cwd=folder, env=environment, check=True)
     run = [*SENTINEL, "run", *common, "--no-stream", "--plain", "--exit-when-idle", str(idle_s)]
     instance = await asyncio.create_subprocess_exec(
         *run, "--report", "report.json", cwd=folder, env=environment
