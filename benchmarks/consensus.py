@@ -34,7 +34,7 @@ from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.core.consensus.votes import Votes, numbered
 from sentinel.records import Floats
-from sentinel.simulation.investigators import TEAMS, cases
+from sentinel.simulation.investigators import TEAMS, cases, half_collapsing
 
 SEED = 11
 CROWDKIT = ("crowd-kit==1.4.2",)
@@ -191,22 +191,19 @@ def _row(name: str, found: list[dict[str, Any]]) -> list[str]:
 
 
 def after_a_collapse(seed: int) -> tuple[float, float]:
-    """Online accuracy before and after half of twenty investigators lose their skill."""
-    rng = np.random.default_rng([SEED, seed])
-    truth = rng.random(4_000) < 0.3
-    task = np.repeat(np.arange(4_000), 3)
-    who = np.argsort(rng.random((4_000, 20)), axis=1)[:, :3].ravel()
-    skill = np.where((task >= 2_000) & (who < 10), 0.55, 0.92)
-    says = (rng.random(task.size) < skill) == truth[task]
-    n = task.size
+    """Online accuracy before half of the investigators collapse, and behind the next 200 tasks."""
+    shown = half_collapsing(np.random.default_rng([SEED, seed]))
+    votes, n = shown.votes, len(shown.votes)
     ballots = Ballots(
-        0, task, who, says.astype(np.int64), np.ones(n), np.zeros(n, np.int64),
-        np.full(n, -1), np.zeros(n, np.bool_), np.full(n, np.nan),
+        0, votes.task, votes.annotator, votes.says_fraud.astype(np.int64), np.ones(n),
+        np.zeros(n, np.int64), np.full(n, -1), np.zeros(n, np.bool_), np.full(n, np.nan),
     )  # fmt: skip
-    nobody = Standing(*(np.zeros(20) for _ in range(4)))
-    settled = settle(ballots, np.full(4_000, np.nan), nobody, 0.0, 0.0, PARAMS)
-    is_right = (settled.posterior[2::3] > 0.5) == truth
-    return float(np.mean(is_right[:2_000])), float(np.mean(is_right[2_200:]))
+    nobody = Standing(*(np.zeros(votes.annotator_count) for _ in range(4)))
+    unknown = np.full(votes.task_count, np.nan)
+    settled = settle(ballots, unknown, nobody, 0.0, 0.0, PARAMS)
+    is_right = (settled.posterior[2::3] > 0.5) == shown.truth
+    half = votes.task_count // 2
+    return float(np.mean(is_right[:half])), float(np.mean(is_right[half + 200 :]))
 
 
 if __name__ == "__main__":

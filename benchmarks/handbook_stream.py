@@ -51,26 +51,12 @@ def main() -> None:
 
 
 async def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    frame = pl.read_parquet(options.file).sort("TX_DATETIME", maintain_order=True)
-    day = (frame["TX_DATETIME"].dt.date() - frame["TX_DATETIME"][0].date()).dt.total_days()
-    train_days, from_day = (30, 33) if options.quick else (options.train_days, options.from_day)
-    frame = frame.with_columns(day=day)
-    if options.quick:
-        frame = frame.filter(pl.col("day") < 40)
-    path = folder / "transactions.parquet"
-    frame.drop("day").write_parquet(path)
-    skip = int((frame["day"] < train_days).sum())
-    async with EmbeddedServers(folder / "servers") as servers:
-        environment = {
-            **os.environ,
-            "SENTINEL__KAFKA__BOOTSTRAP_SERVERS": servers.kafka_servers,
-            "SENTINEL__KAFKA__IDEMPOTENCE": "false",
-            "SENTINEL__REDIS__URL": servers.redis_url,
-        }
-        await serve(path, folder, environment, train_days, skip, options.speed)
-        decisions = await read_decisions(servers.kafka_servers)
-    report = json.loads((folder / "report.json").read_text())
-    return judge(frame, decisions, train_days, from_day, skip) | {
+    train_days, from_day, day_count = (
+        (30, 33, 40) if options.quick else (options.train_days, options.from_day, None)
+    )
+    frame = transactions(options.file, day_count)
+    decisions, report = await served(frame, folder, train_days, speed=options.speed)
+    return judge(frame, decisions, train_days, from_day) | {
         "throughput_per_s": report["throughput_per_s"],
         "alerts": report["alerts"],
         "dead_letters": report["dead_letters"],
@@ -80,15 +66,53 @@ async def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }
 
 
+def transactions(path: Path, day_count: int | None = None) -> pl.DataFrame:
+    """The first days of the file, or all, in the order of time, with the number of the day."""
+    frame = pl.read_parquet(path).sort("TX_DATETIME", maintain_order=True)
+    day = (frame["TX_DATETIME"].dt.date() - frame["TX_DATETIME"][0].date()).dt.total_days()
+    frame = frame.with_columns(day=day)
+    return frame if day_count is None else frame.filter(pl.col("day") < day_count)
+
+
+async def served(
+    frame: pl.DataFrame, folder: Path, train_days: int, *, speed: str = "", idle_s: int = 15
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Decisions on the days behind those trained on, and the report; the model stays in `folder`.
+
+    The instance ends when it has had nothing to do for `idle_s`.
+    """
+    path = folder / "transactions.parquet"
+    frame.drop("day").write_parquet(path)
+    skip = int((frame["day"] < train_days).sum())
+    async with EmbeddedServers(folder / "servers") as servers:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(CONFIG.parents[1]),  # this checkout, whichever is installed
+            "SENTINEL__KAFKA__BOOTSTRAP_SERVERS": servers.kafka_servers,
+            "SENTINEL__KAFKA__IDEMPOTENCE": "false",
+            "SENTINEL__REDIS__URL": servers.redis_url,
+        }
+        await serve(path, folder, environment, train_days, skip, speed, idle_s)
+        values = await read_topic(servers.kafka_servers, "decisions")
+    report = json.loads((folder / "report.json").read_text())
+    return [decode_object(value) for value in values], report
+
+
 async def serve(
-    path: Path, folder: Path, environment: dict[str, str], days: int, skip: int, speed: str
+    path: Path,
+    folder: Path,
+    environment: dict[str, str],
+    days: int,
+    skip: int,
+    speed: str,
+    idle_s: int,
 ) -> None:
     """Train, start an instance, play the rest, and wait until the instance is idle."""
     common = ["--config", str(CONFIG)]
     label = ["--label-column", "TX_FRAUD"]
     train = [*SENTINEL, "train", str(path), *common, *label, "--days", str(days)]
-    await asyncio.to_thread(subprocess.run, train, cwd=folder, check=True)
-    run = [*SENTINEL, "run", *common, "--no-stream", "--plain", "--exit-when-idle", "15"]
+    await asyncio.to_thread(subprocess.run, train, cwd=folder, env=environment, check=True)
+    run = [*SENTINEL, "run", *common, "--no-stream", "--plain", "--exit-when-idle", str(idle_s)]
     instance = await asyncio.create_subprocess_exec(
         *run, "--report", "report.json", cwd=folder, env=environment
     )
@@ -105,8 +129,8 @@ async def serve(
         raise SystemExit(f"sentinel run ended with {code}")
 
 
-async def read_decisions(servers: str) -> list[dict[str, Any]]:
-    """Every decision of the topic."""
+async def read_topic(servers: str, topic: str) -> list[bytes]:
+    """The values of all records of a topic, those of each partition in their order."""
     assigned: set[TopicPartition] = set()
 
     async def on_assigned(partitions: Any) -> None:
@@ -116,14 +140,14 @@ async def read_decisions(servers: str) -> list[dict[str, Any]]:
         assigned.difference_update(partitions)
 
     params = KafkaParams(group_id="benchmark").embedded_at(servers)
-    found: list[dict[str, Any]] = []
+    found: list[bytes] = []
     async with KafkaBroker(params) as broker:
-        await broker.subscribe(["decisions"], on_assigned=on_assigned, on_revoked=on_revoked)
+        await broker.subscribe([topic], on_assigned=on_assigned, on_revoked=on_revoked)
         quiet = 0
         while quiet < 20:
             polled = await broker.poll(sorted(assigned), timeout_s=0.2, count_max=20_000)
             for records in polled.values():
-                found += [decode_object(record.value or b"") for record in records]
+                found += [record.value or b"" for record in records]
             quiet = 0 if polled or not assigned else quiet + 1
     return found
 
@@ -133,18 +157,17 @@ def judge(
     decisions: list[dict[str, Any]],
     train_days: int,
     from_day: int,
-    skip: int,
 ) -> dict[str, Any]:
     """Whether each transaction was decided once, and how well."""
     counts = Counter(decision["transaction_id"] for decision in decisions)
     score = {decision["transaction_id"]: decision["probability"] for decision in decisions}
-    served = frame[skip:]
-    ids = served["TRANSACTION_ID"].cast(pl.String).to_list()
+    later = frame.filter(pl.col("day") >= train_days)
+    ids = later["TRANSACTION_ID"].cast(pl.String).to_list()
     probability = np.array([score.get(name, np.nan) for name in ids])
-    labels = served["TX_FRAUD"].to_numpy().astype(np.int64)
-    days = served["day"].to_numpy()
+    labels = later["TX_FRAUD"].to_numpy().astype(np.int64)
+    days = later["day"].to_numpy()
     late = days >= from_day
-    unknown = late & ~known_customers(frame, days, served["CUSTOMER_ID"].to_numpy(), train_days)
+    unknown = late & ~known_customers(frame, days, later["CUSTOMER_ID"].to_numpy(), train_days)
     return {
         "transactions": len(ids),
         "decisions": len(decisions),

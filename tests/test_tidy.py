@@ -22,9 +22,8 @@ HOMES_OF = {
     "orjson": ("codec/",),
     "polars": (
         "adapters/archive.py",
-        "adapters/feedback_files.py",
         "adapters/files.py",
-        "adapters/vote_files.py",
+        "adapters/voice_files.py",
         "app/examples.py",
         "cli/archive.py",
         "cli/consensus.py",

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sentinel import config as configuration
-from sentinel.adapters.vote_files import VoteFile, read_votes
+from sentinel.adapters.voice_files import VoteFile, read_votes
 from sentinel.app.consensus import Judged, judged
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.errors import ConfigError

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sentinel import config as configuration
-from sentinel.adapters.feedback_files import read_feedback
+from sentinel.adapters.voice_files import read_feedback
 from sentinel.app import embedded
 from sentinel.app import feedback as app
 from sentinel.codec.rfc3339 import epoch_ms

@@ -120,7 +120,9 @@ def investigators(config: ConfigOption = None, as_json: JsonOption = False) -> N
 
 
 def consensus(
-    votes: Annotated[Path, typer.Argument(help="CSV or Parquet: task, worker, label, ….")],
+    votes: Annotated[
+        Path, typer.Argument(help="CSV, Parquet or JSON lines: task, worker, label, ….")
+    ],
     config: ConfigOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write every task here.")

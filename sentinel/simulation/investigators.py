@@ -30,6 +30,25 @@ class Team:
 
 
 @dataclass(frozen=True, slots=True)
+class Collapse:
+    """Some of a team lose their skill.
+
+    Attributes
+    ----------
+    from_task
+        The first task of their decline.
+    who
+        bool (m,): whom it strikes.
+    skill
+        Their sensitivity and their specificity from then on.
+    """
+
+    from_task: int
+    who: Bools
+    skill: float
+
+
+@dataclass(frozen=True, slots=True)
 class Cases:
     """What a team was shown, in the order of time.
 
@@ -100,6 +119,17 @@ def copying(count: int, rng: np.random.Generator) -> Team:
     )
 
 
+def one_careless(count: int, rng: np.random.Generator) -> Team:
+    """The last of them throws a coin; what an alert centre may have without knowing."""
+    team = honest(count, rng)
+    is_last = np.arange(count) == count - 1
+    return Team(
+        np.where(is_last, 0.5, team.sensitivity),
+        np.where(is_last, 0.5, team.specificity),
+        team.leader,
+    )
+
+
 TEAMS: dict[str, Callable[[int, np.random.Generator], Team]] = {
     "honest": honest,
     "20 % adversarial": adversarial,
@@ -118,21 +148,65 @@ def cases(
     votes_min: int = 2,
     votes_max: int = 5,
     fraud_share: float = 0.3,
+    collapse: Collapse | None = None,
 ) -> Cases:
-    """Show each task to so many of the team, chosen at random."""
-    m = team.sensitivity.size
+    """Show each of some new tasks to so many of the team, chosen at random."""
     truth = rng.random(task_count) < fraud_share
-    shown = rng.integers(votes_min, votes_max + 1, task_count)
+    votes = votes_on(truth, team, rng, votes_min=votes_min, votes_max=votes_max, collapse=collapse)
+    return Cases(votes, truth)
+
+
+def half_collapsing(rng: np.random.Generator, *, task_count: int = 4_000) -> Cases:
+    """Twenty who are right in .92 of all cases, half of whom fall to .55 at the middle task."""
+    skill = np.full(20, 0.92)
+    who = np.arange(20)
+    collapse = Collapse(from_task=task_count // 2, who=who < 10, skill=0.55)
+    return cases(
+        Team(skill, skill, who),
+        rng,
+        task_count=task_count,
+        votes_min=3,
+        votes_max=3,
+        collapse=collapse,
+    )
+
+
+def votes_on(
+    truth: Bools,
+    team: Team,
+    rng: np.random.Generator,
+    *,
+    votes_min: int,
+    votes_max: int,
+    collapse: Collapse | None = None,
+) -> Votes:
+    """What so many of the team, chosen at random for each, say of tasks in the order of time.
+
+    Parameters
+    ----------
+    truth
+        bool (n_tasks,): whether each is fraud.
+    """
+    m = team.sensitivity.size
+    assert 1 <= votes_min <= votes_max <= m
+    shown = rng.integers(votes_min, votes_max + 1, truth.size)
     # The first of a random order of the team for each task.
-    chosen = np.argsort(rng.random((task_count, m)), axis=1)
+    chosen = np.argsort(rng.random((truth.size, m)), axis=1)
     task, place = np.nonzero(np.arange(m) < shown[:, None])
     annotator = chosen[task, place]
-    is_right = rng.random((task_count, m)) < np.where(
-        truth[:, None], team.sensitivity, team.specificity
+    says = _opinions(truth, team, rng, collapse)
+    return Votes.of(
+        task, annotator, says[task, annotator], task_count=truth.size, annotator_count=m
     )
-    says = is_right == truth[:, None]
-    says = says[np.arange(task_count)[:, None], team.leader]
-    votes = Votes.of(
-        task, annotator, says[task, annotator], task_count=task_count, annotator_count=m
-    )
-    return Cases(votes, truth)
+
+
+def _opinions(
+    truth: Bools, team: Team, rng: np.random.Generator, collapse: Collapse | None
+) -> Bools:
+    """What everybody would say of every task, bool (n_tasks, m): True for fraud."""
+    skill = np.where(truth[:, None], team.sensitivity, team.specificity)
+    if collapse is not None:
+        assert collapse.who.shape == team.sensitivity.shape
+        skill[collapse.from_task :, collapse.who] = collapse.skill
+    says: Bools = (rng.random(skill.shape) < skill) == truth[:, None]
+    return says[:, team.leader]

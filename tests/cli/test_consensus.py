@@ -22,11 +22,16 @@ def votes_file(name: str = "votes.csv", **more: Sequence[object]) -> Path:
     columns = list(zip(*VOTES, strict=True))
     frame = pl.DataFrame({"task": columns[0], "worker": columns[1], "label": columns[2], **more})
     path = Path(name)
-    frame.write_parquet(path) if path.suffix == ".parquet" else frame.write_csv(path)
+    if path.suffix == ".csv":
+        frame.write_csv(path)
+    elif path.suffix == ".jsonl":
+        frame.write_ndjson(path)
+    else:
+        frame.write_parquet(path)
     return path
 
 
-@pytest.mark.parametrize("name", ["votes.csv", "votes.parquet"])
+@pytest.mark.parametrize("name", ["votes.csv", "votes.jsonl", "votes.parquet"])
 def test_a_file_of_votes_becomes_posteriors_labels_and_a_table_of_workers(name: str) -> None:
     result = sentinel(
         "consensus", votes_file(name), "--out", "tasks.csv", "--workers", "workers.parquet"
@@ -111,6 +116,6 @@ def test_what_cannot_be_read_or_written_is_one_clear_line() -> None:
 
     assert "there is no such file" in refusal("consensus", "nowhere.csv")
     assert "has no column ['worker', 'label']" in refusal("consensus", "few.csv")
-    assert "cannot be read as CSV or Parquet" in refusal("consensus", "text.parquet")
+    assert "cannot be read as CSV, Parquet or JSON lines" in refusal("consensus", "text.parquet")
     assert "must end in .csv or .parquet" in refusal("consensus", path, "--out", "tasks.txt")
     assert "cannot be written" in refusal("consensus", path, "--out", "no/tasks.csv")

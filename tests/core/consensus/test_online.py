@@ -21,7 +21,7 @@ from sentinel.core.consensus.online import (
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.records import Floats, Ints
-from sentinel.simulation.investigators import TEAMS, Cases, cases
+from sentinel.simulation.investigators import TEAMS, Cases, cases, half_collapsing
 
 PARAMS = ConsensusParams()
 
@@ -212,19 +212,15 @@ def test_a_vote_taken_back_leaves_no_trace_but_its_age() -> None:
 
 
 def after_a_collapse(half_life_votes: float, seed: int) -> tuple[float, float]:
-    """Accuracy before and after half of twenty fall from .92 to .55, three votes a task."""
-    rng = np.random.default_rng(seed)
-    truth = rng.random(4_000) < 0.3
-    task = np.repeat(np.arange(4_000), 3)
-    who = np.argsort(rng.random((4_000, 20)), axis=1)[:, :3].ravel()
-    skill = np.where((task >= 2_000) & (who < 10), 0.55, 0.92)
-    says = (rng.random(task.size) < skill) == truth[task]
+    """Accuracy before half of the investigators collapse, and behind the next 200 tasks."""
+    shown = half_collapsing(np.random.default_rng(seed))
+    votes, n = shown.votes, shown.truth.size
     settled = settle(
-        new_ballots(task, who, says), np.full(4_000, np.nan), nobody(20), 0.0, 0.0,
-        ConsensusParams(half_life_votes=half_life_votes),
+        new_ballots(votes.task, votes.annotator, votes.says_fraud), np.full(n, np.nan),
+        nobody(20), 0.0, 0.0, ConsensusParams(half_life_votes=half_life_votes),
     )  # fmt: skip
-    is_right = (settled.posterior[2::3] > 0.5) == truth
-    return float(np.mean(is_right[:2_000])), float(np.mean(is_right[2_200:]))
+    is_right = (settled.posterior[2::3] > 0.5) == shown.truth
+    return float(np.mean(is_right[: n // 2])), float(np.mean(is_right[n // 2 + 200 :]))
 
 
 def test_records_that_fade_notice_a_skill_that_is_lost() -> None:

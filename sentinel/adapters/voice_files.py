@@ -1,23 +1,31 @@
-"""Files of votes: CSV or Parquet with the columns task, worker, label, and perhaps some more."""
+"""Files of what people say: votes to be weighed at once, and feedback; a row for each voice.
 
+CSV, Parquet or JSON lines.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
+from sentinel.codec.rfc3339 import epoch_ms
 from sentinel.core.consensus.votes import Votes, numbered, temporal_weight
 from sentinel.errors import ConfigError
-from sentinel.records import Floats
+from sentinel.records import Feedback, Floats
 
+VOTE_COLUMNS = ("task", "worker", "label")
+FEEDBACK_COLUMNS = ("transaction_id", "label")
 _SAYS = {
     **dict.fromkeys(("1", "1.0", "true", "fraud"), True),
     **dict.fromkeys(("0", "0.0", "false", "genuine"), False),
 }
 _UNSURE = {"unsure", ""}
-REQUIRED = ("task", "worker", "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +44,7 @@ def read_votes(path: Path, *, vote_half_life_s: float = 0.0) -> VoteFile:
     A column `source` makes two workers of one name two, `confidence` in [0, 1] weighs a vote, and
     `time` (a time, or seconds) lets it fade. Raises ConfigError, naming column and row.
     """
-    frame = _frame(path)
-    if missing := [name for name in REQUIRED if name not in frame.columns]:
-        raise ConfigError(f"{path}: has no column {missing}; it has {sorted(frame.columns)}")
+    frame = _table(path, VOTE_COLUMNS)
     labels = frame["label"].cast(pl.String).fill_null("").str.to_lowercase().to_list()
     for row, label in enumerate(labels):
         if label not in _SAYS and label not in _UNSURE:
@@ -67,15 +73,38 @@ def read_votes(path: Path, *, vote_half_life_s: float = 0.0) -> VoteFile:
     return VoteFile(votes, task_names, worker_names, len(last) - kept.size)
 
 
-def _frame(path: Path) -> pl.DataFrame:
+def read_feedback(path: Path, *, source: str) -> list[Feedback]:
+    """Every voice of a file, in the order of its rows.
+
+    Columns: transaction_id, label; perhaps source, who, confidence, notes, revision, observed and
+    event_time (times, or epoch milliseconds), account, and any other entity as entity_KIND. What a
+    row leaves out has its default; `source` is that of rows without one. Raises ConfigError.
+    """
+    frame = _table(path, FEEDBACK_COLUMNS)
+    return [
+        _voice(row, source, f"{path}, row {number + 1}")
+        for number, row in enumerate(frame.iter_rows(named=True))
+    ]
+
+
+def _table(path: Path, required: tuple[str, ...]) -> pl.DataFrame:
+    """Every row of a file that has these columns. Raises ConfigError."""
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such file")
     try:
         if path.suffix == ".parquet":
-            return pl.read_parquet(path)
-        return pl.read_csv(path, infer_schema=False)
+            frame = pl.read_parquet(path)
+        elif path.suffix in (".jsonl", ".ndjson"):
+            frame = pl.read_ndjson(path, infer_schema_length=None)
+        else:
+            frame = pl.read_csv(path, infer_schema=False)
     except (PolarsError, OSError) as error:
-        raise ConfigError(f"{path}: cannot be read as CSV or Parquet: {error}") from error
+        raise ConfigError(
+            f"{path}: cannot be read as CSV, Parquet or JSON lines: {error}"
+        ) from error
+    if missing := [name for name in required if name not in frame.columns]:
+        raise ConfigError(f"{path}: has no column {missing}; it has {sorted(frame.columns)}")
+    return frame
 
 
 def _texts(path: Path, frame: pl.DataFrame, name: str) -> list[str]:
@@ -122,3 +151,45 @@ def _fading(path: Path, frame: pl.DataFrame, half_life_s: float) -> Floats:
     timed = frame.select("task").with_columns(time=parsed)
     age = timed.select(pl.col("time").max().over("task") - pl.col("time")).to_series()
     return temporal_weight(age.to_numpy(), half_life_s)
+
+
+def _voice(row: Mapping[str, Any], source: str, where: str) -> Feedback:
+    def text(name: str, default: str = "") -> str:
+        value = row.get(name)
+        return default if value is None or value == "" else str(value)
+
+    def number(name: str, default: float) -> float:
+        try:
+            return float(text(name, str(default)))
+        except ValueError as error:
+            raise ConfigError(f'{where}: {name} "{row[name]}" is not a number') from error
+
+    entities: dict[str, str | None] = {"account": text("account")} if text("account") else {}
+    for name in row:
+        if name.startswith("entity_") and text(name):
+            entities[name.removeprefix("entity_")] = text(name)
+    return Feedback(
+        transaction_id=text("transaction_id"),
+        label=text("label").lower(),
+        source=text("source", source),
+        who=text("who"),
+        confidence=number("confidence", 1.0),
+        notes=text("notes"),
+        observed_ms=_time_ms(row.get("observed"), where) or 0,
+        event_time_ms=_time_ms(row.get("event_time"), where),
+        entities=entities or None,
+        revision=int(number("revision", 0)),
+    )
+
+
+def _time_ms(value: Any, where: str) -> int | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, datetime):
+        aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+        return round(aware.timestamp() * 1000)
+    text = str(value)
+    found = epoch_ms(text)
+    if found is None:
+        raise ConfigError(f'{where}: "{text}" is not a time such as 2026-03-01T12:00:00Z')
+    return found
