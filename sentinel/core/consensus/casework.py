@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.special import logit
 
+from sentinel.core.consensus.intake import Intake, take
 from sentinel.core.consensus.known import marked, with_known
 from sentinel.core.consensus.online import (
     SAYS_FRAUD,
@@ -104,35 +105,19 @@ def count_votes(
         Each with its case as the vote places it, which counts where the case is new. A vote that
         its annotator has given before, or has taken back with a later one, is left out.
     """
-    cases = dict(found.cases)
-    before = {name: case.posterior for name, case in cases.items()}
-    taken: list[tuple[str, Vote, int]] = []  # the transaction, the vote, the row that it replaces
-    rows: list[tuple[str, Vote]] = [(n, v) for n, case in cases.items() for v in case.votes]
-    place = {(name, vote.annotator): row for row, (name, vote) in enumerate(rows)}
-    old_count = len(rows)
-    for placed, vote in votes:
-        name = placed.transaction_id
-        case = cases.setdefault(name, placed)
-        if case.prior is None and placed.prior is not None:
-            case = replace(case, prior=placed.prior)
-        said = case.of(vote.annotator)
-        if said is not None and not _supersedes(vote, said):
-            continue
-        cases[name] = case.with_vote(vote)
-        taken.append((name, vote, place.get((name, vote.annotator), -1)))
-        place[name, vote.annotator] = len(rows)
-        rows.append((name, vote))
-    if not taken:
+    intake = take(found.cases, votes)
+    if not intake.taken:
         return Counted(replace(found, cases={}, annotators={}))
+    cases, rows, taken = intake.cases, intake.rows, intake.taken
     case_names = sorted(cases)
     names = sorted({vote.annotator for _, vote in rows})
     annotators = {name: found.annotators.get(name, Annotator(name)) for name in names}
     ballots = replace(
-        _ballots(rows, old_count, [r for *_, r in taken], case_names, names, trusted_sources),
+        _ballots(intake, case_names, names, trusted_sources),
         group=_groups(annotators.values()),
         prior=_priors([cases[name] for name in case_names], params),
     )
-    known = [before.get(name) for name in case_names]
+    known = [intake.before.get(name) for name in case_names]
     people = [annotators[name] for name in names]
     settled = settle(
         ballots,
@@ -144,7 +129,7 @@ def count_votes(
         Standing.of(people, "long_"),
     )
     posteriors = settled.posterior.tolist()
-    votes_counted = _counted_votes(taken, rows, before, posteriors)
+    votes_counted = _counted_votes(intake, posteriors)
     changes = _changes(cases, found.cases, taken, posteriors, params)
     counted = dict(zip(rows_of(rows), settled.counted.tolist(), strict=True))
     behind = zip(posteriors, settled.contradiction.tolist(), strict=True)
@@ -163,27 +148,14 @@ def count_votes(
     return Counted(Casework(progress, cases, noted), votes_counted, changes)
 
 
-def _counted_votes(
-    taken: Sequence[tuple[str, Vote, int]],
-    rows: Sequence[tuple[str, Vote]],
-    before: Mapping[str, float | None],
-    posteriors: Sequence[float],
-) -> list[CountedVote]:
-    last = dict(before)
+def _counted_votes(intake: Intake, posteriors: Sequence[float]) -> list[CountedVote]:
+    last = dict(intake.before)
     found = []
-    for (name, vote, replaced), posterior in zip(taken, posteriors, strict=True):
-        said = rows[replaced][1] if replaced >= 0 else None
+    for (name, vote, replaced), posterior in zip(intake.taken, posteriors, strict=True):
+        said = intake.rows[replaced][1] if replaced >= 0 else None
         found.append(CountedVote(name, vote, said, last.get(name), posterior))
         last[name] = posterior
     return found
-
-
-def _supersedes(vote: Vote, said: Vote) -> bool:
-    """Whether a vote takes the place of what its annotator said: later, or read later and other."""
-    new, old = (vote.revision, vote.observed_ms), (said.revision, said.observed_ms)
-    if new != old:
-        return new > old
-    return (vote.label, vote.confidence, vote.notes) != (said.label, said.confidence, said.notes)
 
 
 def rows_of(rows: Sequence[tuple[str, Vote]]) -> list[tuple[str, str, int]]:
@@ -192,13 +164,13 @@ def rows_of(rows: Sequence[tuple[str, Vote]]) -> list[tuple[str, str, int]]:
 
 
 def _ballots(
-    rows: Sequence[tuple[str, Vote]],
-    old_count: int,
-    replaced: Sequence[int],
+    intake: Intake,
     case_names: Sequence[str],
     names: Sequence[str],
     trusted_sources: Collection[str],
 ) -> Ballots:
+    rows, old_count = intake.rows, intake.old_count
+    replaced = [row for *_, row in intake.taken]
     task = {name: number for number, name in enumerate(case_names)}
     annotator = {name: number for number, name in enumerate(names)}
     votes = [vote for _, vote in rows]
@@ -209,7 +181,7 @@ def _ballots(
         says=np.array([_SAYS.get(vote.label, SAYS_NOTHING) for vote in votes], dtype=np.int64),
         weight=np.array([vote.confidence for vote in votes], dtype=np.float64),
         time_ms=np.array([vote.observed_ms for vote in votes], dtype=np.int64),
-        replaces=np.array([-1] * old_count + list(replaced), dtype=np.int64),
+        replaces=np.array([-1] * old_count + replaced, dtype=np.int64),
         is_trusted=np.array([vote.source in trusted_sources for vote in votes], dtype=np.bool_),
         counted=np.array([math.nan if v.counted is None else v.counted for v in votes], float),
     )

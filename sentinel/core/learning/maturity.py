@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from sentinel.core.features.hashing import uniform
 from sentinel.records import Floats, Ints
 
+# On simulated chargebacks of up to 60 days, of which 99 % come within 48, the first 41 days alone
+# gave 35: too short, and near to what had been looked at.
+_SPAN_MIN = 1.5
+
 
 @dataclass(frozen=True, slots=True)
 class MaturityParams:
@@ -78,12 +82,18 @@ def delay_distribution(delay_ms: Ints, age_ms: Ints) -> tuple[Ints, Floats]:
 
 
 def horizon_ms(delay_ms: Ints, age_ms: Ints, params: MaturityParams) -> int:
-    """How old a transaction must be for its silence to mean "genuine", for labels of one source."""
+    """How old a transaction must be for its silence to mean "genuine", for labels of one source.
+
+    While the oldest transaction is not `_SPAN_MIN` times as old as the estimate, longer delays may
+    only not have been seen: then the longest holds, too.
+    """
     longest = round(params.horizon_max_s * 1000)
     if delay_ms.size < params.label_count_min:
         return longest
     times, share = delay_distribution(delay_ms, age_ms)
     enough = int(times[np.searchsorted(share, params.coverage, side="left")])
+    if age_ms.max() < _SPAN_MIN * enough:
+        return longest
     return min(max(enough, round(params.horizon_min_s * 1000)), longest)
 
 
