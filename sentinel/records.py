@@ -268,6 +268,7 @@ class Feedback:
     """One voice about one transaction.
 
     `event_time_ms` and `entities` place the transaction; a source that knows them saves a look-up.
+    Without `observed_ms` it was observed when it was appended to its log.
     """
 
     transaction_id: str
