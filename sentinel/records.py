@@ -269,6 +269,7 @@ class Feedback:
 
     `event_time_ms` and `entities` place the transaction; a source that knows them saves a look-up.
     `probability` is that of the decision, where the source has it at hand.
+    Without `observed_ms` it was observed when it was appended to its log.
     """
 
     transaction_id: str

@@ -140,7 +140,6 @@ class Archiver:
                 log.info("%s: small files were joined; it is read again later", error)
 
     async def _on_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        self._owned |= set(assigned)
         for at in assigned:
             if at == self._feedback:
                 self._broker.seek(
@@ -161,6 +160,7 @@ class Archiver:
                 )  # fmt: skip
             self._buffers[at] = Buffer(max(start, first), -1 if newest is None else newest.position)
             self._broker.seek(at, max(start, first))
+        self._owned |= set(assigned)  # only now: `run` goes on meanwhile, and may follow the files
         self._progress_s = self._clock_s()
 
     async def _on_revoked(self, revoked: Sequence[TopicPartition]) -> None:
@@ -192,9 +192,10 @@ class Archiver:
     async def _write(self, at: TopicPartition) -> None:
         """Write all that waits of a partition, and commit behind it."""
         async with self._writing:  # a rebalance may come meanwhile
-            buffer, kind = self._buffers.get(at), self._kinds[at.topic]
+            buffer = self._buffers.get(at)  # there is none of feedback
             if buffer is None or not buffer.records:
                 return
+            kind = self._kinds[at.topic]
             records, buffer.records = buffer.records, []
             for stretch, found in self._stretches(kind, records):
                 await self._write_stretch(at, kind, buffer, stretch, found)

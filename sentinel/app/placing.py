@@ -16,7 +16,7 @@ from typing import Any
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.codec.records import decode_feedback, encode
 from sentinel.codec.stored import decode_stored, encode_stored
-from sentinel.engine.feedback import is_placed
+from sentinel.engine.feedback import is_placed, observed_ms
 from sentinel.errors import RecordError
 from sentinel.ports import Broker
 from sentinel.records import Feedback, InputRecord, OutputRecord
@@ -76,8 +76,7 @@ class Placer:
             except RecordError:
                 continue  # whoever counts votes has refused it
             if voice.transaction_id and not is_placed(voice):
-                heard = replace(voice, observed_ms=voice.observed_ms or record.timestamp)
-                self._fresh.append(Waiting(heard, record.timestamp))
+                self._fresh.append(Waiting(voice, record.timestamp))
         if records:
             self._progress = replace(self._progress, next_offset=records[-1].offset + 1)
 
@@ -92,12 +91,15 @@ class Placer:
         return len(self._progress.waiting) + len(self._fresh) > WAITING_COUNT_MAX
 
     async def work(self) -> None:
-        """Send back what can be placed, and keep the others with how far feedback was taken."""
-        fresh, self._fresh = self._fresh, []
-        waiting = self._progress.waiting
+        """Send back what can be placed, and keep the others with how far feedback was taken.
+
+        Raises FileNotFoundError when files were joined meanwhile; nothing is lost by it.
+        """
+        waiting, fresh = self._progress.waiting, self._fresh
         found = await asyncio.to_thread(self._find, waiting, fresh)
+        self._fresh = []  # only now: where a file has gone meanwhile, all is looked for again
         placed = [
-            _placed(one.voice, found[one.voice.transaction_id])
+            _placed(one, found[one.voice.transaction_id])
             for one in (*waiting, *fresh)
             if one.voice.transaction_id in found
         ]
@@ -132,15 +134,17 @@ class Placer:
         return found
 
 
-def _placed(voice: Feedback, decision: dict[str, Any]) -> Feedback:
+def _placed(one: Waiting, decision: dict[str, Any]) -> Feedback:
     entities = {
         name.removeprefix(_ENTITY): value
         for name, value in decision.items()
         if name.startswith(_ENTITY)
     }
+    event_time_ms = decision["event_time_ms"]
     return replace(
-        voice,
-        event_time_ms=decision["event_time_ms"],
+        one.voice,
+        observed_ms=observed_ms(one.voice, one.since_ms, event_time_ms),
+        event_time_ms=event_time_ms,
         probability=decision["probability"],
         entities={"account": decision["account"], **entities},
     )

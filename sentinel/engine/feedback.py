@@ -36,6 +36,7 @@ _NAME_LENGTH_MAX = 256
 _NOTES_LENGTH_MAX = 10_000
 _PIECE_COUNT = 200  # records counted and saved at once: the store answers nobody meanwhile
 
+Heard = tuple[Feedback, InputRecord]
 Placed = tuple[Case, Vote]
 
 
@@ -122,13 +123,13 @@ class FeedbackTask:
     async def _work(self, at: TopicPartition, records: Sequence[InputRecord]) -> None:
         stored = await self._patiently(self._store.progress)
         current = self._current(stored)
-        voices: list[tuple[Feedback, int]] = []
+        voices: list[Heard] = []
         refused: list[tuple[TopicPartition, InputRecord, RecordError]] = []
         for record in records:
             if record.offset < current.next_offset:
                 continue  # counted before; its labels were out by then
             try:
-                voices.append((checked(decode_feedback(record.value)), record.offset))
+                voices.append((checked(decode_feedback(record.value)), record))
             except RecordError as error:
                 refused.append((at, record, error))
         await self._dead_letters.publish(refused)
@@ -147,7 +148,7 @@ class FeedbackTask:
         return stored if stored.log == log else replace(stored, log=log, next_offset=0)
 
     async def _weigh(
-        self, progress: FeedbackProgress, voices: Sequence[tuple[Feedback, int]]
+        self, progress: FeedbackProgress, voices: Sequence[Heard]
     ) -> tuple[Counted, list[AuditEntry]]:
         ids = list(dict.fromkeys(voice.transaction_id for voice, _ in voices))
         cases = await self._patiently(lambda: self._store.cases(ids)) if ids else {}
@@ -161,13 +162,11 @@ class FeedbackTask:
         counted = count_votes(found, votes, self._params.trusted_sources, self._consensus)
         return counted, list(audit_entries(found, counted, self._consensus))
 
-    def _placed(
-        self, voices: Sequence[tuple[Feedback, int]], cases: Mapping[str, Case]
-    ) -> list[Placed]:
+    def _placed(self, voices: Sequence[Heard], cases: Mapping[str, Case]) -> list[Placed]:
         """The voices as votes. One whose transaction nobody has placed is left to the archive."""
         known = {name: (case.event_time_ms, case.entities) for name, case in cases.items()}
         found = []
-        for voice, offset in voices:
+        for voice, record in voices:
             name = voice.transaction_id
             if is_placed(voice):
                 assert voice.event_time_ms is not None
@@ -177,7 +176,7 @@ class FeedbackTask:
                 continue
             time_ms, entities = known[name]
             case = Case(name, time_ms, entities, prior=voice.probability)
-            found.append(placed(voice, case, offset))
+            found.append(placed(voice, case, record))
         return found
 
     async def _publish(self, changes: Sequence[Change], entries: Sequence[AuditEntry]) -> None:
@@ -248,15 +247,23 @@ def is_placed(voice: Feedback) -> bool:
     return voice.event_time_ms is not None and bool((voice.entities or {}).get("account"))
 
 
-def placed(voice: Feedback, case: Case, offset: int) -> Placed:
+def observed_ms(voice: Feedback, appended_ms: int, event_time_ms: int) -> int:
+    """When it was observed; of a voice that does not say, when it was appended to its log.
+
+    So that its words have an order, and that it is the same vote when the archive sends it again.
+    """
+    return voice.observed_ms or max(appended_ms, event_time_ms)
+
+
+def placed(voice: Feedback, case: Case, record: InputRecord) -> Placed:
     """The voice as a vote on a case, where a case as this one is taken if there is none."""
     vote = Vote(
         annotator=f"{voice.source}/{voice.who}",
         label=voice.label,
         revision=voice.revision,
         confidence=voice.confidence,
-        observed_ms=voice.observed_ms,
-        offset=offset,
+        observed_ms=observed_ms(voice, record.timestamp, case.event_time_ms),
+        offset=record.offset,
         notes=voice.notes,
     )
     return case, vote

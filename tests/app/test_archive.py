@@ -95,18 +95,20 @@ class World:
         ]
         self.cluster.append(TopicPartition(topic, 0), records)
 
+    def archiver(self, broker: MemoryBroker, faults: Doom | None = None) -> Archiver:
+        return Archiver(
+            self.config,
+            broker,
+            ParquetArchive(self.config.archive, cluster_id=broker.cluster_id),
+            MemoryTail(self.cluster, ["examples"], faults=faults),
+            clock_s=asyncio.get_running_loop().time,
+        )
+
     async def archive(self, faults: Doom | None = None) -> Archiver:
         """Archive all there is, and stop."""
         stop = asyncio.Event()
         async with MemoryBroker(self.cluster, group_id="archive", faults=faults) as broker:
-            files = ParquetArchive(self.config.archive, cluster_id=broker.cluster_id)
-            archiver = Archiver(
-                self.config,
-                broker,
-                files,
-                MemoryTail(self.cluster, ["examples"], faults=faults),
-                clock_s=asyncio.get_running_loop().time,
-            )
+            archiver = self.archiver(broker, faults)
             working = asyncio.create_task(archiver.run(stop))
             ends = {
                 name: self.cluster.log(TopicPartition(name, 0)).end for name in (DECISIONS, LABELS)
@@ -254,6 +256,33 @@ def test_small_files_are_joined_and_nothing_else_changes(tmp_path: Path) -> None
     world.append(DECISIONS, [decision(9), decision(10)])
     run(world.archive())
     assert world.rows()["offset"].to_list() == [*range(10), 11]
+
+
+def test_an_archiver_goes_on_when_a_second_one_joins(tmp_path: Path) -> None:
+    world = World(tmp_path)
+
+    async def scenario() -> None:
+        stop, group = asyncio.Event(), world.cluster.group("archive")
+        async with (
+            MemoryBroker(world.cluster, group_id="archive") as one,
+            MemoryBroker(world.cluster, group_id="archive") as other,
+        ):
+            first, second = world.archiver(one), world.archiver(other)
+            working = [asyncio.create_task(first.run(stop))]
+            await until(lambda: FEEDBACK in one.assignment())
+            working.append(asyncio.create_task(second.run(stop)))
+            await until(lambda: len(group.members) == 2 and not group.is_stale)
+            await until(lambda: not group.is_rebalancing)
+            world.append(DECISIONS, [decision(0), decision(1)])
+            await until(
+                lambda: any(w.done() for w in working) or first.row_count + second.row_count == 2
+            )
+            stop.set()
+            await asyncio.gather(*working)
+
+    run(scenario())
+
+    assert world.rows()["offset"].to_list() == [0, 1]
 
 
 def test_files_that_a_crash_left_beside_their_union_are_removed(tmp_path: Path) -> None:

@@ -1,13 +1,18 @@
 """What follows from the archive: examples on their topic, each once, and votes that were placed."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from sentinel.adapters.archive import ParquetArchive, Segment
+from sentinel.adapters.memory import MemoryBroker
+from sentinel.app.placing import Placer
 from sentinel.core.learning.maturity import MaturityParams
-from sentinel.records import TopicPartition
+from sentinel.records import Record, TopicPartition
 from tests.app.test_archive import DECISIONS, LABELS, World, decision, label
 from tests.app.test_examples import at_day, said
 from tests.engine.clock import run
@@ -166,6 +171,53 @@ def test_a_vote_waits_no_longer_than_the_horizon(
 
     assert [x["transaction_id"] for x in published(world, "feedback")[2:]] == ["t8"]
     assert "investigator/ann has spoken of transaction t7" in caplog.text
+
+
+class JoinedMeanwhile(ParquetArchive):
+    """Its files are joined while somebody looks through them for the first time."""
+
+    is_joined = False
+
+    def matching(self, segments: Sequence[Segment], transaction_ids: Sequence[str]) -> pl.DataFrame:
+        if not self.is_joined:
+            self.is_joined = True
+            raise FileNotFoundError(segments[0].path)
+        return super().matching(segments, transaction_ids)
+
+
+def test_a_vote_that_came_while_files_were_joined_is_placed_afterwards(tmp_path: Path) -> None:
+    world = world_at(tmp_path)
+    world.append(DECISIONS, [decision(0)])
+    run(world.archive())
+
+    async def scenario() -> None:
+        async with MemoryBroker(world.cluster) as broker:
+            files = JoinedMeanwhile(world.config.archive, cluster_id=broker.cluster_id)
+            placer = Placer(files, broker, "feedback", horizon_s=86_400.0)
+            await placer.begin()
+            placer.take([Record(0, START_MS, None, json.dumps(vote(0)).encode())])
+            with pytest.raises(FileNotFoundError):
+                await placer.work()
+            await placer.work()
+
+    run(scenario())
+
+    assert [x["transaction_id"] for x in published(world, "feedback")] == ["t0"]
+
+
+def test_a_vote_that_does_not_say_when_is_sent_again_with_when_it_was_first_heard(
+    tmp_path: Path,
+) -> None:
+    """Or it would be another vote than the one that was counted where the case was known."""
+    world = world_at(tmp_path)
+    world.append("feedback", [vote(0, observed_ms=0)])
+    world.now_ms += DAY_MS
+    world.append(DECISIONS, [decision(0), decision(1, event_time_ms=START_MS + 3 * DAY_MS)])
+    world.append("feedback", [vote(1, observed_ms=0)])
+    run(world.archive())
+
+    placed = published(world, "feedback")[2:]
+    assert [x["observed_ms"] for x in placed] == [START_MS, START_MS + 3 * DAY_MS]
 
 
 def test_after_a_crash_at_any_call_no_vote_that_waited_is_lost(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentinel.adapters.memory import Faults
+from sentinel.adapters.memory import Faults, MemoryCluster
 from sentinel.codec.stored import decode_stored
 from sentinel.errors import FencedError, TransientError
 from sentinel.votes import Annotator, Case
 from tests.engine.clock import run
 from tests.engine.faults import CrashError, Doom
-from tests.engine.samples import a_config, transactions, voice
+from tests.engine.samples import DAY_MS, START_MS, a_config, transactions, voice
 from tests.engine.world import MemoryInstance, World
 
 SENT = transactions(400, account_count=12)
@@ -209,6 +209,22 @@ def random_votes(seed: int) -> list[dict[str, Any]]:
 def kept(world: World) -> tuple[Any, ...]:
     cases = world.cases
     return cases.progress, dict(cases.cases), dict(cases.annotators), dict(cases.unsettled)
+
+
+def test_words_without_a_time_count_in_the_order_of_the_log_and_not_again_when_placed() -> None:
+    """The archive sends each that names its transaction only once more, with both."""
+    now_ms = START_MS + 100 * DAY_MS
+    world = World(cluster=MemoryCluster(clock_ms=lambda: now_ms))
+    bare = vote(0, "bob", "fraud", observed_ms=0)
+    play(world, [vote(0, "ann", "fraud"), {**bare, "event_time_ms": None, "entities": None}])
+    heard_ms, now_ms = now_ms, now_ms + MINUTE_MS
+    play(world, [{**bare, "label": "genuine"}])
+
+    play(world, [{**bare, "observed_ms": heard_ms}])
+
+    one = annotator(world, "bob")
+    assert (one.vote_count, one.fraud_count) == (2, 1)
+    assert [v.label for v in case(world, 0).votes] == ["fraud", "genuine"]
 
 
 def test_how_votes_are_batched_changes_no_bit() -> None:
