@@ -1,11 +1,15 @@
 """Votes into labels while transactions are scored: how many a second, and what scoring pays.
 
     python -m benchmarks.feedback [--votes N] [--count N] [--json FILE] [--quick]
+    python -m benchmarks.feedback --rate 10000 [--vote-rate 5000] [--duration S] [--kafka]
 
 One instance on the embedded broker drains a preloaded topic of transactions three times: alone,
 with as many votes as asked preloaded beside it, and with the votes alone. Three of thirty
 investigators vote on each transaction, and a bank on each tenth. A vote counts when it is saved
 with its case and its annotator; its label is out before that.
+
+With `--rate` the open-loop generator of `benchmarks/load.py` sends so many transactions a second,
+first alone, then with votes beside them: what do votes cost in latency? Twice, on fresh instances.
 """
 
 import argparse
@@ -15,12 +19,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import uvloop
 
 from benchmarks.harness import (
     Instance,
     Site,
+    Span,
     facts,
     header,
     make_model,
@@ -29,13 +33,15 @@ from benchmarks.harness import (
     site,
     write_json,
 )
+from benchmarks.latency import FILL_RATE, TANSU_LINGER_MS, generated, phase_figures
+from benchmarks.load import Phase, Spec
+from benchmarks.workloads import voice_stream
 from sentinel.adapters.redis import RedisCaseStore
 from sentinel.app.sender import Sender
-from sentinel.records import Feedback
 
 SEED = 11
-START_MS = 1_767_225_600_000
-INVESTIGATOR_COUNT = 30
+ACCOUNT_COUNT = 20_000
+WARMUP_S = 5.0
 DRAIN_S_MAX = 300.0
 A_CALL = 5_000
 
@@ -44,12 +50,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--votes", type=int, default=60_000)
     parser.add_argument("--count", type=int, default=300_000, help="transactions")
+    parser.add_argument("--rate", type=float, help="transactions a second: latency is measured")
+    parser.add_argument("--vote-rate", type=float, default=5_000.0)
+    parser.add_argument("--duration", type=float, default=15.0, help="seconds of a stretch")
+    parser.add_argument("--kafka", action="store_true", help="Apache Kafka instead of Tansu")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="9,000 votes, 60,000 transactions")
     options = parser.parse_args()
     if options.quick:
         options.votes, options.count = 9_000, 60_000
     about = facts(SEED)
+    if options.rate:
+        beside(options, about)
+        return
     runs = uvloop.run(measure(options))
     print(f"\n{options.votes:,} votes beside {options.count:,} transactions, Tansu")
     print(f"  {header(about)}")
@@ -59,6 +72,74 @@ def main() -> None:
     ]
     print_table(("", "votes/s", "transactions/s"), rows)
     write_json(options.json, {"benchmark": "feedback", **about, "runs": runs})
+
+
+def beside(options: argparse.Namespace, about: dict[str, Any]) -> None:
+    """Latency with and without votes beside."""
+    phases = uvloop.run(measure_beside(options))
+    broker = "Apache Kafka" if options.kafka else "Tansu"
+    print(f"\n{options.rate:,.0f} transactions a second, {broker}, milliseconds")
+    print(f"  {header(about)}")
+    rows = [
+        [
+            f"{phase['vote_rate']:,.0f}",
+            f"{phase['counted_per_s']:,.0f}",
+            *(f"{phase['latency_ms'][name]:.1f}" for name in ("p50", "p99")),
+            *(f"{phase['engine_ms'][name]:.1f}" for name in ("p50", "p99")),
+            f"{phase['instance_cpu']:.0%}",
+        ]
+        for phase in phases
+    ]
+    names = ("votes/s", "counted/s", "p50", "p99", "engine p50", "p99", "cpu")
+    print_table(names, rows)
+    write_json(
+        options.json, {"benchmark": "feedback beside", "broker": broker, **about, "phases": phases}
+    )
+
+
+async def measure_beside(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Twice: a stretch without votes, then one with."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        models = await asyncio.to_thread(make_model, folder / "model")
+        rounds = [await measure_round(folder / str(number), models, options) for number in range(2)]
+    return [phase for one in rounds for phase in one]
+
+
+async def measure_round(
+    folder: Path, models: Path, options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    phases = tuple(
+        Phase(name, options.rate, WARMUP_S, options.duration, vote_rate)
+        for name, vote_rate in (("without", 0.0), ("with", options.vote_rate))
+    )
+    async with site(folder, kafka=options.kafka, models=models) as at:
+        topics = at.config.topics
+        spec = Spec(
+            kafka_servers=at.kafka_servers,
+            input_topic=at.input_topic,
+            decision_topic=at.decision_topic,
+            partition_count=topics.partition_count,
+            account_count=ACCOUNT_COUNT,
+            fill_count=int(1.5 * ACCOUNT_COUNT),
+            fill_rate=FILL_RATE,
+            linger_s=TANSU_LINGER_MS / 1000,
+            phases=phases,
+            seed=SEED,
+            observe=not options.kafka,
+            feedback_topic=topics.full(topics.feedback),
+        )
+        async with Instance(at) as instance:
+            await instance.ready()
+            results = await generated(spec, folder)
+            samples = instance.samples()
+    found = []
+    for number, (phase, result) in enumerate(zip(phases, results, strict=True)):
+        figures = phase_figures(folder / f"phase-{number}.npz", result, samples)
+        span = Span(samples, result["begin_s"], result["end_s"])
+        counted = span.gain("feedback") / span.duration_s
+        found.append({"vote_rate": phase.vote_rate, "counted_per_s": counted, **figures})
+    return found
 
 
 def _shown(rate: float | None) -> str:
@@ -85,38 +166,9 @@ async def measure(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return found
 
 
-def votes(count: int) -> list[Feedback]:
-    """Feedback on transactions of long ago, in some order."""
-    rng = np.random.default_rng(SEED)
-    found: list[Feedback] = []
-    number = 0
-    while len(found) < count:
-        is_fraud = bool(rng.random() < 0.3)
-        voices = [
-            ("investigator", f"i{who}", bool(rng.random() < 0.9) == is_fraud)
-            for who in rng.choice(INVESTIGATOR_COUNT, 3, replace=False)
-        ]
-        if number % 10 == 0:
-            voices.append(("chargeback", "issuer", is_fraud))
-        found += [
-            Feedback(
-                transaction_id=f"old{number}",
-                label="fraud" if says_fraud else "genuine",
-                source=source,
-                who=who,
-                observed_ms=START_MS + 1000 * number,
-                event_time_ms=START_MS,
-                entities={"account": f"A{number % 1000}"},
-            )
-            for source, who, says_fraud in voices
-        ]
-        number += 1
-    return found[:count]
-
-
 async def send_votes(at: Site, count: int) -> None:
     async with Sender(at.config) as sender:
-        made = votes(count)
+        made = voice_stream(count)
         for begin in range(0, count, A_CALL):
             await sender.feedback(made[begin : begin + A_CALL])
         await sender.flush()

@@ -158,7 +158,7 @@ async def measure_rate(
             samples = instance.samples()
         assert samples[-1]["dead_letters"] == 0, samples[-1]
         await check_order(at)
-        return _figures(folder / "phase-0.npz", result, samples)
+        return phase_figures(folder / "phase-0.npz", result, samples)
 
 
 async def generated(spec: Spec, folder: Path) -> list[dict[str, Any]]:
@@ -204,7 +204,10 @@ def latencies_ms(
     return kept
 
 
-def _figures(arrays: Path, result: dict[str, Any], samples: list[dict[str, Any]]) -> dict[str, Any]:
+def phase_figures(
+    arrays: Path, result: dict[str, Any], samples: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What the generator's arrays of a phase, and the instance's samples, amount to."""
     with np.load(arrays) as found:
         latencies = latencies_ms(
             found["due_ms"], found["partition"], found["before"], found["seen"], found["measured"]

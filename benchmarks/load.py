@@ -15,6 +15,8 @@ import resource
 import sys
 import time
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,8 @@ import uvloop
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from benchmarks import wire
-from benchmarks.workloads import card_stream
+from benchmarks.workloads import card_stream, voice_stream
+from sentinel.codec.records import encode
 from sentinel.engine.labels import PartitionOf
 from sentinel.records import Floats, Ints
 
@@ -37,6 +40,8 @@ BATCH_BYTES_MAX = 1 << 20
 RECORDS_A_BATCH_MAX = 4_000
 SPIN_S = 0.0002  # a timer wakes about this late
 DRAIN_S_MAX = 120.0
+READ_RATE_MIN = 50_000  # decisions a second
+VOTE_LINGER_S = 0.02
 OBSERVE_WAIT_MS = 2
 
 
@@ -48,6 +53,7 @@ class Phase:
     rate: float
     warmup_s: float
     duration_s: float
+    vote_rate: float = 0.0  # voices a second beside the transactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ class Spec:
     phases: tuple[Phase, ...]
     seed: int
     observe: bool  # while it happens; else the broker's append times are read afterwards
+    feedback_topic: str = ""
 
 
 def schedule_s(rate: float, duration_s: float, seed: int) -> Floats:
@@ -95,8 +102,9 @@ def renewed(value: bytes, turn: int) -> bytes:
 class Decisions:
     """How far the decisions have come: which offset of which partition was there at what time."""
 
-    def __init__(self, connection: wire.Connection, topic: str, partition_count: int) -> None:
-        self._connection = connection
+    def __init__(self, address: str, topic: str, partition_count: int) -> None:
+        self._address = address
+        self._connection: wire.Connection | None = None
         self._topic = topic
         self._next = [0] * partition_count
         # Each: partition, first offset behind the batch, when it was appended or seen (epoch ms).
@@ -108,8 +116,18 @@ class Decisions:
     def count(self) -> int:
         return sum(self._next)
 
+    async def connect(self) -> None:
+        """Anew: a broker hangs up on a connection that was idle for minutes."""
+        self.close()
+        self._connection = await wire.connect(self._address)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
     async def read(self, *, wait_ms: int) -> bool:
         """Read on; whether anything came."""
+        assert self._connection is not None
         request = wire.fetch_request(self._topic, self._next, wait_ms=wait_ms)
         answer = await self._connection.send(wire.FETCH, wire.FETCH_VERSION, request)
         now_ms = time.time() * 1000
@@ -210,6 +228,49 @@ class Generator:
         self._under_way.append(self._connection.send(wire.PRODUCE, wire.PRODUCE_VERSION, request))
 
 
+class Votes:
+    """Voices at a steady rate, on a connection of their own."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        count = sum(int(p.vote_rate * (p.warmup_s + p.duration_s)) for p in spec.phases)
+        self._voices = [
+            (voice.transaction_id.encode(), encode(voice)) for voice in voice_stream(count)
+        ]
+        self._sent = 0
+
+    @asynccontextmanager
+    async def beside(self, phase: Phase) -> AsyncIterator[None]:
+        """Send while transactions are sent; what is left at the end of the phase, at once."""
+        if phase.vote_rate == 0:
+            yield
+            return
+        connection = await wire.connect(self._spec.kafka_servers)
+        sending = asyncio.create_task(self._send(connection, phase))
+        try:
+            yield
+            await sending
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            connection.close()
+
+    async def _send(self, connection: wire.Connection, phase: Phase) -> None:
+        begun_s, first = time.monotonic(), self._sent
+        end = first + int(phase.vote_rate * (phase.warmup_s + phase.duration_s))
+        while self._sent < end:
+            await asyncio.sleep(VOTE_LINGER_S)
+            due = min(first + int((time.monotonic() - begun_s) * phase.vote_rate), end)
+            builder = batch_builder()
+            stamp_ms = int(time.time() * 1000)
+            for offset, (key, value) in enumerate(self._voices[self._sent : due]):
+                builder.append(offset, stamp_ms, key, value, [])
+            if due > self._sent:
+                self._sent = due
+                body = wire.produce_request(self._spec.feedback_topic, {0: bytes(builder.build())})
+                wire.produced(await connection.send(wire.PRODUCE, wire.PRODUCE_VERSION, body))
+
+
 def batch_builder() -> Any:
     return DefaultRecordBatchBuilder(
         2,
@@ -225,19 +286,22 @@ def batch_builder() -> Any:
 async def generate(spec: Spec, folder: Path) -> list[dict[str, Any]]:
     """Fill, then every phase; what came of each phase, and its arrays in files."""
     sending = await wire.connect(spec.kafka_servers)
-    reading = await wire.connect(spec.kafka_servers)
     generator = Generator(sending, spec)
-    decisions = Decisions(reading, spec.decision_topic, spec.partition_count)
+    decisions = Decisions(spec.kafka_servers, spec.decision_topic, spec.partition_count)
+    votes = Votes(spec)
     gc.collect()
     gc.freeze()
     if spec.fill_count:
         await generator.send(np.arange(spec.fill_count) / spec.fill_rate, FILL_LINGER_S)
+        await decisions.connect()
         await _drained(decisions, generator.sent)
     results = []
     for number, phase in enumerate(spec.phases):
-        results.append(await _phase(spec, folder, number, phase, generator, decisions))
+        await decisions.connect()
+        async with votes.beside(phase):
+            results.append(await _phase(spec, folder, number, phase, generator, decisions))
     sending.close()
-    reading.close()
+    decisions.close()
     return results
 
 
@@ -256,7 +320,9 @@ async def _phase(
     watching = asyncio.create_task(decisions.watch()) if spec.observe else None
     epoch_s, late_s = await generator.send(times_s, spec.linger_s)
     used_s = _cpu_s() - used_before_s
-    if watching is not None:
+    if watching is None:
+        await decisions.connect()
+    else:
         await _caught_up(decisions, generator.sent, watching)
     await _drained(decisions, generator.sent)
     measured = times_s >= phase.warmup_s
@@ -298,7 +364,7 @@ async def _caught_up(decisions: Decisions, count: int, watching: "asyncio.Task[N
 
 async def _drained(decisions: Decisions, count: int) -> None:
     """Read decisions until there are so many. Raises TimeoutError when they do not come."""
-    async with asyncio.timeout(DRAIN_S_MAX):
+    async with asyncio.timeout(DRAIN_S_MAX + (count - decisions.count) / READ_RATE_MIN):
         while decisions.count < count:
             if not await decisions.read(wait_ms=50):
                 await asyncio.sleep(0.05)

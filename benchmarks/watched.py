@@ -95,6 +95,7 @@ class Sampler:
             "transactions": metrics.transactions,
             "decisions": metrics.decisions,
             "dead_letters": metrics.dead_letters,
+            "feedback": metrics.feedback,
             "degraded": metrics.degraded,
             "commits": metrics.commits,
             "lag": instance.lag(),

@@ -8,6 +8,10 @@ from sentinel.adapters.registry import ModelDirectory, ModelParams
 from sentinel.core.learning.calibration import Calibration
 from sentinel.core.learning.params import FitParams
 from sentinel.model import fit
+from sentinel.records import Feedback
+
+VOICES_FROM_MS = 1_767_225_600_000
+INVESTIGATOR_COUNT = 30
 
 CONFIG = """
 [schema]
@@ -134,3 +138,32 @@ def card_stream(count: int, *, account_count: int, seed: int = 11) -> tuple[list
         for i, (account, merchant, device, amount, time_ms) in enumerate(zip(*columns, strict=True))
     ]
     return names, records
+
+
+def voice_stream(count: int) -> list[Feedback]:
+    """Feedback on transactions of long ago, in some order."""
+    rng = np.random.default_rng(11)
+    found: list[Feedback] = []
+    number = 0
+    while len(found) < count:
+        is_fraud = bool(rng.random() < 0.3)
+        voices = [
+            ("investigator", f"i{who}", bool(rng.random() < 0.9) == is_fraud)
+            for who in rng.choice(INVESTIGATOR_COUNT, 3, replace=False)
+        ]
+        if number % 10 == 0:
+            voices.append(("chargeback", "issuer", is_fraud))
+        found += [
+            Feedback(
+                transaction_id=f"old{number}",
+                label="fraud" if says_fraud else "genuine",
+                source=source,
+                who=who,
+                observed_ms=VOICES_FROM_MS + 1000 * number,
+                event_time_ms=VOICES_FROM_MS,
+                entities={"account": f"A{number % 1000}"},
+            )
+            for source, who, says_fraud in voices
+        ]
+        number += 1
+    return found[:count]

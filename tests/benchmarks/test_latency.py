@@ -114,7 +114,10 @@ async def test_what_is_produced_by_hand_is_read_back_from_a_broker(tmp_path: Pat
         batches = {partition: bytes(builder.build()) for partition, builder in builders.items()}
         request = wire.produce_request("decisions", batches)
         wire.produced(await connection.send(wire.PRODUCE, wire.PRODUCE_VERSION, request))
-        decisions = Decisions(connection, "decisions", 2)
+        decisions = Decisions(servers.kafka_servers, "decisions", 2)
+        await decisions.connect()
+        await decisions.read(wait_ms=50)
+        await decisions.connect()  # and goes on where it was
 
         async with asyncio.timeout(20):
             while decisions.count < 7:
@@ -122,3 +125,4 @@ async def test_what_is_produced_by_hand_is_read_back_from_a_broker(tmp_path: Pat
 
         assert sorted((partition, end) for partition, end, _ in decisions.seen) == [(0, 3), (1, 4)]
         connection.close()
+        decisions.close()
