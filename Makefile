@@ -21,8 +21,10 @@ test-kafka: .venv/dev
 	$(BIN)/python -m tests.kafka.cluster
 	SENTINEL_TEST_KAFKA=1 $(BIN)/python -m pytest -m kafka $(ARGS)
 
-# Hours: strikes every fault twenty times, on each of its brokers, and prints what came of it.
+# Hours: strikes the label chain, and then every fault, twenty times on each of its brokers, and
+# prints what came of it. ARGS are for the latter.
 faults: .venv/dev
+	$(BIN)/python -m tests.faults.labels
 	$(BIN)/python -m tests.kafka.cluster
 	$(BIN)/python -m tests.faults $(ARGS)
 

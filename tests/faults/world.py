@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -129,13 +129,18 @@ class Servers:
 
 
 class Instance:
-    """One `sentinel run` after another, in a folder of its own."""
+    """One `sentinel run` after another, or another command, in a folder of its own."""
 
-    def __init__(self, folder: Path, config: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: Path,
+        environment: Mapping[str, str],
+        command: Sequence[str] = ("run", "--no-stream", "--plain"),
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._command = [sys.executable, "-m", "sentinel", "run", "--config", str(config)]
-        self._command += ["--no-stream", "--plain"]
+        self._command = [sys.executable, "-m", "sentinel", *command, "--config", str(config)]
         self._environment = {**os.environ, **environment}
         self._log = folder / "output.txt"
         self._read_from = 0
