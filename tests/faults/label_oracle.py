@@ -6,7 +6,7 @@ What was sent is held against it as well, so that a voice that never came back i
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from sentinel.codec.records import decode_feedback, encode
@@ -117,7 +117,7 @@ def _votes(records: Sequence[InputRecord]) -> tuple[list[tuple[Case, Vote]], set
             cases.setdefault(name, Case(name, voice.event_time_ms, voice.entities or {}))
         elif name not in cases or 0 < voice.observed_ms < cases[name].event_time_ms:
             continue
-        votes.append(placed(voice, cases[name], record))
+        votes.append(placed(voice, replace(cases[name], prior=voice.probability), record))
     return votes, refused
 
 

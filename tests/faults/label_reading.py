@@ -123,10 +123,8 @@ async def _stored(config: Config) -> dict[str, bytes]:
     client: Any = redis.asyncio.Redis.from_url(config.redis.url, db=config.redis.feedback_db)
     found = {}
     try:
-        async for key in client.scan_iter(match=f"{prefix}*", count=5_000):
-            name = key.decode().removeprefix(prefix)
-            if name != "annotators":
-                found[name] = await client.get(key)
+        async for key in client.scan_iter(match=f"{prefix}*", count=5_000, _type="string"):
+            found[key.decode().removeprefix(prefix)] = await client.get(key)  # indexes are none
     finally:
         await client.aclose()
     return {"feedback": b"", **found}

@@ -48,6 +48,7 @@ SETTINGS = {
     "ARCHIVE__INTERVAL_S": "0.3",
     "ARCHIVE__EXAMPLES_INTERVAL_S": "0.5",
     "ARCHIVE__ROW_COUNT_MAX": "40",
+    "CONSENSUS__REFIT_AFTER_VOTES": "0",  # who is in which group is in no log
     "MATURITY__COVERAGE": "0.5",
     "MATURITY__HORIZON_MIN_S": "86400.0",
     "MATURITY__HORIZON_MAX_S": "2592000.0",
