@@ -11,7 +11,12 @@ run: .venv/run
 
 test: .venv/dev
 	rm -f .coverage .coverage.*
+ifeq ($(ARGS),)
+	$(BIN)/python -m coverage run -m pytest -n auto -m "not integration"
+	$(BIN)/python -m coverage run -m pytest -m integration
+else
 	$(BIN)/python -m coverage run -m pytest $(ARGS)
+endif
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --fail-under=85 --skip-covered --sort=cover
 	$(BIN)/python -m coverage report --fail-under=95 --include='sentinel/core/*' --format=total
