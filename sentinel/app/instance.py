@@ -17,6 +17,7 @@ from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import FeatureState
+from sentinel.engine import feedback
 from sentinel.engine.health import Health, health, longest_silence, total_lag, watch_loop
 from sentinel.engine.ownership import Ownership
 from sentinel.engine.serving import ServingModel
@@ -195,5 +196,6 @@ async def _warm(state: FeatureState, serving: ServingModel, schema: SchemaParams
     await asyncio.to_thread(state.warm)
     await asyncio.to_thread(decisions.warm)
     await asyncio.to_thread(TransactionDecoder(schema).warm)
+    await asyncio.to_thread(feedback.warm)
     if serving.model.fallback_reason:
         log.warning("LightGBM itself scores this model: %s", serving.model.fallback_reason)

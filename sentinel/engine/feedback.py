@@ -8,6 +8,7 @@ from typing import TypeVar
 from sentinel.codec.records import decode_feedback, encode
 from sentinel.core.consensus.casework import Change, Counted, count_votes
 from sentinel.core.consensus.params import ConsensusParams
+from sentinel.core.consensus.refit import refit
 from sentinel.core.consensus.trail import audit_entries
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.dispatcher import Inbox
@@ -283,3 +284,11 @@ def label_of(change: Change) -> Label:
         supersedes=change.supersedes,
         feedback_offset=change.vote.offset,
     )
+
+
+def warm() -> None:
+    """Compile or load the kernels, by counting one vote and judging it anew."""
+    params = ConsensusParams()
+    one = (Case("", 0, {}), Vote("/", "fraud", 0, 1.0, 0, 0))
+    counted = count_votes(Casework(FeedbackProgress("", 0)), [one], (), params)
+    refit(list(counted.work.cases.values()), (), params)

@@ -9,6 +9,8 @@ import pytest
 
 from sentinel.adapters.memory import Faults, MemoryCluster
 from sentinel.codec.stored import decode_stored
+from sentinel.core.consensus import groups, online
+from sentinel.engine.feedback import warm
 from sentinel.errors import FencedError, TransientError
 from sentinel.votes import Annotator, Case
 from tests.engine.clock import run
@@ -420,3 +422,15 @@ def test_the_probability_of_the_decision_counts_only_where_it_is_asked_for() -> 
         return case(world, 0).posterior or 0.0
 
     assert posterior(score_prior=True) > 0.95 > posterior(score_prior=False)
+
+
+def test_what_is_warmed_is_all_that_counting_needs() -> None:
+    """A kernel that is compiled while transactions come would hold the loop for seconds."""
+    kernels = (online._settle, groups._count_pairs)
+    warm()
+    before = [list(kernel.signatures) for kernel in kernels]
+    world = refitting_world(100)
+    play(world, a_past("ann", "bob"))
+
+    assert all(before)
+    assert [list(kernel.signatures) for kernel in kernels] == before
