@@ -11,11 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.redis import RedisParams
 from tests.kafka.cluster import KafkaCluster
+
+# How long an example takes says nothing about the code: the first one may compile a kernel.
+settings.register_profile("sentinel", deadline=None)
+settings.load_profile("sentinel")
 
 ON_KAFKA = os.environ.get("SENTINEL_TEST_KAFKA") == "1"
 KAFKA_TESTS = Path(__file__).parent / "kafka"

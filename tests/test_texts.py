@@ -1,7 +1,7 @@
 """Columns of texts over one buffer."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.core.features.hashing import hash64
@@ -39,7 +39,6 @@ def test_slices_and_places_share_the_buffer(texts: list[str | None], data: st.Da
     assert taken.data is column.data
 
 
-@settings(deadline=None)  # the first example compiles
 @given(columns)
 def test_a_text_has_one_hash_wherever_it_lies(texts: list[str | None]) -> None:
     behind = joined([["something else"], Texts.of(texts)])[1:]

@@ -13,7 +13,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition as ClientPartition
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.adapters.kafka.batch_writer import CODECS, warm, written
@@ -146,7 +146,6 @@ markers = st.builds(
 )
 
 
-@settings(deadline=None)  # the first example compiles
 @given(
     specs=st.lists(plain_specs | markers, min_size=1, max_size=6),
     aborted=st.none() | st.lists(st.tuples(st.integers(1, 2), st.integers(0, 20)), max_size=3),
@@ -209,7 +208,6 @@ def test_what_lies_before_a_corrupt_batch_is_read_before_it_is_complained_of() -
     assert reader.next_fetch_offset == 3
 
 
-@settings(deadline=None)  # the first example compiles
 @given(st.binary(max_size=60), st.integers(-1, 9))
 def test_no_bytes_lead_the_reader_astray(records: bytes, record_count: int) -> None:
     """With a CRC that fits: either they are records, or they are said to be malformed."""
@@ -225,7 +223,6 @@ def test_no_bytes_lead_the_reader_astray(records: bytes, record_count: int) -> N
         assert found.next_offset == len(found.block) == 1
 
 
-@settings(deadline=None)  # the first example compiles
 @given(st.binary(max_size=100))
 def test_whatever_is_no_batch_at_all_is_refused_or_left(raw: bytes) -> None:
     raw = raw[:16] + b"\2" + raw[17:] if len(raw) > 16 else raw
@@ -316,7 +313,6 @@ def built(
     return [bytes(batch._build()) for batch in batches]
 
 
-@settings(deadline=None)  # the first example compiles
 @given(
     rows=st.lists(pairs, max_size=30),
     bytes_max=st.integers(100, 3000),

@@ -11,7 +11,7 @@ from aiokafka.partitioner import murmur2 as aiokafka_murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.adapters.memory import Faults
+from sentinel.adapters.memory import Faults, MemoryCluster
 from sentinel.codec.records import encode
 from sentinel.engine.labels import PartitionOf, murmur2
 from sentinel.errors import TransientError
@@ -151,9 +151,10 @@ def test_a_label_waits_until_the_stream_has_reached_the_time_it_was_observed() -
     assert instance.metrics.labels_applied == 1
 
 
-def test_a_label_without_a_time_still_comes_after_its_transaction() -> None:
+def test_a_label_without_a_time_counts_from_when_it_was_said_and_after_its_transaction() -> None:
     """It was there before the stream began: it may not be applied to a fraud yet to be counted."""
-    world, fraud = World(), SENT[-2]
+    fraud = SENT[-2]
+    world = World(cluster=MemoryCluster(clock_ms=lambda: fraud["event_time"] + 1))
     world.send_feedback([voice(fraud, observed_ms=0)])
 
     play(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.core.consensus.dawid_skene import fit
@@ -79,7 +79,6 @@ vote = st.tuples(
 
 
 @given(st.lists(vote, max_size=25))
-@settings(deadline=None)
 def test_the_posterior_is_that_of_a_plain_implementation(votes: list[Vote]) -> None:
     params = ConsensusParams(evidence_max=1.2)
 
@@ -89,7 +88,6 @@ def test_the_posterior_is_that_of_a_plain_implementation(votes: list[Vote]) -> N
 
 
 @given(st.lists(vote, max_size=25), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_the_order_of_the_votes_changes_no_bit(votes: list[Vote], random: object) -> None:
     shuffled = list(votes)
     random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis hands out a Random

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.core.consensus.casework import count_votes
@@ -68,7 +68,6 @@ def numbered(votes: list[tuple[str, Vote]], begin: int = 0) -> list[tuple[str, V
 
 
 @given(st.lists(said, min_size=1, max_size=40), st.integers(1, 40))
-@settings(deadline=None)
 def test_what_is_counted_as_it_comes_is_what_a_recount_finds(
     votes: list[tuple[str, Vote]], batch_count: int
 ) -> None:
@@ -81,7 +80,6 @@ def test_what_is_counted_as_it_comes_is_what_a_recount_finds(
 
 
 @given(st.lists(said, min_size=1, max_size=20), st.lists(said, min_size=1, max_size=20))
-@settings(deadline=None)
 def test_whom_one_trusts_may_change_between(
     first: list[tuple[str, Vote]], second: list[tuple[str, Vote]]
 ) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -113,7 +113,6 @@ rows = st.lists(
 
 
 @given(rows, st.integers(0, 14))
-@settings(deadline=None)
 def test_how_votes_are_batched_changes_no_bit(given_rows: list[Row], cut: int) -> None:
     """The first batch as it was stored, and then the second, against both in one."""
     params = ConsensusParams(vote_half_life_s=3.0, half_life_votes=4.0)
@@ -149,7 +148,6 @@ def test_how_votes_are_batched_changes_no_bit(given_rows: list[Row], cut: int) -
 
 
 @given(rows, st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_the_slow_record_weighs_nothing_and_holds_all_of_the_fast_one(
     given_rows: list[Row], seed: int
 ) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.core.consensus.casework import count_votes
@@ -56,7 +56,6 @@ def counted(
     return known, entries
 
 
-@settings(deadline=None)  # the first of them may compile a kernel
 @given(said=VOTES, sizes=st.lists(st.integers(1, 7), max_size=6))
 def test_votes_and_labels_are_the_same_however_they_were_batched(
     said: list[tuple[int, str, str, int]], sizes: list[int]
@@ -72,7 +71,6 @@ def test_votes_and_labels_are_the_same_however_they_were_batched(
     assert len({entry.id for entry in in_pieces}) == len(in_pieces)
 
 
-@settings(deadline=None)  # the first of them may compile a kernel
 @given(said=VOTES, sizes=st.lists(st.integers(1, 7), max_size=6))
 def test_each_entry_begins_where_the_one_before_of_its_subject_has_ended(
     said: list[tuple[int, str, str, int]], sizes: list[int]

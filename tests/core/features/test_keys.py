@@ -1,7 +1,7 @@
 """The index of keys against a dictionary."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.core.features.keys import ABSENT, MISSING, KeyIndex, distinct
@@ -14,7 +14,6 @@ names = st.text(alphabet="ab\0é", max_size=3) | st.sampled_from(["x" * 300, "x"
 steps = st.lists(st.tuples(st.booleans(), st.lists(names, min_size=1, max_size=8)), max_size=40)
 
 
-@settings(deadline=None)
 @given(steps)
 def test_keys_are_found_as_in_a_dictionary(steps: list[tuple[bool, list[str]]]) -> None:
     index, expected, free = KeyIndex(SLOT_COUNT), dict[str, int](), list(range(SLOT_COUNT))
@@ -69,7 +68,6 @@ def test_a_text_of_the_same_hash_is_another_key() -> None:
     assert index.find(Texts.of(["two"])).tolist() == [MISSING]
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=2), max_size=50))
 def test_each_key_is_kept_where_it_first_stands(keys: list[str]) -> None:
     expected = [i for i, key in enumerate(keys) if key not in keys[:i]]
