@@ -8,6 +8,9 @@ from scipy.stats import norm
 from sentinel.core.learning.evidence import Bools, PairedScores
 from sentinel.records import Floats, Ints
 
+# What sums of weights in another order may differ by: no difference, and no proof of one.
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, slots=True)
 class AucComparison:
@@ -31,8 +34,8 @@ class AucComparison:
     @property
     def p_value(self) -> float:
         """One-sided: how likely at least this difference would be if both were equally good."""
-        if self.standard_error == 0.0:
-            return 0.0 if self.difference > 0 else 1.0
+        if self.standard_error <= _ROUNDING:
+            return 0.0 if self.difference > _ROUNDING else 1.0
         return float(norm.sf(self.difference / self.standard_error))
 
     def interval(self, tail: float) -> tuple[float, float]:
@@ -72,7 +75,7 @@ def compare_auc(scores: PairedScores) -> AucComparison | None:
         + np.sum(of_genuine**2) * (genuine_group_count / (genuine_group_count - 1))
         + 2 * np.sum(of_frauds * of_genuine)
     )
-    return AucComparison(champion, challenger, float(np.sqrt(variance)))
+    return AucComparison(champion, challenger, float(np.sqrt(max(variance, 0.0))))
 
 
 def _sums(values: Floats, group: Ints, group_count: int) -> Floats:

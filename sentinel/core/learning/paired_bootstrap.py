@@ -45,7 +45,10 @@ class Bootstrap:
     @property
     def p_value(self) -> float:
         """One-sided: the share of replicates in which the challenger is not better, never 0."""
-        return float((1 + np.sum(self.differences <= 0)) / (1 + self.differences.size))
+        # Sums of weights in another order are no improvement.
+        rounding = 1e-12 * max(abs(self.champion), abs(self.challenger))
+        not_better = int(np.sum(self.differences <= rounding))
+        return (1 + not_better) / (1 + self.differences.size)
 
     def interval(self, tail: float) -> tuple[float, float]:
         """The percentile interval of the difference, with the share `tail` beyond each end."""

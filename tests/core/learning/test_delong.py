@@ -109,6 +109,44 @@ def test_without_weights_the_error_is_from_the_covariance_of_the_components(seed
     assert comparison.champion == pytest.approx(auc(scores.champion, scores.labels))
 
 
+def slow_variance_by_groups(scores: PairedScores) -> float:
+    """Obuchowski's sums: of each class by group, and of both classes of one group with each other.
+
+    That of both has no correction for the number of groups: it is all but 1.
+    """
+    (a, area_a), (b, area_b) = (components(s, scores) for s in (scores.champion, scores.challenger))
+    sums: dict[tuple[int, int], float] = {}
+    totals = [float(scores.weights[scores.labels == label].sum()) for label in (0, 1)]
+    for i, (label, group) in enumerate(zip(scores.labels.tolist(), scores.groups, strict=True)):
+        influence = scores.weights[i] * ((b[i] - area_b) - (a[i] - area_a)) / totals[label]
+        sums[label, int(group)] = sums.get((label, int(group)), 0.0) + influence
+    variance = 0.0
+    for label in (0, 1):
+        found = [value for (of, _), value in sums.items() if of == label]
+        variance += sum(value**2 for value in found) * len(found) / (len(found) - 1)
+    for (label, group), value in sums.items():
+        variance += value * sums.get((1 - label, group), 0.0)
+    return variance
+
+
+@settings(deadline=None)
+@given(found=rows, seed=st.integers(0, 100))
+def test_frauds_and_genuine_of_one_group_depend_on_each_other_too(
+    found: list[tuple[int, int, bool, int]], seed: int
+) -> None:
+    groups = default_rng(seed).integers(0, 4, len(found)).tolist()
+    scores = paired(found, groups)
+
+    comparison = compare_auc(scores)
+
+    if any(len(set(scores.groups[scores.labels == label])) < 2 for label in (0, 1)):
+        assert comparison is None
+        return
+    assert comparison is not None
+    variance = slow_variance_by_groups(scores)
+    assert comparison.standard_error**2 == pytest.approx(variance, rel=1e-6, abs=1e-12)
+
+
 def slow_bootstrap(scores: PairedScores, replicate_count: int, seed: int) -> float:
     """Standard deviation of the difference over draws of whole groups."""
     rng = default_rng(seed)
@@ -167,6 +205,13 @@ def test_a_perfect_challenger_of_a_champion_that_is_perfectly_wrong_is_better_fo
 
     assert comparison == AucComparison(champion=0.0, challenger=1.0, standard_error=0.0)
     assert comparison.p_value == 0.0
+
+
+def test_what_only_rounding_tells_apart_is_not_better() -> None:
+    comparison = AucComparison(champion=0.9, challenger=0.9 + 1e-16, standard_error=1e-18)
+
+    assert comparison.difference > 0
+    assert comparison.p_value == 1.0
 
 
 def test_frauds_of_a_single_account_show_nothing() -> None:

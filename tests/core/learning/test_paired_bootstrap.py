@@ -241,3 +241,8 @@ def test_the_interval_and_the_p_value_are_of_the_replicates() -> None:
 
     assert bootstrap.p_value == 6 / 101
     assert bootstrap.interval(0.05) == pytest.approx((0.95, 90.05))
+
+
+def test_replicates_that_only_rounding_tells_apart_are_not_better() -> None:
+    assert Bootstrap(0.5, 0.5, np.full(99, 1e-17)).p_value == 1.0
+    assert Bootstrap(0.5, 0.5, np.full(99, 1e-9)).p_value == 0.01
