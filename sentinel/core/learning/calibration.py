@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
-from scipy.stats import rankdata
 
 from sentinel.records import Floats, Ints
 
@@ -57,13 +56,25 @@ def fit_calibration(raw: Floats, labels: Ints) -> Calibration:
     return Calibration(slope=float(np.exp(found.x[0])), intercept=float(found.x[1]))
 
 
-def expected_calibration_error(probability: Floats, labels: Ints, *, bin_count: int = 15) -> float:
-    """Mean distance between stated and observed frequency over bins of equal mass, in [0, 1]."""
+def expected_calibration_error(
+    probability: Floats, labels: Ints, *, bin_count: int = 15, weights: Floats | None = None
+) -> float:
+    """Mean distance between stated and observed frequency over bins of equal mass, in [0, 1].
+
+    Parameters
+    ----------
+    probability, labels
+        Shapes (n,).
+    weights
+        float64 (n,), > 0: how much each counts, all the same without.
+    """
     assert probability.shape == labels.shape
     if probability.size == 0:
         return 0.0
-    index = (rankdata(probability, method="ordinal") - 1).astype(np.int64) * bin_count
-    index //= probability.size
-    count = np.bincount(index, minlength=bin_count)
-    gap = np.bincount(index, weights=probability - labels, minlength=bin_count)
-    return float(np.abs(gap[count > 0]).sum() / probability.size)
+    mass = np.ones(probability.size) if weights is None else weights
+    order = np.argsort(probability, kind="stable")
+    before = np.cumsum(mass[order]) - mass[order]
+    index = np.empty(probability.size, dtype=np.int64)
+    index[order] = before * bin_count / mass.sum()
+    gap = np.bincount(index, weights=mass * (probability - labels), minlength=bin_count)
+    return float(np.abs(gap).sum() / mass.sum())

@@ -87,3 +87,40 @@ def test_known_calibration_errors() -> None:
     # Bins of two: 0.2 stated and 0.5 seen, 0.8 stated and 1.0 seen.
     assert error([0.1, 0.3, 0.7, 0.9], [0, 1, 1, 1]) == pytest.approx((0.3 + 0.2) / 2)
     assert error([0.3], [1], bins=15) == pytest.approx(0.7)
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.floats(0, 1), st.integers(0, 1), st.integers(1, 4)),
+        min_size=1,
+        max_size=20,
+        unique_by=lambda row: row[0],
+    )
+)
+def test_in_one_bin_what_weighs_three_times_counts_as_three(
+    rows: list[tuple[float, int, int]],
+) -> None:
+    """With more bins copies may fall into different ones."""
+    probability, labels, weights = (np.array(column) for column in zip(*rows, strict=True))
+
+    weighted = expected_calibration_error(
+        probability, labels, bin_count=1, weights=weights.astype(np.float64)
+    )
+
+    copies = (np.repeat(probability, weights), np.repeat(labels, weights))
+    assert weighted == pytest.approx(expected_calibration_error(*copies, bin_count=1), abs=1e-12)
+
+
+def test_equal_weights_change_nothing_and_bins_are_of_equal_weight() -> None:
+    rng = default_rng(5)
+    probability = rng.random(1000)
+    labels = (rng.random(1000) < probability).astype(np.int64)
+
+    plain = expected_calibration_error(probability, labels)
+
+    assert expected_calibration_error(probability, labels, weights=np.ones(1000)) == plain
+    # The first three weigh as much as the last two.
+    p, y = np.array([0.1, 0.2, 0.3, 0.6, 0.9]), np.array([0, 0, 0, 1, 1])
+    weights = np.array([1.0, 1.0, 1.0, 1.5, 1.5])
+    found = expected_calibration_error(p, y, bin_count=2, weights=weights)
+    assert found == pytest.approx((0.6 + (0.4 + 0.1) * 1.5) / 6)
