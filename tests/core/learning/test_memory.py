@@ -231,6 +231,19 @@ def test_the_newest_frauds_have_the_places_of_frauds() -> None:
     assert sorted(kept.tolist()) == [95_000, 96_000, 97_000, 98_000, 99_000]
 
 
+def test_one_that_only_its_fraud_keeps_has_forgotten_its_weight_whoever_came_first() -> None:
+    """It had no place with its larger weight; in one batch that weight is still known."""
+    crowd = [Row(f"G{i}", i, 0, stratum=0, weight=1e6) for i in range(50)]
+    silent = Row("T1", 100, 0, stratum=0, weight=10.0)
+    fraud = Row("T1", 101, 0, stratum=0, is_fraud=True)
+    params = small(row_count_max=4, fraud_count_max=2)
+
+    one_by_one = remembered([crowd, [silent], [fraud]], params)
+
+    assert bits(one_by_one) == bits(remembered([[*crowd, silent, fraud]], params))
+    assert one_by_one.sampling_weight[one_by_one.is_recent_fraud].tolist() == [0.0]
+
+
 ROUND_COUNT = 1_500
 POPULATION = 120
 WEIGHT = np.tile([1.0, 1.0, 10.0, 3.0], POPULATION // 4)
