@@ -45,7 +45,8 @@ class MemoryParams:
         the old memory and the new one exist.
     fraud_count_max, fraud_age_max_s
         Frauds are all remembered up to this number, the newest, but for half of the rows at most,
-        and up to this age, in event time behind the newest example.
+        and up to this age, in event time behind the newest example: one that is dated years ahead
+        makes all frauds old, and must not come here.
     stratum_count
         Strata are numbered below it.
     floor_share
