@@ -52,7 +52,7 @@ def payment_of(item: Item) -> Payment:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     items=streams(partition_count=PARTITION_COUNT, account_count=6),
     kind=st.sampled_from(("events", "tiles")),
@@ -77,7 +77,7 @@ def test_a_shared_entity_knows_what_all_partitions_saw(
     np.testing.assert_allclose(found, np.array(expected).reshape(found.shape), rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     items=streams(partition_count=PARTITION_COUNT, account_count=6),
     batch_counts=st.lists(st.integers(1, 20), min_size=1, max_size=5),
@@ -204,7 +204,7 @@ actions = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(
     items=streams(partition_count=PARTITION_COUNT, account_count=6, count_max=90),
     actions=actions,
