@@ -16,7 +16,7 @@ from tests.cli.test_run import await_that, output, sentinel
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(180)]
 
-ROWS, LIFE_COUNT = 2_000, 4
+ROWS, LIFE_COUNT = 2_000, 2
 PRODUCE = ("produce", "rows.jsonl", "--label-column", "is_fraud", "--label-delay", "1d")
 
 
@@ -98,7 +98,6 @@ def test_killed_with_9_again_and_again_each_decision_is_archived_once(folder: Fo
     assert "label fraud (0.995)" in story
     assert "ground_truth/" in story
     assert "1 decisions scored again, 1 the same" in story
-    assert "vote_count 1" in folder.done("audit", fraud)
     entries = [json.loads(line) for line in folder.done("audit", fraud, "--json").splitlines()]
     assert [entry["kind"] for entry in entries] == ["vote", "label"]
     assert [entry["after"]["label"] for entry in entries] == ["fraud", "fraud"]
