@@ -55,6 +55,7 @@ class Placer:
         self._topic = topic
         self._horizon_ms = round(horizon_s * 1000)
         self._progress = Progress()
+        self._noted = self._progress  # as it is kept beside the files
         self._searched: set[Path] = set()  # files that hold nothing of what has waited so far
         self._fresh: list[Waiting] = []
         self._now_ms = 0  # when the newest feedback was appended
@@ -64,7 +65,7 @@ class Placer:
         """Take up where the one before has stopped; returns from where on feedback is wanted."""
         kept = await asyncio.to_thread(self._files.note, NOTE)
         self._progress = Progress() if kept is None else decode_stored(Progress, kept)
-        self._searched, self._fresh = set(), []
+        self._noted, self._searched, self._fresh = self._progress, set(), []
         return self._progress.next_offset
 
     def take(self, records: Sequence[InputRecord]) -> None:
@@ -109,14 +110,17 @@ class Placer:
             await self._broker.flush()
             self.count += len(placed)
         left = [one for one in (*waiting, *fresh) if one.voice.transaction_id not in found]
-        kept = [one for one in left if one.since_ms >= self._now_ms - self._horizon_ms]
-        for one in left[: len(left) - len(kept)]:
+        oldest_ms = self._now_ms - self._horizon_ms
+        for one in (one for one in left if one.since_ms < oldest_ms):
             log.warning(
                 "%s/%s has spoken of transaction %s, on which there never was a decision",
                 one.voice.source, one.voice.who, one.voice.transaction_id,
             )  # fmt: skip
+        kept = [one for one in left if one.since_ms >= oldest_ms]
         self._progress = replace(self._progress, waiting=kept)
-        await asyncio.to_thread(self._files.keep, NOTE, encode_stored(self._progress))
+        if self._progress != self._noted:
+            await asyncio.to_thread(self._files.keep, NOTE, encode_stored(self._progress))
+            self._noted = self._progress
 
     def _find(
         self, waiting: Sequence[Waiting], fresh: Sequence[Waiting]
