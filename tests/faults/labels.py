@@ -138,11 +138,13 @@ class Outcome:
         return found | {"offences": {what: ones[:20] for what, ones in self.offences.items()}}
 
 
-async def run(seed: int, strike_count: int, keep: Path | None = None) -> Outcome:
+async def run(
+    seed: int, strike_count: int, keep: Path | None = None, *, broker: str = "tansu"
+) -> Outcome:
     """Everything from empty servers to the outcome; nothing of it is left behind."""
     folder = Path(tempfile.mkdtemp(prefix="faults-labels-"))
     try:
-        return await Run(seed, folder).run(plan(seed, strike_count))
+        return await Run(seed, folder, broker).run(plan(seed, strike_count))
     finally:
         if keep is not None:
             keep_outputs(folder, keep)
@@ -152,8 +154,9 @@ async def run(seed: int, strike_count: int, keep: Path | None = None) -> Outcome
 class Run:
     """One run in the making."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    def __init__(self, seed: int, folder: Path, broker: str) -> None:
         self._folder = folder
+        self._broker = broker
         self._stream = Voices(seed)
         self._chunk = 0
         self._sent: list[Feedback] = []
@@ -162,7 +165,7 @@ class Run:
 
     async def run(self, blows: Sequence[Blow]) -> Outcome:
         async with AsyncExitStack() as stack:
-            servers = await stack.enter_async_context(Servers("tansu", self._folder))
+            servers = await stack.enter_async_context(Servers(self._broker, self._folder))
             self._prepare(servers)
             self._sender = await stack.enter_async_context(Sender(self._config))
             for process in self._processes.values():
@@ -282,10 +285,10 @@ async def until(is_true: Callable[[], Awaitable[bool]], timeout_s: float) -> boo
     return True
 
 
-def lived_through(seed: int, strike_count: int, keep: Path | None) -> Outcome:
+def lived_through(seed: int, strike_count: int, keep: Path | None, broker: str) -> Outcome:
     """The outcome; of a run that could not be brought to its end, why not."""
     try:
-        return asyncio.run(run(seed, strike_count, keep))
+        return asyncio.run(run(seed, strike_count, keep, broker=broker))
     except (AssertionError, OSError, KafkaError, SentinelError) as error:  # a timeout is an OSError
         return Outcome(seed, broken_off="".join(traceback.format_exception(error)))
 
@@ -299,11 +302,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--strikes", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--broker", choices=["tansu", "kafka"], default="tansu")
     parser.add_argument("--json", type=Path, help="the outcome as a line, added to the file")
     parser.add_argument("--keep", type=Path, help="where to leave what the processes said")
     options = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    outcome = lived_through(options.seed, options.strikes, options.keep)
+    outcome = lived_through(options.seed, options.strikes, options.keep, options.broker)
     print(row(HEAD))  # noqa: T201
     print(row([getattr(outcome, name) for name in HEAD]), flush=True)  # noqa: T201
     if options.json is not None:

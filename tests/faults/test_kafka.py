@@ -3,6 +3,7 @@
 import pytest
 
 from tests.conftest import ON_KAFKA
+from tests.faults import labels
 from tests.faults.run import Options, Outcome, run
 
 pytestmark = [
@@ -32,3 +33,10 @@ async def test_instances_that_come_and_go_lose_nothing_between_them() -> None:
 
 async def test_a_broker_of_three_that_dies_takes_nothing_with_it() -> None:
     assert kept(await run(Options("broker-of-three", "kafka3", 1, 2, rate=400.0)))
+
+
+async def test_votes_become_examples_whoever_dies_between() -> None:
+    outcome = await labels.run(1, 2, broker="kafka")
+
+    assert outcome.verdict == "kept", outcome.offences
+    assert min(outcome.votes, outcome.placed, outcome.labels, outcome.examples) > 20
