@@ -142,6 +142,9 @@ def oddities(annotator: Annotator, params: ConsensusParams) -> list[str]:
         elif informed <= BLIND_MAX:
             found.append("no better than a coin")
     found += moved
+    if annotator.group:
+        others = "" if annotator.group == annotator.name else f", as {annotator.group}"
+        found.append(f"always votes as others do{others}")
     if annotator.unsure_count > 0.5 * annotator.vote_count:
         found.append("mostly unsure")
     return found

@@ -22,7 +22,7 @@ from tests.core.consensus.test_online import new_ballots, nobody
 PARAMS = ConsensusParams()
 
 
-def person(seen: float, missed: float, cleared: float, accused: float, **others: int) -> Annotator:
+def person(seen: float, missed: float, cleared: float, accused: float, **others: Any) -> Annotator:
     said = round(seen + missed + cleared + accused)
     counts: dict[str, Any] = {"vote_count": said, "fraud_count": round(seen + accused), **others}
     return Annotator("x/y", seen, missed, cleared, accused, **counts)
@@ -37,6 +37,8 @@ def person(seen: float, missed: float, cleared: float, accused: float, **others:
         (person(10, 10, 15, 15), ["no better than a coin"]),
         (person(2, 18, 3, 27), ["says the contrary"]),
         (person(20, 2, 30, 2, vote_count=200, unsure_count=146), ["mostly unsure"]),
+        (person(20, 2, 30, 2, group="x/z"), ["always votes as others do, as x/z"]),
+        (person(20, 2, 30, 2, group="x/y"), ["always votes as others do"]),
         (person(0, 1, 40, 0), []),  # there was next to no fraud to see
         (person(0, 9, 9, 0), []),  # too few to say
     ],
