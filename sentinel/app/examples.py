@@ -151,9 +151,8 @@ def presumed_rows(
         pl.col("action") != "block",
     )
     rows = rows.join(labels.select("transaction_id"), on="transaction_id", how="anti")
-    chosen = is_sampled(hash64(rows["transaction_id"].to_list()), params.genuine_share)
     return _finished(
-        rows.filter(pl.Series(chosen)).with_columns(
+        rows.filter(_sampled(rows, params)).with_columns(
             label=pl.lit(0, pl.Int8),
             posterior=pl.lit(0.0),
             source=pl.lit(PRESUMED),
@@ -167,16 +166,21 @@ def presumed_rows(
 
 def superseding(rows: pl.DataFrame, presumed_to_ms: int, params: MaturityParams) -> pl.DataFrame:
     """Examples of labels, with what each supersedes where that was presumed by then."""
-    chosen = is_sampled(hash64(rows["transaction_id"].to_list()), params.genuine_share)
     was_presumed = (
         pl.col("supersedes").is_null()
         & (pl.col("event_time_ms") <= presumed_to_ms)
         & (pl.col("action") != "block")
-        & pl.Series(chosen)
+        & _sampled(rows, params)
     )
     return rows.with_columns(
         supersedes=pl.when(was_presumed).then(pl.lit(PRESUMED)).otherwise("supersedes")
     )
+
+
+def _sampled(rows: pl.DataFrame, params: MaturityParams) -> pl.Series:
+    """Which transactions become examples if nobody speaks of them."""
+    hashes = hash64(rows["transaction_id"].to_list())
+    return pl.Series(is_sampled(hashes, params.genuine_share))
 
 
 def _kept(decisions: pl.DataFrame) -> pl.DataFrame:

@@ -94,15 +94,15 @@ class ExamplePublisher:
         self._seen = set()
         await self._follow()
 
-    async def work(self) -> int:
-        """Publish what there is to publish; returns how many examples that were."""
+    async def work(self) -> None:
+        """Publish what there is to publish."""
         before = self._progress
         labels = await asyncio.to_thread(labels_from, self._files, before.labels_to)
         settled, waiting = await asyncio.to_thread(self._join, labels)
-        count = await self._publish(settled)
+        await self._publish(settled)
         to_ms, silent = await asyncio.to_thread(self._silent)
         while (examples := await asyncio.to_thread(next, silent, None)) is not None:
-            count += await self._publish(examples)
+            await self._publish(examples)
         after = replace(
             before,
             labels_to=max([before.labels_to, *(row["offset"] + 1 for row in labels)]),
@@ -114,8 +114,6 @@ class ExamplePublisher:
             self._progress = replace(after, published_to=self._progress.published_to)
             self._seen = set()
             await asyncio.to_thread(self._files.keep, NOTE, encode_stored(self._progress))
-        self.count += count
-        return count
 
     async def _follow(self) -> None:
         """Read the examples that are out and not part of the progress."""
@@ -185,7 +183,7 @@ class ExamplePublisher:
             if self._spans_ms[one.path][0] <= end_ms and self._spans_ms[one.path][1] > begin_ms
         )
 
-    async def _publish(self, examples: Sequence[Example]) -> int:
+    async def _publish(self, examples: Sequence[Example]) -> None:
         fresh = [example for example in examples if example.id not in self._seen]
         for begin in range(0, len(fresh), _PUBLISH_COUNT_MAX):
             records = [
@@ -196,4 +194,4 @@ class ExamplePublisher:
         if fresh:
             await self._broker.flush()
             self._seen |= {example.id for example in fresh}
-        return len(fresh)
+            self.count += len(fresh)

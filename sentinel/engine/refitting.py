@@ -54,7 +54,6 @@ class Refitting:
         self._params = params
         self._patiently = patiently
         self._count = 0
-        self.recounted = 0
 
     async def counted(self, vote_count: int, progress: FeedbackProgress) -> None:
         """So many more votes were counted, up to this progress, which is saved."""
@@ -92,7 +91,6 @@ class Refitting:
             if case.transaction_id in doubtful and not was_recounted(case)
         ]
         entries = [_entry(one, found.groups[one.name], progress) for one in moved]
-        self.recounted += len(again)
         if again:
             records = [
                 OutputRecord(voice.transaction_id.encode(), encode(voice)) for voice in again

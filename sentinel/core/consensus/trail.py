@@ -7,7 +7,7 @@ from sentinel.core.consensus.casework import Change, Counted, CountedVote
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.records import AuditEntry
-from sentinel.votes import Annotator, Casework, Vote
+from sentinel.votes import CONSENSUS, Annotator, Casework, Vote
 
 
 def audit_entries(
@@ -43,7 +43,7 @@ def audit_entries(
             id=f"feedback-{last.offset}-standing-{name}",
             kind="standing",
             subject=name,
-            who="consensus",
+            who=CONSENSUS,
             at_ms=last.observed_ms,
             before=rates_before.get(name),
             after=rate,
