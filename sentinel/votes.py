@@ -41,6 +41,11 @@ class Vote:
     agreed: bool | None = None
 
     @property
+    def is_telling(self) -> bool:
+        """Whether it says what the transaction is: it is neither unsure nor taken back."""
+        return self.label in ("fraud", "genuine")
+
+    @property
     def source(self) -> str:
         """What kind of voice it is."""
         return self.annotator.split("/", 1)[0]

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from sentinel.adapters.archive import ParquetArchive
-from sentinel.codec.records import decode_feedback, encode
+from sentinel.codec.records import decode_feedback, keyed
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.engine.feedback import is_placed, observed_ms
 from sentinel.errors import RecordError
 from sentinel.ports import Broker
-from sentinel.records import Feedback, InputRecord, OutputRecord
+from sentinel.records import Feedback, InputRecord
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class Placer:
             if one.voice.transaction_id in found
         ]
         if placed:
-            records = [OutputRecord(v.transaction_id.encode(), encode(v)) for v in placed]
+            records = [keyed(voice.transaction_id, voice) for voice in placed]
             await self._broker.publish(self._topic, 0, records)
             await self._broker.flush()
             self.count += len(placed)

@@ -26,12 +26,12 @@ from sentinel.app.examples import (
     span_ms,
     superseding,
 )
-from sentinel.codec.records import decode_example, encode
+from sentinel.codec.records import decode_example, keyed
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.errors import RecordError
 from sentinel.ports import Broker, Tail
-from sentinel.records import Example, OutputRecord
+from sentinel.records import Example
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ class ExamplePublisher:
         fresh = [example for example in examples if example.id not in self._seen]
         for begin in range(0, len(fresh), _PUBLISH_COUNT_MAX):
             records = [
-                OutputRecord(example.transaction_id.encode(), encode(example))
+                keyed(example.transaction_id, example)
                 for example in fresh[begin : begin + _PUBLISH_COUNT_MAX]
             ]
             await self._broker.publish(self._topic, 0, records)

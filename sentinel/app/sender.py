@@ -6,7 +6,7 @@ from typing import Self
 
 from sentinel.adapters.kafka import KafkaBroker
 from sentinel.app.assembly import topic_specs
-from sentinel.codec.records import encode
+from sentinel.codec.records import keyed
 from sentinel.config import Config
 from sentinel.engine.labels import PartitionOf
 from sentinel.ports import Broker
@@ -53,7 +53,7 @@ class Sender:
 
     async def feedback(self, voices: Sequence[Feedback]) -> None:
         """Publish voices in their order."""
-        records = [OutputRecord(v.transaction_id.encode(), encode(v)) for v in voices]
+        records = [keyed(voice.transaction_id, voice) for voice in voices]
         if records:
             await self._broker.publish(self._feedback_topic, 0, records)
 

@@ -9,7 +9,7 @@ import orjson
 
 from sentinel.codec.schema import EVENT_TIME_MS_MAX
 from sentinel.errors import RecordError
-from sentinel.records import AuditEntry, Example, Feedback, Label
+from sentinel.records import AuditEntry, Example, Feedback, Label, OutputRecord
 
 T = TypeVar("T")
 
@@ -61,6 +61,11 @@ def _check_times(*times_ms: int | None) -> None:
 def encode(record: Feedback | Label | Example | AuditEntry | Mapping[str, Any]) -> bytes:
     """JSON of a record; NaN and infinities become null."""
     return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def keyed(key: str, record: Feedback | Label | Example | AuditEntry) -> OutputRecord:
+    """The record as it is published, under its key."""
+    return OutputRecord(key.encode(), encode(record))
 
 
 def decode_object(data: bytes) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from sentinel.codec.records import decode_feedback, encode
+from sentinel.codec.records import decode_feedback, keyed
 from sentinel.core.consensus.casework import Change, Counted, count_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.refit import refit
@@ -22,7 +22,6 @@ from sentinel.records import (
     Feedback,
     InputRecord,
     Label,
-    OutputRecord,
     TopicPartition,
 )
 from sentinel.votes import CONSENSUS, RETRACTED, Case, Casework, FeedbackProgress, Vote
@@ -187,12 +186,12 @@ class FeedbackTask:
         await self._broker.publish(
             self._label_topic,
             0,
-            [OutputRecord(label.transaction_id.encode(), encode(label)) for label in labels],
+            [keyed(label.transaction_id, label) for label in labels],
         )
         await self._broker.publish(
             self._audit_topic,
             0,
-            [OutputRecord(entry.subject.encode(), encode(entry)) for entry in entries],
+            [keyed(entry.subject, entry) for entry in entries],
         )
         await self._broker.flush()
 

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from sentinel.codec.records import encode
+from sentinel.codec.records import keyed
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.refit import Refit, refit
 from sentinel.ports import Broker, CaseStore
-from sentinel.records import AuditEntry, Feedback, OutputRecord
+from sentinel.records import AuditEntry, Feedback
 from sentinel.votes import CONSENSUS, RECENT_COUNT_MAX, Annotator, Case, Casework, FeedbackProgress
 
 T = TypeVar("T")
@@ -92,12 +92,10 @@ class Refitting:
         ]
         entries = [_entry(one, found.groups[one.name], progress) for one in moved]
         if again:
-            records = [
-                OutputRecord(voice.transaction_id.encode(), encode(voice)) for voice in again
-            ]
+            records = [keyed(voice.transaction_id, voice) for voice in again]
             await self._broker.publish(self._feedback_topic, 0, records)
         if entries:
-            records = [OutputRecord(entry.subject.encode(), encode(entry)) for entry in entries]
+            records = [keyed(entry.subject, entry) for entry in entries]
             await self._broker.publish(self._audit_topic, 0, records)
         if again or entries:
             await self._broker.flush()

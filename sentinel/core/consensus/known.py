@@ -10,8 +10,6 @@ from dataclasses import replace
 
 from sentinel.votes import Annotator, Case, Vote
 
-_SETTLES = ("fraud", "genuine")
-
 
 def truth_of(case: Case, trusted_sources: Collection[str]) -> str | None:
     """The newest word of a trusted source that says something; None while there is none.
@@ -19,7 +17,7 @@ def truth_of(case: Case, trusted_sources: Collection[str]) -> str | None:
     Of two that were observed at the same time, the one that was read last: the one that the kernel
     believes (`online.py`).
     """
-    told = [v for v in case.votes if v.source in trusted_sources and v.label in _SETTLES]
+    told = [v for v in case.votes if v.source in trusted_sources and v.is_telling]
     if not told:
         return None
     return max(reversed(told), key=lambda vote: vote.observed_ms).label
@@ -30,7 +28,7 @@ def marked(case: Case, trusted_sources: Collection[str]) -> Case:
     truth = truth_of(case, trusted_sources)
 
     def agreed(vote: Vote) -> bool | None:
-        if truth is None or vote.label not in _SETTLES or vote.source in trusted_sources:
+        if truth is None or not vote.is_telling or vote.source in trusted_sources:
             return None
         return vote.label == truth
 

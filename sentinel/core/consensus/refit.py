@@ -48,7 +48,7 @@ def refit(
         (number, vote)
         for number, case in enumerate(cases)
         for vote in case.votes
-        if vote.label in ("fraud", "genuine") and vote.source not in trusted_sources
+        if vote.is_telling and vote.source not in trusted_sources
     ]
     if not said:
         return Refit({}, [])
