@@ -1,6 +1,6 @@
 """What is kept of feedback: cases, those who vote, and how far the log was read."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from sentinel.records import LabelName
 
@@ -50,6 +50,22 @@ class Vote:
         """What kind of voice it is."""
         return self.annotator.split("/", 1)[0]
 
+    def weighed(self, counted: float | None, agreed: bool | None) -> "Vote":
+        """The same word, counted so; `dataclasses.replace` takes four times as long."""
+        if counted == self.counted and agreed == self.agreed:
+            return self
+        return Vote(
+            self.annotator,
+            self.label,
+            self.revision,
+            self.confidence,
+            self.observed_ms,
+            self.offset,
+            self.notes,
+            counted,
+            agreed,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -87,15 +103,6 @@ class Case:
     def newest_ms(self) -> int:
         """When the newest vote was observed."""
         return max((vote.observed_ms for vote in self.votes), default=self.event_time_ms)
-
-    def of(self, annotator: str) -> Vote | None:
-        """What this annotator has said so far."""
-        return next((vote for vote in self.votes if vote.annotator == annotator), None)
-
-    def with_vote(self, vote: Vote) -> "Case":
-        """With the newest word of its annotator in the place of what they said before."""
-        kept = tuple(old for old in self.votes if old.annotator != vote.annotator)
-        return replace(self, votes=(*kept, vote))
 
 
 @dataclass(frozen=True, slots=True)

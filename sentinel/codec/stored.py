@@ -1,6 +1,8 @@
 """Values that Sentinel keeps for itself, as JSON."""
 
-from typing import TypeVar
+import functools
+from collections.abc import Hashable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,6 +21,13 @@ def encode_stored(value: object) -> bytes:
 def decode_stored(kind: type[T], data: bytes) -> T:
     """What was stored. Raises RecordError when the bytes are not that."""
     try:
-        return msgspec.json.decode(data, type=kind)
+        value: T = _decoder(kind).decode(data)
     except msgspec.MsgspecError as error:
         raise RecordError("not_stored", f"{kind.__name__}: {error}") from error
+    return value
+
+
+@functools.cache
+def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
+    """Made once for each kind: it takes several times as long as decoding one value."""
+    return msgspec.json.Decoder(kind)

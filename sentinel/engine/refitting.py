@@ -55,12 +55,17 @@ class Refitting:
         self._patiently = patiently
         self._count = 0
 
-    async def counted(self, vote_count: int, progress: FeedbackProgress) -> None:
-        """So many more votes were counted, up to this progress, which is saved."""
+    async def counted(self, vote_count: int, progress: FeedbackProgress) -> bool:
+        """So many more votes were counted, up to this progress, which is saved.
+
+        Returns whether cases were judged anew, which may have put annotators into other groups.
+        """
         self._count += vote_count
-        if 0 < self._params.refit_after_votes <= self._count:
-            self._count = 0
-            await self._refit(progress)
+        if not 0 < self._params.refit_after_votes <= self._count:
+            return False
+        self._count = 0
+        await self._refit(progress)
+        return True
 
     async def _refit(self, progress: FeedbackProgress) -> None:
         cases = await self._patiently(lambda: self._store.recent(RECENT_COUNT_MAX))

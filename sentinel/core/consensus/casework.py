@@ -1,6 +1,7 @@
 """New votes on cases: the posterior behind each, and what is known of everybody afterwards."""
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -8,7 +9,7 @@ import numpy as np
 from scipy.special import logit
 
 from sentinel.core.consensus.intake import Intake, take
-from sentinel.core.consensus.known import marked, with_known
+from sentinel.core.consensus.known import agreement, with_known
 from sentinel.core.consensus.online import (
     SAYS_FRAUD,
     SAYS_GENUINE,
@@ -131,17 +132,22 @@ def count_votes(
     posteriors = settled.posterior.tolist()
     votes_counted = _counted_votes(intake, posteriors)
     changes = _changes(cases, found.cases, taken, posteriors, params)
-    counted = dict(zip(rows_of(rows), settled.counted.tolist(), strict=True))
     behind = zip(posteriors, settled.contradiction.tolist(), strict=True)
-    for (name, _, _), (posterior, weaker) in zip(taken, behind, strict=True):
-        status = verdict(posterior, weaker, params)
-        cases[name] = replace(cases[name], posterior=posterior, status=status)
-    for change in changes:
-        name = change.case.transaction_id
-        cases[name] = replace(cases[name], label=change.label)
-    cases = {
-        name: marked(_recounted(case, counted), trusted_sources) for name, case in cases.items()
+    standing = {  # the last vote on each case says how it stands
+        name: (posterior, verdict(posterior, weaker, params))
+        for (name, _, _), (posterior, weaker) in zip(taken, behind, strict=True)
     }
+    labels = {change.case.transaction_id: change.label for change in changes}
+    counted = dict(zip(rows_of(rows), settled.counted.tolist(), strict=True))
+    for name, case in cases.items():
+        posterior, status = standing.get(name, (case.posterior, case.status))
+        cases[name] = replace(
+            case,
+            votes=_weighed(case, counted, trusted_sources),
+            posterior=posterior,
+            status=status,
+            label=labels.get(name, case.label),
+        )
     progress = replace(found.progress, fraud=settled.fraud, genuine=settled.genuine)
     noted = _noted(annotators, names, settled, [vote for _, vote, _ in taken])
     noted = with_known(noted, found.cases.values(), cases.values())
@@ -234,12 +240,15 @@ def _changes(
     return found
 
 
-def _recounted(case: Case, counted: Mapping[tuple[str, str, int], float]) -> Case:
+def _weighed(
+    case: Case, counted: Mapping[tuple[str, str, int], float], trusted_sources: Collection[str]
+) -> tuple[Vote, ...]:
+    """The votes of a case, with how each was counted and whether it agrees with the truth."""
     votes = []
-    for vote in case.votes:
+    for vote, agreed in zip(case.votes, agreement(case, trusted_sources), strict=True):
         share = counted.get((case.transaction_id, vote.annotator, vote.offset), math.nan)
-        votes.append(replace(vote, counted=None if math.isnan(share) else share))
-    return replace(case, votes=tuple(votes))
+        votes.append(vote.weighed(None if math.isnan(share) else share, agreed))
+    return tuple(votes)
 
 
 def _noted(
@@ -264,15 +273,24 @@ def _noted(
         )
         for i, name in enumerate(names)
     }
+    said: dict[str, list[Vote]] = {}
     for vote in votes:
-        one = found[vote.annotator]
-        found[vote.annotator] = replace(
-            one,
-            vote_count=one.vote_count + 1,
-            fraud_count=one.fraud_count + (vote.label == "fraud"),
-            unsure_count=one.unsure_count + (vote.label == "unsure"),
-            retracted_count=one.retracted_count + (vote.label == RETRACTED),
-            first_ms=min(one.first_ms or vote.observed_ms, vote.observed_ms),
-            last_ms=max(one.last_ms, vote.observed_ms),
-        )
+        said.setdefault(vote.annotator, []).append(vote)
+    for name, theirs in said.items():
+        found[name] = _with_votes(found[name], theirs)
     return found
+
+
+def _with_votes(one: Annotator, votes: Sequence[Vote]) -> Annotator:
+    words = Counter(vote.label for vote in votes)
+    times_ms = [vote.observed_ms for vote in votes]
+    first_ms = min(times_ms)
+    return replace(
+        one,
+        vote_count=one.vote_count + len(votes),
+        fraud_count=one.fraud_count + words["fraud"],
+        unsure_count=one.unsure_count + words["unsure"],
+        retracted_count=one.retracted_count + words[RETRACTED],
+        first_ms=min(one.first_ms or first_ms, first_ms),
+        last_ms=max(one.last_ms, *times_ms),
+    )

@@ -38,18 +38,30 @@ def take(found: Mapping[str, Case], votes: Sequence[tuple[Case, Vote]]) -> Intak
     rows = [(name, vote) for name, case in cases.items() for vote in case.votes]
     place = {(name, vote.annotator): row for row, (name, vote) in enumerate(rows)}
     old_count = len(rows)
+    # By annotator, the newest word last; a case is made anew once, not with every vote.
+    said: dict[str, dict[str, Vote]] = {}
+    priors: dict[str, float] = {}
     for placed, vote in votes:
         name = placed.transaction_id
         case = cases.setdefault(name, placed)
-        if case.prior is None and placed.prior is not None:
-            case = replace(case, prior=placed.prior)
-        said = case.of(vote.annotator)
-        if said is not None and not _supersedes(vote, said):
+        words = said.get(name)
+        if words is None:
+            words = said[name] = {old.annotator: old for old in case.votes}
+        old = words.get(vote.annotator)
+        if old is not None and not _supersedes(vote, old):
             continue
-        cases[name] = case.with_vote(vote)
+        words.pop(vote.annotator, None)
+        words[vote.annotator] = vote
+        if placed.prior is not None and case.prior is None:
+            priors.setdefault(name, placed.prior)
         taken.append((name, vote, place.get((name, vote.annotator), -1)))
         place[name, vote.annotator] = len(rows)
         rows.append((name, vote))
+    for name in dict.fromkeys(name for name, *_ in taken):
+        case = cases[name]
+        cases[name] = replace(
+            case, votes=tuple(said[name].values()), prior=priors.get(name, case.prior)
+        )
     return Intake(cases, before, rows, old_count, taken)
 
 

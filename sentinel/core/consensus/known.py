@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from sentinel.votes import Annotator, Case, Vote
+from sentinel.votes import Annotator, Case
 
 
 def truth_of(case: Case, trusted_sources: Collection[str]) -> str | None:
@@ -23,16 +23,15 @@ def truth_of(case: Case, trusted_sources: Collection[str]) -> str | None:
     return max(reversed(told), key=lambda vote: vote.observed_ms).label
 
 
-def marked(case: Case, trusted_sources: Collection[str]) -> Case:
-    """The case with `agreed` of every vote as it is now."""
+def agreement(case: Case, trusted_sources: Collection[str]) -> list[bool | None]:
+    """`agreed` of every vote of the case, as it is now."""
     truth = truth_of(case, trusted_sources)
-
-    def agreed(vote: Vote) -> bool | None:
-        if truth is None or not vote.is_telling or vote.source in trusted_sources:
-            return None
-        return vote.label == truth
-
-    return replace(case, votes=tuple(replace(vote, agreed=agreed(vote)) for vote in case.votes))
+    if truth is None:
+        return [None] * len(case.votes)
+    return [
+        None if not vote.is_telling or vote.source in trusted_sources else vote.label == truth
+        for vote in case.votes
+    ]
 
 
 def with_known(
@@ -49,7 +48,11 @@ def with_known(
         for vote in (vote for case in cases for vote in case.votes if vote.agreed is not None):
             known[vote.annotator] += sign
             right[vote.annotator] += sign * (vote.agreed is True)
-    return {name: _moved(one, known[name], right[name]) for name, one in annotators.items()}
+    moved = {name for name in known if known[name] or right[name]}
+    return {
+        name: _moved(one, known[name], right[name]) if name in moved else one
+        for name, one in annotators.items()
+    }
 
 
 def _moved(annotator: Annotator, known: int, right: int) -> Annotator:
