@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from sentinel.blobs import Blob as Blob
 from sentinel.records import (
@@ -12,6 +12,7 @@ from sentinel.records import (
     OutputRecord,
     TopicPartition,
 )
+from sentinel.versions import Artifact, ModelEvent, Shelf
 from sentinel.votes import Annotator, Case, Casework, FeedbackProgress
 
 PartitionsCallback = Callable[[Sequence[TopicPartition]], Awaitable[None]]
@@ -232,6 +233,48 @@ class CaseStore(Protocol):
 
     async def save(self, before: FeedbackProgress | None, work: Casework) -> None:
         """Write all of it or nothing. FencedError if the progress stored is not `before`."""
+        ...
+
+
+class ModelStore(Protocol):
+    """The model registry. Raises TransientError when out of reach."""
+
+    async def shelf(self) -> Shelf:
+        """Where every version stands now; an empty shelf before the first."""
+        ...
+
+    async def manifests(self, versions: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The manifests of these versions, of those that there are."""
+        ...
+
+    async def load(self, version: str) -> Artifact:
+        """One version, whole. Raises ModelError when anything is missing or was changed."""
+        ...
+
+    async def add(self, artifact: Artifact) -> None:
+        """Keep a version that no shelf names yet, with the SHA-256 of its text in its manifest.
+
+        What is kept under that version is never changed: ModelError if it has another text.
+        """
+        ...
+
+    async def change(self, before: Shelf, after: Shelf, events: Sequence[ModelEvent]) -> None:
+        """Put one shelf in the place of another, and its events into the history: all or nothing.
+
+        FencedError if the shelf is not `before` any more.
+        """
+        ...
+
+    async def history(self) -> list[ModelEvent]:
+        """Every event, oldest first."""
+        ...
+
+    async def update(self) -> bytes | None:
+        """What was last noted of the update under way; None while there never was one."""
+        ...
+
+    async def note_update(self, before: bytes | None, after: bytes) -> None:
+        """Note how an update stands. FencedError if `before` is not what is noted."""
         ...
 
 

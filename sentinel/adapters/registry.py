@@ -7,7 +7,6 @@
 
 import hashlib
 import os
-import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +15,7 @@ from typing import Any
 
 from sentinel.codec.records import decode_object, encode_pretty
 from sentinel.errors import ConfigError, ModelError, RecordError
-
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+from sentinel.versions import VERSION, Artifact
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +28,8 @@ class ModelParams:
     def __post_init__(self) -> None:
         if not self.directory:
             raise ValueError("directory must not be empty")
-        if self.version and not _VERSION.fullmatch(self.version):
+        if self.version and not VERSION.fullmatch(self.version):
             raise ValueError(f'version must look like "1.2.0", got "{self.version}"')
-
-
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """One version as stored: its text, checked against the manifest's checksum."""
-
-    version: str
-    text: str
-    manifest: dict[str, Any]
 
 
 class ModelDirectory:
@@ -54,7 +43,7 @@ class ModelDirectory:
         """All versions, oldest first."""
         if not self._root.is_dir():
             return []
-        names = [path.name for path in self._root.iterdir() if _VERSION.fullmatch(path.name)]
+        names = [path.name for path in self._root.iterdir() if VERSION.fullmatch(path.name)]
         return sorted(names, key=lambda name: [int(part) for part in name.split(".")])
 
     def champion(self) -> str | None:
@@ -71,7 +60,7 @@ class ModelDirectory:
 
     def load(self, version: str) -> Artifact:
         """One version, whole. Raises ModelError when anything is missing or was changed."""
-        if not _VERSION.fullmatch(version):
+        if not VERSION.fullmatch(version):
             raise ModelError(version, "is not a version such as 1.2.0")
         folder = self._root / version
         try:
@@ -99,7 +88,7 @@ class ModelDirectory:
 
     def add(self, version: str, text: str, manifest: dict[str, Any]) -> Artifact:
         """Write a version, whole or not at all, and make it the champion."""
-        assert _VERSION.fullmatch(version), version
+        assert VERSION.fullmatch(version), version
         data = text.encode()
         whole = {"version": version, "sha256": hashlib.sha256(data).hexdigest(), **manifest}
         try:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.redis import RedisStateStore
-from sentinel.adapters.registry import Artifact, ModelDirectory
+from sentinel.adapters.registry import ModelDirectory
 from sentinel.app import demo, embedded
 from sentinel.app.backfill import backfill
 from sentinel.app.history import History, Rows, joined
@@ -28,6 +28,7 @@ from sentinel.engine.serving import ServingModel
 from sentinel.engine.tasks import end
 from sentinel.errors import ConfigError, FencedError, TransientError
 from sentinel.metrics import Metrics
+from sentinel.versions import Artifact
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel import __version__
-from sentinel.adapters.registry import Artifact, ModelDirectory
+from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.history import UNKNOWN
 from sentinel.config import Config
 from sentinel.core.decision import Usual
@@ -28,6 +28,7 @@ from sentinel.engine.serving import ServingModel
 from sentinel.errors import ConfigError, ModelError
 from sentinel.model import Model, fit
 from sentinel.records import Floats, Ints
+from sentinel.versions import Artifact
 
 DAY_MS = 86_400_000
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Hashable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -21,7 +21,7 @@ def encode_stored(value: object) -> bytes:
 def decode_stored(kind: type[T], data: bytes) -> T:
     """What was stored. Raises RecordError when the bytes are not that."""
     try:
-        value: T = _decoder(kind).decode(data)
+        value: T = _decoder(cast(Hashable, kind)).decode(data)
     except msgspec.MsgspecError as error:
         raise RecordError("not_stored", f"{kind.__name__}: {error}") from error
     return value

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentinel.adapters.registry import Artifact, ModelDirectory
+from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.history import UNKNOWN
 from sentinel.app.train import DAY_MS, load_champion, serving_model, stretches, train
 from sentinel.config import Config
 from sentinel.core.learning.params import TrainingParams
 from sentinel.errors import ConfigError, ModelError
 from sentinel.model import Model
+from sentinel.versions import Artifact
 from tests.app import small
 
 START = 1_577_836_800_000

@@ -1,0 +1,98 @@
+"""What is kept of model versions: which there are, in which stage, and which of them serves."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+Stage = Literal["development", "staging", "production", "archived"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+
+EventKind = Literal[
+    "registered", "staged", "approved", "promoted", "rolled_back", "refused", "archived", "shadowed"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One version as stored: its text, checked against the manifest's checksum."""
+
+    version: str
+    text: str
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A person's word that a version may serve."""
+
+    who: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where every version stands. It changes as a whole, and each change has the next number.
+
+    Attributes
+    ----------
+    number
+        How many changes there were.
+    stages
+        Of every version that there is.
+    champion, challenger, shadow
+        The versions that serve, that is to be tried, and that scores beside; None where there is
+        none. The champion is the only version in production.
+    before
+        Former champions, the last one last, each once: where a rollback goes.
+    approvals
+        By version.
+    """
+
+    number: int = 0
+    stages: dict[str, Stage] = field(default_factory=dict)
+    champion: str | None = None
+    challenger: str | None = None
+    shadow: str | None = None
+    before: tuple[str, ...] = ()
+    approvals: dict[str, Approval] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEvent:
+    """One change of the shelf, as it is kept for good and published on `model-updates`.
+
+    Attributes
+    ----------
+    number
+        That of the shelf behind the change.
+    at_ms
+        When it was made, by the clock of whoever made it.
+    version
+        What the change is about.
+    champion, champion_before, shadow
+        What serves from now on, what served until then, and what scores beside.
+    who, why
+        Who or what brought it about, and the reason in a sentence.
+    """
+
+    number: int
+    at_ms: int
+    kind: EventKind
+    version: str
+    champion: str | None
+    champion_before: str | None
+    shadow: str | None
+    who: str
+    why: str
+    v: int = 1
+
+
+def parsed(version: str) -> tuple[int, int, int]:
+    """The parts of a version such as 1.2.0; raises ValueError if it is none."""
+    found = VERSION.fullmatch(version)
+    if found is None:
+        raise ValueError(f'version must look like "1.2.0", got "{version}"')
+    major, minor, patch = (int(part) for part in found.groups())
+    return major, minor, patch
