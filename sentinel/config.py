@@ -21,6 +21,7 @@ from sentinel.core.decision import PolicyParams
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.core.learning.params import TrainingParams
+from sentinel.engine.deployment import DeploymentParams
 from sentinel.engine.feedback import FeedbackParams
 from sentinel.engine.params import EngineParams, TopicParams
 from sentinel.errors import ConfigError
@@ -57,6 +58,7 @@ class Config:
     maturity: MaturityParams = field(default_factory=MaturityParams)
     pool: PoolParams = field(default_factory=PoolParams)
     model: ModelParams = field(default_factory=ModelParams)
+    deployment: DeploymentParams = field(default_factory=DeploymentParams)
     training: TrainingParams = field(default_factory=TrainingParams)
     version: str = ""  # of the effective settings: part of every decision
 

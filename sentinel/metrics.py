@@ -80,6 +80,9 @@ class Metrics:
     unplaced: int = 0  # of it, left to the archive, which knows when the transaction was
     degraded: int = 0
     explored: int = 0  # reviewed, though the policy would have blocked
+    shadowed: int = 0  # scored by the shadow, too
+    deployments: int = 0  # another model took over, a rollback among them
+    deployment_failures: int = 0  # a model that should serve could not be loaded
     state_unreadable: int = 0
     commits: int = 0
     blobs_saved: int = 0

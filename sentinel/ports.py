@@ -281,6 +281,14 @@ class ModelStore(Protocol):
 class Explainer(Protocol):
     """Feature contributions, computed away from the event loop."""
 
+    def register(self, version: str, text: str) -> None:
+        """Make a model version known; its text is LightGBM's own format."""
+        ...
+
+    def forget(self, version: str) -> None:
+        """Drop a version that will not be asked for again."""
+        ...
+
     async def contributions(self, model_version: str, features: Floats) -> Floats:
         """Contribution of each feature to the raw score, float64 (n, n_features).
 

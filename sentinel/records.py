@@ -326,6 +326,8 @@ class Example:
         Its inverse.
     is_selective
         Whether it was blocked and labelled all the same: how likely that was is not known.
+    is_explored
+        Whether it would have been blocked, and was reviewed by chance.
     supersedes
         The label, or "presumed", that was published before; None for the first example.
     """
@@ -350,6 +352,7 @@ class Example:
     weight: float
     is_selective: bool = False
     supersedes: str | None = None
+    is_explored: bool = False
     v: int = 1
 
 

@@ -91,20 +91,30 @@ class ModelDirectory:
         assert VERSION.fullmatch(version), version
         data = text.encode()
         whole = {"version": version, "sha256": hashlib.sha256(data).hexdigest(), **manifest}
+        artifact = Artifact(version, text, whole)
+        self.keep(artifact)
+        pointer = self._root / ".champion"
         try:
-            self._root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self._root, prefix=".writing-") as name:
-                folder = Path(name) / version
-                folder.mkdir()
-                _write(folder / "model.txt", data)
-                _write(folder / "manifest.json", encode_pretty(whole))
-                folder.rename(self._root / version)
-            pointer = self._root / ".champion"
             _write(pointer, f"{version}\n".encode())
             pointer.rename(self._root / "champion")
         except OSError as error:
-            raise ConfigError(f"cannot write model {version} to {self._root}: {error}") from error
-        return Artifact(version, text, whole)
+            raise ConfigError(f"cannot write {self._root / 'champion'}: {error}") from error
+        return artifact
+
+    def keep(self, artifact: Artifact) -> None:
+        """Write a version, whole or not at all, and leave the champion as it is."""
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._root, prefix=".writing-") as name:
+                folder = Path(name) / artifact.version
+                folder.mkdir()
+                _write(folder / "model.txt", artifact.text.encode())
+                _write(folder / "manifest.json", encode_pretty(artifact.manifest))
+                folder.rename(self._root / artifact.version)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write model {artifact.version} to {self._root}: {error}"
+            ) from error
 
 
 def _write(path: Path, data: bytes) -> None:

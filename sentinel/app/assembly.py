@@ -8,6 +8,7 @@ from sentinel.core.features.state import FeatureState
 from sentinel.engine.alerts import Alerts
 from sentinel.engine.checkpoint import Checkpoints
 from sentinel.engine.dead_letters import DeadLetters
+from sentinel.engine.deployment import Deployment
 from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.entities import EntityLoader
 from sentinel.engine.feedback import FeedbackTask
@@ -17,9 +18,17 @@ from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.pipeline import Pipeline
 from sentinel.engine.scoring import Scoring
-from sentinel.engine.serving import ServingModel
+from sentinel.engine.serving import Serving, ServingModel
 from sentinel.metrics import Metrics
-from sentinel.ports import Broker, CaseStore, Explainer, StateStore, Tail, TopicSpec
+from sentinel.ports import (
+    Broker,
+    CaseStore,
+    Explainer,
+    ModelStore,
+    StateStore,
+    Tail,
+    TopicSpec,
+)
 from sentinel.records import TopicPartition
 
 
@@ -27,7 +36,8 @@ def topic_specs(config: Config) -> list[TopicSpec]:
     """The topics that an instance needs; those keyed by account have many partitions."""
     topics = config.topics
     many = [topics.transactions, topics.decisions, topics.alerts]
-    one = [topics.feedback, topics.labels, topics.examples, topics.audit, topics.dead_letters]
+    one = [topics.feedback, topics.labels, topics.examples, topics.model_updates]
+    one += [topics.audit, topics.dead_letters]
     return [
         *(TopicSpec(topics.full(name), topics.partition_count) for name in many),
         *(TopicSpec(topics.full(name), 1) for name in one),
@@ -43,6 +53,8 @@ class Ports:
     store: StateStore
     cases: CaseStore
     explainer: Explainer
+    models: ModelStore
+    bell: Tail  # of `model-updates`
 
 
 @dataclass(slots=True)
@@ -57,12 +69,14 @@ class Parts:
     checkpoints: Checkpoints
     alerts: Alerts
     ownership: Ownership
+    deployment: Deployment
+    serving: Serving
     state: FeatureState
     partitions: dict[int, InputPartition] = field(default_factory=dict)
 
 
 def assemble(
-    config: Config, serving: ServingModel, ports: Ports, state: FeatureState, metrics: Metrics
+    config: Config, champion: ServingModel, ports: Ports, state: FeatureState, metrics: Metrics
 ) -> Parts:
     """Wire the tasks of an instance to its ports."""
     clock_s = asyncio.get_running_loop().time
@@ -79,6 +93,7 @@ def assemble(
     loader = EntityLoader(
         state, ports.store, metrics, params, partitions=partitions, clock_s=clock_s
     )
+    serving = Serving(champion)
     scoring = Scoring(
         broker=ports.broker,
         state=state,
@@ -92,6 +107,7 @@ def assemble(
         topics=topics,
         metrics=metrics,
         config_version=config.version,
+        shadow_share=config.deployment.shadow_share,
     )
     pipeline = Pipeline(
         inbox=inbox,
@@ -128,6 +144,8 @@ def assemble(
         checkpoints=checkpoints,
         alerts=alerts,
         ownership=ownership,
+        deployment=_deployment(config, ports, serving, metrics),
+        serving=serving,
         state=state,
         partitions=partitions,
     )
@@ -148,6 +166,19 @@ def _alerts(config: Config, ports: Ports, metrics: Metrics) -> Alerts:
         metrics,
         config.engine,
         reason_count_max=config.policy.reason_count_max,
+    )
+
+
+def _deployment(config: Config, ports: Ports, serving: Serving, metrics: Metrics) -> Deployment:
+    return Deployment(
+        store=ports.models,
+        tail=ports.bell,
+        serving=serving,
+        features=[feature.name for feature in config.features],
+        metrics=metrics,
+        params=config.deployment,
+        on_loaded=lambda artifact: ports.explainer.register(artifact.version, artifact.text),
+        on_dropped=ports.explainer.forget,
     )
 
 

@@ -246,6 +246,7 @@ def example_list(rows: pl.DataFrame) -> list[Example]:
                 weight=row["weight"],
                 is_selective=row["is_selective"],
                 supersedes=row["supersedes"],
+                is_explored=bool(row["explored"]),
             )
         )
     return found

@@ -21,10 +21,10 @@ from sentinel.app.backfill import backfill
 from sentinel.app.history import History, Rows, joined
 from sentinel.app.instance import Instance
 from sentinel.app.sender import Sender
-from sentinel.app.train import serving_model, train
+from sentinel.app.train import train
 from sentinel.config import Config
 from sentinel.engine.health import Health
-from sentinel.engine.serving import ServingModel
+from sentinel.engine.serving import ServingModel, serving_model
 from sentinel.engine.tasks import end
 from sentinel.errors import ConfigError, FencedError, TransientError
 from sentinel.metrics import Metrics

@@ -24,13 +24,13 @@ from sentinel.core.learning.evaluation import (
     card_precision_top_k,
     recall_at_false_positive_rate,
 )
-from sentinel.engine.serving import ServingModel
-from sentinel.errors import ConfigError, ModelError
+from sentinel.engine.serving import ServingModel, golden, serving_model
+from sentinel.errors import ConfigError
 from sentinel.model import Model, fit
 from sentinel.records import Floats, Ints
-from sentinel.versions import Artifact
 
 DAY_MS = 86_400_000
+GOLDEN_ROW_COUNT = 16
 
 Mask = NDArray[np.bool_]
 
@@ -99,6 +99,7 @@ def train(
     usual = usual_ranges(features[cut.train & (labels == 0)][-200_000:])
     manifest = {
         "sentinel": __version__,
+        "strategy": "first",
         "features": names,
         "config_version": config.version,
         "trees": model.tree_count,
@@ -113,7 +114,8 @@ def train(
             model, calibration, features, labels, times_ms, accounts, cut.test, config
         ),
     }
-    return text, manifest
+    ready = ServingModel("candidate", model, calibration, usual)
+    return text, manifest | {"golden": golden(ready, features[cut.test][:GOLDEN_ROW_COUNT])}
 
 
 def usual_ranges(genuine: Floats) -> Usual:
@@ -158,30 +160,6 @@ def evaluate(
         "expected_calibration_error": expected_calibration_error(probability, truth),
         "mean_probability_to_prevalence": float(probability.mean() / truth.mean()),
     }
-
-
-def serving_model(artifact: Artifact, features: Sequence[str]) -> ServingModel:
-    """A stored version, ready to serve. Raises ModelError when it is not for these features."""
-    manifest = artifact.manifest
-    if manifest.get("features") != list(features):
-        expected = manifest.get("features") or []
-        differing = sorted(set(expected) ^ set(features)) or "in another order"
-        raise ModelError(
-            artifact.version,
-            f"was trained on other features than [[features]] declares: {differing}",
-        )
-    try:
-        calibration = Calibration(**manifest["calibration"])
-        usual = manifest["usual"]
-        low, high = (np.array(usual[name], dtype=np.float64) for name in ("low", "high"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(artifact.version, f"has an unusable manifest: {error}") from error
-    if low.shape != (len(features),) or high.shape != low.shape:
-        raise ModelError(artifact.version, "its usual ranges do not match its features")
-    model = Model.from_text(artifact.version, artifact.text)
-    if model.feature_names != tuple(features):
-        raise ModelError(artifact.version, "its model.txt names other features than its manifest")
-    return ServingModel(artifact.version, model, calibration, Usual(low, high))
 
 
 def load_champion(directory: ModelDirectory, features: Sequence[str]) -> ServingModel | None:

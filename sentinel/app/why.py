@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.adapters.registry import ModelDirectory
-from sentinel.app.train import serving_model
 from sentinel.codec.archive import audit_entry
 from sentinel.config import Config
-from sentinel.engine.serving import ServingModel
+from sentinel.engine.serving import ServingModel, serving_model
 from sentinel.errors import ConfigError, ModelError
 from sentinel.records import AuditEntry, Floats
 
@@ -149,8 +148,8 @@ def _replayed(
             yield Replayed(version, len(ids), len(ids), ids[:5], str(error))
             continue
         raw = serving.model.raw_scores(features)
-        is_same = _same(serving.model.scores_of(raw), rows["score"].to_numpy()) & _same(
-            serving.calibration.probability(raw), rows["probability"].to_numpy()
+        is_same = _same(serving.score(raw), rows["score"].to_numpy()) & _same(
+            serving.probability(raw), rows["probability"].to_numpy()
         )
         others = np.flatnonzero(~is_same).tolist()
         yield Replayed(version, len(ids), len(others), [ids[i] for i in others[:5]])

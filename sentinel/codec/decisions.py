@@ -21,7 +21,7 @@ class Verdicts:
     """What was decided for each row of a batch; all (n,), features (n, n_features).
 
     `explored` has the rows that would be blocked and could have been reviewed instead: whether
-    this one is.
+    this one is. `shadow` has the rows that the shadow scored, too: its score.
     """
 
     score: Floats
@@ -30,6 +30,7 @@ class Verdicts:
     severity: Codes
     features: Floats
     explored: Mapping[int, bool] = field(default_factory=dict)
+    shadow: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Stamp:
     config_version: str
     recommended: tuple[tuple[str, ...], ...]  # by severity
     explore_share: float = 0.0
+    shadow_version: str = ""  # of the model behind `Verdicts.shadow`
 
     def tail(self) -> bytes:
         """The JSON of the common fields, from the comma to the closing brace."""
@@ -49,7 +51,6 @@ class Stamp:
             "model_version": self.model_version,
             "arm": "champion",
             "propensity": 1.0,
-            "shadow_scores": {},
             "rule_hits": [],
             "schema_version": self.schema_version,
             "config_version": self.config_version,
@@ -70,7 +71,7 @@ def _fragments(stamp: Stamp, others: tuple[str, ...]) -> Fragments:
     kinds = [comma + orjson.dumps(kind) + b":" for comma, kind in zip(opening, others, strict=True)]
     closing = b"}" if others else b',"entities":{}'
     middles = [
-        _middle(stamp, action, severity, None, ())
+        _middle(stamp, action, severity, None, (), None)
         for action in range(len(ACTIONS))
         for severity in range(len(SEVERITIES))
     ]
@@ -91,9 +92,14 @@ def _fragments(stamp: Stamp, others: tuple[str, ...]) -> Fragments:
 
 
 def _middle(
-    stamp: Stamp, action: int, severity: int, explored: bool | None, degraded: Sequence[str]
+    stamp: Stamp,
+    action: int,
+    severity: int,
+    explored: bool | None,
+    degraded: Sequence[str],
+    shadow: float | None,
 ) -> bytes:
-    """The JSON from the action to where the features begin; `explored` as in `Verdicts`."""
+    """The JSON from the action to where the features begin; the rest as in `Verdicts`."""
     judged = {
         "action": ACTIONS[action],
         "severity": SEVERITIES[severity],
@@ -101,6 +107,7 @@ def _middle(
         "explored": bool(explored),
         "recommended": stamp.recommended[severity],
         "degraded": degraded,
+        "shadow_scores": {} if shadow is None else {stamp.shadow_version: shadow},
         "features": [],
     }
     return b"," + orjson.dumps(judged)[1:-2]
@@ -120,12 +127,12 @@ def decisions(
     others = tuple(kind for kind in rows.entities if kind != "account")
     fragments = _fragments(stamp, others)
     middle = ENTITIES + len(others) + verdicts.action * len(SEVERITIES) + verdicts.severity
-    explored = verdicts.explored
-    if degraded or explored:
-        known: dict[tuple[int, int, bool | None, tuple[str, ...]], int] = {}
-        for row in {*degraded, *explored}:
+    explored, shadow = verdicts.explored, verdicts.shadow
+    if degraded or explored or shadow:
+        known: dict[tuple[int, int, bool | None, tuple[str, ...], float | None], int] = {}
+        for row in {*degraded, *explored, *shadow}:
             codes = int(verdicts.action[row]), int(verdicts.severity[row])
-            key = (*codes, explored.get(row), tuple(degraded.get(row, ())))
+            key = (*codes, explored.get(row), tuple(degraded.get(row, ())), shadow.get(row))
             if key not in known:
                 known[key] = fragments.length.size + len(known)
             middle[row] = known[key]

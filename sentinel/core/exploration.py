@@ -17,6 +17,7 @@ from sentinel.records import Ints
 from sentinel.texts import Texts
 
 _SALT = 0x6578706C6F726531  # any other number would do, but for 0; it may never change
+_SHADOW_SALT = 0x736861646F776564
 
 
 def is_explored(hashes: Ints, share: float) -> NDArray[np.bool_]:
@@ -30,6 +31,18 @@ def is_explored(hashes: Ints, share: float) -> NDArray[np.bool_]:
         int64 (n,): `hash64` of the transactions' identifiers.
     """
     found: NDArray[np.bool_] = uniform(rehashed(hashes, _SALT)) < share
+    return found
+
+
+def is_shadowed(hashes: Ints, share: float) -> NDArray[np.bool_]:
+    """Which transactions the shadow scores, too, bool (n,): the same ones each time.
+
+    Parameters
+    ----------
+    hashes
+        As of `is_explored`, and independent of it.
+    """
+    found: NDArray[np.bool_] = uniform(rehashed(hashes, _SHADOW_SALT)) < share
     return found
 
 

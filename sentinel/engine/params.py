@@ -20,6 +20,7 @@ class TopicParams:
     feedback: str = "feedback"
     labels: str = "labels"
     examples: str = "examples"
+    model_updates: str = "model-updates"
     audit: str = "audit"
     dead_letters: str = "dead-letters"
     partition_count: int = 4  # of transactions, decisions and alerts, when they are created
@@ -34,7 +35,8 @@ class TopicParams:
     def names(self) -> list[str]:
         """Every topic name, without the prefix."""
         names = [self.transactions, self.decisions, self.alerts]
-        return [*names, self.feedback, self.labels, self.examples, self.audit, self.dead_letters]
+        names += [self.feedback, self.labels, self.examples, self.model_updates]
+        return [*names, self.audit, self.dead_letters]
 
     def full(self, name: str) -> str:
         """A topic's name as the broker knows it."""

@@ -12,8 +12,9 @@ from sentinel.codec.decisions import Stamp, Verdicts, decisions
 from sentinel.codec.rows import Rejected
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
-from sentinel.core.decision import ACTIONS, APPROVE, PolicyParams, actions, severities
-from sentinel.core.exploration import exploration, explored_actions
+from sentinel.core.decision import ACTIONS, APPROVE, SEVERITIES, PolicyParams, actions, severities
+from sentinel.core.exploration import exploration, explored_actions, is_shadowed
+from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.core.features.table import NEWEST
 from sentinel.engine.alerts import Alerts, Flagged
@@ -22,7 +23,7 @@ from sentinel.engine.entities import Answer, EntityLoader
 from sentinel.engine.labels import DueLabel, label_rows
 from sentinel.engine.params import TopicParams
 from sentinel.engine.partitions import InputPartition
-from sentinel.engine.serving import ServingModel
+from sentinel.engine.serving import Serving, ServingModel
 from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
@@ -78,7 +79,7 @@ class Scoring:
         broker: Broker,
         state: FeatureState,
         loader: EntityLoader,
-        serving: ServingModel,
+        serving: Serving,
         alerts: Alerts,
         dead_letters: DeadLetters,
         partitions: Mapping[int, InputPartition],
@@ -87,6 +88,7 @@ class Scoring:
         topics: TopicParams,
         metrics: Metrics,
         config_version: str,
+        shadow_share: float,
     ) -> None:
         self._broker = broker
         self._state = state
@@ -100,15 +102,13 @@ class Scoring:
         self._policy = policy
         self._decision_topic = topics.full(topics.decisions)
         self._metrics = metrics
-        recommended = tuple(
-            policy.recommended.get(s, ()) for s in ("low", "medium", "high", "critical")
-        )
+        self._shadow_share = shadow_share
         self._stamp = Stamp(
             topic=topics.full(topics.transactions),
-            model_version=serving.version,
+            model_version="",
             schema_version=state.fingerprint,
             config_version=config_version,
-            recommended=recommended,
+            recommended=tuple(policy.recommended.get(severity, ()) for severity in SEVERITIES),
             explore_share=policy.explore_share,
         )
 
@@ -241,7 +241,11 @@ class Scoring:
         folded = self._fold(rows, due)
         clock_s = self._metrics.lap("features", clock_s)
         clock_s = await self._breathe(len(rows), clock_s)
-        verdicts = self._verdicts(rows, folded.features)
+        # Read once: the whole batch is decided by one model, whatever is deployed meanwhile.
+        serving, shadow = self._serving.champion, self._serving.shadow
+        verdicts = self._verdicts(rows, folded.features, serving)
+        if shadow is not None:
+            verdicts = self._shadowed(rows, verdicts, shadow)
         degraded: dict[int, list[str]] = {i: ["late"] for i in np.flatnonzero(folded.late).tolist()}
         for i in partial:
             degraded.setdefault(i, []).append("state")
@@ -249,22 +253,36 @@ class Scoring:
         await self._breathe(len(rows), clock_s)
         refused = [(*prepared.record(r.index), r.error) for r in rejected]
         await self._dead_letters.publish(refused)
-        await self._publish(rows, verdicts, degraded, folded.usual)
+        stamp = replace(
+            self._stamp,
+            model_version=serving.version,
+            shadow_version="" if shadow is None else shadow.version,
+        )
+        await self._publish(rows, verdicts, degraded, folded.usual, serving, stamp)
         self._count(verdicts, folded, len(rejected), len(degraded), prepared.stamps(), received_s)
 
-    def _verdicts(self, rows: Transactions, features: Floats) -> Verdicts:
-        raw = self._serving.model.raw_scores(features)
-        probability = self._serving.calibration.probability(raw)
+    def _verdicts(self, rows: Transactions, features: Floats, serving: ServingModel) -> Verdicts:
+        raw = serving.model.raw_scores(features)
+        probability = serving.probability(raw)
         action = actions(probability, self._policy)
         explored = exploration(rows.transaction_id, rows.amount_minor, action, self._policy)
         return Verdicts(
-            score=self._serving.model.scores_of(raw),
+            score=serving.score(raw),
             probability=probability,
             action=explored_actions(action, explored),
             severity=severities(probability, self._policy),
             features=features,
             explored=explored,
         )
+
+    def _shadowed(self, rows: Transactions, verdicts: Verdicts, shadow: ServingModel) -> Verdicts:
+        """With the shadow's scores of a share of the rows, the same ones each time."""
+        at = np.flatnonzero(is_shadowed(hash64(rows.transaction_id), self._shadow_share))
+        if at.size == 0:
+            return verdicts
+        scores = shadow.score(shadow.model.raw_scores(verdicts.features[at]))
+        self._metrics.shadowed += at.size
+        return replace(verdicts, shadow=dict(zip(at.tolist(), scores.tolist(), strict=True)))
 
     async def _breathe(self, row_count: int, since_s: float) -> float:
         """Let the loop serve its sockets between two long computations; returns the time now.
@@ -291,10 +309,16 @@ class Scoring:
         return [i for i in incomplete if i < len(rows)], due[: min(labels, default=len(due))]
 
     async def _publish(
-        self, rows: Transactions, verdicts: Verdicts, degraded: dict[int, list[str]], usual: Floats
+        self,
+        rows: Transactions,
+        verdicts: Verdicts,
+        degraded: dict[int, list[str]],
+        usual: Floats,
+        serving: ServingModel,
+        stamp: Stamp,
     ) -> None:
         clock_s = time.perf_counter()
-        encoded = decisions(rows, verdicts, degraded, self._stamp)
+        encoded = decisions(rows, verdicts, degraded, stamp)
         clock_s = self._metrics.lap("encode", clock_s)
         clock_s = await self._breathe(len(rows), clock_s)
         accounts = rows.entities["account"]
@@ -313,7 +337,7 @@ class Scoring:
                         features=verdicts.features[flagged],
                         usual=usual[flagged],
                     ),
-                    self._serving,
+                    serving,
                 )
         self._metrics.lap("publish", clock_s)
 

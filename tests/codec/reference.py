@@ -36,11 +36,13 @@ def decisions_one_by_one(
             "explored": verdicts.explored.get(i, False),
             "recommended": stamp.recommended[severity],
             "degraded": degraded.get(i, ()),
+            "shadow_scores": {stamp.shadow_version: verdicts.shadow[i]}
+            if i in verdicts.shadow
+            else {},
             "features": verdicts.features[i].tolist(),
             "model_version": stamp.model_version,
             "arm": "champion",
             "propensity": 1.0,
-            "shadow_scores": {},
             "rule_hits": [],
             "schema_version": stamp.schema_version,
             "config_version": stamp.config_version,

@@ -1,0 +1,88 @@
+"""The registry with a copy of its artifacts on this machine."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sentinel.adapters.registry import ModelDirectory
+from sentinel.core.learning import shelf as shelves
+from sentinel.errors import ConfigError, FencedError, ModelError
+from sentinel.ports import ModelStore
+from sentinel.versions import Artifact, ModelEvent, Shelf
+
+log = logging.getLogger(__name__)
+
+_WHO = "sentinel run"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModels:
+    """`ports.ModelStore` that reads a version from the model directory if it is the same one there.
+
+    What it reads from the registry it writes there: `sentinel why --replay` needs it later, and a
+    start while the registry is away.
+    """
+
+    store: ModelStore
+    directory: ModelDirectory
+
+    async def load(self, version: str) -> Artifact:
+        manifest = (await self.store.manifests([version])).get(version)
+        try:
+            local = await asyncio.to_thread(self.directory.load, version)
+        except ModelError:
+            local = None
+        if local is not None and manifest is not None:
+            if local.manifest.get("sha256") == manifest.get("sha256"):
+                return local
+        artifact = await self.store.load(version)
+        if local is None:
+            try:
+                await asyncio.to_thread(self.directory.keep, artifact)
+            except ConfigError as error:  # it serves all the same
+                log.warning("%s", error)
+        return artifact
+
+    async def shelf(self) -> Shelf:
+        return await self.store.shelf()
+
+    async def manifests(self, versions: Sequence[str]) -> dict[str, dict[str, Any]]:
+        return await self.store.manifests(versions)
+
+    async def add(self, artifact: Artifact) -> None:
+        await self.store.add(artifact)
+
+    async def change(self, before: Shelf, after: Shelf, events: Sequence[ModelEvent]) -> None:
+        await self.store.change(before, after, events)
+
+    async def history(self) -> list[ModelEvent]:
+        return await self.store.history()
+
+    async def update(self) -> bytes | None:
+        return await self.store.update()
+
+    async def note_update(self, before: bytes | None, after: bytes) -> None:
+        await self.store.note_update(before, after)
+
+
+async def adopt(store: ModelStore, artifact: Artifact) -> None:
+    """Make a model the registry's first champion, if the registry has none."""
+    shelf = await store.shelf()
+    if shelf.champion is not None:
+        return
+    await store.add(artifact)
+    now_ms = time.time_ns() // 1_000_000  # when people did something is a time of the clock
+    stated = {"who": _WHO, "why": "the first model", "at_ms": now_ms}
+    before, events = shelf, []
+    for step in (shelves.registered, shelves.staged, shelves.promoted):
+        if step is shelves.registered and artifact.version in shelf.stages:
+            continue
+        shelf, event = step(shelf, artifact.version, **stated)
+        events.append(event)
+    try:
+        await store.change(before, shelf, events)
+    except FencedError:
+        log.info("another instance has put the first model into the registry")
