@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from sentinel.adapters.archive import ArchiveParams
 from sentinel.adapters.kafka import EMBEDDED, KafkaParams
-from sentinel.adapters.pool import PoolParams
+from sentinel.adapters.pool import PoolParams, WorkerParams
 from sentinel.adapters.redis import RedisParams
 from sentinel.adapters.registry import ModelParams
 from sentinel.codec.schema import SchemaParams
@@ -23,7 +23,9 @@ from sentinel.core.learning.maturity import MaturityParams
 from sentinel.core.learning.params import TrainingParams
 from sentinel.engine.deployment import DeploymentParams
 from sentinel.engine.feedback import FeedbackParams
+from sentinel.engine.learner import LearningParams
 from sentinel.engine.params import EngineParams, TopicParams
+from sentinel.engine.training import UpdateParams
 from sentinel.errors import ConfigError
 
 T = TypeVar("T")
@@ -59,6 +61,9 @@ class Config:
     pool: PoolParams = field(default_factory=PoolParams)
     model: ModelParams = field(default_factory=ModelParams)
     deployment: DeploymentParams = field(default_factory=DeploymentParams)
+    learning: LearningParams = field(default_factory=LearningParams)
+    updates: UpdateParams = field(default_factory=UpdateParams)
+    trainer: WorkerParams = field(default_factory=WorkerParams)
     training: TrainingParams = field(default_factory=TrainingParams)
     version: str = ""  # of the effective settings: part of every decision
 

@@ -32,6 +32,10 @@ class FencedError(TransientError):
     """Raised when a newer owner of the partition has taken over: drop the state and reload."""
 
 
+class WorkerLostError(TransientError):
+    """Raised when a worker process is gone with all that it held: another starts with nothing."""
+
+
 class ModelError(SentinelError):
     """Raised when a model version cannot be used: the one before it keeps serving."""
 

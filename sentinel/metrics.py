@@ -81,6 +81,10 @@ class Metrics:
     degraded: int = 0
     explored: int = 0  # reviewed, though the policy would have blocked
     shadowed: int = 0  # scored by the shadow, too
+    examples: int = 0  # that the trainer has taken
+    examples_refused: int = 0  # of them, not readable, or dated into the future
+    updates: Counter[str] = field(default_factory=Counter)  # of the model, by what the gate said
+    probability_sum: float = 0.0  # over all decisions
     deployments: int = 0  # another model took over, a rollback among them
     deployment_failures: int = 0  # a model that should serve could not be loaded
     state_unreadable: int = 0

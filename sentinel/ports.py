@@ -278,6 +278,18 @@ class ModelStore(Protocol):
         ...
 
 
+class Worker(Protocol):
+    """One object that lives in a process of its own."""
+
+    async def call(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """Call a method there; raises what it raises.
+
+        WorkerLostError when the process died, took too long or needed too much memory: another has
+        taken its place, whose object is as it was made.
+        """
+        ...
+
+
 class Explainer(Protocol):
     """Feature contributions, computed away from the event loop."""
 

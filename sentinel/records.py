@@ -357,6 +357,22 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Command:
+    """What an operator asks of the running instances.
+
+    Attributes
+    ----------
+    kind
+        "update": make a candidate now.
+    """
+
+    kind: str
+    who: str
+    why: str = ""
+    v: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One thing that was changed, and how it was before and after.
 
@@ -365,7 +381,8 @@ class AuditEntry:
     id
         Names the change: when a crash repeats it, it has the same one.
     kind
-        What was changed: a "vote", a "label", the "standing" of one who votes.
+        What was changed: a "vote", a "label", the "standing" of one who votes, a "model", an
+        "update".
     subject
         Of which transaction, or of whom.
     who

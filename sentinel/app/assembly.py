@@ -1,6 +1,7 @@
 """Wires the tasks of an instance to its ports."""
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 
 from sentinel.config import Config
@@ -17,8 +18,10 @@ from sentinel.engine.ownership import Ownership
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.pipeline import Pipeline
+from sentinel.engine.registrar import Registrar
 from sentinel.engine.scoring import Scoring
 from sentinel.engine.serving import Serving, ServingModel
+from sentinel.engine.training import TrainingTask
 from sentinel.metrics import Metrics
 from sentinel.ports import (
     Broker,
@@ -28,6 +31,7 @@ from sentinel.ports import (
     StateStore,
     Tail,
     TopicSpec,
+    Worker,
 )
 from sentinel.records import TopicPartition
 
@@ -37,7 +41,7 @@ def topic_specs(config: Config) -> list[TopicSpec]:
     topics = config.topics
     many = [topics.transactions, topics.decisions, topics.alerts]
     one = [topics.feedback, topics.labels, topics.examples, topics.model_updates]
-    one += [topics.audit, topics.dead_letters]
+    one += [topics.control, topics.audit, topics.dead_letters]
     return [
         *(TopicSpec(topics.full(name), topics.partition_count) for name in many),
         *(TopicSpec(topics.full(name), 1) for name in one),
@@ -55,6 +59,8 @@ class Ports:
     explainer: Explainer
     models: ModelStore
     bell: Tail  # of `model-updates`
+    lessons: Tail  # of `examples` and `control`
+    trainer: Worker
 
 
 @dataclass(slots=True)
@@ -70,6 +76,7 @@ class Parts:
     alerts: Alerts
     ownership: Ownership
     deployment: Deployment
+    training: TrainingTask
     serving: Serving
     state: FeatureState
     partitions: dict[int, InputPartition] = field(default_factory=dict)
@@ -145,6 +152,7 @@ def assemble(
         alerts=alerts,
         ownership=ownership,
         deployment=_deployment(config, ports, serving, metrics),
+        training=_training(config, ports, metrics),
         serving=serving,
         state=state,
         partitions=partitions,
@@ -179,6 +187,30 @@ def _deployment(config: Config, ports: Ports, serving: Serving, metrics: Metrics
         params=config.deployment,
         on_loaded=lambda artifact: ports.explainer.register(artifact.version, artifact.text),
         on_dropped=ports.explainer.forget,
+    )
+
+
+def _training(config: Config, ports: Ports, metrics: Metrics) -> TrainingTask:
+    topics = config.topics
+    registrar = Registrar(
+        ports.models,
+        ports.broker,
+        update_topic=topics.full(topics.model_updates),
+        audit_topic=topics.full(topics.audit),
+        who="training",
+        clock_ms=lambda: time.time_ns() // 1_000_000,
+    )
+    return TrainingTask(
+        broker=ports.broker,
+        tail=ports.lessons,
+        store=ports.models,
+        worker=ports.trainer,
+        registrar=registrar,
+        home=TopicPartition(topics.full(topics.feedback), 0),
+        example_topic=topics.full(topics.examples),
+        control_topic=topics.full(topics.control),
+        metrics=metrics,
+        params=config.updates,
     )
 
 

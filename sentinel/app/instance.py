@@ -3,14 +3,17 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
-from sentinel.adapters.pool import ExplainerPool
-from sentinel.adapters.redis import RedisCaseStore, RedisStateStore
+from sentinel.adapters.pool import ExplainerPool, WorkerProcess
+from sentinel.adapters.redis import RedisCaseStore, RedisModelStore, RedisStateStore
+from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.assembly import Parts, Ports, assemble, topic_specs
+from sentinel.app.local_models import LocalModels, adopt
 from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
@@ -19,11 +22,14 @@ from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import FeatureState
 from sentinel.engine import feedback
 from sentinel.engine.health import Health, health, longest_silence, total_lag, watch_loop
+from sentinel.engine.learner import Learner
 from sentinel.engine.ownership import Ownership
 from sentinel.engine.serving import ServingModel
 from sentinel.engine.tasks import end, outlast
+from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
+from sentinel.versions import Artifact
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +44,11 @@ class Instance:
     """
 
     def __init__(
-        self, config: Config, serving: ServingModel, model_text: str, metrics: Metrics
+        self, config: Config, serving: ServingModel, artifact: Artifact, metrics: Metrics
     ) -> None:
         self._config = config
         self._serving = serving
-        self._model_text = model_text
+        self._artifact = artifact
         self.metrics = metrics
         self._resources = AsyncExitStack()
         self._ports: Ports | None = None
@@ -58,20 +64,34 @@ class Instance:
             await broker.ensure_topics(topic_specs(config))
             state = self._state(broker, await broker.partition_count(input_topic))
             store = RedisStateStore(config.redis, layout=state.fingerprint)
+            models = LocalModels(
+                await stack.enter_async_context(RedisModelStore(config.redis)),
+                ModelDirectory(config.model),
+            )
+            names = [feature.name for feature in config.features]
+            trainer = WorkerProcess(
+                partial(Learner, names, config.policy, config.learning), config.trainer
+            )
             pool = await stack.enter_async_context(ExplainerPool(config.pool))
-            pool.register(self._serving.version, self._model_text)
+            pool.register(self._artifact.version, self._artifact.text)
             self._ports = Ports(
                 broker=broker,
-                tail=await stack.enter_async_context(
-                    KafkaTail(config.kafka, [config.topics.full(config.topics.labels)])
-                ),
+                tail=await stack.enter_async_context(self._tail("labels")),
                 store=await stack.enter_async_context(store),
                 cases=await stack.enter_async_context(RedisCaseStore(config.redis)),
                 explainer=pool,
+                models=models,
+                bell=await stack.enter_async_context(self._tail("model_updates")),
+                lessons=await stack.enter_async_context(self._tail("examples", "control")),
+                trainer=await stack.enter_async_context(trainer),
             )
             self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
             self._resources = stack.pop_all()
         return self
+
+    def _tail(self, *topics: str) -> KafkaTail:
+        names = self._config.topics
+        return KafkaTail(self._config.kafka, [names.full(getattr(names, one)) for one in topics])
 
     def _state(self, broker: Broker, partition_count: int) -> FeatureState:
         config = self._config
@@ -95,6 +115,7 @@ class Instance:
         assert self._ports is not None
         parts, clock_s = self._parts, asyncio.get_running_loop().time
         await _warm(parts.state, self._serving, self._config.schema)
+        await self._adopt(parts)
         # What is here by now stays: looking through it took the collector 20-30 ms each time.
         gc.collect()
         gc.freeze()
@@ -115,6 +136,7 @@ class Instance:
                 ("pipeline", parts.pipeline.run()),
                 ("feedback", parts.feedback.run()),
                 ("labels", parts.labels.run()),
+                *self._learning(parts),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
             )
         ]
@@ -128,6 +150,23 @@ class Instance:
             await end([stopping, *running])
             await parts.pipeline.aclose()
             await parts.alerts.aclose()
+
+    async def _adopt(self, parts: Parts) -> None:
+        """Serve what the registry says from the first record on, if it can be asked."""
+        assert self._ports is not None
+        if self._config.model.version:
+            return
+        try:
+            await adopt(self._ports.models, self._artifact)
+            await parts.deployment.follow()
+        except TransientError as error:
+            log.warning("%s serves; the model registry cannot be asked: %s", self.version, error)
+
+    def _learning(self, parts: Parts) -> "list[tuple[str, Coroutine[Any, Any, None]]]":
+        """What has other models serve; nothing may when the configuration names one."""
+        if self._config.model.version:
+            return []
+        return [("deployment", parts.deployment.run()), ("training", parts.training.run())]
 
     async def _hand_over(
         self, ownership: Ownership, running: "Sequence[asyncio.Task[None]]"
@@ -162,6 +201,11 @@ class Instance:
             unconfirmed_s=now_s - max(parts.checkpoints.confirmed_s, parts.ownership.assigned_s),
             commit_interval_s=self._config.engine.commit_interval_s,
         )
+
+    @property
+    def version(self) -> str:
+        """Of the model that serves."""
+        return (self._serving if self._parts is None else self._parts.serving.champion).version
 
     @property
     def is_assigned(self) -> bool:

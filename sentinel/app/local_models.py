@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sentinel.adapters.registry import ModelDirectory
@@ -30,14 +31,13 @@ class LocalModels:
     directory: ModelDirectory
 
     async def load(self, version: str) -> Artifact:
-        manifest = (await self.store.manifests([version])).get(version)
+        manifest = (await self.store.manifests([version])).get(version, {})
         try:
             local = await asyncio.to_thread(self.directory.load, version)
         except ModelError:
             local = None
-        if local is not None and manifest is not None:
-            if local.manifest.get("sha256") == manifest.get("sha256"):
-                return local
+        if local is not None and local.manifest.get("sha256") == manifest.get("sha256"):
+            return local
         artifact = await self.store.load(version)
         if local is None:
             try:
@@ -69,17 +69,16 @@ class LocalModels:
 
 
 async def adopt(store: ModelStore, artifact: Artifact) -> None:
-    """Make a model the registry's first champion, if the registry has none."""
+    """Make a model the registry's first champion, if the registry is empty."""
     shelf = await store.shelf()
-    if shelf.champion is not None:
+    if shelf.stages:
         return
     await store.add(artifact)
     now_ms = time.time_ns() // 1_000_000  # when people did something is a time of the clock
     stated = {"who": _WHO, "why": "the first model", "at_ms": now_ms}
     before, events = shelf, []
-    for step in (shelves.registered, shelves.staged, shelves.promoted):
-        if step is shelves.registered and artifact.version in shelf.stages:
-            continue
+    promoted = partial(shelves.promoted, approval_needed=False)
+    for step in (shelves.registered, shelves.staged, promoted):
         shelf, event = step(shelf, artifact.version, **stated)
         events.append(event)
     try:

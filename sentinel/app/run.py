@@ -196,7 +196,7 @@ async def _keep_running(
         before = status.metrics.commits
         try:
             async with Instance(
-                config, prepared.serving, prepared.artifact.text, status.metrics
+                config, prepared.serving, prepared.artifact, status.metrics
             ) as instance:
                 status.instance = instance
                 try:
@@ -268,6 +268,7 @@ async def _watch(
             status.first_decision_s = time.monotonic() - PROCESS_BEGAN_S
         if status.instance is not None and status.instance.is_assigned:
             status.failure = ""
+            status.model_version = status.instance.version
             status.has_partitions.set()
         watch(status)
         if not (is_ready := is_ready or _is_ready(status, options)):

@@ -6,11 +6,11 @@ from typing import Self
 
 from sentinel.adapters.kafka import KafkaBroker
 from sentinel.app.assembly import topic_specs
-from sentinel.codec.records import keyed
+from sentinel.codec.records import encode, keyed
 from sentinel.config import Config
 from sentinel.engine.labels import PartitionOf
 from sentinel.ports import Broker
-from sentinel.records import Feedback, OutputRecord
+from sentinel.records import Command, Feedback, OutputRecord
 
 
 class Sender:
@@ -56,6 +56,11 @@ class Sender:
         records = [keyed(voice.transaction_id, voice) for voice in voices]
         if records:
             await self._broker.publish(self._feedback_topic, 0, records)
+
+    async def command(self, command: Command) -> None:
+        """Publish what an operator asks for."""
+        topic = self._config.topics.full(self._config.topics.control)
+        await self._broker.publish(topic, 0, [OutputRecord(None, encode(command))])
 
     async def flush(self) -> None:
         """Wait until all of it is acknowledged."""

@@ -9,13 +9,17 @@ import orjson
 
 from sentinel.codec.schema import EVENT_TIME_MS_MAX
 from sentinel.errors import RecordError
-from sentinel.records import AuditEntry, Example, Feedback, Label, OutputRecord
+from sentinel.records import AuditEntry, Command, Example, Feedback, Label, OutputRecord
+from sentinel.versions import ModelEvent
 
 T = TypeVar("T")
+
+Published = Feedback | Label | Example | AuditEntry | ModelEvent  # what has a key of its own
 
 _FEEDBACK = msgspec.json.Decoder(Feedback)
 _EXAMPLE = msgspec.json.Decoder(Example)
 _LABEL = msgspec.json.Decoder(Label)
+_COMMAND = msgspec.json.Decoder(Command)
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -51,6 +55,11 @@ def decode_example(value: bytes | None) -> Example:
     return _decoded(_EXAMPLE, value)
 
 
+def decode_command(value: bytes | None) -> Command:
+    """One command. Raises RecordError."""
+    return _decoded(_COMMAND, value)
+
+
 def _check_times(*times_ms: int | None) -> None:
     """JSON has integers of any length; a column, and what orjson writes, have 64 bits."""
     for time_ms in times_ms:
@@ -58,12 +67,12 @@ def _check_times(*times_ms: int | None) -> None:
             raise RecordError("bad_time", "a time before 1970 or after 9999")
 
 
-def encode(record: Feedback | Label | Example | AuditEntry | Mapping[str, Any]) -> bytes:
+def encode(record: Published | Command | Mapping[str, Any]) -> bytes:
     """JSON of a record; NaN and infinities become null."""
     return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def keyed(key: str, record: Feedback | Label | Example | AuditEntry) -> OutputRecord:
+def keyed(key: str, record: Published) -> OutputRecord:
     """The record as it is published, under its key."""
     return OutputRecord(key.encode(), encode(record))
 

@@ -21,6 +21,7 @@ class TopicParams:
     labels: str = "labels"
     examples: str = "examples"
     model_updates: str = "model-updates"
+    control: str = "control"
     audit: str = "audit"
     dead_letters: str = "dead-letters"
     partition_count: int = 4  # of transactions, decisions and alerts, when they are created
@@ -36,7 +37,7 @@ class TopicParams:
         """Every topic name, without the prefix."""
         names = [self.transactions, self.decisions, self.alerts]
         names += [self.feedback, self.labels, self.examples, self.model_updates]
-        return [*names, self.audit, self.dead_letters]
+        return [*names, self.control, self.audit, self.dead_letters]
 
     def full(self, name: str) -> str:
         """A topic's name as the broker knows it."""

@@ -360,6 +360,7 @@ class Scoring:
         by_action = np.bincount(verdicts.action, minlength=len(ACTIONS)).tolist()
         metrics.actions.update(dict(zip(ACTIONS, by_action, strict=True)))
         metrics.count_scores(verdicts.probability)
+        metrics.probability_sum += float(verdicts.probability.sum())
         metrics.batch_size.observe(float(count))
         metrics.last_decision_s = asyncio.get_running_loop().time()
         metrics.last_decision_cpu_s = time.process_time()

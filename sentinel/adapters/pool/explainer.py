@@ -1,22 +1,16 @@
 """Explanations in a process of their own, so that they never hold up the event loop."""
 
 import asyncio
-import ctypes
-import multiprocessing
-import os
-import signal
-import sys
 from collections import OrderedDict
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Self
 
+from sentinel.adapters.pool.processes import executor, stop
 from sentinel.errors import ModelError, TransientError
 from sentinel.model import Model
 from sentinel.records import Floats
-
-PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 MODEL_COUNT_MAX = 4  # champion, challenger, shadow and the one before: parsed models per worker
 
@@ -66,7 +60,7 @@ class ExplainerPool:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._stop(self._executor)
+        await stop(self._executor)
 
     def register(self, version: str, text: str) -> None:
         """Make a model version known; its text is LightGBM's own format."""
@@ -115,40 +109,16 @@ class ExplainerPool:
         """A request that takes too long still occupies its worker: start with new ones."""
         if executor is self._executor:  # others may have failed with the same pool
             self._executor = _executor(self._params)
-            await self._stop(executor)
-
-    async def _stop(self, executor: ProcessPoolExecutor) -> None:
-        # The executor has no public way to end a busy worker before Python 3.14.
-        processes = list((executor._processes or {}).values())
-        for process in processes:
-            process.kill()
-        executor.shutdown(wait=False, cancel_futures=True)
-        # Joins the executor's thread and collects the processes; they are dead, so it is short.
-        await asyncio.to_thread(executor.shutdown, wait=True)
+            await stop(executor)
 
 
 def _executor(params: PoolParams) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(
-        params.worker_count,
-        mp_context=multiprocessing.get_context("spawn"),  # fork is unsafe where threads run
-        initializer=_begin,
-        initargs=(os.getpid(), params.niceness),
-    )
+    return executor(params.worker_count, niceness=params.niceness)
 
 
 # From here on: what runs in the worker.
 
 _models: OrderedDict[str, Model] = OrderedDict()
-
-
-def _begin(parent: int, niceness: int) -> None:
-    """Die with the parent, leave Ctrl-C to it, and stay out of the way of scoring."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(niceness)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before that call
-            os._exit(1)
 
 
 def _explain(version: str, text: str | None, features: Floats) -> Floats | str | None:

@@ -1,0 +1,102 @@
+"""One object that lives in a process of its own, and is asked from here."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
+
+from sentinel.adapters.pool.processes import executor, stop
+from sentinel.errors import WorkerLostError
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParams:
+    """What training may cost.
+
+    Attributes
+    ----------
+    niceness
+        Added to the process's niceness: scoring goes first.
+    timeout_s
+        A request that takes longer ends the process, and another takes its place.
+    memory_mb_max
+        The process may not ask for more memory; 0 for any.
+    """
+
+    niceness: int = 15
+    timeout_s: float = 900.0
+    memory_mb_max: int = 8_192
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.niceness <= 19:
+            raise ValueError(f"niceness must be in 0..19, got {self.niceness}")
+        if self.timeout_s <= 0:
+            raise ValueError(f"timeout_s must be positive, got {self.timeout_s}")
+        if self.memory_mb_max < 0 or 0 < self.memory_mb_max < 256:
+            raise ValueError("memory_mb_max must be 0, or at least 256")
+
+
+class WorkerProcess:
+    """`ports.Worker`. Use it from the main thread, which starts the process.
+
+    Parameters
+    ----------
+    make
+        Makes the object, there; it must be picklable, as a class with its arguments is.
+    """
+
+    def __init__(self, make: Callable[[], object], params: WorkerParams) -> None:
+        self._make = make
+        self._params = params
+
+    async def __aenter__(self) -> Self:
+        self._executor = self._new()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await stop(self._executor)
+
+    async def call(self, method: str, *arguments: Any, **named: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        request = partial(_call, method, arguments, named)
+        try:
+            async with asyncio.timeout(self._params.timeout_s):
+                return await loop.run_in_executor(self._executor, request)
+        except TimeoutError as error:
+            await self._replace()
+            raise WorkerLostError(f"no answer in {self._params.timeout_s:g} s") from error
+        except BrokenProcessPool as error:
+            await self._replace()
+            raise WorkerLostError("the process died") from error
+        except MemoryError as error:
+            await self._replace()
+            limit = self._params.memory_mb_max
+            raise WorkerLostError(f"it needs more than {limit} MB of memory") from error
+
+    async def _replace(self) -> None:
+        old, self._executor = self._executor, self._new()
+        await stop(old)
+
+    def _new(self) -> Any:
+        return executor(
+            1,
+            niceness=self._params.niceness,
+            memory_bytes_max=self._params.memory_mb_max * 2**20,
+            prepare=partial(_prepare, self._make),
+        )
+
+
+# From here on: what runs in the worker.
+
+_object: Any = None
+
+
+def _prepare(make: Callable[[], object]) -> None:
+    global _object
+    _object = make()
+
+
+def _call(method: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    return getattr(_object, method)(*arguments, **named)

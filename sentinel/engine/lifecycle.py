@@ -1,0 +1,78 @@
+"""The life of a model update, as a state machine that is written down before every step.
+
+    idle ──► training ──► made ──► waiting ──► promoting ──► watching ──► idle
+               │           │         │                          │
+               └───────────┴─────────┴──────────────────────────┴──────► idle
+
+    training   candidates are made and judged in the trainer's process; a crash begins again
+    made       one was chosen and is on its way into the registry, with what the gate said of it
+    waiting    it may serve when a named person approves
+    promoting  it is on its way to serve
+    watching   it serves, and goes back by itself if it hurts
+
+Every step can be done twice: whoever takes over in any state does it again and goes on.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+UpdateState = Literal["idle", "training", "made", "waiting", "promoting", "watching"]
+
+_NEXT: dict[UpdateState, frozenset[UpdateState]] = {
+    "idle": frozenset({"training"}),
+    "training": frozenset({"made", "idle"}),
+    "made": frozenset({"waiting", "promoting", "idle"}),
+    "waiting": frozenset({"promoting", "idle"}),
+    "promoting": frozenset({"watching", "idle"}),
+    "watching": frozenset({"idle"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """How the newest update stands.
+
+    Attributes
+    ----------
+    log
+        Names the log that the offsets belong to.
+    number
+        How many updates were begun: it draws what is replayed.
+    trigger, reason
+        Why it was begun.
+    version
+        Of the candidate; empty before there is one.
+    verdict
+        The gate's word on it; empty before there is one.
+    outcome
+        A sentence on how it ended, or stands.
+    updated_ms
+        Event time of the newest example when it was begun: the next one is counted from there.
+    examples_to
+        Examples below this offset were there when it was begun.
+    control_to
+        Commands below this offset were obeyed.
+    champion
+        What served when it was begun.
+    watch_until_ms
+        Event time up to which it is watched.
+    """
+
+    log: str = ""
+    state: UpdateState = "idle"
+    number: int = 0
+    trigger: str = ""
+    reason: str = ""
+    version: str = ""
+    verdict: Literal["", "promote", "refuse", "not_yet"] = ""
+    outcome: str = ""
+    updated_ms: int = -1
+    examples_to: int = 0
+    control_to: int = 0
+    champion: str = ""
+    watch_until_ms: int = 0
+
+    def to(self, state: UpdateState, **changes: object) -> "Update":
+        """The update in its next state."""
+        assert state in _NEXT[self.state], f"{self.state} does not lead to {state}"
+        return replace(self, state=state, **changes)  # type: ignore[arg-type]
