@@ -10,12 +10,16 @@ import orjson
 from sentinel.codec.schema import EVENT_TIME_MS_MAX
 from sentinel.errors import RecordError
 from sentinel.records import AuditEntry, Example, Feedback, Label, OutputRecord
+from sentinel.versions import VERSION, ModelEvent
 
 T = TypeVar("T")
+
+Published = Feedback | Label | Example | AuditEntry | ModelEvent  # each has a topic of its own
 
 _FEEDBACK = msgspec.json.Decoder(Feedback)
 _EXAMPLE = msgspec.json.Decoder(Example)
 _LABEL = msgspec.json.Decoder(Label)
+_MODEL_EVENT = msgspec.json.Decoder(ModelEvent)
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -51,6 +55,16 @@ def decode_example(value: bytes | None) -> Example:
     return _decoded(_EXAMPLE, value)
 
 
+def decode_model_event(value: bytes | None) -> ModelEvent:
+    """One change of the shelf. Raises RecordError."""
+    event = _decoded(_MODEL_EVENT, value)
+    _check_times(event.at_ms)
+    for version in (event.version, event.champion, event.champion_before, event.shadow):
+        if version is not None and not VERSION.fullmatch(version):
+            raise RecordError("bad_version", f'"{version}" is not a version such as 1.2.0')
+    return event
+
+
 def _check_times(*times_ms: int | None) -> None:
     """JSON has integers of any length; a column, and what orjson writes, have 64 bits."""
     for time_ms in times_ms:
@@ -58,12 +72,12 @@ def _check_times(*times_ms: int | None) -> None:
             raise RecordError("bad_time", "a time before 1970 or after 9999")
 
 
-def encode(record: Feedback | Label | Example | AuditEntry | Mapping[str, Any]) -> bytes:
+def encode(record: Published | Mapping[str, Any]) -> bytes:
     """JSON of a record; NaN and infinities become null."""
     return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def keyed(key: str, record: Feedback | Label | Example | AuditEntry) -> OutputRecord:
+def keyed(key: str, record: Published) -> OutputRecord:
     """The record as it is published, under its key."""
     return OutputRecord(key.encode(), encode(record))
 
