@@ -10,7 +10,7 @@ import orjson
 from sentinel.codec.schema import EVENT_TIME_MS_MAX
 from sentinel.errors import RecordError
 from sentinel.records import AuditEntry, Command, Example, Feedback, Label, OutputRecord
-from sentinel.versions import ModelEvent
+from sentinel.versions import VERSION, ModelEvent
 
 T = TypeVar("T")
 
@@ -19,6 +19,7 @@ Published = Feedback | Label | Example | AuditEntry | ModelEvent  # what has a k
 _FEEDBACK = msgspec.json.Decoder(Feedback)
 _EXAMPLE = msgspec.json.Decoder(Example)
 _LABEL = msgspec.json.Decoder(Label)
+_MODEL_EVENT = msgspec.json.Decoder(ModelEvent)
 _COMMAND = msgspec.json.Decoder(Command)
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -58,6 +59,16 @@ def decode_example(value: bytes | None) -> Example:
 def decode_command(value: bytes | None) -> Command:
     """One command. Raises RecordError."""
     return _decoded(_COMMAND, value)
+
+
+def decode_model_event(value: bytes | None) -> ModelEvent:
+    """One change of the shelf. Raises RecordError."""
+    event = _decoded(_MODEL_EVENT, value)
+    _check_times(event.at_ms)
+    for version in (event.version, event.champion, event.champion_before, event.shadow):
+        if version is not None and not VERSION.fullmatch(version):
+            raise RecordError("bad_version", f'"{version}" is not a version such as 1.2.0')
+    return event
 
 
 def _check_times(*times_ms: int | None) -> None:

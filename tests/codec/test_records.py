@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from sentinel.codec.records import (
     decode_feedback,
     decode_label,
+    decode_model_event,
     decode_object,
     encode,
     encode_pretty,
@@ -18,12 +20,14 @@ from sentinel.codec.records import (
 )
 from sentinel.errors import RecordError
 from sentinel.records import Feedback, Label
+from sentinel.versions import EventKind, ModelEvent
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 times = st.integers(0, 253_402_300_799_999)
 entities = st.dictionaries(texts, st.none() | texts, max_size=2)
 
 VOICE = Feedback("T1", "fraud", "chargeback")
+EVENT = ModelEvent(7, 5, "promoted", "1.2.0", "1.2.0", "1.1.9", None, "ann", "better")
 LABEL = Label("T1", "fraud", 1.0, 1, "chargeback", 5, 3, {"account": "A"})
 
 
@@ -60,6 +64,47 @@ def test_feedback_comes_back_as_it_went(voice: Feedback) -> None:
 )
 def test_a_label_comes_back_as_it_went(label: Label) -> None:
     assert decode_label(encode(label)) == label
+
+
+versions = st.builds("{}.{}.{}".format, *[st.integers(0, 10**9)] * 3)
+
+
+@given(
+    event=st.builds(
+        ModelEvent,
+        st.integers(1, 2**62),
+        times,
+        st.sampled_from(get_args(EventKind)),
+        versions,
+        *[st.none() | versions] * 3,
+        texts,
+        texts,
+    )
+)
+def test_a_change_of_models_comes_back_as_it_went(event: ModelEvent) -> None:
+    assert decode_model_event(encode(event)) == event
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "tombstone"),
+        (b"{", "not_json"),
+        (b"{}", "wrong_type"),
+        (encode(EVENT).replace(b"promoted", b"praised"), "wrong_type"),
+        (encode(EVENT).replace(b'"number":7', b'"number":"7"'), "wrong_type"),
+        (encode(EVENT).replace(b'"at_ms":5', b'"at_ms":-1'), "bad_time"),
+        (encode(EVENT).replace(b'"at_ms":5', b'"at_ms":18446744073709551616'), "bad_time"),
+        (encode(EVENT).replace(b'"version":"1.2.0"', b'"version":"../1"'), "bad_version"),
+        (encode(EVENT).replace(b'"shadow":null', b'"shadow":"1.2"'), "bad_version"),
+    ],
+)
+def test_a_change_of_models_that_cannot_be_read_is_refused(
+    value: bytes | None, reason: str
+) -> None:
+    with pytest.raises(RecordError) as caught:
+        decode_model_event(value)
+    assert caught.value.reason == reason
 
 
 def test_feedback_needs_no_more_than_who_says_what_of_which() -> None:

@@ -8,6 +8,7 @@ from sentinel.adapters.memory.broker import MemoryBroker
 from sentinel.adapters.memory.cases import MemoryCases, MemoryCaseStore
 from sentinel.adapters.memory.cluster import MemoryCluster, MemoryRecord
 from sentinel.adapters.memory.faults import Faults
+from sentinel.adapters.memory.models import MemoryModels, MemoryModelStore
 from sentinel.adapters.memory.store import MemoryStateStore, MemoryStore
 from sentinel.adapters.memory.tail import MemoryTail
 
@@ -17,6 +18,8 @@ __all__ = [
     "MemoryCaseStore",
     "MemoryCases",
     "MemoryCluster",
+    "MemoryModelStore",
+    "MemoryModels",
     "MemoryRecord",
     "MemoryStateStore",
     "MemoryStore",

@@ -1,4 +1,4 @@
-"""Redis (or Valkey) through redis-py: connections, and the entity-state store.
+"""Redis (or Valkey) through redis-py: connections, and a store for each kind of thing.
 
 A package, so that several stores can share connection settings and error translation without one
 adapter knowing another. It is the only home of the `redis` library.
@@ -6,11 +6,13 @@ adapter knowing another. It is the only home of the `redis` library.
 
 from sentinel.adapters.redis.cases import RedisCaseStore
 from sentinel.adapters.redis.client import EMBEDDED, RedisParams, connect, translated
+from sentinel.adapters.redis.models import RedisModelStore
 from sentinel.adapters.redis.state import RedisStateStore
 
 __all__ = [
     "EMBEDDED",
     "RedisCaseStore",
+    "RedisModelStore",
     "RedisParams",
     "RedisStateStore",
     "connect",
