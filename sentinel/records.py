@@ -357,22 +357,6 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """What an operator asks of the running instances.
-
-    Attributes
-    ----------
-    kind
-        "update": make a candidate now.
-    """
-
-    kind: str
-    who: str
-    why: str = ""
-    v: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One thing that was changed, and how it was before and after.
 

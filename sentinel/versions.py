@@ -1,4 +1,4 @@
-"""What is kept of model versions: which there are, in which stage, and which of them serves."""
+"""What is kept of model versions, which of them serves, and what an operator may ask for."""
 
 import re
 from dataclasses import dataclass, field
@@ -86,6 +86,22 @@ class ModelEvent:
     shadow: str | None
     who: str
     why: str
+    v: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What an operator asks of the running instances.
+
+    Attributes
+    ----------
+    kind
+        "update": make a candidate now.
+    """
+
+    kind: str
+    who: str
+    why: str = ""
     v: int = 1
 
 

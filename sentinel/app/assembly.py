@@ -127,21 +127,10 @@ def assemble(
     )
     loader.make_room = pipeline.make_room
     feedback = _feedback(config, ports, feedback_inbox, dead_letters, progress, metrics)
-    ownership = Ownership(
-        broker=ports.broker,
-        store=ports.store,
-        state=state,
-        dispatcher=dispatcher,
-        pipeline=pipeline,
-        checkpoints=checkpoints,
-        labels=labels,
-        partitions=partitions,
-        progress=progress,
-        other_inboxes=[feedback_inbox],
-        input_topic=topics.full(topics.transactions),
-        counted_to=feedback.counted_to,
-        params=params,
-    )
+    ownership = _ownership(
+        config, ports, state, dispatcher, pipeline, checkpoints, labels, partitions, progress,
+        feedback_inbox, feedback,
+    )  # fmt: skip
     return Parts(
         dispatcher=dispatcher,
         pipeline=pipeline,
@@ -156,6 +145,36 @@ def assemble(
         serving=serving,
         state=state,
         partitions=partitions,
+    )
+
+
+def _ownership(
+    config: Config,
+    ports: Ports,
+    state: FeatureState,
+    dispatcher: Dispatcher,
+    pipeline: Pipeline,
+    checkpoints: Checkpoints,
+    labels: LabelTail,
+    partitions: dict[int, InputPartition],
+    progress: dict[TopicPartition, int],
+    feedback_inbox: Inbox,
+    feedback: FeedbackTask,
+) -> Ownership:
+    return Ownership(
+        broker=ports.broker,
+        store=ports.store,
+        state=state,
+        dispatcher=dispatcher,
+        pipeline=pipeline,
+        checkpoints=checkpoints,
+        labels=labels,
+        partitions=partitions,
+        progress=progress,
+        other_inboxes=[feedback_inbox],
+        input_topic=config.topics.full(config.topics.transactions),
+        counted_to=feedback.counted_to,
+        params=config.engine,
     )
 
 

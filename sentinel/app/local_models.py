@@ -74,12 +74,11 @@ async def adopt(store: ModelStore, artifact: Artifact) -> None:
     if shelf.stages:
         return
     await store.add(artifact)
-    now_ms = time.time_ns() // 1_000_000  # when people did something is a time of the clock
-    stated = {"who": _WHO, "why": "the first model", "at_ms": now_ms}
+    at_ms = time.time_ns() // 1_000_000  # when people did something is a time of the clock
     before, events = shelf, []
     promoted = partial(shelves.promoted, approval_needed=False)
     for step in (shelves.registered, shelves.staged, promoted):
-        shelf, event = step(shelf, artifact.version, **stated)
+        shelf, event = step(shelf, artifact.version, who=_WHO, why="the first model", at_ms=at_ms)
         events.append(event)
     try:
         await store.change(before, shelf, events)

@@ -171,7 +171,8 @@ async def _prepare(
     if prepared.history is not None:
         await _backfill(config, prepared.history, stoppable)
         first = prepared.artifact
-        ModelDirectory(config.model).add(first.version, first.text, first.manifest)
+        whole = ModelDirectory(config.model).add(first.version, first.text, first.manifest)
+        prepared = replace(prepared, artifact=whole)
     return replace(prepared, history=None)  # it is large, and stored by now
 
 

@@ -10,7 +10,8 @@ from sentinel.codec.records import encode, keyed
 from sentinel.config import Config
 from sentinel.engine.labels import PartitionOf
 from sentinel.ports import Broker
-from sentinel.records import Command, Feedback, OutputRecord
+from sentinel.records import Feedback, OutputRecord
+from sentinel.versions import Command
 
 
 class Sender:

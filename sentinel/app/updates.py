@@ -6,7 +6,7 @@ from sentinel.codec.stored import decode_stored
 from sentinel.config import Config
 from sentinel.engine.lifecycle import Update
 from sentinel.errors import ConfigError, RecordError
-from sentinel.records import Command
+from sentinel.versions import Command
 
 
 async def ask_for_update(config: Config, *, who: str, why: str) -> None:

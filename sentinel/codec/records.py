@@ -9,8 +9,8 @@ import orjson
 
 from sentinel.codec.schema import EVENT_TIME_MS_MAX
 from sentinel.errors import RecordError
-from sentinel.records import AuditEntry, Command, Example, Feedback, Label, OutputRecord
-from sentinel.versions import VERSION, ModelEvent
+from sentinel.records import AuditEntry, Example, Feedback, Label, OutputRecord
+from sentinel.versions import VERSION, Command, ModelEvent
 
 T = TypeVar("T")
 

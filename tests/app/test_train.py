@@ -10,9 +10,9 @@ import pytest
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.history import UNKNOWN
 from sentinel.app.train import DAY_MS, load_champion, stretches, train
-from sentinel.engine.serving import serving_model
 from sentinel.config import Config
 from sentinel.core.learning.params import TrainingParams
+from sentinel.engine.serving import serving_model
 from sentinel.errors import ConfigError, ModelError
 from sentinel.model import Model
 from sentinel.versions import Artifact

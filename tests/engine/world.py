@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -17,6 +17,8 @@ from sentinel.adapters.memory import (
     MemoryCases,
     MemoryCaseStore,
     MemoryCluster,
+    MemoryModels,
+    MemoryModelStore,
     MemoryRecord,
     MemoryStateStore,
     MemoryStore,
@@ -24,15 +26,17 @@ from sentinel.adapters.memory import (
 )
 from sentinel.app.assembly import Parts, Ports, assemble, topic_specs
 from sentinel.app.instance import Instance
+from sentinel.codec.stored import encode_stored
 from sentinel.config import Config
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.labels import PartitionOf
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.serving import ServingModel
-from sentinel.errors import ModelError
+from sentinel.errors import ModelError, WorkerLostError
 from sentinel.metrics import Metrics
-from sentinel.ports import Blob, Epochs, PartitionState
+from sentinel.model import Model
+from sentinel.ports import Blob, Epochs, PartitionState, Worker
 from sentinel.records import (
     Commit,
     Floats,
@@ -40,6 +44,7 @@ from sentinel.records import (
     OutputRecord,
     TopicPartition,
 )
+from sentinel.versions import Artifact, Shelf
 from tests.engine.clock import until
 from tests.engine.samples import DAY_MS, START_MS, a_config, encoded, serving
 
@@ -75,11 +80,17 @@ class InProcessExplainer:
     """`ports.Explainer` with the model itself; settable to be slow or to fail."""
 
     def __init__(self, model: ServingModel, faults: Faults) -> None:
-        self._model = model
+        self._models = {model.version: model.model}
         self._faults = faults
         self.delay_s = 0.0
         self.error: Exception | None = None
         self.row_counts: list[int] = []
+
+    def register(self, version: str, text: str) -> None:
+        self._models[version] = Model.from_text(version, text)
+
+    def forget(self, version: str) -> None:
+        del self._models[version]
 
     async def contributions(self, model_version: str, features: Floats) -> Floats:
         self.row_counts.append(len(features))
@@ -87,10 +98,29 @@ class InProcessExplainer:
             await asyncio.sleep(self.delay_s)
         if self.error is not None:
             raise self.error
-        if model_version != self._model.version:
+        if model_version not in self._models:
             raise ModelError(model_version, "is not known")
         with self._faults.call("contributions"):
-            return self._model.model.contributions(features)
+            return self._models[model_version].contributions(features)
+
+
+class InProcessWorker:
+    """`ports.Worker` with the object itself; settable to lose it."""
+
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+        self._object = make()
+        self.lost_at: set[str] = set()  # methods at whose next call the process dies
+        self.calls: list[str] = []
+
+    async def call(self, method: str, *arguments: Any, **named: Any) -> Any:
+        self.calls.append(method)
+        await asyncio.sleep(0.01)
+        if method in self.lost_at:
+            self.lost_at.remove(method)
+            self._object = self._make()
+            raise WorkerLostError("the process died")
+        return getattr(self._object, method)(*arguments, **named)
 
 
 @dataclass
@@ -103,6 +133,7 @@ class World:
     )
     store: MemoryStore = field(default_factory=MemoryStore)
     cases: MemoryCases = field(default_factory=MemoryCases)
+    models: MemoryModels = field(default_factory=MemoryModels)
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
     unsafe: list[str] = field(default_factory=list)  # what no instance may ever do
@@ -114,6 +145,10 @@ class World:
     def __post_init__(self) -> None:
         for spec in topic_specs(self.config):
             self.cluster.create_topic(spec.name, spec.partition_count)
+        if self.models.shelf is None:
+            version = self.serving.version
+            shelf = Shelf(number=1, stages={version: "production"}, champion=version)
+            self.models.shelf = encode_stored(shelf)
 
     @property
     def partition_count(self) -> int:
@@ -362,7 +397,8 @@ class MemoryInstance(Instance):
         publish_delay_s: float = 0.0,
         commit_delay_s: float = 0.0,
     ) -> None:
-        super().__init__(config or world.config, world.serving, "", Metrics())
+        artifact = Artifact(world.serving.version, "", {})
+        super().__init__(config or world.config, world.serving, artifact, Metrics())
         self._world = world
         self.faults = faults or Faults()
         self._store_faults = store_faults or self.faults
@@ -371,6 +407,7 @@ class MemoryInstance(Instance):
         self._stop = asyncio.Event()
         self.latency = Latency(world.rng)
         self.explainer = InProcessExplainer(world.serving, self.faults)
+        self.trainer: Worker = InProcessWorker(lambda: None)
         self.task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -412,6 +449,10 @@ class MemoryInstance(Instance):
                 store=WatchedStore(world, self.latency, state.fingerprint, log, self._store_faults),
                 cases=MemoryCaseStore(world.cases, faults=faults),
                 explainer=self.explainer,
+                models=MemoryModelStore(world.models, faults=faults),
+                bell=MemoryTail(world.cluster, ["model-updates"], faults=faults),
+                lessons=MemoryTail(world.cluster, ["examples", "control"], faults=faults),
+                trainer=self.trainer,
             )
             self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
             self._resources = stack.pop_all()
