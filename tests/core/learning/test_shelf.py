@@ -191,11 +191,13 @@ def test_a_shadow_begins_and_ends() -> None:
     assert after.shadow is None, "what decides is no shadow"
 
 
+KINDS = [
+    *("registered", "staged", "approved", "promoted", "forced"),
+    *("rolled_back", "refused", "archived", "shadowed"),
+]
 attempts = st.lists(
     st.tuples(
-        st.sampled_from(
-            "registered staged approved promoted forced rolled_back refused archived shadowed".split()
-        ),
+        st.sampled_from(KINDS),
         st.sampled_from(VERSIONS),
         st.booleans(),
     ),
@@ -220,7 +222,7 @@ def attempt(shelf: Shelf, what: str, version: str, choice: bool, at_ms: int) -> 
 MOVES = {
     (None, "development"): {"registered"},
     ("development", "staging"): {"staged"},
-    ("staging", "production"): {"promoted"},
+    ("staging", "production"): {"promoted", "forced"},
     ("archived", "production"): {"forced", "rolled_back"},
     ("development", "archived"): {"refused", "archived"},
     ("staging", "archived"): {"refused", "archived"},
