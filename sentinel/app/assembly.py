@@ -27,7 +27,8 @@ def topic_specs(config: Config) -> list[TopicSpec]:
     """The topics that an instance needs; those keyed by account have many partitions."""
     topics = config.topics
     many = [topics.transactions, topics.decisions, topics.alerts]
-    one = [topics.feedback, topics.labels, topics.examples, topics.audit, topics.dead_letters]
+    one = [topics.feedback, topics.labels, topics.examples]
+    one += [topics.audit, topics.model_updates, topics.dead_letters]
     return [
         *(TopicSpec(topics.full(name), topics.partition_count) for name in many),
         *(TopicSpec(topics.full(name), 1) for name in one),

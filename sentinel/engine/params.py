@@ -21,6 +21,7 @@ class TopicParams:
     labels: str = "labels"
     examples: str = "examples"
     audit: str = "audit"
+    model_updates: str = "model-updates"
     dead_letters: str = "dead-letters"
     partition_count: int = 4  # of transactions, decisions and alerts, when they are created
 
@@ -33,8 +34,10 @@ class TopicParams:
 
     def names(self) -> list[str]:
         """Every topic name, without the prefix."""
-        names = [self.transactions, self.decisions, self.alerts]
-        return [*names, self.feedback, self.labels, self.examples, self.audit, self.dead_letters]
+        return [
+            *(self.transactions, self.decisions, self.alerts, self.feedback, self.labels),
+            *(self.examples, self.audit, self.model_updates, self.dead_letters),
+        ]
 
     def full(self, name: str) -> str:
         """A topic's name as the broker knows it."""
