@@ -24,6 +24,7 @@ class ModelParams:
 
     directory: str = ".sentinel/models"
     version: str = ""  # serve this one; empty: the champion
+    approval_needed: bool = False  # by a person, before a version of the registry may serve
 
     def __post_init__(self) -> None:
         if not self.directory:
@@ -62,17 +63,7 @@ class ModelDirectory:
         """One version, whole. Raises ModelError when anything is missing or was changed."""
         if not VERSION.fullmatch(version):
             raise ModelError(version, "is not a version such as 1.2.0")
-        folder = self._root / version
-        try:
-            manifest = decode_object((folder / "manifest.json").read_bytes())
-            data = (folder / "model.txt").read_bytes()
-        except (OSError, RecordError) as error:
-            raise ModelError(version, f"cannot be read from {folder}: {error}") from error
-        if hashlib.sha256(data).hexdigest() != manifest.get("sha256"):
-            raise ModelError(
-                version, f"{folder / 'model.txt'} does not have the manifest's SHA-256"
-            )
-        return Artifact(version, data.decode(), manifest)
+        return read_folder(self._root / version, version)
 
     def next_version(self, features: Sequence[str]) -> str:
         """Minor for the features of the champion, major for others."""
@@ -89,8 +80,8 @@ class ModelDirectory:
     def add(self, version: str, text: str, manifest: dict[str, Any]) -> Artifact:
         """Write a version, whole or not at all, and make it the champion."""
         assert VERSION.fullmatch(version), version
-        data = text.encode()
-        whole = {"version": version, "sha256": hashlib.sha256(data).hexdigest(), **manifest}
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        whole = {"version": version, "sha256": sha256, **manifest}
         artifact = Artifact(version, text, whole)
         self.keep(artifact)
         pointer = self._root / ".champion"
@@ -108,13 +99,52 @@ class ModelDirectory:
             with tempfile.TemporaryDirectory(dir=self._root, prefix=".writing-") as name:
                 folder = Path(name) / artifact.version
                 folder.mkdir()
-                _write(folder / "model.txt", artifact.text.encode())
-                _write(folder / "manifest.json", encode_pretty(artifact.manifest))
+                _write_pair(folder, artifact.text.encode(), artifact.manifest)
                 folder.rename(self._root / artifact.version)
         except OSError as error:
             raise ConfigError(
                 f"cannot write model {artifact.version} to {self._root}: {error}"
             ) from error
+
+
+def read_folder(folder: Path, version: str) -> Artifact:
+    """The version in one folder. Raises ModelError when anything is missing or was changed."""
+    try:
+        manifest = decode_object((folder / "manifest.json").read_bytes())
+        data = (folder / "model.txt").read_bytes()
+    except (OSError, RecordError) as error:
+        raise ModelError(version, f"cannot be read from {folder}: {error}") from error
+    if hashlib.sha256(data).hexdigest() != manifest.get("sha256"):
+        raise ModelError(version, f"{folder / 'model.txt'} does not have the manifest's SHA-256")
+    return Artifact(version, data.decode(), manifest)
+
+
+def version_of(folder: Path) -> str:
+    """Which version a folder says it holds. Raises ConfigError."""
+    path = folder / "manifest.json"
+    try:
+        version = decode_object(path.read_bytes()).get("version")
+    except (OSError, RecordError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(version, str) or not VERSION.fullmatch(version):
+        raise ConfigError(f"{path}: has no version such as 1.2.0")
+    return version
+
+
+def write_folder(folder: Path, artifact: Artifact) -> None:
+    """A version as `read_folder` reads it. Raises ConfigError, also when one is there already."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any((folder / name).exists() for name in ("model.txt", "manifest.json")):
+            raise ConfigError(f"{folder}: there is a model already, name another folder")
+        _write_pair(folder, artifact.text.encode(), artifact.manifest)
+    except OSError as error:
+        raise ConfigError(f"cannot write model {artifact.version} to {folder}: {error}") from error
+
+
+def _write_pair(folder: Path, data: bytes, manifest: dict[str, Any]) -> None:
+    _write(folder / "model.txt", data)
+    _write(folder / "manifest.json", encode_pretty(manifest))
 
 
 def _write(path: Path, data: bytes) -> None:

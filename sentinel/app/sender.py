@@ -1,4 +1,7 @@
-"""Sends transactions and feedback to their topics, as a payment system and a bank would."""
+"""Sends transactions and feedback to their topics, as a payment system and a bank would.
+
+And what a person has changed of the models, as an instance would.
+"""
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -10,8 +13,8 @@ from sentinel.codec.records import encode, keyed
 from sentinel.config import Config
 from sentinel.engine.labels import PartitionOf
 from sentinel.ports import Broker
-from sentinel.records import Feedback, OutputRecord
-from sentinel.versions import Command
+from sentinel.records import AuditEntry, Feedback, OutputRecord
+from sentinel.versions import Command, ModelEvent
 
 
 class Sender:
@@ -62,6 +65,14 @@ class Sender:
         """Publish what an operator asks for."""
         topic = self._config.topics.full(self._config.topics.control)
         await self._broker.publish(topic, 0, [OutputRecord(None, encode(command))])
+
+    async def models(self, events: Sequence[ModelEvent], entries: Sequence[AuditEntry]) -> None:
+        """Publish changes of the models, and what the audit keeps of them."""
+        topics = self._config.topics
+        changes = [keyed(event.version, event) for event in events]
+        await self._broker.publish(topics.full(topics.model_updates), 0, changes)
+        audit = [keyed(entry.subject, entry) for entry in entries]
+        await self._broker.publish(topics.full(topics.audit), 0, audit)
 
     async def flush(self) -> None:
         """Wait until all of it is acknowledged."""

@@ -27,9 +27,9 @@ def topic_demands(config: Config, facts: Mapping[str, TopicFacts]) -> list[Topic
         topics.feedback: "only the last word on each transaction would be kept",
         topics.labels: "a replay would apply other labels than before",
         topics.examples: "what a label superseded could not be read again",
-        topics.model_updates: "only the last change of each version would be kept",
         topics.control: "commands would be lost",
         topics.audit: "only the last change of each transaction would be kept",
+        topics.model_updates: "only the last change of each version would be kept",
         topics.dead_letters: "a record without a key would be refused, and stop everything",
     }
     demands = []

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sentinel import __version__
-from sentinel.cli import judging, updates
+from sentinel.cli import judging, updates, versions
 from sentinel.cli.options import ConfigOption, LabelColumn, fail
 from sentinel.errors import SentinelError
 
@@ -32,6 +32,7 @@ topics = typer.Typer(help="Make the topics, and find out what is wrong with them
 app.add_typer(topics, name="topics", no_args_is_help=True)
 app.add_typer(judging.feedback, name="feedback", no_args_is_help=True)
 app.add_typer(judging.archive, name="archive", no_args_is_help=True)
+app.add_typer(versions.models, name="models", no_args_is_help=True)
 app.add_typer(updates.update, name="update", no_args_is_help=True)
 app.command()(judging.investigators)
 app.command()(judging.consensus)

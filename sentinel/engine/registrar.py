@@ -1,10 +1,10 @@
 """Changes of the shelf, told to everybody: on `model-updates` and in the audit."""
 
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Protocol
 
 from sentinel.codec.records import keyed
+from sentinel.core.learning.trail import audit_entry
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import Broker, ModelStore
 from sentinel.records import AuditEntry
@@ -56,35 +56,22 @@ class Registrar:
                 await self._store.change(shelf, after, [event])
             except FencedError:
                 continue
-            await self._say(event)
+            await self._say(event, audit_entry(shelf, after, event))
             return event
         raise TransientError("the shelf of models changes all the time")
 
     async def repeat(self, version: str) -> None:
         """Say again what was last done to a version: perhaps nobody came to say it."""
+        shelf = await self._store.shelf()
         events = [event for event in await self._store.history() if event.version == version]
-        for event in events[-1:]:
-            await self._say(event)
+        for event in events[-1:]:  # how it stood before is not known any more
+            await self._say(event, audit_entry(Shelf(), shelf, event))
 
     async def tell(self, entry: AuditEntry) -> None:
         """Write something else into the audit."""
         await self._broker.publish(self._audit_topic, 0, [keyed(entry.subject, entry)])
         await self._broker.flush()
 
-    async def _say(self, event: ModelEvent) -> None:
+    async def _say(self, event: ModelEvent, entry: AuditEntry) -> None:
         await self._broker.publish(self._update_topic, 0, [keyed(event.version, event)])
-        await self.tell(model_entry(event))
-
-
-def model_entry(event: ModelEvent) -> AuditEntry:
-    """A change of the shelf, for the audit."""
-    told: dict[str, Any] = asdict(event)
-    return AuditEntry(
-        id=f"model-{event.number}",
-        kind="model",
-        subject=event.version,
-        who=event.who,
-        at_ms=event.at_ms,
-        before={"champion": event.champion_before},
-        after={name: told[name] for name in ("kind", "champion", "shadow", "why")},
-    )
+        await self.tell(entry)

@@ -24,6 +24,7 @@ NAMES = (
     "labels",
     "examples",
     "audit",
+    "model-updates",
     "dead-letters",
 )
 

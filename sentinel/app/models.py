@@ -1,0 +1,175 @@
+"""The model registry, from the command line: looked at, and changed by a person."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sentinel.adapters.redis import RedisModelStore
+from sentinel.app.sender import Sender
+from sentinel.config import Config
+from sentinel.core.learning.shelf import registered, staged
+from sentinel.core.learning.trail import audit_entry
+from sentinel.engine.serving import serving_model
+from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
+from sentinel.ports import ModelStore
+from sentinel.records import AuditEntry
+from sentinel.versions import Artifact, ModelEvent, Shelf, parsed
+
+Step = Callable[[Shelf], tuple[Shelf, ModelEvent]]
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Where every version stands, and what it is; of a damaged one the manifest is missing."""
+
+    shelf: Shelf
+    manifests: dict[str, dict[str, Any]]
+
+    @property
+    def versions(self) -> list[str]:
+        """All of them, lowest first."""
+        return sorted(self.shelf.stages, key=parsed)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What was changed.
+
+    Attributes
+    ----------
+    unpublished
+        Why the topics do not tell of it; empty when they do.
+    """
+
+    events: list[ModelEvent]
+    unpublished: str
+
+
+def now_ms() -> int:
+    """Processing time: a person does it now."""
+    return round(time.time() * 1000)
+
+
+async def registry(config: Config) -> Registry:
+    """All that there is."""
+    async with RedisModelStore(config.redis) as store:
+        shelf = await store.shelf()
+        return Registry(shelf, await store.manifests(list(shelf.stages)))
+
+
+async def history(config: Config) -> list[ModelEvent]:
+    """Every change, oldest first."""
+    async with RedisModelStore(config.redis) as store:
+        return await store.history()
+
+
+async def artifact(config: Config, version: str) -> Artifact:
+    """One version, whole. Raises ModelError."""
+    async with RedisModelStore(config.redis) as store:
+        return await store.load(version)
+
+
+async def add(config: Config, given: Artifact, *, who: str, why: str) -> Changed:
+    """Take a version in, and stage it. Raises ModelError when no instance could serve it."""
+    _check(config, given)
+    by: dict[str, Any] = {"who": who, "why": why, "at_ms": now_ms()}
+    steps: list[Step] = [
+        lambda shelf: registered(shelf, given.version, **by),
+        lambda shelf: staged(shelf, given.version, **by),
+    ]
+    async with RedisModelStore(config.redis) as store:
+        _applied(await store.shelf(), steps)  # nothing is kept of what cannot be registered
+        await store.add(given)
+    return await change(config, steps)
+
+
+async def change(config: Config, steps: Sequence[Step]) -> Changed:
+    """Change where versions stand, then publish it; what cannot be is a ConfigError.
+
+    A version that is to serve or to score beside must be one that instances can load: ModelError
+    if it is not. Nobody tries again when another has changed something meanwhile, for what a person
+    decides hangs on what there was.
+    """
+    async with RedisModelStore(config.redis) as store:
+        before = await store.shelf()
+        found = _applied(before, steps)
+        after = found[-1][0]
+        await _check_new(config, store, before, after)
+        try:
+            await store.change(before, after, [event for _, event in found])
+        except FencedError as error:
+            raise TransientError(
+                f"nothing is done: {error}; look at `sentinel models list`, and say it again"
+            ) from error
+    entries = []
+    for shelf, event in found:
+        entries.append(audit_entry(before, shelf, event))
+        before = shelf
+    events = [event for _, event in found]
+    return Changed(events, await _published(config, events, entries))
+
+
+def _applied(shelf: Shelf, steps: Sequence[Step]) -> list[tuple[Shelf, ModelEvent]]:
+    found = []
+    for step in steps:
+        try:
+            shelf, event = step(shelf)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        found.append((shelf, event))
+    return found
+
+
+async def _check_new(config: Config, store: ModelStore, before: Shelf, after: Shelf) -> None:
+    pairs = ((after.champion, before.champion), (after.shadow, before.shadow))
+    for version, until_now in pairs:
+        if version is not None and version != until_now:
+            _check(config, await store.load(version))
+
+
+def _check(config: Config, given: Artifact) -> None:
+    """Whether an instance of this configuration could serve it. Raises ModelError."""
+    serving_model(given, [feature.name for feature in config.features])
+
+
+async def _published(
+    config: Config, events: Sequence[ModelEvent], entries: Sequence[AuditEntry]
+) -> str:
+    """Why it could not be; empty when it was."""
+    try:
+        async with Sender(config) as sender:
+            await sender.models(events, entries)
+            await sender.flush()
+    except (ConfigError, TransientError) as error:
+        return str(error)
+    return ""
+
+
+def differences(
+    one: Mapping[str, Any], other: Mapping[str, Any], *, under: str = ""
+) -> dict[str, tuple[Any, Any]]:
+    """Where two manifests differ: the value of each, by its name in them, such as `metrics.auc`.
+
+    None stands for what is missing.
+    """
+    found: dict[str, tuple[Any, Any]] = {}
+    for name in [*one, *(name for name in other if name not in one)]:
+        left, right = one.get(name), other.get(name)
+        if left == right:
+            continue
+        if isinstance(left, dict) and isinstance(right, dict):
+            found |= differences(left, right, under=f"{under}{name}.")
+        else:
+            found[under + name] = (left, right)
+    return found
+
+
+def found_in(found: Registry, version: str) -> dict[str, Any]:
+    """The manifest of a version. Raises ConfigError without the version, ModelError without it."""
+    if version not in found.shelf.stages:
+        there = ", ".join(found.versions) or "none"
+        raise ConfigError(f"version {version} is not in the registry; there: {there}")
+    if version not in found.manifests:
+        raise ModelError(version, "its manifest is missing or damaged")
+    return found.manifests[version]

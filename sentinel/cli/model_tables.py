@@ -1,0 +1,187 @@
+"""How versions, their manifests and their history are shown."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from sentinel.app.models import Registry
+from sentinel.cli.feedback import date_text
+from sentinel.versions import ModelEvent, Shelf
+
+# Of a manifest, what a list of versions has room for.
+_LISTED = {"auc": "AUC", "average_precision": "AP", "expected_calibration_error": "ECE"}
+
+
+def roles(shelf: Shelf, version: str) -> list[str]:
+    """What a version is at the moment."""
+    return [
+        role for role in ("champion", "challenger", "shadow") if getattr(shelf, role) == version
+    ]
+
+
+def facts(found: Registry, version: str) -> dict[str, Any]:
+    """A version in short, for a script."""
+    manifest = found.manifests.get(version, {})
+    approval = found.shelf.approvals.get(version)
+    return {
+        "version": version,
+        "stage": found.shelf.stages[version],
+        "roles": roles(found.shelf, version),
+        "approved_by": None if approval is None else approval.who,
+        "approved_ms": None if approval is None else approval.at_ms,
+        "is_readable": version in found.manifests,
+        "parent": manifest.get("parent"),
+        "strategy": manifest.get("strategy"),
+        "trees": manifest.get("trees"),
+        "feature_count": len(manifest.get("features", [])),
+        "metrics": manifest.get("metrics"),
+    }
+
+
+def version_table(found: Registry) -> Table:
+    """A line for each version."""
+    table = Table(title=f"{len(found.versions):,} versions")
+    for name in ("version", "stage", "role", "approved by", "made by"):
+        table.add_column(name)
+    for name in ("trees", *_LISTED.values()):
+        table.add_column(name, justify="right")
+    for version in found.versions:
+        one = facts(found, version)
+        metrics = one["metrics"] or {}
+        table.add_row(
+            version,
+            one["stage"],
+            ", ".join(one["roles"]),
+            one["approved_by"] or "",
+            (one["strategy"] or "") if one["is_readable"] else "its manifest is damaged",
+            "" if one["trees"] is None else f"{one['trees']:,}",
+            *(value_text(metrics.get(name), absent="") for name in _LISTED),
+        )
+    return table
+
+
+def headline(found: Registry, version: str) -> str:
+    """Where a version stands, in a line."""
+    approval = found.shelf.approvals.get(version)
+    words = [found.shelf.stages[version], *roles(found.shelf, version)]
+    if version in found.shelf.before:
+        words.append("served before")
+    if approval is not None:
+        words.append(f"approved by {approval.who} {date_text(approval.at_ms)}")
+    return f"{version}: {', '.join(words)}"
+
+
+def manifest_table(manifest: Mapping[str, Any]) -> Table:
+    """What a version is, by the names that its manifest has."""
+    table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in flat(manifest):
+        if name != "version":
+            table.add_row(name, value_text(value))
+    return table
+
+
+def flat(values: Mapping[str, Any], under: str = "") -> list[tuple[str, Any]]:
+    """Every value with its dotted name."""
+    found: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found += flat(value, f"{under}{name}.")
+        else:
+            found.append((under + name, value))
+    return found
+
+
+def difference_table(one: str, other: str, differing: Mapping[str, tuple[Any, Any]]) -> Table:
+    """What is not the same, side by side; of lists of names what only one of them has."""
+    table = Table(title=None if differing else "they are the same")
+    for name in ("", one, other):
+        table.add_column(name, overflow="fold")
+    for name, (left, right) in differing.items():
+        table.add_row(name, *_sides(left, right))
+    return table
+
+
+def _sides(left: Any, right: Any) -> tuple[str, str]:
+    if not (_are_names(left) and _are_names(right)):
+        return value_text(left), value_text(right)
+    if sorted(left) == sorted(right):
+        return "the same", "in another order"
+    only = [[name for name in a if name not in b] for a, b in ((left, right), (right, left))]
+    first, second = (f"only {', '.join(names)}" if names else "" for names in only)
+    return first, second
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def value_text(value: Any, *, absent: str = "none") -> str:
+    """A value of a manifest: numbers to 4 digits, lists of numbers by their length."""
+    if value is None:
+        return absent
+    if _are_names(value):
+        return ", ".join(value)
+    if isinstance(value, list):
+        return f"{len(value):,} values"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def event_table(events: Sequence[ModelEvent]) -> Table:
+    """When, what, by whom, and what served from then on."""
+    table = Table()
+    for name in ("#", "when", "version", "what", "by", "champion", "shadow"):
+        table.add_column(name)
+    table.add_column("why", overflow="fold")
+    for event in events:
+        table.add_row(
+            str(event.number),
+            date_text(event.at_ms),
+            event.version,
+            event.kind.replace("_", " "),
+            event.who,
+            event.champion or "",
+            event.shadow or "",
+            event.why,
+        )
+    return table
+
+
+def concerns(event: ModelEvent, version: str) -> bool:
+    """Whether a change is one of this version: also where it serves again, or no more."""
+    if event.version == version:
+        return True
+    is_another = event.champion != event.champion_before
+    return is_another and version in (event.champion, event.champion_before)
+
+
+def last_change(history: Sequence[ModelEvent], at_ms: int) -> ModelEvent | None:
+    """The change that made the champion of a time."""
+    past = [one for one in history if one.at_ms <= at_ms and one.champion != one.champion_before]
+    return past[-1] if past else None
+
+
+def sentence(event: ModelEvent) -> str:
+    """What was done, as a person is told."""
+    version, until_now = event.version, event.champion_before
+    match event.kind:
+        case "registered":
+            return f"{version} is in the registry"
+        case "staged":
+            return f"{version} is in staging"
+        case "approved":
+            return f"{version} is approved by {event.who}"
+        case "promoted":
+            return f"{version} is the champion" + (f", after {until_now}" if until_now else "")
+        case "rolled_back":
+            return f"{event.champion} is the champion again, {version} is archived"
+        case "shadowed" if event.shadow is None:
+            return f"{version} scores beside the champion no more"
+        case "shadowed":
+            return f"{version} scores beside the champion"
+        case _:
+            return f"{version} is archived"

@@ -1,0 +1,207 @@
+"""`sentinel models`: which versions there are, which of them serves, and who changes that."""
+
+import asyncio
+import getpass
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from sentinel import config as configuration
+from sentinel.adapters.registry import (
+    ModelDirectory,
+    read_folder,
+    version_of,
+    write_folder,
+)
+from sentinel.app import embedded
+from sentinel.app import models as app
+from sentinel.cli import model_tables as tables
+from sentinel.cli.feedback import date_text
+from sentinel.codec.records import encode
+from sentinel.codec.rfc3339 import epoch_ms
+from sentinel.config import Config
+from sentinel.core.learning import shelf as shelves
+from sentinel.errors import ConfigError
+from sentinel.versions import ModelEvent, Shelf
+
+
+def list_command(config_file: Path | None, *, as_json: bool) -> None:
+    """Every version and its standing."""
+    found = asyncio.run(app.registry(_running(config_file)))
+    if as_json:
+        for version in found.versions:
+            typer.echo(encode(tables.facts(found, version)))
+        return
+    Console().print(tables.version_table(found))
+
+
+def show_command(version: str, config_file: Path | None, *, as_json: bool) -> None:
+    """All there is of one version."""
+    config = _running(config_file)
+    found = asyncio.run(app.registry(config))
+    manifest = app.found_in(found, version)
+    events = [one for one in asyncio.run(app.history(config)) if tables.concerns(one, version)]
+    if as_json:
+        facts = tables.facts(found, version)
+        typer.echo(encode({**facts, "manifest": manifest, "history": list(events)}))
+        return
+    console = Console()
+    console.print(tables.headline(found, version), highlight=False)
+    console.print(tables.manifest_table(manifest))
+    console.print(tables.event_table(events))
+
+
+def diff_command(one: str, other: str, config_file: Path | None, *, as_json: bool) -> None:
+    """Where two versions differ."""
+    found = asyncio.run(app.registry(_running(config_file)))
+    differing = app.differences(app.found_in(found, one), app.found_in(found, other))
+    for name in ("version", "sha256"):
+        differing.pop(name, None)
+    if as_json:
+        rows = {name: {one: a, other: b} for name, (a, b) in differing.items()}
+        typer.echo(encode(rows))
+        return
+    Console().print(tables.difference_table(one, other, differing))
+
+
+def at_command(time_text: str, config_file: Path | None, *, as_json: bool) -> None:
+    """Which version served at a time."""
+    at_ms = epoch_ms(time_text)
+    if at_ms is None:
+        raise ConfigError(f'"{time_text}" is not a time such as 2026-03-01T12:00:00Z')
+    history = asyncio.run(app.history(_running(config_file)))
+    champion = shelves.serving_at(history, at_ms)
+    since = tables.last_change(history, at_ms)
+    if as_json:
+        typer.echo(encode({"at_ms": at_ms, "champion": champion, "since": since}))
+        return
+    if champion is None or since is None:
+        typer.echo(f"no version of the registry served at {date_text(at_ms)}")
+        return
+    typer.echo(
+        f"{champion} served at {date_text(at_ms)}: {since.kind.replace('_', ' ')} "
+        f"{date_text(since.at_ms)} by {since.who}{f', {since.why}' if since.why else ''}"
+    )
+
+
+def history_command(config_file: Path | None, *, limit: int, as_json: bool) -> None:
+    """A line for each change, oldest first."""
+    events = asyncio.run(app.history(_running(config_file)))
+    if as_json:
+        for event in events[-limit:]:
+            typer.echo(encode(event))
+        return
+    console = Console()
+    console.print(tables.event_table(events[-limit:]))
+    if len(events) > limit:
+        console.print(f"the last {limit:,} of {len(events):,}", highlight=False)
+
+
+def stage_command(version: str, config_file: Path | None, *, who: str, why: str) -> None:
+    """From development to staging."""
+    by = _by(who, why)
+    _change(config_file, [lambda shelf: shelves.staged(shelf, version, **by)])
+
+
+def approve_command(version: str, config_file: Path | None, *, who: str, why: str) -> None:
+    """A person's word that a version may serve."""
+    by = _by(who, why)
+    _change(config_file, [lambda shelf: shelves.approved(shelf, version, **by)])
+
+
+def promote_command(
+    version: str, config_file: Path | None, *, who: str, why: str, force: bool
+) -> None:
+    """A version serves from now on."""
+    by = _by(who, why, is_needed=True)
+    config = _running(config_file)
+
+    def step(shelf: Shelf) -> tuple[Shelf, ModelEvent]:
+        return shelves.promoted(
+            shelf, version, **by, approval_needed=config.model.approval_needed, force=force
+        )
+
+    _tell(asyncio.run(app.change(config, [step])))
+
+
+def roll_back_command(config_file: Path | None, *, to: str, who: str, why: str) -> None:
+    """A champion before serves again."""
+    by = _by(who, why, is_needed=True)
+    _change(config_file, [lambda shelf: shelves.rolled_back(shelf, **by, to=to or None)])
+
+
+def archive_command(version: str, config_file: Path | None, *, who: str, why: str) -> None:
+    """A version that has not served is withdrawn."""
+    by = _by(who, why)
+    _change(config_file, [lambda shelf: shelves.archived(shelf, version, **by)])
+
+
+def shadow_command(version: str, config_file: Path | None, *, who: str, why: str) -> None:
+    """A version scores beside the champion, or none does."""
+    by = _by(who, why)
+    name = None if version == "none" else version
+    _change(config_file, [lambda shelf: shelves.shadowed(shelf, name, **by)])
+
+
+def import_command(
+    version: str, config_file: Path | None, *, folder: Path | None, who: str, why: str
+) -> None:
+    """Take a version into the registry, from `model.directory` or from a folder."""
+    config = _running(config_file)
+    if folder is not None:
+        folder = folder.parent if folder.name == "model.txt" else folder
+        given = read_folder(folder, version_of(folder))
+        if version and version != given.version:
+            raise ConfigError(f"{folder} holds version {given.version}, not {version}")
+    elif version:
+        given = ModelDirectory(config.model).load(version)
+    else:
+        raise ConfigError("name a version of model.directory, or a folder with --file")
+    source = folder or Path(config.model.directory) / version
+    reason = why or f"imported from {source}"
+    by = _by(who, reason)
+    _tell(asyncio.run(app.add(config, given, who=by["who"], why=reason)))
+
+
+def export_command(version: str, folder: Path, config_file: Path | None) -> None:
+    """Write a version as `import --file` reads it."""
+    write_folder(folder, asyncio.run(app.artifact(_running(config_file), version)))
+    typer.echo(f"{version} is in {folder}: model.txt and manifest.json")
+
+
+def _running(config_file: Path | None) -> Config:
+    return embedded.running(configuration.load(config_file))
+
+
+def _by(who: str, why: str, *, is_needed: bool = False) -> dict[str, Any]:
+    """Who says it, why and when, as the changes of a shelf take it. Raises ConfigError.
+
+    `is_needed` asks for a reason.
+    """
+    if is_needed and not why.strip():
+        raise ConfigError("--why must give the reason")
+    try:
+        name = who.strip() or getpass.getuser()
+    except (OSError, KeyError) as error:  # KeyError until Python 3.12
+        raise ConfigError("nobody knows who you are here: say it with --who") from error
+    return {"who": name, "why": why.strip(), "at_ms": app.now_ms()}
+
+
+def _change(config_file: Path | None, steps: Sequence[app.Step]) -> None:
+    _tell(asyncio.run(app.change(_running(config_file), steps)))
+
+
+def _tell(changed: app.Changed) -> None:
+    """What was done; exit code 1 when the topics do not tell of it."""
+    for event in changed.events:
+        typer.echo(tables.sentence(event))
+    if changed.unpublished:
+        typer.echo(
+            "sentinel: the registry is changed, and running instances see that by themselves; "
+            f"but model-updates and audit do not tell of it: {changed.unpublished}",
+            err=True,
+        )
+        raise typer.Exit(1)

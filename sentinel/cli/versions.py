@@ -1,0 +1,229 @@
+"""The commands of the model registry, and their options."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sentinel.cli.options import ConfigOption, fail
+from sentinel.errors import SentinelError
+
+models = typer.Typer(help="See which model serves, and change it.")
+
+VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="Such as 1.2.0.")]
+WhoOption = Annotated[
+    str, typer.Option(metavar="NAME", help="Who does it. [default: your login name]")
+]
+WhyOption = Annotated[str, typer.Option(metavar="TEXT", help="The reason, for the history.")]
+NeededWhy = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+@models.command("list")
+def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Every version: its stage, what it is at the moment, and how good it was."""
+    from sentinel.cli.models import list_command
+
+    try:
+        list_command(config, as_json=as_json)
+    except SentinelError as error:
+        fail(error)
+
+
+@models.command("show")
+def show_model(
+    version: VersionArgument, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """All that is known of a version, and what became of it."""
+    from sentinel.cli.models import show_command
+
+    try:
+        show_command(version, config, as_json=as_json)
+    except SentinelError as error:
+        fail(error)
+
+
+@models.command("diff")
+def diff_models(
+    one: VersionArgument,
+    other: VersionArgument,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Where two versions differ: features, fit, window, measures."""
+    from sentinel.cli.models import diff_command
+
+    try:
+        diff_command(one, other, config, as_json=as_json)
+    except SentinelError as error:
+        fail(error)
+
+
+@models.command("at")
+def model_at(
+    time: Annotated[str, typer.Argument(metavar="TIME", help="Such as 2026-03-01T12:00:00Z.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Which version served at a time, and since when."""
+    from sentinel.cli.models import at_command
+
+    try:
+        at_command(time, config, as_json=as_json)
+    except SentinelError as error:
+        fail(error)
+
+
+@models.command("history")
+def model_history(
+    config: ConfigOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show so many of the newest.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Every change of the registry: when, what, by whom and why."""
+    from sentinel.cli.models import history_command
+
+    try:
+        history_command(config, limit=limit, as_json=as_json)
+    except SentinelError as error:
+        fail(error)
+
+
+@models.command("stage")
+def stage_model(
+    version: VersionArgument,
+    config: ConfigOption = None,
+    who: WhoOption = "",
+    why: WhyOption = "",
+) -> None:
+    """Take a version from development to staging, from where it may be promoted."""
+    from sentinel.cli.models import stage_command
+
+    try:
+        stage_command(version, config, who=who, why=why)
+    except SentinelError as error:
+        fail(error)
+
+
+@models.command("approve")
+def approve_model(
+    version: VersionArgument,
+    config: ConfigOption = None,
+    who: WhoOption = "",
+    why: WhyOption = "",
+) -> None:
+    """Say that a version may serve; needed where model.approval_needed is set."""
+    from sentinel.cli.models import approve_command
+
+    try:
+        approve_command(version, config, who=who, why=why)
+    except SentinelError as error:
+        fail(error)
+
+
+@models.command("promote")
+def promote_model(
+    version: VersionArgument,
+    why: NeededWhy,
+    config: ConfigOption = None,
+    who: WhoOption = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Also one that is archived, or was refused.")
+    ] = False,
+) -> None:
+    """Make a version in staging the champion: it decides from now on."""
+    from sentinel.cli.models import promote_command
+
+    try:
+        promote_command(version, config, who=who, why=why, force=force)
+    except SentinelError as error:
+        fail(error)
+
+
+@models.command("rollback")
+def roll_back_model(
+    why: NeededWhy,
+    config: ConfigOption = None,
+    to: Annotated[
+        str, typer.Option("--to", metavar="VERSION", help="[default: the champion before]")
+    ] = "",
+    who: WhoOption = "",
+) -> None:
+    """Take the champion away, and let one that served before it decide again."""
+    from sentinel.cli.models import roll_back_command
+
+    try:
+        roll_back_command(config, to=to, who=who, why=why)
+    except SentinelError as error:
+        fail(error)
+
+
+@models.command("archive")
+def archive_model(
+    version: VersionArgument,
+    config: ConfigOption = None,
+    who: WhoOption = "",
+    why: WhyOption = "",
+) -> None:
+    """Withdraw a version that has not served."""
+    from sentinel.cli.models import archive_command
+
+    try:
+        archive_command(version, config, who=who, why=why)
+    except SentinelError as error:
+        fail(error)
+
+
+@models.command("shadow")
+def shadow_model(
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION|none", help="Such as 1.2.0; none ends it.")
+    ],
+    config: ConfigOption = None,
+    who: WhoOption = "",
+    why: WhyOption = "",
+) -> None:
+    """Let a version score beside the champion, without deciding anything."""
+    from sentinel.cli.models import shadow_command
+
+    try:
+        shadow_command(version, config, who=who, why=why)
+    except SentinelError as error:
+        fail(error)
+
+
+@models.command("import")
+def import_model(
+    version: Annotated[
+        str, typer.Argument(metavar="[VERSION]", help="Of model.directory, as trained there.")
+    ] = "",
+    config: ConfigOption = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--file", metavar="FOLDER", help="With model.txt and manifest.json."),
+    ] = None,
+    who: WhoOption = "",
+    why: WhyOption = "",
+) -> None:
+    """Take a version into the registry, and stage it."""
+    from sentinel.cli.models import import_command
+
+    try:
+        import_command(version, config, folder=folder, who=who, why=why)
+    except SentinelError as error:
+        fail(error)
+
+
+@models.command("export")
+def export_model(
+    version: VersionArgument,
+    folder: Annotated[Path, typer.Argument(help="Where to write model.txt and manifest.json.")],
+    config: ConfigOption = None,
+) -> None:
+    """Write a version to a folder, from where it can be imported."""
+    from sentinel.cli.models import export_command
+
+    try:
+        export_command(version, folder, config)
+    except SentinelError as error:
+        fail(error)

@@ -1,0 +1,365 @@
+"""`sentinel models`, on a real broker and a real store."""
+
+import asyncio
+import getpass
+import json
+import shutil
+import uuid
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sentinel.adapters.kafka import KafkaParams, KafkaTail
+from sentinel.adapters.redis import RedisModelStore, RedisParams, connect
+from sentinel.adapters.registry import ModelDirectory, ModelParams
+from sentinel.app.dead_letters import read_to_end
+from sentinel.cli import app
+from sentinel.codec.records import decode_model_event
+from sentinel.versions import ModelEvent, Shelf
+from tests.app import small
+
+pytestmark = pytest.mark.integration
+
+
+@dataclass
+class Folder:
+    """Where commands are called, with topics and keys of its own, and two trained versions."""
+
+    kafka: KafkaParams
+    redis: RedisParams
+    path: Path
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def command(self, *arguments: object, **settings: str) -> Result:
+        environment = {
+            "SENTINEL__KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "SENTINEL__KAFKA__IDEMPOTENCE": str(self.kafka.idempotence).lower(),
+            "SENTINEL__TOPICS__PREFIX": f"{self.name}-",
+            "SENTINEL__REDIS__URL": self.redis.url,
+            "SENTINEL__REDIS__KEY_PREFIX": self.name,
+            "SENTINEL__MODEL__DIRECTORY": "models",
+            "COLUMNS": "200",
+        }
+        words = ["models", *map(str, arguments), "-c", "small.toml"]
+        return CliRunner().invoke(app, words, env=environment | settings)
+
+    def said(self, *arguments: object, **settings: str) -> str:
+        result = self.command(*arguments, **settings)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    def refusal(self, *arguments: object, exit_code: int = 2, **settings: str) -> str:
+        result = self.command(*arguments, **settings)
+        assert result.exit_code == exit_code, result.output
+        (line,) = result.stderr.strip().splitlines()
+        return line.removeprefix("sentinel: ")
+
+    def with_store(self, work: Callable[[RedisModelStore], Coroutine[Any, Any, Any]]) -> Any:
+        async def main() -> Any:
+            async with RedisModelStore(replace(self.redis, key_prefix=self.name)) as store:
+                return await work(store)
+
+        return asyncio.run(main())
+
+    def shelf(self) -> Shelf:
+        shelf: Shelf = self.with_store(lambda store: store.shelf())
+        return shelf
+
+    def history(self) -> list[ModelEvent]:
+        events: list[ModelEvent] = self.with_store(lambda store: store.history())
+        return events
+
+    def published(self, topic: str) -> list[tuple[str, bytes]]:
+        """Keys and values of a topic."""
+
+        async def main() -> list[tuple[str, bytes]]:
+            name = f"{self.name}-{topic}"
+            async with KafkaTail(self.kafka, [name]) as tail:
+                found = [r async for some in read_to_end(tail, name, timeout_s=20.0) for r in some]
+            return [((r.key or b"").decode(), r.value or b"") for r in found]
+
+        return asyncio.run(main())
+
+
+@pytest.fixture
+def folder(
+    tmp_path: Path,
+    kafka_params: KafkaParams,
+    redis_params: RedisParams,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Folder:
+    monkeypatch.chdir(tmp_path)
+    models = ModelDirectory(small.add_model(tmp_path).model)
+    first = models.load("1.0.0")
+    facts = {n: v for n, v in first.manifest.items() if n not in ("version", "sha256")}
+    facts["fit"] = {**facts["fit"], "learning_rate": 0.05}
+    facts |= {"strategy": "retrain", "parent": "1.0.0"}
+    models.add("1.1.0", first.text, facts)
+    return Folder(kafka_params, redis_params, tmp_path)
+
+
+@pytest.fixture
+def serving(folder: Folder) -> Folder:
+    """1.0.0 serves, 1.1.0 is in staging."""
+    folder.said("import", "1.0.0", "--who", "ann")
+    folder.said("promote", "1.0.0", "--who", "ann", "--why", "the first one")
+    folder.said("import", "1.1.0", "--who", "ann")
+    return folder
+
+
+def test_a_trained_version_is_imported_and_promoted(folder: Folder) -> None:
+    said = folder.said("import", "1.0.0", "--who", "ann")
+    assert said.splitlines() == ["1.0.0 is in the registry", "1.0.0 is in staging"]
+    assert folder.shelf() == Shelf(2, {"1.0.0": "staging"}, challenger="1.0.0")
+
+    said = folder.said("promote", "1.0.0", "--who", "ann", "--why", "the first one")
+
+    assert said == "1.0.0 is the champion\n"
+    assert folder.shelf() == Shelf(3, {"1.0.0": "production"}, "1.0.0")
+    assert [(one.kind, one.who, one.why) for one in folder.history()] == [
+        ("registered", "ann", "imported from models/1.0.0"),
+        ("staged", "ann", "imported from models/1.0.0"),
+        ("promoted", "ann", "the first one"),
+    ]
+
+
+def test_every_change_is_published_under_its_version_and_audited(serving: Folder) -> None:
+    serving.said("shadow", "1.1.0", "--why", "to compare")
+    serving.said("shadow", "none")
+    serving.said("promote", "1.1.0", "--who", "bob", "--why", "better")
+    serving.said("rollback", "--who", "bob", "--why", "alerts doubled")
+
+    published = serving.published("model-updates")
+    events = [decode_model_event(value) for _, value in published]
+    assert events == serving.history()
+    assert [key for key, _ in published] == [event.version for event in events]
+    assert [event.kind for event in events[5:]] == [
+        "shadowed", "shadowed", "promoted", "rolled_back",
+    ]  # fmt: skip
+    assert events[5].who == getpass.getuser()
+    assert (events[-1].champion, events[-1].champion_before) == ("1.0.0", "1.1.0")
+    entries = [json.loads(value) for _, value in serving.published("audit")]
+    assert [entry["subject"] for entry in entries] == [event.version for event in events]
+    last = entries[-1]
+    assert (last["kind"], last["who"], last["at_ms"]) == ("model", "bob", events[-1].at_ms)
+    assert (last["before"]["stage"], last["after"]["stage"]) == ("production", "archived")
+    assert (last["before"]["champion"], last["after"]["champion"]) == ("1.1.0", "1.0.0")
+    assert last["after"]["why"] == "alerts doubled"
+    assert entries[0]["before"] is None
+    assert len({entry["id"] for entry in entries}) == len(entries) == 9
+
+
+def test_a_rollback_goes_back_and_is_told(serving: Folder) -> None:
+    serving.said("promote", "1.1.0", "--why", "better")
+
+    said = serving.said("rollback", "--to", "1.0.0", "--why", "it blocks everybody")
+
+    assert said == "1.0.0 is the champion again, 1.1.0 is archived\n"
+    refusal = serving.refusal("promote", "1.1.0", "--why", "try again")
+    assert refusal.startswith("version 1.1.0 cannot be promoted: it is archived and was refused")
+    again = serving.said("promote", "1.1.0", "--why", "the cause is found", "--force")
+    assert again == "1.1.0 is the champion, after 1.0.0\n"
+
+
+def test_where_an_approval_is_needed_nothing_serves_without_one(serving: Folder) -> None:
+    needed = {"SENTINEL__MODEL__APPROVAL_NEEDED": "true"}
+    assert serving.refusal("promote", "1.1.0", "--why", "better", exit_code=2, **needed) == (
+        "version 1.1.0 cannot be promoted: nobody has approved it yet"
+    )
+
+    assert serving.said("approve", "1.1.0", "--who", "eve") == "1.1.0 is approved by eve\n"
+    assert "approved by eve" in serving.said("show", "1.1.0")
+    serving.said("promote", "1.1.0", "--why", "better", **needed)
+
+    assert serving.shelf().champion == "1.1.0"
+
+
+def test_what_cannot_be_is_one_clear_line(serving: Folder) -> None:
+    assert serving.refusal("promote", "1.0.0", "--why", "x") == (
+        "version 1.0.0 cannot be promoted: it is in production, must be in staging"
+    )
+    assert "--why must give the reason" in serving.refusal("promote", "1.1.0", "--why", " ")
+    assert "no such version; there are 1.0.0 or 1.1.0" in serving.refusal("stage", "9.0.0")
+    assert "no other version served before it" in serving.refusal("rollback", "--why", "x")
+    assert "cannot be registered: it is in staging" in serving.refusal("import", "1.1.0")
+    assert "cannot be read from models/9.0.0" in serving.refusal("import", "9.0.0")
+    assert "name a version of model.directory" in serving.refusal("import")
+    assert "not in the registry; there: 1.0.0, 1.1.0" in serving.refusal("show", "9.0.0")
+    assert "is not a time such as" in serving.refusal("at", "noon")
+    assert "is not there" in serving.refusal("export", "9.0.0", "out")
+    assert len(serving.history()) == 5, "nothing was changed"
+
+
+def test_a_model_for_other_features_gets_no_way_in(folder: Folder) -> None:
+    path = folder.path / "models" / "1.1.0" / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**manifest, "features": ["amount"]}))
+
+    refusal = folder.refusal("import", "1.1.0")
+
+    assert refusal.startswith("model 1.1.0: was trained on other features")
+    assert folder.shelf() == Shelf()
+
+
+def test_a_damaged_model_is_never_promoted(serving: Folder) -> None:
+    async def damage() -> None:
+        key = f"{serving.name}:artifact:1.1.0"
+        async with connect(serving.redis, db=serving.redis.registry_db) as client:
+            await client.setrange(key, 100, b"?")
+
+    asyncio.run(damage())
+
+    refusal = serving.refusal("promote", "1.1.0", "--why", "better")
+
+    assert refusal == "model 1.1.0: its text does not have the manifest's SHA-256"
+    assert "SHA-256" in serving.refusal("shadow", "1.1.0")
+    assert "SHA-256" in serving.refusal("export", "1.1.0", "out")
+    assert serving.shelf().champion == "1.0.0"
+
+
+def test_a_change_that_could_not_be_published_says_so_and_is_done(serving: Folder) -> None:
+    away = {"SENTINEL__KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+
+    result = serving.command("promote", "1.1.0", "--why", "better", **away)
+
+    assert result.exit_code == 1
+    assert result.stdout == "1.1.0 is the champion, after 1.0.0\n"
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("sentinel: the registry is changed, and running instances see that")
+    assert line.endswith("do not tell of it: connect to 127.0.0.1:1: nobody listens there")
+    assert serving.shelf().champion == "1.1.0"
+
+
+def test_a_registry_that_is_away_changes_nothing(serving: Folder) -> None:
+    away = {"SENTINEL__REDIS__URL": "redis://127.0.0.1:1"}
+
+    refusal = serving.refusal("promote", "1.1.0", "--why", "x", exit_code=1, **away)
+
+    assert refusal.startswith("redis, read where the models stand")
+    assert len(serving.published("model-updates")) == 5
+
+
+def test_what_another_has_changed_meanwhile_is_not_overwritten(
+    serving: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback that takes away another champion than the one that was seen is no rollback."""
+    change = RedisModelStore.change
+
+    async def late(store: RedisModelStore, before: Shelf, after: Shelf, events: Any) -> None:
+        await change(store, before, replace(before, number=before.number + 1), [])
+        await change(store, before, after, events)
+
+    monkeypatch.setattr(RedisModelStore, "change", late)
+
+    refusal = serving.refusal("promote", "1.1.0", "--why", "better", exit_code=1)
+
+    assert refusal.startswith("nothing is done: another has changed where the models stand")
+    assert serving.shelf().champion == "1.0.0"
+    assert len(serving.published("model-updates")) == 5
+
+
+def test_versions_are_listed_with_their_stage_and_role(serving: Folder) -> None:
+    serving.said("shadow", "1.1.0")
+
+    lines = serving.said("list").splitlines()
+
+    assert "2 versions" in lines[0]
+    first, second = (next(line for line in lines if v in line) for v in ("1.0.0", "1.1.0"))
+    assert "production" in first
+    assert "champion" in first
+    assert "staging" in second
+    assert "challenger, shadow" in second
+    assert "retrain" in second
+    found = [json.loads(line) for line in serving.said("list", "--json").splitlines()]
+    assert [(one["version"], one["stage"], one["roles"]) for one in found] == [
+        ("1.0.0", "production", ["champion"]),
+        ("1.1.0", "staging", ["challenger", "shadow"]),
+    ]
+    assert found[1]["parent"] == "1.0.0"
+    assert found[0]["metrics"]["auc"] > 0.5
+    assert found[0]["trees"] == 12
+
+
+def test_a_version_is_shown_with_what_became_of_it(serving: Folder) -> None:
+    serving.said("promote", "1.1.0", "--who", "bob", "--why", "better")
+
+    shown = serving.said("show", "1.0.0")
+
+    assert shown.startswith("1.0.0: archived, served before")
+    assert "fit.learning_rate" in shown
+    assert "account_count_7d" in shown
+    lines = [line for line in shown.splitlines() if "promoted" in line]
+    assert ["ann" in line for line in lines] == [True, False], "its promotion, and its successor's"
+    found = json.loads(serving.said("show", "1.0.0", "--json"))
+    assert found["manifest"]["fit"]["tree_count"] == 12
+    assert [one["kind"] for one in found["history"]] == [
+        "registered", "staged", "promoted", "promoted",
+    ]  # fmt: skip
+
+
+def test_versions_are_compared_in_what_differs(serving: Folder) -> None:
+    lines = serving.said("diff", "1.0.0", "1.1.0").splitlines()
+
+    (rate,) = (line for line in lines if "fit.learning_rate" in line)
+    assert rate.split("│")[2:4] == [" 0.2   ", " 0.05    "]
+    assert not any("sha256" in line or "tree_count" in line for line in lines)
+    assert json.loads(serving.said("diff", "1.0.0", "1.1.0", "--json")) == {
+        "fit.learning_rate": {"1.0.0": 0.2, "1.1.0": 0.05},
+        "strategy": {"1.0.0": None, "1.1.0": "retrain"},
+        "parent": {"1.0.0": None, "1.1.0": "1.0.0"},
+    }
+    assert "they are the same" in serving.said("diff", "1.0.0", "1.0.0")
+
+
+def test_who_served_at_a_time_is_told(serving: Folder) -> None:
+    assert "no version of the registry served" in serving.said("at", "2001-01-01T00:00:00Z")
+
+    said = serving.said("at", "2999-01-01T00:00:00Z")
+
+    assert said.startswith("1.0.0 served at 2999-01-01 00:00:00: promoted 20")
+    assert said.endswith("by ann, the first one\n")
+    found = json.loads(serving.said("at", "2999-01-01T00:00:00Z", "--json"))
+    assert (found["champion"], found["since"]["number"]) == ("1.0.0", 3)
+    nothing = json.loads(serving.said("at", "2001-01-01T00:00:00Z", "--json"))
+    assert (nothing["champion"], nothing["since"]) == (None, None)
+
+
+def test_the_history_is_every_change(serving: Folder) -> None:
+    lines = serving.said("history").splitlines()
+    assert sum("registered" in line for line in lines) == 2
+
+    newest = serving.said("history", "--limit", 1)
+    assert "registered" not in newest
+    assert "the last 1 of 5" in newest
+    found = [json.loads(line) for line in serving.said("history", "--json").splitlines()]
+    assert [one["number"] for one in found] == [1, 2, 3, 4, 5]
+
+
+def test_what_is_exported_can_be_imported_elsewhere(serving: Folder) -> None:
+    said = serving.said("export", "1.1.0", "out")
+    assert said == "1.1.0 is in out: model.txt and manifest.json\n"
+    assert "there is a model already" in serving.refusal("export", "1.1.0", "out")
+
+    other = Folder(serving.kafka, serving.redis, serving.path)
+    assert "holds version 1.1.0, not 1.0.0" in other.refusal("import", "1.0.0", "--file", "out")
+    other.said("import", "--file", "out/model.txt")
+
+    assert other.shelf().stages == {"1.1.0": "staging"}
+    text = ModelDirectory(ModelParams("models")).load("1.1.0").text
+    assert other.with_store(lambda store: store.load("1.1.0")).text == text
+    shutil.copy("models/1.0.0/model.txt", "out/model.txt")
+    Path("out/model.txt").write_bytes(Path("out/model.txt").read_bytes()[:-1])
+    third = Folder(serving.kafka, serving.redis, serving.path)
+    assert "does not have the manifest's SHA-256" in third.refusal("import", "--file", "out")
+    assert "cannot be read" in third.refusal("import", "--file", "nowhere")
+
+
+def test_a_version_can_be_withdrawn(serving: Folder) -> None:
+    assert serving.said("archive", "1.1.0", "--why", "not wanted") == "1.1.0 is archived\n"
+
+    assert serving.shelf().stages["1.1.0"] == "archived"
+    assert "it is in production" in serving.refusal("archive", "1.0.0")
