@@ -20,6 +20,8 @@ from sentinel.records import Floats, Ints
 THREAD_COUNT = 1
 lightgbm.basic._LIB.LGBM_SetMaxThreads(THREAD_COUNT)
 
+LightGBMError = lightgbm.basic.LightGBMError  # for those who may not import the library
+
 # LightGBM separates names by blanks in its text, and refuses what would need escaping in JSON.
 _FEATURE_NAME = re.compile(r'[^\s",:\[\]{}]+')
 _OBJECTIVE = re.compile(r"^objective=(.*)$", re.MULTILINE)

@@ -11,7 +11,7 @@ from sentinel import __version__
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.history import UNKNOWN
 from sentinel.config import Config
-from sentinel.core.decision import Usual
+from sentinel.core.decision import usual_ranges
 from sentinel.core.features.spec import duration_ms
 from sentinel.core.learning.calibration import (
     Calibration,
@@ -116,16 +116,6 @@ def train(
     }
     ready = ServingModel("candidate", model, calibration, usual)
     return text, manifest | {"golden": golden(ready, features[cut.test][:GOLDEN_ROW_COUNT])}
-
-
-def usual_ranges(genuine: Floats) -> Usual:
-    """The 5th and 95th percentile of each column; NaN where a column never has a value."""
-    ranges = np.full((2, genuine.shape[1]), np.nan)
-    for j, column in enumerate(genuine.T):
-        known = column[~np.isnan(column)]
-        if known.size:
-            ranges[:, j] = np.quantile(known, [0.05, 0.95])
-    return Usual(low=ranges[0], high=ranges[1])
 
 
 def _window(times_ms: Ints) -> dict[str, int]:

@@ -90,6 +90,16 @@ class Usual:
     high: Floats
 
 
+def usual_ranges(genuine: Floats) -> Usual:
+    """The 5th and 95th percentile of each column; NaN where a column never has a value."""
+    ranges = np.full((2, genuine.shape[1]), np.nan)
+    for j, column in enumerate(genuine.T):
+        known = column[~np.isnan(column)]
+        if known.size:
+            ranges[:, j] = np.quantile(known, [0.05, 0.95])
+    return Usual(low=ranges[0], high=ranges[1])
+
+
 def reasons(
     names: Sequence[str],
     features: Floats,

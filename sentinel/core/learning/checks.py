@@ -102,6 +102,16 @@ def improvement(comparisons: Sequence[tuple[str, Comparison]], level: float) -> 
     return Check("improvement", status, lowest, (None, level), None, sentence)
 
 
+def repair(champion: Sequence[Check]) -> Check:
+    """Whether the champion's calibration fails, by its own checks, so that it needs another."""
+    faults = [check for check in champion if check.status == "failed"]
+    first = faults[0] if faults else champion[0]
+    status: Status = "passed" if faults else "failed"
+    known = "is out" if faults else "is not shown to be out"
+    sentence = f"the champion's calibration {known}: {first.sentence}"
+    return Check("repair", status, first.measured, (None, None), first.interval, sentence)
+
+
 def not_worse(name: str, found: Comparison, level: float) -> Check:
     """Fails a challenger that is significantly worse."""
     low, high = found.interval(level)

@@ -6,9 +6,17 @@ from scipy.stats import rankdata
 from sentinel.records import Floats, Ints
 
 
-def auc(scores: Floats, labels: Ints) -> float | None:
-    """Area under the ROC curve, ties counted half; None unless both classes are present."""
+def auc(scores: Floats, labels: Ints, *, weights: Floats | None = None) -> float | None:
+    """Area under the ROC curve, ties counted half; None unless both classes are present.
+
+    Parameters
+    ----------
+    weights
+        float64 (n,), > 0: for how many each stands, one without.
+    """
     assert scores.shape == labels.shape
+    if weights is not None:
+        return _weighted_auc(scores, labels, weights)
     fraud_count = int(labels.sum())
     genuine_count = labels.size - fraud_count
     if fraud_count == 0 or genuine_count == 0:
@@ -18,22 +26,44 @@ def auc(scores: Floats, labels: Ints) -> float | None:
     return above / (fraud_count * genuine_count)
 
 
-def average_precision(scores: Floats, labels: Ints) -> float | None:
+def _weighted_auc(scores: Floats, labels: Ints, weights: Floats) -> float | None:
+    order = np.argsort(scores, kind="stable")
+    first_of_tie = np.flatnonzero(np.append(True, np.diff(scores[order]) != 0)[: order.size])
+    of_fraud, of_genuine = (
+        np.add.reduceat(part[order], first_of_tie) if order.size else part
+        for part in (weights * labels, weights * (1 - labels))
+    )
+    pair_sum = float(of_fraud.sum() * of_genuine.sum())
+    if pair_sum == 0:
+        return None
+    below = np.cumsum(of_genuine) - 0.5 * of_genuine
+    return float(np.sum(of_fraud * below) / pair_sum)
+
+
+def average_precision(
+    scores: Floats, labels: Ints, *, weights: Floats | None = None
+) -> float | None:
     """Sum over thresholds of precision times the gain in recall; None without frauds.
 
     Equal scores share one threshold, as in scikit-learn's `average_precision_score`.
+
+    Parameters
+    ----------
+    weights
+        As of `auc`.
     """
     assert scores.shape == labels.shape
-    fraud_count = int(labels.sum())
-    if fraud_count == 0:
+    mass = np.ones(scores.size) if weights is None else weights
+    fraud_mass = float(np.sum(mass * labels))
+    if fraud_mass == 0:
         return None
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     last_of_tie = np.append(ranked[1:] != ranked[:-1], True)
-    found = np.cumsum(labels[order])[last_of_tie]
-    checked = np.flatnonzero(last_of_tie) + 1
+    found = np.cumsum((mass * labels)[order])[last_of_tie]
+    checked = np.cumsum(mass[order])[last_of_tie]
     gain = np.diff(found, prepend=0)
-    return float(np.sum(found / checked * gain) / fraud_count)
+    return float(np.sum(found / checked * gain) / fraud_mass)
 
 
 def recall_at_false_positive_rate(scores: Floats, labels: Ints, rate: float) -> float | None:

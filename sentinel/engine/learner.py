@@ -1,0 +1,289 @@
+"""What runs in the trainer's process: holds the examples, makes a model update and judges it.
+
+It reads no file and waits for nobody; what it gives is the same for the same examples, in whatever
+batches they came, but for how long it took.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sentinel.codec.examples import decode_columns
+from sentinel.core.decision import PolicyParams
+from sentinel.core.learning.columns import Columns, joined, no_columns
+from sentinel.core.learning.gate import Verdict, judge, judge_recalibration
+from sentinel.core.learning.hold_out import is_held_out, nothing_held_out
+from sentinel.core.learning.memory import empty_memory
+from sentinel.core.learning.window import counting, gate_begin_ms, with_newest
+from sentinel.engine.attempts import Attempt, Material, Tried, best, measured, tried
+from sentinel.engine.candidates import Candidate
+from sentinel.engine.comparison import Compared, compared
+from sentinel.engine.learner_params import LearningParams
+from sentinel.engine.manifests import (
+    Judged,
+    Lineage,
+    candidate_model,
+    inherited,
+    lineage,
+    manifest,
+)
+from sentinel.engine.serving import ServingModel, serving_model
+from sentinel.versions import Artifact
+
+# Taking a batch into the memory costs a sort of all of it.
+_BATCH_ROW_COUNT = 20_000
+# It has no new trees, and a criterion of its own.
+_CHEAPEST = "recalibrate"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of some records.
+
+    Attributes
+    ----------
+    count, refused_count
+        Examples, and records that are none.
+    newest_ms
+        Event time of the newest example so far, -1 if there is none.
+    next_offset
+        What comes next in the topic.
+    """
+
+    count: int
+    refused_count: int
+    newest_ms: int
+    next_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A candidate, ready for the registry but for its version and the checksum of its text."""
+
+    strategy: str
+    text: str
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What came of an update.
+
+    Attributes
+    ----------
+    attempts
+        One for each strategy that was tried.
+    made, verdict
+        The best candidate, and the gate's word on it; None if there is none.
+    reason
+        In a sentence.
+    """
+
+    attempts: tuple[Attempt, ...]
+    made: Made | None
+    verdict: Verdict | None
+    reason: str
+
+
+class Learner:
+    """The examples that are needed, and what is made of them.
+
+    Parameters
+    ----------
+    features
+        Their names, in the order in which a model has them.
+    policy
+        From a probability to an action.
+    """
+
+    def __init__(
+        self, features: Sequence[str], policy: PolicyParams, params: LearningParams
+    ) -> None:
+        count = len(features)
+        self._features = tuple(features)
+        self._policy = policy
+        self._params = params
+        self._buffer: list[Columns] = []
+        self._window = no_columns(count)
+        self._memory = empty_memory(params.memory, feature_count=count)
+        self._held_out = nothing_held_out(params.old_row_count_max, feature_count=count)
+        self._newest_ms = -1
+        self._next_offset = 0
+
+    def take(self, records: Sequence[tuple[int, int, bytes | None]]) -> Taken:
+        """Records of the examples topic, in its order: offset, when it was appended, value."""
+        decoded = decode_columns(records, self._features)
+        count = len(decoded.rows)
+        if count:
+            self._buffer.append(decoded.rows)
+            newest_ms = int(decoded.rows.examples.event_time_ms.max())
+            self._newest_ms = max(self._newest_ms, newest_ms)
+        if records:
+            self._next_offset = records[-1][0] + 1
+        if sum(map(len, self._buffer)) >= _BATCH_ROW_COUNT:
+            self._absorb()
+        return Taken(count, decoded.refused_count, self._newest_ms, self._next_offset)
+
+    def update(self, champion: Artifact, *, draw: int) -> Updated:
+        """Make candidates and judge the best of them.
+
+        The gate looks once: at a recalibration, which mends what only a recalibration is for, and
+        else at the one candidate that was chosen on older examples. Raises ModelError if the
+        champion cannot be used.
+
+        Parameters
+        ----------
+        draw
+            A number for each update, in 0..2**32 - 1: another one replays other rows.
+        """
+        self._absorb()
+        serving = serving_model(champion, self._features)
+        since = lineage(champion, self._params.old_share)
+        rows = counting(self._window)
+        begin_ms = self._gate_begin_ms(rows, since.trained_until_ms)
+        if begin_ms is None:
+            lowest = self._params.gate.example_count_min
+            return _nothing(f"too few examples to judge by, at least {lowest:,} are needed")
+        is_gate = rows.examples.event_time_ms >= begin_ms
+        gate, before = rows.take(is_gate), rows.take(~is_gate)
+        if reason := self._lack(gate):
+            return _nothing(reason)
+        ours = ~is_held_out(before.examples.id_hash, self._params.old_share)
+        material = Material(
+            champion,
+            serving,
+            since.trained_until_ms,
+            before.take(ours),
+            self._memory,
+            self._features,
+            draw,
+        )
+        return self._best_of(material, before, gate)
+
+    def compare(self, former: Artifact, champion: Artifact, *, since_ms: int) -> Verdict | None:
+        """Whether the former champion is better on what has happened since; None of too little.
+
+        Raises ModelError if one of them cannot be used.
+        """
+        self._absorb()
+        was, now = (serving_model(one, self._features) for one in (former, champion))
+        lines = [lineage(one, self._params.old_share) for one in (former, champion)]
+        begin_ms = max(since_ms, *(line.trained_until_ms for line in lines))
+        rows = counting(self._window)
+        recent = rows.take(rows.examples.event_time_ms >= begin_ms)
+        if len(recent) < self._params.gate.example_count_min or self._lack(recent):
+            return None
+        found = self._compared(now, was, recent, lines)
+        return judge(found.evidence, self._params.gate)
+
+    def _absorb(self) -> None:
+        """What was buffered goes to the window, and to the memory or to what is held out."""
+        if not self._buffer:
+            return
+        batch = joined(self._buffer)
+        self._buffer = []
+        is_out = is_held_out(batch.examples.id_hash, self._params.old_share)
+        self._memory = self._memory.with_examples(batch.examples.take(~is_out))
+        self._held_out = self._held_out.with_rows(batch.take(is_out))
+        self._window = with_newest(self._window, batch, self._params.window_row_count_max)
+
+    def _gate_begin_ms(self, rows: Columns, since_ms: int) -> int | None:
+        return gate_begin_ms(
+            rows,
+            since_ms=since_ms,
+            fraud_count=self._params.gate_fraud_count,
+            row_count_min=self._params.gate.example_count_min,
+            share_max=self._params.gate_share_max,
+        )
+
+    def _lack(self, rows: Columns) -> str:
+        """What there is too little of to judge by; empty if there is enough."""
+        lowest = self._params.gate.fraud_count_min
+        is_fraud = rows.examples.is_fraud & ~rows.is_selective
+        count = np.unique(rows.group[is_fraud]).size
+        if count < lowest:
+            return f"{count} frauds of different accounts to judge by, {lowest} are needed"
+        return "" if not rows.examples.is_fraud.all() else "nothing genuine to judge by"
+
+    def _best_of(self, material: Material, before: Columns, gate: Columns) -> Updated:
+        """A recalibration if that is what is needed, else the best of the other candidates."""
+        cheapest, rest = (
+            [name for name in self._params.strategies if (name == _CHEAPEST) == is_wanted]
+            for is_wanted in (True, False)
+        )
+        first = self._measured(cheapest, material, before)
+        repair = first.candidates.get(_CHEAPEST)
+        judged = None if repair is None else self._judged(repair, material, gate)
+        if judged is not None and judged.verdict.outcome == "promote":
+            return self._updated(first.attempts, judged, material)
+        others = self._measured(rest, material, before)
+        attempts = first.attempts + others.attempts
+        chosen = best(others)
+        if chosen is None:
+            verdict = None if judged is None else judged.verdict
+            return Updated(attempts, None, verdict, _why_none(attempts, verdict))
+        return self._updated(attempts, self._judged(chosen, material, gate), material)
+
+    def _measured(self, strategies: Sequence[str], material: Material, before: Columns) -> Tried:
+        return measured(tried(strategies, material, self._params.candidates), before)
+
+    def _judged(self, candidate: Candidate, material: Material, gate: Columns) -> Judged:
+        model = candidate_model(candidate, material.rows)
+        parent = lineage(material.champion, self._params.old_share)
+        lines = (parent, inherited(candidate, parent))
+        found = self._compared(material.serving, model, gate, lines)
+        if candidate.strategy == _CHEAPEST:
+            verdict = judge_recalibration(
+                found.evidence, found.champion_probability, self._params.gate
+            )
+        else:
+            verdict = judge(found.evidence, self._params.gate)
+        return Judged(candidate, model, found, verdict)
+
+    def _compared(
+        self,
+        champion: ServingModel,
+        challenger: ServingModel,
+        recent: Columns,
+        lines: Sequence[Lineage],
+    ) -> Compared:
+        """Both on the recent examples, and on those of before that neither has been trained on."""
+        since_ms = max(line.held_out_since_ms for line in lines)
+        old = self._held_out.between(since_ms, int(recent.examples.event_time_ms[0]))
+        return compared(champion, challenger, recent, old, self._policy)
+
+    def _updated(
+        self, attempts: tuple[Attempt, ...], judged: Judged, material: Material
+    ) -> Updated:
+        old_share, params = self._params.old_share, self._params.candidates
+        candidate = judged.candidate
+        told = manifest(judged, material, params, old_share=old_share)
+        reason = f"{candidate.strategy}: {_why(judged.verdict)}"
+        made = Made(candidate.strategy, candidate.text, told)
+        return Updated(attempts, made, judged.verdict, reason)
+
+
+def _nothing(reason: str) -> Updated:
+    return Updated((), None, None, reason)
+
+
+def _why_none(attempts: Sequence[Attempt], verdict: Verdict | None) -> str:
+    reasons = [f"{one.strategy}: {one.reason}" for one in attempts if one.reason]
+    if verdict is not None:
+        reasons = [f"{_CHEAPEST}: {_why(verdict)}", *reasons]
+    return f"there is no candidate: {'; '.join(reasons)}"
+
+
+def _why(verdict: Verdict) -> str:
+    """What decided, in a sentence."""
+    if verdict.outcome == "promote":
+        [check] = [one for one in verdict.checks if one.name in ("improvement", "repair")]
+        return check.sentence
+    status = "failed" if verdict.outcome == "refuse" else "too_little"
+    return "; ".join(
+        f"{check.name}: {check.sentence}"
+        for check in verdict.checks
+        if check.status == status and check.is_required
+    )

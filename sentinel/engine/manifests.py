@@ -1,0 +1,190 @@
+"""What is written down of a candidate: all that it takes to serve it, and to tell how it came."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sentinel import __version__
+from sentinel.core.decision import usual_ranges
+from sentinel.core.learning.calibration import expected_calibration_error
+from sentinel.core.learning.checks import Check
+from sentinel.core.learning.columns import Columns
+from sentinel.core.learning.evaluation import auc, average_precision
+from sentinel.core.learning.evidence import PairedScores
+from sentinel.core.learning.examples import Examples
+from sentinel.core.learning.gate import Verdict
+from sentinel.engine.attempts import Material
+from sentinel.engine.candidates import Candidate, CandidateParams
+from sentinel.engine.comparison import Compared, score_map
+from sentinel.engine.serving import ServingModel, golden, scale_manifest
+from sentinel.errors import ModelError
+from sentinel.model import Model
+from sentinel.records import Floats, Ints
+from sentinel.versions import Artifact
+
+_GOLDEN_ROW_COUNT = 16
+_USUAL_ROW_COUNT_MAX = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Until when the trees of a model and of those it goes back to have seen what.
+
+    Attributes
+    ----------
+    trained_until_ms
+        No tree has seen an example whose event time is this or later.
+    held_out_since_ms
+        Nor one from here on that is held out from training.
+    """
+
+    trained_until_ms: int
+    held_out_since_ms: int
+
+
+def lineage(artifact: Artifact, old_share: float) -> Lineage:
+    """By the manifest; a model that is not from a learner of this share has held out nothing.
+
+    Raises ModelError if the manifest makes no sense.
+    """
+    manifest = artifact.manifest
+    try:
+        train = manifest.get("window", {}).get("train", {})
+        until_ms = int(manifest.get("trained_until_ms", train.get("last_ms", -1) + 1))
+        told = manifest.get("hold_out")
+        is_known = told is not None and float(told["share"]) >= old_share
+        return Lineage(until_ms, int(told["since_ms"]) if is_known else until_ms)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(artifact.version, f"has an unusable manifest: {error}") from error
+
+
+def inherited(candidate: Candidate, parent: Lineage) -> Lineage:
+    """Of a candidate: the trees of a parent are in it, or they are not."""
+    has_parent = candidate.strategy in ("recalibrate", "continue")
+    since_ms = parent.held_out_since_ms if has_parent else 0
+    return Lineage(candidate.trained_until_ms, since_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A candidate, and what the gate says of it.
+
+    Attributes
+    ----------
+    model
+        It, ready to score on its own scale.
+    """
+
+    candidate: Candidate
+    model: ServingModel
+    found: Compared
+    verdict: Verdict
+
+
+def candidate_model(candidate: Candidate, rows: Columns) -> ServingModel:
+    """The candidate, ready to score on its own scale; what is usual is so by these rows."""
+    genuine = rows.examples.features[~rows.examples.is_fraud][-_USUAL_ROW_COUNT_MAX:]
+    model = Model.from_text(candidate.strategy, candidate.text)
+    return ServingModel(candidate.strategy, model, candidate.calibration, usual_ranges(genuine))
+
+
+def manifest(
+    judged: Judged, material: Material, params: CandidateParams, *, old_share: float
+) -> dict[str, Any]:
+    """The candidate's manifest, but for its version and the checksum of its text.
+
+    Its scores are put on the champion's scale, by the examples on which it was judged; those of a
+    recalibration are on the champion's as they are.
+    """
+    candidate, rows = judged.candidate, judged.found.rows
+    is_same = candidate.strategy == "recalibrate"
+    scale = material.serving.scale if is_same else score_map(judged.found)
+    ready = replace(judged.model, scale=scale)
+    since = inherited(candidate, lineage(material.champion, old_share))
+    return {
+        "sentinel": __version__,
+        "strategy": candidate.strategy,
+        "parent": material.champion.version,
+        "features": list(material.features),
+        "trees": ready.model.tree_count,
+        "engine": ready.model.engine,
+        "fit": asdict(params.fit),
+        "continue": {
+            "tree_count": params.tree_count_per_update,
+            "learning_rate": params.continue_learning_rate,
+        },
+        "draw": material.draw,
+        "calibration": asdict(candidate.calibration),
+        "usual": {"low": ready.usual.low.tolist(), "high": ready.usual.high.tolist()},
+        "scale": None if scale is None else scale_manifest(scale),
+        "window": _windows(candidate, material.rows.examples, rows.examples),
+        "trained": _trained(candidate),
+        "trained_until_ms": since.trained_until_ms,
+        "hold_out": {"share": old_share, "since_ms": since.held_out_since_ms},
+        "examples": _offsets(material.rows.examples, rows.examples),
+        "metrics": _metrics(judged.found, judged.verdict),
+        "golden": golden(ready, rows.examples.features[-_GOLDEN_ROW_COUNT:]),
+    }
+
+
+def _windows(candidate: Candidate, before: Examples, gate: Examples) -> dict[str, Any]:
+    """Event times of what trained, calibrated and judged, and how many rows there were."""
+    is_train = before.event_time_ms < candidate.trained_until_ms
+    parts = {"train": before.take(is_train), "calibration": before.take(~is_train), "gate": gate}
+    return {name: _window(part.event_time_ms) for name, part in parts.items() if len(part)}
+
+
+def _window(times_ms: Ints) -> dict[str, int]:
+    return {"first_ms": int(times_ms[0]), "last_ms": int(times_ms[-1]), "rows": times_ms.size}
+
+
+def _trained(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "rows": candidate.row_count,
+        "frauds": candidate.fraud_count,
+        "replayed": candidate.replayed_count,
+        "kept_share": candidate.kept_share,
+    }
+
+
+def _offsets(before: Examples, gate: Examples) -> dict[str, int]:
+    versions = np.concatenate([before.version, gate.version])
+    return {"first_offset": int(versions.min()), "last_offset": int(versions.max())}
+
+
+def _metrics(found: Compared, verdict: Verdict) -> dict[str, Any]:
+    """On the gate's examples: of both, and all that the gate asked."""
+    scores, probability = found.evidence.recent, found.evidence.challenger_probability
+    prevalence = float(np.average(scores.labels, weights=scores.weights))
+    return {
+        "rows": len(scores),
+        "frauds": int(scores.labels.sum()),
+        **_ranking(scores.challenger, scores),
+        "expected_calibration_error": expected_calibration_error(
+            probability, scores.labels, weights=scores.weights
+        ),
+        "mean_probability_to_prevalence": float(
+            np.average(probability, weights=scores.weights) / prevalence
+        ),
+        "champion": _ranking(scores.champion, scores),
+        "outcome": verdict.outcome,
+        "checks": {check.name: _check(check) for check in verdict.checks},
+    }
+
+
+def _ranking(score: Floats, scores: PairedScores) -> dict[str, float | None]:
+    return {
+        "auc": auc(score, scores.labels, weights=scores.weights),
+        "average_precision": average_precision(score, scores.labels, weights=scores.weights),
+    }
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {
+        "status": check.status,
+        "measured": check.measured,
+        "interval": None if check.interval is None else list(check.interval),
+        "allowed": list(check.allowed),
+        "sentence": check.sentence,
+    }
