@@ -23,7 +23,7 @@ from sentinel.core.learning.maturity import MaturityParams
 from sentinel.core.learning.params import TrainingParams
 from sentinel.engine.deployment import DeploymentParams
 from sentinel.engine.feedback import FeedbackParams
-from sentinel.engine.learner import LearningParams
+from sentinel.engine.learner_params import LearningParams
 from sentinel.engine.params import EngineParams, TopicParams
 from sentinel.engine.training import UpdateParams
 from sentinel.errors import ConfigError

@@ -14,9 +14,6 @@ Ints = NDArray[np.int64]
 
 LabelName = Literal["fraud", "genuine"]
 
-GENUINE = 0
-FRAUD = 1
-
 
 class TopicPartition(NamedTuple):
     """One partition of one topic."""
@@ -268,8 +265,8 @@ class Feedback:
     """One voice about one transaction.
 
     `event_time_ms` and `entities` place the transaction; a source that knows them saves a look-up.
-    `probability` is that of the decision, where the source has it at hand.
-    Without `observed_ms` it was observed when it was appended to its log.
+    `probability` is that of the decision, if it is known. Without `observed_ms` it was observed
+    when it was appended to its log.
     """
 
     transaction_id: str
@@ -365,8 +362,7 @@ class AuditEntry:
     id
         Names the change: when a crash repeats it, it has the same one.
     kind
-        What was changed: a "vote", a "label", the "standing" of one who votes, a "model", an
-        "update".
+        What was changed: a "vote", a "label", one's "standing", a "model", an "update".
     subject
         Of which transaction, or of whom.
     who

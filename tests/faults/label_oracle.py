@@ -165,7 +165,8 @@ def _unheard(cases: Mapping[str, bytes], sent: Sequence[Feedback]) -> set[Spoken
     lost = set()
     for at, voice in last.items():
         case = read.get(voice.transaction_id)
-        vote = None if case is None else case.of(at[1])
+        votes = () if case is None else case.votes
+        vote = next((vote for vote in votes if vote.annotator == at[1]), None)
         if vote is None or vote.label != voice.label:
             lost.add(at)
     return lost
