@@ -197,7 +197,7 @@ def test_a_wrong_variable_is_named(tmp_path: Path, name: str, message: str) -> N
     [
         (
             "[cafka]",
-            "unknown sections ['cafka']; known: ['archive', 'consensus', 'engine', ",
+            "unknown sections ['cafka']; known: ['archive', 'consensus', 'deployment', ",
         ),
         ("version = 'x'", "unknown sections ['version']"),
         ("kafka = 5", "[kafka] must be a table"),

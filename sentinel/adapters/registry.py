@@ -24,7 +24,6 @@ class ModelParams:
 
     directory: str = ".sentinel/models"
     version: str = ""  # serve this one; empty: the champion
-    approval_needed: bool = False  # by a person, before a version of the registry may serve
 
     def __post_init__(self) -> None:
         if not self.directory:

@@ -121,7 +121,7 @@ def promote_command(
 
     def step(shelf: Shelf) -> tuple[Shelf, ModelEvent]:
         return shelves.promoted(
-            shelf, version, **by, approval_needed=config.model.approval_needed, force=force
+            shelf, version, **by, approval_needed=config.updates.needs_approval, force=force
         )
 
     _tell(asyncio.run(app.change(config, [step])))

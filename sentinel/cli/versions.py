@@ -112,7 +112,7 @@ def approve_model(
     who: WhoOption = "",
     why: WhyOption = "",
 ) -> None:
-    """Say that a version may serve; needed where model.approval_needed is set."""
+    """Say that a version may serve; needed where updates.needs_approval is set."""
     from sentinel.cli.models import approve_command
 
     try:
