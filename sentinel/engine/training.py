@@ -209,7 +209,7 @@ class TrainingTask:
 
     def _due(self, update: Update) -> Trigger | None:
         """Why the next update is due. It takes the place of one that waits or is watched."""
-        if self._newest_ms < 0 or not self._params.is_on:
+        if not self._params.is_on or (self._newest_ms < 0 and self._asked_by is None):
             return None
         now_ms = max(self._newest_ms, update.updated_ms)
         progress = Progress(
