@@ -84,7 +84,8 @@ def scores_of(one: Artifact, decisions: Sequence[dict[str, Any]]) -> list[float]
     model = model_of(one)
     rows = [[np.nan if x is None else x for x in decision["features"]] for decision in decisions]
     features = np.array(rows, dtype=np.float64).reshape(-1, len(model.model.feature_names))
-    return model.score(model.model.raw_scores(features)).tolist()
+    scores: list[float] = model.score(model.model.raw_scores(features)).tolist()
+    return scores
 
 
 def test_a_promoted_version_takes_over_between_two_batches() -> None:
@@ -410,9 +411,8 @@ def test_a_shadow_scores_its_share_and_decides_nothing(share: float) -> None:
     assert all(one in expected.values("decisions") for one in plain)
 
 
-@pytest.mark.parametrize("crash_at", [1, 2])
-def test_after_a_crash_the_shadow_has_scored_the_same_ones(crash_at: int) -> None:
-    world, expected = with_shadow(0.3, crash_at=crash_at), with_shadow(0.3)
+def test_after_a_crash_the_shadow_has_scored_the_same_ones() -> None:
+    world, expected = with_shadow(0.3, crash_at=2), with_shadow(0.3)
 
     decided = world.decisions()
 

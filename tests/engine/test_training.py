@@ -10,17 +10,23 @@ from typing import Any
 
 import pytest
 
-from sentinel.adapters.memory import Faults
+from sentinel.adapters.memory import Faults, MemoryModels, MemoryRecord
+from sentinel.core.decision import PolicyParams
+from sentinel.core.features.spec import FeatureParams
 from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.gate import Outcome, Verdict
+from sentinel.engine.learner import Learner
+from sentinel.engine.serving import serving_model
 from sentinel.errors import ModelError, TransientError
 from sentinel.model import LightGBMError
 from sentinel.records import TopicPartition
+from tests.engine import examples_stream
 from tests.engine.clock import run, until
 from tests.engine.faults import Away, CrashError, DoomAmong
 from tests.engine.learning_world import (
     UPDATES,
     Script,
+    a_learning_config,
     a_learning_world,
     a_worker,
     artifact,
@@ -30,6 +36,7 @@ from tests.engine.learning_world import (
     history_of,
     nothing,
     send_examples,
+    serve,
     shelf_of,
     step,
     update_of,
@@ -215,9 +222,7 @@ def test_a_candidate_that_needs_approval_waits_for_it(by_hand: bool) -> None:
 
             change(world.models, step(shelves.approved, "1.1.0"))
             if by_hand:
-                by = {"who": "ann", "why": "", "at_ms": 5}
-                change(world.models, lambda shelf, **_: shelves.promoted(
-                    shelf, "1.1.0", **by, approval_needed=True))  # fmt: skip
+                change(world.models, step(_promoted, "1.1.0"))
             await reached(world, "watching")
             await until(lambda: instance.parts.serving.champion.version == "1.1.0")
 
@@ -498,6 +503,48 @@ def test_a_champion_that_flags_far_more_goes_back_by_itself_and_never_serves_aga
 
 def _promoted(shelf: Any, version: str, **stated: Any) -> Any:
     return shelves.promoted(shelf, version, **stated, approval_needed=False)
+
+
+def test_the_learner_itself_makes_a_champion_of_what_has_changed() -> None:
+    """Not a scripted one: what it learned of the new frauds decides about transactions."""
+    rows = examples_stream.records(examples_stream.stream(24_000, changed_at=12_000))
+    champion = examples_stream.champion_of(rows[:9_000])
+    features = (
+        FeatureParams(name="amount", stat="amount"),
+        FeatureParams(name="count_1h", stat="count", entity="account", window="1h"),
+        FeatureParams(name="known_frauds", stat="fraud_count", entity="account", window="2d"),
+        FeatureParams(name="age_ms", stat="time_since_last", entity="account"),
+    )
+    params = replace(examples_stream.PARAMS, strategies=("continue",))
+    models = MemoryModels()
+    serve(models, champion)
+    config = replace(a_learning_config(updates=ON_DEMAND), features=features)
+    serving = serving_model(champion, examples_stream.NAMES)
+    world = World(config=config, models=models, serving=serving, artifact=champion)
+    log = world.cluster.log(TopicPartition("examples", 0))
+    log.records += [MemoryRecord(at, stamp_ms, None, value, ()) for at, stamp_ms, value in rows]
+
+    async def scenario() -> None:
+        instance = world.instance()
+        instance.trainer = InProcessWorker(
+            partial(Learner, examples_stream.NAMES, PolicyParams(), params)
+        )
+        async with instance:
+            ask(world)
+            await reached(world, "watching")
+            await until(lambda: instance.version != "1.0.0")
+            world.send(transactions(40))
+            await instance.idle()
+            await instance.stop()
+
+    run(scenario())
+    made = update_of(world).version
+    assert {one["model_version"] for one in world.values("decisions")} == {made}
+    assert shelf_of(world).champion == made
+    [judged] = audit(world)["update-1-judged"]
+    assert judged["after"]["outcome"] == "promote"
+    assert [one["strategy"] for one in judged["after"]["attempts"]] == ["continue"]
+    check_trail(world)
 
 
 def test_what_may_not_go_back_by_itself_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
