@@ -196,6 +196,37 @@ def test_one_that_starts_later_serves_what_the_registry_says_from_its_first_deci
     assert versions_by_partition(world) == [["1.1.0"] * 50]
 
 
+def test_a_first_model_that_another_machine_has_trained_is_taken_from_the_registry() -> None:
+    """Both are 1.0.0: under one number all instances must score alike."""
+    world = a_world()
+    text, manifest = encode_artifact(replace(OTHER, version="1.0.0"))
+    local = Artifact("1.0.0", text.decode(), json.loads(manifest))
+    mine = World(config=world.config, models=world.models, serving=model_of(local), artifact=local)
+    mine.send(transactions(50))
+
+    run(mine.run_through())
+
+    decisions = mine.values("decisions")
+    assert len(decisions) == 50
+    scores = [decision["score"] for decision in decisions]
+    assert scores == scores_of(artifact("1.0.0"), decisions) != scores_of(local, decisions)
+
+
+def test_the_first_model_of_this_machine_is_not_loaded_again() -> None:
+    world, calls = a_world(), Noted()
+    text, manifest = encode_artifact(artifact("1.0.0"))
+    local = Artifact("1.0.0", text.decode(), json.loads(manifest))
+    mine = World(config=world.config, models=world.models, serving=model_of(local), artifact=local)
+
+    async def scenario() -> None:
+        async with mine.instance(calls) as instance:
+            await instance.idle()
+            assert instance.metrics.deployments == 0
+
+    run(scenario())
+    assert "models.load" not in calls.names
+
+
 def test_while_the_registry_is_away_what_serves_goes_on() -> None:
     world, faults = a_world(), Away()
     faults.names = REGISTRY
