@@ -686,6 +686,56 @@ def test_whoever_takes_the_control_plane_over_goes_on(state: str, in_order: bool
     check_trail(world)
 
 
+@asynccontextmanager
+async def training_alone(world: World, script: Script) -> AsyncIterator[MemoryInstance]:
+    """Nothing but the training of an instance, which thinks that it has the control plane."""
+    instance = world.instance()
+    instance.trainer = a_worker(script)
+    await instance.open()
+    instance.ports.broker.assignment = lambda: frozenset({HOME})  # type: ignore[method-assign]
+    instance.task = asyncio.create_task(instance.parts.training.run())
+    try:
+        yield instance
+        assert not instance.task.done()
+    finally:
+        await instance.__aexit__()
+
+
+def test_one_that_was_left_behind_in_an_update_changes_nothing_any_more() -> None:
+    """The group gave its partitions away while it trained, and it has not heard of it.
+
+    From then on two think that they train, and both obey.
+    """
+    world, script = a_learning_world(updates=ON_DEMAND), Script([candidate(i) for i in range(1, 9)])
+
+    async def scenario() -> None:
+        send_examples(world, 50)
+        async with training_alone(world, script) as first:
+            worker_of(first).delay_s["update"] = 500.0
+            ask(world)
+            await reached(world, "training")
+            async with training_alone(world, script):
+                await reached(world, "watching", 2)
+                assert len(script.draws) == 1
+                await until(lambda: len(script.draws) == 2, timeout_s=600.0)
+                await asyncio.sleep(30.0)
+                assert update_of(world).number == 2
+                assert shelf_of(world).stages.keys() == {"1.0.0", "1.1.0"}
+                worker_of(first).delay_s.clear()
+                for hours in (2, 4, 6):
+                    send_examples(world, 1, hours=hours)
+                    ask(world)
+                    await asyncio.sleep(60.0)
+                    assert update_of(world).number >= 3
+                send_examples(world, 1, hours=8)
+                await until(lambda: update_of(world).state == "idle")
+                await asyncio.sleep(5.0)
+
+    run(scenario())
+    assert shelf_of(world).champion == update_of(world).version
+    check_trail(world)
+
+
 async def at_home(*instances: MemoryInstance) -> MemoryInstance:
     """The one that trains, as soon as there are partitions for each."""
     await until(lambda: all(instance.task is not None for instance in instances))
@@ -789,6 +839,7 @@ def test_whichever_call_fails_the_update_comes_to_its_end(
         failed.add(faults.failed)
         if faults.failed not in ("publish", "flush"):
             assert restarts == []
+            assert shelf_of(world).champion == shelf_of(expected).champion
 
     assert failed == set(calls.names)
 
