@@ -20,6 +20,7 @@ from sentinel.app import demo, embedded
 from sentinel.app.backfill import backfill
 from sentinel.app.history import History, Rows, joined
 from sentinel.app.instance import Instance
+from sentinel.app.local_models import fetch_champion
 from sentinel.app.sender import Sender
 from sentinel.app.train import train
 from sentinel.config import Config
@@ -167,6 +168,7 @@ async def _prepare(
             raise _StoppedError
         progress(what, share)
 
+    await fetch_champion(config)
     prepared = await asyncio.to_thread(prepare_model, config, options, stoppable)
     if prepared.history is not None:
         await _backfill(config, prepared.history, stoppable)
