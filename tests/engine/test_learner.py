@@ -284,7 +284,11 @@ def test_a_well_calibrated_champion_is_no_reason_for_a_recalibration() -> None:
 
 @pytest.mark.parametrize(
     ("count", "reason"),
-    [(0, "too few examples to judge by"), (9_500, "too few examples"), (10_200, "frauds of diff")],
+    [
+        (0, "too few mature examples to judge by"),
+        (9_500, "too few mature examples"),
+        (10_200, "frauds of diff"),
+    ],
 )
 def test_of_too_little_nothing_is_made(count: int, reason: str) -> None:
     """The champion has seen the first; what is judged by must be newer."""
@@ -464,6 +468,33 @@ def test_a_later_example_of_a_transaction_supersedes_and_one_of_weight_0_withdra
     checks = [[c for c in one.verdict.checks if c.name != "latency"]
               for one in (late, at_once) if one.verdict is not None]  # fmt: skip
     assert checks[0] == checks[1]
+
+
+def test_what_is_newer_than_any_silence_is_not_learnt_from_nor_judged_by() -> None:
+    """There are only frauds among it, of which somebody spoke at once; the others are to come."""
+    newer = [
+        replace(one, transaction_id=f"N{i}", event_time_ms=one.event_time_ms + COUNT * STEP_MS)
+        for i, one in enumerate(stream(3_000))
+    ]
+    spoken_of = [
+        replace(one, source="consensus", features={**one.features, "amount": 9.0})
+        for one in newer
+        if one.label == "fraud"
+    ]
+    params = replace(CONTINUE, memory=replace(PARAMS.memory, row_count_max=100_000))
+    immature = learner_of(changed() + records(spoken_of, first_offset=COUNT), params)
+
+    found = immature.update(champion(), draw=1)
+    without = learner_of(changed(), params).update(champion(), draw=1)
+
+    assert found.made is not None
+    assert without.made is not None
+    assert found.made.manifest["window"] == without.made.manifest["window"]
+    assert found.made.text == without.made.text
+    told = records([*spoken_of, newer[-1]], first_offset=COUNT)
+    mature = learner_of(changed() + told, params).update(champion(), draw=1)
+    assert mature.made is not None
+    assert mature.made.manifest["window"] != without.made.manifest["window"]
 
 
 def test_what_cannot_be_read_and_what_is_ahead_of_its_time_is_counted() -> None:

@@ -7,7 +7,7 @@ import pytest
 from numpy.random import default_rng
 
 from sentinel.core.learning.columns import Columns, no_columns
-from sentinel.core.learning.window import counting, gate_begin_ms, with_newest
+from sentinel.core.learning.window import counting, gate_begin_ms, mature_ms, with_newest
 from tests.core.learning.wide import columns, labelled
 
 
@@ -52,7 +52,8 @@ def test_what_tells_nothing_does_not_count_and_the_rest_is_in_the_order_of_time(
     told = replace(rows.examples, weight=weight, posterior=posterior, is_fraud=is_fraud)
     shuffled = replace(rows, examples=told).take(default_rng(1).permutation(100))
 
-    assert counting(shuffled).examples.version.tolist() == list(range(20, 100))
+    assert counting(shuffled, None).examples.version.tolist() == list(range(20, 100))
+    assert counting(shuffled, 30_000).examples.version.tolist() == list(range(20, 31))
 
 
 def test_the_gate_takes_the_newest_as_many_as_hold_so_many_frauds() -> None:
@@ -99,3 +100,15 @@ def test_rows_of_one_instant_are_not_parted() -> None:
     rows.examples.event_time_ms[890:920] = 890_000
 
     assert begin_ms(rows, fraud_count=10) == 890_000
+
+
+def test_examples_are_mature_as_far_as_silence_was_told() -> None:
+    rows = columns(100)
+    told = rows.examples.event_time_ms[rows.examples.is_presumed].max()
+    spoken_of = replace(rows, examples=replace(rows.examples, is_presumed=np.zeros(100, bool)))
+
+    assert mature_ms(rows, None) == mature_ms(rows, 5) == told
+    assert mature_ms(rows, 10**9) == 10**9
+    assert mature_ms(spoken_of, None) is None
+    assert mature_ms(spoken_of, 5) == 5
+    assert mature_ms(no_columns(2), None) is None
