@@ -16,7 +16,7 @@ from sentinel.core.learning.columns import Columns, joined, no_columns
 from sentinel.core.learning.gate import Verdict, judge, judge_recalibration
 from sentinel.core.learning.hold_out import is_held_out, nothing_held_out
 from sentinel.core.learning.memory import empty_memory
-from sentinel.core.learning.window import counting, gate_begin_ms, with_newest
+from sentinel.core.learning.window import counting, gate_begin_ms, mature_ms, with_newest
 from sentinel.engine.attempts import Attempt, Material, Tried, best, measured, tried
 from sentinel.engine.candidates import Candidate
 from sentinel.engine.comparison import Compared, compared
@@ -110,6 +110,7 @@ class Learner:
         self._memory = empty_memory(params.memory, feature_count=count)
         self._held_out = nothing_held_out(params.old_row_count_max, feature_count=count)
         self._newest_ms = -1
+        self._mature_ms: int | None = None
         self._next_offset = 0
 
     def take(self, records: Sequence[tuple[int, int, bytes | None]]) -> Taken:
@@ -141,11 +142,13 @@ class Learner:
         self._absorb()
         serving = serving_model(champion, self._features)
         since = lineage(champion, self._params.old_share)
-        rows = counting(self._window)
+        rows = counting(self._window, self._mature_ms)
         begin_ms = self._gate_begin_ms(rows, since.trained_until_ms)
         if begin_ms is None:
-            lowest = self._params.gate.example_count_min
-            return _nothing(f"too few examples to judge by, at least {lowest:,} are needed")
+            return _nothing(
+                f"too few mature examples to judge by that the champion has not seen, at least "
+                f"{self._params.gate.example_count_min:,} are needed"
+            )
         is_gate = rows.examples.event_time_ms >= begin_ms
         gate, before = rows.take(is_gate), rows.take(~is_gate)
         if reason := self._lack(gate):
@@ -165,13 +168,14 @@ class Learner:
     def compare(self, former: Artifact, champion: Artifact, *, since_ms: int) -> Verdict | None:
         """Whether the former champion is better on what has happened since; None of too little.
 
-        Raises ModelError if one of them cannot be used.
+        Only what is mature counts, as in an update: what has a label before is what the champion
+        itself brought to an investigator's desk. Raises ModelError if one of them cannot be used.
         """
         self._absorb()
         was, now = (serving_model(one, self._features) for one in (former, champion))
         lines = [lineage(one, self._params.old_share) for one in (former, champion)]
         begin_ms = max(since_ms, *(line.trained_until_ms for line in lines))
-        rows = counting(self._window)
+        rows = counting(self._window, self._mature_ms)
         recent = rows.take(rows.examples.event_time_ms >= begin_ms)
         if len(recent) < self._params.gate.example_count_min or self._lack(recent):
             return None
@@ -184,6 +188,7 @@ class Learner:
             return
         batch = joined(self._buffer)
         self._buffer = []
+        self._mature_ms = mature_ms(batch, self._mature_ms)
         is_out = is_held_out(batch.examples.id_hash, self._params.old_share)
         self._memory = self._memory.with_examples(batch.examples.take(~is_out))
         self._held_out = self._held_out.with_rows(batch.take(is_out))
