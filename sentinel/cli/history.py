@@ -95,7 +95,7 @@ def train_command(
     console.print(f"written to {config.model.directory}/{version}")
     console.print(
         "it serves from the next start on if the model registry is still empty; else\n"
-        f"  sentinel models import {version} && sentinel models promote {version}\n"
+        f"  sentinel models import {version} && sentinel models promote {version} --why …\n"
         "has every running instance take it over",
         highlight=False,
     )
