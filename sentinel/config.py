@@ -25,7 +25,7 @@ from sentinel.engine.deployment import DeploymentParams
 from sentinel.engine.feedback import FeedbackParams
 from sentinel.engine.learner_params import LearningParams
 from sentinel.engine.params import EngineParams, TopicParams
-from sentinel.engine.training import UpdateParams
+from sentinel.engine.update_params import UpdateParams
 from sentinel.errors import ConfigError
 
 T = TypeVar("T")

@@ -26,12 +26,14 @@ from sentinel.engine.learner import Learner
 from sentinel.engine.ownership import Ownership
 from sentinel.engine.serving import ServingModel
 from sentinel.engine.tasks import end, outlast
-from sentinel.errors import TransientError
+from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
 from sentinel.versions import Artifact
 
 log = logging.getLogger(__name__)
+
+_ADOPT_AGAIN_S = 0.5
 
 
 class Instance:
@@ -115,7 +117,7 @@ class Instance:
         assert self._ports is not None
         parts, clock_s = self._parts, asyncio.get_running_loop().time
         await _warm(parts.state, self._serving, self._config.schema)
-        await self._adopt(parts)
+        is_adopted = await self._adopt(parts)
         # What is here by now stays: looking through it took the collector 20-30 ms each time.
         gc.collect()
         gc.freeze()
@@ -136,7 +138,7 @@ class Instance:
                 ("pipeline", parts.pipeline.run()),
                 ("feedback", parts.feedback.run()),
                 ("labels", parts.labels.run()),
-                *self._learning(parts),
+                *self._learning(parts, is_adopted=is_adopted),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
             )
         ]
@@ -151,22 +153,34 @@ class Instance:
             await parts.pipeline.aclose()
             await parts.alerts.aclose()
 
-    async def _adopt(self, parts: Parts) -> None:
-        """Serve what the registry says from the first record on, if it can be asked."""
+    async def _adopt(self, parts: Parts) -> bool:
+        """Serve what the registry says from the first record on; whether it could be asked."""
         assert self._ports is not None
         if self._config.model.version:
-            return
+            return True
         try:
             await adopt(self._ports.models, self._artifact)
             await parts.deployment.follow()
-        except TransientError as error:
+        except (TransientError, ModelError) as error:
             log.warning("%s serves; the model registry cannot be asked: %s", self.version, error)
+            return False
+        return True
 
-    def _learning(self, parts: Parts) -> "list[tuple[str, Coroutine[Any, Any, None]]]":
+    async def _deploy(self, parts: Parts, *, is_adopted: bool) -> None:
+        """Follow the registry; an empty one gets its first model as soon as it can be asked."""
+        while not is_adopted:
+            await asyncio.sleep(_ADOPT_AGAIN_S)
+            is_adopted = await self._adopt(parts)
+        await parts.deployment.run()
+
+    def _learning(
+        self, parts: Parts, *, is_adopted: bool
+    ) -> "list[tuple[str, Coroutine[Any, Any, None]]]":
         """What has other models serve; nothing may when the configuration names one."""
         if self._config.model.version:
             return []
-        return [("deployment", parts.deployment.run()), ("training", parts.training.run())]
+        deploying = self._deploy(parts, is_adopted=is_adopted)
+        return [("deployment", deploying), ("training", parts.training.run())]
 
     async def _hand_over(
         self, ownership: Ownership, running: "Sequence[asyncio.Task[None]]"

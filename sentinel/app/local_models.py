@@ -25,6 +25,9 @@ _WHO = "sentinel run"
 class LocalModels:
     """`ports.ModelStore` that reads a version from the model directory if it is the same one there.
 
+    The same in every word of its manifest, the SHA-256 of the text among them: two versions may
+    have the same trees and another calibration.
+
     What it reads from the registry it writes there: `sentinel why --replay` needs it later, and a
     start while the registry is away.
     """
@@ -38,7 +41,7 @@ class LocalModels:
             local = await asyncio.to_thread(self.directory.load, version)
         except ModelError:
             local = None
-        if local is not None and local.manifest.get("sha256") == manifest.get("sha256"):
+        if local is not None and local.manifest == manifest:
             return local
         artifact = await self.store.load(version)
         if local is None:

@@ -6,7 +6,8 @@
 
     training   candidates are made and judged in the trainer's process; a crash begins again
     made       one was chosen and is on its way into the registry, with what the gate said of it
-    waiting    it may serve when a named person approves
+    waiting    it may serve when a named person approves; from `promoting`, too, where somebody has
+               meanwhile set that it needs to be
     promoting  it is on its way to serve
     watching   it serves, and goes back by itself if it hurts
 
@@ -14,7 +15,11 @@ Every step can be done twice: whoever takes over in any state does it again and 
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
+
+from sentinel.records import AuditEntry
+
+WHO = "training"
 
 UpdateState = Literal["idle", "training", "made", "waiting", "promoting", "watching"]
 
@@ -23,7 +28,7 @@ _NEXT: dict[UpdateState, frozenset[UpdateState]] = {
     "training": frozenset({"made", "idle"}),
     "made": frozenset({"waiting", "promoting", "idle"}),
     "waiting": frozenset({"promoting", "idle"}),
-    "promoting": frozenset({"watching", "idle"}),
+    "promoting": frozenset({"waiting", "watching", "idle"}),
     "watching": frozenset({"idle"}),
 }
 
@@ -76,3 +81,16 @@ class Update:
         """The update in its next state."""
         assert state in _NEXT[self.state], f"{self.state} does not lead to {state}"
         return replace(self, state=state, **changes)  # type: ignore[arg-type]
+
+
+def audit_entry_of(update: Update, what: str, after: dict[str, Any]) -> AuditEntry:
+    """What is to be remembered of an update; said again, it has the same name."""
+    return AuditEntry(
+        id=f"update-{update.number}-{what}",
+        kind="update",
+        subject=f"update-{update.number}",
+        who=WHO,
+        at_ms=update.updated_ms,
+        before={"trigger": update.trigger, "reason": update.reason},
+        after={"version": update.version, **after},
+    )

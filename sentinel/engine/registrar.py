@@ -1,14 +1,18 @@
 """Changes of the shelf, told to everybody: on `model-updates` and in the audit."""
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
 from sentinel.codec.records import keyed
+from sentinel.core.learning.shelf import replayed
 from sentinel.core.learning.trail import audit_entry
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import Broker, ModelStore
 from sentinel.records import AuditEntry
 from sentinel.versions import ModelEvent, Shelf
+
+log = logging.getLogger(__name__)
 
 _TRY_COUNT = 5
 
@@ -48,10 +52,16 @@ class Registrar:
         self._clock_ms = clock_ms
 
     async def change(self, step: Step, version: str, *, why: str) -> ModelEvent:
-        """Take a step; against whatever the shelf is by then, if somebody else was faster."""
+        """Take a step; against whatever the shelf is by then, if somebody else was faster.
+
+        TransientError when it cannot be taken there: look again how things stand.
+        """
         for _ in range(_TRY_COUNT):
             shelf = await self._store.shelf()
-            after, event = step(shelf, version, who=self._who, why=why, at_ms=self._clock_ms())
+            try:
+                after, event = step(shelf, version, who=self._who, why=why, at_ms=self._clock_ms())
+            except ValueError as error:
+                raise TransientError(str(error)) from error
             try:
                 await self._store.change(shelf, after, [event])
             except FencedError:
@@ -61,11 +71,15 @@ class Registrar:
         raise TransientError("the shelf of models changes all the time")
 
     async def repeat(self, version: str) -> None:
-        """Say again what was last done to a version: perhaps nobody came to say it."""
-        shelf = await self._store.shelf()
-        events = [event for event in await self._store.history() if event.version == version]
-        for event in events[-1:]:  # how it stood before is not known any more
-            await self._say(event, audit_entry(Shelf(), shelf, event))
+        """Say again what was done to a version here, in the same words: perhaps nobody heard it."""
+        try:
+            changes = list(replayed(await self._store.history()))
+        except ValueError as error:
+            log.warning("what was done to %s cannot be said again: %s", version, error)
+            return
+        for before, after, event in changes:
+            if event.version == version and event.who == self._who:
+                await self._say(event, audit_entry(before, after, event))
 
     async def tell(self, entry: AuditEntry) -> None:
         """Write something else into the audit."""

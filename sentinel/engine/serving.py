@@ -65,9 +65,9 @@ class Serving:
 def serving_model(artifact: Artifact, features: Sequence[str]) -> ServingModel:
     """A stored version, ready to serve. Raises ModelError when it is not for these features."""
     manifest = artifact.manifest
-    if manifest.get("features") != list(features):
-        expected = manifest.get("features") or []
-        differing = sorted(set(expected) ^ set(features)) or "in another order"
+    if (told_features := manifest.get("features")) != list(features):
+        expected = told_features if isinstance(told_features, list) else []
+        differing = sorted(set(map(str, expected)) ^ set(features)) or "in another order"
         raise ModelError(
             artifact.version,
             f"was trained on other features than [[features]] declares: {differing}",

@@ -10,59 +10,35 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 from sentinel.codec.records import decode_command
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.learning import shelf as shelves
-from sentinel.core.learning.triggers import Progress, Trigger, TriggerParams, due_triggers
+from sentinel.core.learning.triggers import Progress, Trigger, due_triggers
 from sentinel.engine.learner import Made, Updated
-from sentinel.engine.lifecycle import Update
+from sentinel.engine.lifecycle import Update, audit_entry_of
 from sentinel.engine.registrar import Registrar
-from sentinel.engine.watch import Baseline, Watch, WatchParams, harm
+from sentinel.engine.update_params import UpdateParams
+from sentinel.engine.watching import LEARNER_ERRORS, Watching
 from sentinel.errors import ModelError, RecordError, TransientError, WorkerLostError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, ModelStore, Tail, Worker
-from sentinel.records import AuditEntry, InputRecord, TopicPartition
+from sentinel.records import InputRecord, TopicPartition
 from sentinel.versions import Artifact
 
 log = logging.getLogger(__name__)
-
-WHO = "training"
 
 _POLL_S = 0.5
 _POLL_COUNT_MAX = 2_000
 _ELSEWHERE_S = 1.0
 _RETRY_S = 1.0
-_PATIENCE_COUNT = 6  # polls before what was asked for is begun: examples of before may be under way
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateParams:
-    """When the model is updated, and what a candidate needs to serve.
-
-    Attributes
-    ----------
-    is_on
-        Whether this instance trains when it has the control plane.
-    needs_approval
-        Whether a named person has to approve what the gate has let through.
-    compare_after_count
-        So many new examples after a take-over, and again and again, the champion before it is
-        asked whether it would have done better.
-    """
-
-    is_on: bool = True
-    needs_approval: bool = False
-    compare_after_count: int = 5_000
-    triggers: TriggerParams = field(default_factory=TriggerParams)
-    watch: WatchParams = field(default_factory=WatchParams)
-
-    def __post_init__(self) -> None:
-        if self.compare_after_count < 1:
-            raise ValueError("compare_after_count must be at least 1")
+# Polls before what was asked for is begun: examples of before may be under way.
+_PATIENCE_COUNT = 6
+_RESTART = "a restart"
+_ELSEWHERE = "somebody has decided otherwise"
 
 
 class TrainingTask:
@@ -105,6 +81,14 @@ class TrainingTask:
         self._asked_by: str | None = None
         self._patience_count = 0
         self._control_next = 0
+        self._candidate: Artifact | None = None  # on its way into the registry
+        self._watching = Watching(
+            store,
+            worker,
+            metrics,
+            params.watch,
+            compare_after_count=params.compare_after_count,
+        )
         self._forget()
 
     def _forget(self) -> None:
@@ -112,8 +96,8 @@ class TrainingTask:
         self._next_offset = 0
         self._newest_ms = -1
         self._new_count = 0  # examples since the last update
-        self._since_compared = 0
-        self._baseline: Baseline | None = None
+        self._watching.forget_examples()
+        self._update = None  # from where to read is found out anew
 
     @property
     def update(self) -> Update | None:
@@ -125,6 +109,7 @@ class TrainingTask:
         while True:
             if self._home not in self._broker.assignment():
                 self._update = None
+                self._watching.end()
                 await asyncio.sleep(_ELSEWHERE_S)
                 continue
             try:
@@ -134,7 +119,7 @@ class TrainingTask:
                     "the trainer's process was lost: %s; it reads the examples again", error
                 )
                 self._forget()
-                self._tail.seek(self._example_topic, 0)
+                await asyncio.sleep(_RETRY_S)  # one that cannot begin would be begun all the time
             except TransientError as error:
                 log.warning("training waits: %s", error)
                 self._update = None  # what is noted is read again: it may have been saved
@@ -166,13 +151,25 @@ class TrainingTask:
         if found.log != (log_name := self._broker.cluster_id):
             found = replace(found, log=log_name, examples_to=0, control_to=0)
         if found.state == "training":
-            log.info("update %d was interrupted, and is made again", found.number)
-            self._asked_by = self._asked_by or "a restart"
-            found = found.to("idle", outcome="it was interrupted")
-        self._update = found
+            found = self._interrupted(found)
+        if found.state == "idle" and found.number:
+            await self._tell_finished(found)
+        elif found.version:
+            await self._registrar.repeat(found.version)
         self._control_next = max(self._control_next, found.control_to)
+        self._new_count = min(self._new_count, max(self._next_offset - found.examples_to, 0))
         self._tail.seek(self._control_topic, self._control_next)
         self._tail.seek(self._example_topic, self._next_offset)
+        self._update = found
+
+    def _interrupted(self, found: Update) -> Update:
+        """An update that whoever made it did not live to see is made again, but not for ever."""
+        if found.reason.endswith(_RESTART):
+            log.warning("update %d was interrupted once more, and is given up", found.number)
+        else:
+            log.info("update %d was interrupted, and is made again", found.number)
+            self._asked_by = self._asked_by or _RESTART
+        return found.to("idle", outcome="it was interrupted")
 
     def _obey(self, record: InputRecord) -> None:
         self._control_next = record.offset + 1
@@ -195,7 +192,7 @@ class TrainingTask:
         self._next_offset = records[-1].offset + 1
         self._newest_ms = max(self._newest_ms, taken.newest_ms)
         self._new_count += fresh
-        self._since_compared += fresh
+        self._watching.take(fresh)
 
     async def _advance(self) -> None:
         """One step of the update under way, or the first of the next one."""
@@ -205,12 +202,14 @@ class TrainingTask:
             await self._register(update)
         elif update.state == "promoting":
             await self._promote(update)
-        elif update.state == "waiting" and await self._is_approved(update):
-            await self._note(update.to("promoting"))
-        elif update.state == "watching" and await self._is_watched_out(update):
-            pass
-        elif (due := self._due(update)) is not None:
+        elif not await self._has_moved(update) and (due := self._due(update)) is not None:
             await self._begin(update, due)
+
+    async def _has_moved(self, update: Update) -> bool:
+        """Whether one that waits or is watched came to anything: else the next may begin."""
+        if update.state == "waiting":
+            return await self._is_decided(update)
+        return update.state == "watching" and await self._is_watched_out(update)
 
     def _due(self, update: Update) -> Trigger | None:
         """Why the next update is due. It takes the place of one that waits or is watched."""
@@ -231,7 +230,7 @@ class TrainingTask:
         if shelf.champion is None:
             return
         if update.state != "idle":
-            update = update.to("idle")
+            update = await self._finish(update, "the next update took its place")
         update = update.to(
             "training",
             number=update.number + 1,
@@ -250,10 +249,14 @@ class TrainingTask:
         try:
             champion = await self._store.load(shelf.champion)
             updated = await self._worker.call("update", champion, draw=update.number % 2**32)
-        except (ModelError, WorkerLostError) as error:
+        except LEARNER_ERRORS as error:
+            log.warning("update %d makes no candidate: %r", update.number, error)
             await self._finish(update, f"no candidate: {error}")
-            raise_if_lost(error)
             return
+        except WorkerLostError as error:
+            self._forget()  # first: what follows may fail, too
+            await self._finish(update, f"no candidate: {error}")
+            raise
         await self._made(update, champion, updated)
 
     async def _made(self, update: Update, champion: Artifact, updated: Updated) -> None:
@@ -264,25 +267,33 @@ class TrainingTask:
         outcome = "no candidate" if verdict is None else verdict.outcome
         self._metrics.updates[outcome] += 1
         await self._registrar.tell(
-            self._entry(update, "judged", {"attempts": attempts, "checks": checks,
-                                           "outcome": outcome, "reason": updated.reason})
+            audit_entry_of(update, "judged", {"attempts": attempts, "checks": checks,
+                                              "outcome": outcome, "reason": updated.reason})
         )  # fmt: skip
         if made is None or verdict is None:
             await self._finish(update, updated.reason)
             return
-        shelf = await self._store.shelf()
         manifest = {**made.manifest, "update": update.number, "trigger": update.trigger}
         change = shelves.kind_of_change(champion.manifest, manifest)
-        version = shelves.next_version(shelf.stages, champion.version, change)
-        await self._note(
-            update.to("made", version=version, verdict=verdict.outcome, outcome=updated.reason)
-        )
-        await self._store.add(_artifact(version, made, manifest))
+        version = await self._free_version(champion.version, change)
+        update = update.to("made", version=version, verdict=verdict.outcome, outcome=updated.reason)
+        self._candidate = _artifact(version, made, manifest)
+        await self._note(update)
+        await self._register(update)
+
+    async def _free_version(self, parent: str, change: shelves.Change) -> str:
+        """The next version of which nothing is kept, not even from an update that was lost."""
+        taken = list((await self._store.shelf()).stages)
+        while True:
+            version = shelves.next_version(taken, parent, change)
+            if version not in await self._store.manifests([version]):
+                return version
+            taken.append(version)
 
     async def _register(self, update: Update) -> None:
         """Give the candidate its place on the shelf. Done twice, it finds it there."""
         version = update.version
-        if version not in await self._store.manifests([version]):
+        if not await self._is_kept(update):
             await self._finish(update, "the candidate was lost before it was stored")
             return
         shelf = await self._store.shelf()
@@ -300,76 +311,81 @@ class TrainingTask:
         else:
             await self._note(update.to("promoting"))
 
-    async def _is_approved(self, update: Update) -> bool:
+    async def _is_kept(self, update: Update) -> bool:
+        """Whether the candidate is in the registry, and nobody else's; put there if need be."""
+        made = self._candidate
+        if made is not None and made.manifest["update"] == update.number:
+            try:
+                await self._store.add(made)
+            except ModelError as error:
+                log.error("%s", error)
+            self._candidate = None
+        found = await self._store.manifests([update.version])
+        return found.get(update.version, {}).get("update") == update.number
+
+    async def _is_decided(self, update: Update) -> bool:
+        """Whether somebody has said what becomes of one that waits, and what was done about it."""
         shelf = await self._store.shelf()
-        if shelf.stages.get(update.version) != "staging":
-            await self._finish(update, "somebody has decided otherwise")
+        stage = shelf.stages.get(update.version)
+        if stage not in ("staging", "production"):
+            await self._finish(update, _ELSEWHERE)
+        elif stage == "production" or update.version in shelf.approvals:
+            await self._note(update.to("promoting"))
+        else:
             return False
-        return update.version in shelf.approvals
+        return True
 
     async def _promote(self, update: Update) -> None:
         shelf = await self._store.shelf()
         stage = shelf.stages.get(update.version)
         if stage not in ("staging", "production"):
-            await self._finish(update, f"it is in {stage}, somebody has decided otherwise")
+            await self._finish(update, f"it is in {stage}, {_ELSEWHERE}")
             return
-        baseline = self._counts()
+        needs_approval = self._params.needs_approval
+        if stage == "staging" and needs_approval and update.version not in shelf.approvals:
+            await self._note(update.to("waiting"))
+            return
+        before = self._watching.counts()
         if stage == "staging":
-            step = partial(shelves.promoted, approval_needed=self._params.needs_approval)
+            step = partial(shelves.promoted, approval_needed=needs_approval)
             await self._registrar.change(step, update.version, why=update.outcome)
-        else:  # whoever was before us may not have come to say so
-            await self._registrar.repeat(update.version)
         until_ms = max(self._newest_ms, update.updated_ms) + round(
             self._params.watch.watch_s * 1000
         )
-        self._baseline, self._since_compared = baseline, 0
+        self._watching.begin(before)
         await self._note(update.to("watching", watch_until_ms=until_ms))
 
     async def _is_watched_out(self, update: Update) -> bool:
         """Look after a new champion: whether the watch has ended, and with it the update."""
         shelf = await self._store.shelf()
         if shelf.champion != update.version:
-            await self._finish(update, "somebody has decided otherwise")
+            await self._finish(update, await self._why_gone(update.version))
             return True
-        found = await self._harm(update)
-        if found is not None:
-            log.warning("%s hurts: %s", update.version, found)
-            if self._params.watch.is_automatic and update.champion in shelf.before:
-                step = partial(_back, to=update.champion)
-                await self._registrar.change(step, update.version, why=found)
-                await self._finish(update, f"rolled back: {found}")
-                return True
+        found = await self._watching.harm(update)
+        may_go_back = self._params.watch.is_automatic and update.champion in shelf.before
+        if found is not None and may_go_back:
+            step = partial(_back, to=update.champion)
+            await self._registrar.change(step, update.version, why=found)
+            await self._finish(update, f"rolled back: {found}")
+            return True
         if self._newest_ms > update.watch_until_ms:
             await self._finish(update, "it serves")
             return True
         return False
 
-    async def _harm(self, update: Update) -> str | None:
-        if self._baseline is not None:
-            found = harm(Watch(self._baseline, self._counts()), self._params.watch)
-            if found is not None:
-                return found
-        if self._since_compared < self._params.compare_after_count:
-            return None
-        self._since_compared = 0
-        former = await self._store.load(update.champion)
-        champion = await self._store.load(update.version)
-        verdict = await self._worker.call(
-            "compare", former, champion, since_ms=update.updated_ms + 1
-        )
-        if verdict is None or verdict.outcome != "promote":
-            return None
-        return f"on newer examples {update.champion}, which served before, is better"
+    async def _why_gone(self, version: str) -> str:
+        last = [event for event in await self._store.history() if event.version == version][-1:]
+        rolled_back = [event.why for event in last if event.kind == "rolled_back"]
+        return f"rolled back: {rolled_back[0]}" if rolled_back else _ELSEWHERE
 
-    def _counts(self) -> Baseline:
-        metrics = self._metrics
-        return Baseline(
-            metrics.decisions, metrics.alerts, metrics.probability_sum, metrics.stage_s["score"]
-        )
+    async def _finish(self, update: Update, outcome: str) -> Update:
+        update = update.to("idle", outcome=outcome)
+        await self._note(update)
+        await self._tell_finished(update)
+        return update
 
-    async def _finish(self, update: Update, outcome: str) -> None:
-        await self._note(update.to("idle", outcome=outcome))
-        await self._registrar.tell(self._entry(update, "finished", {"outcome": outcome}))
+    async def _tell_finished(self, update: Update) -> None:
+        await self._registrar.tell(audit_entry_of(update, "finished", {"outcome": update.outcome}))
 
     async def _note(self, update: Update) -> None:
         """Write down how it stands, before anything is done about it."""
@@ -377,17 +393,6 @@ class TrainingTask:
         await self._store.note_update(self._noted, after)
         log.info("update %d: %s %s", update.number, update.state, update.outcome or update.reason)
         self._noted, self._update = after, update
-
-    def _entry(self, update: Update, what: str, after: dict[str, Any]) -> AuditEntry:
-        return AuditEntry(
-            id=f"update-{update.number}-{what}",
-            kind="update",
-            subject=f"update-{update.number}",
-            who=WHO,
-            at_ms=update.updated_ms,
-            before={"trigger": update.trigger, "reason": update.reason},
-            after={"version": update.version, **after},
-        )
 
 
 def _artifact(version: str, made: Made, manifest: dict[str, Any]) -> Artifact:
@@ -397,9 +402,3 @@ def _artifact(version: str, made: Made, manifest: dict[str, Any]) -> Artifact:
 
 def _back(shelf: Any, version: str, *, to: str, **stated: Any) -> Any:
     return shelves.rolled_back(shelf, to=to, **stated)
-
-
-def raise_if_lost(error: ModelError | WorkerLostError) -> None:
-    """A lost process is the caller's business, a damaged model is not."""
-    if isinstance(error, WorkerLostError):
-        raise error

@@ -1,8 +1,9 @@
 """How the world fails: the process dies at a call, or calls of some names go wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from sentinel.adapters.memory import Faults
 from sentinel.errors import TransientError
@@ -47,6 +48,40 @@ class DoomAt(Doom):
             if self._countdown == 0:
                 self.crash_at = self.call_count + 1
         with super().call(name):
+            yield
+
+
+class Part(Faults):
+    """One part of a world, whose calls have names of their own in the plan for all of it."""
+
+    def __init__(self, whole: Faults, prefix: str) -> None:
+        super().__init__()
+        self._whole = whole
+        self._prefix = prefix
+
+    @contextmanager
+    def call(self, name: str) -> Iterator[None]:
+        with self._whole.call(self._prefix + name):
+            yield
+
+
+class DoomAmong(Doom):
+    """Counts, and fails or ends the process at, calls of some names only; all end with it."""
+
+    def __init__(self, names: Callable[[str], bool], **plan: Any) -> None:
+        super().__init__(**plan)
+        self._is_counted = names
+        self.names: list[str] = []
+
+    @contextmanager
+    def call(self, name: str) -> Iterator[None]:
+        if self._is_counted(name):
+            self.names.append(name)
+            with super().call(name):
+                yield
+        elif self.is_dead:
+            raise CrashError
+        else:
             yield
 
 

@@ -46,6 +46,7 @@ from sentinel.records import (
 )
 from sentinel.versions import Artifact, Shelf
 from tests.engine.clock import until
+from tests.engine.faults import Part
 from tests.engine.samples import DAY_MS, START_MS, a_config, encoded, serving
 
 
@@ -105,17 +106,18 @@ class InProcessExplainer:
 
 
 class InProcessWorker:
-    """`ports.Worker` with the object itself; settable to lose it."""
+    """`ports.Worker` with the object itself; settable to lose it, or to take its time."""
 
     def __init__(self, make: Callable[[], object]) -> None:
         self._make = make
         self._object = make()
         self.lost_at: set[str] = set()  # methods at whose next call the process dies
+        self.delay_s: dict[str, float] = {}  # by method
         self.calls: list[str] = []
 
     async def call(self, method: str, *arguments: Any, **named: Any) -> Any:
         self.calls.append(method)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(self.delay_s.get(method, 0.01))
         if method in self.lost_at:
             self.lost_at.remove(method)
             self._object = self._make()
@@ -136,6 +138,7 @@ class World:
     models: MemoryModels = field(default_factory=MemoryModels)
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
+    artifact: Artifact | None = None  # of `serving`, where it matters
     unsafe: list[str] = field(default_factory=list)  # what no instance may ever do
     _out: dict[str, str] = field(default_factory=dict)  # action by decision_id
     _alerted: set[str] = field(default_factory=set)
@@ -397,7 +400,7 @@ class MemoryInstance(Instance):
         publish_delay_s: float = 0.0,
         commit_delay_s: float = 0.0,
     ) -> None:
-        artifact = Artifact(world.serving.version, "", {})
+        artifact = world.artifact or Artifact(world.serving.version, "", {})
         super().__init__(config or world.config, world.serving, artifact, Metrics())
         self._world = world
         self.faults = faults or Faults()
@@ -450,8 +453,10 @@ class MemoryInstance(Instance):
                 cases=MemoryCaseStore(world.cases, faults=faults),
                 explainer=self.explainer,
                 models=MemoryModelStore(world.models, faults=faults),
-                bell=MemoryTail(world.cluster, ["model-updates"], faults=faults),
-                lessons=MemoryTail(world.cluster, ["examples", "control"], faults=faults),
+                bell=MemoryTail(world.cluster, ["model-updates"], faults=Part(faults, "bell.")),
+                lessons=MemoryTail(
+                    world.cluster, ["examples", "control"], faults=Part(faults, "lessons.")
+                ),
                 trainer=self.trainer,
             )
             self._parts = assemble(config, self._serving, self._ports, state, self.metrics)

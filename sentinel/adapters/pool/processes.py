@@ -35,9 +35,9 @@ async def stop(pool: ProcessPoolExecutor) -> None:
     processes = list((pool._processes or {}).values())
     for process in processes:
         process.kill()
-    pool.shutdown(wait=False, cancel_futures=True)
-    # Joins the executor's thread and collects the processes; they are dead, so it is short.
-    await asyncio.to_thread(pool.shutdown, wait=True)
+    # Joins the executor's thread and collects the processes; they are dead, so it is short. Once: a
+    # second call finds no thread to wait for.
+    await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
 
 
 def _begin(

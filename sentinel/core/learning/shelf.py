@@ -5,7 +5,7 @@ production, and archived when another takes its place, or when it is turned down
 is not possible a ValueError says in a sentence what stands in its way.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -173,6 +173,40 @@ def serving_at(history: Iterable[ModelEvent], at_ms: int) -> str | None:
     return champion
 
 
+def replayed(history: Iterable[ModelEvent]) -> Iterator[tuple[Shelf, Shelf, ModelEvent]]:
+    """Each event with the shelf before and behind it.
+
+    Raises ValueError where the history does not follow from what was before, as where one of its
+    events is missing.
+
+    Parameters
+    ----------
+    history
+        Every event, oldest first.
+    """
+    before = Shelf()
+    for event in history:
+        after, found = _again(before, event)
+        if found != event:
+            raise ValueError(f"change {event.number} does not follow from those before it")
+        yield before, after, event
+        before = after
+
+
+def _again(shelf: Shelf, event: ModelEvent) -> tuple[Shelf, ModelEvent]:
+    """The change that an event tells of, made once more."""
+    version = event.version
+    stated: dict[str, Any] = {"who": event.who, "why": event.why, "at_ms": event.at_ms}
+    match event.kind:
+        case "promoted":
+            return promoted(shelf, version, **stated, approval_needed=False, force=True)
+        case "rolled_back":
+            return rolled_back(shelf, **stated, to=event.champion)
+        case "shadowed":
+            return shadowed(shelf, event.shadow, **stated)
+    return _SIMPLE[event.kind](shelf, version, **stated)
+
+
 def next_version(versions: Iterable[str], parent: str | None, change: Change) -> str:
     """The number of a version that is made from `parent`; none that there was, ever.
 
@@ -281,3 +315,12 @@ def _changed(
         why=why,
     )
     return after, event
+
+
+_SIMPLE = {
+    "registered": registered,
+    "staged": staged,
+    "approved": approved,
+    "refused": refused,
+    "archived": archived,
+}

@@ -1,0 +1,96 @@
+"""A new champion is watched: by what this instance sees of it, and on newer examples."""
+
+import logging
+
+from sentinel.engine.lifecycle import Update
+from sentinel.engine.watch import Baseline, Watch, WatchParams, harm
+from sentinel.errors import ModelError
+from sentinel.metrics import Metrics
+from sentinel.model import LightGBMError
+from sentinel.ports import ModelStore, Worker
+
+log = logging.getLogger(__name__)
+
+# What a learner may raise of what it was given; anything else is a mistake of ours.
+LEARNER_ERRORS = (ModelError, ValueError, LightGBMError)
+
+
+class Watching:
+    """What is counted for the watch, and what it finds.
+
+    Parameters
+    ----------
+    worker
+        Its object is a `Learner`.
+    compare_after_count
+        So many new examples, and again and again, before the two champions are compared.
+    """
+
+    def __init__(
+        self,
+        store: ModelStore,
+        worker: Worker,
+        metrics: Metrics,
+        params: WatchParams,
+        *,
+        compare_after_count: int,
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._metrics = metrics
+        self._params = params
+        self._compare_after_count = compare_after_count
+        self._new_count = 0  # examples since the last comparison
+        self._baseline: Baseline | None = None
+        self._is_said = False
+
+    def counts(self) -> Baseline:
+        """What this instance has counted by now."""
+        metrics = self._metrics
+        return Baseline(
+            metrics.decisions, metrics.alerts, metrics.probability_sum, metrics.stage_s["score"]
+        )
+
+    def begin(self, before: Baseline) -> None:
+        """A champion has just taken over; `before` was counted right before that."""
+        self._baseline, self._new_count, self._is_said = before, 0, False
+
+    def end(self) -> None:
+        """What was counted says nothing any more: others may promote meanwhile."""
+        self._baseline = None
+
+    def take(self, count: int) -> None:
+        """So many new examples have come."""
+        self._new_count += count
+
+    def forget_examples(self) -> None:
+        """All examples come once more."""
+        self._new_count = 0
+
+    async def harm(self, update: Update) -> str | None:
+        """What is wrong with the champion that the update has made; None while nothing is."""
+        found = None
+        if self._baseline is not None:
+            found = harm(Watch(self._baseline, self.counts()), self._params)
+        if found is None and self._new_count >= self._compare_after_count:
+            self._new_count = 0
+            found = await self._compared(update)
+        if found is not None and not self._is_said:
+            log.warning("%s hurts: %s", update.version, found)
+            self._is_said = True
+        return found
+
+    async def _compared(self, update: Update) -> str | None:
+        """Whether what served before would do better on what has happened since."""
+        try:
+            former = await self._store.load(update.champion)
+            champion = await self._store.load(update.version)
+            verdict = await self._worker.call(
+                "compare", former, champion, since_ms=update.updated_ms + 1
+            )
+        except LEARNER_ERRORS as error:
+            log.warning("%s and %s are not compared: %r", update.champion, update.version, error)
+            return None
+        if verdict is None or verdict.outcome != "promote":
+            return None
+        return f"on newer examples {update.champion}, which served before, is better"

@@ -1,0 +1,184 @@
+"""An object in a process of its own: it answers, is bounded, and can be lost without harm."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from sentinel.adapters.pool import WorkerParams, WorkerProcess
+from sentinel.errors import ModelError, TransientError, WorkerLostError
+
+ANY_MEMORY = WorkerParams(memory_mb_max=0, timeout_s=60.0)
+
+PARENT = """
+import asyncio, sys
+from sentinel.adapters.pool import WorkerParams, WorkerProcess
+from tests.adapters.test_worker import Counter
+
+async def main():
+    async with WorkerProcess(Counter, WorkerParams()) as worker:
+        print(await worker.call("process_id"), flush=True)
+        call = asyncio.create_task(worker.call("sleep", 60.0))
+        await asyncio.sleep(60)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+@dataclass
+class Counter:
+    """A tiny object with a state, which does whatever a test wants."""
+
+    count: int = 0
+
+    def add(self, number: int, *, times: int = 1) -> int:
+        self.count += number * times
+        return self.count
+
+    def fail(self, error: Exception) -> None:
+        raise error
+
+    def sleep(self, duration_s: float) -> None:
+        time.sleep(duration_s)
+
+    def end(self) -> None:
+        os._exit(3)
+
+    def fill(self, size_mb: int) -> int:
+        return int(np.ones(size_mb * 2**17).sum())
+
+    def niceness(self) -> int:
+        return os.nice(0)
+
+    def process_id(self) -> int:
+        return os.getpid()
+
+
+def unmakable() -> Counter:
+    raise RuntimeError("there is none")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"niceness": 20}, "niceness"),
+        ({"niceness": -1}, "niceness"),
+        ({"timeout_s": 0.0}, "timeout_s"),
+        ({"memory_mb_max": 255}, "memory_mb_max"),
+        ({"memory_mb_max": -1}, "memory_mb_max"),
+    ],
+)
+def test_wrong_settings_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        WorkerParams(**wrong)
+
+
+async def test_it_answers_keeps_its_state_and_raises_what_is_raised() -> None:
+    params = WorkerParams(niceness=7)
+    async with WorkerProcess(partial(Counter, 10), params) as worker:
+        assert await worker.call("add", 1) == 11
+        assert await worker.call("add", 2, times=3) == 17
+        assert await worker.call("process_id") != os.getpid()
+        assert await worker.call("niceness") == os.nice(0) + 7
+        with pytest.raises(ModelError, match=r"model 1\.2\.0: is damaged") as found:
+            await worker.call("fail", ModelError("1.2.0", "is damaged"))
+        assert (found.value.version, found.value.detail) == ("1.2.0", "is damaged")
+        with pytest.raises(ZeroDivisionError):
+            await worker.call("fail", ZeroDivisionError("of 1"))
+        with pytest.raises(AttributeError, match="no_such"):
+            await worker.call("no_such")
+
+        found = await asyncio.gather(*(worker.call("add", number) for number in (0, 1, 2)))
+        assert found == [17, 18, 20], "what was raised must not cost its state, nor the order"
+    assert multiprocessing.active_children() == []
+
+
+async def test_one_that_dies_is_lost_and_another_takes_its_place() -> None:
+    async with WorkerProcess(Counter, ANY_MEMORY) as worker:
+        await worker.call("add", 5)
+        with pytest.raises(WorkerLostError, match="the process died"):
+            await worker.call("end")
+        assert await worker.call("add", 1) == 1, "the new one begins anew"
+
+        os.kill(await worker.call("process_id"), signal.SIGKILL)
+        with pytest.raises(WorkerLostError, match="the process died"):
+            await worker.call("add", 1)
+    assert multiprocessing.active_children() == []
+    assert issubclass(WorkerLostError, TransientError)
+
+
+async def test_one_that_takes_too_long_is_lost_and_ended() -> None:
+    async with WorkerProcess(Counter, ANY_MEMORY) as worker:
+        slow = await worker.call("process_id")
+        worker._params = WorkerParams(timeout_s=0.2)
+        with pytest.raises(WorkerLostError, match=r"no answer in 0\.2 s"):
+            await worker.call("sleep", 60.0)
+        assert not psutil.pid_exists(slow)
+
+
+async def test_one_that_needs_too_much_memory_is_lost() -> None:
+    params = WorkerParams(memory_mb_max=1_000, timeout_s=60.0)
+    async with WorkerProcess(Counter, params) as worker:
+        assert await worker.call("fill", 10) == 10 * 2**17
+        await worker.call("add", 5)
+        with pytest.raises(WorkerLostError, match="it needs more than 1000 MB of memory"):
+            await worker.call("fill", 2_000)
+
+
+async def test_one_whose_object_cannot_be_made_is_lost() -> None:
+    async with WorkerProcess(unmakable, ANY_MEMORY) as worker:
+        with pytest.raises(WorkerLostError, match="the process died"):
+            await worker.call("add", 1)
+    assert multiprocessing.active_children() == []
+
+
+async def test_it_ends_with_its_context_though_it_is_busy() -> None:
+    begun_s = time.monotonic()
+    async with WorkerProcess(Counter, ANY_MEMORY) as worker:
+        busy = await worker.call("process_id")
+        call = asyncio.create_task(worker.call("sleep", 60.0))
+        await asyncio.sleep(0.05)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+
+    assert not psutil.pid_exists(busy)
+    assert time.monotonic() - begun_s < 50.0
+
+
+def test_it_dies_with_a_parent_that_is_killed_with_9(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # the resource tracker complains when its parent is killed
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.kill()
+
+    deadline = time.monotonic() + 5.0
+    while is_running(pid):
+        assert time.monotonic() < deadline, "it outlives its parent"
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,160 @@
+"""A local copy of the registry is used where it is the same, and the first model is one."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sentinel.adapters.memory import Faults, MemoryModels, MemoryModelStore
+from sentinel.adapters.registry import ModelDirectory, ModelParams
+from sentinel.app.local_models import LocalModels, adopt
+from sentinel.codec.artifacts import encode_artifact
+from sentinel.core.learning.shelf import replayed
+from sentinel.errors import ModelError, TransientError
+from sentinel.versions import Artifact, Shelf
+from tests.engine.faults import Noted
+
+TEXT = "tree\nleaf_value=0.1\n"
+ONE = Artifact("1.0.0", TEXT, {"features": ["amount"], "calibration": {"slope": 1.1}})
+
+
+def whole(one: Artifact) -> Artifact:
+    """As it is kept: with the version and the checksum in its manifest."""
+    facts = {"version": one.version, "sha256": hashlib.sha256(one.text.encode()).hexdigest()}
+    return replace(one, manifest={**one.manifest, **facts})
+
+
+def a_registry(*kept: Artifact) -> MemoryModels:
+    models = MemoryModels()
+    for one in kept:
+        models.texts[one.version], models.manifests[one.version] = encode_artifact(one)
+    return models
+
+
+def copied(models: MemoryModels, folder: Path, calls: Noted) -> tuple[LocalModels, ModelDirectory]:
+    directory = ModelDirectory(ModelParams(directory=str(folder / "models")))
+    return LocalModels(MemoryModelStore(models, faults=calls), directory), directory
+
+
+async def test_what_is_read_is_written_and_read_from_there_the_next_time(tmp_path: Path) -> None:
+    calls = Noted()
+    local, directory = copied(a_registry(ONE), tmp_path, calls)
+
+    first = await local.load("1.0.0")
+    assert directory.load("1.0.0") == first == whole(ONE)
+    assert calls.names == ["models.manifests", "models.load"]
+    assert await local.load("1.0.0") == first
+    assert calls.names == ["models.manifests", "models.load", "models.manifests"]
+    assert directory.champion() is None, "which one serves is not for a copy to say"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(ONE, text=TEXT + "x"),
+        replace(ONE, manifest={**ONE.manifest, "calibration": {"slope": 0.9}}),
+    ],
+    ids=["text", "calibration"],
+)
+async def test_another_model_of_the_same_number_is_not_used(
+    tmp_path: Path, other: Artifact
+) -> None:
+    calls = Noted()
+    local, directory = copied(a_registry(ONE), tmp_path, calls)
+    directory.keep(whole(other))
+
+    assert await local.load("1.0.0") == whole(ONE)
+    assert directory.load("1.0.0") == whole(other), "nor is it overwritten"
+    assert await local.load("1.0.0") == whole(ONE)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "model.txt").write_text("tree"),
+        lambda folder: (folder / "manifest.json").write_text("{"),
+        lambda folder: (folder / "model.txt").unlink(),
+    ],
+    ids=["truncated", "manifest", "missing"],
+)
+async def test_a_damaged_copy_is_not_used(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    local, _ = copied(a_registry(ONE), tmp_path, Noted())
+    await local.load("1.0.0")
+    damage(tmp_path / "models" / "1.0.0")
+
+    assert await local.load("1.0.0") == whole(ONE)
+
+
+async def test_a_copy_of_what_the_registry_does_not_have_is_not_used(tmp_path: Path) -> None:
+    local, directory = copied(a_registry(), tmp_path, Noted())
+    directory.keep(whole(ONE))
+
+    with pytest.raises(ModelError, match="is not there"):
+        await local.load("1.0.0")
+
+
+async def test_a_copy_does_not_stand_in_for_a_registry_that_is_away(tmp_path: Path) -> None:
+    """Which one is meant is not known then."""
+    models = MemoryModelStore(a_registry(ONE), faults=Faults(fail_at=1))
+    directory = ModelDirectory(ModelParams(directory=str(tmp_path)))
+    directory.keep(whole(ONE))
+
+    with pytest.raises(TransientError):
+        await LocalModels(models, directory).load("1.0.0")
+
+
+async def test_a_directory_that_cannot_be_written_costs_the_copy_only(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file is in the way")
+    local, _ = copied(a_registry(ONE), tmp_path, Noted())
+
+    assert await local.load("1.0.0") == whole(ONE)
+
+
+async def test_the_first_model_of_an_empty_registry_serves() -> None:
+    models = MemoryModels()
+    store = MemoryModelStore(models)
+
+    await adopt(store, ONE)
+
+    shelf, history = await store.shelf(), await store.history()
+    assert (shelf.champion, shelf.stages) == ("1.0.0", {"1.0.0": "production"})
+    assert [event.kind for event in history] == ["registered", "staged", "promoted"]
+    assert [after for _, after, _ in replayed(history)][-1] == shelf
+    assert await store.load("1.0.0") == whole(ONE)
+
+
+async def test_a_registry_with_models_adopts_none() -> None:
+    models = MemoryModels()
+    store = MemoryModelStore(models)
+    await adopt(store, ONE)
+
+    await adopt(store, Artifact("2.0.0", "other", {}))
+
+    assert (await store.shelf()).stages == {"1.0.0": "production"}
+    assert models.texts.keys() == {"1.0.0"}
+
+
+class Racing(MemoryModelStore):
+    """Both look at the shelf before one of them changes it."""
+
+    async def shelf(self) -> Shelf:
+        found = await super().shelf()
+        await asyncio.sleep(0)
+        return found
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_of_two_that_start_at_once_one_adopts(first: int) -> None:
+    models = MemoryModels()
+    stores = [Racing(models), Racing(models)]
+
+    async with asyncio.TaskGroup() as tasks:
+        for store in (stores[first], stores[1 - first]):
+            tasks.create_task(adopt(store, ONE))
+
+    history = await stores[0].history()
+    assert [event.kind for event in history] == ["registered", "staged", "promoted"]
+    assert (await stores[0].shelf()).number == 3

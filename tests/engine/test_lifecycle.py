@@ -1,0 +1,84 @@
+"""An update goes through its states in one order only, and its record can be kept."""
+
+import itertools
+from typing import get_args
+
+import pytest
+
+from sentinel.codec.stored import decode_stored, encode_stored
+from sentinel.engine.lifecycle import Update, UpdateState, audit_entry_of
+
+STATES: tuple[UpdateState, ...] = get_args(UpdateState)
+ALLOWED: set[tuple[UpdateState, UpdateState]] = {
+    ("idle", "training"),
+    ("training", "made"),
+    ("training", "idle"),
+    ("made", "waiting"),
+    ("made", "promoting"),
+    ("made", "idle"),
+    ("waiting", "promoting"),
+    ("waiting", "idle"),
+    ("promoting", "waiting"),
+    ("promoting", "watching"),
+    ("promoting", "idle"),
+    ("watching", "idle"),
+}
+WHOLE = Update(
+    log="memory",
+    state="watching",
+    number=7,
+    trigger="demand",
+    reason="asked for by ann é",
+    version="1.2.0",
+    verdict="promote",
+    outcome="retrain: better",
+    updated_ms=1_750_000_000_000,
+    examples_to=4_000,
+    control_to=3,
+    champion="1.1.0",
+    watch_until_ms=1_750_600_000_000,
+)
+
+
+@pytest.mark.parametrize("pair", sorted(ALLOWED))
+def test_a_state_leads_to_the_next_and_everything_else_stays(
+    pair: tuple[UpdateState, UpdateState],
+) -> None:
+    before, after = pair
+
+    moved = Update(state=before, number=3, version="1.0.1").to(after, outcome="as it should")
+
+    assert moved == Update(state=after, number=3, version="1.0.1", outcome="as it should")
+
+
+@pytest.mark.parametrize("pair", sorted(set(itertools.product(STATES, STATES)) - ALLOWED))
+def test_no_other_state_can_follow(pair: tuple[UpdateState, UpdateState]) -> None:
+    before, after = pair
+
+    with pytest.raises(AssertionError, match=f"{before} does not lead to {after}"):
+        Update(state=before).to(after)
+
+
+@pytest.mark.parametrize("update", [Update(), WHOLE])
+def test_a_record_comes_back_as_it_was_kept(update: Update) -> None:
+    stored = encode_stored(update)
+
+    assert decode_stored(Update, stored) == update
+    assert encode_stored(decode_stored(Update, stored)) == stored
+
+
+def test_every_state_comes_back_as_it_was_kept() -> None:
+    for state in STATES:
+        assert decode_stored(Update, encode_stored(Update(state=state))).state == state
+
+
+def test_what_is_told_of_an_update_depends_on_nothing_that_changes_on_the_way() -> None:
+    """It may be told again later, and has to be the same then."""
+    finished = WHOLE.to("idle", outcome="it serves")
+
+    told = audit_entry_of(finished, "finished", {"outcome": finished.outcome})
+
+    assert told == audit_entry_of(WHOLE, "finished", {"outcome": "it serves"})
+    assert (told.id, told.subject, told.who) == ("update-7-finished", "update-7", "training")
+    assert told.before == {"trigger": "demand", "reason": "asked for by ann é"}
+    assert told.after == {"version": "1.2.0", "outcome": "it serves"}

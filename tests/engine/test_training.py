@@ -1,0 +1,762 @@
+"""Updates of the model from trigger to champion, and back, whatever goes wrong on the way."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from sentinel.adapters.memory import Faults
+from sentinel.core.learning import shelf as shelves
+from sentinel.core.learning.gate import Outcome, Verdict
+from sentinel.errors import ModelError, TransientError
+from sentinel.model import LightGBMError
+from sentinel.records import TopicPartition
+from tests.engine.clock import run, until
+from tests.engine.faults import Away, CrashError, DoomAmong
+from tests.engine.learning_world import (
+    UPDATES,
+    Script,
+    a_learning_world,
+    a_worker,
+    artifact,
+    ask,
+    candidate,
+    change,
+    history_of,
+    nothing,
+    send_examples,
+    shelf_of,
+    step,
+    update_of,
+)
+from tests.engine.samples import transactions
+from tests.engine.world import InProcessWorker, MemoryInstance, World
+
+HOME = TopicPartition("feedback", 0)
+ON_DEMAND = replace(UPDATES, triggers=replace(UPDATES.triggers, after_example_count=0))
+
+
+@asynccontextmanager
+async def learning(
+    world: World, script: Script, faults: Faults | None = None
+) -> AsyncIterator[MemoryInstance]:
+    """An instance with a scripted learner."""
+    instance = world.instance(faults)
+    instance.trainer = a_worker(script)
+    async with instance:
+        yield instance
+
+
+async def reached(world: World, state: str, number: int = 1, *, timeout_s: float = 60.0) -> None:
+    """Until an update stands so."""
+
+    def is_reached() -> bool:
+        update = update_of(world)
+        return (update.state, update.number) == (state, number)
+
+    await until(is_reached, timeout_s=timeout_s)
+
+
+def worker_of(instance: MemoryInstance) -> InProcessWorker:
+    assert isinstance(instance.trainer, InProcessWorker)
+    return instance.trainer
+
+
+def audit(world: World, kind: str = "update") -> dict[str, list[dict[str, Any]]]:
+    """What was written into the audit, by its name."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entry in world.values("audit"):
+        if entry["kind"] == kind:
+            found.setdefault(entry["id"], []).append(entry)
+    return found
+
+
+def outcomes(world: World) -> dict[str, str]:
+    """How each update ended, as the audit says."""
+    return {
+        name: entries[0]["after"]["outcome"]
+        for name, entries in audit(world).items()
+        if name.endswith("finished")
+    }
+
+
+def changes(world: World) -> list[tuple[str, str]]:
+    """What was done to the versions that were made here, in order."""
+    return [(event.kind, event.version) for event in history_of(world) if event.who == "training"]
+
+
+def check_trail(world: World) -> None:
+    """Everything that was done is in the history, on the bell and in the audit, in the same words.
+
+    And there is one champion, of whose history nothing is missing.
+    """
+    shelf, history = shelf_of(world), history_of(world)
+    again = [after for _, after, _ in shelves.replayed(history)]
+    assert again[-1] == shelf
+    assert [event.number for event in history] == list(range(1, shelf.number + 1))
+    assert [one for one, stage in shelf.stages.items() if stage == "production"] == [shelf.champion]
+    promoted = [event.version for event in history if event.kind == "promoted"]
+    assert len(promoted) == len(set(promoted))
+    ours = {event.number: event.kind for event in history if event.who == "training"}
+    told = audit(world, "model")
+    assert told.keys() == {f"models-{number}-{kind}" for number, kind in ours.items()}
+    rung = {value["number"]: value["kind"] for value in world.values("model-updates")}
+    assert rung == ours
+    for name, entries in {**told, **audit(world)}.items():
+        assert all(entry == entries[0] for entry in entries), name
+    number = update_of(world).number
+    ended = number if update_of(world).state == "idle" else number - 1
+    assert set(outcomes(world)) == {f"update-{i}-finished" for i in range(1, ended + 1)}
+
+
+def test_an_update_goes_from_its_trigger_to_the_watch_and_to_its_end() -> None:
+    world, script = a_learning_world(), Script([candidate(1)])
+
+    async def scenario() -> None:
+        async with learning(world, script) as instance:
+            world.send(transactions(40))
+            send_examples(world, 49)
+            await asyncio.sleep(5.0)
+            assert update_of(world).number == 0
+
+            send_examples(world, 1, hours=1)
+            await reached(world, "watching")
+            assert shelf_of(world).champion == "1.1.0"
+            await until(lambda: instance.parts.serving.champion.version == "1.1.0")
+            send_examples(world, 5, hours=1.9)
+            await asyncio.sleep(5.0)
+            assert update_of(world).state == "watching"
+
+            send_examples(world, 5, hours=2.1)
+            await reached(world, "idle")
+            assert instance.metrics.examples == 60
+            assert instance.metrics.updates == {"promote": 1}
+
+    run(scenario())
+    update = update_of(world)
+    assert (update.trigger, update.reason) == ("continuous", "50 new examples")
+    assert (update.version, update.verdict, update.outcome) == ("1.1.0", "promote", "it serves")
+    assert (update.champion, update.examples_to) == ("1.0.0", 50)
+    assert script.seen == [list(range(50))]
+    assert (script.draws, script.parents) == ([1], ["1.0.0"])
+    assert changes(world) == [("registered", "1.1.0"), ("staged", "1.1.0"), ("promoted", "1.1.0")]
+    assert audit(world).keys() == {"update-1-judged", "update-1-finished"}
+    check_trail(world)
+
+
+def test_what_the_gate_refuses_is_archived_and_the_champion_goes_on() -> None:
+    world, script = a_learning_world(), Script([candidate(1, "refuse")])
+
+    async def scenario() -> None:
+        async with learning(world, script) as instance:
+            send_examples(world, 50)
+            await reached(world, "idle")
+            await asyncio.sleep(20.0)
+            assert instance.parts.serving.champion.version == "1.0.0"
+
+    run(scenario())
+    assert shelf_of(world).stages == {"1.0.0": "production", "1.1.0": "archived"}
+    assert changes(world) == [("registered", "1.1.0"), ("refused", "1.1.0")]
+    assert outcomes(world) == {"update-1-finished": "retrain: refuse"}
+    check_trail(world)
+
+
+def test_what_the_gate_cannot_judge_yet_stays_in_development() -> None:
+    world, script = a_learning_world(), Script([candidate(1, "not_yet"), candidate(2)])
+
+    async def scenario() -> None:
+        async with learning(world, script):
+            send_examples(world, 50)
+            await reached(world, "idle")
+            assert shelf_of(world).stages == {"1.0.0": "production", "1.1.0": "development"}
+            send_examples(world, 50, hours=1)
+            await reached(world, "watching", 2)
+
+    run(scenario())
+    assert shelf_of(world).stages == {
+        "1.0.0": "archived",
+        "1.1.0": "development",
+        "1.2.0": "production",
+    }
+    assert script.draws == [1, 2]
+    check_trail(world)
+
+
+def test_an_update_without_a_candidate_ends_with_the_reason() -> None:
+    world, script = a_learning_world(), Script([nothing()])
+
+    async def scenario() -> None:
+        async with learning(world, script):
+            send_examples(world, 50)
+            await reached(world, "idle")
+
+    run(scenario())
+    assert outcomes(world) == {"update-1-finished": "too few examples"}
+    assert changes(world) == []
+    check_trail(world)
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["approved", "promoted by hand"])
+def test_a_candidate_that_needs_approval_waits_for_it(by_hand: bool) -> None:
+    world = a_learning_world(updates=replace(UPDATES, needs_approval=True))
+
+    async def scenario() -> None:
+        async with learning(world, Script([candidate(1)])) as instance:
+            send_examples(world, 50)
+            await reached(world, "waiting")
+            await asyncio.sleep(60.0)
+            assert update_of(world).state == "waiting"
+            assert instance.parts.serving.champion.version == "1.0.0"
+
+            change(world.models, step(shelves.approved, "1.1.0"))
+            if by_hand:
+                by = {"who": "ann", "why": "", "at_ms": 5}
+                change(world.models, lambda shelf, **_: shelves.promoted(
+                    shelf, "1.1.0", **by, approval_needed=True))  # fmt: skip
+            await reached(world, "watching")
+            await until(lambda: instance.parts.serving.champion.version == "1.1.0")
+
+    run(scenario())
+    promoted = [event.who for event in history_of(world) if event.kind == "promoted"]
+    assert promoted == ["ann", "ann" if by_hand else "training"]
+    check_trail(world)
+
+
+def test_a_candidate_that_is_turned_down_while_it_waits_never_serves() -> None:
+    world = a_learning_world(updates=replace(UPDATES, needs_approval=True))
+
+    async def scenario() -> None:
+        async with learning(world, Script([candidate(1)])):
+            send_examples(world, 50)
+            await reached(world, "waiting")
+            change(world.models, step(shelves.archived, "1.1.0"))
+            await reached(world, "idle")
+
+    run(scenario())
+    assert outcomes(world) == {"update-1-finished": "somebody has decided otherwise"}
+    assert shelf_of(world).champion == "1.0.0"
+    check_trail(world)
+
+
+def test_the_next_update_takes_the_place_of_one_that_waits() -> None:
+    world = a_learning_world(updates=replace(UPDATES, needs_approval=True))
+
+    async def scenario() -> None:
+        async with learning(world, Script([candidate(1), candidate(2)])):
+            send_examples(world, 50)
+            await reached(world, "waiting")
+            send_examples(world, 50, hours=1)
+            await reached(world, "waiting", 2)
+
+    run(scenario())
+    assert outcomes(world) == {"update-1-finished": "the next update took its place"}
+    assert update_of(world).version == "1.2.0"
+    check_trail(world)
+
+
+def test_an_update_that_is_asked_for_is_made_once_also_after_a_restart() -> None:
+    world, script = a_learning_world(), Script()
+
+    async def scenario() -> None:
+        async with learning(world, script):
+            send_examples(world, 3)
+            world.append("control", b"not a command")
+            await asyncio.sleep(5.0)
+            ask(world)
+            await reached(world, "idle")
+            await asyncio.sleep(20.0)
+        async with learning(world, script):
+            await asyncio.sleep(20.0)
+            assert update_of(world).number == 1
+            ask(world, "bob")
+            await reached(world, "idle", 2)
+        async with learning(world, script):
+            await asyncio.sleep(20.0)
+
+    run(scenario())
+    assert update_of(world).number == 2
+    assert (update_of(world).trigger, update_of(world).reason) == ("demand", "asked for by bob")
+    assert script.seen == [[0, 1, 2], [0, 1, 2]]
+    check_trail(world)
+
+
+def test_an_update_that_was_asked_for_while_nobody_trained_is_made() -> None:
+    world, script = a_learning_world(), Script()
+    send_examples(world, 20)
+    ask(world)
+
+    async def scenario() -> None:
+        async with learning(world, script):
+            await reached(world, "idle")
+
+    run(scenario())
+    assert script.seen == [list(range(20))]
+
+
+def test_there_is_one_update_at_a_time() -> None:
+    """Examples and demands that come meanwhile count for the next one."""
+    world, script = a_learning_world(), Script([candidate(1)])
+
+    async def scenario() -> None:
+        async with learning(world, script) as instance:
+            worker = worker_of(instance)
+            worker.delay_s["update"] = 100.0
+            send_examples(world, 50)
+            await reached(world, "training")
+            send_examples(world, 60, hours=1)
+            ask(world)
+            world.send(transactions(40))
+            await instance.idle()  # scoring goes on
+            assert worker.calls.count("update") == 1
+            await reached(world, "watching", timeout_s=200.0)
+            worker.delay_s.clear()
+            await reached(world, "idle", 2)
+
+    run(scenario())
+    assert [len(seen) for seen in script.seen] == [50, 110]
+    assert outcomes(world)["update-1-finished"] == "the next update took its place"
+    check_trail(world)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ModelError("1.0.0", "cannot be used"), ValueError("no frauds"), LightGBMError("no memory")],
+)
+def test_what_is_raised_in_the_learner_ends_the_update_and_nothing_else(error: Exception) -> None:
+    world, script = a_learning_world(), Script([error, candidate(1)])
+
+    async def scenario() -> None:
+        async with learning(world, script) as instance:
+            send_examples(world, 50)
+            await reached(world, "idle")
+            world.send(transactions(40))
+            await instance.idle()
+            send_examples(world, 50, hours=1)
+            await reached(world, "watching", 2)
+
+    run(scenario())
+    assert outcomes(world) == {"update-1-finished": f"no candidate: {error}"}
+    check_trail(world)
+
+
+def test_an_update_that_ends_its_process_each_time_is_not_made_for_ever() -> None:
+    world = a_learning_world()
+    script = Script([AssertionError("a mistake"), AssertionError("a mistake"), candidate(1)])
+    send_examples(world, 50)
+
+    async def scenario() -> None:
+        for _ in range(2):
+            async with learning(world, script) as instance:
+                assert instance.task is not None
+                with pytest.raises(AssertionError, match="a mistake"):
+                    await asyncio.wait_for(instance.task, 60.0)
+        async with learning(world, script) as instance:
+            world.send(transactions(40))
+            await instance.idle()
+            await asyncio.sleep(60.0)
+            assert update_of(world).number == 2
+            send_examples(world, 50, hours=1)
+            await reached(world, "watching", 3)
+
+    run(scenario())
+    assert outcomes(world) == {
+        "update-1-finished": "it was interrupted",
+        "update-2-finished": "it was interrupted",
+    }
+    check_trail(world)
+
+
+def test_a_champion_that_cannot_be_read_ends_the_update_and_nothing_else() -> None:
+    world, script = a_learning_world(), Script([candidate(1)])
+
+    async def scenario() -> None:
+        async with learning(world, script) as instance:
+            await instance.idle()
+            text = world.models.texts.pop("1.0.0")
+            send_examples(world, 50)
+            await reached(world, "idle")
+            world.models.texts["1.0.0"] = text
+            send_examples(world, 50, hours=1)
+            await reached(world, "watching", 2)
+
+    run(scenario())
+    assert outcomes(world) == {
+        "update-1-finished": "no candidate: model 1.0.0: its text is missing"
+    }
+    check_trail(world)
+
+
+@pytest.mark.parametrize("method", ["take", "update"])
+def test_a_lost_process_reads_all_examples_again(method: str) -> None:
+    world, script = a_learning_world(), Script([candidate(1)])
+
+    async def scenario() -> None:
+        async with learning(world, script) as instance:
+            send_examples(world, 30)
+            await until(lambda: instance.metrics.examples == 30)
+            worker_of(instance).lost_at.add(method)
+            send_examples(world, 20, hours=1)
+            if method == "update":
+                await reached(world, "idle")
+                await until(lambda: instance.metrics.examples >= 100)
+                assert shelf_of(world).champion == "1.0.0"
+                send_examples(world, 50, hours=2)
+                await reached(world, "watching", 2)
+            else:
+                await reached(world, "watching")
+            world.send(transactions(40))
+            await instance.idle()
+
+    run(scenario())
+    assert script.seen == [list(range(100 if method == "update" else 50))]
+    if method == "update":
+        assert outcomes(world) == {"update-1-finished": "no candidate: the process died"}
+    check_trail(world)
+
+
+@pytest.mark.parametrize("name", ["models.note_update", "publish", "lessons.tail.seek"])
+def test_a_process_that_is_lost_while_the_world_is_away_reads_all_examples_again(
+    name: str,
+) -> None:
+    world, script = a_learning_world(), Script()
+
+    async def scenario() -> None:
+        faults = Away()
+        async with learning(world, script, faults) as instance:
+            send_examples(world, 50)
+            await until(lambda: instance.metrics.examples == 50)
+            worker_of(instance).lost_at.add("update")
+            await reached(world, "training")
+            faults.names = frozenset({name})
+            await asyncio.sleep(3.0)
+            faults.names = frozenset()
+            await until(lambda: update_of(world).state == "idle")
+            await until(lambda: instance.metrics.examples >= 100)
+            send_examples(world, 50, hours=1)
+            await until(lambda: len(script.seen) > 0 and len(script.seen[-1]) == 100)
+
+    run(scenario())
+    assert script.seen[-1] == list(range(100))
+
+
+@pytest.mark.parametrize(
+    "name", ["models.shelf", "models.note_update", "lessons.tail.poll", "publish"]
+)
+def test_while_a_part_of_the_world_is_away_the_update_waits(name: str) -> None:
+    world, script, faults = a_learning_world(), Script([candidate(1)] * 3), Away()
+
+    async def scenario() -> None:
+        async with learning(world, script, faults) as instance:
+            await instance.idle()
+            faults.names = frozenset({name})
+            send_examples(world, 50)
+            await asyncio.sleep(30.0)
+            assert shelf_of(world).champion == "1.0.0"
+            faults.names = frozenset()
+            await until(lambda: shelf_of(world).champion != "1.0.0")
+            await until(lambda: update_of(world).state == "watching")
+
+    run(scenario())
+    check_trail(world)
+
+
+HARMFUL = artifact("0.0.0", 3, intercept=2.0)  # it flags nearly everything
+
+
+def test_a_champion_that_flags_far_more_goes_back_by_itself_and_never_serves_again() -> None:
+    world = a_learning_world()
+    script = Script([candidate(one=HARMFUL), candidate(2)])
+
+    async def scenario() -> None:
+        async with learning(world, script) as instance:
+            world.send(transactions(300))
+            await instance.idle()
+            send_examples(world, 50)
+            await reached(world, "watching")
+            await until(lambda: instance.parts.serving.champion.version == "1.1.0")
+            world.send(transactions(300, first=300))
+            await reached(world, "idle")
+            await until(lambda: instance.parts.serving.champion.version == "1.0.0")
+            with pytest.raises(ValueError, match="refused, withdrawn or rolled back"):
+                change(world.models, step(_promoted, "1.1.0"))
+            send_examples(world, 50, hours=1)
+            await reached(world, "watching", 2)
+
+    run(scenario())
+    assert update_of(world).version == "1.2.0"
+    outcome = outcomes(world)["update-1-finished"]
+    assert outcome.startswith("rolled back: its share of alerts is ")
+    assert ("rolled_back", "1.1.0") in changes(world)
+    assert [one for kind, one in changes(world) if kind == "promoted"] == ["1.1.0", "1.2.0"]
+    check_trail(world)
+
+
+def _promoted(shelf: Any, version: str, **stated: Any) -> Any:
+    return shelves.promoted(shelf, version, **stated, approval_needed=False)
+
+
+def test_what_may_not_go_back_by_itself_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    watch = replace(UPDATES.watch, is_automatic=False)
+    world = a_learning_world(updates=replace(UPDATES, watch=watch))
+
+    async def scenario() -> None:
+        async with learning(world, Script([candidate(one=HARMFUL)])) as instance:
+            world.send(transactions(300))
+            await instance.idle()
+            send_examples(world, 50)
+            await reached(world, "watching")
+            await until(lambda: instance.parts.serving.champion.version == "1.1.0")
+            world.send(transactions(300, first=300))
+            await instance.idle()
+            await asyncio.sleep(60.0)
+
+    with caplog.at_level(logging.WARNING, logger="sentinel.engine.watching"):
+        run(scenario())
+    assert [record.getMessage()[:32] for record in caplog.records] == [
+        "1.1.0 hurts: its share of alerts"
+    ]
+    assert shelf_of(world).champion == "1.1.0"
+    assert update_of(world).state == "watching"
+
+
+def test_a_champion_that_does_worse_on_newer_examples_goes_back() -> None:
+    world = a_learning_world(updates=ON_DEMAND)
+    better = Verdict("promote", ())
+    script = Script([candidate(1)], [None, Verdict("not_yet", ()), ValueError("no"), better])
+
+    async def scenario() -> None:
+        async with learning(world, script) as instance:
+            send_examples(world, 50)
+            ask(world)
+            await reached(world, "watching")
+            for count in range(1, 4):
+                send_examples(world, 30, hours=0.1 * count)
+                await until(partial(compared_so_often, script, count))
+                await asyncio.sleep(2.0)
+                assert shelf_of(world).champion == "1.1.0"
+            send_examples(world, 30, hours=0.5)
+            await reached(world, "idle")
+            await until(lambda: instance.parts.serving.champion.version == "1.0.0")
+
+    run(scenario())
+    assert outcomes(world) == {
+        "update-1-finished": "rolled back: on newer examples 1.0.0, which served before, is better"
+    }
+    since_ms = update_of(world).updated_ms + 1
+    assert script.compared == [("1.0.0", "1.1.0", since_ms)] * 4
+    check_trail(world)
+
+
+def compared_so_often(script: Script, count: int) -> bool:
+    return len(script.compared) == count
+
+
+def test_a_version_that_a_person_rolls_back_ends_its_watch() -> None:
+    world = a_learning_world()
+
+    async def scenario() -> None:
+        async with learning(world, Script([candidate(1)])):
+            send_examples(world, 50)
+            await reached(world, "watching")
+            change(world.models, lambda shelf, **by: shelves.rolled_back(shelf, **by))
+            await reached(world, "idle")
+
+    run(scenario())
+    assert outcomes(world) == {"update-1-finished": "rolled back: tests"}
+
+
+def test_an_instance_without_the_feedback_partition_does_not_train() -> None:
+    world, scripts = a_learning_world(), [Script(), Script()]
+
+    async def scenario() -> None:
+        async with learning(world, scripts[0]) as first:
+            await until(lambda: HOME in first.ports.broker.assignment())
+            async with learning(world, scripts[1]) as second:
+                await first.idle()
+                await until(lambda: HOME in first.ports.broker.assignment())
+                send_examples(world, 50)
+                ask(world)
+                await reached(world, "idle")
+                await asyncio.sleep(30.0)
+                assert HOME not in second.ports.broker.assignment()
+                assert worker_of(second).calls == []
+                assert second.parts.training.update is None
+
+    run(scenario())
+    assert len(scripts[0].seen) >= 1
+    assert scripts[1].seen == []
+
+
+@pytest.mark.parametrize("in_order", [True, False], ids=["stopped", "killed"])
+@pytest.mark.parametrize("state", ["training", "waiting", "watching", "idle"])
+def test_whoever_takes_the_control_plane_over_goes_on(state: str, in_order: bool) -> None:
+    needs_approval = state == "waiting"
+    world = a_learning_world(updates=replace(ON_DEMAND, needs_approval=needs_approval))
+    script = Script([candidate(1)] * 2)
+
+    async def scenario() -> None:
+        async with learning(world, script) as second, learning(world, script) as first:
+            trainer, other = await at_home(first, second), second
+            if trainer is second:
+                other = first
+            send_examples(world, 50)
+            if state == "training":
+                worker_of(trainer).delay_s["update"] = 1_000.0
+            ask(world)
+            await until(
+                lambda: update_of(world).state == (state if state != "idle" else "watching")
+            )
+            if state == "idle":
+                send_examples(world, 1, hours=2)
+                await until(lambda: update_of(world).state == "idle")
+            world.send(transactions(20))
+            if in_order:
+                await trainer.stop()
+            await trainer.__aexit__()
+            await until(lambda: HOME in other.ports.broker.assignment(), timeout_s=120.0)
+            if needs_approval:
+                change(world.models, step(shelves.approved, "1.1.0"))
+            if state != "idle":
+                await until(lambda: update_of(world).state == "watching")
+            send_examples(world, 1, hours=4)
+            await until(lambda: update_of(world).state == "idle")
+            await other.idle()
+            await asyncio.sleep(5.0)
+            if other is second:
+                return
+            await other.stop()
+
+    run(scenario())
+    assert shelf_of(world).champion == "1.1.0"
+    assert update_of(world).outcome == "it serves"
+    assert update_of(world).number == (2 if state == "training" else 1)
+    assert len(script.draws) == 1  # what was interrupted had not been answered
+    check_trail(world)
+
+
+async def at_home(*instances: MemoryInstance) -> MemoryInstance:
+    """The one that trains, as soon as there are partitions for each."""
+    await until(lambda: all(instance.task is not None for instance in instances))
+    await asyncio.sleep(5.0)
+    [found] = [one for one in instances if HOME in one.ports.broker.assignment()]
+    return found
+
+
+def is_of_learning(name: str) -> bool:
+    """Whether a call is one of those that updates and their deployment make, or may make."""
+    return name.startswith(("models.", "lessons.", "bell.")) or name in ("publish", "flush")
+
+
+async def live(world: World, script: Script, faults: Faults, later: list[Any]) -> int:
+    """Live from before an update to its end, however often it takes; returns the restarts."""
+    restarts = 0
+    for plan in [faults, Faults(), Faults()]:
+        try:
+            async with learning(world, script, plan) as instance:
+                ending = instance.task
+                assert ending is not None
+                while True:
+                    await until(lambda: ending.done() or is_settled(world), timeout_s=300.0)  # noqa: B023
+                    await instance.idle()
+                    if not later:
+                        break
+                    world.send(later.pop(0))
+                    send_examples(world, 5, hours=2)
+                await until(lambda: ending.done() or update_of(world).state == "idle")  # noqa: B023
+                await instance.idle()
+                await until(lambda: instance.version == shelf_of(world).champion)
+                await asyncio.sleep(3.0)
+                await instance.idle()
+                await instance.stop()
+                return restarts
+        except (CrashError, TransientError):
+            restarts += 1
+    raise AssertionError("it never came to an end")
+
+
+def is_settled(world: World) -> bool:
+    update = update_of(world)
+    return update.state == "watching" or (update.state == "idle" and update.number > 0)
+
+
+def lived(faults: Faults, outcome: Outcome = "promote") -> tuple[World, int]:
+    """A world in which there was an update, under a plan of failure, and the restarts it took."""
+    world = a_learning_world(updates=ON_DEMAND)
+    world.send(transactions(20))
+    send_examples(world, 50)
+    ask(world)
+    script = Script([candidate(1, outcome)] * 4)
+    return world, run(live(world, script, faults, [transactions(20, first=20)]))
+
+
+def check_end(world: World) -> None:
+    """The version was promoted once, or the old one serves and its update has ended."""
+    check_trail(world)
+    assert world.unsafe == []
+    assert len(world.decisions()) == len(world.records("transactions")) == 40
+    update, shelf = update_of(world), shelf_of(world)
+    assert update.state == "idle"
+    assert update.number in (1, 2)
+    promoted = [one for kind, one in changes(world) if kind == "promoted"]
+    assert len(promoted) <= 1
+    assert shelf.champion == (promoted[0] if promoted else "1.0.0")
+    if not promoted:
+        assert update.outcome
+    for version in shelf.stages:
+        assert version in world.models.texts
+
+
+def numbered(names: list[str], *, sweep: bool) -> list[int]:
+    """Numbers of calls, from 1: all of them, or of each name the first, and every third."""
+    everything = range(1, len(names) + 1)
+    if sweep:
+        return list(everything)
+    first = {names.index(name) + 1 for name in names}
+    return sorted({*first, *everything[::3]})
+
+
+@pytest.mark.parametrize("outcome", ["promote", "refuse"])
+@pytest.mark.parametrize("after_effect", [False, True], ids=["before", "after"])
+def test_whichever_call_fails_the_update_comes_to_its_end(
+    sweep: bool, after_effect: bool, outcome: Outcome
+) -> None:
+    """And if it is none of a call of scoring's, scoring never stops for it."""
+    calls = DoomAmong(is_of_learning)
+    expected, _ = lived(calls, outcome)
+    check_end(expected)
+    assert shelf_of(expected).champion == ("1.1.0" if outcome == "promote" else "1.0.0")
+    failed = set()
+
+    for number in numbered(calls.names, sweep=sweep):
+        faults = DoomAmong(is_of_learning, fail_at=number, after_effect=after_effect)
+        world, restarts = lived(faults, outcome)
+        check_end(world)
+        failed.add(faults.failed)
+        if faults.failed not in ("publish", "flush"):
+            assert restarts == 0
+
+    assert failed == set(calls.names)
+
+
+@pytest.mark.parametrize("after_effect", [False, True], ids=["before", "after"])
+def test_at_whichever_call_it_crashes_the_update_comes_to_its_end(
+    sweep: bool, after_effect: bool
+) -> None:
+    """So that it crashes in each state of an update, and on both sides of each step."""
+    calls = DoomAmong(is_of_learning)
+    lived(calls)
+    states = set()
+
+    for number in numbered(calls.names, sweep=sweep):
+        faults = DoomAmong(is_of_learning, crash_at=number, after_effect=after_effect)
+        world, restarts = lived(faults)
+        check_end(world)
+        assert restarts == 1
+        states.add(update_of(world).number)
+
+    assert states == {1, 2}  # some were made again
