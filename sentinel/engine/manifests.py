@@ -53,8 +53,9 @@ def lineage(artifact: Artifact, old_share: float) -> Lineage:
         train = manifest.get("window", {}).get("train", {})
         until_ms = int(manifest.get("trained_until_ms", train.get("last_ms", -1) + 1))
         told = manifest.get("hold_out")
-        is_known = told is not None and float(told["share"]) >= old_share
-        return Lineage(until_ms, int(told["since_ms"]) if is_known else until_ms)
+        if told is None or float(told["share"]) < old_share:
+            return Lineage(until_ms, until_ms)
+        return Lineage(until_ms, int(told["since_ms"]))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(artifact.version, f"has an unusable manifest: {error}") from error
 

@@ -16,7 +16,7 @@ from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.checks import Check
 from sentinel.core.learning.gate import Verdict
 from sentinel.core.learning.hold_out import is_held_out
-from sentinel.engine import attempts, candidates, learner
+from sentinel.engine import attempts, candidates, holdings
 from sentinel.engine.attempts import Attempt
 from sentinel.engine.learner import Learner, Made, Taken, Updated
 from sentinel.engine.learner_params import LearningParams
@@ -208,7 +208,7 @@ def test_how_examples_are_batched_changes_nothing(
         gate=replace(PARAMS.gate, fraud_count_min=30),
     )
     rows = _with_second_thoughts(changed())
-    monkeypatch.setattr(learner, "_BATCH_ROW_COUNT", 700)
+    monkeypatch.setattr(holdings, "_BATCH_ROW_COUNT", 700)
     cuts = np.sort(default_rng(seed).integers(0, len(rows), 60))
 
     pieces = Learner(NAMES, POLICY, small)
