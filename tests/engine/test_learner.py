@@ -16,7 +16,7 @@ from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.checks import Check
 from sentinel.core.learning.gate import Verdict
 from sentinel.core.learning.hold_out import is_held_out
-from sentinel.engine import attempts, candidates, learner
+from sentinel.engine import attempts, candidates, holdings
 from sentinel.engine.attempts import Attempt
 from sentinel.engine.learner import Learner, Made, Taken, Updated
 from sentinel.engine.learner_params import LearningParams
@@ -91,6 +91,19 @@ def outcome(updated: Updated) -> str:
     return "none" if updated.verdict is None else updated.verdict.outcome
 
 
+def judged_by(updated: Updated) -> Floats:
+    """The features of the gate's examples."""
+    window = artifact(updated).manifest["window"]["gate"]
+    rows = [
+        row
+        for _, appended_ms, value in changed()
+        if appended_ms - 60_000 >= window["first_ms"]
+        for row in [np.frombuffer(_bytes_of(value))]
+    ]
+    assert len(rows) == window["rows"]
+    return np.array(rows)
+
+
 def without_seconds(updated: Updated) -> Any:
     """All that does not depend on how busy the machine was."""
     assert updated.made is not None
@@ -139,21 +152,43 @@ def test_what_is_made_can_serve_and_says_the_same_there() -> None:
 
 def test_thresholds_on_the_score_go_on_meaning_the_same() -> None:
     """As many of the gate's transactions are above any of them as with the champion."""
-    window = artifact(continued()).manifest["window"]["gate"]
-    rows = [
-        [np.nan if value is None else value for value in decode_object(value)["features"].values()]
-        for _, appended_ms, value in changed()
-        if value is not None and appended_ms - 60_000 >= window["first_ms"]
-    ]
-    features = np.array(rows)
+    features = judged_by(continued())
     was, now = serving_model(champion(), NAMES), serving_model(artifact(continued()), NAMES)
     before, after = (one.score(one.model.raw_scores(features)) for one in (was, now))
 
-    assert len(features) == window["rows"]
     for threshold in (0.02, 0.05, 0.2, 0.5):
         assert np.mean(after >= threshold) == pytest.approx(np.mean(before >= threshold), abs=0.02)
     raw = now.model.scores_of(now.model.raw_scores(features))
     assert np.mean(raw >= 0.2) - np.mean(before >= 0.2) > 0.03, "without the map they do not"
+
+
+def test_the_scale_is_handed_on_from_champion_to_champion() -> None:
+    parent = artifact(continued())
+    found = learner_of(changed(), replace(PARAMS, strategies=("retrain",))).update(parent, draw=1)
+    features = judged_by(found)
+
+    was, now = serving_model(parent, NAMES), serving_model(artifact(found), NAMES)
+    before, after = (one.score(one.model.raw_scores(features)) for one in (was, now))
+
+    for threshold in (0.02, 0.05, 0.2, 0.5):
+        assert np.mean(after >= threshold) == pytest.approx(np.mean(before >= threshold), abs=0.02)
+    unscaled = was.model.scores_of(was.model.raw_scores(features))
+    assert np.mean(unscaled >= 0.2) - np.mean(before >= 0.2) > 0.03, "it had a scale of its own"
+
+
+def test_a_continuation_is_fitted_on_what_its_parent_has_not_seen_and_a_share_of_the_rest() -> None:
+    found = continued().made
+    assert found is not None
+    until_ms = champion().manifest["trained_until_ms"]
+    is_out = is_held_out(hash64([f"T{place}" for place in range(COUNT)]), PARAMS.old_share)
+    times_ms = BEGIN_MS + np.arange(COUNT) * STEP_MS
+
+    is_new = ~is_out & (times_ms >= until_ms) & (times_ms < found.manifest["trained_until_ms"])
+    trained = found.manifest["trained"]
+
+    assert trained["kept_share"] == 1.0
+    assert trained["rows"] - trained["replayed"] == np.count_nonzero(is_new)
+    assert 0 < trained["replayed"] < 0.5 * np.count_nonzero(is_new)
 
 
 def test_the_manifest_says_of_which_examples_it_came() -> None:
@@ -208,7 +243,7 @@ def test_how_examples_are_batched_changes_nothing(
         gate=replace(PARAMS.gate, fraud_count_min=30),
     )
     rows = _with_second_thoughts(changed())
-    monkeypatch.setattr(learner, "_BATCH_ROW_COUNT", 700)
+    monkeypatch.setattr(holdings, "_BATCH_ROW_COUNT", 700)
     cuts = np.sort(default_rng(seed).integers(0, len(rows), 60))
 
     pieces = Learner(NAMES, POLICY, small)
