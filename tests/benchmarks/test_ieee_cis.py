@@ -3,6 +3,7 @@
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -29,6 +30,11 @@ from sentinel.records import Floats, Ints
 
 DELAY_S = 7 * DAY_S
 SMALL = FitParams(tree_count=3, leaf_count_max=4, leaf_row_count_min=5)
+
+
+@pytest.fixture
+def rng() -> Generator:
+    return np.random.default_rng(7)
 
 
 def some_transactions(rng: Generator, count: int = 300) -> pl.DataFrame:
@@ -72,25 +78,23 @@ def labels_of(frame: pl.DataFrame) -> Ints:
     return frame["isFraud"].to_numpy().astype(np.int64)
 
 
-def oracle(frame: pl.DataFrame, i: int, key: str, *, windows: tuple[int, int]) -> dict[str, float]:
-    """What a group did before a row, by a plain loop over all rows; windows are in days."""
-    rows = with_groups(frame).rows(named=True)
+def oracle(rows: list[dict[str, Any]], i: int, key: str) -> dict[str, float]:
+    """What a group did before a row and what was known of it, by a plain loop over all rows."""
     now = rows[i]
-    name, now_s = now[key], now["TransactionDT"]
-    past = [] if name is None else [row for row in rows[:i] if row[key] == name]
+    now_s = now["TransactionDT"]
+    past = [row for row in rows[:i] if row[key] == now[key]]
     known = [row for row in past if row["TransactionDT"] <= now_s - DELAY_S]
 
-    def recent(among: list[dict[str, int]], after_s: int) -> list[dict[str, int]]:
-        return [row for row in among if row["TransactionDT"] > after_s]
+    def within(among: list[dict[str, Any]], days: int) -> list[dict[str, Any]]:
+        return [row for row in among if row["TransactionDT"] > now_s - days * DAY_S]
 
-    short_s, long_s = (days * DAY_S for days in windows)
-    matured = recent(known, now_s - DELAY_S - long_s)
+    matured = within(known, 182 + 7)
     frauds = sum(row["isFraud"] for row in matured)
     return {
-        f"{key}_count_{windows[0]}d": len(recent(past, now_s - short_s)),
-        f"{key}_frauds_14d": sum(row["isFraud"] for row in recent(known, now_s - 14 * DAY_S)),
-        f"{key}_risk_{windows[1]}d": frauds / len(matured) if matured else np.nan,
-        f"{key}_count_{windows[1]}d_known": len(matured),
+        f"{key}_count_7d": len(within(past, 7)),
+        f"{key}_frauds_14d": sum(row["isFraud"] for row in within(known, 14)),
+        f"{key}_risk_182d": frauds / len(matured) if matured else np.nan,
+        f"{key}_count_182d_known": len(matured),
         f"{key}_seconds_since_last": now_s - past[-1]["TransactionDT"] if past else np.nan,
         f"{key}_amount_ratio": (
             now["TransactionAmt"] * len(past) / sum(row["TransactionAmt"] for row in past)
@@ -107,10 +111,10 @@ def test_features_of_a_group_agree_with_a_plain_loop(rng: Generator, key: str) -
 
     found = features_of(frame, labels_of(frame))
 
-    keys = with_groups(frame)[key].to_list()
-    for i in range(len(frame)):
-        if keys[i] is not None:
-            for name, value in oracle(frame, i, key, windows=(7, 182)).items():
+    rows = with_groups(frame).rows(named=True)
+    for i in range(len(rows)):
+        if rows[i][key] is not None:
+            for name, value in oracle(rows, i, key).items():
                 np.testing.assert_allclose(found[i, names.index(name)], value, err_msg=name)
 
 
