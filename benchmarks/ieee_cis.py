@@ -119,7 +119,7 @@ def outcome(protocol: str, fits: Fits, first: str, update: Update) -> Outcome:
         first_s=fits.seconds[0],
         update_s=sum(fits.seconds[1:]),
     )
-    print(f"  done: {protocol}", flush=True)
+    print("  " + ", ".join(cells(found)), flush=True)
     return found
 
 
@@ -158,19 +158,21 @@ def retrain(fits: Fits, params: FitParams, delay_s: int) -> Update:
     return update
 
 
+def cells(found: Outcome) -> list[str]:
+    """One line of the table."""
+    return [
+        found.protocol,
+        "-" if found.auc is None else f"{found.auc:.4f}",
+        "-" if found.average_precision is None else f"{found.average_precision:.4f}",
+        f"{found.trees:,}",
+        f"{found.first_s:,.0f}",
+        f"{found.update_s:,.0f}",
+    ]
+
+
 def print_outcomes(outcomes: list[Outcome]) -> None:
     """The table, with rough marks below."""
-    rows = [
-        [
-            found.protocol,
-            "-" if found.auc is None else f"{found.auc:.4f}",
-            "-" if found.average_precision is None else f"{found.average_precision:.4f}",
-            f"{found.trees:,}",
-            f"{found.first_s:,.0f}",
-            f"{found.update_s:,.0f}",
-        ]
-        for found in outcomes
-    ]
+    rows = [cells(found) for found in outcomes]
     rows += [[*reference, "", "", ""] for reference in REFERENCES]
     print_table(("protocol", "AUC", "AP", "trees", "training s", "updates s"), rows)
 
