@@ -20,7 +20,7 @@ from benchmarks.card_groups import (
     read_transactions,
     with_groups,
 )
-from benchmarks.ieee_cis import CONFIG, DAY_S
+from benchmarks.ieee_cis import ADDED, CONFIG, DAY_S, GROUPS, RAW, measure
 from benchmarks.prequential import WEEK_S, Fits, Table, judged, keep, prequential
 from sentinel import config as configuration
 from sentinel.core.learning.evaluation import auc
@@ -268,3 +268,18 @@ def test_an_outcome_judges_the_whole_test_and_its_weeks(rng: Generator) -> None:
 
     assert found.auc == auc(scores, table.labels[400:])
     assert sum(week["rows"] or 0 for week in found.weeks) == 200
+
+
+def test_each_protocol_ends_with_its_trees(rng: Generator) -> None:
+    outcomes, _ = measure(some_transactions(rng, 600), trees_divisor=30)
+
+    raw, groups, added = (params.tree_count // 30 for params in (RAW, GROUPS, ADDED))
+    week_count = len(outcomes[0].weeks)
+    assert week_count > 1
+    assert [found.trees for found in outcomes] == [
+        raw,
+        groups,
+        groups + (week_count - 1) * added,
+        groups,
+    ]
+    assert [found.update_s > 0 for found in outcomes] == [False, False, True, True]
