@@ -12,6 +12,8 @@ LABEL_STATS = frozenset({"fraud_count", "fraud_share"})
 DECAY_STATS = frozenset({"decayed_count", "decayed_sum"})
 PAST_STATS = frozenset({"ratio", "z_score", "first_seen", "time_since_last"})
 WINDOWED_STATS = WINDOW_STATS | LABEL_STATS | PAST_STATS - {"time_since_last"}
+# With a delay, too, against a past that what is happening just now has not moved yet.
+DELAYED_STATS = WINDOW_STATS | LABEL_STATS | {"ratio", "z_score"}
 ENTITY_STATS = WINDOW_STATS | LABEL_STATS | DECAY_STATS | PAST_STATS
 CALENDAR_STATS = frozenset({"hour", "weekday", "night", "weekend"})
 FIELD_STATS = frozenset({"amount", "value", "category"})
@@ -105,7 +107,7 @@ class FeatureParams:
         if (self.stat in DECAY_STATS) != bool(self.half_life):
             word = "needs a" if self.stat in DECAY_STATS else "takes no"
             raise ValueError(f'{self.name}: stat "{self.stat}" {word} half_life')
-        if self.delay and self.stat not in WINDOW_STATS | LABEL_STATS:
+        if self.delay and self.stat not in DELAYED_STATS:
             raise ValueError(f'{self.name}: stat "{self.stat}" takes no delay')
         takes_current = self.stat in WINDOW_STATS | DECAY_STATS
         if self.include_current and (self.delay or not takes_current):

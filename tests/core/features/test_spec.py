@@ -66,7 +66,7 @@ def test_an_entity_says_what_is_wrong_with_it(values: dict[str, Any], message: s
         ({"stat": "decayed_sum", "window": ""}, 'f: stat "decayed_sum" needs a half_life'),
         ({"stat": "decayed_sum", "window": "", "half_life": "0h"}, 'f: "0h" is no time at all'),
         ({"half_life": "1d"}, 'f: stat "count" takes no half_life'),
-        ({"stat": "ratio", "delay": "1d"}, 'f: stat "ratio" takes no delay'),
+        ({"stat": "first_seen", "delay": "1d"}, 'f: stat "first_seen" takes no delay'),
         ({"delay": "1d", "include_current": True}, "f: include_current fits no delay"),
         ({"stat": "fraud_count", "include_current": True}, "f: include_current fits no delay, nor"),
         ({"stat": "ratio", "include_current": True}, "f: include_current fits no delay, nor"),
