@@ -112,6 +112,7 @@ def fit(
     feature_names: Sequence[str],
     weights: Floats | None = None,
     continue_from: str | None = None,
+    base_scores: Floats | None = None,
     on_iteration: Callable[[int], None] | None = None,
 ) -> str:
     """Fit a binary classifier; the same arguments give the same text.
@@ -130,6 +131,10 @@ def fit(
         Of the rows, shape (n,), >= 0.
     continue_from
         Text of a model with the same features, to which the new trees are added.
+    base_scores
+        Raw scores of the rows, shape (n,), to which those of the new trees will be added: the text
+        holds the new trees alone. Our kernel gives them several times as fast as LightGBM scores
+        `continue_from`, beside which they cannot be given.
     on_iteration
         Called after each tree with the number of trees fitted by this call.
 
@@ -147,10 +152,17 @@ def fit(
     assert labels.shape == (len(features),)
     assert len(feature_names) == features.shape[1]
     assert weights is None or weights.shape == labels.shape
+    assert base_scores is None or (base_scores.shape == labels.shape and continue_from is None)
     _check_names(feature_names)
     if set(np.unique(labels)) != {0, 1}:
         raise ValueError("the labels must hold both 0 and 1, and nothing else")
-    data = lightgbm.Dataset(features, labels, weight=weights, feature_name=list(feature_names))
+    data = lightgbm.Dataset(
+        features,
+        labels,
+        weight=weights,
+        init_score=base_scores,
+        feature_name=list(feature_names),
+    )
     booster = lightgbm.train(
         _lightgbm_params(params),
         data,

@@ -62,6 +62,28 @@ class Forest:
     nodes: Nodes
 
 
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """The parts of a model's text, unparsed.
+
+    Attributes
+    ----------
+    head
+        What is known of the whole: its lines, the last one without an end.
+    header
+        The same by key; a line without "=" is a key.
+    trees
+        The text of each, from its "Tree=" to the blank lines at its end.
+    tail
+        From "end of trees" on: how often features were used, and the parameters of the fit.
+    """
+
+    head: str
+    header: dict[str, str]
+    trees: tuple[str, ...]
+    tail: str
+
+
 def read_forest(model_text: str) -> Forest | Unsupported:
     """Parse what `Booster.model_to_string()` wrote.
 
@@ -81,6 +103,20 @@ def read_forest(model_text: str) -> Forest | Unsupported:
     ValueError
         If the text is not a whole and consistent model; the message is one sentence.
     """
+    sections = read_sections(model_text)
+    header = sections.header
+    feature_count = _integer(header, "max_feature_idx") + 1
+    if feature_count < 1:
+        raise ValueError("the model has no features")
+    if _integer(header, "num_class") != 1 or _integer(header, "num_tree_per_iteration") != 1:
+        return Unsupported("the model has more than one output")
+    if "average_output" in header:
+        return Unsupported("the model averages its trees (random forest)")
+    return _forest(sections.trees, feature_count)
+
+
+def read_sections(model_text: str) -> Sections:
+    """Cut a model's text into its parts; raises ValueError if they are not where they should be."""
     if "\0" in model_text:  # LightGBM, which may load the same text, would stop reading there
         raise ValueError("the text holds a zero byte")
     header_text, found, body = model_text.partition("\n\n")
@@ -89,15 +125,8 @@ def read_forest(model_text: str) -> Forest | Unsupported:
     header = _fields(header_text)
     if absent := [key for key in _HEADER_KEYS if key not in header]:
         raise ValueError(f"the header of the model has no {absent[0]}")
-    feature_count = _integer(header, "max_feature_idx") + 1
-    if feature_count < 1:
-        raise ValueError("the model has no features")
-    tree_texts = _tree_texts(body, header["tree_sizes"].split())
-    if _integer(header, "num_class") != 1 or _integer(header, "num_tree_per_iteration") != 1:
-        return Unsupported("the model has more than one output")
-    if "average_output" in header:
-        return Unsupported("the model averages its trees (random forest)")
-    return _forest(tree_texts, feature_count)
+    trees = _tree_texts(body, header["tree_sizes"].split())
+    return Sections(header_text, header, tuple(trees), body[sum(map(len, trees)) :])
 
 
 def _fields(text: str) -> dict[str, str]:

@@ -28,7 +28,7 @@ class Calibration:
         return np.asarray(expit(self.slope * raw + self.intercept), dtype=np.float64)
 
 
-def fit_calibration(raw: Floats, labels: Ints) -> Calibration:
+def fit_calibration(raw: Floats, labels: Ints, *, weights: Floats | None = None) -> Calibration:
     """Maximum-likelihood sigmoid with Platt's smoothed targets (Platt 1999, section 2.2).
 
     Parameters
@@ -37,23 +37,35 @@ def fit_calibration(raw: Floats, labels: Ints) -> Calibration:
         Raw scores (log-odds), shape (n,).
     labels
         0 or 1, shape (n,). With one class only nothing can be learnt: the identity comes back.
+    weights
+        float64 (n,), >= 0: how much each counts, all the same without. Only their proportions
+        matter: the targets are smoothed by Kish's effective number of rows of each class.
     """
     assert raw.shape == labels.shape
-    fraud_count = int(labels.sum())
-    genuine_count = labels.size - fraud_count
+    assert weights is None or (weights.shape == raw.shape and np.all(weights >= 0))
+    mass = np.ones(raw.size) if weights is None else weights
+    fraud_count = effective_count(mass[labels == 1])
+    genuine_count = effective_count(mass[labels == 0])
     if fraud_count == 0 or genuine_count == 0:
         return Calibration()
+    mass = mass / mass.mean()
     target = np.where(labels == 1, (fraud_count + 1) / (fraud_count + 2), 1 / (genuine_count + 2))
 
-    def loss(weights: Floats) -> tuple[float, Floats]:
-        margin = np.exp(weights[0]) * raw + weights[1]
-        gradient = expit(margin) - target
-        value = float(np.sum(np.logaddexp(0, margin) - target * margin))
-        slope = np.exp(weights[0])
+    def loss(place: Floats) -> tuple[float, Floats]:
+        slope = np.exp(place[0])
+        margin = slope * raw + place[1]
+        gradient = mass * (expit(margin) - target)
+        value = float(np.sum(mass * (np.logaddexp(0, margin) - target * margin)))
         return value, np.array([np.sum(gradient * raw) * slope, np.sum(gradient)])
 
     found = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-5, 5), (-50, 50)])
     return Calibration(slope=float(np.exp(found.x[0])), intercept=float(found.x[1]))
+
+
+def effective_count(weights: Floats) -> float:
+    """How many rows of equal weight would tell as much: Kish's (sum w)**2 / sum w**2, 0 of none."""
+    square_sum = float(np.sum(weights**2))
+    return float(np.sum(weights)) ** 2 / square_sum if square_sum > 0 else 0.0
 
 
 def expected_calibration_error(

@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from sentinel.core.learning.calibration import (
     Calibration,
+    effective_count,
     expected_calibration_error,
     fit_calibration,
 )
@@ -42,6 +43,74 @@ def test_frauds_that_all_score_above_give_no_certainty() -> None:
 
     assert np.all(np.diff(probability) > 0)
     assert 0.2 < probability[0] < 0.5 < probability[-1] < 0.8
+
+
+def scored_rows(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = default_rng(seed)
+    raw = rng.normal(-2, 2, count)
+    return raw, (rng.random(count) < expit(0.7 * raw - 0.5)).astype(np.int64)
+
+
+def test_weights_undo_that_only_some_of_the_genuine_are_there() -> None:
+    """A tenth of the genuine, each for ten, calibrates as all do."""
+    raw, labels = scored_rows(200_000, 5)
+    kept = (labels == 1) | (default_rng(6).random(raw.size) < 0.1)
+    weights = np.where(labels == 1, 1.0, 10.0)[kept]
+
+    found = fit_calibration(raw[kept], labels[kept], weights=weights)
+
+    unweighted = fit_calibration(raw[kept], labels[kept])
+    assert found.slope == pytest.approx(0.7, rel=0.05)
+    assert found.intercept == pytest.approx(-0.5, abs=0.05)
+    assert unweighted.intercept == pytest.approx(-0.5 + np.log(10), abs=0.1)
+
+
+def test_weights_are_what_newton_steps_on_the_weighted_likelihood_find() -> None:
+    """Where the smoothed targets hardly matter: the plain maximum, found in another way."""
+    raw, labels = scored_rows(50_000, 7)
+    weights = default_rng(8).exponential(size=raw.size)
+    design = np.stack([raw, np.ones(raw.size)], axis=1)
+    place = np.zeros(2)
+    for _ in range(30):
+        p = expit(design @ place)
+        curvature = design.T @ (design * (weights * p * (1 - p))[:, None])
+        place += np.linalg.solve(curvature, design.T @ (weights * (labels - p)))
+
+    found = fit_calibration(raw, labels, weights=weights)
+
+    assert found.slope == pytest.approx(place[0], rel=2e-3)
+    assert found.intercept == pytest.approx(place[1], rel=2e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.5, 1.0, 64.0, 1e4])
+def test_only_the_proportions_of_weights_matter(scale: float) -> None:
+    raw, labels = scored_rows(40, 9)
+
+    found = fit_calibration(raw, labels, weights=np.full(40, scale))
+
+    assert found.slope == pytest.approx(fit_calibration(raw, labels).slope, rel=1e-9)
+    assert found.intercept == pytest.approx(fit_calibration(raw, labels).intercept, rel=1e-9)
+
+
+def test_a_row_of_weight_0_is_not_there() -> None:
+    raw, labels = scored_rows(500, 10)
+    weights = np.ones(500)
+    weights[::3] = 0.0
+
+    found = fit_calibration(raw, labels, weights=weights)
+
+    expected = fit_calibration(raw[weights > 0], labels[weights > 0])
+    assert found.slope == pytest.approx(expected.slope, rel=1e-5)
+    assert found.intercept == pytest.approx(expected.intercept, rel=1e-5)
+    assert fit_calibration(raw, labels, weights=1.0 * labels) == Calibration(1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [([], 0.0), ([0.0, 0.0], 0.0), ([3.0] * 7, 7.0), ([1.0, 0.0], 1.0), ([2.0, 1.0], 9 / 5)],
+)
+def test_rows_of_unequal_weight_tell_less(weights: list[float], expected: float) -> None:
+    assert effective_count(np.array(weights)) == pytest.approx(expected)
 
 
 def test_scores_that_say_the_opposite_are_flattened_and_never_turned_round() -> None:
