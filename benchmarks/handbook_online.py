@@ -198,28 +198,36 @@ class Daily(Anew):
         self._trained_until_ms = 0
 
     def update(self, day: int) -> None:
-        new = self._remember(day)
+        self._remember(day)
         if not self.text:
             self.retrain(day)
-            self._trained_until_ms = int(new.event_time_ms.max()) + 1
+            self._trained_until_ms = self._newest_ms(day) + 1
             return
-        since = new.take(new.event_time_ms >= self._trained_until_ms)
-        candidate = self.params.candidate
-        found = continue_boosting(self.text, self._memory, since, candidate, draw=day)
+        new, candidate = self._untrained(day), self.params.candidate
+        found = continue_boosting(self.text, self._memory, new, candidate, draw=day)
         if isinstance(found, CapReached):
-            found = retrain(since, self.stream.names, candidate, memory=self._memory, draw=day)
-            self.retrain_count += 1
-        assert isinstance(found, Candidate), found
-        self.use(found.text)
-        self._trained_until_ms = found.trained_until_ms
-        self.update_count += 1
+            found = retrain(new, self.stream.names, candidate, memory=self._memory, draw=day)
+            self.retrain_count += isinstance(found, Candidate)
+        if isinstance(found, Candidate):  # else the labels of some days more are waited for
+            self.use(found.text)
+            self._trained_until_ms = found.trained_until_ms
+            self.update_count += 1
 
-    def _remember(self, day: int) -> Examples:
-        """Take in the labels that came; returns the rows of the last two days of them."""
-        at = self.stream.known(self._seen_until, day)
+    def _remember(self, day: int) -> None:
+        """Take in the labels that came."""
+        new = examples_of(self.stream, self.stream.known(self._seen_until, day))
+        self._memory = self._memory.with_examples(new)
         self._seen_until = day - LABEL_DELAY_DAYS
-        self._memory = self._memory.with_examples(examples_of(self.stream, at))
-        return examples_of(self.stream, self.stream.known(self._seen_until - 2, day))
+
+    def _untrained(self, day: int) -> Examples:
+        """Known rows that no tree has seen."""
+        at = self.stream.known(self.params.warmup_days, day)
+        times = self.stream.rows.event_time_ms[at]
+        return examples_of(self.stream, at[times >= self._trained_until_ms])
+
+    def _newest_ms(self, day: int) -> int:
+        at = self.stream.known(self.params.warmup_days, day)
+        return int(self.stream.rows.event_time_ms[at[-1]])
 
 
 def examples_of(stream: Stream, at: Ints) -> Examples:

@@ -104,14 +104,14 @@ def test_no_model_knows_a_label_before_its_time(kind: type[Anew]) -> None:
 def test_daily_updates_follow_what_changes_and_a_static_model_does_not() -> None:
     rows = payments(60)
     params = replace(PARAMS, end_day=60, tree_count_max=200)
-    turned = features(rows, turn_day=25)
+    turned = features(rows, turn_day=27)
 
     weeks = {
         name: by_week(rows, lived(name, rows, turned, NAMES, params).scores, params)
         for name in ("static", "daily")
     }
 
-    assert weeks["daily"][0] == pytest.approx(weeks["static"][0], abs=0.1)
+    assert min(line[0].auc for line in weeks.values()) > 0.9
     assert weeks["static"][-1].auc < 0.3
     assert weeks["daily"][-1].auc > 0.7
 
@@ -124,5 +124,3 @@ def test_a_week_is_judged_by_its_own_rows() -> None:
 
     assert [week.first_day for week in weeks] == [20, 27, 34]
     assert [week.auc for week in weeks] == [1.0, 0.0, 0.0]
-
-
