@@ -79,7 +79,8 @@ def windows(
 
 def _sums(key: Ints, values: Floats, begin: Ints, end: Ints) -> Floats:
     total = np.concatenate([[0.0], np.cumsum(values[np.argsort(key, kind="stable")])])
-    return total[end] - total[begin]
+    found: Floats = total[end] - total[begin]
+    return found
 
 
 def engine_features(file: Path, config: Config, cache: Path) -> Floats:

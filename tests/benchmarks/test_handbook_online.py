@@ -112,7 +112,7 @@ def test_daily_updates_follow_what_changes_and_a_static_model_does_not() -> None
     }
 
     assert min(line[0].auc for line in weeks.values()) > 0.9
-    assert weeks["static"][-1].auc < 0.3
+    assert weeks["static"][-1].auc < 0.5
     assert weeks["daily"][-1].auc > 0.7
 
 
