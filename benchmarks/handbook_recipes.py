@@ -93,3 +93,25 @@ def _forest(recipe: Recipe, table: Table, at: Ints, number: int) -> str:
 def best(of: Sequence[Tried]) -> Tried:
     """The one with the highest average precision, the earliest of equals."""
     return max(of, key=lambda one: one.mean.average_precision)
+
+
+# Few frauds in a week: the smallest leaves that xgboost would grow, and as fine bins as it has.
+_OF_A_WEEK = FitParams(
+    tree_count=200,
+    leaf_count_max=16,
+    depth_max=4,
+    learning_rate=0.1,
+    leaf_row_count_min=1,
+    leaf_hessian_min=1.0,
+    feature_share=1.0,
+    row_share=1.0,
+    bin_count_max=1023,
+    boost_from_average=False,
+)
+PUBLISHED_RECIPES = (
+    Recipe(_OF_A_WEEK),
+    Recipe(replace(_OF_A_WEEK, leaf_count_max=8, depth_max=3)),
+)
+
+_OF_ALL_DAYS = FitParams(tree_count=200, feature_share=0.5)
+ENGINE_RECIPES = (Recipe(_OF_ALL_DAYS, first_day=35, genuine_share=0.15),)

@@ -17,7 +17,9 @@ DELAYED_STATS = WINDOW_STATS | LABEL_STATS | {"ratio", "z_score"}
 ENTITY_STATS = WINDOW_STATS | LABEL_STATS | DECAY_STATS | PAST_STATS
 CALENDAR_STATS = frozenset({"hour", "weekday", "night", "weekend"})
 FIELD_STATS = frozenset({"amount", "value", "category"})
-STATS = ENTITY_STATS | CALENDAR_STATS | FIELD_STATS
+# Of two other columns, row by row: trees are slow to learn a quotient from cuts at single values.
+DERIVED_STATS = frozenset({"quotient"})
+STATS = ENTITY_STATS | CALENDAR_STATS | FIELD_STATS | DERIVED_STATS
 
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION = re.compile(r"(\d+)(s|m|h|d|w)")
@@ -67,6 +69,7 @@ class FeatureParams:
 
     Windows are (t − delay − window, t − delay] in event time; without `window` a statistic of the
     entity's own past covers all that is kept. `empty` is the value where there is nothing to say.
+    `of` names two features declared before, the first to be divided by the second.
     """
 
     name: str
@@ -77,6 +80,7 @@ class FeatureParams:
     half_life: str = ""
     field: str = ""
     values: tuple[str, ...] = ()
+    of: tuple[str, ...] = ()
     include_current: bool = False
     empty: float = math.nan
     utc_offset_h: float = 0.0
@@ -122,6 +126,8 @@ class FeatureParams:
             raise ValueError(f'{self.name}: stat "{self.stat}" needs a field')
         if (self.stat == "category") != bool(self.values):
             raise ValueError(f'{self.name}: values belong to stat "category", and only there')
+        if len(self.of) != (2 if self.stat in DERIVED_STATS else 0):
+            raise ValueError(f'{self.name}: of names two features with stat "quotient", else none')
 
     @property
     def window_ms(self) -> int:

@@ -84,6 +84,10 @@ class Oracle:
             milliseconds=payment.time_ms, hours=feature.utc_offset_h
         )
         match feature.stat:
+            case "quotient":
+                by_name = {other.name: other for other in self.features}
+                above, below = (self.value(by_name[name], payment) for name in feature.of)
+                return above / below if below != 0 else NAN
             case "amount":
                 return payment.amount / self.scale
             case "value":

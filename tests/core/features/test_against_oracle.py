@@ -41,7 +41,9 @@ def features_of(entity: str) -> list[FeatureParams]:
         for stat in ("count", "sum", "mean", "std", "max")
     ]
     found += [F(f"{entity} {stat}", stat, entity) for stat in ("ratio", "z_score", "first_seen")]
-    found += [F(f"{entity} {stat} 1h ago", stat, entity, delay="1h") for stat in ("ratio", "z_score")]
+    found += [
+        F(f"{entity} {stat} 1h ago", stat, entity, delay="1h") for stat in ("ratio", "z_score")
+    ]
     found += [
         F(f"{entity} since", "time_since_last", entity),
         F(f"{entity} share or 0", "fraud_share", entity, window="1h", empty=0.0),
@@ -58,6 +60,8 @@ def features_of(entity: str) -> list[FeatureParams]:
         ),
         F(f"{entity} new country", "first_seen", entity, field="country"),
         F(f"{entity} new country 1h", "first_seen", entity, field="country", window="1h"),
+        F(f"{entity} max to mean", "quotient", of=(f"{entity} max 3h ", f"{entity} mean 2h 1h")),
+        F(f"{entity} by count", "quotient", of=(f"{entity} ds", f"{entity} count 1h "), empty=-1.0),
     ]
     return found
 

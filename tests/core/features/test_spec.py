@@ -75,6 +75,8 @@ def test_an_entity_says_what_is_wrong_with_it(values: dict[str, Any], message: s
         ({"stat": "distinct"}, 'f: stat "distinct" needs a field'),
         ({"values": ("a",)}, 'f: values belong to stat "category", and only there'),
         ({"stat": "category", "entity": "", "window": "", "field": "city"}, "f: values belong to"),
+        ({"of": ("a", "b")}, 'f: of names two features with stat "quotient", else none'),
+        ({"stat": "quotient", "entity": "", "window": ""}, "f: of names two features"),
         ({"utc_offset_h": 15.0}, "f: utc_offset_h must be in -14..14"),
     ],
 )
