@@ -95,22 +95,25 @@ def best(of: Sequence[Tried]) -> Tried:
     return max(of, key=lambda one: one.mean.average_precision)
 
 
-# Few frauds in a week: the smallest leaves that xgboost would grow, and as fine bins as it has.
+# A week has some six hundred frauds: small trees of leaves as small as xgboost would grow, and bins
+# so fine that hardly two values share one, or the terminals' shares of frauds would.
 _OF_A_WEEK = FitParams(
     tree_count=200,
-    leaf_count_max=16,
-    depth_max=4,
+    leaf_count_max=8,
     learning_rate=0.1,
     leaf_row_count_min=1,
     leaf_hessian_min=1.0,
     feature_share=1.0,
     row_share=1.0,
-    bin_count_max=1023,
+    bin_count_max=16_383,
     boost_from_average=False,
 )
 PUBLISHED_RECIPES = (
     Recipe(_OF_A_WEEK),
-    Recipe(replace(_OF_A_WEEK, leaf_count_max=8, depth_max=3)),
+    Recipe(replace(_OF_A_WEEK, leaf_count_max=6)),
+    Recipe(replace(_OF_A_WEEK, leaf_count_max=12)),
+    Recipe(replace(_OF_A_WEEK, tree_count=100)),
+    Recipe(replace(_OF_A_WEEK, bin_count_max=1_023)),
 )
 
 _OF_ALL_DAYS = FitParams(tree_count=200, feature_share=0.5)

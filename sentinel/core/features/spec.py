@@ -8,7 +8,8 @@ from typing import Literal
 EntityKind = Literal["events", "tiles"]
 
 WINDOW_STATS = frozenset({"count", "sum", "mean", "std", "max", "distinct"})
-LABEL_STATS = frozenset({"fraud_count", "fraud_share"})
+LABEL_STATS = frozenset({"fraud_count", "fraud_share", "fraud_min"})
+EVENT_STATS = frozenset({"fraud_min"})  # tiles count frauds, but do not keep their amounts
 DECAY_STATS = frozenset({"decayed_count", "decayed_sum"})
 PAST_STATS = frozenset({"ratio", "z_score", "first_seen", "time_since_last"})
 WINDOWED_STATS = WINDOW_STATS | LABEL_STATS | PAST_STATS - {"time_since_last"}

@@ -63,6 +63,9 @@ def features_of(entity: str) -> list[FeatureParams]:
         F(f"{entity} max to mean", "quotient", of=(f"{entity} max 3h ", f"{entity} mean 2h 1h")),
         F(f"{entity} by count", "quotient", of=(f"{entity} ds", f"{entity} count 1h "), empty=-1.0),
     ]
+    if ENTITIES[entity].kind == "events":
+        found.append(F(f"{entity} least fraud", "fraud_min", entity, window="3h"))
+        found.append(F(f"{entity} least 1h ago", "fraud_min", entity, window="2h", delay="1h"))
     return found
 
 

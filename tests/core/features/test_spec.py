@@ -93,6 +93,14 @@ def test_tiles_too_narrow_for_their_window_are_refused() -> None:
         entity_plans(entities, [FeatureParams("f", "count", "terminal", window="30d")])
 
 
+def test_tiles_keep_no_amounts_of_frauds() -> None:
+    entities = {**ENTITIES, "terminal": EntityParams(kind="tiles", tile="1d")}
+    feature = FeatureParams("least", "fraud_min", "terminal", window="30d")
+
+    with pytest.raises(ValueError, match=r"\['least'\]: entity \"terminal\" needs kind \"events\""):
+        entity_plans(entities, [feature])
+
+
 def fingerprint(*features: FeatureParams, entities: dict[str, EntityParams] | None = None) -> str:
     return FeatureState(
         entities or ENTITIES, features, amount_decimals=2, entities_max=2
