@@ -74,7 +74,7 @@ class Setting:
     delayed_days: int = 16
     genuine_per_fraud: float = 10.0
     fit: FitParams = field(
-        default_factory=lambda: FitParams(tree_count=100, leaf_count_max=16, learning_rate=0.1)
+        default_factory=lambda: FitParams(tree_count=50, leaf_count_max=16, learning_rate=0.2)
     )
 
 

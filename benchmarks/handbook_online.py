@@ -61,11 +61,15 @@ class OnlineParams:
     first_day: int = 60
     end_day: int = 183
     warmup_days: int = 14
-    genuine_per_fraud: float = 20.0
-    fit: FitParams = field(default_factory=lambda: FitParams(feature_share=0.5))
+    genuine_per_fraud: float = 10.0
+    fit: FitParams = field(
+        default_factory=lambda: FitParams(tree_count=100, learning_rate=0.1, feature_share=0.5)
+    )
     tree_count_per_update: int = 5
-    tree_count_max: int = 400
-    memory: MemoryParams = field(default_factory=lambda: MemoryParams(stratum_count=1))
+    tree_count_max: int = 300
+    memory: MemoryParams = field(
+        default_factory=lambda: MemoryParams(row_count_max=100_000, stratum_count=1)
+    )
 
     @property
     def candidate(self) -> CandidateParams:

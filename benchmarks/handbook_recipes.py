@@ -116,5 +116,12 @@ PUBLISHED_RECIPES = (
     Recipe(replace(_OF_A_WEEK, bin_count_max=1_023)),
 )
 
-_OF_ALL_DAYS = FitParams(tree_count=200, feature_share=0.5)
-ENGINE_RECIPES = (Recipe(_OF_ALL_DAYS, first_day=35, genuine_share=0.15),)
+# Before day 35 the windows that say most, of five weeks at most, are not full.
+_OF_ALL_DAYS = Recipe(
+    FitParams(tree_count=200, feature_share=0.5), first_day=35, genuine_share=0.15
+)
+ENGINE_RECIPES = (
+    _OF_ALL_DAYS,
+    replace(_OF_ALL_DAYS, forest_count=3),
+    replace(_OF_ALL_DAYS, forest_count=3, fit=replace(_OF_ALL_DAYS.fit, leaf_count_max=16)),
+)
