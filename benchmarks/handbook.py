@@ -13,6 +13,7 @@ weekly, monthly or not at all.
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="one fold, one recipe, three weeks")
     options = parser.parse_args()
+    if options.plot is not None and find_spec("matplotlib") is None:
+        parser.error("--plot needs matplotlib, which the extra `bench` installs")
     about = facts(0)
     print(header(about))
     figures: dict[str, Any] = {"about": about}

@@ -1,6 +1,7 @@
 """Models kept up day by day: what each knew, and what is said of it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from benchmarks.handbook_online import (
     Daily,
     OnlineParams,
     Stream,
+    Week,
     by_week,
     lived,
 )
+from benchmarks.handbook_plot import draw
 from sentinel.core.learning.evaluation import average_precision
 from sentinel.core.learning.params import FitParams
 from sentinel.records import Floats
@@ -114,6 +117,17 @@ def test_daily_updates_follow_what_changes_and_a_static_model_does_not() -> None
     assert min(line[0].auc for line in weeks.values()) > 0.9
     assert weeks["static"][-1].auc < 0.5
     assert weeks["daily"][-1].auc > 0.7
+
+
+@pytest.mark.parametrize("kind", ["svg", "png"])
+def test_the_weeks_are_drawn_as_the_ending_says(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("matplotlib", reason="it comes with the extra `bench`")
+    file = tmp_path / f"weeks.{kind}"
+
+    draw({"daily": [Week(60, 0.7, 0.9), Week(67, 0.6, 0.9)]}, file)
+
+    begin = {"svg": b"<?xml", "png": b"\x89PNG"}
+    assert file.read_bytes().startswith(begin[kind])
 
 
 def test_a_week_is_judged_by_its_own_rows() -> None:
