@@ -94,7 +94,11 @@ def main() -> None:
     with cache_folder(options.cache) as cache:
         config = configuration.load(CONFIG, {})
         features = engine_features(options.data, config, cache)
-        found = [Stream(rows, features, setting, seed).played() for seed in seeds]
+        found = []
+        for seed in seeds:
+            found.append(Stream(rows, features, setting, seed).played())
+            means = (f"{n} {p[setting.feedback_days :].mean():.3f}" for n, p in found[-1].items())
+            print(f"  seed {seed}: {', '.join(means)}", flush=True)
     precision = {name: np.mean([one[name] for one in found], axis=0) for name in LEARNERS}
     print_precision({name: values[setting.feedback_days :] for name, values in precision.items()})
     figures: dict[str, Any] = {

@@ -126,8 +126,7 @@ def shown(recipe: Recipe) -> str:
     size = f"depth {fit.depth_max}" if fit.depth_max else f"{fit.leaf_count_max} leaves"
     return (
         f"{recipe.forest_count} x {fit.tree_count} trees of {size}, rate {fit.learning_rate}, "
-        f"hessian {fit.leaf_hessian_min}, features {fit.feature_share}, rows {fit.row_share}, "
-        f"genuine {recipe.genuine_share}"
+        f"{fit.bin_count_max} bins, {recipe.genuine_share:.0%} of the genuine"
     )
 
 
