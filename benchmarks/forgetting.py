@@ -4,10 +4,11 @@
 
 A model trained on 60,000 transactions is updated after each batch of 30,000, in which the frauds
 are of another kind than before: each time of a new one (abrupt), or in turns of three (recurring).
-Before it is updated with a batch, it is tested on it: that is `AP next`. In the end all are tested on more of what the first model learnt:
-that is `AP old`. All strategies are compared on the same batches, in turns, by the processor time
-of an update, the mean of all of them: it includes what the memory, the calibration and the kernel's
-tables cost. Means and their standard errors are over the seeds.
+Before it is updated with a batch, it is tested on it: that is `AP next`. In the end all are tested
+on more of what the first model learnt: that is `AP old`. All strategies are compared on the same
+batches, in turns. The time of an update is that of the processor, the mean over all updates; what
+the memory, the calibration and the kernel's tables cost is in it. Means and their standard errors
+are over the seeds.
 
 The second table makes a hundred small updates in the default way, and looks at how many trees
 there are, and what a row costs to score.
