@@ -55,7 +55,7 @@ PUBLISHED = {
 }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, metavar="FILE")
     parser.add_argument("--part", choices=("folds", "online"), help="this one alone")
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="SVG or PNG, of part online")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="one fold, one recipe, three weeks")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.plot is not None and find_spec("matplotlib") is None:
         parser.error("--plot needs matplotlib, which the extra `bench` installs")
     about = facts(0)

@@ -10,6 +10,7 @@ from benchmarks.delayed_labels import (
     Setting,
     Stream,
     combined,
+    print_precision,
     riskiest,
     standard_error,
 )
@@ -108,3 +109,16 @@ def test_the_same_seed_gives_the_same_alerts() -> None:
     first, again = (Stream(rows, x, SETTING, seed=1).played() for _ in range(2))
 
     assert all(np.array_equal(first[name], again[name]) for name in LEARNERS)
+
+
+def test_differences_are_taken_day_by_day(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both learners vary by 0.1 from day to day, their difference does not at all."""
+    days = np.array([0.4, 0.5, 0.6])
+    precision = {name: days + 0.1 * (name == "aggregated") for name in LEARNERS}
+
+    print_precision(precision)
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["aggregated", "0.600", "0.058", "0.69-0.75"] in lines
+    assert ["aggregated", "-", "pooled", "+0.1000", "0.0000"] in lines
+    assert ["pooled", "-", "static", "+0.0000", "0.0000"] in lines
