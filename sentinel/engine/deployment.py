@@ -84,6 +84,7 @@ class Deployment:
         self._on_dropped = on_dropped
         self._kept: OrderedDict[str, ServingModel] = OrderedDict()
         self._kept[serving.champion.version] = serving.champion
+        self._unproven: str | None = serving.champion.version  # it is not from the registry
         self._seen: Shelf | None = None
 
     async def run(self) -> None:
@@ -114,6 +115,8 @@ class Deployment:
         """The version from memory or from the registry; None if there is none to be had."""
         if version is None:
             return None
+        if version == self._unproven:
+            await self._prove(version)
         if version not in self._kept:
             try:
                 artifact = await self._store.load(version)
@@ -125,6 +128,18 @@ class Deployment:
             self._on_loaded(artifact)
         self._kept.move_to_end(version)
         return self._kept[version]
+
+    async def _prove(self, version: str) -> None:
+        """Forget the model that was here at the start if the registry has another of that number.
+
+        On each machine somebody may have trained a first one.
+        """
+        told = (await self._store.manifests([version])).get(version, {}).get("sha256")
+        ours = self._kept[version].sha256
+        if ours and told not in (None, ours):
+            log.warning("the registry has another %s than this machine, which is taken", version)
+            del self._kept[version]
+        self._unproven = None
 
     def _drop(self) -> None:
         """Forget the models that were in use the longest time ago."""

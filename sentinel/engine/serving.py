@@ -25,6 +25,8 @@ class ServingModel:
     scale
         From the model's raw scores to those of the champion before it, so that thresholds on the
         score go on meaning the same; None where there was none before.
+    sha256
+        Of the model's text; empty where nobody has said it.
     """
 
     version: str
@@ -32,6 +34,7 @@ class ServingModel:
     calibration: Calibration
     usual: Usual
     scale: ScoreMap | None = None
+    sha256: str = ""
 
     def scaled(self, raw: Floats) -> Floats:
         """Log-odds on the scale on which scores are served, of raw scores, same shape."""
@@ -85,7 +88,8 @@ def serving_model(artifact: Artifact, features: Sequence[str]) -> ServingModel:
     model = Model.from_text(artifact.version, artifact.text)
     if model.feature_names != tuple(features):
         raise ModelError(artifact.version, "its model.txt names other features than its manifest")
-    return ServingModel(artifact.version, model, calibration, Usual(low, high), scale)
+    sha256 = str(manifest.get("sha256", ""))
+    return ServingModel(artifact.version, model, calibration, Usual(low, high), scale, sha256)
 
 
 def golden(serving: ServingModel, features: Floats) -> dict[str, Any]:

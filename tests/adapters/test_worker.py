@@ -100,8 +100,8 @@ async def test_it_answers_keeps_its_state_and_raises_what_is_raised() -> None:
         with pytest.raises(AttributeError, match="no_such"):
             await worker.call("no_such")
 
-        found = await asyncio.gather(*(worker.call("add", number) for number in (0, 1, 2)))
-        assert found == [17, 18, 20], "what was raised must not cost its state, nor the order"
+        sums = await asyncio.gather(*(worker.call("add", number) for number in (0, 1, 2)))
+        assert sums == [17, 18, 20], "what was raised must not cost its state, nor the order"
     assert multiprocessing.active_children() == []
 
 

@@ -10,17 +10,23 @@ from typing import Any
 
 import pytest
 
-from sentinel.adapters.memory import Faults
+from sentinel.adapters.memory import Faults, MemoryModels, MemoryRecord
+from sentinel.core.decision import PolicyParams
+from sentinel.core.features.spec import FeatureParams
 from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.gate import Outcome, Verdict
+from sentinel.engine.learner import Learner
+from sentinel.engine.serving import serving_model
 from sentinel.errors import ModelError, TransientError
 from sentinel.model import LightGBMError
 from sentinel.records import TopicPartition
+from tests.engine import examples_stream
 from tests.engine.clock import run, until
 from tests.engine.faults import Away, CrashError, DoomAmong
 from tests.engine.learning_world import (
     UPDATES,
     Script,
+    a_learning_config,
     a_learning_world,
     a_worker,
     artifact,
@@ -30,6 +36,7 @@ from tests.engine.learning_world import (
     history_of,
     nothing,
     send_examples,
+    serve,
     shelf_of,
     step,
     update_of,
@@ -215,9 +222,7 @@ def test_a_candidate_that_needs_approval_waits_for_it(by_hand: bool) -> None:
 
             change(world.models, step(shelves.approved, "1.1.0"))
             if by_hand:
-                by = {"who": "ann", "why": "", "at_ms": 5}
-                change(world.models, lambda shelf, **_: shelves.promoted(
-                    shelf, "1.1.0", **by, approval_needed=True))  # fmt: skip
+                change(world.models, step(_promoted, "1.1.0"))
             await reached(world, "watching")
             await until(lambda: instance.parts.serving.champion.version == "1.1.0")
 
@@ -500,6 +505,48 @@ def _promoted(shelf: Any, version: str, **stated: Any) -> Any:
     return shelves.promoted(shelf, version, **stated, approval_needed=False)
 
 
+def test_the_learner_itself_makes_a_champion_of_what_has_changed() -> None:
+    """Not a scripted one: what it learned of the new frauds decides about transactions."""
+    rows = examples_stream.records(examples_stream.stream(24_000, changed_at=12_000))
+    champion = examples_stream.champion_of(rows[:9_000])
+    features = (
+        FeatureParams(name="amount", stat="amount"),
+        FeatureParams(name="count_1h", stat="count", entity="account", window="1h"),
+        FeatureParams(name="known_frauds", stat="fraud_count", entity="account", window="2d"),
+        FeatureParams(name="age_ms", stat="time_since_last", entity="account"),
+    )
+    params = replace(examples_stream.PARAMS, strategies=("continue",))
+    models = MemoryModels()
+    serve(models, champion)
+    config = replace(a_learning_config(updates=ON_DEMAND), features=features)
+    serving = serving_model(champion, examples_stream.NAMES)
+    world = World(config=config, models=models, serving=serving, artifact=champion)
+    log = world.cluster.log(TopicPartition("examples", 0))
+    log.records += [MemoryRecord(at, stamp_ms, None, value, ()) for at, stamp_ms, value in rows]
+
+    async def scenario() -> None:
+        instance = world.instance()
+        instance.trainer = InProcessWorker(
+            partial(Learner, examples_stream.NAMES, PolicyParams(), params)
+        )
+        async with instance:
+            ask(world)
+            await reached(world, "watching")
+            await until(lambda: instance.version != "1.0.0")
+            world.send(transactions(40))
+            await instance.idle()
+            await instance.stop()
+
+    run(scenario())
+    made = update_of(world).version
+    assert {one["model_version"] for one in world.values("decisions")} == {made}
+    assert shelf_of(world).champion == made
+    [judged] = audit(world)["update-1-judged"]
+    assert judged["after"]["outcome"] == "promote"
+    assert [one["strategy"] for one in judged["after"]["attempts"]] == ["continue"]
+    check_trail(world)
+
+
 def test_what_may_not_go_back_by_itself_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     watch = replace(UPDATES.watch, is_automatic=False)
     world = a_learning_world(updates=replace(UPDATES, watch=watch))
@@ -639,6 +686,56 @@ def test_whoever_takes_the_control_plane_over_goes_on(state: str, in_order: bool
     check_trail(world)
 
 
+@asynccontextmanager
+async def training_alone(world: World, script: Script) -> AsyncIterator[MemoryInstance]:
+    """Nothing but the training of an instance, which thinks that it has the control plane."""
+    instance = world.instance()
+    instance.trainer = a_worker(script)
+    await instance.open()
+    instance.ports.broker.assignment = lambda: frozenset({HOME})  # type: ignore[method-assign]
+    instance.task = asyncio.create_task(instance.parts.training.run())
+    try:
+        yield instance
+        assert not instance.task.done()
+    finally:
+        await instance.__aexit__()
+
+
+def test_one_that_was_left_behind_in_an_update_changes_nothing_any_more() -> None:
+    """The group gave its partitions away while it trained, and it has not heard of it.
+
+    From then on two think that they train, and both obey.
+    """
+    world, script = a_learning_world(updates=ON_DEMAND), Script([candidate(i) for i in range(1, 9)])
+
+    async def scenario() -> None:
+        send_examples(world, 50)
+        async with training_alone(world, script) as first:
+            worker_of(first).delay_s["update"] = 500.0
+            ask(world)
+            await reached(world, "training")
+            async with training_alone(world, script):
+                await reached(world, "watching", 2)
+                assert len(script.draws) == 1
+                await until(lambda: len(script.draws) == 2, timeout_s=600.0)
+                await asyncio.sleep(30.0)
+                assert update_of(world).number == 2
+                assert shelf_of(world).stages.keys() == {"1.0.0", "1.1.0"}
+                worker_of(first).delay_s.clear()
+                for hours in (2, 4, 6):
+                    send_examples(world, 1, hours=hours)
+                    ask(world)
+                    await asyncio.sleep(60.0)
+                    assert update_of(world).number >= 3
+                send_examples(world, 1, hours=8)
+                await until(lambda: update_of(world).state == "idle")
+                await asyncio.sleep(5.0)
+
+    run(scenario())
+    assert shelf_of(world).champion == update_of(world).version
+    check_trail(world)
+
+
 async def at_home(*instances: MemoryInstance) -> MemoryInstance:
     """The one that trains, as soon as there are partitions for each."""
     await until(lambda: all(instance.task is not None for instance in instances))
@@ -652,9 +749,12 @@ def is_of_learning(name: str) -> bool:
     return name.startswith(("models.", "lessons.", "bell.")) or name in ("publish", "flush")
 
 
-async def live(world: World, script: Script, faults: Faults, later: list[Any]) -> int:
-    """Live from before an update to its end, however often it takes; returns the restarts."""
-    restarts = 0
+async def live(world: World, script: Script, faults: Faults, later: list[Any]) -> list[str]:
+    """Live from before an update to its end, however often it takes.
+
+    Returns how the update stood at each restart.
+    """
+    restarts: list[str] = []
     for plan in [faults, Faults(), Faults()]:
         try:
             async with learning(world, script, plan) as instance:
@@ -675,7 +775,7 @@ async def live(world: World, script: Script, faults: Faults, later: list[Any]) -
                 await instance.stop()
                 return restarts
         except (CrashError, TransientError):
-            restarts += 1
+            restarts.append(update_of(world).state)
     raise AssertionError("it never came to an end")
 
 
@@ -684,7 +784,7 @@ def is_settled(world: World) -> bool:
     return update.state == "watching" or (update.state == "idle" and update.number > 0)
 
 
-def lived(faults: Faults, outcome: Outcome = "promote") -> tuple[World, int]:
+def lived(faults: Faults, outcome: Outcome = "promote") -> tuple[World, list[str]]:
     """A world in which there was an update, under a plan of failure, and the restarts it took."""
     world = a_learning_world(updates=ON_DEMAND)
     world.send(transactions(20))
@@ -738,7 +838,8 @@ def test_whichever_call_fails_the_update_comes_to_its_end(
         check_end(world)
         failed.add(faults.failed)
         if faults.failed not in ("publish", "flush"):
-            assert restarts == 0
+            assert restarts == []
+            assert shelf_of(world).champion == shelf_of(expected).champion
 
     assert failed == set(calls.names)
 
@@ -750,13 +851,15 @@ def test_at_whichever_call_it_crashes_the_update_comes_to_its_end(
     """So that it crashes in each state of an update, and on both sides of each step."""
     calls = DoomAmong(is_of_learning)
     lived(calls)
-    states = set()
+    states, numbers = set(), set()
 
     for number in numbered(calls.names, sweep=sweep):
         faults = DoomAmong(is_of_learning, crash_at=number, after_effect=after_effect)
         world, restarts = lived(faults)
         check_end(world)
-        assert restarts == 1
-        states.add(update_of(world).number)
+        assert len(restarts) == 1
+        states.add(restarts[0])
+        numbers.add(update_of(world).number)
 
-    assert states == {1, 2}  # some were made again
+    assert states == {"idle", "training", "made", "promoting", "watching"}
+    assert numbers == {1, 2}  # some were made again

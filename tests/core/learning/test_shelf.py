@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from sentinel.core.learning.shelf import (
     promoted,
     refused,
     registered,
+    replayed,
     rolled_back,
     serving_at,
     shadowed,
@@ -248,6 +250,7 @@ def test_whatever_is_tried_the_shelf_makes_sense(
 ) -> None:
     shelf, history, turned_down = Shelf(), [], set[str]()
     served: list[str | None] = []
+    changes: list[tuple[Shelf, Shelf, ModelEvent]] = []
     for at_ms, (what, version, choice) in enumerate(tried):
         try:
             after, event = attempt(shelf, what, version, choice, at_ms)
@@ -269,11 +272,25 @@ def test_whatever_is_tried_the_shelf_makes_sense(
         assert turned_down.isdisjoint(after.before)
         check(after)
         history.append(event)
+        changes.append((shelf, after, event))
         served.append(after.champion)
         shelf = after
 
     assert [serving_at(history, at_ms) for at_ms in range(len(tried))] == served
     assert shelf.number == len(history)
+    assert list(replayed(history)) == changes
+
+
+def test_a_history_with_a_gap_is_not_replayed() -> None:
+    shelf, first = registered(Shelf(), "1.0.0", **BY)
+    shelf, second = registered(shelf, "1.1.0", **BY)
+    _, third = staged(shelf, "1.1.0", **BY)
+
+    assert len(list(replayed([first, second, third]))) == 3
+    with pytest.raises(ValueError, match="change 3 does not follow"):
+        list(replayed([first, replace(second, number=3, version="1.2.0")]))
+    with pytest.raises(ValueError, match="there is no such version"):
+        list(replayed([first, third]))
 
 
 def check(shelf: Shelf) -> None:
