@@ -41,7 +41,7 @@ Records = list[tuple[int, int, bytes | None]]
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Encoded examples, oldest first: those of before the champion, and the new ones."""
+    """Examples, oldest first: those of before the champion, and the new ones."""
 
     old: list[Example]
     new: list[Example]
