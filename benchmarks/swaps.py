@@ -20,7 +20,7 @@ from benchmarks.decided import Checked, decided, takeovers
 from benchmarks.harness import Instance, Site, print_table
 from benchmarks.latency import generated
 from benchmarks.load import Phase, Spec
-from benchmarks.stretches import Arrivals, arrivals, longest_gap_ms, stalls
+from benchmarks.stretches import STALL_MS, Arrivals, arrivals, longest_gap_ms, stalls
 from benchmarks.update_site import WHO, begun, spec_of, update_site
 from sentinel.app import models as app
 from sentinel.core.learning.shelf import promoted, rolled_back
@@ -180,6 +180,8 @@ def show(figures: dict[str, Any]) -> None:
         took_s = [change["everywhere_s"] for change in changes if change["kind"] == kind]
         print(f"  {kind:12} {np.median(took_s):.2f} s (median), {max(took_s):.2f} s (longest)")
     for name in ("around", "elsewhere"):
+        own = sum(one["own_ms"] > STALL_MS for change in changes for one in change["stalls"][name])
+        print(f"  stalls of the loop's own work {name}: {own}")
         gaps_ms = [change["gap_ms"][name] for change in changes]
         print(f"  gap {name:9} {np.median(gaps_ms):.0f} ms (median), {max(gaps_ms):.0f} (longest)")
     print(

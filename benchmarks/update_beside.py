@@ -28,6 +28,7 @@ from sentinel.app import models as app
 from sentinel.app import updates
 from sentinel.app.dead_letters import read_to_end
 from sentinel.codec.records import keyed
+from sentinel.engine.learner_params import STRATEGIES
 from sentinel.engine.lifecycle import Update
 from sentinel.records import OutputRecord
 
@@ -197,6 +198,9 @@ def show(figures: dict[str, Any]) -> None:
         ("strategy", "came of it", "s", "rows", "frauds", "trees", "average precision"),
         [_attempt(one) for one in figures["attempts"]],
     )
+    tried = {one["strategy"] for one in figures["attempts"]}
+    if untried := [name for name in STRATEGIES if name not in tried]:
+        print(f"  not tried, as what came before was enough: {', '.join(untried)}")
     made_s = sum(one["seconds"] for one in figures["attempts"])
     cpu = figures["cpu_s"]
     print(f"  candidates {made_s:.1f} s; the gate's word after {figures['judged_after_s']:.1f} s, "
