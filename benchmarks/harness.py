@@ -182,8 +182,12 @@ async def _make_topics(found: Site, *, append_time: bool) -> None:
 class Instance:
     """One `sentinel run` beside the benchmark, which writes down how it is doing."""
 
-    def __init__(self, at: Site, *, number: int = 0, duration_s: float = 3600.0) -> None:
+    def __init__(
+        self, at: Site, *, number: int = 0, duration_s: float = 3600.0, probe_ms: float = 0.0
+    ) -> None:
+        """With `probe_ms` its samples tell of every longer stall of the loop."""
         self._at = at
+        self._probe_ms = probe_ms
         self.folder = at.folder / f"instance-{number}"
         self.samples_file = self.folder / "samples.jsonl"
         self._duration_s = duration_s  # an end, should nobody stop it
@@ -192,7 +196,7 @@ class Instance:
     async def __aenter__(self) -> "Instance":
         self.folder.mkdir()
         command = [sys.executable, "-m", "benchmarks.watched", str(self._at.config_file)]
-        command += [str(self.samples_file), str(self._duration_s)]
+        command += [str(self.samples_file), str(self._duration_s), str(self._probe_ms)]
         environment = {
             **os.environ,
             **self._at.environment,

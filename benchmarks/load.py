@@ -11,6 +11,7 @@ when this process or the broker was late. How late this process was is part of t
 import asyncio
 import gc
 import json
+import os
 import resource
 import sys
 import time
@@ -72,6 +73,7 @@ class Spec:
     seed: int
     observe: bool  # while it happens; else the broker's append times are read afterwards
     feedback_topic: str = ""
+    stop_file: str = ""  # the phase under way ends when there is one of this name
 
 
 def schedule_s(rate: float, duration_s: float, seed: int) -> Floats:
@@ -173,14 +175,15 @@ class Generator:
     async def send(self, times_s: Floats, linger_s: float) -> tuple[float, Floats]:
         """Send the next transactions at these times from now on, one request each `linger_s`.
 
-        Returns when that was (epoch seconds), and how late each was handed to the socket.
+        Returns when that was (epoch seconds), and how late each that was sent was handed to the
+        socket: all of them, unless the stop file says that it is enough.
         """
         first, count = self.sent, times_s.size
         late_s = np.zeros(count)
         zero_s = time.monotonic() + 0.1
         epoch_s = time.time() - time.monotonic() + zero_s
         done = 0
-        while done < count:
+        while done < count and not self._is_stopped():
             await self._until(zero_s + float(times_s[done]))
             now_s = time.monotonic() - zero_s
             end = due_count(times_s, done, now_s, RECORDS_A_BATCH_MAX)
@@ -194,7 +197,10 @@ class Generator:
             await self._until(zero_s + now_s + linger_s)
         while self._under_way:
             wire.produced(await self._under_way.popleft())
-        return epoch_s, late_s
+        return epoch_s, late_s[:done]
+
+    def _is_stopped(self) -> bool:
+        return bool(self._spec.stop_file) and os.path.exists(self._spec.stop_file)
 
     def partitions(self, begin: int, end: int) -> Ints:
         """Of the transactions begin to end."""
@@ -320,6 +326,10 @@ async def _phase(
     watching = asyncio.create_task(decisions.watch()) if spec.observe else None
     epoch_s, late_s = await generator.send(times_s, spec.linger_s)
     used_s = _cpu_s() - used_before_s
+    times_s = times_s[: late_s.size]
+    duration_s = phase.warmup_s + phase.duration_s
+    if spec.stop_file:
+        duration_s = min(duration_s, float(times_s[-1]))
     if watching is None:
         await decisions.connect()
     else:
@@ -338,14 +348,14 @@ async def _phase(
     return {
         "phase": asdict(phase),
         "begin_s": epoch_s + phase.warmup_s,
-        "end_s": epoch_s + phase.warmup_s + phase.duration_s,
+        "end_s": epoch_s + duration_s,
         "sent": int(measured.sum()),
         "late_ms": {
             "p50": float(np.quantile(late_ms, 0.5)),
             "p99": float(np.quantile(late_ms, 0.99)),
             "max": float(late_ms.max()),
         },
-        "cpu_share": used_s / (phase.warmup_s + phase.duration_s),
+        "cpu_share": used_s / duration_s,
         "append_times": decisions.append_times,
         "log_batches": {"transactions": generator.batch_count, "decisions": decisions.batch_count},
     }

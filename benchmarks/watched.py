@@ -1,10 +1,14 @@
 """`sentinel run` for a benchmark: the same, and every half second a line on how it is doing.
 
-    python -m benchmarks.watched CONFIG SAMPLES DURATION
+    python -m benchmarks.watched CONFIG SAMPLES DURATION [PROBE_MS]
 
 The counters and histograms only grow; whoever reads two lines knows what happened between them.
+With PROBE_MS a task asks to be woken so often, and each line has the times at which it was woken
+much later since the line before: the probe of the metrics, every 50 ms, sees one short stall in
+some.
 """
 
+import asyncio
 import gc
 import json
 import os
@@ -21,12 +25,15 @@ import uvloop
 from sentinel import config as configuration
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.app.run import RunOptions, Status, run
+from sentinel.config import Config
 from sentinel.metrics import Histogram
 from sentinel.ports import Epochs
 
 Load = Callable[[RedisStateStore, str, Sequence[str], Epochs], Awaitable[Any]]
 
 INTERVAL_S = 0.5
+STALL_NOTED_MS = 10.0
+STALL_COUNT_MAX = 1_000  # a line
 PAGE_BYTES = resource.getpagesize()
 
 
@@ -66,11 +73,37 @@ class Loads(Counter[str]):
         return counted
 
 
+class Stalls:
+    """When the loop woke a task late, and how much of the delay was work of the loop's own thread.
+
+    The rest is what the machine's other work took from it.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[dict[str, float]] = []
+
+    async def watch(self, probe_s: float) -> None:
+        """Note them until cancelled."""
+        while True:
+            asked_s, used_s = time.monotonic() + probe_s, time.thread_time()
+            await asyncio.sleep(probe_s)
+            late_ms = (time.monotonic() - asked_s) * 1000
+            if late_ms > STALL_NOTED_MS and len(self._found) < STALL_COUNT_MAX:
+                own_ms = (time.thread_time() - used_s) * 1000
+                self._found.append({"at_s": time.time(), "late_ms": late_ms, "own_ms": own_ms})
+
+    def taken(self) -> list[dict[str, float]]:
+        """Those since the last call."""
+        found, self._found = self._found, []
+        return found
+
+
 class Sampler:
     """Writes one line each interval; given to the run as what shows it."""
 
-    def __init__(self, sink: TextIO) -> None:
+    def __init__(self, sink: TextIO, stalls: Stalls) -> None:
         self._sink = sink
+        self._stalls = stalls
         self._loads = Loads()
         self._loads.watch()
         self._pauses = Pauses()
@@ -97,6 +130,9 @@ class Sampler:
             "dead_letters": metrics.dead_letters,
             "feedback": metrics.feedback,
             "degraded": metrics.degraded,
+            "alerts": metrics.alerts,
+            "examples": metrics.examples,
+            "deployments": metrics.deployments,
             "commits": metrics.commits,
             "lag": instance.lag(),
             "first_record_s": metrics.first_record_s,
@@ -107,6 +143,7 @@ class Sampler:
             "cpu_s": usage.ru_utime + usage.ru_stime,
             "rss_bytes": resident_bytes(os.getpid()),
             "gc_s": self._pauses.total_s,
+            "stalls": self._stalls.taken(),
             "histograms": {
                 "engine": metrics.engine_s.counts.tolist(),
                 "latency": metrics.latency_s.counts.tolist(),
@@ -122,13 +159,28 @@ def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
 
 
+async def watched(
+    config: Config, options: RunOptions, sampler: Sampler, stalls: Stalls, probe_s: float
+) -> None:
+    """The run, with the probe beside it if there is to be one."""
+    probing = asyncio.create_task(stalls.watch(probe_s)) if probe_s else None
+    try:
+        await run(config, options, lambda *_: None, sampler, lambda: None)
+    finally:
+        if probing is not None:
+            probing.cancel()
+            await asyncio.gather(probing, return_exceptions=True)
+
+
 def main() -> None:
-    config_file, samples_file, duration_s = sys.argv[1:]
+    config_file, samples_file, duration_s, *rest = sys.argv[1:]
+    probe_s = float(rest[0]) / 1000 if rest else 0.0
     config = configuration.load(Path(config_file))
     options = RunOptions(stream=False, duration_s=float(duration_s))
     gc.freeze()  # as the command does
     with Path(samples_file).open("w") as sink:
-        uvloop.run(run(config, options, lambda *_: None, Sampler(sink), lambda: None))
+        stalls = Stalls()
+        uvloop.run(watched(config, options, Sampler(sink, stalls), stalls, probe_s))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import os
 import re
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -78,8 +78,8 @@ class Config:
             raise ValueError("[[features]] is empty: a model needs at least one feature")
         if self.engine.delivery == "exactly_once":
             self._check_transactions()
-        for feature in self.features:
-            self._check_feature(feature)
+        for i, feature in enumerate(self.features):
+            self._check_feature(feature, before=names[:i])
         for kind, params in self.entities.items():
             if params.entities_max < 2 * self.engine.batch_count_max:
                 raise ValueError(
@@ -99,7 +99,7 @@ class Config:
                 "[kafka] transaction_timeout_s must be at least twice [engine] commit_interval_s"
             )
 
-    def _check_feature(self, feature: FeatureParams) -> None:
+    def _check_feature(self, feature: FeatureParams, *, before: Sequence[str]) -> None:
         """Whether what a feature refers to is declared."""
         schema = self.schema
         hashable = {"account", *schema.entities, *schema.categorical}
@@ -116,6 +116,8 @@ class Config:
             raise ValueError(
                 f'{where}: entity "{feature.entity}" must be one of {sorted(self.entities)}'
             )
+        if missing := [name for name in feature.of if name not in before]:
+            raise ValueError(f"{where}: of names {missing}, which no feature before it is called")
         if feature.field and feature.field not in allowed[feature.stat]:
             raise ValueError(
                 f'{where}: field "{feature.field}" must be one of {sorted(allowed[feature.stat])}'

@@ -180,8 +180,10 @@ def _lightgbm_params(params: FitParams) -> dict[str, object]:
     return {
         "objective": "binary",
         "num_leaves": params.leaf_count_max,
+        "max_depth": params.depth_max or -1,  # its word for no limit
         "learning_rate": params.learning_rate,
         "min_data_in_leaf": params.leaf_row_count_min,
+        "min_sum_hessian_in_leaf": params.leaf_hessian_min,
         "lambda_l2": params.lambda_l2,
         "feature_fraction": params.feature_share,
         "bagging_fraction": params.row_share,

@@ -284,6 +284,10 @@ def test_a_wrong_setting_is_named_and_what_is_allowed(
             "[[features]] \"x\": field \"distance\" must be one of ['account', 'shop']",
         ),
         (
+            "[[features]]\nname = 'x'\nstat = 'quotient'\nof = ['x', 'y']",
+            "[[features]] \"x\": of names ['x', 'y'], which no feature before it is called",
+        ),
+        (
             "[[features]]\nname = 'x'\nstat = 'hour'\n" * 2,
             "[[features]] names are used twice: ['x']",
         ),

@@ -1,5 +1,6 @@
 """Models from their text: which engine scores them, what they say, what is refused; and fitting."""
 
+import re
 import subprocess
 import sys
 
@@ -214,6 +215,35 @@ def test_names_that_the_text_cannot_hold_are_refused(names: tuple[str, ...]) -> 
         fit(features, labels, params=SMALL, feature_names=names)
 
 
+def test_a_tree_is_no_deeper_than_it_may_be() -> None:
+    features = np.random.default_rng(3).normal(size=(4_000, 2))
+    labels = (features.sum(axis=1) > 0).astype(np.int64)
+
+    def leaf_counts(depth_max: int) -> list[int]:
+        params = FitParams(tree_count=5, depth_max=depth_max)
+        text = fit(features, labels, params=params, feature_names="ab")
+        return [int(n) for n in re.findall(r"^num_leaves=(\d+)$", text, re.MULTILINE)]
+
+    assert set(leaf_counts(2)) == {4}
+    assert min(leaf_counts(0)) > 4
+
+
+def test_a_leaf_of_too_little_hessian_is_not_cut_off() -> None:
+    """Forty rows weigh p * (1 - p) each: of a first tree, at 0.25, no more than 10."""
+    features = np.repeat([[0.0], [1.0]], 20, axis=0)
+    labels = np.repeat([0, 1], 20)
+
+    def split_count(leaf_hessian_min: float) -> int:
+        params = FitParams(
+            tree_count=1, leaf_row_count_min=1, row_share=1.0, leaf_hessian_min=leaf_hessian_min
+        )
+        text = fit(features, labels, params=params, feature_names="a")
+        return text.count("split_feature=0")
+
+    assert split_count(4.9) == 1
+    assert split_count(5.1) == 0
+
+
 @pytest.mark.parametrize(
     "params",
     [
@@ -225,6 +255,8 @@ def test_names_that_the_text_cannot_hold_are_refused(names: tuple[str, ...]) -> 
         {"lambda_l2": -1.0},
         {"bin_count_max": 1},
         {"leaf_row_count_min": 0},
+        {"leaf_hessian_min": -1.0},
+        {"depth_max": -1},
         {"seed": -1},
     ],
 )

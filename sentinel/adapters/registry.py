@@ -115,7 +115,10 @@ def read_folder(folder: Path, version: str) -> Artifact:
         raise ModelError(version, f"cannot be read from {folder}: {error}") from error
     if hashlib.sha256(data).hexdigest() != manifest.get("sha256"):
         raise ModelError(version, f"{folder / 'model.txt'} does not have the manifest's SHA-256")
-    return Artifact(version, data.decode(), manifest)
+    try:
+        return Artifact(version, data.decode(), manifest)
+    except UnicodeDecodeError as error:
+        raise ModelError(version, f"{folder / 'model.txt'} is no UTF-8: {error}") from error
 
 
 def version_of(folder: Path) -> str:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from sentinel.adapters.redis import RedisModelStore
 from sentinel.adapters.registry import ModelDirectory
+from sentinel.config import Config
 from sentinel.core.learning import shelf as shelves
-from sentinel.errors import ConfigError, FencedError, ModelError
+from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
 from sentinel.ports import ModelStore
 from sentinel.versions import Artifact, ModelEvent, Shelf
 
@@ -87,3 +89,21 @@ async def adopt(store: ModelStore, artifact: Artifact) -> None:
         await store.change(before, shelf, events)
     except FencedError:
         log.info("another instance has put the first model into the registry")
+
+
+async def fetch_champion(config: Config) -> None:
+    """Bring the registry's champion into the model directory, if that has no model at all.
+
+    So that an instance on a new machine serves what the others serve, and trains no first model.
+    """
+    directory = ModelDirectory(config.model)
+    if await asyncio.to_thread(directory.champion) is not None:
+        return
+    try:
+        async with RedisModelStore(config.redis) as store:
+            champion = (await store.shelf()).champion
+            if champion is not None:
+                artifact = await store.load(champion)
+                await asyncio.to_thread(directory.add, champion, artifact.text, artifact.manifest)
+    except (TransientError, ModelError) as error:
+        log.warning("the model registry has nothing to begin with: %s", error)

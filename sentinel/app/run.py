@@ -20,6 +20,7 @@ from sentinel.app import demo, embedded
 from sentinel.app.backfill import backfill
 from sentinel.app.history import History, Rows, joined
 from sentinel.app.instance import Instance
+from sentinel.app.local_models import fetch_champion
 from sentinel.app.sender import Sender
 from sentinel.app.train import train
 from sentinel.config import Config
@@ -167,6 +168,7 @@ async def _prepare(
             raise _StoppedError
         progress(what, share)
 
+    await fetch_champion(config)
     prepared = await asyncio.to_thread(prepare_model, config, options, stoppable)
     if prepared.history is not None:
         await _backfill(config, prepared.history, stoppable)
@@ -329,6 +331,12 @@ def report(status: Status) -> dict[str, Any]:
         "feedback": metrics.feedback,
         "unplaced": metrics.unplaced,
         "labels_applied": metrics.labels_applied,
+        "shadowed": metrics.shadowed,
+        "deployments": metrics.deployments,
+        "deployment_failures": metrics.deployment_failures,
+        "examples": metrics.examples,
+        "examples_refused": metrics.examples_refused,
+        "updates": dict(metrics.updates),
         "actions": dict(metrics.actions),
         "duration_s": duration_s,
         "throughput_per_s": metrics.transactions / duration_s if duration_s > 0 else 0.0,

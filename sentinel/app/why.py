@@ -1,5 +1,6 @@
 """Why a transaction was decided as it was, and whether the same model decides it so again."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,13 @@ from numpy.typing import NDArray
 
 from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.adapters.registry import ModelDirectory
+from sentinel.app import embedded, models
 from sentinel.codec.archive import audit_entry
 from sentinel.config import Config
 from sentinel.engine.serving import ServingModel, serving_model
-from sentinel.errors import ConfigError, ModelError
+from sentinel.errors import ConfigError, ModelError, TransientError
 from sentinel.records import AuditEntry, Floats
+from sentinel.versions import Artifact
 
 FEATURE = "feature_"
 
@@ -64,18 +67,27 @@ class Replayed:
 
 
 class Models:
-    """Model versions as they were when they served."""
+    """Model versions as they were when they served, from this machine or from the registry."""
 
     def __init__(self, config: Config) -> None:
+        self._config = config
         self._directory = ModelDirectory(config.model)
         self._known: dict[str, ServingModel] = {}
 
     def of(self, version: str) -> ServingModel:
         """Raises ModelError when it is gone, or was changed."""
         if version not in self._known:
-            artifact = self._directory.load(version)
+            artifact = self._artifact(version)
             self._known[version] = serving_model(artifact, artifact.manifest.get("features") or [])
         return self._known[version]
+
+    def _artifact(self, version: str) -> Artifact:
+        if version in self._directory.versions() or embedded.is_wanted(self._config):
+            return self._directory.load(version)
+        try:
+            return asyncio.run(models.artifact(self._config, version))
+        except TransientError as error:
+            raise ModelError(version, f"is not on this machine, and {error}") from error
 
 
 def account_of(files: ParquetArchive, config: Config, transaction_id: str) -> Account:

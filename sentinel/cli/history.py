@@ -92,7 +92,13 @@ def train_command(
     console.print(table)
     if history.rejected_count:
         console.print(f"{history.rejected_count:,} rows could not be used")
-    console.print(f"written to {config.model.directory}/{version}, which now serves")
+    console.print(f"written to {config.model.directory}/{version}")
+    console.print(
+        "it serves from the next start on if the model registry is still empty; else\n"
+        f"  sentinel models import {version} && sentinel models promote {version} --why …\n"
+        "has every running instance take it over",
+        highlight=False,
+    )
 
 
 def features_command(file: Path, config_file: Path | None, *, label_column: str, out: Path) -> None:

@@ -9,7 +9,8 @@ from sentinel.app.models import Registry
 from sentinel.cli.feedback import date_text
 from sentinel.versions import ModelEvent, Shelf
 
-# Of a manifest, what a list of versions has room for.
+# Of a manifest, what nobody wants to read, and what a list of versions has room for.
+_LONG = ("version", "golden", "scale", "usual")
 _LISTED = {"auc": "AUC", "average_precision": "AP", "expected_calibration_error": "ECE"}
 
 
@@ -41,8 +42,10 @@ def facts(found: Registry, version: str) -> dict[str, Any]:
 
 def version_table(found: Registry) -> Table:
     """A line for each version."""
-    table = Table(title=f"{len(found.versions):,} versions")
-    for name in ("version", "stage", "role", "approved by", "made by"):
+    count = len(found.versions)
+    table = Table(title="1 version" if count == 1 else f"{count:,} versions")
+    is_approved = bool(found.shelf.approvals)
+    for name in ("version", "stands as", *(["approved by"] if is_approved else []), "made by"):
         table.add_column(name)
     for name in ("trees", *_LISTED.values()):
         table.add_column(name, justify="right")
@@ -51,9 +54,8 @@ def version_table(found: Registry) -> Table:
         metrics = one["metrics"] or {}
         table.add_row(
             version,
-            one["stage"],
-            ", ".join(one["roles"]),
-            one["approved_by"] or "",
+            ", ".join(one["roles"]) or one["stage"],
+            *([one["approved_by"] or ""] if is_approved else []),
             (one["strategy"] or "") if one["is_readable"] else "its manifest is damaged",
             "" if one["trees"] is None else f"{one['trees']:,}",
             *(value_text(metrics.get(name), absent="") for name in _LISTED),
@@ -77,9 +79,8 @@ def manifest_table(manifest: Mapping[str, Any]) -> Table:
     table = Table(show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in flat(manifest):
-        if name != "version":
-            table.add_row(name, value_text(value))
+    for name, value in flat({name: manifest[name] for name in manifest if name not in _LONG}):
+        table.add_row(name, value_text(value))
     return table
 
 
@@ -134,20 +135,12 @@ def value_text(value: Any, *, absent: str = "none") -> str:
 def event_table(events: Sequence[ModelEvent]) -> Table:
     """When, what, by whom, and what served from then on."""
     table = Table()
-    for name in ("#", "when", "version", "what", "by", "champion", "shadow"):
+    for name in ("#", "when", "what", "by"):
         table.add_column(name)
     table.add_column("why", overflow="fold")
     for event in events:
-        table.add_row(
-            str(event.number),
-            date_text(event.at_ms),
-            event.version,
-            event.kind.replace("_", " "),
-            event.who,
-            event.champion or "",
-            event.shadow or "",
-            event.why,
-        )
+        when = date_text(event.at_ms)
+        table.add_row(str(event.number), when, sentence(event), event.who, event.why)
     return table
 
 

@@ -49,7 +49,7 @@ class CandidateParams:
 
     selection: SelectionParams = field(default_factory=SelectionParams)
     fit: FitParams = field(default_factory=FitParams)
-    tree_count_per_update: int = 20
+    tree_count_per_update: int = 30
     continue_learning_rate: float = 0.1
     tree_count_max: int = 400
     feedback_share: float = 0.5

@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from sentinel.codec.examples import decode_columns
 from sentinel.core.decision import PolicyParams
-from sentinel.core.learning.columns import Columns, joined, no_columns
+from sentinel.core.learning.columns import Columns
 from sentinel.core.learning.gate import Verdict, judge, judge_recalibration
-from sentinel.core.learning.hold_out import is_held_out, nothing_held_out
-from sentinel.core.learning.memory import empty_memory
-from sentinel.core.learning.window import counting, gate_begin_ms, with_newest
+from sentinel.core.learning.hold_out import is_held_out
+from sentinel.core.learning.window import gate_begin_ms
 from sentinel.engine.attempts import Attempt, Material, Tried, best, measured, tried
 from sentinel.engine.candidates import Candidate
 from sentinel.engine.comparison import Compared, compared
+from sentinel.engine.holdings import Holdings
 from sentinel.engine.learner_params import LearningParams
 from sentinel.engine.manifests import (
     Judged,
@@ -32,8 +31,6 @@ from sentinel.engine.manifests import (
 from sentinel.engine.serving import ServingModel, serving_model
 from sentinel.versions import Artifact
 
-# Taking a batch into the memory costs a sort of all of it.
-_BATCH_ROW_COUNT = 20_000
 # It has no new trees, and a criterion of its own.
 _CHEAPEST = "recalibrate"
 
@@ -101,51 +98,38 @@ class Learner:
     def __init__(
         self, features: Sequence[str], policy: PolicyParams, params: LearningParams
     ) -> None:
-        count = len(features)
         self._features = tuple(features)
         self._policy = policy
         self._params = params
-        self._buffer: list[Columns] = []
-        self._window = no_columns(count)
-        self._memory = empty_memory(params.memory, feature_count=count)
-        self._held_out = nothing_held_out(params.old_row_count_max, feature_count=count)
-        self._newest_ms = -1
-        self._next_offset = 0
+        self._holdings = Holdings(features, params)
 
     def take(self, records: Sequence[tuple[int, int, bytes | None]]) -> Taken:
         """Records of the examples topic, in its order: offset, when it was appended, value."""
-        decoded = decode_columns(records, self._features)
-        count = len(decoded.rows)
-        if count:
-            self._buffer.append(decoded.rows)
-            newest_ms = int(decoded.rows.examples.event_time_ms.max())
-            self._newest_ms = max(self._newest_ms, newest_ms)
-        if records:
-            self._next_offset = records[-1][0] + 1
-        if sum(map(len, self._buffer)) >= _BATCH_ROW_COUNT:
-            self._absorb()
-        return Taken(count, decoded.refused_count, self._newest_ms, self._next_offset)
+        count, refused_count = self._holdings.take(records)
+        return Taken(count, refused_count, self._holdings.newest_ms, self._holdings.next_offset)
 
     def update(self, champion: Artifact, *, draw: int) -> Updated:
         """Make candidates and judge the best of them.
 
-        The gate looks once: at a recalibration, which mends what only a recalibration is for, and
-        else at the one candidate that was chosen on older examples. Raises ModelError if the
-        champion cannot be used.
+        A recalibration is judged by a criterion of its own, and if it is what is needed, nothing
+        else is tried. Of the others that one alone is judged which is best on older examples: the
+        gate's rate of false promotions holds for one look. Raises ModelError if the champion cannot
+        be used.
 
         Parameters
         ----------
         draw
             A number for each update, in 0..2**32 - 1: another one replays other rows.
         """
-        self._absorb()
         serving = serving_model(champion, self._features)
         since = lineage(champion, self._params.old_share)
-        rows = counting(self._window)
+        rows = self._holdings.mature()
         begin_ms = self._gate_begin_ms(rows, since.trained_until_ms)
         if begin_ms is None:
-            lowest = self._params.gate.example_count_min
-            return _nothing(f"too few examples to judge by, at least {lowest:,} are needed")
+            return _nothing(
+                f"too few mature examples to judge by that the champion has not seen, at least "
+                f"{self._params.gate.example_count_min:,} are needed"
+            )
         is_gate = rows.examples.event_time_ms >= begin_ms
         gate, before = rows.take(is_gate), rows.take(~is_gate)
         if reason := self._lack(gate):
@@ -156,7 +140,7 @@ class Learner:
             serving,
             since.trained_until_ms,
             before.take(ours),
-            self._memory,
+            self._holdings.memory(),
             self._features,
             draw,
         )
@@ -165,29 +149,18 @@ class Learner:
     def compare(self, former: Artifact, champion: Artifact, *, since_ms: int) -> Verdict | None:
         """Whether the former champion is better on what has happened since; None of too little.
 
-        Raises ModelError if one of them cannot be used.
+        Only what is mature counts, as in an update: what has a label before is what the champion
+        itself brought to an investigator's desk. Raises ModelError if one of them cannot be used.
         """
-        self._absorb()
         was, now = (serving_model(one, self._features) for one in (former, champion))
         lines = [lineage(one, self._params.old_share) for one in (former, champion)]
         begin_ms = max(since_ms, *(line.trained_until_ms for line in lines))
-        rows = counting(self._window)
+        rows = self._holdings.mature()
         recent = rows.take(rows.examples.event_time_ms >= begin_ms)
         if len(recent) < self._params.gate.example_count_min or self._lack(recent):
             return None
         found = self._compared(now, was, recent, lines)
         return judge(found.evidence, self._params.gate)
-
-    def _absorb(self) -> None:
-        """What was buffered goes to the window, and to the memory or to what is held out."""
-        if not self._buffer:
-            return
-        batch = joined(self._buffer)
-        self._buffer = []
-        is_out = is_held_out(batch.examples.id_hash, self._params.old_share)
-        self._memory = self._memory.with_examples(batch.examples.take(~is_out))
-        self._held_out = self._held_out.with_rows(batch.take(is_out))
-        self._window = with_newest(self._window, batch, self._params.window_row_count_max)
 
     def _gate_begin_ms(self, rows: Columns, since_ms: int) -> int | None:
         return gate_begin_ms(
@@ -251,7 +224,7 @@ class Learner:
     ) -> Compared:
         """Both on the recent examples, and on those of before that neither has been trained on."""
         since_ms = max(line.held_out_since_ms for line in lines)
-        old = self._held_out.between(since_ms, int(recent.examples.event_time_ms[0]))
+        old = self._holdings.held_out().between(since_ms, int(recent.examples.event_time_ms[0]))
         return compared(champion, challenger, recent, old, self._policy)
 
     def _updated(

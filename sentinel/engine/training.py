@@ -35,6 +35,8 @@ _POLL_S = 0.5
 _POLL_COUNT_MAX = 2_000
 _ELSEWHERE_S = 1.0
 _RETRY_S = 1.0
+# Polls before what was asked for is begun: examples of before may be under way.
+_PATIENCE_COUNT = 6
 _RESTART = "a restart"
 _ELSEWHERE = "somebody has decided otherwise"
 
@@ -77,6 +79,7 @@ class TrainingTask:
         self._noted: bytes | None = None
         self._update: Update | None = None  # None: to be read from the store
         self._asked_by: str | None = None
+        self._patience_count = 0
         self._control_next = 0
         self._candidate: Artifact | None = None  # on its way into the registry
         self._watching = Watching(
@@ -131,8 +134,9 @@ class TrainingTask:
             self._obey(record)
         if examples := read.get(self._example_topic):
             await self._take(examples)
+        self._patience_count = max(self._patience_count - 1, 0) if examples else 0
         lag = self._tail.lag(self._example_topic)
-        if lag is not None and lag < _POLL_COUNT_MAX:
+        if lag is not None and lag < _POLL_COUNT_MAX and self._patience_count == 0:
             await self._advance()
 
     async def _take_up(self) -> None:
@@ -176,6 +180,7 @@ class TrainingTask:
             return
         if command.kind == "update":
             self._asked_by = command.who
+            self._patience_count = _PATIENCE_COUNT
 
     async def _take(self, records: Sequence[InputRecord]) -> None:
         assert self._update is not None

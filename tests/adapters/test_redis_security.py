@@ -11,7 +11,13 @@ from dataclasses import replace
 
 import pytest
 
-from sentinel.adapters.redis import RedisCaseStore, RedisParams, RedisStateStore, connect
+from sentinel.adapters.redis import (
+    RedisCaseStore,
+    RedisModelStore,
+    RedisParams,
+    RedisStateStore,
+    connect,
+)
 from sentinel.errors import ConfigError, TransientError
 from sentinel.ports import Blob, PartitionState
 from sentinel.records import TopicPartition
@@ -19,6 +25,7 @@ from sentinel.votes import Casework, FeedbackProgress
 from tests import children
 from tests.adapters.conftest import await_server
 from tests.adapters.contracts import ANN, CASE
+from tests.adapters.model_contracts import ARTIFACT, on_shelf
 from tests.authority import Authority
 
 pytestmark = pytest.mark.integration
@@ -32,12 +39,12 @@ PASSWORD = "correct-horse-battery-staple"
 COMMANDS = (
     *("+ping", "+select", "+script|load", "+eval", "+evalsha"),
     *("+get", "+mget", "+set", "+hset", "+hgetall", "+pexpire", "+time", "+zadd", "+zrevrange"),
-    *("+zrem", "+zremrangebyrank"),
+    *("+zrem", "+zremrangebyrank", "+msetnx", "+rpush", "+lrange"),
 )
 
 
 async def exchange(params: RedisParams) -> None:
-    """Every call of both stores once."""
+    """Every call of every store once."""
     async with RedisStateStore(params, layout="layout") as store:
         epoch = await store.claim(PARTITION)
         owned, shared = Blob("account", "a", -1, b"owned"), Blob("terminal", "t", 0, b"shared")
@@ -52,6 +59,14 @@ async def exchange(params: RedisParams) -> None:
         assert await cases.cases(["x"]) == {"x": CASE}
         assert await cases.latest_annotators() == [ANN]
         assert await cases.unsettled(1) == []
+    async with RedisModelStore(params) as models:
+        await models.add(ARTIFACT)
+        assert (await models.load("1.0.0")).text == ARTIFACT.text
+        shelf = await models.shelf()
+        if "1.0.0" not in shelf.stages:
+            await models.change(shelf, *on_shelf(shelf, "1.0.0"))
+        assert len(await models.history()) == 2
+        await models.note_update(await models.update(), b"under way")
 
 
 async def refusal(params: RedisParams) -> str:

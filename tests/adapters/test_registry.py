@@ -1,11 +1,18 @@
 """Model versions in a directory: whole or not at all, and nothing that was changed."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from sentinel.adapters.registry import ModelDirectory, ModelParams
+from sentinel.adapters.registry import (
+    ModelDirectory,
+    ModelParams,
+    read_folder,
+    version_of,
+    write_folder,
+)
 from sentinel.errors import ConfigError, ModelError
 
 FEATURES = ["amount", "count"]
@@ -200,3 +207,36 @@ def test_a_manifest_is_for_people_too(tmp_path: Path) -> None:
 def test_a_directory_needs_a_name() -> None:
     with pytest.raises(ValueError, match="directory must not be empty"):
         ModelParams(directory="")
+
+
+def test_a_version_is_written_to_a_folder_and_read_from_it(tmp_path: Path) -> None:
+    kept = directory(tmp_path).add("1.0.0", "tree é\n", MANIFEST)
+
+    write_folder(tmp_path / "a" / "b", kept)
+
+    assert version_of(tmp_path / "a" / "b") == "1.0.0"
+    assert read_folder(tmp_path / "a" / "b", "1.0.0") == kept
+    with pytest.raises(ConfigError, match="there is a model already"):
+        write_folder(tmp_path / "a" / "b", kept)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"cannot write model 1\.0\.0"):
+        write_folder(tmp_path / "file", kept)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"version": "1.0"}', '{"version": 1}'])
+def test_a_folder_that_does_not_say_its_version_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        version_of(tmp_path)
+    (tmp_path / "manifest.json").write_text(text)
+
+    with pytest.raises(ConfigError, match=r"cannot be read|has no version such as 1\.2\.0"):
+        version_of(tmp_path)
+
+
+def test_a_text_that_is_none_is_refused_though_its_checksum_is_right(tmp_path: Path) -> None:
+    data = b"tree \xff"
+    (tmp_path / "model.txt").write_bytes(data)
+    (tmp_path / "manifest.json").write_text(json.dumps({"sha256": sha256(data).hexdigest()}))
+
+    with pytest.raises(ModelError, match="is no UTF-8"):
+        read_folder(tmp_path, "1.0.0")

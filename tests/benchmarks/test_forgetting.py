@@ -16,15 +16,21 @@ from benchmarks.forgetting import (
     compared,
     many_updates,
     over_seeds,
+    with_replay,
 )
 from sentinel.core.learning.params import FitParams
 
-SMALL = replace(DEFAULT, fit=FitParams(tree_count=10), tree_count_per_update=5, tree_count_max=20)
+SMALL = replace(
+    with_replay(DEFAULT, 1.0, calibration_fraud_count_min=5),
+    fit=FitParams(tree_count=10),
+    tree_count_per_update=5,
+    tree_count_max=20,
+)
 
 
 def test_what_never_learns_keeps_the_old_and_what_is_new_needs_an_update() -> None:
     chosen = [one for one in STRATEGIES if one.name in (STATIC_NAME, FULL_NAME, SLIDING_NAME)]
-    at = stream((1, 2, 3), 3, base_row_count=8_000, batch_row_count=8_000)
+    at = stream((1, 2, 3), 3, base_row_count=4_000, batch_row_count=4_000)
 
     rows = compared(at, chosen)
 
@@ -44,9 +50,9 @@ def test_the_table_has_the_mean_and_its_standard_error() -> None:
 
 
 def test_updates_never_have_more_trees_than_the_cap() -> None:
-    rows = many_updates(8, 2_500, SMALL, seed=4)
+    rows = many_updates(6, 2_500, SMALL, seed=4)
 
-    assert [row["updates"] for row in rows] == [0, 1, 2, 4, 8]
+    assert [row["updates"] for row in rows] == [0, 1, 3, 6]
     assert max(row["most trees so far"] for row in rows) == 20
     assert rows[-1]["retrained so far"] >= 1
     assert rows[0]["trees"] == 10

@@ -146,7 +146,7 @@ def test_train_makes_a_champion_and_shows_how_good_it_is(tmp_path: Path) -> None
 
     assert first.exit_code == 0, first.output
     assert "average precision" in first.output
-    assert "which now serves" in first.output
+    assert "sentinel models import 1.0.0" in first.output
     assert second.exit_code == 0, second.output
     models = ModelDirectory(ModelParams())
     assert models.versions() == ["1.0.0", "1.1.0"]

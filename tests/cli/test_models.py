@@ -166,7 +166,7 @@ def test_a_rollback_goes_back_and_is_told(serving: Folder) -> None:
 
 
 def test_where_an_approval_is_needed_nothing_serves_without_one(serving: Folder) -> None:
-    needed = {"SENTINEL__MODEL__APPROVAL_NEEDED": "true"}
+    needed = {"SENTINEL__UPDATES__NEEDS_APPROVAL": "true"}
     assert serving.refusal("promote", "1.1.0", "--why", "better", exit_code=2, **needed) == (
         "version 1.1.0 cannot be promoted: nobody has approved it yet"
     )
@@ -269,9 +269,7 @@ def test_versions_are_listed_with_their_stage_and_role(serving: Folder) -> None:
 
     assert "2 versions" in lines[0]
     first, second = (next(line for line in lines if v in line) for v in ("1.0.0", "1.1.0"))
-    assert "production" in first
     assert "champion" in first
-    assert "staging" in second
     assert "challenger, shadow" in second
     assert "retrain" in second
     found = [json.loads(line) for line in serving.said("list", "--json").splitlines()]
@@ -292,7 +290,7 @@ def test_a_version_is_shown_with_what_became_of_it(serving: Folder) -> None:
     assert shown.startswith("1.0.0: archived, served before")
     assert "fit.learning_rate" in shown
     assert "account_count_7d" in shown
-    lines = [line for line in shown.splitlines() if "promoted" in line]
+    lines = [line for line in shown.splitlines() if "is the champion" in line]
     assert ["ann" in line for line in lines] == [True, False], "its promotion, and its successor's"
     found = json.loads(serving.said("show", "1.0.0", "--json"))
     assert found["manifest"]["fit"]["tree_count"] == 12
@@ -309,7 +307,7 @@ def test_versions_are_compared_in_what_differs(serving: Folder) -> None:
     assert not any("sha256" in line or "tree_count" in line for line in lines)
     assert json.loads(serving.said("diff", "1.0.0", "1.1.0", "--json")) == {
         "fit.learning_rate": {"1.0.0": 0.2, "1.1.0": 0.05},
-        "strategy": {"1.0.0": None, "1.1.0": "retrain"},
+        "strategy": {"1.0.0": "first", "1.1.0": "retrain"},
         "parent": {"1.0.0": None, "1.1.0": "1.0.0"},
     }
     assert "they are the same" in serving.said("diff", "1.0.0", "1.0.0")
@@ -330,10 +328,10 @@ def test_who_served_at_a_time_is_told(serving: Folder) -> None:
 
 def test_the_history_is_every_change(serving: Folder) -> None:
     lines = serving.said("history").splitlines()
-    assert sum("registered" in line for line in lines) == 2
+    assert sum("is in the registry" in line for line in lines) == 2
 
     newest = serving.said("history", "--limit", 1)
-    assert "registered" not in newest
+    assert "is in the registry" not in newest
     assert "the last 1 of 5" in newest
     found = [json.loads(line) for line in serving.said("history", "--json").splitlines()]
     assert [one["number"] for one in found] == [1, 2, 3, 4, 5]

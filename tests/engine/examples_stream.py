@@ -67,6 +67,7 @@ def stream(count: int, *, changed_at: int | None = None, seed: int = 1) -> list[
     is_fraud = rng.random(count) < expit(2.0 * features[:, OLD] - 4.0)
     is_fraud[is_new] = rng.random(int(is_new.sum())) < 0.5
     features[rng.random(features.shape) < 0.02] = np.nan
+    features[-1, OLD] = 0.0  # presumed, so that all before it are mature
     amounts = rng.lognormal(8, 1.0, count).astype(np.int64)
     accounts = rng.integers(0, count // 3, count)
     return [

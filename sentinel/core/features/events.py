@@ -16,6 +16,7 @@ from sentinel.core.features.plan import (
     EVERYTHING_MS,
     FIRST_SEEN,
     FRAUD_COUNT,
+    FRAUD_MIN,
     FRAUD_SHARE,
     HEAD,
     HEADER_WORDS,
@@ -55,18 +56,21 @@ def _at(row: Ints, layout: Ints, i: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> None:
-    """Fill found[w] with first and end position, count, sum, maximum and frauds of window w.
+    """Fill found[w] with what there is in window w.
 
-    One scan from the newest event back serves all windows of one delay, since they are ascending.
+    That is first and end position, count, sum, maximum, count of known frauds and their least
+    amount, -1 without any. One scan from the newest event back serves all windows of one delay,
+    since they are ascending.
     """
     label = layout[L_LABEL]
     i = row[EVENT_COUNT] - 1
     n = s = m = f = 0
+    least = -1
     end = 0
     for w in range(windows.shape[0]):
         if w == 0 or windows[w, 0] != windows[w - 1, 0]:
             n = s = f = 0
-            m = -1
+            m = least = -1
             i = row[EVENT_COUNT] - 1
             while i >= 0 and row[_at(row, layout, i) + EVENT_MS] > t - windows[w, 0]:
                 i -= 1
@@ -82,6 +86,7 @@ def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> N
             m = max(m, amount)
             if label >= 0 and row[at + label] & _MARK_MASK == MARK_FRAUD:
                 f += 1
+                least = amount if least < 0 else min(least, amount)
             i -= 1
         found[w, 0] = i + 1
         found[w, 1] = end
@@ -89,6 +94,7 @@ def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> N
         found[w, 3] = s
         found[w, 4] = m
         found[w, 5] = f
+        found[w, 6] = least
 
 
 @numba.njit(cache=True, nogil=True)
@@ -231,6 +237,8 @@ def _feature(
         if column < 0:
             return 1.0 if n == 0 else 0.0
         return _first_seen(row, layout, column, begin, end, h)
+    if stat == FRAUD_MIN:
+        return found[w, 6] / scale if found[w, 6] >= 0 else math.nan
     s, m, f = found[w, 3], found[w, 4], found[w, 5]
     if with_current:
         n, s, m = n + 1, s + amount, max(m, amount)
@@ -348,7 +356,7 @@ def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as 
     # Rows are sliced for each step: counting references to them took a third of the time.
     totals, parts, layout = unowned(totals), unowned(parts), unowned(layout)
     windows, hashes = unowned(windows), unowned(hashes)
-    found = np.zeros((max(windows.shape[0], 1), 6), dtype=np.int64)
+    found = np.zeros((max(windows.shape[0], 1), 7), dtype=np.int64)
     seen_size = 4
     while seen_size <= 2 * layout[L_CAPACITY]:
         seen_size *= 2

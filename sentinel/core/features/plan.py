@@ -9,6 +9,7 @@ import numpy as np
 from sentinel.core.features.spec import (
     DECAY_STATS,
     ENTITY_STATS,
+    EVENT_STATS,
     LABEL_STATS,
     EntityParams,
     FeatureParams,
@@ -21,6 +22,7 @@ COUNT, SUM, MEAN, STD, MAX, DISTINCT = 0, 1, 2, 3, 4, 5
 FRAUD_COUNT, FRAUD_SHARE = 6, 7
 DECAYED_COUNT, DECAYED_SUM = 8, 9
 RATIO, Z_SCORE, FIRST_SEEN, TIME_SINCE_LAST = 10, 11, 12, 13
+FRAUD_MIN = 14
 CODE = {
     "count": COUNT,
     "sum": SUM,
@@ -30,6 +32,7 @@ CODE = {
     "distinct": DISTINCT,
     "fraud_count": FRAUD_COUNT,
     "fraud_share": FRAUD_SHARE,
+    "fraud_min": FRAUD_MIN,
     "decayed_count": DECAYED_COUNT,
     "decayed_sum": DECAYED_SUM,
     "ratio": RATIO,
@@ -113,8 +116,12 @@ def entity_plan(
 ) -> EntityPlan:
     """Plan the state of one entity kind for its features, each given with its output column.
 
-    Raises ValueError when tiles are too narrow for the longest window.
+    Raises ValueError when tiles are too narrow for the longest window, or do not keep what a
+    feature asks for.
     """
+    unkept = [f.name for _, f in features if f.stat in EVENT_STATS]
+    if unkept and params.kind == "tiles":
+        raise ValueError(f'{unkept}: entity "{entity}" needs kind "events" for these features')
     windows = _windows([feature for _, feature in features])
     hashed = tuple(sorted({f.field for _, f in features if f.field}))
     ops = np.zeros((len(features), 5), dtype=np.int64)

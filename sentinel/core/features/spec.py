@@ -8,14 +8,19 @@ from typing import Literal
 EntityKind = Literal["events", "tiles"]
 
 WINDOW_STATS = frozenset({"count", "sum", "mean", "std", "max", "distinct"})
-LABEL_STATS = frozenset({"fraud_count", "fraud_share"})
+LABEL_STATS = frozenset({"fraud_count", "fraud_share", "fraud_min"})
+EVENT_STATS = frozenset({"fraud_min"})  # tiles count frauds, but do not keep their amounts
 DECAY_STATS = frozenset({"decayed_count", "decayed_sum"})
 PAST_STATS = frozenset({"ratio", "z_score", "first_seen", "time_since_last"})
 WINDOWED_STATS = WINDOW_STATS | LABEL_STATS | PAST_STATS - {"time_since_last"}
+# With a delay, too, against a past that what is happening just now has not moved yet.
+DELAYED_STATS = WINDOW_STATS | LABEL_STATS | {"ratio", "z_score"}
 ENTITY_STATS = WINDOW_STATS | LABEL_STATS | DECAY_STATS | PAST_STATS
 CALENDAR_STATS = frozenset({"hour", "weekday", "night", "weekend"})
 FIELD_STATS = frozenset({"amount", "value", "category"})
-STATS = ENTITY_STATS | CALENDAR_STATS | FIELD_STATS
+# Of two other columns, row by row: trees are slow to learn a quotient from cuts at single values.
+DERIVED_STATS = frozenset({"quotient"})
+STATS = ENTITY_STATS | CALENDAR_STATS | FIELD_STATS | DERIVED_STATS
 
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION = re.compile(r"(\d+)(s|m|h|d|w)")
@@ -65,6 +70,7 @@ class FeatureParams:
 
     Windows are (t − delay − window, t − delay] in event time; without `window` a statistic of the
     entity's own past covers all that is kept. `empty` is the value where there is nothing to say.
+    `of` names two features declared before, the first to be divided by the second.
     """
 
     name: str
@@ -75,6 +81,7 @@ class FeatureParams:
     half_life: str = ""
     field: str = ""
     values: tuple[str, ...] = ()
+    of: tuple[str, ...] = ()
     include_current: bool = False
     empty: float = math.nan
     utc_offset_h: float = 0.0
@@ -105,7 +112,7 @@ class FeatureParams:
         if (self.stat in DECAY_STATS) != bool(self.half_life):
             word = "needs a" if self.stat in DECAY_STATS else "takes no"
             raise ValueError(f'{self.name}: stat "{self.stat}" {word} half_life')
-        if self.delay and self.stat not in WINDOW_STATS | LABEL_STATS:
+        if self.delay and self.stat not in DELAYED_STATS:
             raise ValueError(f'{self.name}: stat "{self.stat}" takes no delay')
         takes_current = self.stat in WINDOW_STATS | DECAY_STATS
         if self.include_current and (self.delay or not takes_current):
@@ -120,6 +127,8 @@ class FeatureParams:
             raise ValueError(f'{self.name}: stat "{self.stat}" needs a field')
         if (self.stat == "category") != bool(self.values):
             raise ValueError(f'{self.name}: values belong to stat "category", and only there')
+        if len(self.of) != (2 if self.stat in DERIVED_STATS else 0):
+            raise ValueError(f'{self.name}: of names two features with stat "quotient", else none')
 
     @property
     def window_ms(self) -> int:

@@ -12,8 +12,13 @@ from sentinel.core.features import events, tiles
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.keys import distinct
 from sentinel.core.features.plan import L_LABEL, EntityPlan, entity_plans
-from sentinel.core.features.spec import ENTITY_STATS, EntityParams, FeatureParams
-from sentinel.core.features.stateless import column
+from sentinel.core.features.spec import (
+    DERIVED_STATS,
+    ENTITY_STATS,
+    EntityParams,
+    FeatureParams,
+)
+from sentinel.core.features.stateless import column, quotient
 from sentinel.core.features.table import ABSENT, MISSING, NEWEST, EntityTable
 from sentinel.core.features.unwritten import Cut
 from sentinel.records import Floats, Ints, Transactions
@@ -92,7 +97,12 @@ class FeatureState:
         self.features = tuple(features)
         self._entities = dict(entities)
         self._scale = float(10**amount_decimals)
-        self._stateless = [(i, f) for i, f in enumerate(features) if f.stat not in ENTITY_STATS]
+        derived = [(i, f) for i, f in enumerate(features) if f.stat in DERIVED_STATS]
+        other_stats = ENTITY_STATS | DERIVED_STATS
+        self._stateless = [(i, f) for i, f in enumerate(features) if f.stat not in other_stats]
+        place = {feature.name: i for i, feature in enumerate(features)}
+        self._quotients = [(i, place[f.of[0]], place[f.of[1]], f.empty) for i, f in derived]
+        assert all(i > max(above, below) for i, above, below, _ in self._quotients)
         usual = (
             FeatureParams(name=USUAL_MEAN, stat="mean", entity="account", window="5200w"),
             FeatureParams(name=USUAL_STD, stat="std", entity="account", window="5200w"),
@@ -171,6 +181,8 @@ class FeatureState:
             out[:, i] = column(feature, rows, self._scale)
         for plan, (slots, parts) in zip(self.plans, places, strict=True):
             self._fold_entity(plan, slots, parts, rows, labels, keys, hashes, late, out)
+        for i, above, below, empty in self._quotients:
+            out[:, i] = quotient(out[:, above], out[:, below], empty)
         return Folded(np.ascontiguousarray(out[:, :width]), out[:, width:], late)
 
     def _places(self, plan: EntityPlan, rows: Transactions) -> tuple[Ints, Ints]:

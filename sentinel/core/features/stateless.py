@@ -45,3 +45,10 @@ def column(feature: FeatureParams, rows: Transactions, scale: float) -> Floats:
         case _:
             return calendar(feature.stat, rows.event_time_ms, feature.utc_offset_h)
     return np.where(np.isnan(values), feature.empty, values)
+
+
+def quotient(dividend: Floats, divisor: Floats, empty: float) -> Floats:
+    """One column by another, float64 (n,); `empty` where either says nothing or it is by 0."""
+    found = np.full(dividend.shape, np.nan)
+    np.divide(dividend, divisor, out=found, where=divisor != 0)
+    return np.where(np.isfinite(found), found, empty)

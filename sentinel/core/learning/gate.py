@@ -149,7 +149,7 @@ def judge_recalibration(
     They rank as they did, so that no measure of ranking can be better. Promoted is what mends a
     fault: the champion's probabilities fail the checks of calibration that the gate makes, and the
     new ones pass all of them. A champion that passes, or about which there is doubt, is left alone:
-    of 3,000 simulated ones that were right (10,000 examples, 1.5 % to 4 % fraud, calibrated anew on
+    of 600 simulated ones that were right (10,000 examples, 1.5 % or 4 % fraud, calibrated anew on
     as many others) none was replaced.
 
     Parameters

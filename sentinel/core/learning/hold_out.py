@@ -67,7 +67,7 @@ class HeldOut:
         whole = replace(self.rows, examples=replace(self.rows.examples, weight=weight))
         time_ms = self.rows.examples.event_time_ms
         is_between = (time_ms >= begin_ms) & (time_ms < end_ms)
-        return whole.take(is_between & self.memory.is_live & (weight > 0))
+        return whole.take(is_between & (weight > 0))
 
 
 def nothing_held_out(row_count_max: int, *, feature_count: int) -> HeldOut:

@@ -11,8 +11,11 @@ class FitParams:
 
     tree_count: int = 200
     leaf_count_max: int = 31  # above 64 our kernel does not score the model, LightGBM does
+    depth_max: int = 0  # of a tree; 0: as deep as its leaves allow
     learning_rate: float = 0.05
     leaf_row_count_min: int = 20
+    # Sum of p * (1 - p) over a leaf's rows, at least: what keeps leaves of a few certain rows away.
+    leaf_hessian_min: float = 1e-3
     lambda_l2: float = 1.0
     # Shares drawn for each tree: correlated features of one entity take turns.
     feature_share: float = 0.8
@@ -24,6 +27,8 @@ class FitParams:
     def __post_init__(self) -> None:
         _check_range("tree_count", self.tree_count, 1, 10_000)
         _check_range("leaf_count_max", self.leaf_count_max, 2, 4096)
+        _check_range("depth_max", self.depth_max, 0, 100)
+        _check_range("leaf_hessian_min", self.leaf_hessian_min, 0, 1e6)
         _check_range("leaf_row_count_min", self.leaf_row_count_min, 1, 1_000_000)
         _check_range("lambda_l2", self.lambda_l2, 0, 1e6)
         _check_range("bin_count_max", self.bin_count_max, 2, 65_535)

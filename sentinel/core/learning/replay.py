@@ -31,7 +31,7 @@ class ReplayParams:
         than they should: a few rows of great weight are noise that a model learns by heart.
     """
 
-    replay_share: float = 0.25
+    replay_share: float = 0.5
     inverse_probability_max: float = 100.0
 
     def __post_init__(self) -> None:

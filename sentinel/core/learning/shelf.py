@@ -281,7 +281,7 @@ def _succeeded(shelf: Shelf, version: str) -> Shelf:
         champion=version,
         challenger=_unless(shelf.challenger, version),
         shadow=_unless(shelf.shadow, version),
-        before=tuple(one for one in shelf.before if one not in (version, shelf.champion)),
+        before=tuple(one for one in shelf.before if one != version),
     )
 
 

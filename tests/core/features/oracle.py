@@ -84,6 +84,10 @@ class Oracle:
             milliseconds=payment.time_ms, hours=feature.utc_offset_h
         )
         match feature.stat:
+            case "quotient":
+                by_name = {other.name: other for other in self.features}
+                above, below = (self.value(by_name[name], payment) for name in feature.of)
+                return above / below if below != 0 else NAN
             case "amount":
                 return payment.amount / self.scale
             case "value":
@@ -146,6 +150,9 @@ class Oracle:
             return float(len({text for text in texts if text}))
         frauds = sum(event.name in past.frauds for event in window)
         amounts = [event.amount for event in window]
+        if feature.stat == "fraud_min":
+            known = [event.amount for event in window if event.name in past.frauds]
+            return min(known) / self.scale if known else NAN
         return self.of_amounts(feature, payment, amounts, frauds)
 
     def of_amounts(  # noqa: C901 -- a table

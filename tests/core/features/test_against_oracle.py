@@ -35,13 +35,15 @@ def features_of(entity: str) -> list[FeatureParams]:
         F(f"{entity} {stat} {window} {delay}", stat, entity, window=window, delay=delay)
         for stat in WINDOWED
         for window, delay in (("1h", ""), ("3h", ""), ("2h", "1h"))
-        if not (delay and stat in ("ratio", "z_score"))
     ]
     found += [
         F(f"{entity} {stat} current", stat, entity, window="2h", include_current=True)
         for stat in ("count", "sum", "mean", "std", "max")
     ]
     found += [F(f"{entity} {stat}", stat, entity) for stat in ("ratio", "z_score", "first_seen")]
+    found += [
+        F(f"{entity} {stat} 1h ago", stat, entity, delay="1h") for stat in ("ratio", "z_score")
+    ]
     found += [
         F(f"{entity} since", "time_since_last", entity),
         F(f"{entity} share or 0", "fraud_share", entity, window="1h", empty=0.0),
@@ -58,7 +60,12 @@ def features_of(entity: str) -> list[FeatureParams]:
         ),
         F(f"{entity} new country", "first_seen", entity, field="country"),
         F(f"{entity} new country 1h", "first_seen", entity, field="country", window="1h"),
+        F(f"{entity} max to mean", "quotient", of=(f"{entity} max 3h ", f"{entity} mean 2h 1h")),
+        F(f"{entity} by count", "quotient", of=(f"{entity} ds", f"{entity} count 1h "), empty=-1.0),
     ]
+    if ENTITIES[entity].kind == "events":
+        found.append(F(f"{entity} least fraud", "fraud_min", entity, window="3h"))
+        found.append(F(f"{entity} least 1h ago", "fraud_min", entity, window="2h", delay="1h"))
     return found
 
 

@@ -66,7 +66,7 @@ def test_an_entity_says_what_is_wrong_with_it(values: dict[str, Any], message: s
         ({"stat": "decayed_sum", "window": ""}, 'f: stat "decayed_sum" needs a half_life'),
         ({"stat": "decayed_sum", "window": "", "half_life": "0h"}, 'f: "0h" is no time at all'),
         ({"half_life": "1d"}, 'f: stat "count" takes no half_life'),
-        ({"stat": "ratio", "delay": "1d"}, 'f: stat "ratio" takes no delay'),
+        ({"stat": "first_seen", "delay": "1d"}, 'f: stat "first_seen" takes no delay'),
         ({"delay": "1d", "include_current": True}, "f: include_current fits no delay"),
         ({"stat": "fraud_count", "include_current": True}, "f: include_current fits no delay, nor"),
         ({"stat": "ratio", "include_current": True}, "f: include_current fits no delay, nor"),
@@ -75,6 +75,8 @@ def test_an_entity_says_what_is_wrong_with_it(values: dict[str, Any], message: s
         ({"stat": "distinct"}, 'f: stat "distinct" needs a field'),
         ({"values": ("a",)}, 'f: values belong to stat "category", and only there'),
         ({"stat": "category", "entity": "", "window": "", "field": "city"}, "f: values belong to"),
+        ({"of": ("a", "b")}, 'f: of names two features with stat "quotient", else none'),
+        ({"stat": "quotient", "entity": "", "window": ""}, "f: of names two features"),
         ({"utc_offset_h": 15.0}, "f: utc_offset_h must be in -14..14"),
     ],
 )
@@ -89,6 +91,14 @@ def test_tiles_too_narrow_for_their_window_are_refused() -> None:
 
     with pytest.raises(ValueError, match='entity "terminal" needs 2678402 tiles of 1s'):
         entity_plans(entities, [FeatureParams("f", "count", "terminal", window="30d")])
+
+
+def test_tiles_keep_no_amounts_of_frauds() -> None:
+    entities = {**ENTITIES, "terminal": EntityParams(kind="tiles", tile="1d")}
+    feature = FeatureParams("least", "fraud_min", "terminal", window="30d")
+
+    with pytest.raises(ValueError, match=r"\['least'\]: entity \"terminal\" needs kind \"events\""):
+        entity_plans(entities, [feature])
 
 
 def fingerprint(*features: FeatureParams, entities: dict[str, EntityParams] | None = None) -> str:

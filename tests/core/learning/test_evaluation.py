@@ -1,5 +1,6 @@
 """Measures against slow, obvious versions."""
 
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -150,3 +151,20 @@ def test_card_precision_of_nothing_is_none() -> None:
     nothing = np.zeros(0, dtype=np.int64)
 
     assert card_precision_top_k(nothing.astype(float), nothing, nothing, nothing) is None
+
+
+@pytest.mark.parametrize("measure", [auc, average_precision])
+def test_a_row_of_weight_three_counts_as_three_rows(
+    measure: Callable[..., float | None],
+) -> None:
+    rng = default_rng(4)
+    scores = np.round(rng.normal(size=300), 1)
+    labels = (rng.random(300) < 0.2).astype(np.int64)
+    times = rng.integers(1, 4, 300)
+
+    repeated = measure(np.repeat(scores, times), np.repeat(labels, times))
+
+    assert measure(scores, labels, weights=times.astype(float)) == pytest.approx(repeated)
+    assert measure(scores, labels, weights=np.ones(300)) == pytest.approx(measure(scores, labels))
+    assert measure(scores, labels * 0, weights=np.ones(300)) is None
+    assert measure(scores[:0], labels[:0], weights=np.ones(0)) is None

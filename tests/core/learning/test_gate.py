@@ -12,10 +12,11 @@ from numpy.random import default_rng
 from scipy.special import expit, logit
 
 from sentinel.core.learning import checks
+from sentinel.core.learning.calibration import fit_calibration
 from sentinel.core.learning.checks import Check, holm
 from sentinel.core.learning.delong import compare_auc
 from sentinel.core.learning.evidence import Bools, Evidence
-from sentinel.core.learning.gate import GateParams, Verdict, judge
+from sentinel.core.learning.gate import GateParams, Verdict, judge, judge_recalibration
 from sentinel.records import Floats
 from tests.core.learning.pairs import binormal, evidence
 
@@ -421,3 +422,76 @@ def test_a_gate_that_could_not_judge_is_refused(changed: dict[str, Any], words: 
 def test_every_parameter_is_described() -> None:
     assert GateParams.__doc__ is not None
     assert all(field.name in GateParams.__doc__ for field in fields(GateParams))
+
+
+def recalibrated(seed: int, *, shift: float = 0.0, fraud_share: float = 0.04) -> Verdict:
+    """On a champion whose log-odds are out by `shift`, calibrated anew on as many others."""
+    scores = binormal(default_rng(seed), COUNT, fraud_share=fraud_share)
+    others = binormal(default_rng([seed, 1]), COUNT, fraud_share=fraud_share)
+    calibration = fit_calibration(others.champion + shift, others.labels)
+    same = evidence(replace(scores, challenger=scores.champion))
+    anew = calibration.probability(scores.champion + shift)
+    champion = expit(scores.champion + shift)
+    return judge_recalibration(replace(same, challenger_probability=anew), champion, PARAMS)
+
+
+@pytest.mark.parametrize("fraud_share", [0.015, 0.04])
+def test_a_champion_whose_probabilities_are_right_is_left_alone(fraud_share: float) -> None:
+    verdicts = [recalibrated(seed, fraud_share=fraud_share) for seed in range(100)]
+
+    assert sum(verdict.outcome == "promote" for verdict in verdicts) <= 5
+    assert "not shown to be out" in named(verdicts[0], "repair").sentence
+
+
+@pytest.mark.parametrize("shift", [-0.7, 0.7])
+def test_a_champion_whose_probabilities_are_out_is_put_right(shift: float) -> None:
+    verdicts = [recalibrated(seed, shift=shift) for seed in range(20)]
+
+    assert sum(verdict.outcome == "promote" for verdict in verdicts) >= 14
+    assert not any("repair" in failed(verdict) for verdict in verdicts)
+    assert [check.name for check in verdicts[0].checks] == [
+        "selective_labels",
+        "examples",
+        "frauds",
+        "repair",
+        "calibration_mean",
+        "calibration_error",
+    ]
+
+
+def test_a_recalibration_that_is_out_itself_mends_nothing(better: Evidence) -> None:
+    low, high = (expit(better.recent.champion + shift) for shift in (-1.0, 1.0))
+
+    verdict = judge_recalibration(replace(better, challenger_probability=low), high, PARAMS)
+
+    assert verdict.outcome == "refuse"
+    assert named(verdict, "repair").status == "passed"
+    assert "calibration_mean" in failed(verdict)
+
+
+def test_of_too_few_frauds_no_recalibration_is_judged(better: Evidence) -> None:
+    few = better.where(first(1_000))
+    probability = few.challenger_probability
+
+    verdict = judge_recalibration(few, np.minimum(2 * probability, 1.0), PARAMS)
+
+    assert verdict.outcome == "not_yet"
+    assert named(verdict, "frauds").status == "too_little"
+
+
+def test_selective_labels_do_not_tell_how_a_recalibration_fits(better: Evidence) -> None:
+    """Where explored ones stand for them they are left out, of the champion's share, too."""
+    is_fraud = better.recent.labels == 1
+    is_selective = is_fraud & (np.arange(COUNT) % 2 == 0)
+    is_explored = ~is_selective & first(100)
+    told = replace(better, is_selective=is_selective, is_explored=is_explored)
+    odds = expit(better.recent.challenger - np.log(2))  # right without them
+    twice = replace(told, challenger_probability=odds)
+
+    verdict = judge_recalibration(twice, better.challenger_probability, PARAMS)
+
+    assert verdict.outcome == "promote"
+    assert named(verdict, "frauds").measured == np.count_nonzero(is_fraud & ~is_selective)
+    unexplored = replace(twice, is_explored=np.zeros(COUNT, dtype=bool))
+    refused = judge_recalibration(unexplored, better.challenger_probability, PARAMS)
+    assert "selective_labels" in failed(refused)

@@ -11,6 +11,8 @@ from sentinel.core.learning.params import FitParams, TrainingParams
         ({"tree_count": 0}, r"tree_count must be in 1\.\.10000, got 0"),
         ({"leaf_count_max": 1}, "leaf_count_max must be in"),
         ({"leaf_row_count_min": 0}, "leaf_row_count_min must be in"),
+        ({"depth_max": -1}, "depth_max must be in"),
+        ({"leaf_hessian_min": -0.1}, "leaf_hessian_min must be in"),
         ({"lambda_l2": -1.0}, "lambda_l2 must be in"),
         ({"bin_count_max": 1}, "bin_count_max must be in"),
         ({"seed": -1}, "seed must be in"),

@@ -82,6 +82,17 @@ def test_a_roll_back_goes_to_the_last_champion_and_not_to_the_bad_one_again() ->
         rolled_back(again, **BY)
 
 
+def test_what_spoke_for_a_version_is_void_when_it_was_rolled_back() -> None:
+    shelf, _ = approved(in_staging(serving("1.0.0"), "1.1.0"), "1.1.0", **BY)
+    shelf, _ = promoted(shelf, "1.1.0", **BY, approval_needed=True)
+
+    after, _ = rolled_back(shelf, **BY)
+
+    assert after.approvals == {}
+    with pytest.raises(ValueError, match="nobody has approved it yet"):
+        promoted(after, "1.1.0", **BY, approval_needed=True, force=True)
+
+
 def test_a_roll_back_may_name_which_champion_it_goes_to() -> None:
     shelf = serving("1.0.0", "1.1.0", "2.0.0")
 
@@ -318,6 +329,7 @@ def test_who_served_when_is_read_from_the_history() -> None:
         (["1.0.0"], "1.0.0", "major", "2.0.0"),
         (["1.0.0", "1.9.0", "1.10.0"], "1.9.3", "minor", "1.11.0"),
         (["1.0.0", "1.0.7", "1.1.0"], "1.0.0", "patch", "1.0.8"),
+        (["1.0.0", "1.5.9"], "1.0.0", "patch", "1.0.1"),
         (["3.0.0", "1.0.0"], "1.0.0", "major", "4.0.0"),
         (["3.0.0"], None, "minor", "4.0.0"),
         ([], "1.2.3", "patch", "1.2.4"),

@@ -1,0 +1,77 @@
+"""The examples that a learner holds: the newest whole, a memory of all, and what is held out."""
+
+from collections.abc import Sequence
+
+from sentinel.codec.examples import decode_columns
+from sentinel.core.learning.columns import Columns, joined, no_columns
+from sentinel.core.learning.hold_out import HeldOut, is_held_out, nothing_held_out
+from sentinel.core.learning.memory import Memory, empty_memory
+from sentinel.core.learning.window import counting, mature_ms, with_newest
+from sentinel.engine.learner_params import LearningParams
+
+# Taking a batch into the memory costs a sort of all of it.
+_BATCH_ROW_COUNT = 20_000
+
+
+class Holdings:
+    """What was taken of the examples topic; how its records were batched changes nothing.
+
+    Attributes
+    ----------
+    newest_ms
+        Event time of the newest example so far, -1 if there is none.
+    next_offset
+        What comes next in the topic.
+    """
+
+    def __init__(self, features: Sequence[str], params: LearningParams) -> None:
+        count = len(features)
+        self.newest_ms = -1
+        self.next_offset = 0
+        self._features = tuple(features)
+        self._params = params
+        self._buffer: list[Columns] = []
+        self._window = no_columns(count)
+        self._memory = empty_memory(params.memory, feature_count=count)
+        self._held_out = nothing_held_out(params.old_row_count_max, feature_count=count)
+        self._mature_ms: int | None = None
+
+    def take(self, records: Sequence[tuple[int, int, bytes | None]]) -> tuple[int, int]:
+        """Records in their order; how many are examples, and how many are none."""
+        decoded = decode_columns(records, self._features)
+        if len(decoded.rows):
+            self._buffer.append(decoded.rows)
+            newest_ms = int(decoded.rows.examples.event_time_ms.max())
+            self.newest_ms = max(self.newest_ms, newest_ms)
+        if records:
+            self.next_offset = records[-1][0] + 1
+        if sum(map(len, self._buffer)) >= _BATCH_ROW_COUNT:
+            self._absorb()
+        return len(decoded.rows), decoded.refused_count
+
+    def mature(self) -> Columns:
+        """Of the newest those that are mature and tell anything, ascending by event time."""
+        self._absorb()
+        return counting(self._window, self._mature_ms)
+
+    def memory(self) -> Memory:
+        """Of all that may be trained on."""
+        self._absorb()
+        return self._memory
+
+    def held_out(self) -> HeldOut:
+        """What is never trained on."""
+        self._absorb()
+        return self._held_out
+
+    def _absorb(self) -> None:
+        """What was buffered goes to the window, and to the memory or to what is held out."""
+        if not self._buffer:
+            return
+        batch = joined(self._buffer)
+        self._buffer = []
+        self._mature_ms = mature_ms(batch, self._mature_ms)
+        is_out = is_held_out(batch.examples.id_hash, self._params.old_share)
+        self._memory = self._memory.with_examples(batch.examples.take(~is_out))
+        self._held_out = self._held_out.with_rows(batch.take(is_out))
+        self._window = with_newest(self._window, batch, self._params.window_row_count_max)
