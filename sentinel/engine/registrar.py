@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sentinel.codec.records import keyed
-from sentinel.core.learning.shelf import replayed
+from sentinel.core.learning.shelf import replayed, rolled_back
 from sentinel.core.learning.trail import audit_entry
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import Broker, ModelStore
@@ -89,3 +89,16 @@ class Registrar:
     async def _say(self, event: ModelEvent, entry: AuditEntry) -> None:
         await self._broker.publish(self._update_topic, 0, [keyed(event.version, event)])
         await self.tell(entry)
+
+
+def back_to(former: str) -> Step:
+    """The step by which a former champion serves in the place of the version it is taken on."""
+
+    def step(
+        shelf: Shelf, version: str, /, *, who: str, why: str, at_ms: int
+    ) -> tuple[Shelf, ModelEvent]:
+        if shelf.champion != version:
+            raise ValueError(f"version {version} cannot be rolled back: it does not serve")
+        return rolled_back(shelf, who=who, why=why, at_ms=at_ms, to=former)
+
+    return step

@@ -20,7 +20,7 @@ from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.triggers import Progress, Trigger, due_triggers
 from sentinel.engine.learner import Made, Updated
 from sentinel.engine.lifecycle import Update, audit_entry_of
-from sentinel.engine.registrar import Registrar
+from sentinel.engine.registrar import Registrar, back_to
 from sentinel.engine.update_params import UpdateParams
 from sentinel.engine.watching import LEARNER_ERRORS, Watching
 from sentinel.errors import ModelError, RecordError, TransientError, WorkerLostError
@@ -32,7 +32,7 @@ from sentinel.versions import Artifact
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.5
-_POLL_COUNT_MAX = 2_000
+_POLL_COUNT_MAX = 500  # more would hold the loop for too long at once
 _ELSEWHERE_S = 1.0
 _RETRY_S = 1.0
 # Polls before what was asked for is begun: examples of before may be under way.
@@ -364,7 +364,7 @@ class TrainingTask:
         found = await self._watching.harm(update)
         may_go_back = self._params.watch.is_automatic and update.champion in shelf.before
         if found is not None and may_go_back:
-            step = partial(_back, to=update.champion)
+            step = back_to(update.champion)
             await self._registrar.change(step, update.version, why=found)
             await self._finish(update, f"rolled back: {found}")
             return True
@@ -398,7 +398,3 @@ class TrainingTask:
 def _artifact(version: str, made: Made, manifest: dict[str, Any]) -> Artifact:
     sha256 = hashlib.sha256(made.text.encode()).hexdigest()
     return Artifact(version, made.text, {**manifest, "version": version, "sha256": sha256})
-
-
-def _back(shelf: Any, version: str, *, to: str, **stated: Any) -> Any:
-    return shelves.rolled_back(shelf, to=to, **stated)
