@@ -23,8 +23,9 @@ NAMES = (
     "feedback",
     "labels",
     "examples",
-    "audit",
     "model-updates",
+    "control",
+    "audit",
     "dead-letters",
 )
 
