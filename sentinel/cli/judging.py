@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sentinel.cli.options import ConfigOption, fail
-from sentinel.errors import SentinelError
+from sentinel.cli.options import ConfigOption
 
 feedback = typer.Typer(help="Say what a transaction was, and see what others said.")
 SourceOption = Annotated[
@@ -39,22 +38,19 @@ def add_feedback(
     """Say what a transaction was; with a higher revision, say something else."""
     from sentinel.cli.feedback import add_command
 
-    try:
-        add_command(
-            transaction,
-            label,
-            config,
-            source=source,
-            who=who,
-            confidence=confidence,
-            notes=notes,
-            revision=revision,
-            account=account,
-            event_time=event_time,
-            entities=entity or [],
-        )
-    except SentinelError as error:
-        fail(error)
+    add_command(
+        transaction,
+        label,
+        config,
+        source=source,
+        who=who,
+        confidence=confidence,
+        notes=notes,
+        revision=revision,
+        account=account,
+        event_time=event_time,
+        entities=entity or [],
+    )
 
 
 @feedback.command("import")
@@ -68,10 +64,7 @@ def import_feedback(
     """Send every row of a file as a voice."""
     from sentinel.cli.feedback import import_command
 
-    try:
-        import_command(file, config, source=source)
-    except SentinelError as error:
-        fail(error)
+    import_command(file, config, source=source)
 
 
 @feedback.command("show")
@@ -82,10 +75,7 @@ def show_feedback(
     """Who said what of a transaction, and what is held to be true."""
     from sentinel.cli.feedback import show_command
 
-    try:
-        show_command(transaction, config)
-    except SentinelError as error:
-        fail(error)
+    show_command(transaction, config)
 
 
 @feedback.command("ask")
@@ -103,20 +93,14 @@ def ask_feedback(
     """Cases that are contested or open, and whose vote would help most on each."""
     from sentinel.cli.investigators import ask_command
 
-    try:
-        ask_command(config, source=source, capacity=capacity, limit=limit, as_json=as_json)
-    except SentinelError as error:
-        fail(error)
+    ask_command(config, source=source, capacity=capacity, limit=limit, as_json=as_json)
 
 
 def investigators(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Everybody who votes: how well they see fraud, and what is odd about them."""
     from sentinel.cli.investigators import investigators_command
 
-    try:
-        investigators_command(config, as_json=as_json)
-    except SentinelError as error:
-        fail(error)
+    investigators_command(config, as_json=as_json)
 
 
 def consensus(
@@ -134,10 +118,7 @@ def consensus(
     """Weigh the votes of a file: a probability for each task, a record for each worker."""
     from sentinel.cli.consensus import consensus_command
 
-    try:
-        consensus_command(votes, config, out=out, workers_out=workers)
-    except SentinelError as error:
-        fail(error)
+    consensus_command(votes, config, out=out, workers_out=workers)
 
 
 archive = typer.Typer(help="Keep decisions and labels as Parquet files.")
@@ -154,10 +135,7 @@ def run_archive(
     """Write what is decided to files, until stopped."""
     from sentinel.cli.archive import run_command
 
-    try:
-        run_command(config, exit_when_idle_s=exit_when_idle)
-    except SentinelError as error:
-        fail(error)
+    run_command(config, exit_when_idle_s=exit_when_idle)
 
 
 @archive.command("verify")
@@ -165,10 +143,7 @@ def verify_archive(config: ConfigOption = None) -> None:
     """Count the archive against the topics."""
     from sentinel.cli.archive import verify_command
 
-    try:
-        is_right = verify_command(config)
-    except SentinelError as error:
-        fail(error)
+    is_right = verify_command(config)
     if not is_right:
         raise typer.Exit(1)
 
@@ -178,10 +153,7 @@ def compact_archive(config: ConfigOption = None) -> None:
     """Join small files."""
     from sentinel.cli.archive import compact_command
 
-    try:
-        compact_command(config)
-    except SentinelError as error:
-        fail(error)
+    compact_command(config)
 
 
 @archive.command("examples")
@@ -192,10 +164,7 @@ def write_examples(
     """Join decisions with what turned out to be true: what a model can learn from."""
     from sentinel.cli.archive import examples_command
 
-    try:
-        examples_command(out, config)
-    except SentinelError as error:
-        fail(error)
+    examples_command(out, config)
 
 
 def why(
@@ -210,10 +179,7 @@ def why(
     """Why a transaction was decided so: features, reasons, votes, labels."""
     from sentinel.cli.why import why_command
 
-    try:
-        is_same = why_command(transaction, config, replay=replay)
-    except SentinelError as error:
-        fail(error)
+    is_same = why_command(transaction, config, replay=replay)
     if not is_same:
         raise typer.Exit(1)
 
@@ -229,7 +195,4 @@ def audit(
     """What was changed, when and by whom, with before and after."""
     from sentinel.cli.audit import audit_command
 
-    try:
-        audit_command(subject, config, limit=limit, as_json=as_json)
-    except SentinelError as error:
-        fail(error)
+    audit_command(subject, config, limit=limit, as_json=as_json)

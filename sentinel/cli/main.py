@@ -9,11 +9,11 @@ import typer
 
 from sentinel import __version__
 from sentinel.cli import judging, updates, versions
-from sentinel.cli.options import ConfigOption, LabelColumn, fail
-from sentinel.errors import SentinelError
+from sentinel.cli.options import Commands, ConfigOption, LabelColumn
 
 app = typer.Typer(
     name="sentinel",
+    cls=Commands,
     help="Scores payment transactions from Kafka while they happen.",
     no_args_is_help=True,
     add_completion=False,
@@ -100,19 +100,16 @@ def run(
     from sentinel.cli.run import run_command
 
     play = stream if stream is not None else config is None
-    try:
-        run_command(
-            config,
-            stream=play,
-            plain=plain,
-            report_file=report,
-            rate=rate,
-            duration_s=duration,
-            exit_when_idle_s=exit_when_idle,
-            on_gap=on_gap.value if on_gap is not None else None,
-        )
-    except SentinelError as error:
-        fail(error)
+    run_command(
+        config,
+        stream=play,
+        plain=plain,
+        report_file=report,
+        rate=rate,
+        duration_s=duration,
+        exit_when_idle_s=exit_when_idle,
+        on_gap=on_gap.value if on_gap is not None else None,
+    )
 
 
 @app.command()
@@ -143,21 +140,18 @@ def produce(
     """Send a file's transactions to Kafka, and its labels when their delay has passed."""
     from sentinel.cli.produce import produce_command
 
-    try:
-        produce_command(
-            file,
-            config,
-            speed=speed,
-            label_column=label_column,
-            label_delay=label_delay,
-            label_source=label_source,
-            frauds_only=frauds_only,
-            skip=skip,
-            count=count,
-            resume=resume,
-        )
-    except SentinelError as error:
-        fail(error)
+    produce_command(
+        file,
+        config,
+        speed=speed,
+        label_column=label_column,
+        label_delay=label_delay,
+        label_source=label_source,
+        frauds_only=frauds_only,
+        skip=skip,
+        count=count,
+        resume=resume,
+    )
 
 
 @app.command()
@@ -169,13 +163,10 @@ def train(
         float | None, typer.Option(min=1, metavar="N", help="Use only the first N days.")
     ] = None,
 ) -> None:
-    """Fit a model on history, test it on the last days, and make it the champion."""
+    """Fit a model on history, test it on the last days, and write it down."""
     from sentinel.cli.history import train_command
 
-    try:
-        train_command(file, config, label_column=label_column, day_count=days)
-    except SentinelError as error:
-        fail(error)
+    train_command(file, config, label_column=label_column, day_count=days)
 
 
 @app.command()
@@ -188,10 +179,7 @@ def features(
     """Write the feature matrix of a history, by the code that scores."""
     from sentinel.cli.history import features_command
 
-    try:
-        features_command(file, config, label_column=label_column, out=out)
-    except SentinelError as error:
-        fail(error)
+    features_command(file, config, label_column=label_column, out=out)
 
 
 @app.command("check-config")
@@ -199,10 +187,7 @@ def check_config(config: ConfigOption = None) -> None:
     """Validate a configuration and say what is in force."""
     from sentinel.cli.check import check_command
 
-    try:
-        check_command(config)
-    except SentinelError as error:
-        fail(error)
+    check_command(config)
 
 
 @dead_letters.command("list")
@@ -220,11 +205,8 @@ def list_dead_letters(
     """Where each came from, and why it was refused; and how many there are for each reason."""
     from sentinel.cli.dead_letters import Filters, list_command
 
-    try:
-        filters = Filters(reason, topic, since)
-        list_command(config, filters, count_max=None if everything else newest, as_json=as_json)
-    except SentinelError as error:
-        fail(error)
+    filters = Filters(reason, topic, since)
+    list_command(config, filters, count_max=None if everything else newest, as_json=as_json)
 
 
 @dead_letters.command("show")
@@ -235,10 +217,7 @@ def show_dead_letter(
     """All there is of one dead letter: its bytes, and its own headers."""
     from sentinel.cli.dead_letters import show_command
 
-    try:
-        show_command(config, offset)
-    except SentinelError as error:
-        fail(error)
+    show_command(config, offset)
 
 
 @dead_letters.command("replay")
@@ -266,18 +245,15 @@ def replay_dead_letters(
     """
     from sentinel.cli.dead_letters import Filters, replay_command
 
-    try:
-        replay_command(
-            config,
-            offsets or [],
-            Filters(reason, topic, since),
-            everything=everything,
-            again=again,
-            yes=yes,
-            dry_run=dry_run,
-        )
-    except SentinelError as error:
-        fail(error)
+    replay_command(
+        config,
+        offsets or [],
+        Filters(reason, topic, since),
+        everything=everything,
+        again=again,
+        yes=yes,
+        dry_run=dry_run,
+    )
 
 
 @topics.command("create")
@@ -294,10 +270,7 @@ def create_topics(
     """Make the topics that are missing, as the configuration says; leave the others as they are."""
     from sentinel.cli.topics import create_command
 
-    try:
-        is_right = create_command(config, partition_count=partitions, replication=replication)
-    except SentinelError as error:
-        fail(error)
+    is_right = create_command(config, partition_count=partitions, replication=replication)
     if not is_right:
         raise typer.Exit(1)
 
@@ -307,9 +280,6 @@ def check_topics(config: ConfigOption = None) -> None:
     """Say of each topic whether it is as it must be; exit code 1 when something is wrong."""
     from sentinel.cli.topics import check_topics_command
 
-    try:
-        is_right = check_topics_command(config)
-    except SentinelError as error:
-        fail(error)
+    is_right = check_topics_command(config)
     if not is_right:
         raise typer.Exit(1)

@@ -1,7 +1,6 @@
 """`sentinel models`: which versions there are, which of them serves, and who changes that."""
 
 import asyncio
-import getpass
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from sentinel.app import embedded
 from sentinel.app import models as app
 from sentinel.cli import model_tables as tables
 from sentinel.cli.feedback import date_text
+from sentinel.cli.options import login_name
 from sentinel.codec.records import encode
 from sentinel.codec.rfc3339 import epoch_ms
 from sentinel.config import Config
@@ -183,11 +183,7 @@ def _by(who: str, why: str, *, is_needed: bool = False) -> dict[str, Any]:
     """
     if is_needed and not why.strip():
         raise ConfigError("--why must give the reason")
-    try:
-        name = who.strip() or getpass.getuser()
-    except (OSError, KeyError) as error:  # KeyError until Python 3.12
-        raise ConfigError("nobody knows who you are here: say it with --who") from error
-    return {"who": name, "why": why.strip(), "at_ms": app.now_ms()}
+    return {"who": login_name(who), "why": why.strip(), "at_ms": app.now_ms()}
 
 
 def _change(config_file: Path | None, steps: Sequence[app.Step]) -> None:

@@ -1,11 +1,13 @@
 """What the commands share: options, and how they end when something is wrong."""
 
+import getpass
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from sentinel.errors import SentinelError, TransientError
+from sentinel.errors import ConfigError, SentinelError, TransientError
 
 ConfigOption = Annotated[
     Path | None,
@@ -20,3 +22,21 @@ def fail(error: SentinelError) -> NoReturn:
     """One clear line; exit code 2 for what the user can mend, 1 for what may pass by itself."""
     typer.echo(f"sentinel: {error}", err=True)
     raise typer.Exit(1 if isinstance(error, TransientError) else 2)
+
+
+class Commands(TyperGroup):
+    """Commands, and groups of them, which end in one clear line when something is wrong."""
+
+    def invoke(self, ctx: Any) -> Any:  # of Typer's own copy of click
+        try:
+            return super().invoke(ctx)
+        except SentinelError as error:
+            fail(error)
+
+
+def login_name(who: str) -> str:
+    """Who does it: as they say, or as they have logged in. Raises ConfigError if neither tells."""
+    try:
+        return who.strip() or getpass.getuser()
+    except (OSError, KeyError) as error:  # KeyError until Python 3.12
+        raise ConfigError("nobody knows who you are here: say it with --who") from error

@@ -1,14 +1,12 @@
 """`sentinel update now|show`: ask for a new model, and see what became of it."""
 
 import asyncio
-import getpass
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from sentinel.cli.options import ConfigOption, fail
-from sentinel.errors import SentinelError
+from sentinel.cli.options import ConfigOption, login_name
 
 update = typer.Typer(help="Ask for a new model, and see how the newest update stands.")
 
@@ -23,11 +21,8 @@ def now(
     from sentinel import config as configuration
     from sentinel.app import embedded, updates
 
-    try:
-        settings = embedded.running(configuration.load(config))
-        asyncio.run(updates.ask_for_update(settings, who=who or getpass.getuser(), why=why))
-    except SentinelError as error:
-        fail(error)
+    settings = embedded.running(configuration.load(config))
+    asyncio.run(updates.ask_for_update(settings, who=login_name(who), why=why))
     typer.echo("asked: `sentinel update show` says what becomes of it")
 
 
@@ -41,11 +36,8 @@ def show(
     from sentinel.app import embedded, updates
     from sentinel.codec.stored import encode_stored
 
-    try:
-        settings = embedded.running(configuration.load(config))
-        found = asyncio.run(updates.newest_update(settings))
-    except SentinelError as error:
-        fail(error)
+    settings = embedded.running(configuration.load(config))
+    found = asyncio.run(updates.newest_update(settings))
     if as_json:
         typer.echo("null" if found is None else encode_stored(found))
         return

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sentinel.cli.options import ConfigOption, fail
-from sentinel.errors import SentinelError
+from sentinel.cli.options import ConfigOption
 
 models = typer.Typer(help="See which model serves, and change it.")
 
@@ -24,10 +23,7 @@ def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> Non
     """Every version: its stage, what it is at the moment, and how good it was."""
     from sentinel.cli.models import list_command
 
-    try:
-        list_command(config, as_json=as_json)
-    except SentinelError as error:
-        fail(error)
+    list_command(config, as_json=as_json)
 
 
 @models.command("show")
@@ -37,10 +33,7 @@ def show_model(
     """All that is known of a version, and what became of it."""
     from sentinel.cli.models import show_command
 
-    try:
-        show_command(version, config, as_json=as_json)
-    except SentinelError as error:
-        fail(error)
+    show_command(version, config, as_json=as_json)
 
 
 @models.command("diff")
@@ -53,10 +46,7 @@ def diff_models(
     """Where two versions differ: features, fit, window, measures."""
     from sentinel.cli.models import diff_command
 
-    try:
-        diff_command(one, other, config, as_json=as_json)
-    except SentinelError as error:
-        fail(error)
+    diff_command(one, other, config, as_json=as_json)
 
 
 @models.command("at")
@@ -68,10 +58,7 @@ def model_at(
     """Which version served at a time, and since when."""
     from sentinel.cli.models import at_command
 
-    try:
-        at_command(time, config, as_json=as_json)
-    except SentinelError as error:
-        fail(error)
+    at_command(time, config, as_json=as_json)
 
 
 @models.command("history")
@@ -83,10 +70,7 @@ def model_history(
     """Every change of the registry: when, what, by whom and why."""
     from sentinel.cli.models import history_command
 
-    try:
-        history_command(config, limit=limit, as_json=as_json)
-    except SentinelError as error:
-        fail(error)
+    history_command(config, limit=limit, as_json=as_json)
 
 
 @models.command("stage")
@@ -99,10 +83,7 @@ def stage_model(
     """Take a version from development to staging, from where it may be promoted."""
     from sentinel.cli.models import stage_command
 
-    try:
-        stage_command(version, config, who=who, why=why)
-    except SentinelError as error:
-        fail(error)
+    stage_command(version, config, who=who, why=why)
 
 
 @models.command("approve")
@@ -115,10 +96,7 @@ def approve_model(
     """Say that a version may serve; needed where updates.needs_approval is set."""
     from sentinel.cli.models import approve_command
 
-    try:
-        approve_command(version, config, who=who, why=why)
-    except SentinelError as error:
-        fail(error)
+    approve_command(version, config, who=who, why=why)
 
 
 @models.command("promote")
@@ -134,10 +112,7 @@ def promote_model(
     """Make a version in staging the champion: it decides from now on."""
     from sentinel.cli.models import promote_command
 
-    try:
-        promote_command(version, config, who=who, why=why, force=force)
-    except SentinelError as error:
-        fail(error)
+    promote_command(version, config, who=who, why=why, force=force)
 
 
 @models.command("rollback")
@@ -152,10 +127,7 @@ def roll_back_model(
     """Take the champion away, and let one that served before it decide again."""
     from sentinel.cli.models import roll_back_command
 
-    try:
-        roll_back_command(config, to=to, who=who, why=why)
-    except SentinelError as error:
-        fail(error)
+    roll_back_command(config, to=to, who=who, why=why)
 
 
 @models.command("archive")
@@ -168,10 +140,7 @@ def archive_model(
     """Withdraw a version that has not served."""
     from sentinel.cli.models import archive_command
 
-    try:
-        archive_command(version, config, who=who, why=why)
-    except SentinelError as error:
-        fail(error)
+    archive_command(version, config, who=who, why=why)
 
 
 @models.command("shadow")
@@ -186,10 +155,7 @@ def shadow_model(
     """Let a version score beside the champion, without deciding anything."""
     from sentinel.cli.models import shadow_command
 
-    try:
-        shadow_command(version, config, who=who, why=why)
-    except SentinelError as error:
-        fail(error)
+    shadow_command(version, config, who=who, why=why)
 
 
 @models.command("import")
@@ -208,10 +174,7 @@ def import_model(
     """Take a version into the registry, and stage it."""
     from sentinel.cli.models import import_command
 
-    try:
-        import_command(version, config, folder=folder, who=who, why=why)
-    except SentinelError as error:
-        fail(error)
+    import_command(version, config, folder=folder, who=who, why=why)
 
 
 @models.command("export")
@@ -223,7 +186,4 @@ def export_model(
     """Write a version to a folder, from where it can be imported."""
     from sentinel.cli.models import export_command
 
-    try:
-        export_command(version, folder, config)
-    except SentinelError as error:
-        fail(error)
+    export_command(version, folder, config)
