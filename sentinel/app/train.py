@@ -24,13 +24,19 @@ from sentinel.core.learning.evaluation import (
     card_precision_top_k,
     recall_at_false_positive_rate,
 )
-from sentinel.engine.serving import ServingModel, golden, serving_model
+from sentinel.engine.serving import (
+    GOLDEN_ROW_COUNT,
+    ServingModel,
+    golden,
+    serving_manifest,
+    serving_model,
+    window_manifest,
+)
 from sentinel.errors import ConfigError
 from sentinel.model import Model, fit
 from sentinel.records import Floats, Ints
 
 DAY_MS = 86_400_000
-GOLDEN_ROW_COUNT = 16
 
 Mask = NDArray[np.bool_]
 
@@ -97,29 +103,23 @@ def train(
         model.raw_scores(features[cut.calibration]), labels[cut.calibration]
     )
     usual = usual_ranges(features[cut.train & (labels == 0)][-200_000:])
+    ready = ServingModel("candidate", model, calibration, usual)
     manifest = {
         "sentinel": __version__,
         "strategy": "first",
-        "features": names,
         "config_version": config.version,
-        "trees": model.tree_count,
-        "engine": model.engine,
+        **serving_manifest(ready),
         "fit": asdict(config.training.fit),
-        "calibration": asdict(calibration),
-        "usual": {"low": usual.low.tolist(), "high": usual.high.tolist()},
         "window": {
-            name: _window(times_ms[getattr(cut, name)]) for name in ("train", "calibration", "test")
+            name: window_manifest(times_ms[getattr(cut, name)])
+            for name in ("train", "calibration", "test")
         },
         "metrics": evaluate(
             model, calibration, features, labels, times_ms, accounts, cut.test, config
         ),
+        "golden": golden(ready, features[cut.test][:GOLDEN_ROW_COUNT]),
     }
-    ready = ServingModel("candidate", model, calibration, usual)
-    return text, manifest | {"golden": golden(ready, features[cut.test][:GOLDEN_ROW_COUNT])}
-
-
-def _window(times_ms: Ints) -> dict[str, int]:
-    return {"first_ms": int(times_ms[0]), "last_ms": int(times_ms[-1]), "rows": times_ms.size}
+    return text, manifest
 
 
 def evaluate(

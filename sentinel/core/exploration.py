@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel.core.decision import BLOCK, REVIEW, Codes, PolicyParams
-from sentinel.core.features.hashing import hash64, rehashed, uniform
+from sentinel.core.features.hashing import hash64, is_drawn
 from sentinel.records import Ints
 from sentinel.texts import Texts
 
@@ -30,8 +30,7 @@ def is_explored(hashes: Ints, share: float) -> NDArray[np.bool_]:
     hashes
         int64 (n,): `hash64` of the transactions' identifiers.
     """
-    found: NDArray[np.bool_] = uniform(rehashed(hashes, _SALT)) < share
-    return found
+    return is_drawn(hashes, _SALT, share)
 
 
 def is_shadowed(hashes: Ints, share: float) -> NDArray[np.bool_]:
@@ -42,8 +41,7 @@ def is_shadowed(hashes: Ints, share: float) -> NDArray[np.bool_]:
     hashes
         As of `is_explored`, and independent of it.
     """
-    found: NDArray[np.bool_] = uniform(rehashed(hashes, _SHADOW_SALT)) < share
-    return found
+    return is_drawn(hashes, _SHADOW_SALT, share)
 
 
 def exploration(

@@ -17,13 +17,18 @@ from sentinel.core.learning.gate import Verdict
 from sentinel.engine.attempts import Material
 from sentinel.engine.candidates import Candidate, CandidateParams
 from sentinel.engine.comparison import Compared, score_map
-from sentinel.engine.serving import ServingModel, golden, scale_manifest
+from sentinel.engine.serving import (
+    GOLDEN_ROW_COUNT,
+    ServingModel,
+    golden,
+    serving_manifest,
+    window_manifest,
+)
 from sentinel.errors import ModelError
 from sentinel.model import Model
-from sentinel.records import Floats, Ints
+from sentinel.records import Floats
 from sentinel.versions import Artifact
 
-_GOLDEN_ROW_COUNT = 16
 _USUAL_ROW_COUNT_MAX = 200_000
 
 
@@ -107,25 +112,21 @@ def manifest(
         "sentinel": __version__,
         "strategy": candidate.strategy,
         "parent": material.champion.version,
-        "features": list(material.features),
-        "trees": ready.model.tree_count,
-        "engine": ready.model.engine,
+        **serving_manifest(ready),
         "fit": asdict(params.fit),
         "continue": {
             "tree_count": params.tree_count_per_update,
             "learning_rate": params.continue_learning_rate,
         },
         "draw": material.draw,
-        "calibration": asdict(candidate.calibration),
-        "usual": {"low": ready.usual.low.tolist(), "high": ready.usual.high.tolist()},
-        "scale": None if scale is None else scale_manifest(scale),
+        "scale": None if scale is None else asdict(scale),
         "window": _windows(candidate, material.rows.examples, rows.examples),
         "trained": _trained(candidate),
         "trained_until_ms": since.trained_until_ms,
         "hold_out": {"share": old_share, "since_ms": since.held_out_since_ms},
         "examples": _offsets(material.rows.examples, rows.examples),
         "metrics": _metrics(judged.found, judged.verdict),
-        "golden": golden(ready, rows.examples.features[-_GOLDEN_ROW_COUNT:]),
+        "golden": golden(ready, rows.examples.features[-GOLDEN_ROW_COUNT:]),
     }
 
 
@@ -133,11 +134,7 @@ def _windows(candidate: Candidate, before: Examples, gate: Examples) -> dict[str
     """Event times of what trained, calibrated and judged, and how many rows there were."""
     is_train = before.event_time_ms < candidate.trained_until_ms
     parts = {"train": before.take(is_train), "calibration": before.take(~is_train), "gate": gate}
-    return {name: _window(part.event_time_ms) for name, part in parts.items() if len(part)}
-
-
-def _window(times_ms: Ints) -> dict[str, int]:
-    return {"first_ms": int(times_ms[0]), "last_ms": int(times_ms[-1]), "rows": times_ms.size}
+    return {name: window_manifest(part.event_time_ms) for name, part in parts.items() if len(part)}
 
 
 def _trained(candidate: Candidate) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from sentinel.core.learning.calibration import Calibration
 from sentinel.core.learning.scale import ScoreMap
 from sentinel.errors import ModelError
 from sentinel.model import Model
-from sentinel.records import Floats
+from sentinel.records import Floats, Ints
 from sentinel.versions import Artifact
+
+GOLDEN_ROW_COUNT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,23 @@ def serving_model(artifact: Artifact, features: Sequence[str]) -> ServingModel:
     return ServingModel(artifact.version, model, calibration, Usual(low, high), scale, sha256)
 
 
+def serving_manifest(serving: ServingModel) -> dict[str, Any]:
+    """What `serving_model` reads, but for the scale, which not every version has."""
+    usual = serving.usual
+    return {
+        "features": list(serving.model.feature_names),
+        "trees": serving.model.tree_count,
+        "engine": serving.model.engine,
+        "calibration": asdict(serving.calibration),
+        "usual": {"low": usual.low.tolist(), "high": usual.high.tolist()},
+    }
+
+
+def window_manifest(times_ms: Ints) -> dict[str, int]:
+    """Of which stretch of event time some rows are, at least one; ascending, int64 (n,)."""
+    return {"first_ms": int(times_ms[0]), "last_ms": int(times_ms[-1]), "rows": times_ms.size}
+
+
 def golden(serving: ServingModel, features: Floats) -> dict[str, Any]:
     """What the model says of a few rows, for the manifest: whoever loads it must get the same."""
     features = features[~np.any(np.isinf(features), axis=1)]  # JSON has no word for infinite
@@ -123,11 +142,6 @@ def check_golden(serving: ServingModel, manifest: Mapping[str, Any]) -> None:
         raise ModelError(
             serving.version, f"gives another {' and '.join(differing)} here than where it was made"
         )
-
-
-def scale_manifest(scale: ScoreMap) -> dict[str, Any]:
-    """A score map for the manifest."""
-    return asdict(scale)
 
 
 def _score_map(told: Mapping[str, Any]) -> ScoreMap:

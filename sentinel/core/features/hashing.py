@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from sentinel.records import Floats, Ints
 from sentinel.texts import Bytes, Spans, packed
@@ -59,3 +60,12 @@ def rehashed(hashes: Ints, salt: int) -> Ints:
 def uniform(hashes: Ints) -> Floats:
     """Hashes as numbers in [0, 1), float64 (n,): their upper 53 bits."""
     return (hashes.view(np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def is_drawn(hashes: Ints, salt: int, share: float) -> NDArray[np.bool_]:
+    """Which are in a share of all, bool (n,): the same ones each time, with a larger share more.
+
+    What is drawn with one salt does not show what is drawn with another.
+    """
+    found: NDArray[np.bool_] = uniform(rehashed(hashes, salt)) < share
+    return found

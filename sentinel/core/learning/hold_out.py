@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from sentinel.core.features.hashing import rehashed, uniform
+from sentinel.core.features.hashing import is_drawn
 from sentinel.core.learning.columns import Columns, joined, newest, no_columns
 from sentinel.core.learning.examples import Bools
 from sentinel.core.learning.memory import Memory, MemoryParams, empty_memory
@@ -28,8 +28,7 @@ def is_held_out(id_hash: Ints, share: float) -> Bools:
     share
         In [0, 1].
     """
-    found: Bools = uniform(rehashed(id_hash, _SALT)) < share
-    return found
+    return is_drawn(id_hash, _SALT, share)
 
 
 @dataclass(frozen=True, slots=True)

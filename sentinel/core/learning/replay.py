@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sentinel.core.features.hashing import rehashed, uniform
+from sentinel.core.features.hashing import is_drawn, rehashed
 from sentinel.core.learning.examples import Bools, Examples, joined, newest
 from sentinel.core.learning.memory import Memory
 from sentinel.records import Floats, Ints
@@ -93,6 +93,6 @@ def training_set(memory: Memory, new: Examples, params: ReplayParams, *, draw: i
 
 def is_replayed(memory: Memory, share: float, *, draw: int) -> Bools:
     """Which remembered rows are drawn, bool (n,): recent frauds, and of the others a share."""
-    drawn = uniform(rehashed(rehashed(memory.rows.id_hash, _SALT), draw)) < share
+    drawn = is_drawn(rehashed(memory.rows.id_hash, _SALT), draw, share)
     found: Bools = memory.is_live & (memory.is_recent_fraud | drawn)
     return found

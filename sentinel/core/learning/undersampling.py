@@ -9,7 +9,7 @@ Bontempi, Calibrating probability with undersampling for unbalanced classificati
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.features.hashing import rehashed, uniform
+from sentinel.core.features.hashing import is_drawn
 from sentinel.core.learning.calibration import Calibration
 from sentinel.records import Floats, Ints
 
@@ -40,7 +40,7 @@ def is_kept(id_hash: Ints, is_fraud: NDArray[np.bool_], share: float) -> NDArray
     """
     assert id_hash.shape == is_fraud.shape
     assert 0 < share <= 1
-    found: NDArray[np.bool_] = is_fraud | (uniform(rehashed(id_hash, _SALT)) < share)
+    found: NDArray[np.bool_] = is_fraud | is_drawn(id_hash, _SALT, share)
     return found
 
 
