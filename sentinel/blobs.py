@@ -53,6 +53,23 @@ class BlobBlock(Sequence[Blob]):
     def __len__(self) -> int:
         return self._count
 
+    def pieces(self, count_max: int) -> Iterator[Self]:
+        """Blocks of at most so many blobs, in their order; one of nothing if there are none."""
+        columns: list[BlobColumn] = []
+        room = count_max
+        for entity, part, keys, data in self.columns:
+            begin = 0
+            while begin < len(keys):
+                end = min(begin + room, len(keys))
+                columns.append(BlobColumn(entity, part, keys[begin:end], data[begin:end]))
+                room -= end - begin
+                begin = end
+                if room == 0:
+                    yield type(self)(columns)
+                    columns, room = [], count_max
+        if columns or not self.columns:
+            yield type(self)(columns)
+
     @overload
     def __getitem__(self, i: int) -> Blob: ...
     @overload

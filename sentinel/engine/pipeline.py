@@ -21,7 +21,8 @@ _EVERYTHING = 1 << 40
 _PREPARED_COUNT_MAX = 3
 
 Preparing = asyncio.Task[Prepared]
-_PACK_ROW_COUNT = 400  # rows packed at once: about half a millisecond
+_PACK_ROW_COUNT = 400  # rows packed at once: about two milliseconds
+_PACKS_MAX = 2  # one behind the other, when a turn has taken long
 _PACK_S = 0.02
 _LOOK_AGAIN_S = 0.005  # whether a checkpoint under way is complete
 
@@ -74,7 +75,8 @@ class Pipeline:
             async with self._turn:
                 if ready is not None:
                     await self._work(*ready)
-                self._pack_some()
+                    await asyncio.sleep(0)  # to pack is a long computation, too
+                await self._pack_some()
                 await self._checkpoint_if_due()
 
     async def _work(self, batch: Batch, preparing: "Preparing") -> None:
@@ -89,15 +91,21 @@ class Pipeline:
         due_s = max(self._due_s - self._clock_s(), _LOOK_AGAIN_S)
         return min(due_s, _PACK_S) if self._checkpoints.is_behind else due_s
 
-    def _pack_some(self) -> None:
+    async def _pack_some(self) -> None:
         """Pack rows at the rate at which they may be written, a few hundred at a time."""
         now_s = self._clock_s()
         if now_s > self._due_s + 2 * self._params.commit_interval_s:
             return  # the store is slow: what is packed waits in memory
         row_count = int((now_s - self._packed_s) * self._params.snapshot_rate_max)
-        if row_count >= min(_PACK_ROW_COUNT, self._params.snapshot_rate_max * _PACK_S):
-            self._packed_s = now_s
-            self._checkpoints.pack(row_count_max=min(row_count, 2 * _PACK_ROW_COUNT))
+        if row_count < min(_PACK_ROW_COUNT, self._params.snapshot_rate_max * _PACK_S):
+            return
+        self._packed_s = now_s
+        for _ in range(_PACKS_MAX):
+            self._checkpoints.pack(row_count_max=min(row_count, _PACK_ROW_COUNT))
+            row_count -= _PACK_ROW_COUNT
+            if row_count <= 0:
+                break
+            await asyncio.sleep(0)
 
     async def _take(self, timeout_s: float) -> "tuple[Batch, Preparing] | None":
         """The next batch that is being prepared, or None when none is in time."""

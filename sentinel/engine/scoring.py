@@ -39,7 +39,9 @@ from sentinel.records import (
     timestamps,
 )
 
-_LONG_ROW_COUNT = 1024  # about 10 ms
+# From load to publish: about 4 and 12 ms.
+_MIDDLING_ROW_COUNT = 256
+_LONG_ROW_COUNT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +240,10 @@ class Scoring:
         due = self._due_labels(rows)
         partial, due = await self._load(rows, due, prepared.answer)
         clock_s = self._metrics.lap("load", clock_s)
+        clock_s = await self._breathe(len(rows), clock_s)
         folded = self._fold(rows, due)
         clock_s = self._metrics.lap("features", clock_s)
-        clock_s = await self._breathe(len(rows), clock_s)
+        clock_s = await self._breathe(len(rows), clock_s, from_count=_MIDDLING_ROW_COUNT)
         # Read once: the whole batch is decided by one model, whatever is deployed meanwhile.
         serving, shadow = self._serving.champion, self._serving.shadow
         verdicts = self._verdicts(rows, folded.features, serving)
@@ -284,13 +287,16 @@ class Scoring:
         self._metrics.shadowed += at.size
         return replace(verdicts, shadow=dict(zip(at.tolist(), scores.tolist(), strict=True)))
 
-    async def _breathe(self, row_count: int, since_s: float) -> float:
+    async def _breathe(
+        self, row_count: int, since_s: float, *, from_count: int = _LONG_ROW_COUNT
+    ) -> float:
         """Let the loop serve its sockets between two long computations; returns the time now.
 
         A broker or a store that waits for the end of a long batch costs more than the way here; a
-        short batch is sooner done.
+        short batch is sooner done. To do it oftener, or to fold in slices, took a sixth of the
+        throughput.
         """
-        if row_count >= _LONG_ROW_COUNT:
+        if row_count >= from_count:
             await asyncio.sleep(0)
         return self._metrics.lap("others", since_s)
 

@@ -4,28 +4,12 @@ A client that takes arguments one by one spends 4 µs on each entity that is sav
 https://redis.io/docs/latest/develop/reference/protocol-spec/
 """
 
-from dataclasses import dataclass
-
 import numba
 import numpy as np
 
-from sentinel.records import Ints
 from sentinel.texts import Bytes, Spans, Texts
 
 _ZERO, _DOLLAR, _CR, _LF = (ord(sign) for sign in "0$\r\n")
-
-
-@dataclass(frozen=True, slots=True)
-class Arguments:
-    """Arguments of n rows, ready to be sent: those of row i end at `ends[i]` of `data`."""
-
-    data: Bytes
-    ends: Ints
-
-    def part(self, begin: int, end: int) -> bytes:
-        """The bytes of the rows from `begin` up to `end`."""
-        first = int(self.ends[begin - 1]) if begin else 0
-        return self.data[first : int(self.ends[end - 1])].tobytes() if end > begin else b""
 
 
 class Command:
@@ -42,22 +26,12 @@ def bulk(value: bytes) -> bytes:
     return b"$%d\r\n%s\r\n" % (len(value), value)
 
 
-def arguments(texts: Texts, *, head: bytes = b"", prefix: bytes = b"") -> Arguments:
+def arguments(texts: Texts, *, head: bytes = b"", prefix: bytes = b"") -> bytes:
     """For each text `head`, which holds whole arguments, and then `prefix` and the text as one."""
     first, begin = (np.frombuffer(part, dtype=np.uint8) for part in (head, prefix))
-    ends = np.empty(len(texts), dtype=np.int64)
-    _measure(first.size, begin.size, texts.length, ends)
-    out = np.empty(int(ends[-1]) if ends.size else 0, dtype=np.uint8)
+    out = np.empty(_size(first.size, begin.size, texts.length), dtype=np.uint8)
     _write(first, begin, texts.data, texts.start, texts.length, out)
-    return Arguments(out, ends)
-
-
-def joined(pieces: list[Arguments]) -> Arguments:
-    """The rows of several, one behind the other."""
-    nothing: list[Arguments] = [Arguments(np.zeros(0, np.uint8), np.zeros(0, np.int64))]
-    pieces = nothing + pieces
-    sizes = np.concatenate([np.diff(piece.ends, prepend=0) for piece in pieces])
-    return Arguments(np.concatenate([piece.data for piece in pieces]), np.cumsum(sizes))
+    return out.tobytes()
 
 
 @numba.njit(cache=True, nogil=True)
@@ -70,12 +44,12 @@ def _digit_count(number: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure(head_size: int, prefix_size: int, lengths: Spans, ends: Ints) -> None:
-    end = 0
+def _size(head_size: int, prefix_size: int, lengths: Spans) -> int:
+    found = 0
     for i in range(lengths.size):
         size = prefix_size + lengths[i]
-        end += head_size + 1 + _digit_count(size) + 2 + size + 2
-        ends[i] = end
+        found += head_size + 1 + _digit_count(size) + 2 + size + 2
+    return found
 
 
 @numba.njit(cache=True, nogil=True)

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from sentinel.adapters.redis.client import RedisParams, connect, translated
-from sentinel.adapters.redis.resp import Command, arguments, bulk, joined
+from sentinel.adapters.redis.resp import Command, arguments, bulk
 from sentinel.blobs import BlobBlock
 from sentinel.errors import FencedError
 from sentinel.ports import Blob, Epochs, PartitionState
@@ -143,21 +143,20 @@ class RedisStateStore:
     def _save_commands(
         self, partition: TopicPartition, epoch: int, blobs: BlobBlock, state: PartitionState
     ) -> Iterator[Command]:
-        columns = blobs.columns
-        keys = joined([arguments(c.keys, prefix=self._blob_prefix(c.entity)) for c in columns])
-        data = joined([arguments(c.data, head=bulk(b"%d" % c.part)) for c in columns])
+        """Each is made when the one before is answered: all at once would hold the loop."""
         fixed_keys = bulk(self._epoch_key(partition)) + bulk(self._state_key(partition).encode())
-        last = max(0, len(blobs) - 1) // SAVE_COUNT_MAX * SAVE_COUNT_MAX
-        for begin in range(0, last + 1, SAVE_COUNT_MAX):
-            end = min(begin + SAVE_COUNT_MAX, len(blobs))
-            count = end - begin
+        rest = len(blobs)
+        for piece in blobs.pieces(SAVE_COUNT_MAX):
+            count, rest = len(piece), rest - len(piece)
             fields = NO_STATE
-            if begin == last:
+            if rest == 0:
                 fields = (state.cluster_id, str(state.replay_from), str(state.labels_from))
-            fixed = b"".join(bulk(x.encode()) for x in (str(epoch), self._lifetime_ms, *fields))
+            keys = (arguments(c.keys, prefix=self._blob_prefix(c.entity)) for c in piece.columns)
+            data = (arguments(c.data, head=bulk(b"%d" % c.part)) for c in piece.columns)
+            fixed = (bulk(x.encode()) for x in (str(epoch), self._lifetime_ms, *fields))
             head = b"*%d\r\n%s" % (3 + 2 + 5 + 3 * count, bulk(b"EVALSHA"))
             head += bulk(self._save_sha.encode()) + bulk(b"%d" % (2 + count)) + fixed_keys
-            yield Command(head + keys.part(begin, end) + fixed + data.part(begin, end))
+            yield Command(b"".join((head, *keys, *fixed, *data)))
 
     async def _run(self, partition: TopicPartition, epoch: int, command: Command) -> None:
         redis: Any = self._redis  # its most general method is the one without types

@@ -350,10 +350,8 @@ class EntityTable:
             before = NEWEST  # what waits takes the room of what may have to come in
         if not self.unwritten.is_due(partition, before):
             return Cut(ints(()), ints(()), Texts.of(()), Texts.of(()))
-        may_go = np.ones(self._part_count, dtype=np.bool_)
-        for name in self.unloaded:
-            may_go[self.rows.parts_of(self._slot(name))] = False
-        parts, dirty_from = self.unwritten.take(partition, count_max, before, may_go)
+        staying = ints([p for name in self.unloaded for p in self.rows.parts_of(self._slot(name))])
+        parts, dirty_from = self.unwritten.take(partition, count_max, before, staying)
         names = self._keys.names(self.rows.entity_of[parts])
         return Cut(parts, dirty_from, names, self.rows.pack(parts))
 

@@ -5,7 +5,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sentinel.core.features.memory import zeroed
 from sentinel.records import Ints
@@ -104,21 +103,19 @@ class Unwritten:
         queue = self._dirty.get(partition)
         return _is_older(queue[0], before) if queue else False
 
-    def take(
-        self, partition: int, count_max: int, before: int, may_go: NDArray[np.bool_]
-    ) -> tuple[Ints, Ints]:
+    def take(self, partition: int, count_max: int, before: int, staying: Ints) -> tuple[Ints, Ints]:
         """All labelled parts, the oldest `count_max` that turned dirty at an offset below `before`
         or with one that did, and their `dirty_from`.
 
         They count as written from now on: `restore` takes that back, `confirm` makes it true.
-        Parts that may not go, bool (n_parts,), keep waiting.
+        The parts that are `staying` keep waiting.
         """
         labelled = ints(sorted(self._labelled.pop(partition, ())))
-        staying = labelled[~may_go[labelled]]
-        if staying.size:
-            self._labelled[partition] = set(staying.tolist())
-        dirty = self._take_dirty(partition, count_max, before, may_go)
-        parts = np.concatenate([labelled[may_go[labelled]], dirty])
+        stays = np.isin(labelled, staying)
+        if stays.any():
+            self._labelled[partition] = set(labelled[stays].tolist())
+        dirty = self._take_dirty(partition, count_max, before, staying)
+        parts = np.concatenate([labelled[~stays], dirty])
         _, first = np.unique(parts, return_index=True)
         parts = parts[np.sort(first)]
         dirty_from = self.dirty_from[parts]
@@ -126,9 +123,7 @@ class Unwritten:
         self._pins[parts] += 1
         return parts, dirty_from
 
-    def _take_dirty(
-        self, partition: int, count_max: int, before: int, may_go: NDArray[np.bool_]
-    ) -> Ints:
+    def _take_dirty(self, partition: int, count_max: int, before: int, staying: Ints) -> Ints:
         queue = self._dirty.get(partition, deque())
         taken: list[Ints] = [ints(())]
         kept: list[Ints] = []
@@ -137,10 +132,10 @@ class Unwritten:
             waiting = queue.popleft()
             self._count[partition] -= waiting.shape[1]
             chunk = self._still_dirty(partition, waiting)
-            goes = may_go[chunk[0]]
-            if not goes.all():
-                kept.append(chunk[:, ~goes])
-                chunk = chunk[:, goes]
+            stays = np.isin(chunk[0], staying)
+            if stays.any():
+                kept.append(chunk[:, stays])
+                chunk = chunk[:, ~stays]
             if count + chunk.shape[1] > count_max:
                 queue.appendleft(chunk[:, count_max - count :])
                 self._count[partition] += chunk.shape[1] - (count_max - count)
