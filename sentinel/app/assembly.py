@@ -209,22 +209,27 @@ def _deployment(config: Config, ports: Ports, serving: Serving, metrics: Metrics
     )
 
 
-def _training(config: Config, ports: Ports, metrics: Metrics) -> TrainingTask:
+def registrar(config: Config, ports: Ports, *, who: str) -> Registrar:
+    """What changes the registry in somebody's name, and tells of it."""
     topics = config.topics
-    registrar = Registrar(
+    return Registrar(
         ports.models,
         ports.broker,
         update_topic=topics.full(topics.model_updates),
         audit_topic=topics.full(topics.audit),
-        who="training",
+        who=who,
         clock_ms=lambda: time.time_ns() // 1_000_000,
     )
+
+
+def _training(config: Config, ports: Ports, metrics: Metrics) -> TrainingTask:
+    topics = config.topics
     return TrainingTask(
         broker=ports.broker,
         tail=ports.lessons,
         store=ports.models,
         worker=ports.trainer,
-        registrar=registrar,
+        registrar=registrar(config, ports, who="training"),
         home=TopicPartition(topics.full(topics.feedback), 0),
         example_topic=topics.full(topics.examples),
         control_topic=topics.full(topics.control),
