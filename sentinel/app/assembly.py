@@ -235,6 +235,7 @@ def _training(config: Config, ports: Ports, metrics: Metrics) -> TrainingTask:
         control_topic=topics.full(topics.control),
         metrics=metrics,
         params=config.updates,
+        config_version=config.version,
     )
 
 

@@ -83,6 +83,23 @@ class Update:
         return replace(self, state=state, **changes)  # type: ignore[arg-type]
 
 
+def begun_entry(update: Update) -> AuditEntry:
+    """That an update was begun, why, and against which champion."""
+    return AuditEntry(
+        id=f"update-{update.number}-begun",
+        kind="update",
+        subject=f"update-{update.number}",
+        who=WHO,
+        at_ms=update.updated_ms,
+        before=None,
+        after={
+            "trigger": update.trigger,
+            "reason": update.reason,
+            "champion": update.champion,
+        },
+    )
+
+
 def audit_entry_of(update: Update, what: str, after: dict[str, Any]) -> AuditEntry:
     """What is to be remembered of an update; said again, it has the same name."""
     return AuditEntry(

@@ -19,7 +19,7 @@ from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.triggers import Progress, Trigger, due_triggers
 from sentinel.engine.learner import Made, Updated
-from sentinel.engine.lifecycle import Update, audit_entry_of
+from sentinel.engine.lifecycle import Update, audit_entry_of, begun_entry
 from sentinel.engine.registrar import Registrar, back_to
 from sentinel.engine.update_params import UpdateParams
 from sentinel.engine.watching import LEARNER_ERRORS, Watching
@@ -50,6 +50,8 @@ class TrainingTask:
         Whoever owns this partition trains.
     worker
         Its object is a `Learner`.
+    config_version
+        Stands in the manifests of what is made here, as in those of first models.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class TrainingTask:
         control_topic: str,
         metrics: Metrics,
         params: UpdateParams,
+        config_version: str,
     ) -> None:
         self._broker = broker
         self._tail = tail
@@ -76,6 +79,7 @@ class TrainingTask:
         self._control_topic = control_topic
         self._metrics = metrics
         self._params = params
+        self._config_version = config_version
         self._noted: bytes | None = None
         self._update: Update | None = None  # None: to be read from the store
         self._asked_by: str | None = None
@@ -151,6 +155,7 @@ class TrainingTask:
         if found.log != (log_name := self._broker.cluster_id):
             found = replace(found, log=log_name, examples_to=0, control_to=0)
         if found.state == "training":
+            await self._registrar.tell(begun_entry(found))
             found = self._interrupted(found)
         if found.state == "idle" and found.number:
             await self._tell_finished(found)
@@ -246,6 +251,7 @@ class TrainingTask:
         )
         await self._note(update)
         self._asked_by, self._new_count = None, 0
+        await self._registrar.tell(begun_entry(update))
         try:
             champion = await self._store.load(shelf.champion)
             updated = await self._worker.call("update", champion, draw=update.number % 2**32)
@@ -273,7 +279,12 @@ class TrainingTask:
         if made is None or verdict is None:
             await self._finish(update, updated.reason)
             return
-        manifest = {**made.manifest, "update": update.number, "trigger": update.trigger}
+        manifest = {
+            **made.manifest,
+            "config_version": self._config_version,
+            "update": update.number,
+            "trigger": update.trigger,
+        }
         change = shelves.kind_of_change(champion.manifest, manifest)
         version = await self._free_version(champion.version, change)
         update = update.to("made", version=version, verdict=verdict.outcome, outcome=updated.reason)

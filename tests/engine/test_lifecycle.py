@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from sentinel.codec.stored import decode_stored, encode_stored
-from sentinel.engine.lifecycle import Update, UpdateState, audit_entry_of
+from sentinel.engine.lifecycle import Update, UpdateState, audit_entry_of, begun_entry
 
 STATES: tuple[UpdateState, ...] = get_args(UpdateState)
 ALLOWED: set[tuple[UpdateState, UpdateState]] = {
@@ -82,3 +82,14 @@ def test_what_is_told_of_an_update_depends_on_nothing_that_changes_on_the_way() 
     assert (told.id, told.subject, told.who) == ("update-7-finished", "update-7", "training")
     assert told.before == {"trigger": "demand", "reason": "asked for by ann é"}
     assert told.after == {"version": "1.2.0", "outcome": "it serves"}
+
+
+def test_that_an_update_was_begun_is_told_with_the_reason_at_whatever_state_it_is_told() -> None:
+    interrupted = Update(state="training", number=7, trigger="demand", reason="asked for by ann")
+
+    told = begun_entry(interrupted)
+
+    assert told == begun_entry(interrupted.to("idle", outcome="it was interrupted"))
+    assert (told.id, told.subject, told.who) == ("update-7-begun", "update-7", "training")
+    assert told.before is None
+    assert told.after == {"trigger": "demand", "reason": "asked for by ann", "champion": ""}

@@ -1,6 +1,7 @@
 """Updates of the model from trigger to champion, and back, whatever goes wrong on the way."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -134,6 +135,8 @@ def check_trail(world: World) -> None:
     number = update_of(world).number
     ended = number if update_of(world).state == "idle" else number - 1
     assert set(outcomes(world)) == {f"update-{i}-finished" for i in range(1, ended + 1)}
+    begun = {name for name in audit(world) if name.endswith("begun")}
+    assert begun == {f"update-{i}-begun" for i in range(1, number + 1)}
 
 
 def test_an_update_goes_from_its_trigger_to_the_watch_and_to_its_end() -> None:
@@ -167,7 +170,16 @@ def test_an_update_goes_from_its_trigger_to_the_watch_and_to_its_end() -> None:
     assert script.seen == [list(range(50))]
     assert (script.draws, script.parents) == ([1], ["1.0.0"])
     assert changes(world) == [("registered", "1.1.0"), ("staged", "1.1.0"), ("promoted", "1.1.0")]
-    assert audit(world).keys() == {"update-1-judged", "update-1-finished"}
+    assert audit(world).keys() == {f"update-1-{what}" for what in ("begun", "judged", "finished")}
+    [begun] = audit(world)["update-1-begun"]
+    assert begun["before"] is None
+    assert begun["after"] == {
+        "trigger": "continuous",
+        "reason": "50 new examples",
+        "champion": "1.0.0",
+    }
+    manifests = [json.loads(world.models.manifests[one]) for one in ("1.0.0", "1.1.0")]
+    assert [one.get("config_version") for one in manifests] == [None, world.config.version]
     check_trail(world)
 
 
