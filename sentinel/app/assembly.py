@@ -204,6 +204,7 @@ def _deployment(config: Config, ports: Ports, serving: Serving, metrics: Metrics
         features=[feature.name for feature in config.features],
         metrics=metrics,
         params=config.deployment,
+        clock_s=asyncio.get_running_loop().time,
         on_loaded=lambda artifact: ports.explainer.register(artifact.version, artifact.text),
         on_dropped=ports.explainer.forget,
     )
