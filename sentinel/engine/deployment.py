@@ -42,7 +42,8 @@ class DeploymentParams:
     look_s
         How often the registry is looked at without a bell.
     kept_count
-        Models that stay in memory beside the champion and the shadow, for rollbacks.
+        Models that stay in memory beside the champion and the shadow: for rollbacks, and to explain
+        alerts that the one before had decided on when another took over.
     """
 
     shadow_share: float = 0.1
@@ -54,8 +55,8 @@ class DeploymentParams:
             raise ValueError(f"shadow_share must be in 0..1, got {self.shadow_share}")
         if not 0.1 <= self.look_s <= 600:
             raise ValueError(f"look_s must be in 0.1..600, got {self.look_s}")
-        if not 0 <= self.kept_count <= 16:
-            raise ValueError(f"kept_count must be in 0..16, got {self.kept_count}")
+        if not 1 <= self.kept_count <= 16:
+            raise ValueError(f"kept_count must be in 1..16, got {self.kept_count}")
 
 
 class Deployment:

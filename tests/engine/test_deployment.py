@@ -562,7 +562,7 @@ def test_after_a_crash_the_shadow_has_scored_the_same_ones() -> None:
     assert any(len(found) > 1 for found in decided.values()), "something was decided again"
 
 
-@pytest.mark.parametrize("kept_count", [0, 1, 3])
+@pytest.mark.parametrize("kept_count", [1, 3])
 def test_a_few_models_stay_in_memory_and_the_others_leave_it(kept_count: int) -> None:
     world = a_world(kept_count=kept_count)
     made = [artifact(f"1.{i}.0", i) for i in range(1, 7)]
@@ -584,10 +584,18 @@ def test_a_few_models_stay_in_memory_and_the_others_leave_it(kept_count: int) ->
     run(scenario())
 
 
+@pytest.mark.parametrize("kept_count", [0, 17])
+def test_without_a_former_model_in_memory_alerts_on_their_way_would_have_no_reasons(
+    kept_count: int,
+) -> None:
+    with pytest.raises(ValueError, match=r"kept_count must be in 1\.\.16"):
+        DeploymentParams(kept_count=kept_count)
+
+
 @pytest.mark.parametrize("back", [False, True], ids=["promoted", "rolled back"])
 def test_alerts_on_their_way_are_explained_by_the_model_that_decided(back: bool) -> None:
     """Their reasons take three seconds, and the next model comes in the middle of them."""
-    expected, world = a_world(), a_world()
+    expected, world = a_world(), a_world(kept_count=1)
     versions = ("1.1.0", "1.0.0") if back else ("1.0.0", "1.1.0")
     if back:
         for one in (expected, world):
