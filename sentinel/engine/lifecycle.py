@@ -45,7 +45,7 @@ class Update:
         How many updates were begun: it draws what is replayed.
     trigger, reason
         Why it was begun.
-    version
+    strategy, version
         Of the candidate; empty before there is one.
     verdict
         The gate's word on it; empty before there is one.
@@ -68,6 +68,7 @@ class Update:
     number: int = 0
     trigger: str = ""
     reason: str = ""
+    strategy: str = ""
     version: str = ""
     verdict: Literal["", "promote", "refuse", "not_yet"] = ""
     outcome: str = ""

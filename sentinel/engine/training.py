@@ -39,6 +39,7 @@ _RETRY_S = 1.0
 _PATIENCE_COUNT = 6
 _RESTART = "a restart"
 _ELSEWHERE = "somebody has decided otherwise"
+_SERVES = "it serves"
 
 
 class TrainingTask:
@@ -226,6 +227,7 @@ class TrainingTask:
             updated_ms=update.updated_ms,
             example_count=self._new_count,
             asked_by=self._asked_by,
+            is_recalibrated=_is_recalibrated(update),
         )
         found = due_triggers(progress, self._params.triggers)
         return found[0] if found else None
@@ -241,6 +243,7 @@ class TrainingTask:
             number=update.number + 1,
             trigger=trigger.kind,
             reason=trigger.reason,
+            strategy="",
             version="",
             verdict="",
             outcome="",
@@ -287,7 +290,13 @@ class TrainingTask:
         }
         change = shelves.kind_of_change(champion.manifest, manifest)
         version = await self._free_version(champion.version, change)
-        update = update.to("made", version=version, verdict=verdict.outcome, outcome=updated.reason)
+        update = update.to(
+            "made",
+            strategy=made.strategy,
+            version=version,
+            verdict=verdict.outcome,
+            outcome=updated.reason,
+        )
         self._candidate = _artifact(version, made, manifest)
         await self._note(update)
         await self._register(update)
@@ -380,7 +389,7 @@ class TrainingTask:
             await self._finish(update, f"rolled back: {found}")
             return True
         if self._newest_ms > update.watch_until_ms:
-            await self._finish(update, "it serves")
+            await self._finish(update, _SERVES)
             return True
         return False
 
@@ -404,6 +413,12 @@ class TrainingTask:
         await self._store.note_update(self._noted, after)
         log.info("update %d: %s %s", update.number, update.state, update.outcome or update.reason)
         self._noted, self._update = after, update
+
+
+def _is_recalibrated(update: Update) -> bool:
+    """Whether all that an update brought is a recalibration, watched to the end."""
+    is_first = update.trigger != "follow_up"
+    return is_first and update.strategy == "recalibrate" and update.outcome == _SERVES
 
 
 def _artifact(version: str, made: Made, manifest: dict[str, Any]) -> Artifact:

@@ -223,9 +223,13 @@ def nothing() -> Updated:
 
 
 def candidate(
-    seed: int = 1, outcome: Outcome = "promote", *, one: Artifact | None = None
+    seed: int = 1,
+    outcome: Outcome = "promote",
+    *,
+    one: Artifact | None = None,
+    strategy: str = "retrain",
 ) -> Updated:
     """A candidate, and what the gate says of it."""
     found = one or artifact("0.0.0", seed)
-    made = Made("retrain", found.text, found.manifest)
-    return Updated((), made, Verdict(outcome, ()), f"retrain: {outcome}")
+    made = Made(strategy, found.text, {**found.manifest, "strategy": strategy})
+    return Updated((), made, Verdict(outcome, ()), f"{strategy}: {outcome}")

@@ -650,6 +650,75 @@ def compared_so_often(script: Script, count: int) -> bool:
     return len(script.compared) == count
 
 
+def watched_out(world: World, hours: float) -> None:
+    """Event time goes on beyond any watch, by fewer examples than make an update due."""
+    send_examples(world, 1, hours=hours)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["", "after a restart"])
+def test_a_recalibration_that_serves_is_followed_up_once(restart: bool) -> None:
+    """It was enough, so nothing else was tried; without the bound the two would take turns."""
+    world = a_learning_world()
+    script = Script([candidate(i, strategy="recalibrate") for i in (1, 2, 3)])
+
+    async def scenario() -> None:
+        async with learning(world, script):
+            send_examples(world, 50)
+            await reached(world, "watching")
+            await asyncio.sleep(20.0)
+            assert update_of(world).number == 1, "not before it has proven itself"
+            if not restart:
+                watched_out(world, 2.0)
+                await reached(world, "watching", 2)
+        async with learning(world, script):
+            if restart:
+                watched_out(world, 2.0)
+                await reached(world, "watching", 2)
+            watched_out(world, 4.0)
+            await reached(world, "idle", 2)
+            await asyncio.sleep(60.0)
+            assert update_of(world).number == 2
+            send_examples(world, 50, hours=5)
+            await reached(world, "watching", 3)
+
+    run(scenario())
+    triggers = [audit(world)[f"update-{i}-begun"][0]["after"]["trigger"] for i in (1, 2, 3)]
+    assert triggers == ["continuous", "follow_up", "continuous"]
+    assert outcomes(world) == {f"update-{i}-finished": "it serves" for i in (1, 2)}
+    check_trail(world)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "why_not"),
+    [
+        ("retrain", "it serves"),
+        ("recalibrate", "rolled back"),
+        ("recalibrate", "refuse"),
+        ("recalibrate", "switched off"),
+    ],
+)
+def test_nothing_else_is_followed_up(strategy: str, why_not: str) -> None:
+    follows_up = why_not != "switched off"
+    triggers = replace(UPDATES.triggers, follows_up=follows_up)
+    world = a_learning_world(updates=replace(UPDATES, triggers=triggers))
+    outcome: Outcome = "refuse" if why_not == "refuse" else "promote"
+
+    async def scenario() -> None:
+        async with learning(world, Script([candidate(1, outcome, strategy=strategy)])):
+            send_examples(world, 50)
+            if outcome == "promote":
+                await reached(world, "watching")
+            if why_not == "rolled back":
+                change(world.models, lambda shelf, **by: shelves.rolled_back(shelf, **by))
+            watched_out(world, 2.0)
+            await reached(world, "idle")
+            await asyncio.sleep(60.0)
+
+    run(scenario())
+    assert update_of(world).number == 1
+    check_trail(world)
+
+
 def test_a_version_that_a_person_rolls_back_ends_its_watch() -> None:
     world = a_learning_world()
 
