@@ -17,9 +17,11 @@ Every step can be done twice: whoever takes over in any state does it again and 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from sentinel.core.learning.triggers import Trigger
 from sentinel.records import AuditEntry
 
 WHO = "training"
+SERVES = "it serves"  # how an update ends whose candidate was watched, and did no harm
 
 UpdateState = Literal["idle", "training", "made", "waiting", "promoting", "watching"]
 
@@ -82,6 +84,39 @@ class Update:
         """The update in its next state."""
         assert state in _NEXT[self.state], f"{self.state} does not lead to {state}"
         return replace(self, state=state, **changes)  # type: ignore[arg-type]
+
+    def next(
+        self,
+        trigger: Trigger,
+        *,
+        updated_ms: int,
+        examples_to: int,
+        control_to: int,
+        champion: str,
+    ) -> "Update":
+        """The update after this one, begun: it knows nothing of this one's candidate."""
+        assert self.state == "idle"
+        return Update(
+            log=self.log,
+            number=self.number + 1,
+            trigger=trigger.kind,
+            reason=trigger.reason,
+            updated_ms=updated_ms,
+            examples_to=examples_to,
+            control_to=control_to,
+            champion=champion,
+        ).to("training")
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What the manifest of its candidate says of it."""
+        return {"update": self.number, "trigger": self.trigger}
+
+    @property
+    def is_recalibrated(self) -> bool:
+        """Whether it ended with a recalibration that serves, and did not follow one up itself."""
+        is_first = self.trigger != "follow_up"
+        return is_first and self.strategy == "recalibrate" and self.outcome == SERVES
 
 
 def begun_entry(update: Update) -> AuditEntry:

@@ -624,3 +624,29 @@ def test_made_is_what_the_registry_takes() -> None:
 
     assert isinstance(found, Made)
     assert not {"version", "sha256"} & set(found.manifest)
+
+
+def test_what_cannot_be_taken_in_is_dropped_whole_and_the_learner_goes_on_as_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else it would be tried again with each record that comes, and fail again."""
+    rows = changed()
+    expected, found = learner_of(rows[:3_000]), learner_of(rows[:3_000])
+    for learner in (expected, found):
+        assert len(learner._holdings.mature()) > 0
+    with monkeypatch.context() as broken:
+        broken.setattr(holdings, "with_newest", _fails)
+        found.take(rows[3_000:4_000])
+        with pytest.raises(ValueError, match="as planned"):
+            found.update(champion(), draw=1)
+
+    for learner in (expected, found):
+        learner.take(rows[4_000:6_000])
+
+    for name in ("mature", "memory", "held_out"):
+        one, other = (getattr(learner._holdings, name)() for learner in (expected, found))
+        assert pickle.dumps(one) == pickle.dumps(other), name
+
+
+def _fails(*arguments: object) -> None:
+    raise ValueError("as planned")

@@ -1,11 +1,13 @@
 """An update goes through its states in one order only, and its record can be kept."""
 
 import itertools
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
 from sentinel.codec.stored import decode_stored, encode_stored
+from sentinel.core.learning.triggers import Trigger
 from sentinel.engine.lifecycle import Update, UpdateState, audit_entry_of, begun_entry
 
 STATES: tuple[UpdateState, ...] = get_args(UpdateState)
@@ -29,6 +31,7 @@ WHOLE = Update(
     number=7,
     trigger="demand",
     reason="asked for by ann é",
+    strategy="recalibrate",
     version="1.2.0",
     verdict="promote",
     outcome="retrain: better",
@@ -93,3 +96,40 @@ def test_that_an_update_was_begun_is_told_with_the_reason_at_whatever_state_it_i
     assert (told.id, told.subject, told.who) == ("update-7-begun", "update-7", "training")
     assert told.before is None
     assert told.after == {"trigger": "demand", "reason": "asked for by ann", "champion": ""}
+
+
+def test_the_next_update_knows_nothing_of_the_candidate_before() -> None:
+    trigger = Trigger("continuous", "50 new examples")
+
+    found = WHOLE.to("idle").next(
+        trigger, updated_ms=5, examples_to=7, control_to=4, champion="1.2.0"
+    )
+
+    assert found == Update(
+        log="memory",
+        state="training",
+        number=8,
+        trigger="continuous",
+        reason="50 new examples",
+        updated_ms=5,
+        examples_to=7,
+        control_to=4,
+        champion="1.2.0",
+    )
+    with pytest.raises(AssertionError):
+        WHOLE.next(trigger, updated_ms=5, examples_to=7, control_to=4, champion="1.2.0")
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_one"),
+    [
+        ({}, True),
+        ({"trigger": "follow_up"}, False),
+        ({"strategy": "continue"}, False),
+        ({"outcome": "rolled back: tests"}, False),
+    ],
+)
+def test_a_recalibration_is_one_that_serves_and_follows_none(
+    changes: dict[str, str], is_one: bool
+) -> None:
+    assert replace(WHOLE.to("idle", outcome="it serves"), **changes).is_recalibrated == is_one

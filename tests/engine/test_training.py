@@ -18,7 +18,7 @@ from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.gate import Outcome, Verdict
 from sentinel.engine.learner import Learner
 from sentinel.engine.serving import serving_model
-from sentinel.errors import ModelError, TransientError
+from sentinel.errors import ModelError, TransientError, WorkerLostError
 from sentinel.model import LightGBMError
 from sentinel.records import TopicPartition
 from tests.engine import examples_stream
@@ -468,6 +468,76 @@ def test_a_lost_process_reads_all_examples_again(method: str) -> None:
     assert script.seen == [list(range(100 if method == "update" else 50))]
     if method == "update":
         assert outcomes(world) == {"update-1-finished": "no candidate: the process died"}
+    check_trail(world)
+
+
+POISONED = {7, 23, 24, 49}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModelError("1.0.0", "cannot be used"),
+        ValueError("no number"),
+        LightGBMError("no memory"),
+        AssertionError("a mistake"),
+        KeyError("amount"),
+        TypeError("none"),
+        ZeroDivisionError("of 0"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_examples_at_which_the_learner_fails_are_left_out_and_nothing_else(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, script = a_learning_world(), Script([candidate(1)])
+    script.poison = dict.fromkeys(POISONED, error)
+
+    async def scenario() -> None:
+        async with learning(world, script) as instance:
+            send_examples(world, 60)
+            await reached(world, "watching")
+            world.send(transactions(40))
+            await instance.idle()
+            metrics = instance.metrics
+            counts = (metrics.examples, metrics.examples_refused, metrics.examples_stumbled)
+            assert counts == (56, 4, 4)
+            await instance.stop()
+
+    with caplog.at_level(logging.ERROR, logger="sentinel.engine.training"):
+        run(scenario())
+    assert [one.getMessage() for one in caplog.records] == [
+        f"examples are left out, the first at offset 7: {error!r}"
+    ]
+    assert script.seen == [sorted(set(range(60)) - POISONED)]
+    check_trail(world)
+
+
+def test_examples_that_end_the_learner_s_process_are_left_out_at_the_second_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They are read in other batches then: the first come alone, and together with more later."""
+    world, script = a_learning_world(), Script([candidate(1)])
+    script.poison = {300: WorkerLostError("it needs more than 1 MB of memory")}
+
+    async def scenario() -> None:
+        async with learning(world, script) as instance:
+            send_examples(world, 250)
+            await until(lambda: instance.metrics.examples >= 250)
+            await reached(world, "watching")
+            send_examples(world, 100)
+            await until(lambda: instance.metrics.examples_refused == 100)
+            ask(world)
+            await until(lambda: len(script.seen) == 2)
+            world.send(transactions(40))
+            await instance.idle()
+            await instance.stop()
+
+    with caplog.at_level(logging.ERROR, logger="sentinel.engine.training"):
+        run(scenario())
+    [said] = [one.getMessage() for one in caplog.records]
+    assert said == "the trainer's process is lost at them: range(250, 350) are left out"
+    assert script.seen[-1] == list(range(250))
     check_trail(world)
 
 
