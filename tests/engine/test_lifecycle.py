@@ -120,16 +120,17 @@ def test_the_next_update_knows_nothing_of_the_candidate_before() -> None:
         WHOLE.next(trigger, updated_ms=5, examples_to=7, control_to=4, champion="1.2.0")
 
 
+SERVING = WHOLE.to("idle", outcome="it serves")
+
+
 @pytest.mark.parametrize(
-    ("changes", "is_one"),
+    ("update", "is_one"),
     [
-        ({}, True),
-        ({"trigger": "follow_up"}, False),
-        ({"strategy": "continue"}, False),
-        ({"outcome": "rolled back: tests"}, False),
+        (replace(SERVING, trigger="demand"), True),
+        (replace(SERVING, trigger="follow_up"), False),
+        (replace(SERVING, strategy="continue"), False),
+        (replace(SERVING, outcome="rolled back: tests"), False),
     ],
 )
-def test_a_recalibration_is_one_that_serves_and_follows_none(
-    changes: dict[str, str], is_one: bool
-) -> None:
-    assert replace(WHOLE.to("idle", outcome="it serves"), **changes).is_recalibrated == is_one
+def test_a_recalibration_is_one_that_serves_and_follows_none(update: Update, is_one: bool) -> None:
+    assert update.is_recalibrated == is_one
