@@ -57,7 +57,7 @@ async def test_it_answers_keeps_its_state_and_raises_what_is_raised() -> None:
         assert await worker.call("add", 1) == 11
         assert await worker.call("add", 2, times=3) == 17
         assert await worker.call("process_id") != os.getpid()
-        assert await worker.call("niceness") == os.nice(0) + 7
+        assert await worker.call("niceness") == min(os.nice(0) + 7, 19)
         with pytest.raises(ModelError, match=r"model 1\.2\.0: is damaged") as found:
             await worker.call("fail", ModelError("1.2.0", "is damaged"))
         assert (found.value.version, found.value.detail) == ("1.2.0", "is damaged")
