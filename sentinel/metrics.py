@@ -82,7 +82,8 @@ class Metrics:
     explored: int = 0  # reviewed, though the policy would have blocked
     shadowed: int = 0  # scored by the shadow, too
     examples: int = 0  # that the trainer has taken
-    examples_refused: int = 0  # of them, not readable, or dated into the future
+    examples_refused: int = 0  # of them, not readable, dated into the future, or left out
+    examples_stumbled: int = 0  # of these, left out as the learner failed at them
     updates: Counter[str] = field(default_factory=Counter)  # of the model, by what the gate said
     probability_sum: float = 0.0  # over all decisions
     deployments: int = 0  # another model took over, a rollback among them

@@ -204,32 +204,39 @@ def _deployment(config: Config, ports: Ports, serving: Serving, metrics: Metrics
         features=[feature.name for feature in config.features],
         metrics=metrics,
         params=config.deployment,
+        clock_s=asyncio.get_running_loop().time,
         on_loaded=lambda artifact: ports.explainer.register(artifact.version, artifact.text),
         on_dropped=ports.explainer.forget,
     )
 
 
-def _training(config: Config, ports: Ports, metrics: Metrics) -> TrainingTask:
+def registrar(config: Config, ports: Ports, *, who: str) -> Registrar:
+    """What changes the registry in somebody's name, and tells of it."""
     topics = config.topics
-    registrar = Registrar(
+    return Registrar(
         ports.models,
         ports.broker,
         update_topic=topics.full(topics.model_updates),
         audit_topic=topics.full(topics.audit),
-        who="training",
+        who=who,
         clock_ms=lambda: time.time_ns() // 1_000_000,
     )
+
+
+def _training(config: Config, ports: Ports, metrics: Metrics) -> TrainingTask:
+    topics = config.topics
     return TrainingTask(
         broker=ports.broker,
         tail=ports.lessons,
         store=ports.models,
         worker=ports.trainer,
-        registrar=registrar,
+        registrar=registrar(config, ports, who="training"),
         home=TopicPartition(topics.full(topics.feedback), 0),
         example_topic=topics.full(topics.examples),
         control_topic=topics.full(topics.control),
         metrics=metrics,
         params=config.updates,
+        config_version=config.version,
     )
 
 

@@ -12,8 +12,8 @@ from sentinel.adapters.kafka import KafkaBroker, KafkaTail
 from sentinel.adapters.pool import ExplainerPool, WorkerProcess
 from sentinel.adapters.redis import RedisCaseStore, RedisModelStore, RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
-from sentinel.app.assembly import Parts, Ports, assemble, topic_specs
-from sentinel.app.local_models import LocalModels, adopt
+from sentinel.app.assembly import Parts, Ports, assemble, registrar, topic_specs
+from sentinel.app.local_models import FIRST_WHO, LocalModels, adopt, tell_adopted
 from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
@@ -154,15 +154,21 @@ class Instance:
             await parts.alerts.aclose()
 
     async def _adopt(self, parts: Parts) -> bool:
-        """Serve what the registry says from the first record on; whether it could be asked."""
+        """Serve what the registry says from the first record on; whether all of it could be done.
+
+        What serves comes before the word of it, which whoever starts next can say, too.
+        """
         assert self._ports is not None
         if self._config.model.version:
             return True
+        models = self._ports.models
         try:
-            await adopt(self._ports.models, self._artifact)
+            await adopt(models, self._artifact)
             await parts.deployment.follow()
+            teller = registrar(self._config, self._ports, who=FIRST_WHO)
+            await tell_adopted(models, teller)
         except (TransientError, ModelError) as error:
-            log.warning("%s serves; the model registry cannot be asked: %s", self.version, error)
+            log.warning("%s serves; the model registry is asked again: %s", self.version, error)
             return False
         return True
 

@@ -12,13 +12,14 @@ from sentinel.adapters.redis import RedisModelStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.config import Config
 from sentinel.core.learning import shelf as shelves
+from sentinel.engine.registrar import Registrar
 from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
 from sentinel.ports import ModelStore
 from sentinel.versions import Artifact, ModelEvent, Shelf
 
 log = logging.getLogger(__name__)
 
-_WHO = "sentinel run"
+FIRST_WHO = "sentinel run"  # brings an empty registry its first model
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class LocalModels:
 
 
 async def adopt(store: ModelStore, artifact: Artifact) -> None:
-    """Make a model the registry's first champion, if the registry is empty."""
+    """Make a model the registry's first champion, if the registry is empty; then `tell_adopted`."""
     shelf = await store.shelf()
     if shelf.stages:
         return
@@ -83,12 +84,24 @@ async def adopt(store: ModelStore, artifact: Artifact) -> None:
     before, events = shelf, []
     promoted = partial(shelves.promoted, approval_needed=False)
     for step in (shelves.registered, shelves.staged, promoted):
-        shelf, event = step(shelf, artifact.version, who=_WHO, why="the first model", at_ms=at_ms)
+        shelf, event = step(
+            shelf, artifact.version, who=FIRST_WHO, why="the first model", at_ms=at_ms
+        )
         events.append(event)
     try:
         await store.change(before, shelf, events)
     except FencedError:
         log.info("another instance has put the first model into the registry")
+
+
+async def tell_adopted(store: ModelStore, registrar: Registrar) -> None:
+    """Tell how the first model came to serve, as long as no other has taken its place.
+
+    Each start says it again, in the same words: who has put it there may not have lived to.
+    """
+    shelf = await store.shelf()
+    if shelf.champion is not None and not shelf.before:
+        await registrar.repeat(shelf.champion)
 
 
 async def fetch_champion(config: Config) -> None:

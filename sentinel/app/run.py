@@ -336,6 +336,7 @@ def report(status: Status) -> dict[str, Any]:
         "deployment_failures": metrics.deployment_failures,
         "examples": metrics.examples,
         "examples_refused": metrics.examples_refused,
+        "examples_stumbled": metrics.examples_stumbled,
         "updates": dict(metrics.updates),
         "actions": dict(metrics.actions),
         "duration_s": duration_s,

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel import __version__
-from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.history import UNKNOWN
 from sentinel.config import Config
 from sentinel.core.decision import usual_ranges
@@ -29,7 +28,6 @@ from sentinel.engine.serving import (
     ServingModel,
     golden,
     serving_manifest,
-    serving_model,
     window_manifest,
 )
 from sentinel.errors import ConfigError
@@ -150,9 +148,3 @@ def evaluate(
         "expected_calibration_error": expected_calibration_error(probability, truth),
         "mean_probability_to_prevalence": float(probability.mean() / truth.mean()),
     }
-
-
-def load_champion(directory: ModelDirectory, features: Sequence[str]) -> ServingModel | None:
-    """The champion, ready; None when there is no model yet."""
-    version = directory.champion()
-    return None if version is None else serving_model(directory.load(version), features)

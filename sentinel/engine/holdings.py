@@ -68,10 +68,13 @@ class Holdings:
         """What was buffered goes to the window, and to the memory or to what is held out."""
         if not self._buffer:
             return
-        batch = joined(self._buffer)
-        self._buffer = []
-        self._mature_ms = mature_ms(batch, self._mature_ms)
+        buffer, self._buffer = self._buffer, []  # what cannot be taken in is not tried again
+        batch = joined(buffer)
+        mature = mature_ms(batch, self._mature_ms)
         is_out = is_held_out(batch.examples.id_hash, self._params.old_share)
-        self._memory = self._memory.with_examples(batch.examples.take(~is_out))
-        self._held_out = self._held_out.with_rows(batch.take(is_out))
-        self._window = with_newest(self._window, batch, self._params.window_row_count_max)
+        memory = self._memory.with_examples(batch.examples.take(~is_out))
+        held_out = self._held_out.with_rows(batch.take(is_out))
+        window = with_newest(self._window, batch, self._params.window_row_count_max)
+        # All of it or nothing, should one of these have failed.
+        self._mature_ms, self._memory, self._held_out = mature, memory, held_out
+        self._window = window

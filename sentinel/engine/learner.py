@@ -5,7 +5,7 @@ batches they came, but for how long it took.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,20 @@ class Updated:
     made: Made | None
     verdict: Verdict | None
     reason: str
+
+    @property
+    def outcome(self) -> str:
+        """The gate's word, or that there was nothing to judge."""
+        return "no candidate" if self.verdict is None else self.verdict.outcome
+
+    def facts(self) -> dict[str, Any]:
+        """What is remembered of it: all but the candidate."""
+        return {
+            "attempts": [asdict(attempt) for attempt in self.attempts],
+            "checks": [] if self.verdict is None else [asdict(one) for one in self.verdict.checks],
+            "outcome": self.outcome,
+            "reason": self.reason,
+        }
 
 
 class Learner:

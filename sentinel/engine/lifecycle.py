@@ -17,9 +17,11 @@ Every step can be done twice: whoever takes over in any state does it again and 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from sentinel.core.learning.triggers import Trigger
 from sentinel.records import AuditEntry
 
 WHO = "training"
+SERVES = "it serves"  # how an update ends whose candidate was watched, and did no harm
 
 UpdateState = Literal["idle", "training", "made", "waiting", "promoting", "watching"]
 
@@ -45,7 +47,7 @@ class Update:
         How many updates were begun: it draws what is replayed.
     trigger, reason
         Why it was begun.
-    version
+    strategy, version
         Of the candidate; empty before there is one.
     verdict
         The gate's word on it; empty before there is one.
@@ -68,6 +70,7 @@ class Update:
     number: int = 0
     trigger: str = ""
     reason: str = ""
+    strategy: str = ""
     version: str = ""
     verdict: Literal["", "promote", "refuse", "not_yet"] = ""
     outcome: str = ""
@@ -81,6 +84,56 @@ class Update:
         """The update in its next state."""
         assert state in _NEXT[self.state], f"{self.state} does not lead to {state}"
         return replace(self, state=state, **changes)  # type: ignore[arg-type]
+
+    def next(
+        self,
+        trigger: Trigger,
+        *,
+        updated_ms: int,
+        examples_to: int,
+        control_to: int,
+        champion: str,
+    ) -> "Update":
+        """The update after this one, begun: it knows nothing of this one's candidate."""
+        assert self.state == "idle"
+        return Update(
+            log=self.log,
+            number=self.number + 1,
+            trigger=trigger.kind,
+            reason=trigger.reason,
+            updated_ms=updated_ms,
+            examples_to=examples_to,
+            control_to=control_to,
+            champion=champion,
+        ).to("training")
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What the manifest of its candidate says of it."""
+        return {"update": self.number, "trigger": self.trigger}
+
+    @property
+    def is_recalibrated(self) -> bool:
+        """Whether it ended with a recalibration that serves, and did not follow one up itself."""
+        is_first = self.trigger != "follow_up"
+        return is_first and self.strategy == "recalibrate" and self.outcome == SERVES
+
+
+def begun_entry(update: Update) -> AuditEntry:
+    """That an update was begun, why, and against which champion."""
+    return AuditEntry(
+        id=f"update-{update.number}-begun",
+        kind="update",
+        subject=f"update-{update.number}",
+        who=WHO,
+        at_ms=update.updated_ms,
+        before=None,
+        after={
+            "trigger": update.trigger,
+            "reason": update.reason,
+            "champion": update.champion,
+        },
+    )
 
 
 def audit_entry_of(update: Update, what: str, after: dict[str, Any]) -> AuditEntry:

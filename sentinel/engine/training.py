@@ -7,19 +7,18 @@ through to the registry, from where every instance follows. Each step is noted b
 """
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from sentinel.codec.records import decode_command
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.triggers import Progress, Trigger, due_triggers
-from sentinel.engine.learner import Made, Updated
-from sentinel.engine.lifecycle import Update, audit_entry_of
+from sentinel.engine.intake import Intake
+from sentinel.engine.learner import Updated
+from sentinel.engine.lifecycle import SERVES, Update, audit_entry_of, begun_entry
 from sentinel.engine.registrar import Registrar, back_to
 from sentinel.engine.update_params import UpdateParams
 from sentinel.engine.watching import LEARNER_ERRORS, Watching
@@ -50,6 +49,8 @@ class TrainingTask:
         Whoever owns this partition trains.
     worker
         Its object is a `Learner`.
+    config_version
+        Stands in the manifests of what is made here, as in those of first models.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class TrainingTask:
         control_topic: str,
         metrics: Metrics,
         params: UpdateParams,
+        config_version: str,
     ) -> None:
         self._broker = broker
         self._tail = tail
@@ -76,11 +78,13 @@ class TrainingTask:
         self._control_topic = control_topic
         self._metrics = metrics
         self._params = params
+        self._config_version = config_version
         self._noted: bytes | None = None
         self._update: Update | None = None  # None: to be read from the store
         self._asked_by: str | None = None
         self._patience_count = 0
         self._control_next = 0
+        self._intake = Intake(worker, metrics)
         self._candidate: Artifact | None = None  # on its way into the registry
         self._watching = Watching(
             store,
@@ -151,6 +155,7 @@ class TrainingTask:
         if found.log != (log_name := self._broker.cluster_id):
             found = replace(found, log=log_name, examples_to=0, control_to=0)
         if found.state == "training":
+            await self._registrar.tell(begun_entry(found))
             found = self._interrupted(found)
         if found.state == "idle" and found.number:
             await self._tell_finished(found)
@@ -184,13 +189,9 @@ class TrainingTask:
 
     async def _take(self, records: Sequence[InputRecord]) -> None:
         assert self._update is not None
-        rows = [(record.offset, record.timestamp, record.value) for record in records]
-        taken = await self._worker.call("take", rows)
+        self._newest_ms = max(self._newest_ms, await self._intake.take(records))
         fresh = sum(record.offset >= self._update.examples_to for record in records)
-        self._metrics.examples += taken.count
-        self._metrics.examples_refused += taken.refused_count
         self._next_offset = records[-1].offset + 1
-        self._newest_ms = max(self._newest_ms, taken.newest_ms)
         self._new_count += fresh
         self._watching.take(fresh)
 
@@ -221,6 +222,7 @@ class TrainingTask:
             updated_ms=update.updated_ms,
             example_count=self._new_count,
             asked_by=self._asked_by,
+            is_recalibrated=update.is_recalibrated,
         )
         found = due_triggers(progress, self._params.triggers)
         return found[0] if found else None
@@ -231,14 +233,8 @@ class TrainingTask:
             return
         if update.state != "idle":
             update = await self._finish(update, "the next update took its place")
-        update = update.to(
-            "training",
-            number=update.number + 1,
-            trigger=trigger.kind,
-            reason=trigger.reason,
-            version="",
-            verdict="",
-            outcome="",
+        update = update.next(
+            trigger,
             updated_ms=max(self._newest_ms, update.updated_ms),
             examples_to=self._next_offset,
             control_to=self._control_next,
@@ -246,6 +242,7 @@ class TrainingTask:
         )
         await self._note(update)
         self._asked_by, self._new_count = None, 0
+        await self._registrar.tell(begun_entry(update))
         try:
             champion = await self._store.load(shelf.champion)
             updated = await self._worker.call("update", champion, draw=update.number % 2**32)
@@ -262,22 +259,22 @@ class TrainingTask:
     async def _made(self, update: Update, champion: Artifact, updated: Updated) -> None:
         """Note what the trainer has found, and put a candidate into the store."""
         verdict, made = updated.verdict, updated.made
-        attempts = [asdict(attempt) for attempt in updated.attempts]
-        checks = [] if verdict is None else [asdict(check) for check in verdict.checks]
-        outcome = "no candidate" if verdict is None else verdict.outcome
-        self._metrics.updates[outcome] += 1
-        await self._registrar.tell(
-            audit_entry_of(update, "judged", {"attempts": attempts, "checks": checks,
-                                              "outcome": outcome, "reason": updated.reason})
-        )  # fmt: skip
+        self._metrics.updates[updated.outcome] += 1
+        await self._registrar.tell(audit_entry_of(update, "judged", updated.facts()))
         if made is None or verdict is None:
             await self._finish(update, updated.reason)
             return
-        manifest = {**made.manifest, "update": update.number, "trigger": update.trigger}
+        manifest = {**made.manifest, "config_version": self._config_version, **update.origin}
         change = shelves.kind_of_change(champion.manifest, manifest)
         version = await self._free_version(champion.version, change)
-        update = update.to("made", version=version, verdict=verdict.outcome, outcome=updated.reason)
-        self._candidate = _artifact(version, made, manifest)
+        update = update.to(
+            "made",
+            strategy=made.strategy,
+            version=version,
+            verdict=verdict.outcome,
+            outcome=updated.reason,
+        )
+        self._candidate = Artifact(version, made.text, manifest)
         await self._note(update)
         await self._register(update)
 
@@ -369,7 +366,7 @@ class TrainingTask:
             await self._finish(update, f"rolled back: {found}")
             return True
         if self._newest_ms > update.watch_until_ms:
-            await self._finish(update, "it serves")
+            await self._finish(update, SERVES)
             return True
         return False
 
@@ -393,8 +390,3 @@ class TrainingTask:
         await self._store.note_update(self._noted, after)
         log.info("update %d: %s %s", update.number, update.state, update.outcome or update.reason)
         self._noted, self._update = after, update
-
-
-def _artifact(version: str, made: Made, manifest: dict[str, Any]) -> Artifact:
-    sha256 = hashlib.sha256(made.text.encode()).hexdigest()
-    return Artifact(version, made.text, {**manifest, "version": version, "sha256": sha256})

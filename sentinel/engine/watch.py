@@ -62,33 +62,23 @@ class Baseline:
     score_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """What was counted up to the take-over, and behind it.
-
-    Attributes
-    ----------
-    before
-        Up to the take-over, from the start of the instance.
-    after
-        From the start of the instance until now.
-    """
-
-    before: Baseline
-    after: Baseline
-
-
-def harm(watch: Watch, params: WatchParams) -> str | None:
+def harm(before: Baseline, now: Baseline, params: WatchParams) -> str | None:
     """What is wrong with the new model, in a sentence; None as long as nothing is.
 
     Rates are compared on the logarithm of their ratio, whose standard error for counts a and b is
     sqrt(1/a + 1/b); half an alert is added on both sides, so that none at all is a finding, too.
+
+    Parameters
+    ----------
+    before
+        What was counted up to the take-over, from the start of the instance on.
+    now
+        The same by now, the take-over behind it.
     """
-    before, after = watch.before, watch.after
-    decided = after.decision_count - before.decision_count
+    decided = now.decision_count - before.decision_count
     if decided < params.decision_count_min or before.decision_count < params.decision_count_min:
         return None
-    alerts = after.alert_count - before.alert_count + 0.5
+    alerts = now.alert_count - before.alert_count + 0.5
     alerts_before = before.alert_count + 0.5
     ratio = (alerts / decided) / (alerts_before / before.decision_count)
     error = math.sqrt(1 / alerts + 1 / alerts_before)
@@ -98,12 +88,12 @@ def harm(watch: Watch, params: WatchParams) -> str | None:
             f"its share of alerts is {alerts / decided:.4%}, before it was "
             f"{alerts_before / before.decision_count:.4%}"
         )
-    mean = (after.probability_sum - before.probability_sum) / decided
+    mean = (now.probability_sum - before.probability_sum) / decided
     mean_before = before.probability_sum / before.decision_count
     highest = params.probability_ratio_max
     if mean_before > 0 and not 1 / highest <= mean / mean_before <= highest:
         return f"its mean probability is {mean:.5f}, before it was {mean_before:.5f}"
-    took = (after.score_s - before.score_s) / decided
+    took = (now.score_s - before.score_s) / decided
     took_before = before.score_s / before.decision_count
     if took_before > 0 and took / took_before > params.latency_ratio_max:
         microseconds = f"{took * 1e6:.1f} us a transaction, before it took {took_before * 1e6:.1f}"

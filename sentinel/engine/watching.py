@@ -3,7 +3,7 @@
 import logging
 
 from sentinel.engine.lifecycle import Update
-from sentinel.engine.watch import Baseline, Watch, WatchParams, harm
+from sentinel.engine.watch import Baseline, WatchParams, harm
 from sentinel.errors import ModelError
 from sentinel.metrics import Metrics
 from sentinel.model import LightGBMError
@@ -71,7 +71,7 @@ class Watching:
         """What is wrong with the champion that the update has made; None while nothing is."""
         found = None
         if self._baseline is not None:
-            found = harm(Watch(self._baseline, self.counts()), self._params)
+            found = harm(self._baseline, self.counts(), self._params)
         if found is None and self._new_count >= self._compare_after_count:
             self._new_count = 0
             found = await self._compared(update)

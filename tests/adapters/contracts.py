@@ -376,6 +376,20 @@ async def a_tail_sees_the_old_and_the_new(world: World) -> None:
             assert await read_tail(another, 1) == [("tail-b", b"new")]
 
 
+async def a_tail_that_nobody_polls_fetches_nothing(world: World) -> None:
+    async with world.broker("unread-writer") as broker:
+        await broker.ensure_topics([TopicSpec("unread", 1)])
+        await send(broker, TopicPartition("unread", 0), values("a", "b"))
+        async with world.tail(["unread"]) as tail:
+            async with world.tail(["unread"]) as another:  # which takes longer than a fetch
+                assert len(await read_tail(another, 2)) == 2
+            assert tail.lag("unread") is None
+
+            tail.seek("unread", 1)
+            assert await read_tail(tail, 1) == [("unread", b"b")]
+            assert tail.lag("unread") == 0
+
+
 async def a_tail_knows_where_the_end_is(world: World) -> None:
     """Also of a topic that is empty, and when records were sent many at a time."""
     async with world.broker("end-writer") as broker:
@@ -647,6 +661,7 @@ GROUP_CONTRACTS = (
     records_deleted_unread_are_not_skipped_in_silence,
     what_a_callback_raises_is_heard,
     a_tail_sees_the_old_and_the_new,
+    a_tail_that_nobody_polls_fetches_nothing,
     a_tail_knows_where_the_end_is,
 )
 STORE_CONTRACTS = (

@@ -74,7 +74,7 @@ async def test_contributions_are_those_of_the_model(text: str, features: Floats)
 
         found = [await pool.contributions("v1", features) for _ in range(2)]
 
-        assert psutil.Process(workers(pool)[0]).nice() == os.nice(0) + 7
+        assert psutil.Process(workers(pool)[0]).nice() == min(os.nice(0) + 7, 19)
     expected = Model.from_text("v1", text).contributions(features)
     assert np.array_equal(found[0], expected)
     assert np.array_equal(found[1], expected)

@@ -9,7 +9,8 @@ import pytest
 
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.history import UNKNOWN
-from sentinel.app.train import DAY_MS, load_champion, stretches, train
+from sentinel.app.run import RunOptions, prepare_model
+from sentinel.app.train import DAY_MS, stretches, train
 from sentinel.config import Config
 from sentinel.core.learning.params import TrainingParams
 from sentinel.engine.serving import serving_model
@@ -153,16 +154,20 @@ def test_a_stored_model_serves(
     models = ModelDirectory(settings.model)
     models.add("1.0.0", *trained)
 
-    serving = load_champion(models, names)
+    serving = prepare_model(settings, RunOptions(stream=False), _unheard).serving
 
-    assert serving is not None
     assert serving.version == "1.0.0"
     assert serving.usual.low.shape == (len(names),)
     assert serving.calibration.slope == trained[1]["calibration"]["slope"]
 
 
-def test_without_a_model_nothing_serves(tmp_path: Path, names: list[str]) -> None:
-    assert load_champion(ModelDirectory(small.config(tmp_path).model), names) is None
+def _unheard(what: str, share: float) -> None:
+    """Nobody looks at the progress."""
+
+
+def test_without_a_model_nothing_serves(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no model in"):
+        prepare_model(small.config(tmp_path), RunOptions(stream=False), _unheard)
 
 
 def test_a_model_for_other_features_is_refused(

@@ -2,21 +2,17 @@
 
 import asyncio
 import json
-import uuid
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from typer.testing import CliRunner, Result
 
-from sentinel.adapters.kafka import KafkaParams, KafkaTail
+from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.redis import RedisCaseStore, RedisParams
-from sentinel.app.dead_letters import read_to_end
-from sentinel.cli import app
 from sentinel.votes import Annotator, Case, Casework, FeedbackProgress, Vote
 from tests.app import small
+from tests.cli.folder import Folder
 
 pytestmark = pytest.mark.integration
 
@@ -42,49 +38,9 @@ CONTESTED = Case(
 BANK = Annotator("chargeback/issuer", vote_count=9, fraud_count=9, last_ms=TIME_MS + 2)
 
 
-@dataclass
-class Folder:
-    """Where commands are called, with topics and keys of its own."""
-
-    kafka: KafkaParams
-    redis: RedisParams
-    name: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    def command(self, *arguments: object) -> Result:
-        settings = {
-            "SENTINEL__KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
-            "SENTINEL__KAFKA__IDEMPOTENCE": str(self.kafka.idempotence).lower(),
-            "SENTINEL__TOPICS__PREFIX": f"{self.name}-",
-            "SENTINEL__REDIS__URL": self.redis.url,
-            "SENTINEL__REDIS__KEY_PREFIX": self.name,
-            "COLUMNS": "200",
-        }
-        words = [*map(str, arguments), "-c", "small.toml"]
-        return CliRunner().invoke(app, words, env=settings)
-
-    def said(self, *arguments: object) -> str:
-        result = self.command(*arguments)
-        assert result.exit_code == 0, result.output
-        return result.stdout
-
-    def refusal(self, *arguments: object) -> str:
-        result = self.command(*arguments)
-        assert result.exit_code == 2, result.output
-        (line,) = result.stderr.strip().splitlines()
-        return line.removeprefix("sentinel: ")
-
-    def sent(self) -> list[dict[str, Any]]:
-        """What the topic of feedback holds."""
-
-        async def main() -> list[dict[str, Any]]:
-            topic = f"{self.name}-feedback"
-            async with KafkaTail(self.kafka, [topic]) as tail:
-                records = [
-                    r async for some in read_to_end(tail, topic, timeout_s=20.0) for r in some
-                ]
-            return [json.loads(record.value or b"") for record in records]
-
-        return asyncio.run(main())
+def sent(folder: Folder) -> list[dict[str, Any]]:
+    """What the topic of feedback holds."""
+    return [json.loads(record.value or b"") for record in folder.published("feedback")]
 
 
 @pytest.fixture
@@ -117,7 +73,7 @@ def test_a_voice_is_placed_by_its_options_or_by_what_others_said(folder: Folder)
     said = folder.said("feedback", "add", "known", "genuine", "--who", "bob", "--revision", "2")
 
     assert "investigator/bob says genuine of known" in said
-    first, second = folder.sent()
+    first, second = sent(folder)
     assert first["entities"] == {"account": "a2", "terminal": "m2"}
     assert first["event_time_ms"] == TIME_MS + 86_400_000 + 11_045_000
     assert (first["who"], first["notes"], first["source"]) == ("bob", "card lost", "investigator")
@@ -132,8 +88,8 @@ def test_a_voice_on_a_transaction_that_nobody_has_placed_waits_for_the_archive(
     said = folder.said("feedback", "add", "new", "fraud", "--who", "bob")
 
     assert "counts when `sentinel archive run` has archived the decision" in said
-    (sent,) = folder.sent()
-    assert (sent["transaction_id"], sent["event_time_ms"], sent["entities"]) == ("new", None, None)
+    (one,) = sent(folder)
+    assert (one["transaction_id"], one["event_time_ms"], one["entities"]) == ("new", None, None)
 
 
 def test_what_an_instance_would_refuse_is_refused_here_in_a_line(folder: Folder) -> None:
@@ -170,7 +126,7 @@ def test_a_file_of_voices_is_sent_and_its_bad_rows_are_named(folder: Folder, suf
     assert result.exit_code == 1
     assert 'row 2: label "perhaps" is not one of' in result.stderr
     assert "2 voices sent, 1 refused" in result.stdout
-    first, second = folder.sent()
+    first, second = sent(folder)
     assert (first["label"], first["confidence"], first["source"]) == ("fraud", 0.5, "customer")
     assert first["observed_ms"] == TIME_MS + 31 * 86_400_000
     assert (second["who"], second["label"], second["confidence"]) == ("cyd", "unsure", 1.0)

@@ -4,85 +4,43 @@ import asyncio
 import getpass
 import json
 import shutil
-import uuid
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from sentinel.adapters.kafka import KafkaParams, KafkaTail
+from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.redis import RedisModelStore, RedisParams, connect
 from sentinel.adapters.registry import ModelDirectory, ModelParams
-from sentinel.app.dead_letters import read_to_end
-from sentinel.cli import app
 from sentinel.codec.records import decode_model_event
 from sentinel.versions import ModelEvent, Shelf
 from tests.app import small
+from tests.cli.folder import Folder
 
 pytestmark = pytest.mark.integration
 
 
-@dataclass
-class Folder:
-    """Where commands are called, with topics and keys of its own, and two trained versions."""
+WORDS = ("models",)
 
-    kafka: KafkaParams
-    redis: RedisParams
-    path: Path
-    name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    def command(self, *arguments: object, **settings: str) -> Result:
-        environment = {
-            "SENTINEL__KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
-            "SENTINEL__KAFKA__IDEMPOTENCE": str(self.kafka.idempotence).lower(),
-            "SENTINEL__TOPICS__PREFIX": f"{self.name}-",
-            "SENTINEL__REDIS__URL": self.redis.url,
-            "SENTINEL__REDIS__KEY_PREFIX": self.name,
-            "SENTINEL__MODEL__DIRECTORY": "models",
-            "COLUMNS": "200",
-        }
-        words = ["models", *map(str, arguments), "-c", "small.toml"]
-        return CliRunner().invoke(app, words, env=environment | settings)
+def with_store(folder: Folder, work: Callable[[RedisModelStore], Coroutine[Any, Any, Any]]) -> Any:
+    async def main() -> Any:
+        async with RedisModelStore(replace(folder.redis, key_prefix=folder.name)) as store:
+            return await work(store)
 
-    def said(self, *arguments: object, **settings: str) -> str:
-        result = self.command(*arguments, **settings)
-        assert result.exit_code == 0, result.output
-        return result.stdout
+    return asyncio.run(main())
 
-    def refusal(self, *arguments: object, exit_code: int = 2, **settings: str) -> str:
-        result = self.command(*arguments, **settings)
-        assert result.exit_code == exit_code, result.output
-        (line,) = result.stderr.strip().splitlines()
-        return line.removeprefix("sentinel: ")
 
-    def with_store(self, work: Callable[[RedisModelStore], Coroutine[Any, Any, Any]]) -> Any:
-        async def main() -> Any:
-            async with RedisModelStore(replace(self.redis, key_prefix=self.name)) as store:
-                return await work(store)
+def shelf_of(folder: Folder) -> Shelf:
+    shelf: Shelf = with_store(folder, lambda store: store.shelf())
+    return shelf
 
-        return asyncio.run(main())
 
-    def shelf(self) -> Shelf:
-        shelf: Shelf = self.with_store(lambda store: store.shelf())
-        return shelf
-
-    def history(self) -> list[ModelEvent]:
-        events: list[ModelEvent] = self.with_store(lambda store: store.history())
-        return events
-
-    def published(self, topic: str) -> list[tuple[str, bytes]]:
-        """Keys and values of a topic."""
-
-        async def main() -> list[tuple[str, bytes]]:
-            name = f"{self.name}-{topic}"
-            async with KafkaTail(self.kafka, [name]) as tail:
-                found = [r async for some in read_to_end(tail, name, timeout_s=20.0) for r in some]
-            return [((r.key or b"").decode(), r.value or b"") for r in found]
-
-        return asyncio.run(main())
+def history_of(folder: Folder) -> list[ModelEvent]:
+    events: list[ModelEvent] = with_store(folder, lambda store: store.history())
+    return events
 
 
 @pytest.fixture
@@ -99,7 +57,7 @@ def folder(
     facts["fit"] = {**facts["fit"], "learning_rate": 0.05}
     facts |= {"strategy": "retrain", "parent": "1.0.0"}
     models.add("1.1.0", first.text, facts)
-    return Folder(kafka_params, redis_params, tmp_path)
+    return Folder(kafka_params, redis_params, WORDS)
 
 
 @pytest.fixture
@@ -114,13 +72,13 @@ def serving(folder: Folder) -> Folder:
 def test_a_trained_version_is_imported_and_promoted(folder: Folder) -> None:
     said = folder.said("import", "1.0.0", "--who", "ann")
     assert said.splitlines() == ["1.0.0 is in the registry", "1.0.0 is in staging"]
-    assert folder.shelf() == Shelf(2, {"1.0.0": "staging"}, challenger="1.0.0")
+    assert shelf_of(folder) == Shelf(2, {"1.0.0": "staging"}, challenger="1.0.0")
 
     said = folder.said("promote", "1.0.0", "--who", "ann", "--why", "the first one")
 
     assert said == "1.0.0 is the champion\n"
-    assert folder.shelf() == Shelf(3, {"1.0.0": "production"}, "1.0.0")
-    assert [(one.kind, one.who, one.why) for one in folder.history()] == [
+    assert shelf_of(folder) == Shelf(3, {"1.0.0": "production"}, "1.0.0")
+    assert [(one.kind, one.who, one.why) for one in history_of(folder)] == [
         ("registered", "ann", "imported from models/1.0.0"),
         ("staged", "ann", "imported from models/1.0.0"),
         ("promoted", "ann", "the first one"),
@@ -134,15 +92,15 @@ def test_every_change_is_published_under_its_version_and_audited(serving: Folder
     serving.said("rollback", "--who", "bob", "--why", "alerts doubled")
 
     published = serving.published("model-updates")
-    events = [decode_model_event(value) for _, value in published]
-    assert events == serving.history()
-    assert [key for key, _ in published] == [event.version for event in events]
+    events = [decode_model_event(record.value) for record in published]
+    assert events == history_of(serving)
+    assert [record.key for record in published] == [event.version.encode() for event in events]
     assert [event.kind for event in events[5:]] == [
         "shadowed", "shadowed", "promoted", "rolled_back",
     ]  # fmt: skip
     assert events[5].who == getpass.getuser()
     assert (events[-1].champion, events[-1].champion_before) == ("1.0.0", "1.1.0")
-    entries = [json.loads(value) for _, value in serving.published("audit")]
+    entries = [json.loads(record.value or b"") for record in serving.published("audit")]
     assert [entry["subject"] for entry in entries] == [event.version for event in events]
     last = entries[-1]
     assert (last["kind"], last["who"], last["at_ms"]) == ("model", "bob", events[-1].at_ms)
@@ -175,7 +133,7 @@ def test_where_an_approval_is_needed_nothing_serves_without_one(serving: Folder)
     assert "approved by eve" in serving.said("show", "1.1.0")
     serving.said("promote", "1.1.0", "--why", "better", **needed)
 
-    assert serving.shelf().champion == "1.1.0"
+    assert shelf_of(serving).champion == "1.1.0"
 
 
 def test_what_cannot_be_is_one_clear_line(serving: Folder) -> None:
@@ -191,18 +149,18 @@ def test_what_cannot_be_is_one_clear_line(serving: Folder) -> None:
     assert "not in the registry; there: 1.0.0, 1.1.0" in serving.refusal("show", "9.0.0")
     assert "is not a time such as" in serving.refusal("at", "noon")
     assert "is not there" in serving.refusal("export", "9.0.0", "out")
-    assert len(serving.history()) == 5, "nothing was changed"
+    assert len(history_of(serving)) == 5, "nothing was changed"
 
 
 def test_a_model_for_other_features_gets_no_way_in(folder: Folder) -> None:
-    path = folder.path / "models" / "1.1.0" / "manifest.json"
+    path = Path("models/1.1.0/manifest.json")
     manifest = json.loads(path.read_bytes())
     path.write_text(json.dumps({**manifest, "features": ["amount"]}))
 
     refusal = folder.refusal("import", "1.1.0")
 
     assert refusal.startswith("model 1.1.0: was trained on other features")
-    assert folder.shelf() == Shelf()
+    assert shelf_of(folder) == Shelf()
 
 
 def test_a_damaged_model_is_never_promoted(serving: Folder) -> None:
@@ -218,7 +176,7 @@ def test_a_damaged_model_is_never_promoted(serving: Folder) -> None:
     assert refusal == "model 1.1.0: its text does not have the manifest's SHA-256"
     assert "SHA-256" in serving.refusal("shadow", "1.1.0")
     assert "SHA-256" in serving.refusal("export", "1.1.0", "out")
-    assert serving.shelf().champion == "1.0.0"
+    assert shelf_of(serving).champion == "1.0.0"
 
 
 def test_a_change_that_could_not_be_published_says_so_and_is_done(serving: Folder) -> None:
@@ -231,7 +189,7 @@ def test_a_change_that_could_not_be_published_says_so_and_is_done(serving: Folde
     (line,) = result.stderr.splitlines()
     assert line.startswith("sentinel: the registry is changed, and running instances see that")
     assert line.endswith("do not tell of it: connect to 127.0.0.1:1: nobody listens there")
-    assert serving.shelf().champion == "1.1.0"
+    assert shelf_of(serving).champion == "1.1.0"
 
 
 def test_a_registry_that_is_away_changes_nothing(serving: Folder) -> None:
@@ -258,7 +216,7 @@ def test_what_another_has_changed_meanwhile_is_not_overwritten(
     refusal = serving.refusal("promote", "1.1.0", "--why", "better", exit_code=1)
 
     assert refusal.startswith("nothing is done: another has changed where the models stand")
-    assert serving.shelf().champion == "1.0.0"
+    assert shelf_of(serving).champion == "1.0.0"
     assert len(serving.published("model-updates")) == 5
 
 
@@ -342,16 +300,16 @@ def test_what_is_exported_can_be_imported_elsewhere(serving: Folder) -> None:
     assert said == "1.1.0 is in out: model.txt and manifest.json\n"
     assert "there is a model already" in serving.refusal("export", "1.1.0", "out")
 
-    other = Folder(serving.kafka, serving.redis, serving.path)
+    other = Folder(serving.kafka, serving.redis, WORDS)
     assert "holds version 1.1.0, not 1.0.0" in other.refusal("import", "1.0.0", "--file", "out")
     other.said("import", "--file", "out/model.txt")
 
-    assert other.shelf().stages == {"1.1.0": "staging"}
+    assert shelf_of(other).stages == {"1.1.0": "staging"}
     text = ModelDirectory(ModelParams("models")).load("1.1.0").text
-    assert other.with_store(lambda store: store.load("1.1.0")).text == text
+    assert with_store(other, lambda store: store.load("1.1.0")).text == text
     shutil.copy("models/1.0.0/model.txt", "out/model.txt")
     Path("out/model.txt").write_bytes(Path("out/model.txt").read_bytes()[:-1])
-    third = Folder(serving.kafka, serving.redis, serving.path)
+    third = Folder(serving.kafka, serving.redis, WORDS)
     assert "does not have the manifest's SHA-256" in third.refusal("import", "--file", "out")
     assert "cannot be read" in third.refusal("import", "--file", "nowhere")
 
@@ -359,5 +317,5 @@ def test_what_is_exported_can_be_imported_elsewhere(serving: Folder) -> None:
 def test_a_version_can_be_withdrawn(serving: Folder) -> None:
     assert serving.said("archive", "1.1.0", "--why", "not wanted") == "1.1.0 is archived\n"
 
-    assert serving.shelf().stages["1.1.0"] == "archived"
+    assert shelf_of(serving).stages["1.1.0"] == "archived"
     assert "it is in production" in serving.refusal("archive", "1.0.0")

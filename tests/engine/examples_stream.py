@@ -1,6 +1,7 @@
 """A stream of examples as the topic has them, and a champion that was trained on its begin."""
 
 from dataclasses import asdict, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.random import default_rng
@@ -53,6 +54,7 @@ PARAMS = LearningParams(
 )
 
 
+@lru_cache(maxsize=4)
 def stream(count: int, *, changed_at: int | None = None, seed: int = 1) -> list[Example]:
     """One transaction every 20 seconds, of which about 7 % are fraud.
 

@@ -1,6 +1,6 @@
 """How the world fails: the process dies at a call, or calls of some names go wrong."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -66,17 +66,26 @@ class Part(Faults):
 
 
 class DoomAmong(Doom):
-    """Counts, and fails or ends the process at, calls of some names only; all end with it."""
+    """Counts, and fails or ends the process at, calls of some names only; all end with it.
+
+    Attributes
+    ----------
+    situation
+        Tells at each of these calls how things stand, which `situations` remembers.
+    """
 
     def __init__(self, names: Callable[[str], bool], **plan: Any) -> None:
         super().__init__(**plan)
         self._is_counted = names
         self.names: list[str] = []
+        self.situation: Callable[[], Hashable] = lambda: None
+        self.situations: list[Hashable] = []
 
     @contextmanager
     def call(self, name: str) -> Iterator[None]:
         if self._is_counted(name):
             self.names.append(name)
+            self.situations.append(self.situation())
             with super().call(name):
                 yield
         elif self.is_dead:

@@ -171,11 +171,14 @@ class Script:
         What comes of each, the next first; an exception is raised.
     seen
         At each update, the offsets of the examples that the learner had by then.
+    poison
+        What is raised when a batch has an example of this offset.
     """
 
     updates: list[Updated | Exception] = field(default_factory=list)
     comparisons: list[Verdict | Exception | None] = field(default_factory=list)
     seen: list[list[int]] = field(default_factory=list)
+    poison: dict[int, Exception] = field(default_factory=dict)
     draws: list[int] = field(default_factory=list)
     parents: list[str] = field(default_factory=list)
     compared: list[tuple[str, str, int]] = field(default_factory=list)
@@ -190,6 +193,9 @@ class ScriptedLearner:
         self._newest_ms = -1
 
     def take(self, rows: Rows) -> Taken:
+        for offset, _, _ in rows:
+            if (error := self._script.poison.get(offset)) is not None:
+                raise error
         self._offsets += [offset for offset, _, _ in rows]
         times = [json.loads(value or b"")["event_time"] for _, _, value in rows]
         self._newest_ms = max([self._newest_ms, *times])
@@ -223,9 +229,13 @@ def nothing() -> Updated:
 
 
 def candidate(
-    seed: int = 1, outcome: Outcome = "promote", *, one: Artifact | None = None
+    seed: int = 1,
+    outcome: Outcome = "promote",
+    *,
+    one: Artifact | None = None,
+    strategy: str = "retrain",
 ) -> Updated:
     """A candidate, and what the gate says of it."""
     found = one or artifact("0.0.0", seed)
-    made = Made("retrain", found.text, found.manifest)
-    return Updated((), made, Verdict(outcome, ()), f"retrain: {outcome}")
+    made = Made(strategy, found.text, {**found.manifest, "strategy": strategy})
+    return Updated((), made, Verdict(outcome, ()), f"{strategy}: {outcome}")

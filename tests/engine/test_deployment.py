@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentinel.adapters.memory import MemoryModels
+from sentinel.adapters.memory import MemoryModels, MemoryModelStore, MemoryTail
 from sentinel.codec.artifacts import encode_artifact
 from sentinel.core.exploration import is_shadowed
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning import shelf as shelves
-from sentinel.engine.deployment import DeploymentParams
+from sentinel.engine.deployment import Deployment, DeploymentParams
+from sentinel.engine.serving import Serving
+from sentinel.engine.tasks import end
+from sentinel.metrics import Metrics
 from sentinel.records import OutputRecord, TopicPartition
 from sentinel.texts import Texts
 from sentinel.versions import Artifact
@@ -31,7 +35,7 @@ from tests.engine.learning_world import (
     shelf_of,
     step,
 )
-from tests.engine.samples import transactions
+from tests.engine.samples import NAMES, transactions
 from tests.engine.world import MemoryInstance, World
 
 NEW = artifact("1.1.0", 1)
@@ -377,11 +381,116 @@ def test_a_damaged_version_never_serves_and_a_later_good_one_does(
             await serves(instance, "1.2.0")
             world.send(transactions(20, first=40))
             await instance.idle()
-            assert instance.metrics.deployment_failures == 1, "each version is tried once"
+            assert instance.metrics.deployment_failures == 1, "what is wrong is counted once"
             await instance.stop()
 
     run(scenario())
     assert versions_by_partition(world) == [["1.0.0"] * 40 + ["1.2.0"] * 20]
+
+
+@pytest.mark.parametrize("role", [serve, shadow], ids=["champion", "shadow"])
+def test_a_version_that_was_missing_for_a_moment_comes_without_a_change_of_the_shelf(
+    role: Callable[[Any, Artifact], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    world = a_world()
+
+    async def scenario() -> None:
+        async with world.instance() as instance:
+            await instance.idle()
+            role(world.models if role is serve else world, NEW)
+            text = world.models.texts.pop("1.1.0")
+            ring(world)
+            await asyncio.sleep(60.0)
+            assert instance.metrics.deployment_failures == 1
+            assert instance.version == "1.0.0"
+            assert instance.parts.serving.shadow is None
+            world.models.texts["1.1.0"] = text
+            wanted = instance.parts.serving
+            await until(
+                lambda: (
+                    "1.1.0" in {wanted.champion.version, wanted.shadow and wanted.shadow.version}
+                ),
+                timeout_s=90.0,
+            )
+
+    with caplog.at_level(logging.ERROR, logger="sentinel.engine.deployment"):
+        run(scenario())
+    assert [one.getMessage() for one in caplog.records] == [
+        "model 1.1.0: its text is missing; what served goes on serving"
+    ]
+
+
+def test_a_version_that_will_never_load_is_tried_ever_more_seldom_and_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world, calls, times_s = a_world(), Noted(), [0.0]
+    serve(world.models, NEW)
+    of_other_trees(world.models)
+    metrics, serving = Metrics(), Serving(world.serving)
+
+    async def scenario() -> None:
+        clock_s = asyncio.get_running_loop().time
+        alone = Deployment(
+            store=MemoryModelStore(world.models, faults=calls),
+            tail=MemoryTail(world.cluster, ["model-updates"]),
+            serving=serving,
+            features=NAMES,
+            metrics=metrics,
+            params=DeploymentParams(look_s=5.0),
+            clock_s=clock_s,
+            on_loaded=lambda artifact: None,
+            on_dropped=lambda version: None,
+        )
+        following = asyncio.create_task(alone.run())
+        while clock_s() < 3_600:
+            ring(world)  # which is no reason to try again
+            await asyncio.sleep(1.0)
+            times_s.extend([clock_s()] * (calls.names.count("models.load") + 1 - len(times_s)))
+        await end([following])
+
+    with caplog.at_level(logging.ERROR, logger="sentinel.engine.deployment"):
+        run(scenario())
+    assert (len(caplog.records), metrics.deployment_failures) == (1, 1)
+    assert serving.champion is world.serving
+    waits_s = np.diff(times_s)[1:]
+    assert waits_s[:7] == pytest.approx([5, 10, 20, 40, 80, 160, 320], abs=2.5)
+    assert waits_s[7:] == pytest.approx(600, abs=5)
+    assert len(waits_s) >= 10
+
+
+def test_what_is_wrong_is_counted_again_when_it_is_something_else() -> None:
+    world = a_world()
+
+    async def scenario() -> None:
+        async with world.instance() as instance:
+            await instance.idle()
+            serve(world.models, NEW)
+            remove_text(world.models)
+            await until(lambda: instance.metrics.deployment_failures == 1)
+            of_other_trees(world.models)
+            await until(lambda: instance.metrics.deployment_failures == 2)
+            put(world.models, NEW)
+            await serves(instance, "1.1.0")
+
+    run(scenario())
+
+
+def test_a_registry_that_loses_its_answer_to_a_load_is_asked_again() -> None:
+    world, faults = a_world(), Away()
+
+    async def scenario() -> None:
+        async with world.instance(faults) as instance:
+            await instance.idle()
+            faults.names = frozenset({"models.load"})
+            serve(world.models, NEW)
+            ring(world)
+            await asyncio.sleep(120.0)
+            assert instance.version == "1.0.0"
+            faults.names = frozenset()
+            await serves(instance, "1.1.0", timeout_s=6.0)
+            assert instance.metrics.deployment_failures == 0, "nothing is wrong with the version"
+
+    run(scenario())
 
 
 def test_a_shadow_that_cannot_be_loaded_costs_the_shadow_only() -> None:
@@ -453,7 +562,7 @@ def test_after_a_crash_the_shadow_has_scored_the_same_ones() -> None:
     assert any(len(found) > 1 for found in decided.values()), "something was decided again"
 
 
-@pytest.mark.parametrize("kept_count", [0, 1, 3])
+@pytest.mark.parametrize("kept_count", [1, 3])
 def test_a_few_models_stay_in_memory_and_the_others_leave_it(kept_count: int) -> None:
     world = a_world(kept_count=kept_count)
     made = [artifact(f"1.{i}.0", i) for i in range(1, 7)]
@@ -475,10 +584,18 @@ def test_a_few_models_stay_in_memory_and_the_others_leave_it(kept_count: int) ->
     run(scenario())
 
 
+@pytest.mark.parametrize("kept_count", [0, 17])
+def test_without_a_former_model_in_memory_alerts_on_their_way_would_have_no_reasons(
+    kept_count: int,
+) -> None:
+    with pytest.raises(ValueError, match=r"kept_count must be in 1\.\.16"):
+        DeploymentParams(kept_count=kept_count)
+
+
 @pytest.mark.parametrize("back", [False, True], ids=["promoted", "rolled back"])
 def test_alerts_on_their_way_are_explained_by_the_model_that_decided(back: bool) -> None:
     """Their reasons take three seconds, and the next model comes in the middle of them."""
-    expected, world = a_world(), a_world()
+    expected, world = a_world(), a_world(kept_count=1)
     versions = ("1.1.0", "1.0.0") if back else ("1.0.0", "1.1.0")
     if back:
         for one in (expected, world):

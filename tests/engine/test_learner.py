@@ -1,7 +1,8 @@
 """A learner on a small stream: what it takes, what it makes, and what the gate says of that."""
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -18,6 +19,7 @@ from sentinel.core.learning.gate import Verdict
 from sentinel.core.learning.hold_out import is_held_out
 from sentinel.engine import attempts, candidates, holdings
 from sentinel.engine.attempts import Attempt
+from sentinel.engine.holdings import Holdings
 from sentinel.engine.learner import Learner, Made, Taken, Updated
 from sentinel.engine.learner_params import LearningParams
 from sentinel.engine.serving import check_golden, serving_model
@@ -58,15 +60,39 @@ def champion() -> Artifact:
     return champion_of(changed()[:TRAINED_ON])
 
 
-def learner_of(rows: Records, params: LearningParams = PARAMS) -> Learner:
+def learner_of(rows: Records | Callable[[], Records], params: LearningParams = PARAMS) -> Learner:
+    """A learner that has taken all of them; those of `changed` and `unchanged` are read once."""
     found = Learner(NAMES, POLICY, params)
-    found.take(rows)
+    if callable(rows):
+        found._holdings = copy(_held(rows, _keeping(params)))
+        found._holdings._buffer = []
+    else:
+        found.take(rows)
+    return found
+
+
+def _keeping(params: LearningParams) -> LearningParams:
+    """Only what decides which examples are kept, and what of each."""
+    return replace(
+        PARAMS,
+        memory=params.memory,
+        window_row_count_max=params.window_row_count_max,
+        old_share=params.old_share,
+        old_row_count_max=params.old_row_count_max,
+    )
+
+
+@cache
+def _held(rows: Callable[[], Records], params: LearningParams) -> Holdings:
+    found = Holdings(NAMES, params)
+    found.take(rows())
+    found.mature()  # takes in what was buffered
     return found
 
 
 @cache
 def continued() -> Updated:
-    return learner_of(changed(), CONTINUE).update(champion(), draw=1)
+    return learner_of(changed, CONTINUE).update(champion(), draw=1)
 
 
 def artifact(updated: Updated, version: str = "1.1.0") -> Artifact:
@@ -164,7 +190,7 @@ def test_thresholds_on_the_score_go_on_meaning_the_same() -> None:
 
 def test_the_scale_is_handed_on_from_champion_to_champion() -> None:
     parent = artifact(continued())
-    found = learner_of(changed(), replace(PARAMS, strategies=("retrain",))).update(parent, draw=1)
+    found = learner_of(changed, replace(PARAMS, strategies=("retrain",))).update(parent, draw=1)
     features = judged_by(found)
 
     was, now = serving_model(parent, NAMES), serving_model(artifact(found), NAMES)
@@ -221,8 +247,8 @@ def test_all_that_leaves_the_process_can_be_pickled() -> None:
 
 
 def test_the_same_examples_and_draw_give_the_same_and_another_draw_another() -> None:
-    again = learner_of(changed(), CONTINUE).update(champion(), draw=1)
-    other = learner_of(changed(), CONTINUE).update(champion(), draw=2)
+    again = learner_of(changed, CONTINUE).update(champion(), draw=1)
+    other = learner_of(changed, CONTINUE).update(champion(), draw=2)
 
     assert without_seconds(again) == without_seconds(continued())
     assert other.made is not None
@@ -262,7 +288,9 @@ def test_a_challenger_of_a_champion_that_knows_all_is_not_promoted() -> None:
     knowing = replace(knowing, manifest={**knowing.manifest, "trained_until_ms": until_ms})
 
     for seed in (1, 2):
-        found = learner_of(records(stream(COUNT, seed=seed))).update(knowing, draw=seed)
+        found = learner_of(unchanged if seed == 1 else records(stream(COUNT, seed=seed))).update(
+            knowing, draw=seed
+        )
 
         assert outcome(found) != "promote", found.reason
         assert {one.outcome for one in found.attempts} == {"fitted"}
@@ -276,7 +304,7 @@ def test_a_champion_whose_probabilities_are_out_is_recalibrated_and_nothing_else
     scale = artifact(continued()).manifest["scale"]
     out = replace(out, manifest={**out.manifest, "scale": scale})
 
-    found = learner_of(unchanged()).update(out, draw=1)
+    found = learner_of(unchanged).update(out, draw=1)
 
     assert outcome(found) == "promote"
     assert [one.strategy for one in found.attempts] == ["recalibrate"]
@@ -292,7 +320,7 @@ def test_a_champion_whose_probabilities_are_out_is_recalibrated_and_nothing_else
 
 def test_where_frauds_became_more_they_are_first_counted_and_then_learnt() -> None:
     """The next update finds a champion whose probabilities are right, and improves its ranking."""
-    held = learner_of(changed())
+    held = learner_of(changed)
 
     first = held.update(champion(), draw=1)
     second = held.update(artifact(first, "1.0.1"), draw=2)
@@ -310,7 +338,7 @@ def test_where_frauds_became_more_they_are_first_counted_and_then_learnt() -> No
 def test_a_well_calibrated_champion_is_no_reason_for_a_recalibration() -> None:
     only = replace(PARAMS, strategies=("recalibrate",))
 
-    found = learner_of(unchanged(), only).update(champion(), draw=1)
+    found = learner_of(unchanged, only).update(champion(), draw=1)
 
     assert outcome(found) == "refuse"
     assert found.made is None
@@ -349,7 +377,7 @@ def test_too_little_to_train_on_is_told_of_each_strategy() -> None:
         ),
     )
 
-    found = learner_of(unchanged(), params).update(champion(), draw=1)
+    found = learner_of(unchanged, params).update(champion(), draw=1)
 
     assert found.made is None
     assert [attempt(found, name).outcome for name in ("continue", "retrain", "aggregate")] == [
@@ -365,12 +393,12 @@ def test_a_continuation_with_too_many_trees_leaves_it_to_a_retraining() -> None:
         strategies=("continue", "retrain"),
         candidates=replace(PARAMS.candidates, tree_count_per_update=60, tree_count_max=90),
     )
-    grown = learner_of(changed(), replace(params, strategies=("continue",)))
+    grown = learner_of(changed, replace(params, strategies=("continue",)))
     parent = artifact(grown.update(champion(), draw=1))
     until_ms = champion().manifest["trained_until_ms"]
     parent.manifest["trained_until_ms"] = until_ms
 
-    found = learner_of(changed(), params).update(parent, draw=1)
+    found = learner_of(changed, params).update(parent, draw=1)
 
     assert attempt(found, "continue").outcome == "unfit"
     assert "time to retrain" in attempt(found, "continue").reason
@@ -383,7 +411,7 @@ def test_without_enough_that_was_investigated_there_is_no_aggregate() -> None:
     params = replace(PARAMS, strategies=("aggregate",))
 
     found = learner_of(records(late), params).update(champion(), draw=1)
-    investigated = learner_of(changed(), params).update(champion(), draw=1)
+    investigated = learner_of(changed, params).update(champion(), draw=1)
 
     assert attempt(found, "aggregate").reason.startswith("of the investigated there are no")
     assert investigated.made is not None
@@ -402,7 +430,7 @@ def test_a_candidate_that_fails_does_not_keep_the_others(
     monkeypatch.setattr(attempts, "continue_boosting", fail)
     params = replace(PARAMS, strategies=("continue", "retrain"))
 
-    found = learner_of(changed(), params).update(champion(), draw=1)
+    found = learner_of(changed, params).update(champion(), draw=1)
 
     assert attempt(found, "continue").outcome == "failed"
     assert attempt(found, "continue").reason == str(error)
@@ -418,7 +446,7 @@ def test_a_bug_of_ours_is_no_failed_candidate(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(attempts, "continue_boosting", fail)
 
     with pytest.raises(AssertionError):
-        learner_of(changed(), CONTINUE).update(champion(), draw=1)
+        learner_of(changed, CONTINUE).update(champion(), draw=1)
 
 
 def test_a_champion_of_other_features_is_an_error() -> None:
@@ -439,7 +467,7 @@ def test_nothing_is_trained_on_that_is_held_out_or_judged_by(
     monkeypatch.setattr(candidates, "fit", spy)
     params = replace(PARAMS, strategies=("continue", "retrain", "aggregate"))
 
-    found = learner_of(changed(), params).update(champion(), draw=1)
+    found = learner_of(changed, params).update(champion(), draw=1)
 
     assert found.made is not None
     begin_ms = found.made.manifest["window"]["gate"]["first_ms"]
@@ -462,14 +490,14 @@ def test_what_a_first_model_has_seen_is_no_old_evidence() -> None:
     manifest["window"] = {"train": {"first_ms": BEGIN_MS, "last_ms": last_ms, "rows": 1}}
     first = replace(champion(), manifest=manifest)
 
-    found = learner_of(changed(), CONTINUE).update(first, draw=1)
+    found = learner_of(changed, CONTINUE).update(first, draw=1)
 
     assert outcome(continued()) == "promote"
     assert check(continued().verdict, "old_auc").status == "passed"
     assert check(found.verdict, "old").status == "too_little"
     assert found.made is not None
     assert found.made.manifest["hold_out"]["since_ms"] == last_ms + 1
-    anew = learner_of(changed(), replace(PARAMS, strategies=("retrain",))).update(first, draw=1)
+    anew = learner_of(changed, replace(PARAMS, strategies=("retrain",))).update(first, draw=1)
     assert anew.made is not None
     assert anew.made.manifest["hold_out"]["since_ms"] == 0
     assert check(anew.verdict, "old").status == "too_little"
@@ -520,7 +548,7 @@ def test_what_is_newer_than_any_silence_is_not_learnt_from_nor_judged_by() -> No
     immature = learner_of(changed() + records(spoken_of, first_offset=COUNT), params)
 
     found = immature.update(champion(), draw=1)
-    without = learner_of(changed(), params).update(champion(), draw=1)
+    without = learner_of(changed, params).update(champion(), draw=1)
 
     assert found.made is not None
     assert without.made is not None
@@ -555,7 +583,7 @@ def test_what_cannot_be_read_and_what_is_ahead_of_its_time_is_counted() -> None:
 
 
 def test_a_former_champion_that_is_better_is_found_and_one_that_is_not_is_not() -> None:
-    held = learner_of(changed())
+    held = learner_of(changed)
     better = artifact(continued())
     since_ms = better.manifest["window"]["gate"]["first_ms"]
 
@@ -569,7 +597,7 @@ def test_a_former_champion_that_is_better_is_found_and_one_that_is_not_is_not() 
 
 
 def test_of_too_little_since_then_former_and_champion_are_not_compared() -> None:
-    held = learner_of(changed(), replace(PARAMS, gate=replace(PARAMS.gate, fraud_count_min=200)))
+    held = learner_of(changed, replace(PARAMS, gate=replace(PARAMS.gate, fraud_count_min=200)))
     newest_ms = BEGIN_MS + (COUNT - 1) * STEP_MS
 
     for count in (0, 999, 1_010):
@@ -578,7 +606,7 @@ def test_of_too_little_since_then_former_and_champion_are_not_compared() -> None
 
 
 def test_nothing_is_compared_on_what_either_was_trained_on() -> None:
-    held = learner_of(changed())
+    held = learner_of(changed)
     younger = replace(champion(), manifest={**champion().manifest})
     younger.manifest["trained_until_ms"] = BEGIN_MS + (COUNT - 1_500) * STEP_MS
 
@@ -624,3 +652,29 @@ def test_made_is_what_the_registry_takes() -> None:
 
     assert isinstance(found, Made)
     assert not {"version", "sha256"} & set(found.manifest)
+
+
+def test_what_cannot_be_taken_in_is_dropped_whole_and_the_learner_goes_on_as_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else it would be tried again with each record that comes, and fail again."""
+    rows = changed()
+    expected, found = learner_of(rows[:3_000]), learner_of(rows[:3_000])
+    for learner in (expected, found):
+        assert len(learner._holdings.mature()) > 0
+    with monkeypatch.context() as broken:
+        broken.setattr(holdings, "with_newest", _fails)
+        found.take(rows[3_000:4_000])
+        with pytest.raises(ValueError, match="as planned"):
+            found.update(champion(), draw=1)
+
+    for learner in (expected, found):
+        learner.take(rows[4_000:6_000])
+
+    for name in ("mature", "memory", "held_out"):
+        one, other = (getattr(learner._holdings, name)() for learner in (expected, found))
+        assert pickle.dumps(one) == pickle.dumps(other), name
+
+
+def _fails(*arguments: object) -> None:
+    raise ValueError("as planned")

@@ -1,12 +1,14 @@
 """An update goes through its states in one order only, and its record can be kept."""
 
 import itertools
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
 from sentinel.codec.stored import decode_stored, encode_stored
-from sentinel.engine.lifecycle import Update, UpdateState, audit_entry_of
+from sentinel.core.learning.triggers import Trigger
+from sentinel.engine.lifecycle import Update, UpdateState, audit_entry_of, begun_entry
 
 STATES: tuple[UpdateState, ...] = get_args(UpdateState)
 ALLOWED: set[tuple[UpdateState, UpdateState]] = {
@@ -29,6 +31,7 @@ WHOLE = Update(
     number=7,
     trigger="demand",
     reason="asked for by ann é",
+    strategy="recalibrate",
     version="1.2.0",
     verdict="promote",
     outcome="retrain: better",
@@ -82,3 +85,52 @@ def test_what_is_told_of_an_update_depends_on_nothing_that_changes_on_the_way() 
     assert (told.id, told.subject, told.who) == ("update-7-finished", "update-7", "training")
     assert told.before == {"trigger": "demand", "reason": "asked for by ann é"}
     assert told.after == {"version": "1.2.0", "outcome": "it serves"}
+
+
+def test_that_an_update_was_begun_is_told_with_the_reason_at_whatever_state_it_is_told() -> None:
+    interrupted = Update(state="training", number=7, trigger="demand", reason="asked for by ann")
+
+    told = begun_entry(interrupted)
+
+    assert told == begun_entry(interrupted.to("idle", outcome="it was interrupted"))
+    assert (told.id, told.subject, told.who) == ("update-7-begun", "update-7", "training")
+    assert told.before is None
+    assert told.after == {"trigger": "demand", "reason": "asked for by ann", "champion": ""}
+
+
+def test_the_next_update_knows_nothing_of_the_candidate_before() -> None:
+    trigger = Trigger("continuous", "50 new examples")
+
+    found = WHOLE.to("idle").next(
+        trigger, updated_ms=5, examples_to=7, control_to=4, champion="1.2.0"
+    )
+
+    assert found == Update(
+        log="memory",
+        state="training",
+        number=8,
+        trigger="continuous",
+        reason="50 new examples",
+        updated_ms=5,
+        examples_to=7,
+        control_to=4,
+        champion="1.2.0",
+    )
+    with pytest.raises(AssertionError):
+        WHOLE.next(trigger, updated_ms=5, examples_to=7, control_to=4, champion="1.2.0")
+
+
+SERVING = WHOLE.to("idle", outcome="it serves")
+
+
+@pytest.mark.parametrize(
+    ("update", "is_one"),
+    [
+        (replace(SERVING, trigger="demand"), True),
+        (replace(SERVING, trigger="follow_up"), False),
+        (replace(SERVING, strategy="continue"), False),
+        (replace(SERVING, outcome="rolled back: tests"), False),
+    ],
+)
+def test_a_recalibration_is_one_that_serves_and_follows_none(update: Update, is_one: bool) -> None:
+    assert update.is_recalibrated == is_one

@@ -1,6 +1,7 @@
 """Updates of the model from trigger to champion, and back, whatever goes wrong on the way."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.gate import Outcome, Verdict
 from sentinel.engine.learner import Learner
 from sentinel.engine.serving import serving_model
-from sentinel.errors import ModelError, TransientError
+from sentinel.errors import ModelError, TransientError, WorkerLostError
 from sentinel.model import LightGBMError
 from sentinel.records import TopicPartition
 from tests.engine import examples_stream
@@ -134,6 +135,8 @@ def check_trail(world: World) -> None:
     number = update_of(world).number
     ended = number if update_of(world).state == "idle" else number - 1
     assert set(outcomes(world)) == {f"update-{i}-finished" for i in range(1, ended + 1)}
+    begun = {name for name in audit(world) if name.endswith("begun")}
+    assert begun == {f"update-{i}-begun" for i in range(1, number + 1)}
 
 
 def test_an_update_goes_from_its_trigger_to_the_watch_and_to_its_end() -> None:
@@ -167,7 +170,16 @@ def test_an_update_goes_from_its_trigger_to_the_watch_and_to_its_end() -> None:
     assert script.seen == [list(range(50))]
     assert (script.draws, script.parents) == ([1], ["1.0.0"])
     assert changes(world) == [("registered", "1.1.0"), ("staged", "1.1.0"), ("promoted", "1.1.0")]
-    assert audit(world).keys() == {"update-1-judged", "update-1-finished"}
+    assert audit(world).keys() == {f"update-1-{what}" for what in ("begun", "judged", "finished")}
+    [begun] = audit(world)["update-1-begun"]
+    assert begun["before"] is None
+    assert begun["after"] == {
+        "trigger": "continuous",
+        "reason": "50 new examples",
+        "champion": "1.0.0",
+    }
+    manifests = [json.loads(world.models.manifests[one]) for one in ("1.0.0", "1.1.0")]
+    assert [one.get("config_version") for one in manifests] == [None, world.config.version]
     check_trail(world)
 
 
@@ -459,6 +471,76 @@ def test_a_lost_process_reads_all_examples_again(method: str) -> None:
     check_trail(world)
 
 
+POISONED = {7, 23, 24, 49}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModelError("1.0.0", "cannot be used"),
+        ValueError("no number"),
+        LightGBMError("no memory"),
+        AssertionError("a mistake"),
+        KeyError("amount"),
+        TypeError("none"),
+        ZeroDivisionError("of 0"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_examples_at_which_the_learner_fails_are_left_out_and_nothing_else(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, script = a_learning_world(), Script([candidate(1)])
+    script.poison = dict.fromkeys(POISONED, error)
+
+    async def scenario() -> None:
+        async with learning(world, script) as instance:
+            send_examples(world, 60)
+            await reached(world, "watching")
+            world.send(transactions(40))
+            await instance.idle()
+            metrics = instance.metrics
+            counts = (metrics.examples, metrics.examples_refused, metrics.examples_stumbled)
+            assert counts == (56, 4, 4)
+            await instance.stop()
+
+    with caplog.at_level(logging.ERROR, logger="sentinel.engine.training"):
+        run(scenario())
+    assert [one.getMessage() for one in caplog.records] == [
+        f"examples are left out, the first at offset 7: {error!r}"
+    ]
+    assert script.seen == [sorted(set(range(60)) - POISONED)]
+    check_trail(world)
+
+
+def test_examples_that_end_the_learner_s_process_are_left_out_at_the_second_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They are read in other batches then: the first come alone, and together with more later."""
+    world, script = a_learning_world(), Script([candidate(1)])
+    script.poison = {300: WorkerLostError("it needs more than 1 MB of memory")}
+
+    async def scenario() -> None:
+        async with learning(world, script) as instance:
+            send_examples(world, 250)
+            await until(lambda: instance.metrics.examples >= 250)
+            await reached(world, "watching")
+            send_examples(world, 100)
+            await until(lambda: instance.metrics.examples_refused == 100)
+            ask(world)
+            await until(lambda: len(script.seen) == 2)
+            world.send(transactions(40))
+            await instance.idle()
+            await instance.stop()
+
+    with caplog.at_level(logging.ERROR, logger="sentinel.engine.training"):
+        run(scenario())
+    [said] = [one.getMessage() for one in caplog.records]
+    assert said == "the trainer's process is lost at them: range(250, 350) are left out"
+    assert script.seen[-1] == list(range(250))
+    check_trail(world)
+
+
 @pytest.mark.parametrize("name", ["models.note_update", "publish", "lessons.tail.seek"])
 def test_a_process_that_is_lost_while_the_world_is_away_reads_all_examples_again(
     name: str,
@@ -638,6 +720,75 @@ def compared_so_often(script: Script, count: int) -> bool:
     return len(script.compared) == count
 
 
+def watched_out(world: World, hours: float) -> None:
+    """Event time goes on beyond any watch, by fewer examples than make an update due."""
+    send_examples(world, 1, hours=hours)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["", "after a restart"])
+def test_a_recalibration_that_serves_is_followed_up_once(restart: bool) -> None:
+    """It was enough, so nothing else was tried; without the bound the two would take turns."""
+    world = a_learning_world()
+    script = Script([candidate(i, strategy="recalibrate") for i in (1, 2, 3)])
+
+    async def scenario() -> None:
+        async with learning(world, script):
+            send_examples(world, 50)
+            await reached(world, "watching")
+            await asyncio.sleep(20.0)
+            assert update_of(world).number == 1, "not before it has proven itself"
+            if not restart:
+                watched_out(world, 2.0)
+                await reached(world, "watching", 2)
+        async with learning(world, script):
+            if restart:
+                watched_out(world, 2.0)
+                await reached(world, "watching", 2)
+            watched_out(world, 4.0)
+            await reached(world, "idle", 2)
+            await asyncio.sleep(60.0)
+            assert update_of(world).number == 2
+            send_examples(world, 50, hours=5)
+            await reached(world, "watching", 3)
+
+    run(scenario())
+    triggers = [audit(world)[f"update-{i}-begun"][0]["after"]["trigger"] for i in (1, 2, 3)]
+    assert triggers == ["continuous", "follow_up", "continuous"]
+    assert outcomes(world) == {f"update-{i}-finished": "it serves" for i in (1, 2)}
+    check_trail(world)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "why_not"),
+    [
+        ("retrain", "it serves"),
+        ("recalibrate", "rolled back"),
+        ("recalibrate", "refuse"),
+        ("recalibrate", "switched off"),
+    ],
+)
+def test_nothing_else_is_followed_up(strategy: str, why_not: str) -> None:
+    follows_up = why_not != "switched off"
+    triggers = replace(UPDATES.triggers, follows_up=follows_up)
+    world = a_learning_world(updates=replace(UPDATES, triggers=triggers))
+    outcome: Outcome = "refuse" if why_not == "refuse" else "promote"
+
+    async def scenario() -> None:
+        async with learning(world, Script([candidate(1, outcome, strategy=strategy)])):
+            send_examples(world, 50)
+            if outcome == "promote":
+                await reached(world, "watching")
+            if why_not == "rolled back":
+                change(world.models, lambda shelf, **by: shelves.rolled_back(shelf, **by))
+            watched_out(world, 2.0)
+            await reached(world, "idle")
+            await asyncio.sleep(60.0)
+
+    run(scenario())
+    assert update_of(world).number == 1
+    check_trail(world)
+
+
 def test_a_version_that_a_person_rolls_back_ends_its_watch() -> None:
     world = a_learning_world()
 
@@ -804,9 +955,14 @@ def is_settled(world: World) -> bool:
     return update.state == "watching" or (update.state == "idle" and update.number > 0)
 
 
-def lived(faults: Faults, outcome: Outcome = "promote") -> tuple[World, list[str]]:
+def lived(faults: DoomAmong, outcome: Outcome = "promote") -> tuple[World, list[str]]:
     """A world in which there was an update, under a plan of failure, and the restarts it took."""
     world = a_learning_world(updates=ON_DEMAND)
+    faults.situation = lambda: (
+        update_of(world).number,
+        update_of(world).state,
+        shelf_of(world).number,
+    )
     world.send(transactions(20))
     send_examples(world, 50)
     ask(world)
@@ -831,13 +987,19 @@ def check_end(world: World) -> None:
         assert version in world.models.texts
 
 
-def numbered(names: list[str], *, sweep: bool) -> list[int]:
-    """Numbers of calls, from 1: all of them, or of each name the first, and every third."""
-    everything = range(1, len(names) + 1)
+# Of all others it makes no difference whether the answer is lost, or the question.
+EFFECTS = frozenset({"publish", "models.add", "models.change", "models.note_update"})
+
+
+def numbered(calls: DoomAmong, *, after_effect: bool, sweep: bool) -> list[int]:
+    """Numbers of calls, from 1: all of them, or of each name the first in each situation."""
     if sweep:
-        return list(everything)
-    first = {names.index(name) + 1 for name in names}
-    return sorted({*first, *everything[::3]})
+        return list(range(1, len(calls.names) + 1))
+    first: dict[object, int] = {}
+    for number, (name, situation) in enumerate(zip(calls.names, calls.situations, strict=True), 1):
+        if name in EFFECTS or not after_effect:
+            first.setdefault((name, situation), number)
+    return list(first.values())
 
 
 @pytest.mark.parametrize("outcome", ["promote", "refuse"])
@@ -852,7 +1014,8 @@ def test_whichever_call_fails_the_update_comes_to_its_end(
     assert shelf_of(expected).champion == ("1.1.0" if outcome == "promote" else "1.0.0")
     failed = set()
 
-    for number in numbered(calls.names, sweep=sweep):
+    numbers = numbered(calls, after_effect=after_effect, sweep=sweep)
+    for number in numbers:
         faults = DoomAmong(is_of_learning, fail_at=number, after_effect=after_effect)
         world, restarts = lived(faults, outcome)
         check_end(world)
@@ -862,7 +1025,7 @@ def test_whichever_call_fails_the_update_comes_to_its_end(
             assert shelf_of(world).champion == shelf_of(expected).champion
 
     # A poll that is still waiting at the end fails nobody.
-    assert failed - {None} == set(calls.names)
+    assert failed - {None} == {calls.names[number - 1] for number in numbers}
 
 
 @pytest.mark.parametrize("after_effect", [False, True], ids=["before", "after"])
@@ -874,7 +1037,7 @@ def test_at_whichever_call_it_crashes_the_update_comes_to_its_end(
     lived(calls)
     states, numbers = set(), set()
 
-    for number in numbered(calls.names, sweep=sweep):
+    for number in numbered(calls, after_effect=after_effect, sweep=sweep):
         faults = DoomAmong(is_of_learning, crash_at=number, after_effect=after_effect)
         world, restarts = lived(faults)
         check_end(world)

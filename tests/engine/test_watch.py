@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.engine.watch import Baseline, Watch, WatchParams, harm
+from sentinel.engine.watch import Baseline, WatchParams, harm
 
 PARAMS = WatchParams(decision_count_min=1_000)
 # Of 10,000 decisions 2 % are alerts, the mean probability is 1 %, scoring takes 5 us.
@@ -22,27 +22,26 @@ def behind(
     probability: float = 0.01,
     score_us: float = 5.0,
     before: Baseline = BEFORE,
-) -> Watch:
-    """So many decisions since the take-over, of which these are the rates."""
+) -> tuple[Baseline, Baseline]:
+    """The counts of before and of now: so many decisions since the take-over, at these rates."""
     after = Baseline(
         before.decision_count + decision_count,
         before.alert_count + round(alert_share * decision_count),
         before.probability_sum + probability * decision_count,
         before.score_s + score_us * 1e-6 * decision_count,
     )
-    return Watch(before, after)
+    return before, after
 
 
-def swapped(watch: Watch) -> Watch:
+def swapped(before: Baseline, now: Baseline) -> tuple[Baseline, Baseline]:
     """The same as if the new one had been before the former."""
-    before, after = watch.before, watch.after
     since = Baseline(
-        after.decision_count - before.decision_count,
-        after.alert_count - before.alert_count,
-        after.probability_sum - before.probability_sum,
-        after.score_s - before.score_s,
+        now.decision_count - before.decision_count,
+        now.alert_count - before.alert_count,
+        now.probability_sum - before.probability_sum,
+        now.score_s - before.score_s,
     )
-    return Watch(since, after)
+    return since, now
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,7 @@ def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_what_is_as_before_does_no_harm() -> None:
-    assert harm(behind(), PARAMS) is None
+    assert harm(*behind(), PARAMS) is None
 
 
 @pytest.mark.parametrize(
@@ -70,18 +69,18 @@ def test_what_is_as_before_does_no_harm() -> None:
 )
 def test_more_than_twice_or_less_than_half_the_alerts_are_harm(share: float, is_harm: bool) -> None:
     """By hand: ln(2) / sqrt(1/200.5 + 1/390.5) = 8.0, and for 105 alerts 5.4: far enough away."""
-    assert (harm(behind(alert_share=share), PARAMS) is not None) == is_harm
+    assert (harm(*behind(alert_share=share), PARAMS) is not None) == is_harm
 
 
 def test_the_sentence_names_both_shares_of_alerts() -> None:
-    found = harm(behind(alert_share=0.1), PARAMS)
+    found = harm(*behind(alert_share=0.1), PARAMS)
     assert found == "its share of alerts is 10.0050%, before it was 2.0050%"
 
 
 def test_a_ratio_of_few_alerts_is_no_harm() -> None:
     """6 alerts to 2: a ratio of 2.6, and ln(2.6) = 0.96 is 1.3 standard errors of 0.74."""
     few = Baseline(10_000, 2, 100.0, 0.05)
-    assert harm(behind(alert_share=0.0006, before=few), PARAMS) is None
+    assert harm(*behind(alert_share=0.0006, before=few), PARAMS) is None
 
 
 def test_no_alert_at_all_is_harm_where_there_were_some() -> None:
@@ -89,36 +88,36 @@ def test_no_alert_at_all_is_harm_where_there_were_some() -> None:
     watch = behind(alert_share=0.0)
     z = math.log(200.5 / 0.5) / math.sqrt(1 / 0.5 + 1 / 200.5)
     assert z == pytest.approx(4.23, abs=0.01)
-    assert harm(watch, PARAMS) is None
-    assert harm(watch, WatchParams(decision_count_min=1_000, z_min=4.2)) is not None
+    assert harm(*watch, PARAMS) is None
+    assert harm(*watch, WatchParams(decision_count_min=1_000, z_min=4.2)) is not None
 
 
 @pytest.mark.parametrize(
     ("probability", "is_harm"), [(0.0299, False), (0.0301, True), (0.0034, False), (0.0033, True)]
 )
 def test_a_mean_probability_of_another_size_is_harm(probability: float, is_harm: bool) -> None:
-    assert (harm(behind(probability=probability), PARAMS) is not None) == is_harm
+    assert (harm(*behind(probability=probability), PARAMS) is not None) == is_harm
 
 
 def test_the_sentence_names_both_mean_probabilities() -> None:
-    found = harm(behind(probability=0.05), PARAMS)
+    found = harm(*behind(probability=0.05), PARAMS)
     assert found == "its mean probability is 0.05000, before it was 0.01000"
 
 
 @pytest.mark.parametrize(("score_us", "is_harm"), [(14.9, False), (15.1, True), (0.1, False)])
 def test_slower_scoring_is_harm_and_faster_is_none(score_us: float, is_harm: bool) -> None:
-    assert (harm(behind(score_us=score_us), PARAMS) is not None) == is_harm
+    assert (harm(*behind(score_us=score_us), PARAMS) is not None) == is_harm
 
 
 def test_the_sentence_names_both_times() -> None:
-    found = harm(behind(score_us=20.0), PARAMS)
+    found = harm(*behind(score_us=20.0), PARAMS)
     assert found == "scoring takes 20.0 us a transaction, before it took 5.0"
 
 
 def test_nothing_to_compare_with_is_no_harm() -> None:
     """Before, all probabilities were 0, and no time was taken."""
     idle = Baseline(10_000, 200, 0.0, 0.0)
-    assert harm(behind(before=idle), PARAMS) is None
+    assert harm(*behind(before=idle), PARAMS) is None
 
 
 counts = st.integers(0, 3_000)
@@ -131,7 +130,7 @@ def test_of_few_decisions_nothing_is_said(before: int, since: int, data: st.Data
     share = data.draw(st.floats(0, 1))
     watch = behind(since, alert_share=share, probability=0.9, score_us=1e5, before=first)
 
-    assert harm(watch, WatchParams(decision_count_min=least)) is None
+    assert harm(*watch, WatchParams(decision_count_min=least)) is None
 
 
 rates = st.tuples(st.floats(0.0, 0.2), st.floats(0.001, 0.9))
@@ -147,7 +146,7 @@ def test_what_is_harm_one_way_is_harm_the_other_way(
         since, alert_share=second[0], probability=second[1], score_us=10.0, before=former
     )
 
-    found, other = harm(watch, PARAMS), harm(swapped(watch), PARAMS)
+    found, other = harm(*watch, PARAMS), harm(*swapped(*watch), PARAMS)
 
     assert (found is None) == (other is None)
     assert found is None or other is None or found[:10] == other[:10]
@@ -172,7 +171,7 @@ def test_a_model_of_the_same_rates_is_next_to_never_harm(alert_share: float) -> 
                 before.probability_sum + probability,
                 before.score_s + score_s,
             )
-            if harm(Watch(before, after), PARAMS) is not None:
+            if harm(before, after, PARAMS) is not None:
                 found_count += 1
                 break
 

@@ -122,7 +122,11 @@ class InProcessWorker:
             self.lost_at.remove(method)
             self._object = self._make()
             raise WorkerLostError("the process died")
-        return getattr(self._object, method)(*arguments, **named)
+        try:
+            return getattr(self._object, method)(*arguments, **named)
+        except WorkerLostError:  # as told: it dies of what it was given
+            self._object = self._make()
+            raise
 
 
 @dataclass

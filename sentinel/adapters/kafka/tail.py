@@ -41,6 +41,8 @@ class KafkaTail:
                 stop_consumer, self._consumer, timeout_s=self._params.request_timeout_s
             )
             self._consumer.assign(self._partitions)
+            # Not every tail is read: an instance that does not train would fetch examples in vain.
+            self._consumer.pause(*self._partitions)
             async with connecting(self._params, "start the tail on"):
                 await self._consumer.start()
             self._resources = stack.pop_all()
@@ -52,6 +54,7 @@ class KafkaTail:
     async def poll(
         self, *, timeout_s: float, count_max: int
     ) -> Mapping[str, Sequence[InputRecord]]:
+        self._consumer.resume(*self._partitions)
         with translated("poll the tail"):
             fetched = await self._consumer.getmany(
                 timeout_ms=milliseconds(timeout_s), max_records=count_max

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-TriggerKind = Literal["demand", "performance", "drift", "scheduled", "continuous"]
+TriggerKind = Literal["demand", "performance", "drift", "scheduled", "continuous", "follow_up"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,11 @@ class TriggerParams:
         In event time since the last update: before, nothing is due but on demand. What came
         meanwhile counts afterwards.
     example_count_min
-        With fewer new examples there is nothing to learn, and nothing is due but on demand.
+        With fewer new examples there is nothing to learn, and nothing is due but on demand, or
+        behind a recalibration.
+    follows_up
+        Whether an update is due behind a recalibration that has proven itself, for where one was
+        enough nothing else was tried; whatever comes of it, none is due behind that one.
     """
 
     after_example_count: int = 50_000
@@ -37,6 +41,7 @@ class TriggerParams:
     performance_alarm_count: int = 1
     gap_min_s: float = 3_600.0
     example_count_min: int = 1_000
+    follows_up: bool = True
 
     def __post_init__(self) -> None:
         counts = (self.after_example_count, self.drift_alarm_count, self.performance_alarm_count)
@@ -66,6 +71,9 @@ class Progress:
         Event times of alarms, in any order; those up to the last update do not count any more.
     asked_by
         Who demands an update; None if nobody does.
+    is_recalibrated
+        Whether the last update ended with a recalibration that serves, and did not itself follow
+        one up.
     """
 
     now_ms: int
@@ -74,6 +82,7 @@ class Progress:
     drift_alarm_ms: Sequence[int] = ()
     performance_alarm_ms: Sequence[int] = ()
     asked_by: str | None = None
+    is_recalibrated: bool = False
 
     def __post_init__(self) -> None:
         assert self.updated_ms <= self.now_ms
@@ -96,9 +105,15 @@ def due_triggers(progress: Progress, params: TriggerParams) -> list[Trigger]:
     elapsed_ms = progress.now_ms - progress.updated_ms
     if elapsed_ms < round(params.gap_min_s * 1000):
         return found
-    if progress.example_count < params.example_count_min:
-        return found
-    found += _of_alarms(
+    if progress.example_count >= params.example_count_min:
+        found += _of_what_is_new(progress, params)
+    if params.follows_up and progress.is_recalibrated:
+        found.append(Trigger("follow_up", "a recalibration serves, nothing else was tried"))
+    return found
+
+
+def _of_what_is_new(progress: Progress, params: TriggerParams) -> list[Trigger]:
+    found = _of_alarms(
         "performance", progress.performance_alarm_ms, progress, params.performance_alarm_count
     )
     found += _of_alarms("drift", progress.drift_alarm_ms, progress, params.drift_alarm_count)

@@ -24,6 +24,7 @@ def rules(draw: st.DrawFn) -> TriggerParams:
         performance_alarm_count=draw(st.integers(0, 3)),
         gap_min_s=float(gap_min_s),
         example_count_min=example_count_min,
+        follows_up=draw(st.booleans()),
     )
 
 
@@ -38,6 +39,7 @@ def situations(draw: st.DrawFn) -> Progress:
         drift_alarm_ms=draw(alarms),
         performance_alarm_ms=draw(alarms),
         asked_by=draw(st.none() | st.just("ann")),
+        is_recalibrated=draw(st.booleans()),
     )
 
 
@@ -50,13 +52,15 @@ def slowly(progress: Progress, params: TriggerParams) -> list[str]:
         performance += list(progress.performance_alarm_ms).count(time)
         is_passed |= params.every_s > 0 and time % int(params.every_s * 1000) == 0
     is_enough = progress.example_count >= params.example_count_min
-    is_open = is_enough and progress.now_ms - progress.updated_ms >= params.gap_min_s * 1000
+    is_over = progress.now_ms - progress.updated_ms >= params.gap_min_s * 1000
+    is_open = is_enough and is_over
     due = {
         "demand": progress.asked_by is not None,
         "performance": is_open and 0 < params.performance_alarm_count <= performance,
         "drift": is_open and 0 < params.drift_alarm_count <= drift,
         "scheduled": is_open and is_passed,
         "continuous": is_open and 0 < params.after_example_count <= progress.example_count,
+        "follow_up": is_over and params.follows_up and progress.is_recalibrated,
     }
     return [kind for kind, is_due in due.items() if is_due]
 
@@ -72,7 +76,9 @@ def test_what_is_due_is_what_waiting_from_the_last_update_on_would_find(
 
 
 def test_each_reason_says_what_was_seen() -> None:
-    progress = Progress(2 * DAY_MS, DAY_MS, 60_000, [DAY_MS + 5, DAY_MS + 9], [DAY_MS + 7], "ann")
+    progress = Progress(
+        2 * DAY_MS, DAY_MS, 60_000, [DAY_MS + 5, DAY_MS + 9], [DAY_MS + 7], "ann", True
+    )
 
     assert due_triggers(progress, TriggerParams()) == [
         Trigger("demand", "asked for by ann"),
@@ -80,6 +86,7 @@ def test_each_reason_says_what_was_seen() -> None:
         Trigger("drift", "2 alarms of drift since the last update"),
         Trigger("scheduled", "every 86400 s"),
         Trigger("continuous", "60000 new examples"),
+        Trigger("follow_up", "a recalibration serves, nothing else was tried"),
     ]
 
 
