@@ -83,9 +83,8 @@ class Setting:
 class Classifier:
     """A model; `to_even_odds` takes the share of frauds that it was trained on out.
 
-    As the paper's forests do, whose trees see as many frauds as genuine rows: a third of the
-    feedback is fraud and a hundredth of the stream, so that plain probabilities could not be
-    averaged.
+    As the paper's forests do, whose trees see as many frauds as genuine rows: frauds are far more
+    frequent in feedback than in the stream, so that plain probabilities could not be averaged.
     """
 
     model: Model
