@@ -1,13 +1,18 @@
 """The examples that a learner holds: the newest whole, a memory of all, and what is held out."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 from sentinel.codec.examples import decode_columns
+from sentinel.codec.savepoints import Encoded, decode_savepoint, encode_savepoint
 from sentinel.core.learning.columns import Columns, joined, no_columns
 from sentinel.core.learning.hold_out import HeldOut, is_held_out, nothing_held_out
 from sentinel.core.learning.memory import Memory, empty_memory
 from sentinel.core.learning.window import counting, mature_ms, with_newest
+from sentinel.engine.flat import filled, flat
 from sentinel.engine.learner_params import LearningParams
+from sentinel.errors import RecordError
 
 # Taking a batch into the memory costs a sort of all of it.
 _BATCH_ROW_COUNT = 20_000
@@ -63,6 +68,47 @@ class Holdings:
         """What is never trained on."""
         self._absorb()
         return self._held_out
+
+    def saved(self, *, log: str) -> Encoded:
+        """All of it as a savepoint; `log` names the log that the offsets belong to."""
+        self._absorb()
+        facts = {"kept_by": self._kept_by(), "newest_ms": self.newest_ms}
+        if self._mature_ms is not None:
+            facts["mature_ms"] = self._mature_ms
+        return encode_savepoint(flat(self._parts()), facts, log=log, next_offset=self.next_offset)
+
+    def restore(self, head: bytes, sha256: str, pieces: Sequence[bytes], *, log: str) -> None:
+        """Hold what was saved, to the bit; what was held before is forgotten.
+
+        Raises RecordError, and changes nothing, when it is damaged, of another log, or was kept by
+        other features or parameters.
+        """
+        found, columns = decode_savepoint(head, sha256, pieces)
+        if found.log != log:
+            raise RecordError("savepoint", f'it is of the log "{found.log}", not of "{log}"')
+        empty = Holdings(self._features, self._params)
+        ours, theirs = empty._kept_by(), found.facts.get("kept_by", {})
+        if others := sorted(name for name in ours if theirs.get(name) != ours[name]):
+            raise RecordError("savepoint", f"it was kept by other settings: {', '.join(others)}")
+        parts = filled(empty._parts(), columns)
+        self._buffer = []
+        self._window, self._memory, self._held_out = parts.values()
+        self._mature_ms = found.facts.get("mature_ms")
+        self.newest_ms, self.next_offset = found.facts["newest_ms"], found.next_offset
+
+    def _parts(self) -> dict[str, Any]:
+        return {"window": self._window, "memory": self._memory, "held_out": self._held_out}
+
+    def _kept_by(self) -> dict[str, Any]:
+        """What decides which of the examples are kept, and what of each."""
+        params = self._params
+        return {
+            "features": list(self._features),
+            "learning.memory": asdict(params.memory),
+            "learning.window_row_count_max": params.window_row_count_max,
+            "learning.old_share": params.old_share,
+            "learning.old_row_count_max": params.old_row_count_max,
+        }
 
     def _absorb(self) -> None:
         """What was buffered goes to the window, and to the memory or to what is held out."""

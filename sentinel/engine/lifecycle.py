@@ -14,10 +14,15 @@
 Every step can be done twice: whoever takes over in any state does it again and goes on.
 """
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from sentinel.codec.stored import decode_stored
+from sentinel.errors import RecordError
 from sentinel.records import AuditEntry
+
+log = logging.getLogger(__name__)
 
 WHO = "training"
 
@@ -81,6 +86,19 @@ class Update:
         """The update in its next state."""
         assert state in _NEXT[self.state], f"{self.state} does not lead to {state}"
         return replace(self, state=state, **changes)  # type: ignore[arg-type]
+
+
+def update_of(noted: bytes | None, *, log_name: str) -> Update:
+    """What was noted; the offsets of another log mean nothing in this one."""
+    found = Update()
+    if noted is not None:
+        try:
+            found = decode_stored(Update, noted)
+        except RecordError as error:
+            log.warning("what was noted of updates is not readable: %s", error)
+    if found.log != log_name:
+        found = replace(found, log=log_name, examples_to=0, control_to=0)
+    return found
 
 
 def audit_entry_of(update: Update, what: str, after: dict[str, Any]) -> AuditEntry:
