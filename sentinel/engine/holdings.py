@@ -1,11 +1,12 @@
 """The examples that a learner holds: the newest whole, a memory of all, and what is held out."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sentinel.codec.examples import decode_columns
 from sentinel.codec.savepoints import Encoded, decode_savepoint, encode_savepoint
+from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.learning.columns import Columns, joined, no_columns
 from sentinel.core.learning.hold_out import HeldOut, is_held_out, nothing_held_out
 from sentinel.core.learning.memory import Memory, empty_memory
@@ -16,6 +17,15 @@ from sentinel.errors import RecordError
 
 # Taking a batch into the memory costs a sort of all of it.
 _BATCH_ROW_COUNT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What a savepoint says beside its columns; `kept_by` as `Holdings._kept_by` gives it."""
+
+    kept_by: dict[str, Any]
+    newest_ms: int
+    mature_ms: int | None
 
 
 class Holdings:
@@ -72,10 +82,10 @@ class Holdings:
     def saved(self, *, log: str) -> Encoded:
         """All of it as a savepoint; `log` names the log that the offsets belong to."""
         self._absorb()
-        facts = {"kept_by": self._kept_by(), "newest_ms": self.newest_ms}
-        if self._mature_ms is not None:
-            facts["mature_ms"] = self._mature_ms
-        return encode_savepoint(flat(self._parts()), facts, log=log, next_offset=self.next_offset)
+        facts = _Facts(self._kept_by(), self.newest_ms, self._mature_ms)
+        return encode_savepoint(
+            flat(self._parts()), asdict(facts), log=log, next_offset=self.next_offset
+        )
 
     def restore(self, head: bytes, sha256: str, pieces: Sequence[bytes], *, log: str) -> None:
         """Hold what was saved, to the bit; what was held before is forgotten.
@@ -86,15 +96,15 @@ class Holdings:
         found, columns = decode_savepoint(head, sha256, pieces)
         if found.log != log:
             raise RecordError("savepoint", f'it is of the log "{found.log}", not of "{log}"')
-        empty = Holdings(self._features, self._params)
-        ours, theirs = empty._kept_by(), found.facts.get("kept_by", {})
-        if others := sorted(name for name in ours if theirs.get(name) != ours[name]):
+        facts = decode_stored(_Facts, encode_stored(found.facts))
+        ours = self._kept_by()
+        if others := sorted(name for name in ours if facts.kept_by.get(name) != ours[name]):
             raise RecordError("savepoint", f"it was kept by other settings: {', '.join(others)}")
-        parts = filled(empty._parts(), columns)
+        parts = filled(Holdings(self._features, self._params)._parts(), columns)
         self._buffer = []
         self._window, self._memory, self._held_out = parts.values()
-        self._mature_ms = found.facts.get("mature_ms")
-        self.newest_ms, self.next_offset = found.facts["newest_ms"], found.next_offset
+        self._mature_ms, self.newest_ms = facts.mature_ms, facts.newest_ms
+        self.next_offset = found.next_offset
 
     def _parts(self) -> dict[str, Any]:
         return {"window": self._window, "memory": self._memory, "held_out": self._held_out}

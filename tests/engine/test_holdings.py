@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sentinel.adapters.memory import MemorySavepoints, MemorySavepointStore
+from sentinel.adapters.pool import WorkerParams, WorkerProcess
 from sentinel.codec.records import encode
 from sentinel.codec.savepoints import Column, Encoded, decode_savepoint, encode_savepoint
 from sentinel.core.decision import PolicyParams
@@ -19,6 +21,7 @@ from sentinel.engine.flat import flat
 from sentinel.engine.holdings import Holdings
 from sentinel.engine.learner import Learner, Taken
 from sentinel.engine.learner_params import LearningParams
+from sentinel.engine.savepoints import SavepointParams, Savepoints
 from sentinel.errors import RecordError
 from sentinel.records import Example
 from tests.engine.examples_stream import NAMES, PARAMS, Records, records, stream
@@ -86,7 +89,7 @@ CUTS = st.lists(st.integers(0, COUNT), max_size=8).map(sorted)
 
 
 @settings(max_examples=40)
-@given(CUTS, st.integers(0, COUNT), st.integers(1, 300), st.booleans())
+@given(CUTS, st.integers(0, COUNT), st.integers(40, 600), st.booleans())
 def test_what_was_restored_goes_on_as_if_all_had_been_read(
     cuts: list[int], saved_at: int, batch_row_count: int, is_in_use: bool
 ) -> None:
@@ -134,6 +137,7 @@ def test_what_comes_twice_or_was_never_presumed_is_restored_too() -> None:
 def test_rows_that_are_in_several_parts_are_saved_once() -> None:
     held = taken(records(stream(COUNT)), params=PARAMS)
 
+    held.mature()
     found = flat(held._parts())
 
     assert found["pool.0"].size == COUNT
@@ -184,7 +188,7 @@ def test_one_that_was_kept_by_other_settings_is_refused(
 
 def test_settings_that_decide_nothing_of_what_is_kept_may_differ() -> None:
     one = taken(history()).saved(log="a log")
-    other = replace(SMALL, strategies=("retrain",), gate=replace(SMALL.gate, level=0.01))
+    other = replace(SMALL, strategies=("retrain",), gate_share_max=0.3)
 
     assert bits(restored(one, other)) == bits(restored(one))
 
@@ -212,7 +216,7 @@ def test_columns_that_do_not_fit_are_refused_though_somebody_vouches_for_them() 
         ({"memory.stratum_threshold": posterior}, "stratum_threshold does not fit"),
         ({"memory.threshold": posterior}, "threshold does not fit"),
         ({"pool.0": posterior}, "features differ"),
-        ({"pool.1": found["pool.1"].astype(np.int64)}, "features differ"),
+        ({"pool.1": found["pool.1"].view(np.int64)}, "features differ"),
         ({"window.examples.features": beyond}, "points beyond"),
         ({"window.examples.features": -1 - places}, "points beyond"),
         ({"window.examples.features": places.astype(np.float64)}, "does not fit"),
@@ -225,7 +229,7 @@ def test_a_learner_hands_its_savepoint_over_in_pieces_and_takes_it_in_so() -> No
     first.take(history())
 
     saved = first.save(log="a log")
-    assert saved.byte_count > sum(map(len, [saved.head]))
+    assert saved.byte_count > len(saved.head)
     for number in range(saved.piece_count):
         second.receive(number, first.piece(number))
     found = second.restore(saved.head, saved.sha256, log="a log")
@@ -233,7 +237,39 @@ def test_a_learner_hands_its_savepoint_over_in_pieces_and_takes_it_in_so() -> No
     assert found == Taken(0, 0, first.take([]).newest_ms, len(history()))
     assert second.save(log="a log") == saved
     with pytest.raises(RecordError, match="SHA-256"):
-        second.restore(saved.head, saved.sha256, log="a log")
+        first.restore(saved.head, saved.sha256, log="a log")
+
+
+def test_facts_that_are_none_are_refused() -> None:
+    one = taken(history()).saved(log="a log")
+    head, found = decode_savepoint(one.head, one.sha256, one.pieces)
+    for change in ({"newest_ms": "now"}, {"kept_by": []}, {"mature_ms": 0.5}):
+        facts = {**head.facts, **change}
+        other = encode_savepoint(found, facts, log=head.log, next_offset=head.next_offset)
+        assert "_Facts" in refusal(other)
+
+
+async def test_a_savepoint_goes_from_one_process_to_another() -> None:
+    """And so does the reason why it is refused."""
+    store = MemorySavepointStore(MemorySavepoints())
+    params = SavepointParams(after_example_count=1)
+    make, other = (partial(Learner, names, PolicyParams(), SMALL) for names in (NAMES, NAMES[1:]))
+    async with (
+        WorkerProcess(make, WorkerParams()) as first,
+        WorkerProcess(make, WorkerParams()) as second,
+        WorkerProcess(other, WorkerParams()) as third,
+    ):
+        taken_by_first = await first.call("take", history())
+        saving = Savepoints(store, first, params)
+        saving.take(len(history()))
+        await saving.save("a log")
+
+        found = await Savepoints(store, second, params).restore("a log")
+        assert found == replace(taken_by_first, count=0, refused_count=0)
+        saved = [await worker.call("save", log="a log") for worker in (first, second)]
+        assert saved[0] == saved[1]
+        assert await Savepoints(store, third, params).restore("a log") is None
+        assert (await third.call("take", [])).next_offset == 0
 
 
 def test_a_learner_that_forgets_is_as_in_the_beginning() -> None:

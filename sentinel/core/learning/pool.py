@@ -31,17 +31,17 @@ def pooled(sets: Sequence[Floats]) -> tuple[Floats, list[Ints]]:
         float64 (p, f), and int64 (n,) of each set: `pool[places[i]]` is set i.
     """
     rows = np.concatenate(sets)
-    bits = rows.view(np.uint64)
+    bits = np.ascontiguousarray(rows.view(np.uint64).T)
     _, first, place = np.unique(_hashed(bits), return_index=True, return_inverse=True)
-    if not all(np.array_equal(column[first[place]], column) for column in bits.T):
+    if not all(np.array_equal(column[first[place]], column) for column in bits):
         first = place = np.arange(len(rows))
     ends = np.cumsum([len(one) for one in sets])[:-1]
     return rows[first], np.split(place.astype(np.int64, copy=False), ends)
 
 
 def _hashed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A hash of each row, uint64 (n,)."""
-    found = np.zeros(len(bits), dtype=np.uint64)
-    for column in bits.T:
+    """A hash of each row, uint64 (n,), of the rows' columns (f, n)."""
+    found = np.zeros(bits.shape[1], dtype=np.uint64)
+    for column in bits:
         found = (found ^ (found >> np.uint64(29)) ^ column) * _FACTOR
     return found

@@ -35,7 +35,7 @@ def test_every_set_comes_back_to_the_bit_and_no_row_is_there_twice(sets: list[Fl
 
 
 def test_different_rows_of_one_hash_stay_different(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pools, "_hashed", lambda bits: np.zeros(len(bits), dtype=np.uint64))
+    monkeypatch.setattr(pools, "_hashed", lambda bits: np.zeros(bits.shape[1], dtype=np.uint64))
     sets = [np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.0]])]
 
     pool, places = pooled(sets)
