@@ -65,14 +65,12 @@ class Savepoints:
 
     def ask(self) -> None:
         """One is due now, if anything has come since the last one."""
-        self._is_asked = True
+        self._is_asked = self._new_count > 0
 
     @property
     def _is_due(self) -> bool:
         limit = self._params.after_example_count
-        if limit == 0 or self._new_count == 0:
-            return False
-        return self._is_asked or self._new_count >= limit
+        return limit > 0 and (self._is_asked or self._new_count >= limit)
 
     async def restore(self, log_name: str) -> Taken | None:
         """Have the learner hold what was saved of this log; None where it begins with nothing.
@@ -95,7 +93,7 @@ class Savepoints:
                 raise
             log.warning("the trainer's savepoint is given up: %s; all is read again", error)
         else:
-            self._try_count = self._new_count = 0
+            self._try_count, self._new_count, self._is_asked = 0, 0, False
             return taken
         self._refused, self._try_count, self._new_count = found, 0, 0
         return None

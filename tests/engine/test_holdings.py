@@ -243,7 +243,8 @@ def test_a_learner_hands_its_savepoint_over_in_pieces_and_takes_it_in_so() -> No
 def test_facts_that_are_none_are_refused() -> None:
     one = taken(history()).saved(log="a log")
     head, found = decode_savepoint(one.head, one.sha256, one.pieces)
-    for change in ({"newest_ms": "now"}, {"kept_by": []}, {"mature_ms": 0.5}):
+    changes: list[dict[str, Any]] = [{"newest_ms": "now"}, {"kept_by": []}, {"mature_ms": 0.5}]
+    for change in changes:
         facts = {**head.facts, **change}
         other = encode_savepoint(found, facts, log=head.log, next_offset=head.next_offset)
         assert "_Facts" in refusal(other)
