@@ -6,7 +6,8 @@ A trainer in its process is filled beyond its bounds with 60 features of 600,000
 those that Sentinel computes of simulated card payments (the Handbook's profile), once normal random
 numbers, of which nothing can be compressed: the most that there can be. It is saved to the embedded
 Valkey and restored into another process, and what that holds is compared to the bit. A task beside
-asks to be woken every millisecond: how late it is, is how long the loop was held.
+asks to be woken every millisecond: how late it is at the worst, is how long the loop was held, or
+for how long there was no processor; so it is asked for as long without a savepoint, too.
 """
 
 import argparse
@@ -64,6 +65,7 @@ class Figures:
     restore_s: float
     restore_cpu_s: float
     restore_late_ms: float
+    idle_late_ms: float
 
 
 class FilledLearner(Learner):
@@ -183,9 +185,12 @@ async def measured(kind: str, count: int, redis: RedisParams, folder: Path) -> F
         assert found is not None, "it was not kept"
         restoring = Savepoints(store, second, SavepointParams())
         restore = await timed(second, restoring.restore("a log"))
+        idle = await timed(first, asyncio.sleep(save[0]))
         again = await second.call("save", log="a log")
         assert again.sha256 == found.sha256, "it is not what was saved"
-    return Figures(kind, rows, raw_bytes, again.byte_count, found.piece_count, *save, *restore)
+    return Figures(
+        kind, rows, raw_bytes, again.byte_count, found.piece_count, *save, *restore, idle[2]
+    )
 
 
 async def main(count: int) -> list[Figures]:
@@ -207,6 +212,7 @@ def row(one: Figures) -> list[str]:
         f"{one.save_late_ms:.1f}",
         f"{one.restore_s:.1f} ({one.restore_cpu_s:.1f})",
         f"{one.restore_late_ms:.1f}",
+        f"{one.idle_late_ms:.1f}",
     ]
     return [one.kind, held, *sizes, str(one.pieces), *times]
 
@@ -221,7 +227,7 @@ if __name__ == "__main__":
     print(header(about))
     print_table(
         ("features", "rows held", "MB held", "MB saved", "pieces", "saved in s (worker's CPU)",
-         "loop late, ms", "restored in s (worker's CPU)", "loop late, ms"),
+         "loop late, ms", "restored in s (worker's CPU)", "loop late, ms", "without, ms"),
         [row(one) for one in found],
     )  # fmt: skip
     write_json(options.json, {**about, "figures": [vars(one) for one in found]})
