@@ -339,6 +339,7 @@ def test_one_that_cannot_be_used_is_refused_in_a_sentence_and_replaced(
     assert script.restored == []
     assert script.seen == [list(range(25))]
     assert kept_to(world) == 25
+    assert kept(world).number == (1 if damage == "line" else 2)
     check_whole(world)
 
 
@@ -351,6 +352,8 @@ def test_one_that_is_too_large_is_not_kept(caplog: pytest.LogCaptureFixture) -> 
         async with learning(world, script):
             send_examples(world, 25)
             await until(lambda: len(script.saved) == 1)
+            await asyncio.sleep(60.0)
+            assert script.saved == [25], "before as many more have come"
             ask(world)
             await reached(world, "watching")
 
