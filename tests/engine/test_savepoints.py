@@ -25,6 +25,7 @@ from tests.engine import examples_stream
 from tests.engine.clock import run, until
 from tests.engine.faults import Away, CrashError, DoomAmong
 from tests.engine.learning_world import (
+    HOUR_MS,
     UPDATES,
     Script,
     ScriptedLearner,
@@ -38,7 +39,7 @@ from tests.engine.learning_world import (
     shelf_of,
     update_of,
 )
-from tests.engine.samples import transactions
+from tests.engine.samples import START_MS, transactions
 from tests.engine.test_training import (
     check_trail,
     learning,
@@ -244,6 +245,22 @@ def test_examples_since_a_take_over_count_for_its_watch() -> None:
             await until(lambda: len(script.compared) == 1)
 
     run(scenario())
+
+
+def test_how_new_what_was_saved_is_is_known_without_any_newer_example() -> None:
+    world, script = a_learning_world(updates=ON_DEMAND), Script()
+
+    async def scenario() -> None:
+        async with learning(world, script):
+            send_examples(world, 25, hours=3)
+            await saved_to(world, 25)
+        async with learning(world, script):
+            await until(lambda: script.restored == [25])
+            ask(world)
+            await reached(world, "idle")
+
+    run(scenario())
+    assert update_of(world).updated_ms == START_MS + 3 * HOUR_MS + 24
 
 
 def test_what_the_topic_has_lost_since_is_skipped() -> None:
