@@ -278,6 +278,56 @@ class ModelStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Savepoint:
+    """What was saved of a trainer's memory.
+
+    Attributes
+    ----------
+    number
+        One more than that of the savepoint before it.
+    piece_count
+        Pieces are numbered from 0.
+    sha256
+        Of the head and all pieces.
+    head
+        What the trainer says of it, in bytes of its own.
+    """
+
+    number: int
+    piece_count: int
+    sha256: str
+    head: bytes
+
+    @property
+    def name(self) -> str:
+        """Under which its pieces are kept: no two of different contents have the same."""
+        return f"{self.number}-{self.sha256[:16]}"
+
+
+class SavepointStore(Protocol):
+    """One savepoint, and another while it is written. Raises TransientError when out of reach."""
+
+    async def savepoint(self) -> Savepoint | None:
+        """The one that was kept last; None if there is none that can be read."""
+        ...
+
+    async def piece(self, savepoint: Savepoint, number: int) -> bytes | None:
+        """One piece of it; None if it is not there (any more)."""
+        ...
+
+    async def add_piece(self, savepoint: Savepoint, number: int, data: bytes) -> None:
+        """Write a piece of one that is to be kept; it is gone after a while if that never is."""
+        ...
+
+    async def keep(self, before: Savepoint | None, after: Savepoint) -> None:
+        """Put one in the place of another, whose pieces then go: all or nothing.
+
+        FencedError if `before` is not the one that is kept, or not all pieces of `after` are there.
+        """
+        ...
+
+
 class Worker(Protocol):
     """One object that lives in a process of its own."""
 

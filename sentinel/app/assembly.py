@@ -19,6 +19,7 @@ from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.pipeline import Pipeline
 from sentinel.engine.registrar import Registrar
+from sentinel.engine.savepoints import Savepoints
 from sentinel.engine.scoring import Scoring
 from sentinel.engine.serving import Serving, ServingModel
 from sentinel.engine.training import TrainingTask
@@ -28,6 +29,7 @@ from sentinel.ports import (
     CaseStore,
     Explainer,
     ModelStore,
+    SavepointStore,
     StateStore,
     Tail,
     TopicSpec,
@@ -61,6 +63,7 @@ class Ports:
     bell: Tail  # of `model-updates`
     lessons: Tail  # of `examples` and `control`
     trainer: Worker
+    savepoints: SavepointStore
 
 
 @dataclass(slots=True)
@@ -231,6 +234,7 @@ def _training(config: Config, ports: Ports, metrics: Metrics) -> TrainingTask:
         store=ports.models,
         worker=ports.trainer,
         registrar=registrar(config, ports, who="training"),
+        savepoints=Savepoints(ports.savepoints, ports.trainer, config.updates.savepoint),
         home=TopicPartition(topics.full(topics.feedback), 0),
         example_topic=topics.full(topics.examples),
         control_topic=topics.full(topics.control),

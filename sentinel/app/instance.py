@@ -10,7 +10,12 @@ from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
 from sentinel.adapters.pool import ExplainerPool, WorkerProcess
-from sentinel.adapters.redis import RedisCaseStore, RedisModelStore, RedisStateStore
+from sentinel.adapters.redis import (
+    RedisCaseStore,
+    RedisModelStore,
+    RedisSavepointStore,
+    RedisStateStore,
+)
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.assembly import Parts, Ports, assemble, registrar, topic_specs
 from sentinel.app.local_models import FIRST_WHO, LocalModels, adopt, tell_adopted
@@ -86,6 +91,7 @@ class Instance:
                 bell=await stack.enter_async_context(self._tail("model_updates")),
                 lessons=await stack.enter_async_context(self._tail("examples", "control")),
                 trainer=await stack.enter_async_context(trainer),
+                savepoints=await stack.enter_async_context(RedisSavepointStore(config.redis)),
             )
             self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
             self._resources = stack.pop_all()

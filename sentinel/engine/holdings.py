@@ -1,16 +1,31 @@
 """The examples that a learner holds: the newest whole, a memory of all, and what is held out."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from sentinel.codec.examples import decode_columns
+from sentinel.codec.savepoints import Encoded, decode_savepoint, encode_savepoint
+from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.learning.columns import Columns, joined, no_columns
 from sentinel.core.learning.hold_out import HeldOut, is_held_out, nothing_held_out
 from sentinel.core.learning.memory import Memory, empty_memory
 from sentinel.core.learning.window import counting, mature_ms, with_newest
+from sentinel.engine.flat import filled, flat
 from sentinel.engine.learner_params import LearningParams
+from sentinel.errors import RecordError
 
 # Taking a batch into the memory costs a sort of all of it.
 _BATCH_ROW_COUNT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What a savepoint says beside its columns; `kept_by` as `Holdings._kept_by` gives it."""
+
+    kept_by: dict[str, Any]
+    newest_ms: int
+    mature_ms: int | None
 
 
 class Holdings:
@@ -63,6 +78,47 @@ class Holdings:
         """What is never trained on."""
         self._absorb()
         return self._held_out
+
+    def saved(self, *, log: str) -> Encoded:
+        """All of it as a savepoint; `log` names the log that the offsets belong to."""
+        self._absorb()
+        facts = _Facts(self._kept_by(), self.newest_ms, self._mature_ms)
+        return encode_savepoint(
+            flat(self._parts()), asdict(facts), log=log, next_offset=self.next_offset
+        )
+
+    def restore(self, head: bytes, sha256: str, pieces: Sequence[bytes], *, log: str) -> None:
+        """Hold what was saved, to the bit; what was held before is forgotten.
+
+        Raises RecordError, and changes nothing, when it is damaged, of another log, or was kept by
+        other features or parameters.
+        """
+        found, columns = decode_savepoint(head, sha256, pieces)
+        if found.log != log:
+            raise RecordError("savepoint", f'it is of the log "{found.log}", not of "{log}"')
+        facts = decode_stored(_Facts, encode_stored(found.facts))
+        ours = self._kept_by()
+        if others := sorted(name for name in ours if facts.kept_by.get(name) != ours[name]):
+            raise RecordError("savepoint", f"it was kept by other settings: {', '.join(others)}")
+        parts = filled(Holdings(self._features, self._params)._parts(), columns)
+        self._buffer = []
+        self._window, self._memory, self._held_out = parts.values()
+        self._mature_ms, self.newest_ms = facts.mature_ms, facts.newest_ms
+        self.next_offset = found.next_offset
+
+    def _parts(self) -> dict[str, Any]:
+        return {"window": self._window, "memory": self._memory, "held_out": self._held_out}
+
+    def _kept_by(self) -> dict[str, Any]:
+        """What decides which of the examples are kept, and what of each."""
+        params = self._params
+        return {
+            "features": list(self._features),
+            "learning.memory": asdict(params.memory),
+            "learning.window_row_count_max": params.window_row_count_max,
+            "learning.old_share": params.old_share,
+            "learning.old_row_count_max": params.old_row_count_max,
+        }
 
     def _absorb(self) -> None:
         """What was buffered goes to the window, and to the memory or to what is held out."""

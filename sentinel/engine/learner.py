@@ -4,6 +4,7 @@ It reads no file and waits for nobody; what it gives is the same for the same ex
 batches they came, but for how long it took.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -63,6 +64,13 @@ class Made:
     text: str
     manifest: dict[str, Any]
 
+    def artifact(self, version: str, **facts: Any) -> Artifact:
+        """It, under a version, with these facts in its manifest, too."""
+        sha256 = hashlib.sha256(self.text.encode()).hexdigest()
+        return Artifact(
+            version, self.text, {**self.manifest, **facts, "version": version, "sha256": sha256}
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Updated:
@@ -98,6 +106,16 @@ class Updated:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A savepoint whose pieces wait to be fetched, with what `ports.Savepoint` needs of it."""
+
+    head: bytes
+    sha256: str
+    piece_count: int
+    byte_count: int
+
+
 class Learner:
     """The examples that are needed, and what is made of them.
 
@@ -116,11 +134,41 @@ class Learner:
         self._policy = policy
         self._params = params
         self._holdings = Holdings(features, params)
+        self._pieces: list[bytes] = []  # of a savepoint on its way out or in
 
     def take(self, records: Sequence[tuple[int, int, bytes | None]]) -> Taken:
         """Records of the examples topic, in its order: offset, when it was appended, value."""
         count, refused_count = self._holdings.take(records)
         return Taken(count, refused_count, self._holdings.newest_ms, self._holdings.next_offset)
+
+    def forget(self) -> None:
+        """Hold nothing, as in the beginning."""
+        self._holdings = Holdings(self._features, self._params)
+
+    def save(self, *, log: str) -> Saved:
+        """Make a savepoint of all that is held; `log` names the log that the examples are of."""
+        encoded = self._holdings.saved(log=log)
+        self._pieces = encoded.pieces
+        byte_count = len(encoded.head) + sum(map(len, encoded.pieces))
+        return Saved(encoded.head, encoded.sha256, len(encoded.pieces), byte_count)
+
+    def piece(self, number: int) -> bytes:
+        """One piece of what was saved last; once."""
+        piece, self._pieces[number] = self._pieces[number], b""
+        return piece
+
+    def receive(self, number: int, piece: bytes) -> None:
+        """The next piece of what is to be restored; the first has the number 0."""
+        if number == 0:
+            self._pieces = []
+        assert number == len(self._pieces)
+        self._pieces.append(piece)
+
+    def restore(self, head: bytes, sha256: str, *, log: str) -> Taken:
+        """Hold what the pieces say instead of what is held. Raises RecordError if it cannot be."""
+        pieces, self._pieces = self._pieces, []
+        self._holdings.restore(head, sha256, pieces, log=log)
+        return Taken(0, 0, self._holdings.newest_ms, self._holdings.next_offset)
 
     def update(self, champion: Artifact, *, draw: int) -> Updated:
         """Make candidates and judge the best of them.

@@ -14,11 +14,16 @@
 Every step can be done twice: whoever takes over in any state does it again and goes on.
 """
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from sentinel.codec.stored import decode_stored
 from sentinel.core.learning.triggers import Trigger
+from sentinel.errors import RecordError
 from sentinel.records import AuditEntry
+
+log = logging.getLogger(__name__)
 
 WHO = "training"
 SERVES = "it serves"  # how an update ends whose candidate was watched, and did no harm
@@ -134,6 +139,19 @@ def begun_entry(update: Update) -> AuditEntry:
             "champion": update.champion,
         },
     )
+
+
+def update_of(noted: bytes | None, *, log_name: str) -> Update:
+    """What was noted; the offsets of another log mean nothing in this one."""
+    found = Update()
+    if noted is not None:
+        try:
+            found = decode_stored(Update, noted)
+        except RecordError as error:
+            log.warning("what was noted of updates is not readable: %s", error)
+    if found.log != log_name:
+        found = replace(found, log=log_name, examples_to=0, control_to=0)
+    return found
 
 
 def audit_entry_of(update: Update, what: str, after: dict[str, Any]) -> AuditEntry:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sentinel.codec.records import keyed
-from sentinel.core.learning.shelf import replayed, rolled_back
+from sentinel.core.learning.shelf import Change, next_version, replayed, rolled_back
 from sentinel.core.learning.trail import audit_entry
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import Broker, ModelStore
@@ -80,6 +80,20 @@ class Registrar:
         for before, after, event in changes:
             if event.version == version and event.who == self._who:
                 await self._say(event, audit_entry(before, after, event))
+
+    async def free_version(self, parent: str, change: Change) -> str:
+        """The next version of which nothing is kept, not even from an update that was lost."""
+        taken = list((await self._store.shelf()).stages)
+        while True:
+            version = next_version(taken, parent, change)
+            if version not in await self._store.manifests([version]):
+                return version
+            taken.append(version)
+
+    async def why_rolled_back(self, version: str) -> str | None:
+        """What the history says of it; None if that was not the last that was done to it."""
+        last = [event for event in await self._store.history() if event.version == version][-1:]
+        return last[0].why if last and last[0].kind == "rolled_back" else None
 
     async def tell(self, entry: AuditEntry) -> None:
         """Write something else into the audit."""

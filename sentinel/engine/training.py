@@ -1,25 +1,26 @@
 """Training: examples in, now and then a better champion out.
 
 The control plane's instance, the one that owns the feedback partition, reads all examples into the
-trainer's process, asks it for a candidate when an update is due, and takes what the gate lets
-through to the registry, from where every instance follows. Each step is noted before it is taken
-(`engine/lifecycle.py`), so that whoever takes over goes on with it.
+trainer's process (of those that a savepoint holds, the savepoint), asks it for a candidate when an
+update is due, and takes what the gate lets through to the registry, from where every instance
+follows. Each step is noted before it is taken (`engine/lifecycle.py`), so that whoever takes over
+goes on with it.
 """
 
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 from sentinel.codec.records import decode_command
-from sentinel.codec.stored import decode_stored, encode_stored
+from sentinel.codec.stored import encode_stored
 from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.triggers import Progress, Trigger, due_triggers
 from sentinel.engine.intake import Intake
 from sentinel.engine.learner import Updated
-from sentinel.engine.lifecycle import SERVES, Update, audit_entry_of, begun_entry
+from sentinel.engine.lifecycle import SERVES, Update, audit_entry_of, begun_entry, update_of
 from sentinel.engine.registrar import Registrar, back_to
+from sentinel.engine.savepoints import Savepoints
 from sentinel.engine.update_params import UpdateParams
 from sentinel.engine.watching import LEARNER_ERRORS, Watching
 from sentinel.errors import ModelError, RecordError, TransientError, WorkerLostError
@@ -61,6 +62,7 @@ class TrainingTask:
         store: ModelStore,
         worker: Worker,
         registrar: Registrar,
+        savepoints: Savepoints,
         home: TopicPartition,
         example_topic: str,
         control_topic: str,
@@ -73,6 +75,7 @@ class TrainingTask:
         self._store = store
         self._worker = worker
         self._registrar = registrar
+        self._savepoints = savepoints
         self._home = home
         self._example_topic = example_topic
         self._control_topic = control_topic
@@ -87,16 +90,13 @@ class TrainingTask:
         self._intake = Intake(worker, metrics)
         self._candidate: Artifact | None = None  # on its way into the registry
         self._watching = Watching(
-            store,
-            worker,
-            metrics,
-            params.watch,
-            compare_after_count=params.compare_after_count,
+            store, worker, metrics, params.watch, compare_after_count=params.compare_after_count
         )
         self._forget()
 
     def _forget(self) -> None:
-        """The worker has nothing: all examples are read again."""
+        """The worker has nothing: it is given what was saved, and the examples since."""
+        self._is_empty = True
         self._next_offset = 0
         self._newest_ms = -1
         self._new_count = 0  # examples since the last update
@@ -119,9 +119,7 @@ class TrainingTask:
             try:
                 await self.step()
             except WorkerLostError as error:
-                log.warning(
-                    "the trainer's process was lost: %s; it reads the examples again", error
-                )
+                log.warning("the trainer's process was lost: %s; another begins", error)
                 self._forget()
                 await asyncio.sleep(_RETRY_S)  # one that cannot begin would be begun all the time
             except TransientError as error:
@@ -142,18 +140,12 @@ class TrainingTask:
         lag = self._tail.lag(self._example_topic)
         if lag is not None and lag < _POLL_COUNT_MAX and self._patience_count == 0:
             await self._advance()
+            await self._savepoints.save(self._broker.cluster_id)
 
     async def _take_up(self) -> None:
         """Go on where whoever trained before has stopped."""
         self._noted = await self._store.update()
-        found = Update()
-        if self._noted is not None:
-            try:
-                found = decode_stored(Update, self._noted)
-            except RecordError as error:
-                log.warning("what was noted of updates is not readable: %s", error)
-        if found.log != (log_name := self._broker.cluster_id):
-            found = replace(found, log=log_name, examples_to=0, control_to=0)
+        found = update_of(self._noted, log_name=self._broker.cluster_id)
         if found.state == "training":
             await self._registrar.tell(begun_entry(found))
             found = self._interrupted(found)
@@ -162,10 +154,32 @@ class TrainingTask:
         elif found.version:
             await self._registrar.repeat(found.version)
         self._control_next = max(self._control_next, found.control_to)
+        if self._is_empty:
+            await self._restore(found)
         self._new_count = min(self._new_count, max(self._next_offset - found.examples_to, 0))
         self._tail.seek(self._control_topic, self._control_next)
         self._tail.seek(self._example_topic, self._next_offset)
         self._update = found
+
+    async def _restore(self, update: Update) -> None:
+        """What was saved is as if it had been read."""
+        saved = await self._savepoints.restore(self._broker.cluster_id)
+        if saved is not None:
+            self._next_offset, self._newest_ms = saved.next_offset, saved.newest_ms
+            self._count(max(saved.next_offset - update.examples_to, 0))
+        self._is_empty = False
+
+    def _count(self, fresh: int) -> None:
+        """So many examples have come since the last update was begun."""
+        self._new_count += fresh
+        self._watching.take(fresh)
+
+    async def _begin_anew(self, offset: int) -> None:
+        """The topic is not the one that was read: what is held is of another log."""
+        await self._savepoints.refuse()
+        await self._worker.call("forget")
+        self._forget()
+        raise TransientError(f"the examples begin anew at {offset}: what was held is forgotten")
 
     def _interrupted(self, found: Update) -> Update:
         """An update that whoever made it did not live to see is made again, but not for ever."""
@@ -189,11 +203,13 @@ class TrainingTask:
 
     async def _take(self, records: Sequence[InputRecord]) -> None:
         assert self._update is not None
+        if records[0].offset < self._next_offset:
+            await self._begin_anew(records[0].offset)
         self._newest_ms = max(self._newest_ms, await self._intake.take(records))
         fresh = sum(record.offset >= self._update.examples_to for record in records)
         self._next_offset = records[-1].offset + 1
-        self._new_count += fresh
-        self._watching.take(fresh)
+        self._savepoints.take(len(records))
+        self._count(fresh)
 
     async def _advance(self) -> None:
         """One step of the update under way, or the first of the next one."""
@@ -264,9 +280,9 @@ class TrainingTask:
         if made is None or verdict is None:
             await self._finish(update, updated.reason)
             return
-        manifest = {**made.manifest, "config_version": self._config_version, **update.origin}
-        change = shelves.kind_of_change(champion.manifest, manifest)
-        version = await self._free_version(champion.version, change)
+        facts = {"config_version": self._config_version, **update.origin}
+        change = shelves.kind_of_change(champion.manifest, {**made.manifest, **facts})
+        version = await self._registrar.free_version(champion.version, change)
         update = update.to(
             "made",
             strategy=made.strategy,
@@ -274,18 +290,9 @@ class TrainingTask:
             verdict=verdict.outcome,
             outcome=updated.reason,
         )
-        self._candidate = Artifact(version, made.text, manifest)
+        self._candidate = made.artifact(version, **facts)
         await self._note(update)
         await self._register(update)
-
-    async def _free_version(self, parent: str, change: shelves.Change) -> str:
-        """The next version of which nothing is kept, not even from an update that was lost."""
-        taken = list((await self._store.shelf()).stages)
-        while True:
-            version = shelves.next_version(taken, parent, change)
-            if version not in await self._store.manifests([version]):
-                return version
-            taken.append(version)
 
     async def _register(self, update: Update) -> None:
         """Give the candidate its place on the shelf. Done twice, it finds it there."""
@@ -356,7 +363,8 @@ class TrainingTask:
         """Look after a new champion: whether the watch has ended, and with it the update."""
         shelf = await self._store.shelf()
         if shelf.champion != update.version:
-            await self._finish(update, await self._why_gone(update.version))
+            why = await self._registrar.why_rolled_back(update.version)
+            await self._finish(update, _ELSEWHERE if why is None else f"rolled back: {why}")
             return True
         found = await self._watching.harm(update)
         may_go_back = self._params.watch.is_automatic and update.champion in shelf.before
@@ -370,14 +378,10 @@ class TrainingTask:
             return True
         return False
 
-    async def _why_gone(self, version: str) -> str:
-        last = [event for event in await self._store.history() if event.version == version][-1:]
-        rolled_back = [event.why for event in last if event.kind == "rolled_back"]
-        return f"rolled back: {rolled_back[0]}" if rolled_back else _ELSEWHERE
-
     async def _finish(self, update: Update, outcome: str) -> Update:
         update = update.to("idle", outcome=outcome)
         await self._note(update)
+        self._savepoints.ask()
         await self._tell_finished(update)
         return update
 

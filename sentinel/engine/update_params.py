@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from sentinel.core.learning.triggers import TriggerParams
+from sentinel.engine.savepoints import SavepointParams
 from sentinel.engine.watch import WatchParams
 
 
@@ -26,6 +27,7 @@ class UpdateParams:
     compare_after_count: int = 5_000
     triggers: TriggerParams = field(default_factory=TriggerParams)
     watch: WatchParams = field(default_factory=WatchParams)
+    savepoint: SavepointParams = field(default_factory=SavepointParams)
 
     def __post_init__(self) -> None:
         if self.compare_after_count < 1:

@@ -15,6 +15,7 @@ from sentinel.adapters.redis import (
     RedisCaseStore,
     RedisModelStore,
     RedisParams,
+    RedisSavepointStore,
     RedisStateStore,
     connect,
 )
@@ -26,6 +27,7 @@ from tests import children
 from tests.adapters.conftest import await_server
 from tests.adapters.contracts import ANN, CASE
 from tests.adapters.model_contracts import ARTIFACT, on_shelf
+from tests.adapters.savepoint_contracts import a_savepoint, written
 from tests.authority import Authority
 
 pytestmark = pytest.mark.integration
@@ -40,6 +42,7 @@ COMMANDS = (
     *("+ping", "+select", "+script|load", "+eval", "+evalsha"),
     *("+get", "+mget", "+set", "+hset", "+hgetall", "+pexpire", "+time", "+zadd", "+zrevrange"),
     *("+zrem", "+zremrangebyrank", "+msetnx", "+rpush", "+lrange"),
+    *("+hget", "+hlen", "+persist"),
 )
 
 
@@ -67,6 +70,12 @@ async def exchange(params: RedisParams) -> None:
             await models.change(shelf, *on_shelf(shelf, "1.0.0"))
         assert len(await models.history()) == 2
         await models.note_update(await models.update(), b"under way")
+    async with RedisSavepointStore(params) as savepoints:
+        former = await savepoints.savepoint()
+        one = a_savepoint(1 if former is None else former.number + 1)
+        await written(savepoints, one)
+        await savepoints.keep(former, one)
+        assert await savepoints.piece(one, 0) == b"one"
 
 
 async def refusal(params: RedisParams) -> str:

@@ -13,6 +13,7 @@ from sentinel.adapters.memory import MemoryModels
 from sentinel.app.history import History
 from sentinel.codec.artifacts import encode_artifact
 from sentinel.codec.records import encode
+from sentinel.codec.savepoints import decode_savepoint, encode_savepoint
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.config import Config
 from sentinel.core.learning import shelf as shelves
@@ -21,11 +22,13 @@ from sentinel.core.learning.gate import Outcome, Verdict
 from sentinel.core.learning.params import FitParams
 from sentinel.core.learning.triggers import TriggerParams
 from sentinel.engine.deployment import DeploymentParams
-from sentinel.engine.learner import Made, Taken, Updated
+from sentinel.engine.learner import Made, Saved, Taken, Updated
 from sentinel.engine.lifecycle import Update
+from sentinel.engine.savepoints import SavepointParams
 from sentinel.engine.serving import ServingModel, golden, serving_model
 from sentinel.engine.update_params import UpdateParams
 from sentinel.engine.watch import WatchParams
+from sentinel.errors import RecordError
 from sentinel.model import fit
 from sentinel.records import Floats
 from sentinel.versions import Artifact, Command, ModelEvent, Shelf
@@ -42,6 +45,7 @@ UPDATES = UpdateParams(
     ),
     watch=WatchParams(watch_s=3_600.0, decision_count_min=40, latency_ratio_max=1e9),
     compare_after_count=30,
+    savepoint=SavepointParams(after_example_count=0),
 )
 
 
@@ -173,6 +177,8 @@ class Script:
         At each update, the offsets of the examples that the learner had by then.
     poison
         What is raised when a batch has an example of this offset.
+    saved, restored
+        How many examples each savepoint had.
     """
 
     updates: list[Updated | Exception] = field(default_factory=list)
@@ -182,6 +188,8 @@ class Script:
     draws: list[int] = field(default_factory=list)
     parents: list[str] = field(default_factory=list)
     compared: list[tuple[str, str, int]] = field(default_factory=list)
+    saved: list[int] = field(default_factory=list)
+    restored: list[int] = field(default_factory=list)
 
 
 class ScriptedLearner:
@@ -190,6 +198,7 @@ class ScriptedLearner:
     def __init__(self, script: Script) -> None:
         self._script = script
         self._offsets: list[int] = []
+        self._pieces: list[bytes] = []
         self._newest_ms = -1
 
     def take(self, rows: Rows) -> Taken:
@@ -200,6 +209,34 @@ class ScriptedLearner:
         times = [json.loads(value or b"")["event_time"] for _, _, value in rows]
         self._newest_ms = max([self._newest_ms, *times])
         return Taken(len(rows), 0, self._newest_ms, rows[-1][0] + 1)
+
+    def forget(self) -> None:
+        self._offsets, self._newest_ms = [], -1
+
+    def save(self, *, log: str) -> Saved:
+        """As the learner's: a few pieces, so that there is something between them."""
+        self._script.saved.append(len(self._offsets))
+        columns = {"offsets": np.array(self._offsets, dtype=np.int64)}
+        facts = {"newest_ms": self._newest_ms}
+        next_offset = self._offsets[-1] + 1
+        found = encode_savepoint(columns, facts, log=log, next_offset=next_offset)
+        [body] = found.pieces
+        self._pieces = [body[:10], body[10:20], body[20:]]
+        return Saved(found.head, found.sha256, len(self._pieces), len(body))
+
+    def piece(self, number: int) -> bytes:
+        return self._pieces[number]
+
+    def receive(self, number: int, piece: bytes) -> None:
+        self._pieces = [*self._pieces, piece] if number else [piece]
+
+    def restore(self, head: bytes, sha256: str, *, log: str) -> Taken:
+        found, columns = decode_savepoint(head, sha256, self._pieces)
+        if found.log != log:
+            raise RecordError("savepoint", "it is of another log")
+        self._offsets, self._newest_ms = columns["offsets"].tolist(), found.facts["newest_ms"]
+        self._script.restored.append(len(self._offsets))
+        return Taken(0, 0, self._newest_ms, found.next_offset)
 
     def update(self, champion: Artifact, *, draw: int) -> Updated:
         script = self._script

@@ -20,6 +20,8 @@ from sentinel.adapters.memory import (
     MemoryModels,
     MemoryModelStore,
     MemoryRecord,
+    MemorySavepoints,
+    MemorySavepointStore,
     MemoryStateStore,
     MemoryStore,
     MemoryTail,
@@ -140,6 +142,7 @@ class World:
     store: MemoryStore = field(default_factory=MemoryStore)
     cases: MemoryCases = field(default_factory=MemoryCases)
     models: MemoryModels = field(default_factory=MemoryModels)
+    savepoints: MemorySavepoints = field(default_factory=MemorySavepoints)
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
     artifact: Artifact | None = None  # of `serving`, where it matters
@@ -462,6 +465,7 @@ class MemoryInstance(Instance):
                     world.cluster, ["examples", "control"], faults=Part(faults, "lessons.")
                 ),
                 trainer=self.trainer,
+                savepoints=MemorySavepointStore(world.savepoints, faults=faults),
             )
             self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
             self._resources = stack.pop_all()

@@ -7,6 +7,7 @@ adapter knowing another. It is the only home of the `redis` library.
 from sentinel.adapters.redis.cases import RedisCaseStore
 from sentinel.adapters.redis.client import EMBEDDED, RedisParams, connect, translated
 from sentinel.adapters.redis.models import RedisModelStore
+from sentinel.adapters.redis.savepoints import RedisSavepointStore
 from sentinel.adapters.redis.state import RedisStateStore
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "RedisCaseStore",
     "RedisModelStore",
     "RedisParams",
+    "RedisSavepointStore",
     "RedisStateStore",
     "connect",
     "translated",
