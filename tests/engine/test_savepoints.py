@@ -422,6 +422,11 @@ def test_a_store_that_fails_for_a_while_is_asked_again_before_the_topic_is() -> 
             faults.names = frozenset()
             await until(lambda: script.restored == [25])
             assert instance.metrics.examples == 0
+            faults.names = frozenset({"lessons.tail.poll"})
+            await asyncio.sleep(3.0)
+            faults.names = frozenset()
+            await asyncio.sleep(3.0)
+            assert script.restored == [25], "what it holds is not restored again"
 
     run(scenario())
 
