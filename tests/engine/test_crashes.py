@@ -204,7 +204,8 @@ def test_whichever_call_fails_nothing_is_lost(
         check(story(with_voices, faults), expected, same_order=not with_voices)
         failed.add(faults.failed)
 
-    assert failed == {*calls.names}
+    # A poll that is still waiting at the end fails nobody.
+    assert failed - {None} == {*calls.names}
     world_of_parts = BROKER | STORE | TAIL | EXPLAINER | CASES
     assert world_of_parts - failed <= ({"tail.seek"} if with_voices else CASES)
 
