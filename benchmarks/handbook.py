@@ -127,7 +127,7 @@ def chosen(
     of_recipes = [tried(recipe, table, validation) for recipe in recipes]
     print_table(
         ["on validation", "average precision", "AUC ROC", "CP@100", "trees"],
-        [[shown(one.recipe), *cells(one.mean), str(one.tree_count)] for one in of_recipes],
+        [[shown(one.recipe), *cells(one.mean, 4), str(one.tree_count)] for one in of_recipes],
     )
     return tried(best(of_recipes, by).recipe, table, test)
 
@@ -143,10 +143,9 @@ def shown(recipe: Recipe) -> str:
     )
 
 
-def cells(quality: Quality) -> list[str]:
-    return [
-        f"{value:.3f}" for value in (quality.average_precision, quality.auc, quality.card_precision)
-    ]
+def cells(quality: Quality, digits: int = 3) -> list[str]:
+    measures = quality.average_precision, quality.auc, quality.card_precision
+    return [f"{value:.{digits}f}" for value in measures]
 
 
 def online(table: Table, plot: Path | None, *, quick: bool) -> dict[str, Any]:
