@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sentinel.core.forest_merge import weighted_sum
 from sentinel.core.learning.evaluation import auc, average_precision
 from sentinel.core.learning.params import FitParams
 from sentinel.model import Model, fit
@@ -76,6 +77,16 @@ class Fits:
         )
         self.seconds.append(time.monotonic() - begun_s)
         return text
+
+    def fit_mean(self, rows: slice, params: FitParams, forest_count: int) -> str:
+        """The text of one model that says the mean of several, which differ in their seeds."""
+        before = len(self.seconds)
+        texts = [
+            self.fit(rows, replace(params, seed=params.seed + number))
+            for number in range(forest_count)
+        ]
+        self.seconds[before:] = [sum(self.seconds[before:])]
+        return weighted_sum(texts, [1.0 / forest_count] * forest_count)
 
 
 @dataclass(frozen=True, slots=True)

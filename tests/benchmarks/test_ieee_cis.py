@@ -20,8 +20,19 @@ from benchmarks.card_groups import (
     read_transactions,
     with_groups,
 )
-from benchmarks.ieee_cis import ADDED, CONFIG, DAY_S, GROUPS, RAW, measure
+from benchmarks.ieee_cis import (
+    ADDED,
+    CONFIG,
+    DAY_S,
+    GROUPS,
+    RAW,
+    RAW_FORESTS,
+    counted_table,
+    of_card_groups,
+    of_raw_columns,
+)
 from benchmarks.prequential import WEEK_S, Fits, Table, judged, keep, prequential
+from benchmarks.value_columns import amount_decimals, value_counts
 from sentinel import config as configuration
 from sentinel.core.learning.evaluation import auc
 from sentinel.core.learning.params import FitParams
@@ -176,6 +187,44 @@ def test_raw_columns_hold_neither_label_nor_time(rng: Generator) -> None:
     assert set(names) == set(frame.columns) - {"TransactionID", "isFraud", "TransactionDT"}
 
 
+def test_values_are_counted_among_the_training_rows_alone() -> None:
+    frame = pl.DataFrame(
+        {
+            "card": [1.0, None, 1.0, 2.0, None, 1.0],
+            "domain": ["x", "y", "x", None, "y", "y"],
+        }
+    )
+
+    counts, names = value_counts(frame, 3, [("card",), ("domain",), ("card", "domain")])
+
+    assert names == ["count_card", "count_domain", "count_card_domain"]
+    expected = [[2, 2, 2], [1, 1, 1], [2, 2, 2], [0, 0, 0], [1, 1, 1], [2, 1, 0]]
+    np.testing.assert_array_equal(counts, expected)
+
+
+def test_decimals_of_an_amount() -> None:
+    frame = pl.DataFrame({"TransactionAmt": [5.0, 117.5, 49.95, 31.877, 0.29, 1_000.001]})
+
+    decimals, _ = amount_decimals(frame)
+
+    expected = [[0, 0], [500, 1], [950, 2], [877, 3], [290, 2], [1, 3]]
+    np.testing.assert_array_equal(decimals, expected)
+
+
+def test_counts_stand_beside_the_raw_columns_and_know_no_label(rng: Generator) -> None:
+    frame = some_transactions(rng, 100)
+    raw, raw_names = raw_columns(frame, 80)
+    turned = frame.with_columns(isFraud=1 - pl.col("isFraud"))
+
+    table = counted_table(frame, 80)
+
+    assert table.names[: len(raw_names)] == raw_names
+    np.testing.assert_array_equal(table.features[:, : len(raw_names)], raw)
+    np.testing.assert_array_equal(table.features, counted_table(turned, 80).features)
+    later = frame.head(90)
+    np.testing.assert_array_equal(table.features[:90], counted_table(later, 80).features)
+
+
 def test_a_file_and_the_wheel_around_it_read_the_same(rng: Generator, tmp_path: Path) -> None:
     frame = some_transactions(rng, 50)
     file, wheel = tmp_path / "train.csv", tmp_path / "some.whl"
@@ -270,14 +319,32 @@ def test_an_outcome_judges_the_whole_test_and_its_weeks(rng: Generator) -> None:
     assert sum(week["rows"] or 0 for week in found.weeks) == 200
 
 
+def test_a_mean_of_forests_scores_as_they_do_on_average(rng: Generator) -> None:
+    table = some_table(rng)
+    rows = slice(0, 400)
+    fits = Fits(table)
+    alone = [fits.fit(rows, replace(SMALL, seed=seed)) for seed in (0, 1, 2)]
+
+    both = fits.fit_mean(rows, SMALL, 3)
+
+    def raw(text: str) -> Floats:
+        return Model.from_text("x", text).raw_scores(table.features)
+
+    assert not np.allclose(raw(alone[0]), raw(alone[1]))
+    np.testing.assert_allclose(raw(both), np.mean([raw(text) for text in alone], axis=0))
+    assert len(fits.seconds) == 4, "one model, one time"
+
+
 def test_each_protocol_ends_with_its_trees(rng: Generator) -> None:
-    outcomes, _ = measure(some_transactions(rng, 600), trees_divisor=30)
+    frame = some_transactions(rng, 600)
+    outcomes = [of_raw_columns(frame, trees_divisor=30)]
+    outcomes += of_card_groups(frame, trees_divisor=30)[0]
 
     raw, groups, added = (params.tree_count // 30 for params in (RAW, GROUPS, ADDED))
     week_count = len(outcomes[0].weeks)
     assert week_count > 1
     assert [found.trees for found in outcomes] == [
-        raw,
+        RAW_FORESTS * raw,
         groups,
         groups + (week_count - 1) * added,
         groups,
