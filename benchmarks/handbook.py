@@ -2,18 +2,16 @@
 
 Part "folds": its four test folds, with recipes chosen on its validation folds, once for the 15
 published features and a week of training as in the published tables, and once for all that
-Sentinel's own feature engine computes (`config/handbook.toml`) and all days before. With the former
-the recipe of the highest average precision is chosen; with the latter, whose recipes hardly differ
-in it, that of the highest CP@100, and of equals the one of the higher average precision. Part
-"online": days 60 to 183, each scored by a model of the labels that had come by its morning, kept up
-daily, weekly, monthly or not at all.
+Sentinel's own feature engine computes (`config/handbook.toml`) and all days before. Part "online":
+days 60 to 183, each scored by a model of the labels that had come by its morning, kept up daily,
+weekly, monthly or not at all.
 
     python -m benchmarks.handbook --data FILE [--part folds|online] [--cache DIR] [--plot FILE]
                                   [--json FILE] [--quick]
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,8 +37,6 @@ from benchmarks.handbook_recipes import (
     Table,
     Tried,
     best,
-    by_average_precision,
-    by_cards,
     tried,
 )
 from benchmarks.harness import facts, header, print_table, write_json
@@ -89,10 +85,8 @@ def on_folds(rows: Payments, engine: Table, *, quick: bool) -> dict[str, Any]:
     """Part "folds": choose on validation, measure on test, print beside what is published."""
     published = Table(rows, published_features(rows), PUBLISHED_NAMES)
     found = {
-        "15 published features, 7 days": chosen(
-            published, PUBLISHED_RECIPES, by_average_precision, quick=quick
-        ),
-        "all that Sentinel computes": chosen(engine, ENGINE_RECIPES, by_cards, quick=quick),
+        "15 published features, 7 days": chosen(published, PUBLISHED_RECIPES, quick=quick),
+        "all that Sentinel computes": chosen(engine, ENGINE_RECIPES, quick=quick),
     }
     print_table(
         ["model", "average precision", "AUC ROC", "CP@100", "trees"],
@@ -113,13 +107,7 @@ def on_folds(rows: Payments, engine: Table, *, quick: bool) -> dict[str, Any]:
     }
 
 
-def chosen(
-    table: Table,
-    recipes: Sequence[Recipe],
-    by: Callable[[Quality], tuple[float, ...]],
-    *,
-    quick: bool,
-) -> Tried:
+def chosen(table: Table, recipes: Sequence[Recipe], *, quick: bool) -> Tried:
     """The recipe that is best on the validation folds, on the test folds."""
     validation, test = (folds(d, table.rows) for d in (VALIDATION_BEGIN_DAYS, TEST_BEGIN_DAYS))
     if quick:
@@ -127,9 +115,9 @@ def chosen(
     of_recipes = [tried(recipe, table, validation) for recipe in recipes]
     print_table(
         ["on validation", "average precision", "AUC ROC", "CP@100", "trees"],
-        [[shown(one.recipe), *cells(one.mean, 4), str(one.tree_count)] for one in of_recipes],
+        [[shown(one.recipe), *cells(one.mean), str(one.tree_count)] for one in of_recipes],
     )
-    return tried(best(of_recipes, by).recipe, table, test)
+    return tried(best(of_recipes).recipe, table, test)
 
 
 def shown(recipe: Recipe) -> str:
@@ -138,14 +126,14 @@ def shown(recipe: Recipe) -> str:
     size = f"depth {fit.depth_max}" if fit.depth_max else f"{fit.leaf_count_max} leaves"
     return (
         f"{recipe.forest_count} x {fit.tree_count} trees of {size}, rate {fit.learning_rate}, "
-        f"{fit.bin_count_max} bins, {recipe.genuine_share:.0%} of the genuine, "
-        f"{fit.feature_share:.0%} of the features"
+        f"{fit.bin_count_max} bins, {recipe.genuine_share:.0%} of the genuine"
     )
 
 
-def cells(quality: Quality, digits: int = 3) -> list[str]:
-    measures = quality.average_precision, quality.auc, quality.card_precision
-    return [f"{value:.{digits}f}" for value in measures]
+def cells(quality: Quality) -> list[str]:
+    return [
+        f"{value:.3f}" for value in (quality.average_precision, quality.auc, quality.card_precision)
+    ]
 
 
 def online(table: Table, plot: Path | None, *, quick: bool) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """How a fold's model is made: the recipes that are compared on the validation folds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -90,19 +90,9 @@ def _forest(recipe: Recipe, table: Table, at: Ints, number: int) -> str:
     )
 
 
-def by_average_precision(quality: Quality) -> tuple[float, ...]:
-    """What recipes are compared by where average precision tells them apart."""
-    return (quality.average_precision,)
-
-
-def by_cards(quality: Quality) -> tuple[float, ...]:
-    """CP@100, then average precision; a mean of shares is rounded, or sums would break its ties."""
-    return round(quality.card_precision, 9), quality.average_precision
-
-
-def best(of: Sequence[Tried], by: Callable[[Quality], tuple[float, ...]]) -> Tried:
-    """The one that is highest, the earliest of equals."""
-    return max(of, key=lambda one: by(one.mean))
+def best(of: Sequence[Tried]) -> Tried:
+    """The one with the highest average precision, the earliest of equals."""
+    return max(of, key=lambda one: one.mean.average_precision)
 
 
 # A week has some six hundred frauds: small trees of leaves as small as xgboost would grow, and bins
@@ -130,12 +120,8 @@ PUBLISHED_RECIPES = (
 _OF_ALL_DAYS = Recipe(
     FitParams(tree_count=200, feature_share=0.5), first_day=35, genuine_share=0.15
 )
-_OF_THREE = replace(_OF_ALL_DAYS, forest_count=3, fit=replace(_OF_ALL_DAYS.fit, leaf_count_max=16))
 ENGINE_RECIPES = (
     _OF_ALL_DAYS,
     replace(_OF_ALL_DAYS, forest_count=3),
-    _OF_THREE,
-    replace(_OF_THREE, fit=replace(_OF_THREE.fit, tree_count=400, learning_rate=0.025)),
-    replace(_OF_THREE, fit=replace(_OF_THREE.fit, tree_count=300, leaf_count_max=8)),
-    replace(_OF_THREE, fit=replace(_OF_THREE.fit, feature_share=0.25)),
+    replace(_OF_ALL_DAYS, forest_count=3, fit=replace(_OF_ALL_DAYS.fit, leaf_count_max=16)),
 )

@@ -6,16 +6,7 @@ import numpy as np
 
 from benchmarks.handbook_file import Payments
 from benchmarks.handbook_folds import Fold, Quality
-from benchmarks.handbook_recipes import (
-    Recipe,
-    Table,
-    Tried,
-    best,
-    by_average_precision,
-    by_cards,
-    fitted,
-    tried,
-)
+from benchmarks.handbook_recipes import Recipe, Table, Tried, best, fitted, tried
 from sentinel.core.learning.params import FitParams
 from sentinel.model import Model
 from tests.benchmarks.test_handbook_online import NAMES, ROWS, X
@@ -76,26 +67,10 @@ def test_a_recipe_is_judged_on_every_fold() -> None:
     assert found.mean.average_precision > 0.8  # by chance 0.1
 
 
-def some_tried(*qualities: Quality) -> list[Tried]:
-    return [
-        Tried(Recipe(FitParams(seed=seed)), [quality], 1) for seed, quality in enumerate(qualities)
+def test_the_best_recipe_is_that_of_the_highest_average_precision() -> None:
+    of = [
+        Tried(Recipe(FitParams(seed=seed)), [Quality(p, 0.5, 0.5)], 1)
+        for seed, p in enumerate([0.3, 0.7, 0.7, 0.1])
     ]
 
-
-def test_the_best_recipe_is_that_of_the_highest_average_precision() -> None:
-    of = some_tried(*(Quality(p, 0.5, 1 - p) for p in (0.3, 0.7, 0.7, 0.1)))
-
-    assert best(of, by_average_precision) is of[1]
-
-
-def test_the_best_recipe_by_cards_is_told_from_its_equals_by_average_precision() -> None:
-    third = (0.1 + 0.2 + 0.3) / 3  # not 0.2 to the last bit
-    of = some_tried(
-        Quality(0.9, 0.5, 0.1),
-        Quality(0.3, 0.5, third),
-        Quality(0.7, 0.5, 0.2),
-        Quality(0.7, 1, 0.2),
-    )
-
-    assert third > 0.2
-    assert best(of, by_cards) is of[2]
+    assert best(of) is of[1]
