@@ -25,7 +25,8 @@ def audit_command(subject: str, config_file: Path | None, *, limit: int, as_json
     if not entries:
         raise ConfigError(
             f"nothing of {subject} is in the audit under {config.archive.directory}: name a "
-            "transaction, or one who votes, such as investigator/ann"
+            "transaction, one who votes, such as investigator/ann, an update, such as update-3, "
+            "or a model's version"
         )
     if as_json:
         for entry in entries[-limit:]:
