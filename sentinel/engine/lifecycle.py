@@ -126,19 +126,7 @@ class Update:
 
 def begun_entry(update: Update) -> AuditEntry:
     """That an update was begun, why, and against which champion."""
-    return AuditEntry(
-        id=f"update-{update.number}-begun",
-        kind="update",
-        subject=f"update-{update.number}",
-        who=WHO,
-        at_ms=update.updated_ms,
-        before=None,
-        after={
-            "trigger": update.trigger,
-            "reason": update.reason,
-            "champion": update.champion,
-        },
-    )
+    return _entry(update, "begun", None, {**_cause(update), "champion": update.champion})
 
 
 def update_of(noted: bytes | None, *, log_name: str) -> Update:
@@ -156,12 +144,22 @@ def update_of(noted: bytes | None, *, log_name: str) -> Update:
 
 def audit_entry_of(update: Update, what: str, after: dict[str, Any]) -> AuditEntry:
     """What is to be remembered of an update; said again, it has the same name."""
+    return _entry(update, what, _cause(update), {"version": update.version, **after})
+
+
+def _cause(update: Update) -> dict[str, Any]:
+    return {"trigger": update.trigger, "reason": update.reason}
+
+
+def _entry(
+    update: Update, what: str, before: dict[str, Any] | None, after: dict[str, Any]
+) -> AuditEntry:
     return AuditEntry(
         id=f"update-{update.number}-{what}",
         kind="update",
         subject=f"update-{update.number}",
         who=WHO,
         at_ms=update.updated_ms,
-        before={"trigger": update.trigger, "reason": update.reason},
-        after={"version": update.version, **after},
+        before=before,
+        after=after,
     )

@@ -76,6 +76,13 @@ async def saved_to(world: World, offset: int) -> None:
     await until(lambda: kept_to(world) == offset)
 
 
+async def save_examples(world: World, script: Script, count: int) -> None:
+    """An instance takes so many examples, saves them and ends."""
+    async with learning(world, script):
+        send_examples(world, count)
+        await saved_to(world, count)
+
+
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
 
@@ -85,9 +92,7 @@ def test_after_a_restart_nothing_is_read_again_and_the_candidate_sees_all() -> N
     world, script = a_learning_world(updates=ON_DEMAND), Script([candidate(1)])
 
     async def scenario() -> None:
-        async with learning(world, script):
-            send_examples(world, 25)
-            await saved_to(world, 25)
+        await save_examples(world, script, 25)
         world.cluster.trim(EXAMPLES, 25)
         send_examples(world, 10)
         async with learning(world, script) as instance:
@@ -267,9 +272,7 @@ def test_what_the_topic_has_lost_since_is_skipped() -> None:
     world, script = a_learning_world(updates=ON_DEMAND), Script()
 
     async def scenario() -> None:
-        async with learning(world, script):
-            send_examples(world, 25)
-            await saved_to(world, 25)
+        await save_examples(world, script, 25)
         send_examples(world, 25)
         world.cluster.trim(EXAMPLES, 40)
         async with learning(world, script):
@@ -327,9 +330,7 @@ def test_one_that_cannot_be_used_is_refused_in_a_sentence_and_replaced(
     world, script = a_learning_world(updates=ON_DEMAND), Script()
 
     async def scenario() -> None:
-        async with learning(world, script):
-            send_examples(world, 25)
-            await saved_to(world, 25)
+        await save_examples(world, script, 25)
         one, pieces = kept(world), world.savepoints.pieces
         if damage == "a piece is missing":
             del pieces[one.name][1]
@@ -413,9 +414,7 @@ def test_a_store_that_fails_for_a_while_is_asked_again_before_the_topic_is() -> 
     world, script = a_learning_world(updates=ON_DEMAND), Script()
 
     async def scenario() -> None:
-        async with learning(world, script):
-            send_examples(world, 25)
-            await saved_to(world, 25)
+        await save_examples(world, script, 25)
         faults = Away(names=frozenset({"savepoints.piece"}))
         async with learning(world, script, faults) as instance:
             await asyncio.sleep(2.5)
@@ -435,9 +434,7 @@ def test_a_process_that_is_lost_while_it_is_restored_is_given_it_once_more() -> 
     world, script = a_learning_world(updates=ON_DEMAND), Script()
 
     async def scenario() -> None:
-        async with learning(world, script):
-            send_examples(world, 25)
-            await saved_to(world, 25)
+        await save_examples(world, script, 25)
         world.cluster.trim(EXAMPLES, 25)
         instance = world.instance()
         instance.trainer = worker = a_worker(script)
@@ -452,9 +449,7 @@ def test_one_that_every_process_dies_of_is_given_up() -> None:
     world, script = a_learning_world(updates=ON_DEMAND), Script()
 
     async def scenario() -> None:
-        async with learning(world, script):
-            send_examples(world, 25)
-            await saved_to(world, 25)
+        await save_examples(world, script, 25)
         instance = world.instance()
         instance.trainer = worker = Deadly(partial(ScriptedLearner, script))
         async with instance:
@@ -503,9 +498,7 @@ def test_a_topic_that_was_made_anew_is_read_from_its_start(
     world, script = a_learning_world(updates=ON_DEMAND), Script()
 
     async def scenario() -> None:
-        async with learning(world, script):
-            send_examples(world, 25)
-            await saved_to(world, 25)
+        await save_examples(world, script, 25)
         world.cluster.log(EXAMPLES).records.clear()
         instance = world.instance()
         instance.trainer = a_worker(script)

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Self
 
-from sentinel.adapters.memory.faults import Faults
+from sentinel.adapters.memory.shared import OnShared
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.errors import FencedError
 from sentinel.votes import (
@@ -33,18 +32,8 @@ class MemoryCases:
         return {name: label for name, label in found.items() if label is not None}
 
 
-class MemoryCaseStore:
+class MemoryCaseStore(OnShared[MemoryCases]):
     """`ports.CaseStore` on `MemoryCases` that several of them may share."""
-
-    def __init__(self, kept: MemoryCases, *, faults: Faults | None = None) -> None:
-        self._kept = kept
-        self._faults = faults or Faults()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
 
     async def progress(self) -> FeedbackProgress | None:
         with self._faults.call("cases.progress"):

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
-from sentinel.adapters.memory.faults import Faults
+from sentinel.adapters.memory.shared import OnShared
 from sentinel.codec.artifacts import (
     check_same,
     decode_artifact,
@@ -27,18 +27,8 @@ class MemoryModels:
     update: bytes | None = None
 
 
-class MemoryModelStore:
+class MemoryModelStore(OnShared[MemoryModels]):
     """`ports.ModelStore` on `MemoryModels` that several of them may share."""
-
-    def __init__(self, kept: MemoryModels, *, faults: Faults | None = None) -> None:
-        self._kept = kept
-        self._faults = faults or Faults()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
 
     async def shelf(self) -> Shelf:
         with self._faults.call("models.shelf"):

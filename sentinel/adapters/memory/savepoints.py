@@ -1,9 +1,8 @@
 """The savepoint port in memory."""
 
 from dataclasses import dataclass, field
-from typing import Self
 
-from sentinel.adapters.memory.faults import Faults
+from sentinel.adapters.memory.shared import OnShared
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.errors import FencedError, RecordError
 from sentinel.ports import Savepoint
@@ -17,18 +16,8 @@ class MemorySavepoints:
     pieces: dict[str, dict[int, bytes]] = field(default_factory=dict)
 
 
-class MemorySavepointStore:
+class MemorySavepointStore(OnShared[MemorySavepoints]):
     """`ports.SavepointStore` on `MemorySavepoints` that several of them may share."""
-
-    def __init__(self, kept: MemorySavepoints, *, faults: Faults | None = None) -> None:
-        self._kept = kept
-        self._faults = faults or Faults()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
 
     async def savepoint(self) -> Savepoint | None:
         with self._faults.call("savepoints.savepoint"):

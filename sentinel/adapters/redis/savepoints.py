@@ -7,7 +7,6 @@
 
 import logging
 from collections.abc import Awaitable
-from contextlib import AsyncExitStack
 from typing import Any, Self, cast
 
 from redis.asyncio import Redis
@@ -44,15 +43,13 @@ class RedisSavepointStore:
 
     def __init__(self, params: RedisParams) -> None:
         self._params = params
-        self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         self._redis: Redis = connect(self._params, db=self._params.registry_db)
-        self._resources.push_async_callback(self._redis.aclose)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._resources.aclose()
+        await self._redis.aclose()
 
     async def savepoint(self) -> Savepoint | None:
         _, found = await self._savepoint()
