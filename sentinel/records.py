@@ -266,7 +266,8 @@ class Feedback:
 
     `event_time_ms` and `entities` place the transaction; a source that knows them saves a look-up.
     `probability` is that of the decision, if it is known. Without `observed_ms` it was observed
-    when it was appended to its log.
+    when it was appended to its log. `selected_by` says how the transaction came to be looked at:
+    the action of its decision, "explored", or a name of the sender's own for a way of choosing.
     """
 
     transaction_id: str
@@ -280,6 +281,7 @@ class Feedback:
     entities: dict[str, str | None] | None = None
     revision: int = 0  # a later word of the same person has a higher one
     probability: float | None = None
+    selected_by: str | None = None
     v: int = 1
 
 
