@@ -200,7 +200,7 @@ def after_a_collapse(seed: int) -> tuple[float, float]:
     )  # fmt: skip
     nobody = Standing(*(np.zeros(votes.annotator_count) for _ in range(4)))
     unknown = np.full(votes.task_count, np.nan)
-    settled = settle(ballots, unknown, nobody, 0.0, 0.0, PARAMS)
+    settled = settle(ballots, unknown, nobody, PARAMS)
     is_right = (settled.posterior[2::3] > 0.5) == shown.truth
     half = votes.task_count // 2
     return float(np.mean(is_right[:half])), float(np.mean(is_right[half + 200 :]))

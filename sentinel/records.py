@@ -13,6 +13,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 LabelName = Literal["fraud", "genuine"]
+LabelWord = Literal["fraud", "genuine", "withdrawn"]  # what is published of a label
+WITHDRAWN: Literal["withdrawn"] = "withdrawn"
 
 
 class TopicPartition(NamedTuple):
@@ -287,17 +289,21 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What is now held to be true of one transaction, and what that replaces."""
+    """What is now held to be true of one transaction, and what that replaces.
+
+    The label "withdrawn" says that nothing is held to be true of it any more: a chargeback was
+    taken back, or the votes no longer say enough.
+    """
 
     transaction_id: str
-    label: LabelName
+    label: LabelWord
     posterior: float
     vote_count: int
     source: str
     observed_ms: int
     event_time_ms: int
     entities: dict[str, str | None]
-    supersedes: LabelName | None = None
+    supersedes: LabelWord | None = None
     feedback_offset: int = -1  # where the voice that settled it was read: grows, repeats on replay
     v: int = 1
 
@@ -306,7 +312,8 @@ class Label:
 class Example:
     """A decision joined with what turned out to be true: what everything that learns reads.
 
-    The newest example of a transaction counts, the others are superseded.
+    The newest example of a transaction counts, the others are superseded. One whose label is
+    "withdrawn" leaves nothing to learn from the transaction.
 
     Attributes
     ----------
@@ -322,7 +329,7 @@ class Example:
     propensity
         How likely such a transaction is to become an example.
     weight
-        Its inverse.
+        Its inverse; 0 of one that is withdrawn.
     is_selective
         Whether it was blocked and labelled all the same: how likely that was is not known.
     is_explored
@@ -343,7 +350,7 @@ class Example:
     model_version: str
     arm: str
     features: dict[str, float | None]
-    label: LabelName
+    label: LabelWord
     posterior: float
     source: str
     label_delay_ms: int | None

@@ -82,7 +82,15 @@ class Case:
     status
         "fraud", "genuine", "contested" or "open", as the votes are now.
     prior
-        The probability with which it was decided, where a voice has told it.
+        The probability with which it was decided, where the first voice has told it.
+    channel
+        How it came to be looked at, as the first voice told; empty where that is not known.
+    evidence
+        Log-odds of its votes with which it counts in its channel; None where it does not.
+    is_brought_up
+        A source spoke of what it had noticed itself, before anybody judged it.
+    is_withdrawn
+        It had a label, and has none.
     """
 
     transaction_id: str
@@ -93,6 +101,10 @@ class Case:
     label: LabelName | None = None
     status: str = "open"
     prior: float | None = None
+    channel: str = ""
+    evidence: float | None = None
+    is_brought_up: bool = False
+    is_withdrawn: bool = False
 
     @property
     def is_unsettled(self) -> bool:
@@ -159,14 +171,17 @@ class FeedbackProgress:
     ----------
     log
         Names the log that the offset belongs to.
-    fraud, genuine
-        Expected frauds and genuine transactions among all cases.
+    channels
+        What is counted in each selection channel: see `core.consensus.channels`.
+    base_rate
+        The share of frauds that the model expects, when what comes next is counted; None where
+        none is known.
     """
 
     log: str
     next_offset: int
-    fraud: float = 0.0
-    genuine: float = 0.0
+    channels: dict[str, list[float]] = field(default_factory=dict)
+    base_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

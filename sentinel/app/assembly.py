@@ -129,7 +129,7 @@ def assemble(
         clock_s=clock_s,
     )
     loader.make_room = pipeline.make_room
-    feedback = _feedback(config, ports, feedback_inbox, dead_letters, progress, metrics)
+    feedback = _feedback(config, ports, feedback_inbox, dead_letters, progress, metrics, serving)
     ownership = _ownership(
         config, ports, state, dispatcher, pipeline, checkpoints, labels, partitions, progress,
         feedback_inbox, feedback,
@@ -292,6 +292,7 @@ def _feedback(
     dead_letters: DeadLetters,
     progress: dict[TopicPartition, int],
     metrics: Metrics,
+    serving: Serving,
 ) -> FeedbackTask:
     return FeedbackTask(
         broker=ports.broker,
@@ -305,5 +306,6 @@ def _feedback(
         metrics=metrics,
         params=config.feedback,
         consensus=config.consensus,
+        base_rate=lambda: serving.champion.base_rate,
         outage_s_max=config.engine.outage_s_max,
     )

@@ -10,9 +10,10 @@ import polars as pl
 from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.maturity import MaturityParams, horizon_ms, is_sampled
-from sentinel.records import Example
+from sentinel.records import WITHDRAWN, Example, LabelWord
 
 PRESUMED = "presumed"
+_WORDS: dict[int | None, LabelWord] = {1: "fraud", 0: "genuine", None: WITHDRAWN}
 _EXPLORATION = {"explore_share": pl.Float64, "explored": pl.Boolean}
 _KEPT = (
     *("decision_id", "transaction_id", "event_time_ms", "account", "amount_minor", "score"),
@@ -71,6 +72,14 @@ def current_labels(files: ParquetArchive) -> pl.DataFrame:
     )
 
 
+def holding(labels: pl.DataFrame, mature_ms: int) -> pl.DataFrame:
+    """Labels that speak against taking their transaction for genuine.
+
+    One that was withdrawn does so until a horizon has passed since.
+    """
+    return labels.filter((pl.col("label") != WITHDRAWN) | (pl.col("observed_ms") > mature_ms))
+
+
 def labels_from(files: ParquetArchive, offset: int) -> list[dict[str, Any]]:
     """Archived labels from an offset of their log on, in its order."""
     rows: list[dict[str, Any]] = []
@@ -114,19 +123,25 @@ def examples(files: ParquetArchive, params: MaturityParams) -> Iterator[pl.DataF
     segments = files.segments("decisions")
     newest_ms = max((span_ms(files, segment)[1] for segment in segments), default=0)
     end_ms = horizons(labels, newest_ms, params).mature_ms
+    given = labels.filter(pl.col("label") != WITHDRAWN)
     for segment in segments:
         frame = files.read(segment)
-        silent = presumed_rows(frame, labels, (None, end_ms), params)
-        yield pl.concat([example_rows(frame, labels), silent], how="vertical")
+        silent = presumed_rows(frame, holding(labels, end_ms), (None, end_ms), params)
+        yield pl.concat([example_rows(frame, given), silent], how="vertical")
 
 
 def example_rows(decisions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
-    """The examples that labels give of those of their transactions that were decided here."""
+    """The examples that labels give of those of their transactions that were decided here.
+
+    What was withdrawn has no `label`, and the weight 0.
+    """
     said = labels.drop("event_time_ms")
     rows = said.join(_kept(decisions), on="transaction_id", how="inner", maintain_order="left")
     return _finished(
         rows.with_columns(
-            label=(pl.col("label") == "fraud").cast(pl.Int8),
+            label=pl.when(pl.col("label") != WITHDRAWN).then(
+                (pl.col("label") == "fraud").cast(pl.Int8)
+            ),
             label_delay_ms=pl.col("observed_ms") - pl.col("event_time_ms"),
             propensity=pl.lit(1.0),
         )
@@ -153,15 +168,36 @@ def presumed_rows(
     rows = rows.join(labels.select("transaction_id"), on="transaction_id", how="anti")
     return _finished(
         rows.filter(_sampled(rows, params)).with_columns(
-            label=pl.lit(0, pl.Int8),
-            posterior=pl.lit(0.0),
-            source=pl.lit(PRESUMED),
+            **_PRESUMED,
             supersedes=pl.lit(None, pl.String),
             feedback_offset=pl.lit(None, pl.Int64),
-            label_delay_ms=pl.lit(None, pl.Int64),
             propensity=pl.lit(params.genuine_share),
         )
     )
+
+
+def presumed_again(
+    decisions: pl.DataFrame, withdrawn: pl.DataFrame, params: MaturityParams
+) -> pl.DataFrame:
+    """The examples that silence gives since a label was withdrawn, of what was decided here."""
+    said = withdrawn.select("transaction_id", "feedback_offset")
+    rows = said.join(_kept(decisions), on="transaction_id", how="inner", maintain_order="left")
+    rows = rows.filter(pl.col("action") != "block")
+    return _finished(
+        rows.filter(_sampled(rows, params)).with_columns(
+            **_PRESUMED,
+            supersedes=pl.lit(WITHDRAWN),
+            propensity=pl.lit(params.genuine_share),
+        )
+    )
+
+
+_PRESUMED = {
+    "label": pl.lit(0, pl.Int8),
+    "posterior": pl.lit(0.0),
+    "source": pl.lit(PRESUMED),
+    "label_delay_ms": pl.lit(None, pl.Int64),
+}
 
 
 def superseding(rows: pl.DataFrame, presumed_to_ms: int, params: MaturityParams) -> pl.DataFrame:
@@ -201,7 +237,9 @@ def _finished(rows: pl.DataFrame) -> pl.DataFrame:
         pl.when(pl.col("explored")).then("explore_share").otherwise(1.0)
     )
     return rows.with_columns(
-        propensity=propensity, weight=1.0 / propensity, is_selective=pl.col("action") == "block"
+        propensity=propensity,
+        weight=pl.when(pl.col("label").is_null()).then(0.0).otherwise(1.0 / propensity),
+        is_selective=pl.col("action") == "block",
     ).select(
         *_KEPT,
         *("label", "posterior", "source", "label_delay_ms", "propensity", "weight"),
@@ -210,43 +248,44 @@ def _finished(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _example_id(row: Mapping[str, Any]) -> str:
+    """Behind what it says stands a vote, silence, or silence since a vote was withdrawn."""
+    if row["source"] != PRESUMED:
+        return f"feedback-{row['feedback_offset']}"
+    since = row["feedback_offset"]
+    return f"presumed-{row['decision_id']}" + ("" if since is None else f"-since-{since}")
+
+
 def example_list(rows: pl.DataFrame) -> list[Example]:
-    """Rows as `example_rows` and `presumed` make them, as records."""
-    features = [name for name in rows.columns if name.startswith("feature_")]
-    names = [name.removeprefix("feature_") for name in features]
-    found = []
-    for row in rows.iter_rows(named=True):
-        is_presumed = row["source"] == PRESUMED
-        found.append(
-            Example(
-                id=f"presumed-{row['decision_id']}"
-                if is_presumed
-                else f"feedback-{row['feedback_offset']}",
-                transaction_id=row["transaction_id"],
-                decision_id=row["decision_id"],
-                event_time_ms=row["event_time_ms"],
-                account=row["account"],
-                amount_minor=row["amount_minor"],
-                score=row["score"],
-                probability=row["probability"],
-                action=row["action"],
-                model_version=row["model_version"],
-                arm=row["arm"],
-                # Rows of other models have other features: those are not this one's.
-                features={
-                    name: row[column]
-                    for name, column in zip(names, features, strict=True)
-                    if row[column] is not None
-                },
-                label="fraud" if row["label"] else "genuine",
-                posterior=row["posterior"],
-                source=row["source"],
-                label_delay_ms=row["label_delay_ms"],
-                propensity=row["propensity"],
-                weight=row["weight"],
-                is_selective=row["is_selective"],
-                supersedes=row["supersedes"],
-                is_explored=bool(row["explored"]),
-            )
-        )
-    return found
+    """Rows as `example_rows` and `presumed_rows` make them, as records."""
+    columns = {
+        name: name.removeprefix("feature_") for name in rows.columns if name.startswith("feature_")
+    }
+    return [_example(row, columns) for row in rows.iter_rows(named=True)]
+
+
+def _example(row: Mapping[str, Any], columns: Mapping[str, str]) -> Example:
+    """Its features by name, of columns that have them; rows of other models have others."""
+    return Example(
+        id=_example_id(row),
+        transaction_id=row["transaction_id"],
+        decision_id=row["decision_id"],
+        event_time_ms=row["event_time_ms"],
+        account=row["account"],
+        amount_minor=row["amount_minor"],
+        score=row["score"],
+        probability=row["probability"],
+        action=row["action"],
+        model_version=row["model_version"],
+        arm=row["arm"],
+        features={name: row[column] for column, name in columns.items() if row[column] is not None},
+        label=_WORDS[row["label"]],
+        posterior=row["posterior"],
+        source=row["source"],
+        label_delay_ms=row["label_delay_ms"],
+        propensity=row["propensity"],
+        weight=row["weight"],
+        is_selective=row["is_selective"],
+        supersedes=row["supersedes"],
+        is_explored=bool(row["explored"]),
+    )

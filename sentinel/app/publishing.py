@@ -7,13 +7,15 @@ neither loses an example nor repeats one.
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sentinel.adapters.archive import ParquetArchive
+import polars as pl
+
+from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.app.dead_letters import read_to_end
 from sentinel.app.examples import (
     current_labels,
@@ -22,6 +24,7 @@ from sentinel.app.examples import (
     horizons,
     label_frame,
     labels_from,
+    presumed_again,
     presumed_rows,
     span_ms,
     superseding,
@@ -31,7 +34,7 @@ from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.errors import RecordError
 from sentinel.ports import Broker, Tail
-from sentinel.records import Example
+from sentinel.records import WITHDRAWN, Example
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +43,14 @@ _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
 _SILENT_S_MAX = 20.0
 _PUBLISH_COUNT_MAX = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """When a label was withdrawn, and by which feedback: silence counts from then on."""
+
+    observed_ms: int
+    feedback_offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,8 @@ class Progress:
         Labels below this offset are published, or wait.
     waiting
         Labels whose decision is not archived yet, as rows.
+    withdrawn
+        Transactions whose label was withdrawn, and which are not presumed genuine again yet.
     presumed_to_ms
         What happened by then and stayed silent is published.
     published_to
@@ -60,6 +73,7 @@ class Progress:
 
     labels_to: int = 0
     waiting: list[dict[str, Any]] = field(default_factory=list)
+    withdrawn: dict[str, Withdrawn] = field(default_factory=dict)
     presumed_to_ms: int = 0
     published_to: int = 0
 
@@ -100,14 +114,16 @@ class ExamplePublisher:
         labels = await asyncio.to_thread(labels_from, self._files, before.labels_to)
         settled, waiting = await asyncio.to_thread(self._join, labels)
         await self._publish(settled)
-        to_ms, silent = await asyncio.to_thread(self._silent)
-        while (examples := await asyncio.to_thread(next, silent, None)) is not None:
+        withdrawn = still_withdrawn(before.withdrawn, labels)
+        silence = await asyncio.to_thread(self._silence, withdrawn)
+        while (examples := await asyncio.to_thread(next, silence.examples, None)) is not None:
             await self._publish(examples)
         after = replace(
             before,
             labels_to=max([before.labels_to, *(row["offset"] + 1 for row in labels)]),
             waiting=waiting,
-            presumed_to_ms=to_ms,
+            withdrawn={n: one for n, one in withdrawn.items() if n not in silence.again},
+            presumed_to_ms=silence.to_ms,
         )
         if after != before:
             await self._follow()
@@ -152,7 +168,7 @@ class ExamplePublisher:
         rows = superseding(rows, self._progress.presumed_to_ms, self._params)
         return example_list(rows), kept
 
-    def _silent(self) -> tuple[int, Iterator[list[Example]]]:
+    def _silence(self, withdrawn: Mapping[str, Withdrawn]) -> "_Silence":
         """Up to when silence means genuine, and what is presumed so of what is new of that.
 
         A day at once at most: the group waits for the next poll meanwhile. And where nothing was
@@ -164,24 +180,45 @@ class ExamplePublisher:
             one.path: self._spans_ms.get(one.path) or span_ms(self._files, one) for one in segments
         }
         if not segments:
-            return begin_ms, iter(())
+            return _Silence(begin_ms)
         begin_ms = max(begin_ms, min(first for first, _ in self._spans_ms.values()) - 1)
         newest_ms = max(last for _, last in self._spans_ms.values())
         least_ms = round(self._params.horizon_min_s * 1000) + _DAY_MS
-        if newest_ms - begin_ms < least_ms or newest_ms - self._looked_ms < _HOUR_MS:
-            return self._progress.presumed_to_ms, iter(())
+        is_early = newest_ms - begin_ms < least_ms and not withdrawn
+        if is_early or newest_ms - self._looked_ms < _HOUR_MS:
+            return _Silence(self._progress.presumed_to_ms)
         labels = current_labels(self._files)
+        mature_ms = horizons(labels, newest_ms, self._params).mature_ms
+        again = frozenset(n for n, one in withdrawn.items() if one.observed_ms <= mature_ms)
         end_ms = begin_ms + _DAY_MS
-        if horizons(labels, newest_ms, self._params).mature_ms < end_ms:
+        if mature_ms < end_ms:
             self._looked_ms = newest_ms
-            return self._progress.presumed_to_ms, iter(())
-        return end_ms, (
-            example_list(
-                presumed_rows(self._files.read(one), labels, (begin_ms, end_ms), self._params)
-            )
-            for one in segments
-            if self._spans_ms[one.path][0] <= end_ms and self._spans_ms[one.path][1] > begin_ms
-        )
+            to_ms, silent = self._progress.presumed_to_ms, []
+        else:
+            to_ms, silent = end_ms, [one for one in segments if self._holds(one, begin_ms, end_ms)]
+        since = labels.filter(pl.col("transaction_id").is_in(list(again)))
+        return _Silence(to_ms, again, self._presumed(silent, labels, (begin_ms, end_ms), since))
+
+    def _holds(self, segment: Segment, begin_ms: int, end_ms: int) -> bool:
+        """Whether a file has decisions of these event times."""
+        first_ms, last_ms = self._spans_ms[segment.path]
+        return first_ms <= end_ms and last_ms > begin_ms
+
+    def _presumed(
+        self,
+        segments: Sequence[Segment],
+        labels: pl.DataFrame,
+        between_ms: tuple[int, int],
+        since: pl.DataFrame,
+    ) -> Iterator[list[Example]]:
+        """What was silent, file by file, then what has been silent since a label was withdrawn."""
+        for one in segments:
+            rows = presumed_rows(self._files.read(one), labels, between_ms, self._params)
+            yield example_list(rows)
+        if len(since):
+            names = since["transaction_id"].to_list()
+            decisions = self._files.matching(self._files.segments("decisions"), names)
+            yield example_list(presumed_again(decisions, since, self._params))
 
     async def _publish(self, examples: Sequence[Example]) -> None:
         fresh = [example for example in examples if example.id not in self._seen]
@@ -195,3 +232,25 @@ class ExamplePublisher:
             await self._broker.flush()
             self._seen |= {example.id for example in fresh}
             self.count += len(fresh)
+
+
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    """Up to when silence was told, what it tells, and of which transactions it tells it again."""
+
+    to_ms: int
+    again: frozenset[str] = frozenset()
+    examples: Iterator[list[Example]] = field(default_factory=lambda: iter(()))
+
+
+def still_withdrawn(
+    before: Mapping[str, Withdrawn], labels: Sequence[Mapping[str, Any]]
+) -> dict[str, Withdrawn]:
+    """The transactions whose label is withdrawn behind some labels, in the order of their log."""
+    found = dict(before)
+    for row in labels:
+        found.pop(row["transaction_id"], None)
+        if row["label"] == WITHDRAWN:
+            since = Withdrawn(row["observed_ms"], row["feedback_offset"])
+            found[row["transaction_id"]] = since
+    return found

@@ -139,6 +139,7 @@ def evaluate(
     return {
         "rows": int(at.sum()),
         "frauds": int(truth.sum()),
+        "prevalence": float(truth.mean()),
         "auc": auc(raw, truth),
         "average_precision": average_precision(raw, truth),
         "recall_at_1_percent_false_positives": recall_at_false_positive_rate(raw, truth, 0.01),

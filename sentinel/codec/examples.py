@@ -12,7 +12,7 @@ from sentinel.core.decision import ACTIONS
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.columns import Columns, no_columns, strata
 from sentinel.core.learning.examples import Examples
-from sentinel.records import LabelName
+from sentinel.records import WITHDRAWN, LabelWord
 
 PRESUMED = "presumed"
 _NOT_INVESTIGATED = (PRESUMED, "chargeback")
@@ -33,7 +33,7 @@ class _Row(msgspec.Struct, gc=False):
     amount_minor: Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MINOR_MAX)]
     action: Literal["approve", "review", "block"]
     features: dict[str, float | None]
-    label: LabelName
+    label: LabelWord
     posterior: _Share
     source: str
     weight: Annotated[float, msgspec.Meta(ge=0, le=_WEIGHT_MAX)]
@@ -103,7 +103,10 @@ def _columns(found: Sequence[tuple[int, _Row]], features: Sequence[str]) -> Colu
         stratum=strata(amount_minor, action),
         is_fraud=np.array([row.label == "fraud" for row in rows], dtype=np.bool_),
         posterior=np.array([row.posterior for row in rows], dtype=np.float64),
-        weight=np.array([row.weight for row in rows], dtype=np.float64),
+        # Of what was withdrawn nothing is learnt, whatever its sender makes of that.
+        weight=np.array(
+            [0.0 if row.label == WITHDRAWN else row.weight for row in rows], dtype=np.float64
+        ),
         is_presumed=np.array([row.source == PRESUMED for row in rows], dtype=np.bool_),
     )
     return Columns(

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from sentinel.codec.records import decode_feedback, keyed
 from sentinel.core.consensus.casework import Change, Counted, count_votes
+from sentinel.core.consensus.channels import CHANNEL_LENGTH_MAX
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.refit import refit
 from sentinel.core.consensus.trail import audit_entries
@@ -93,6 +94,7 @@ class FeedbackTask:
         metrics: Metrics,
         params: FeedbackParams,
         consensus: ConsensusParams,
+        base_rate: Callable[[], float | None],
         outage_s_max: float,
     ) -> None:
         self._broker = broker
@@ -105,6 +107,7 @@ class FeedbackTask:
         self._metrics = metrics
         self._params = params
         self._consensus = consensus
+        self._base_rate = base_rate
         self._outage_s_max = outage_s_max
         self._refitting = Refitting(
             broker=broker,
@@ -161,6 +164,9 @@ class FeedbackTask:
         end = max(records[-1].offset + 1, current.next_offset)
         counted, entries = await self._weigh(replace(current, next_offset=end), voices, people)
         await self._publish(counted.changes, entries)
+        # From the next record on: what is counted again is counted with the rate of the first time.
+        progress = replace(counted.work.progress, base_rate=self._base_rate())
+        counted = replace(counted, work=replace(counted.work, progress=progress))
         await self._patiently(lambda: self._store.save(stored, counted.work))
         people |= counted.work.annotators
         vote_count = sum(one.vote.source != CONSENSUS for one in counted.votes)
@@ -173,7 +179,7 @@ class FeedbackTask:
         """Where counting goes on in the present log."""
         log = self._broker.cluster_id
         if stored is None:
-            return FeedbackProgress(log, 0)
+            return FeedbackProgress(log, 0, base_rate=self._base_rate())
         return stored if stored.log == log else replace(stored, log=log, next_offset=0)
 
     async def _weigh(
@@ -211,7 +217,13 @@ class FeedbackTask:
                 self._metrics.unplaced += 1
                 continue
             time_ms, entities = known[name]
-            case = Case(name, time_ms, entities, prior=voice.probability)
+            case = Case(
+                name,
+                time_ms,
+                entities,
+                prior=voice.probability,
+                channel=voice.selected_by or "",
+            )
             found.append(placed(voice, case, record))
         return found
 
@@ -257,6 +269,8 @@ def checked(voice: Feedback) -> Feedback:
         raise RecordError("bad_confidence", f"confidence {voice.confidence} is not in [0, 1]")
     if voice.probability is not None and not 0 <= voice.probability <= 1:
         raise RecordError("bad_probability", f"probability {voice.probability} is not in [0, 1]")
+    if len(voice.selected_by or "") > CHANNEL_LENGTH_MAX:
+        raise RecordError("bad_channel", f"selected_by of over {CHANNEL_LENGTH_MAX} characters")
     if voice.revision < 0:
         raise RecordError("bad_revision", f"revision {voice.revision} is negative")
     if len(voice.notes) > _NOTES_LENGTH_MAX:
@@ -306,7 +320,7 @@ def placed(voice: Feedback, case: Case, record: InputRecord) -> Placed:
 
 
 def label_of(change: Change) -> Label:
-    """The label that a vote has brought about, and what it replaces."""
+    """The label that a vote has brought about or undone, and what it replaces."""
     return Label(
         transaction_id=change.case.transaction_id,
         label=change.label,

@@ -10,17 +10,23 @@ import numpy as np
 
 from sentinel.codec.records import decode_label
 from sentinel.codec.schema import SchemaParams
-from sentinel.core.features.events import MARK_FRAUD, MARK_GENUINE
+from sentinel.core.features.events import MARK_FRAUD, MARK_GENUINE, MARK_WITHDRAWN
 from sentinel.core.features.state import Labels
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
 from sentinel.ports import Tail
-from sentinel.records import InputRecord, Label, Transactions
+from sentinel.records import InputRecord, Label, LabelWord, Transactions
 from sentinel.texts import Texts
 
 log = logging.getLogger(__name__)
+
+_MARKS: dict[LabelWord, int] = {
+    "fraud": MARK_FRAUD,
+    "genuine": MARK_GENUINE,
+    "withdrawn": MARK_WITHDRAWN,
+}
 
 
 class LabelTail:
@@ -158,7 +164,7 @@ def label_rows(due: Sequence[DueLabel], schema: SchemaParams) -> tuple[Transacti
     """Labels as rows that `FeatureState.fold` applies; their offsets are those of the labels."""
     n = len(due)
     labels = [one.label for one in due]
-    mark = [MARK_FRAUD if label.label == "fraud" else MARK_GENUINE for label in labels]
+    mark = [_MARKS[label.label] for label in labels]
     change = [(x.label == "fraud") - (x.supersedes == "fraud") for x in labels]
     kinds = ("account", *schema.entities)
     rows = Transactions(

@@ -158,6 +158,7 @@ def _metrics(found: Compared, verdict: Verdict) -> dict[str, Any]:
     return {
         "rows": len(scores),
         "frauds": int(scores.labels.sum()),
+        "prevalence": prevalence,
         **_ranking(scores.challenger, scores),
         "expected_calibration_error": expected_calibration_error(
             probability, scores.labels, weights=scores.weights

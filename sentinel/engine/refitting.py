@@ -69,7 +69,9 @@ class Refitting:
 
     async def _refit(self, progress: FeedbackProgress) -> None:
         cases = await self._patiently(lambda: self._store.recent(RECENT_COUNT_MAX))
-        found = await asyncio.to_thread(refit, cases, self._trusted_sources, self._params)
+        found = await asyncio.to_thread(
+            refit, cases, self._trusted_sources, self._params, progress.base_rate
+        )
         names = list(found.groups)
         people = await self._patiently(lambda: self._store.annotators(names))
         moved = {

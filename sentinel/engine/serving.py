@@ -29,6 +29,9 @@ class ServingModel:
         score go on meaning the same; None where there was none before.
     sha256
         Of the model's text; empty where nobody has said it.
+    base_rate
+        The share of frauds among the transactions that it was measured on; None where nobody has
+        said it.
     """
 
     version: str
@@ -37,6 +40,7 @@ class ServingModel:
     usual: Usual
     scale: ScoreMap | None = None
     sha256: str = ""
+    base_rate: float | None = None
 
     def scaled(self, raw: Floats) -> Floats:
         """Log-odds on the scale on which scores are served, of raw scores, same shape."""
@@ -91,7 +95,9 @@ def serving_model(artifact: Artifact, features: Sequence[str]) -> ServingModel:
     if model.feature_names != tuple(features):
         raise ModelError(artifact.version, "its model.txt names other features than its manifest")
     sha256 = str(manifest.get("sha256", ""))
-    return ServingModel(artifact.version, model, calibration, Usual(low, high), scale, sha256)
+    return ServingModel(
+        artifact.version, model, calibration, Usual(low, high), scale, sha256, _base_rate(manifest)
+    )
 
 
 def serving_manifest(serving: ServingModel) -> dict[str, Any]:
@@ -142,6 +148,12 @@ def check_golden(serving: ServingModel, manifest: Mapping[str, Any]) -> None:
         raise ModelError(
             serving.version, f"gives another {' and '.join(differing)} here than where it was made"
         )
+
+
+def _base_rate(manifest: Mapping[str, Any]) -> float | None:
+    metrics = manifest.get("metrics")
+    told = metrics.get("prevalence") if isinstance(metrics, Mapping) else None
+    return float(told) if isinstance(told, int | float) and 0 < told < 1 else None
 
 
 def _score_map(told: Mapping[str, Any]) -> ScoreMap:

@@ -530,7 +530,7 @@ ReopenCases = Callable[[], AbstractAsyncContextManager[CaseStore]]
 VOTE = Vote("investigator/ann", "fraud", 0, 0.5, 1_000, 7, notes="é \n", counted=0.25)
 CASE = Case("t:1", 900, {"account": "a", "terminal": None}, (VOTE,), 0.97, "fraud", "fraud")
 ANN = Annotator("investigator/ann", 1.5, 0.5, 2.0, 0.0, 3, 2, 1, 0, 500, 1_000)
-FIRST = FeedbackProgress("log", 8, 0.25, 1e-3)
+FIRST = FeedbackProgress("log", 8, {"review é": [0.25, 1e-3]}, 0.01)
 
 
 async def casework_outlives_its_store(reopen: ReopenCases) -> None:

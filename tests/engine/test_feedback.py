@@ -10,6 +10,7 @@ import pytest
 from sentinel.adapters.memory import Faults, MemoryCluster
 from sentinel.codec.stored import decode_stored
 from sentinel.core.consensus import groups, online
+from sentinel.core.consensus.channels import WIDTH
 from sentinel.engine.feedback import warm
 from sentinel.errors import FencedError, TransientError
 from sentinel.votes import Annotator, Case
@@ -280,7 +281,7 @@ def test_two_who_believe_that_feedback_is_theirs_cannot_both_count_it() -> None:
         async with world.instance() as instance:
             await instance.idle()
             task = instance.parts.feedback
-            world.cases.progress = replace(before, fraud=before.fraud + 1)
+            world.cases.progress = replace(before, channels={"review": [1.0] * WIDTH})
             stale = task._store
 
             class Stale:

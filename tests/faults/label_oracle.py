@@ -117,7 +117,8 @@ def _votes(records: Sequence[InputRecord]) -> tuple[list[tuple[Case, Vote]], set
             cases.setdefault(name, Case(name, voice.event_time_ms, voice.entities or {}))
         elif name not in cases or 0 < voice.observed_ms < cases[name].event_time_ms:
             continue
-        votes.append(placed(voice, replace(cases[name], prior=voice.probability), record))
+        case = replace(cases[name], prior=voice.probability, channel=voice.selected_by or "")
+        votes.append(placed(voice, case, record))
     return votes, refused
 
 

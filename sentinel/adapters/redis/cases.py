@@ -71,6 +71,8 @@ class RedisCaseStore:
 
     def __init__(self, params: RedisParams) -> None:
         self._params = params
+        # What was read last, and its bytes: another version of Sentinel may have written others.
+        self._read: tuple[FeedbackProgress | None, bytes] = None, b""
 
     async def __aenter__(self) -> Self:
         self._redis: Redis = connect(self._params, db=self._params.feedback_db)
@@ -82,7 +84,11 @@ class RedisCaseStore:
     async def progress(self) -> FeedbackProgress | None:
         with translated("read how far feedback was counted"):
             found: Any = await self._redis.get(self._key("feedback"))
-        return None if found is None else decode_stored(FeedbackProgress, found)
+        if found is None:
+            return None
+        progress = decode_stored(FeedbackProgress, found)
+        self._read = progress, found
+        return progress
 
     async def cases(self, transaction_ids: Sequence[str]) -> dict[str, Case]:
         if not transaction_ids:
@@ -131,7 +137,7 @@ class RedisCaseStore:
         keys += [self._key("case", name) for name in cases]
         keys += [self._key("annotator", name) for name in annotators]
         arguments: list[bytes | str | int] = [
-            b"" if before is None else encode_stored(before),
+            self._read[1] if before == self._read[0] else encode_stored(before),
             encode_stored(work.progress),
             len(cases),
             round(CASE_TTL_S * 1000),

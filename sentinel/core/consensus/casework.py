@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.special import logit
 
+from sentinel.core.consensus.channels import UNKNOWN, WIDTH, Selection, numbered_channels
 from sentinel.core.consensus.intake import Intake, take
 from sentinel.core.consensus.known import agreement, with_known
 from sentinel.core.consensus.online import (
@@ -20,16 +21,16 @@ from sentinel.core.consensus.online import (
 )
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
-from sentinel.core.consensus.verdict import verdict
-from sentinel.records import Floats, Ints, LabelName
-from sentinel.votes import RETRACTED, Annotator, Case, Casework, Vote
+from sentinel.core.consensus.verdict import Verdict, label_as, verdicts
+from sentinel.records import WITHDRAWN, Floats, Ints, LabelWord
+from sentinel.votes import RETRACTED, Annotator, Case, Casework, FeedbackProgress, Vote
 
 _SAYS = {"fraud": SAYS_FRAUD, "genuine": SAYS_GENUINE}
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A label that a vote has brought about.
+    """A label that a vote has brought about, or that it has undone.
 
     Attributes
     ----------
@@ -37,8 +38,10 @@ class Change:
         As it stands behind the vote.
     vote
         The one that settled it.
+    label
+        "withdrawn" where nothing is held to be true any more.
     supersedes
-        The label before, if any.
+        What was said before, if anything.
     vote_count
         Votes that say something, behind it.
     """
@@ -46,8 +49,8 @@ class Change:
     case: Case
     vote: Vote
     posterior: float
-    label: LabelName
-    supersedes: LabelName | None
+    label: LabelWord
+    supersedes: LabelWord | None
     vote_count: int
 
 
@@ -109,49 +112,74 @@ def count_votes(
     intake = take(found.cases, votes)
     if not intake.taken:
         return Counted(replace(found, cases={}, annotators={}))
-    cases, rows, taken = intake.cases, intake.rows, intake.taken
-    case_names = sorted(cases)
-    names = sorted({vote.annotator for _, vote in rows})
+    case_names = sorted(intake.cases)
+    names = sorted({vote.annotator for _, vote in intake.rows})
     annotators = {name: found.annotators.get(name, Annotator(name)) for name in names}
+    listed = [intake.cases[name] for name in case_names]
+    opened = [intake.cases[name] for name, *_ in intake.taken]  # in the order of the log
+    channel = numbered_channels((case.channel for case in opened), found.progress.channels)
     ballots = replace(
-        _ballots(intake, case_names, names, trusted_sources),
+        _ballots(intake, case_names, names, trusted_sources, params),
         group=_groups(annotators.values()),
-        prior=_priors([cases[name] for name in case_names], params),
+        prior=_priors(listed, params),
     )
-    known = [intake.before.get(name) for name in case_names]
     people = [annotators[name] for name in names]
     settled = settle(
         ballots,
-        np.array([math.nan if p is None else p for p in known]),
+        _numbers(intake.before.get(name) for name in case_names),
         Standing.of(people),
-        found.progress.fraud,
-        found.progress.genuine,
         params,
         Standing.of(people, "long_"),
+        replace(
+            selection_of(listed, found.progress.base_rate, channel),
+            totals=_channel_totals(found.progress, channel),
+        ),
     )
-    posteriors = settled.posterior.tolist()
-    votes_counted = _counted_votes(intake, posteriors)
-    changes = _changes(cases, found.cases, taken, posteriors, params)
-    behind = zip(posteriors, settled.contradiction.tolist(), strict=True)
-    standing = {  # the last vote on each case says how it stands
-        name: (posterior, verdict(posterior, weaker, params))
-        for (name, _, _), (posterior, weaker) in zip(taken, behind, strict=True)
+    statuses = verdicts(settled.posterior, settled.pro, settled.con, params)
+    changes = _changes(intake, found.cases, settled.posterior.tolist(), statuses)
+    cases = _standing(intake, case_names, settled, statuses, changes, trusted_sources)
+    channels = {  # behind the last one that there is room for, a name stands for the unknown
+        name: settled.selection.totals[number].tolist()
+        for name, number in channel.items()
+        if number or name == UNKNOWN
     }
-    labels = {change.case.transaction_id: change.label for change in changes}
-    counted = dict(zip(rows_of(rows), settled.counted.tolist(), strict=True))
-    for name, case in cases.items():
-        posterior, status = standing.get(name, (case.posterior, case.status))
-        cases[name] = replace(
+    noted = _noted(annotators, names, settled, [vote for _, vote, _ in intake.taken])
+    noted = with_known(noted, found.cases.values(), cases.values())
+    work = Casework(replace(found.progress, channels=channels), cases, noted)
+    return Counted(work, _counted_votes(intake, settled.posterior.tolist()), changes)
+
+
+def _standing(
+    intake: Intake,
+    case_names: Sequence[str],
+    settled: Settled,
+    statuses: Sequence[Verdict],
+    changes: Sequence[Change],
+    trusted_sources: Collection[str],
+) -> dict[str, Case]:
+    """The cases as they stand behind the votes; the last vote on each says how."""
+    counted = dict(zip(rows_of(intake.rows), settled.counted.tolist(), strict=True))
+    behind = zip(intake.taken, settled.posterior.tolist(), statuses, strict=True)
+    stands = {name: (posterior, status) for (name, *_), posterior, status in behind}
+    words = {change.case.transaction_id: change.label for change in changes}
+    selection = settled.selection
+    evidences, brought_up = selection.evidence.tolist(), selection.is_brought_up.tolist()
+    found = {}
+    for name, evidence, is_brought_up in zip(case_names, evidences, brought_up, strict=True):
+        case = intake.cases[name]
+        posterior, status = stands.get(name, (case.posterior, case.status))
+        word = words.get(name, WITHDRAWN if case.is_withdrawn else case.label)
+        found[name] = replace(
             case,
             votes=_weighed(case, counted, trusted_sources),
             posterior=posterior,
             status=status,
-            label=labels.get(name, case.label),
+            label=None if word == WITHDRAWN else word,
+            is_withdrawn=word == WITHDRAWN,
+            evidence=None if math.isnan(evidence) else evidence,
+            is_brought_up=is_brought_up,
         )
-    progress = replace(found.progress, fraud=settled.fraud, genuine=settled.genuine)
-    noted = _noted(annotators, names, settled, [vote for _, vote, _ in taken])
-    noted = with_known(noted, found.cases.values(), cases.values())
-    return Counted(Casework(progress, cases, noted), votes_counted, changes)
+    return found
 
 
 def _counted_votes(intake: Intake, posteriors: Sequence[float]) -> list[CountedVote]:
@@ -174,12 +202,14 @@ def _ballots(
     case_names: Sequence[str],
     names: Sequence[str],
     trusted_sources: Collection[str],
+    params: ConsensusParams,
 ) -> Ballots:
     rows, old_count = intake.rows, intake.old_count
     replaced = [row for *_, row in intake.taken]
     task = {name: number for number, name in enumerate(case_names)}
     annotator = {name: number for number, name in enumerate(names)}
     votes = [vote for _, vote in rows]
+    self_selected = {*trusted_sources, *params.self_selected_sources}
     return Ballots(
         old_count=old_count,
         task=np.array([task[name] for name, _ in rows], dtype=np.int64),
@@ -189,8 +219,42 @@ def _ballots(
         time_ms=np.array([vote.observed_ms for vote in votes], dtype=np.int64),
         replaces=np.array([-1] * old_count + replaced, dtype=np.int64),
         is_trusted=np.array([vote.source in trusted_sources for vote in votes], dtype=np.bool_),
-        counted=np.array([math.nan if v.counted is None else v.counted for v in votes], float),
+        counted=_numbers(vote.counted for vote in votes),
+        is_self_selected=np.array([vote.source in self_selected for vote in votes], np.bool_),
     )
+
+
+def selection_of(
+    cases: Sequence[Case], base_rate: float | None, channel: Mapping[str, int] | None = None
+) -> Selection:
+    """How cases came to be looked at, and which of them count in their channel.
+
+    `channel` numbers the channels; None: as they come. What is counted in them is left empty.
+    """
+    if channel is None:
+        channel = numbered_channels(case.channel for case in cases)
+    return Selection(
+        channel=np.array([channel.get(case.channel, 0) for case in cases], dtype=np.int64),
+        probability=_numbers(case.prior for case in cases),
+        evidence=_numbers(case.evidence for case in cases),
+        is_brought_up=np.array([case.is_brought_up for case in cases], dtype=np.bool_),
+        totals=np.zeros((max(channel.values()) + 1, WIDTH)),
+        base_rate=base_rate,
+    )
+
+
+def _numbers(values: Iterable[float | None]) -> Floats:
+    """Not a number where there is none."""
+    return np.array([math.nan if x is None else x for x in values], dtype=np.float64)
+
+
+def _channel_totals(progress: FeedbackProgress, channel: Mapping[str, int]) -> Floats:
+    """What is counted in each channel so far, float64 (n_channels, WIDTH)."""
+    totals = np.zeros((max(channel.values()) + 1, WIDTH))
+    for name, counts in progress.channels.items():
+        if len(counts) == WIDTH:
+            totals[channel[name]] = counts
+    return totals
 
 
 def _groups(annotators: Iterable[Annotator]) -> Ints:
@@ -206,37 +270,31 @@ def _priors(cases: Sequence[Case], params: ConsensusParams) -> Floats:
     """Log-odds that the score gave, as far as it may count at all."""
     if not params.score_prior:
         return np.full(len(cases), math.nan)
-    told = np.array([math.nan if case.prior is None else case.prior for case in cases])
     limit = params.evidence_max
-    return np.clip(logit(told), -limit, limit)
+    return np.clip(logit(_numbers(case.prior for case in cases)), -limit, limit)
 
 
 def _changes(
-    cases: Mapping[str, Case],
+    intake: Intake,
     before: Mapping[str, Case],
-    taken: Sequence[tuple[str, Vote, int]],
     posteriors: Sequence[float],
-    params: ConsensusParams,
+    statuses: Sequence[Verdict],
 ) -> list[Change]:
-    """The labels that the votes have brought about, in the order of their log."""
-    label = {name: case.label for name, case in before.items()}
+    """The labels that the votes have brought about or undone, in the order of their log."""
+    held: dict[str, LabelWord | None] = {
+        name: WITHDRAWN if case.is_withdrawn else case.label for name, case in before.items()
+    }
     said = {n: {v.annotator: v.label for v in case.votes} for n, case in before.items()}
     found = []
-    for (name, vote, _), posterior in zip(taken, posteriors, strict=True):
+    for (name, vote, _), posterior, status in zip(intake.taken, posteriors, statuses, strict=True):
         votes = said.setdefault(name, {})
         votes[vote.annotator] = vote.label
-        new: LabelName
-        if posterior >= params.fraud_min:
-            new = "fraud"
-        elif posterior <= params.genuine_max:
-            new = "genuine"
-        else:
-            continue
-        old = label.get(name)
-        if new != old:
+        old = held.get(name)
+        new: LabelWord | None = label_as(status) or (None if old is None else WITHDRAWN)
+        if new is not None and new != old:
             count = sum(one in _SAYS for one in votes.values())
-            found.append(Change(cases[name], vote, posterior, new, old, count))
-            label[name] = new
+            found.append(Change(intake.cases[name], vote, posterior, new, old, count))
+            held[name] = new
     return found
 
 

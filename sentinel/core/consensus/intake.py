@@ -40,10 +40,9 @@ def take(found: Mapping[str, Case], votes: Sequence[tuple[Case, Vote]]) -> Intak
     old_count = len(rows)
     # By annotator, the newest word last; a case is made anew once, not with every vote.
     said: dict[str, dict[str, Vote]] = {}
-    priors: dict[str, float] = {}
     for placed, vote in votes:
         name = placed.transaction_id
-        case = cases.setdefault(name, placed)
+        case = cases.setdefault(name, placed)  # what its first voice has told of it stays
         words = said.get(name)
         if words is None:
             words = said[name] = {old.annotator: old for old in case.votes}
@@ -52,16 +51,11 @@ def take(found: Mapping[str, Case], votes: Sequence[tuple[Case, Vote]]) -> Intak
             continue
         words.pop(vote.annotator, None)
         words[vote.annotator] = vote
-        if placed.prior is not None and case.prior is None:
-            priors.setdefault(name, placed.prior)
         taken.append((name, vote, place.get((name, vote.annotator), -1)))
         place[name, vote.annotator] = len(rows)
         rows.append((name, vote))
     for name in dict.fromkeys(name for name, *_ in taken):
-        case = cases[name]
-        cases[name] = replace(
-            case, votes=tuple(said[name].values()), prior=priors.get(name, case.prior)
-        )
+        cases[name] = replace(cases[name], votes=tuple(said[name].values()))
     return Intake(cases, before, rows, old_count, taken)
 
 

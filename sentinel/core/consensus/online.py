@@ -11,12 +11,13 @@ One vote after the other, in the order of their log: what comes of it does not d
 votes were batched, so a replay comes to the same.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from sentinel.core.consensus.channels import Selection, base_of, count_in, log_odds_in
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.records import Floats, Ints
@@ -47,12 +48,16 @@ class Ballots:
     counted
         float64 (n,): the posterior with which the row was counted into its annotator's record; not
         a number for one that was not.
+    is_self_selected
+        bool (n,): of a source that speaks of what it noticed itself, trusted ones included. What it
+        has spoken of says nothing about the share of frauds among other transactions. None: only
+        the trusted ones do.
     group
         int64 (m,): of each annotator; those of one group share one vote on a transaction. None:
         everybody is alone in theirs.
     prior
         float64 (n_tasks,): log-odds of fraud before any vote; not a number, or None for all, where
-        nothing but the share of frauds is known.
+        nothing but the share of frauds in its channel is known.
     """
 
     old_count: int
@@ -64,6 +69,7 @@ class Ballots:
     replaces: Ints
     is_trusted: NDArray[np.bool_]
     counted: Floats
+    is_self_selected: NDArray[np.bool_] | None = None
     group: Ints | None = None
     prior: Floats | None = None
 
@@ -85,35 +91,35 @@ class Settled:
     ----------
     posterior
         float64 (n_new,): of the transaction behind each new vote.
-    contradiction
-        float64 (n_new,): nats of evidence on the weaker side, behind each new vote.
+    pro, con
+        float64 (n_new,): nats of evidence for and against fraud, behind each new vote; infinite
+        where a trusted source has spoken.
     standing
         Of every annotator, behind all of them.
     long_run
         The same from the slow record: every count is at least that of `standing`.
     counted
         float64 (n,): the posterior with which each row is counted now.
-    fraud, genuine
-        Expected frauds and genuine transactions among all that were ever voted on.
+    selection
+        With what is counted in each channel behind all of them.
     """
 
     posterior: Floats
-    contradiction: Floats
+    pro: Floats
+    con: Floats
     standing: Standing
     long_run: Standing
     counted: Floats
-    fraud: float
-    genuine: float
+    selection: Selection
 
 
 def settle(
     ballots: Ballots,
     before: Floats,
     standing: Standing,
-    fraud: float,
-    genuine: float,
     params: ConsensusParams,
     long_run: Standing | None = None,
+    selection: Selection | None = None,
 ) -> Settled:
     """Count the new votes, one after the other.
 
@@ -124,44 +130,52 @@ def settle(
         voted.
     standing
         Of the annotators, float64 (m,) each.
-    fraud, genuine
-        Expected frauds and genuine transactions among all that were voted on so far.
     long_run
         The slow record of the annotators, float64 (m,) each; None where none was kept yet. The fast
         record is a part of it, so it begins with no less than that.
+    selection
+        How the transactions came to be looked at, and what was found of others so far; None where
+        nothing is known of that.
     """
+    if selection is None:
+        selection = Selection.unknown(before.size)
     fast = standing.columns()
     slow = fast if long_run is None else np.maximum(fast, long_run.columns())
     record = np.concatenate((fast, slow), axis=1)
     counted, posterior = ballots.counted.copy(), before.astype(float)
+    shared, is_brought_up = selection.evidence.copy(), selection.is_brought_up.copy()
+    channels = selection.totals.copy()
     by_task = np.argsort(ballots.task, kind="stable")
     begins = np.searchsorted(ballots.task[by_task], np.arange(before.size + 1))
     numbers = np.array(
         [
             params.right_prior,
             params.wrong_prior,
-            params.fraud_prior,
-            params.genuine_prior,
             2.0 ** (-1.0 / params.half_life_votes),
+            2.0 ** (-1.0 / params.long_half_life_votes),
             1000.0 * params.vote_half_life_s,
             params.evidence_max,
             params.trusted_posterior,
-            2.0 ** (-1.0 / params.long_half_life_votes),
+            base_of(selection.base_rate, params),
+            params.fraud_prior + params.genuine_prior,
         ]
     )
     group = np.arange(len(record)) if ballots.group is None else ballots.group
     prior = np.full(before.size, np.nan) if ballots.prior is None else ballots.prior
     assert group.shape == (len(record),)
-    assert prior.shape == before.shape
-    totals = np.array([fraud, genuine])
-    out = np.empty((2, ballots.task.size - ballots.old_count))
+    assert prior.shape == before.shape == shared.shape
+    out = np.empty((3, ballots.task.size - ballots.old_count))
     rows = (ballots.task, ballots.annotator, ballots.says, ballots.weight, ballots.time_ms)
+    brought = ballots.is_trusted if ballots.is_self_selected is None else ballots.is_self_selected
+    marks = (ballots.is_trusted, brought)
+    tasks = (selection.channel, selection.probability, prior)
     _settle(
-        *rows, ballots.replaces, ballots.is_trusted, group, prior, ballots.old_count, by_task,
-        begins, numbers, record, counted, posterior, totals, out,
+        *rows, ballots.replaces, *marks, *tasks, group, ballots.old_count, by_task, begins,
+        numbers, record, counted, posterior, shared, is_brought_up, channels, out,
     )  # fmt: skip
     people, long_run = Standing(*record[:, :4].T), Standing(*record[:, 4:].T)
-    return Settled(out[0], out[1], people, long_run, counted, float(totals[0]), float(totals[1]))
+    found = replace(selection, evidence=shared, is_brought_up=is_brought_up, totals=channels)
+    return Settled(out[0], out[1], out[2], people, long_run, counted, found)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -205,7 +219,7 @@ def _alike(
 
 
 @numba.njit(cache=True, nogil=True)
-def _posterior(
+def _weigh(
     rows: Ints,
     annotator: Ints,
     says: Ints,
@@ -216,11 +230,9 @@ def _posterior(
     group: Ints,
     record: Floats,
     numbers: Floats,
-    prior: float,
 ) -> tuple[float, float]:
-    """The probability of fraud of one transaction, from those of its rows that are active.
-
-    And the evidence on the weaker side, in nats.
+    """The evidence for and against fraud of one transaction, from those of its rows that are
+    active, in nats; infinite where a trusted source has spoken.
     """
     newest = np.int64(0)
     for i in rows:
@@ -235,21 +247,30 @@ def _posterior(
                 word, word_ms = says[i], time_ms[i]
             continue
         left = weight[i] / _alike(rows, i, annotator, says, is_active, group)
-        if numbers[5] > 0:
-            left *= 2.0 ** (-(newest - time_ms[i]) / numbers[5])
+        if numbers[4] > 0:
+            left *= 2.0 ** (-(newest - time_ms[i]) / numbers[4])
         fast = record[annotator[i], :4]
-        evidence = _evidence(fast, says[i], numbers[0], numbers[1], numbers[6])
+        evidence = _evidence(fast, says[i], numbers[0], numbers[1], numbers[5])
         pro += max(left * evidence, 0.0)
         con += max(-left * evidence, 0.0)
     if word == SAYS_FRAUD:
-        return numbers[7], min(pro, con)
+        return np.inf, con
     if word == SAYS_GENUINE:
-        return 1.0 - numbers[7], min(pro, con)
-    return 1.0 / (1.0 + np.exp(con - pro - prior)), min(pro, con)
+        return pro, np.inf
+    return pro, con
 
 
 @numba.njit(cache=True, nogil=True)
-def _settle(
+def _any(rows: Ints, is_active: NDArray[np.bool_], what: NDArray[np.bool_]) -> bool:
+    """Whether it holds for any of the rows that are active."""
+    for i in rows:  # noqa: SIM110 -- a kernel
+        if is_active[i] and what[i]:
+            return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
+def _settle(  # noqa: C901 -- one pass over the votes
     task: Ints,
     annotator: Ints,
     says: Ints,
@@ -257,8 +278,11 @@ def _settle(
     time_ms: Ints,
     replaces: Ints,
     is_trusted: NDArray[np.bool_],
-    group: Ints,
+    is_self_selected: NDArray[np.bool_],
+    channel: Ints,
+    probability: Floats,
     task_prior: Floats,
+    group: Ints,
     old_count: int,
     by_task: Ints,
     begins: Ints,
@@ -266,10 +290,12 @@ def _settle(
     record: Floats,
     counted: Floats,
     posterior: Floats,
-    totals: Floats,
+    shared: Floats,
+    is_brought_up: NDArray[np.bool_],
+    channels: Floats,
     out: Floats,
 ) -> None:
-    is_active = np.zeros(task.size, dtype=np.bool_)
+    is_active, is_telling = np.zeros(task.size, dtype=np.bool_), says != SAYS_NOTHING
     is_active[:old_count] = True
     for row in range(old_count, task.size):
         t = task[row]
@@ -281,13 +307,18 @@ def _settle(
                 counted[old] = np.nan
         is_active[row] = True
         if says[row] != SAYS_NOTHING and not is_trusted[row]:
-            record[annotator[row], :4] *= numbers[4]
-            record[annotator[row], 4:] *= numbers[8]
+            record[annotator[row], :4] *= numbers[2]
+            record[annotator[row], 4:] *= numbers[3]
         rows = by_task[begins[t] : begins[t + 1]]
+        totals, evidence = channels[channel[t]], shared[t]
+        if not np.isnan(evidence):
+            count_in(totals, evidence, probability[t], -1.0)
+        elif is_self_selected[row]:
+            is_brought_up[t] = True
         prior = task_prior[t]
         if np.isnan(prior):
-            prior = np.log(numbers[2] + totals[0]) - np.log(numbers[3] + totals[1])
-        p, weaker = _posterior(
+            prior = log_odds_in(totals, numbers[7], numbers[8], numbers[5])
+        pro, con = _weigh(
             rows,
             annotator,
             says,
@@ -298,19 +329,22 @@ def _settle(
             group,
             record,
             numbers,
-            prior,
         )
+        if np.isinf(pro):
+            p = numbers[6]
+        elif np.isinf(con):
+            p = 1.0 - numbers[6]
+        else:
+            p = 1.0 / (1.0 + np.exp(con - pro - prior))
         for i in rows:
             if is_active[i] and says[i] != SAYS_NOTHING and not is_trusted[i]:
                 if not np.isnan(counted[i]):
                     _add(record, annotator[i], says[i], counted[i], -weight[i])
                 _add(record, annotator[i], says[i], p, weight[i])
                 counted[i] = p
-        if not np.isnan(posterior[t]):
-            totals[0] = max(totals[0] - posterior[t], 0.0)
-            totals[1] = max(totals[1] - (1.0 - posterior[t]), 0.0)
-        totals[0] += p
-        totals[1] += 1.0 - p
+        if not (is_brought_up[t] or _any(rows, is_active, is_self_selected)):
+            shared[t] = pro - con if _any(rows, is_active, is_telling) else np.nan
+        if not np.isnan(shared[t]):
+            count_in(totals, shared[t], probability[t], 1.0)
         posterior[t] = p
-        out[0, row - old_count] = p
-        out[1, row - old_count] = weaker
+        out[0, row - old_count], out[1, row - old_count], out[2, row - old_count] = p, pro, con

@@ -20,7 +20,9 @@ class ConsensusParams:
         Right and wrong votes that every annotator is thought to have behind them, on fraud and on
         genuine transactions alike: Beta(4, 1) in both.
     fraud_prior, genuine_prior
-        Fraud and genuine transactions that are thought to have been settled before.
+        Fraud and genuine transactions that are thought to have been judged before in each selection
+        channel. Where a model says what share of frauds to expect, only their sum counts: it is the
+        weight of that.
     half_life_votes
         An annotator's record counts half after so many more votes of theirs.
     vote_half_life_s
@@ -29,7 +31,11 @@ class ConsensusParams:
     trusted_posterior
         How sure the word of a trusted source makes: chargebacks are near gold, not gold.
     evidence_max
-        The most that one annotator may add to or take from the log-odds: 4.6 is 100 to 1.
+        The most that one annotator, or what is believed before any vote, may add to or take from
+        the log-odds: 4.6 is 100 to 1.
+    self_selected_sources
+        Sources that speak of what they have noticed themselves, beside the trusted ones: that such
+        a transaction was fraud says nothing about others.
     score_prior
         Whether the calibrated probability of the decision, where a voice has told it, is what is
         believed before any vote, within `evidence_max`. Off: a label must not echo the model.
@@ -49,6 +55,7 @@ class ConsensusParams:
     vote_half_life_s: float = 0.0
     trusted_posterior: float = 0.995
     evidence_max: float = math.log(100.0)
+    self_selected_sources: tuple[str, ...] = ("customer",)
     score_prior: bool = False
     refit_after_votes: int = 5_000
     iteration_count_max: int = 200
@@ -66,6 +73,8 @@ class ConsensusParams:
             raise ValueError("trusted_posterior must be at least 1 - genuine_max")
         if self.half_life_votes < 1 or self.vote_half_life_s < 0:
             raise ValueError("half_life_votes must be at least 1, vote_half_life_s at least 0")
+        if not all(self.self_selected_sources):
+            raise ValueError("self_selected_sources must not hold an empty name")
         if self.refit_after_votes < 0:
             raise ValueError("refit_after_votes must be at least 0")
         if self.evidence_max <= 0 or self.tolerance <= 0 or self.iteration_count_max < 1:

@@ -5,9 +5,7 @@ from typing import Literal
 import numpy as np
 
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.standing import Standing
-from sentinel.core.consensus.votes import Votes
-from sentinel.records import Floats
+from sentinel.records import Floats, LabelName
 
 Verdict = Literal["fraud", "genuine", "contested", "open"]
 
@@ -16,23 +14,24 @@ Verdict = Literal["fraud", "genuine", "contested", "open"]
 CONTRADICTION_MIN = float(np.log(2.0))
 
 
-def verdict(posterior: float, contradiction: float, params: ConsensusParams) -> Verdict:
-    """What one task is, given the evidence on its weaker side."""
-    if posterior >= params.fraud_min:
+def verdict(posterior: float, pro: float, con: float, params: ConsensusParams) -> Verdict:
+    """What one task is, given the evidence for and against fraud.
+
+    A label needs evidence on its own side: no prior makes one by itself, or against the votes.
+    """
+    if posterior >= params.fraud_min and pro > con:
         return "fraud"
-    if posterior <= params.genuine_max:
+    if posterior <= params.genuine_max and con > pro:
         return "genuine"
-    return "contested" if contradiction >= CONTRADICTION_MIN else "open"
+    return "contested" if min(pro, con) >= CONTRADICTION_MIN else "open"
 
 
-def verdicts(
-    votes: Votes, posterior: Floats, standing: Standing, params: ConsensusParams
-) -> list[Verdict]:
+def verdicts(posterior: Floats, pro: Floats, con: Floats, params: ConsensusParams) -> list[Verdict]:
     """What each task is: settled, contested (good votes on both sides), or open (too little)."""
-    found = standing.evidence(params).ravel()[votes.kind]
-    weighed = votes.weight * found
-    count = votes.task_count
-    pro = np.bincount(votes.task, np.maximum(weighed, 0.0), minlength=count)
-    con = np.bincount(votes.task, np.maximum(-weighed, 0.0), minlength=count)
-    weaker = np.minimum(pro, con).tolist()
-    return [verdict(p, w, params) for p, w in zip(posterior.tolist(), weaker, strict=True)]
+    found = zip(posterior.tolist(), pro.tolist(), con.tolist(), strict=True)
+    return [verdict(p, for_fraud, against, params) for p, for_fraud, against in found]
+
+
+def label_as(status: Verdict) -> LabelName | None:
+    """What is held to be true of a task that stands so."""
+    return status if status == "fraud" or status == "genuine" else None

@@ -41,7 +41,7 @@ from sentinel.records import Floats, Ints
 
 # The two low bits of an event's key say what is known of it.
 MARK_BITS = 2
-MARK_GENUINE, MARK_FRAUD = 1, 2
+MARK_GENUINE, MARK_FRAUD, MARK_WITHDRAWN = 1, 2, 3
 _MARK_MASK = 3
 
 
@@ -283,7 +283,12 @@ def insert(
 
 @numba.njit(cache=True, nogil=True)
 def mark(row: Ints, layout: Ints, t: int, key: int, label_mark: int) -> None:
-    """Write what is now known of the event with this time and key; nothing if it has left."""
+    """Write what is now known of the event with this time and key; nothing if it has left.
+
+    Of a label that was withdrawn nothing stays, as if there had been none.
+    """
+    if label_mark == MARK_WITHDRAWN:
+        label_mark = 0
     label = layout[L_LABEL]
     if label < 0:
         return

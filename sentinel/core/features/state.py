@@ -36,7 +36,7 @@ class Labels:
     Attributes
     ----------
     mark
-        int64 (n,): 0 for a transaction, else events.MARK_GENUINE or events.MARK_FRAUD.
+        int64 (n,): 0 for a transaction, else events.MARK_GENUINE, MARK_FRAUD or MARK_WITHDRAWN.
     fraud_change
         int64 (n,): by how much the count of known frauds changes, -1, 0 or 1.
     """

@@ -12,7 +12,7 @@ from sentinel.core.consensus.asking import (
     questions,
     whom_to_ask,
 )
-from sentinel.core.consensus.dawid_skene import fit
+from sentinel.core.consensus.dawid_skene import evidence_of, fit
 from sentinel.core.consensus.groups import groups, shared_weight
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
@@ -118,6 +118,7 @@ def test_good_votes_on_both_sides_are_a_quarrel_and_none_is_open() -> None:
         annotator_count=4,
     )
 
-    found = verdicts(votes, np.array([0.4, 0.99, 0.3, 0.7]), good, PARAMS)
+    pro, con = evidence_of(votes, good, PARAMS)
+    found = verdicts(np.array([0.4, 0.99, 0.3, 0.7]), pro, con, PARAMS)
 
     assert found == ["contested", "fraud", "open", "open"]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sentinel.core.consensus.channels import Selection
 from sentinel.core.consensus.online import settle
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.patterns import (
@@ -140,13 +141,17 @@ def words_over_time(
     truth = (rng.random(task_count) < 0.3)[:, None]
     right = np.where(truth, sensitivity, specificity)
     says_fraud = (rng.random(who.shape) < np.take_along_axis(right, who, axis=1)) == truth
-    said, standing, long_run, totals = [], nobody(TEAM_COUNT), nobody(TEAM_COUNT), (0.0, 0.0)
+    said, standing, long_run, totals = [], nobody(TEAM_COUNT), nobody(TEAM_COUNT), None
     looks = np.array_split(np.arange(task_count), votes_each // look_count)
     for look in looks:
         votes, labels = who[look], says_fraud[look]
         ballots = new_ballots(np.repeat(np.arange(len(votes)), 3), votes.ravel(), labels.ravel())
-        found = settle(ballots, np.full(len(votes), np.nan), standing, *totals, PARAMS, long_run)
-        standing, long_run, totals = found.standing, found.long_run, (found.fraud, found.genuine)
+        selection = Selection.unknown(len(votes))
+        if totals is not None:
+            selection = replace(selection, totals=totals)
+        unknown = np.full(len(votes), np.nan)
+        found = settle(ballots, unknown, standing, PARAMS, long_run, selection)
+        standing, long_run, totals = found.standing, found.long_run, found.selection.totals
         columns = np.concatenate((standing.columns(), long_run.columns()), axis=1).tolist()
         people = [voter(column) for column in columns[:first]]
         said.append([oddities(one, PARAMS) for one in people])

@@ -91,7 +91,8 @@ def test_each_entry_begins_where_the_one_before_of_its_subject_has_ended(
             assert before.get("posterior") == posterior.get(entry.subject)
             posterior[entry.subject] = after["posterior"]
     assert posterior == {name: case.posterior for name, case in known.cases.items()}
-    assert label == {n: case.label for n, case in known.cases.items() if case.label is not None}
+    words = {n: "withdrawn" if c.is_withdrawn else c.label for n, c in known.cases.items()}
+    assert label == {name: word for name, word in words.items() if word is not None}
     assert set(standing) == set(known.annotators)
 
 
