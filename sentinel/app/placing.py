@@ -150,5 +150,6 @@ def _placed(one: Waiting, decision: dict[str, Any]) -> Feedback:
         observed_ms=observed_ms(one.voice, one.since_ms, event_time_ms),
         event_time_ms=event_time_ms,
         probability=decision["probability"],
+        selected_by="explored" if decision.get("explored") else decision["action"],
         entities={"account": decision["account"], **entities},
     )

@@ -11,6 +11,9 @@ import pytest
 from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.adapters.memory import MemoryBroker
 from sentinel.app.placing import Placer
+from sentinel.codec.examples import decode_columns
+from sentinel.codec.records import encode
+from sentinel.core.learning.examples import newest
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.records import Record, TopicPartition
 from tests.app.test_archive import DECISIONS, LABELS, World, decision, label
@@ -108,6 +111,74 @@ def test_silence_becomes_an_example_a_day_at_a_time_and_a_label_supersedes_it(
     )
 
 
+def withdrawal(number: int, offset: int, day: float, before: str = "fraud") -> dict[str, Any]:
+    """That nothing is held to be true any more of what happened on the day of its number."""
+    said_then = said(number, offset, "fraud", number, day)
+    return {**said_then, "label": "withdrawn", "posterior": 0.4, "supersedes": before}
+
+
+def test_a_label_that_is_withdrawn_supersedes_its_example_by_none(tmp_path: Path) -> None:
+    world = world_at(tmp_path)
+    world.append(DECISIONS, [at_day(i, i) for i in range(3)])
+    world.append(LABELS, [said(1, 0, "fraud", 1, 2), withdrawal(1, 1, 2.5)])
+
+    run(world.archive())
+
+    given, taken = published(world, "examples")
+    assert (given["label"], given["weight"]) == ("fraud", 1.0)
+    assert (taken["label"], taken["weight"], taken["supersedes"]) == ("withdrawn", 0.0, "fraud")
+    columns = decode_columns(
+        [(i, START_MS + 99 * DAY_MS, encode(x)) for i, x in enumerate((given, taken))], NAMES
+    )
+    assert columns.refused_count == 0
+    assert newest(columns.rows.examples).weight.tolist() == [0.0]
+
+
+def test_what_was_withdrawn_is_presumed_genuine_a_horizon_after_that_and_not_before(
+    tmp_path: Path,
+) -> None:
+    """The horizon is 30 days here: of a withdrawal on day 20 nothing is presumed before day 50."""
+    world = world_at(tmp_path)
+    world.append(DECISIONS, [at_day(i, i) for i in range(34)])
+    world.append(LABELS, [said(1, 0, "fraud", 1, 2), withdrawal(1, 1, 20)])
+    for _ in range(6):
+        run(world.archive())
+    assert [x["id"] for x in published(world, "examples")] == [
+        *("feedback-0", "feedback-1"),
+        *(f"presumed-transactions-0-{i}" for i in (0, 2)),
+    ]
+
+    world.append(DECISIONS, [at_day(i, i) for i in range(34, 49)])
+    for _ in range(20):
+        run(world.archive())
+    assert not [x for x in published(world, "examples") if "since" in x["id"]]
+
+    world.append(DECISIONS, [at_day(51, 51)])
+    for _ in range(3):
+        run(world.archive())
+    (again,) = (x for x in published(world, "examples") if "since" in x["id"])
+    assert (again["transaction_id"], again["label"], again["source"], again["supersedes"]) == (
+        *("t1", "genuine", "presumed"),
+        "withdrawn",
+    )
+
+
+def test_what_is_labelled_again_after_a_withdrawal_is_not_presumed(tmp_path: Path) -> None:
+    world = world_at(tmp_path)
+    world.append(DECISIONS, [at_day(i, i) for i in range(34)])
+    again = {**said(1, 2, "fraud", 1, 3), "supersedes": "withdrawn"}
+    world.append(LABELS, [said(1, 0, "fraud", 1, 2), withdrawal(1, 1, 2.5), again])
+    world.append(DECISIONS, [at_day(60, 60)])
+    for _ in range(40):
+        run(world.archive())
+
+    of_one = [x for x in published(world, "examples") if x["transaction_id"] == "t1"]
+    assert [(x["label"], x["supersedes"]) for x in of_one] == [
+        *(("fraud", None), ("withdrawn", "fraud")),
+        ("fraud", "withdrawn"),
+    ]
+
+
 def test_after_a_crash_at_any_call_each_example_is_there_once(tmp_path: Path) -> None:
     crash_at, crashed = 0, True
     while crashed:
@@ -115,6 +186,7 @@ def test_after_a_crash_at_any_call_each_example_is_there_once(tmp_path: Path) ->
         world = world_at(tmp_path / str(crash_at))
         world.append(DECISIONS, [at_day(i, i) for i in range(33)])
         world.append(LABELS, [said(4, 0, "fraud", 4, 1), said(40, 1, "genuine", 9, 1)])
+        world.append(LABELS, [withdrawal(4, 2, 4.5)])
         crashed = False
         try:
             run(world.archive(Doom(crash_at=crash_at)))
@@ -126,8 +198,7 @@ def test_after_a_crash_at_any_call_each_example_is_there_once(tmp_path: Path) ->
         found = [x["id"] for x in published(world, "examples")]
         assert len(found) == len(set(found)), f"crash at call {crash_at}"
         assert set(found) == {
-            "feedback-0",
-            "feedback-1",
+            *(f"feedback-{i}" for i in range(3)),
             *(f"presumed-transactions-0-{i}" for i in range(2)),
         }, f"crash at call {crash_at}"
     assert crash_at > 12

@@ -255,13 +255,17 @@ def insert(row: Ints, layout: Ints, grace_ms: int, t: int, amount: int, hashes: 
 
 @numba.njit(cache=True, nogil=True)
 def mark(row: Ints, layout: Ints, t: int, fraud_change: int) -> bool:
-    """Change the known frauds of the tile of t by -1, 0 or 1; False if the tile is not there."""
+    """Change the known frauds of the tile of t by -1, 0 or 1.
+
+    False if the tile is not there, or counts no fraud that could be taken back: the label was given
+    when nothing was in it yet.
+    """
     tile = t // layout[L_TILE_MS]
     newest = row[NEWEST_TILE] - 1
     if layout[L_LABEL] < 0 or not newest - layout[L_CAPACITY] < tile <= newest:
         return False
     at = _at(layout, tile)
-    if row[at + TILE_COUNT] == 0:
+    if row[at + TILE_COUNT] == 0 or row[at + layout[L_LABEL]] + fraud_change < 0:
         return False
     row[at + layout[L_LABEL]] += fraud_change
     return True

@@ -73,7 +73,7 @@ class Oracle:
         past.newest_ms = max(past.newest_ms or 0, payment.time_ms)
 
     def label(self, payment: Payment, *, is_fraud: bool) -> None:
-        """What is known now of a payment that was counted in."""
+        """What is known now of a payment that was counted in; what is withdrawn is no fraud."""
         for entity, key in payment.keys.items():
             past = self.past.get((entity, key)) if key is not None else None
             if past is not None and any(event.name == payment.name for event in past.events):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sentinel.core.features.events import MARK_FRAUD, MARK_GENUINE
+from sentinel.core.features.events import MARK_FRAUD, MARK_GENUINE, MARK_WITHDRAWN
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import FeatureState, Labels
 from sentinel.records import Floats, Transactions
@@ -183,14 +183,14 @@ def test_labels_equal_the_oracle(
         assert not explain(actual, expected), explain(actual, expected)
         if data.draw(st.booleans()):
             target = made[data.draw(st.integers(0, i))]
-            is_fraud = data.draw(st.booleans())
+            word = data.draw(st.sampled_from([MARK_FRAUD, MARK_GENUINE, MARK_WITHDRAWN]))
+            is_fraud = word == MARK_FRAUD
             if any(oracle.is_late(entity, target) for entity in ENTITIES):
                 continue  # was it counted? the oracle asks by name, the tile cannot
             change = int(is_fraud) - int(target.name in frauds)
             (frauds.add if is_fraud else frauds.discard)(target.name)
             rows = rows_of([target], label_offset)
-            mark = np.array([MARK_FRAUD if is_fraud else MARK_GENUINE])
-            state.fold(rows, Labels(mark, np.array([change])))
+            state.fold(rows, Labels(np.array([word]), np.array([change])))
             oracle.label(target, is_fraud=is_fraud)
             label_offset += 1
 

@@ -92,6 +92,35 @@ def test_a_label_that_comes_again_changes_nothing() -> None:
             assert seen == [1, 0, 0, 0, 1, 1, 1, 1]
 
 
+def test_a_label_that_is_withdrawn_leaves_the_state_as_if_there_had_been_none() -> None:
+    """To the bit: two labels that came and went, against two that never said anything."""
+    for params in (EntityParams(), EntityParams(kind="tiles")):
+        stored = []
+        for first, second in (((2, 1), (3, -1)), ((1, 0), (3, 0)), ((3, 0), (3, 0))):
+            state = new_state(params)
+            paid = item(0, 5)
+            fold(state, paid, item(1, 5, offset=1))
+            for offset, (mark, change) in enumerate((first, second)):
+                name = paid.transaction_id
+                fold(state, Item(name, 0, offset, paid.ms, 0, "a", "s", None, mark, change))
+            stored.append(state.cut(0, count_max=9)["terminal"].blobs)
+
+        assert stored[0] == stored[1] == stored[2]
+
+
+def test_a_label_of_what_was_never_counted_cannot_be_taken_from_others() -> None:
+    """It was given when its tile was empty; by now there are others in it."""
+    state = new_state(EntityParams(kind="tiles"))
+    never = item(0, 5, offset=9)
+    state.admit_new(rows_of([never])[0])
+    for offset, (mark, change) in enumerate(((2, 1), (3, -1))):
+        label = Item(never.transaction_id, 0, offset, never.ms, 0, "a", "s", None, mark, change)
+        fold(state, label)
+        fold(state, item(offset, 5, offset=offset))
+
+    assert fold(state, item(3, offset=3))[0][1:] == [0, 0]
+
+
 def test_a_label_of_a_record_that_is_gone_changes_nothing() -> None:
     for params in (EntityParams(events_max=2), EntityParams(kind="tiles", tile="1h", grace="0s")):
         state = new_state(params)
