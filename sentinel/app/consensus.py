@@ -1,40 +1,49 @@
-"""Votes of a file to posteriors, labels and a table of those who voted."""
+"""Voices of a file as the cases that they make, to be judged at once as the stream's are."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
-import numpy as np
-
-from sentinel.core.consensus.dawid_skene import Consensus, fit
-from sentinel.core.consensus.groups import groups, shared_weight
+from sentinel.core.consensus.intake import take
+from sentinel.core.consensus.judging import is_judged_first
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.verdict import Verdict, verdicts
-from sentinel.core.consensus.votes import Votes
-from sentinel.records import Floats, Ints
+from sentinel.records import Feedback
+from sentinel.votes import Case, Vote
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """Votes weighed, and what came of it.
+def cases_of(
+    voices: Sequence[Feedback], trusted_sources: Collection[str], params: ConsensusParams
+) -> list[Case]:
+    """The case of each transaction, by name, with the votes that count; rows come in their order.
 
-    Attributes
-    ----------
-    votes
-        With the weights that they had: those of a group on one task share one vote.
-    group
-        int64 (m,): annotators with the same number always vote alike.
+    What takes the place of what, and what is taken back, is decided by the code of the stream.
     """
+    placed = [
+        (
+            Case(
+                voice.transaction_id,
+                voice.event_time_ms or 0,
+                voice.entities or {},
+                prior=voice.probability,
+                channel=voice.selected_by or "",
+            ),
+            Vote(
+                annotator=f"{voice.source}/{voice.who}",
+                label=voice.label,
+                revision=voice.revision,
+                confidence=voice.confidence,
+                observed_ms=voice.observed_ms,
+                offset=row,
+                notes=voice.notes,
+            ),
+        )
+        for row, voice in enumerate(voices)
+    ]
+    cases = take({}, placed).cases
+    return [
+        replace(case, evidence=0.0 if _counts(case, trusted_sources, params) else None)
+        for _, case in sorted(cases.items())
+    ]
 
-    votes: Votes
-    consensus: Consensus
-    verdicts: list[Verdict]
-    group: Ints
 
-
-def judged(votes: Votes, params: ConsensusParams, known: Floats | None = None) -> Judged:
-    """Fit, find those who always vote alike, and fit again with one vote for all of them."""
-    found = fit(votes, params, known)
-    group = groups(votes, found.posterior, found.standing, params)
-    if np.unique(group).size < group.size:
-        votes = votes.weighed(shared_weight(votes, group))
-        found = fit(votes, params, known)
-    return Judged(votes, found, verdicts(votes, found.posterior, found.standing, params), group)
+def _counts(case: Case, trusted_sources: Collection[str], params: ConsensusParams) -> bool:
+    return is_judged_first(case.votes, trusted_sources, params)
