@@ -1,8 +1,8 @@
 """What labels are worth, where the truth is known: accuracy, calibration, coverage, delay.
 
 Labels are a frame with a row for each, in the order of their topic: `row` (the transaction),
-`is_fraud`, `posterior`, `source`, `observed_ms`, and `supersedes` (whether the label before said
-fraud; null for the first one).
+`is_fraud` (null where a label is withdrawn), `posterior`, `source`, `observed_ms`, and `supersedes`
+(whether the label before said fraud; null for the first one, and behind a withdrawal).
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.consensus import quality
 from sentinel.core.consensus.votes import Votes
 from sentinel.core.learning.maturity import MaturityParams, delay_distribution, horizon_ms
-from sentinel.records import Floats, Ints, Label
+from sentinel.records import WITHDRAWN, Floats, Ints, Label, LabelWord
 
 Bools = NDArray[np.bool_]
 
@@ -36,25 +36,34 @@ def label_frame(labels: Sequence[Label], row_of: dict[str, int]) -> pl.DataFrame
     rows = [
         (
             row_of[label.transaction_id],
-            label.label == "fraud",
+            _says(label.label),
             label.posterior,
             label.source,
             label.observed_ms,
-            None if label.supersedes is None else label.supersedes == "fraud",
+            _says(label.supersedes),
         )
         for _, label in sorted(by_offset.items())
     ]
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
+def _says(word: LabelWord | None) -> bool | None:
+    return None if word is None or word == WITHDRAWN else word == "fraud"
+
+
 def first_labels(labels: pl.DataFrame) -> pl.DataFrame:
     """The first label of each transaction."""
-    return labels.unique("row", keep="first", maintain_order=True)
+    return _given(labels).unique("row", keep="first", maintain_order=True)
 
 
 def newest_labels(labels: pl.DataFrame) -> pl.DataFrame:
     """The label of each transaction that holds."""
-    return labels.unique("row", keep="last", maintain_order=True)
+    return _given(labels.unique("row", keep="last", maintain_order=True))
+
+
+def _given(labels: pl.DataFrame) -> pl.DataFrame:
+    """Those that say something: none that is withdrawn."""
+    return labels.filter(pl.col("is_fraud").is_not_null())
 
 
 def worth(labels: pl.DataFrame, truth: Bools, event_time_ms: Ints) -> dict[str, Any]:
@@ -114,7 +123,7 @@ def share(what: Bools, among: Bools) -> float:
 
 def corrections(labels: pl.DataFrame, truth: Bools) -> dict[str, dict[str, Any]]:
     """How often a label took the place of the contrary, by whom, and how often it was right to."""
-    later = labels.filter(pl.col("supersedes").is_not_null())
+    later = _given(labels).filter(pl.col("supersedes").is_not_null())
     later = later.with_columns(is_right=later["is_fraud"].to_numpy() == truth[later["row"]])
     grouped = later.group_by("source", "is_fraud").agg(pl.len(), pl.col("is_right").mean())
     return {

@@ -35,7 +35,7 @@ from sentinel.app.sender import Sender
 from sentinel.codec.records import decode_label
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.patterns import skill_of
-from sentinel.records import Feedback, Label
+from sentinel.records import WITHDRAWN, Feedback, Label
 from sentinel.simulation.chargebacks import DAY_MS
 from sentinel.votes import Annotator
 
@@ -141,7 +141,8 @@ async def compared(
     for begin in range(0, len(names), 1_000):
         cases = await store.cases(names[begin : begin + 1_000])
         count += len(cases)
-        differs_count += sum(case.label != newest.get(name) for name, case in cases.items())
+        words = {n: WITHDRAWN if c.is_withdrawn else c.label for n, c in cases.items()}
+        differs_count += sum(word != newest.get(name) for name, word in words.items())
     assert count == len(names), "every transaction that was spoken of has a case"
     return count, differs_count
 
