@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
+from sentinel.codec.feedback import FeedbackBounds
 from sentinel.config import Config
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.alerts import Alerts
@@ -305,5 +306,6 @@ def _feedback(
         metrics=metrics,
         params=config.feedback,
         consensus=config.consensus,
+        bounds=FeedbackBounds.of(config.schema),
         outage_s_max=config.engine.outage_s_max,
     )

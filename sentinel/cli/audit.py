@@ -12,8 +12,8 @@ from sentinel import config as configuration
 from sentinel.app import embedded
 from sentinel.app.why import audit_of
 from sentinel.cli.archive import archive_of
-from sentinel.cli.feedback import date_text
 from sentinel.codec.records import encode
+from sentinel.codec.times import date_text
 from sentinel.errors import ConfigError
 from sentinel.records import AuditEntry
 

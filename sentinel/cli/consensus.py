@@ -5,13 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import typer
 from polars.exceptions import PolarsError
 from rich.console import Console
 from rich.table import Table
 
 from sentinel import config as configuration
-from sentinel.adapters.voice_files import VoteFile, read_votes
+from sentinel.adapters.voice_files import read_voices
 from sentinel.app.consensus import Judged, judged
+from sentinel.app.vote_file import VoteFile, vote_file
+from sentinel.cli.rows import passed, reader_of, say_left_out, say_refused
+from sentinel.cli.texts import shown
+from sentinel.codec.voices import Refusals
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.errors import ConfigError
 
@@ -20,19 +25,27 @@ _SHOWN_COUNT = 20
 
 def consensus_command(
     file: Path, config_file: Path | None, *, out: Path | None, workers_out: Path | None
-) -> None:
-    """Weigh, write what was asked for, and show a summary."""
-    params = configuration.load(config_file).consensus
+) -> bool:
+    """Weigh, write what was asked for, and show a summary; False when rows were refused."""
+    config = configuration.load(config_file)
+    params = config.consensus
     for path in (out, workers_out):
         if path is not None and path.suffix not in (".csv", ".parquet"):
             raise ConfigError(f"{path}: must end in .csv or .parquet")
-    source = read_votes(file, vote_half_life_s=params.vote_half_life_s)
+    reader, refused = reader_of(config, source=""), Refusals()
+    pieces = passed(read_voices(file, reader), refused)
+    source = vote_file(pieces, vote_half_life_s=params.vote_half_life_s)
+    say_refused(refused)
+    say_left_out(reader)
     found = judged(source.votes, params)
     tasks, workers = task_table(source, found), worker_table(source, found, params)
     for frame, path in ((tasks, out), (workers, workers_out)):
         if path is not None:
             _write(frame, path)
     _show(source, found, workers)
+    if refused.count:
+        typer.echo(f"refused: {refused.count:,} of the rows", err=True)
+    return not refused.count
 
 
 def task_table(source: VoteFile, found: Judged) -> pl.DataFrame:
@@ -86,17 +99,18 @@ def _show(source: VoteFile, found: Judged, workers: pl.DataFrame) -> None:
     console = Console()
     by_verdict = Counter(found.verdicts)
     settled = ", ".join(f"{count:,} {name}" for name, count in sorted(by_verdict.items()))
+    retracted = f", {source.retracted_count:,} retracted" if source.retracted_count else ""
     console.print(
         f"{len(source.votes):,} votes of {len(source.workers):,} on {len(source.tasks):,} tasks, "
-        f"{source.unsure_count:,} unsure: {settled}"
+        f"{source.unsure_count:,} unsure{retracted}: {settled}"
     )
     table = Table(title=f"the busiest {min(_SHOWN_COUNT, len(workers))} of {len(workers):,}")
-    table.add_column("worker")
+    table.add_column("worker", overflow="fold")
     for name in ("votes", "agreement", "sensitivity", "specificity", "votes alike with"):
         table.add_column(name, justify="right")
     for row in workers.head(_SHOWN_COUNT).iter_rows(named=True):
         table.add_row(
-            row["worker"],
+            shown(row["worker"]),
             f"{row['vote_count']:,}",
             f"{row['agreement']:.2f}",
             *(

@@ -17,7 +17,8 @@ from sentinel.app import feedback as voices
 from sentinel.app.why import Account, account_of, replayed
 from sentinel.cli.archive import archive_of
 from sentinel.cli.audit import audit_table
-from sentinel.cli.feedback import date_text, vote_table
+from sentinel.cli.feedback import vote_table
+from sentinel.codec.times import date_text
 from sentinel.config import Config
 from sentinel.errors import ConfigError, TransientError
 
