@@ -70,7 +70,7 @@ def _translated(path: Path) -> Iterator[None]:
 
 @dataclass(slots=True)
 class _Line:
-    """A line of a file without its end, cut where it is longer than any row."""
+    """A line of a file, cut where it is longer than any row."""
 
     data: bytes
     is_cut: bool
@@ -95,7 +95,7 @@ def _lines(path: Path) -> Iterator[_Line]:
                     raise ConfigError(f"{path}: is UTF-16; save it as UTF-8")
                 data = data.removeprefix(_BOM)
             is_first = False
-            yield _Line(data[:_LINE_BYTES_MAX].rstrip(b"\r\n"), len(data) > _LINE_BYTES_MAX)
+            yield _Line(data[:_LINE_BYTES_MAX], len(data) > _LINE_BYTES_MAX)
 
 
 def _required(path: Path, names: Iterable[str]) -> None:
@@ -170,7 +170,7 @@ class _Texts:
             self.line_count += 1
             self.byte_count += len(line.data)
             self.is_cut |= line.is_cut
-            yield line.data.decode("utf-8", "surrogateescape") + "\n"
+            yield line.data.decode("utf-8", "surrogateescape")
 
 
 def _csv_rows(path: Path) -> Iterator[Rows]:
@@ -210,7 +210,7 @@ def _header(line: str) -> tuple[str, list[str]]:
     found = []
     for delimiter in _DELIMITERS:
         try:
-            names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter))]
+            names = [name.strip() for name in next(csv.reader([line.strip()], delimiter=delimiter))]
         except csv.Error:
             continue
         found.append((delimiter, names))

@@ -101,20 +101,26 @@ def _revision(value: object) -> int:
 
 def _time(value: object) -> int:
     if isinstance(value, Micros):
-        return ms_of_micros(value)
-    text = value.strip() if isinstance(value, str) else ""
-    number = None if isinstance(value, str | bool) else _number(value)
-    if isinstance(number, int) and len(str(number)) == len("20261231"):
-        text, number = str(number), None
-    if number is not None:
-        return ms_of_number(number)
-    found = epoch_ms(text)
+        found: int | None = ms_of_micros(value)
+    elif isinstance(value, str):
+        found = epoch_ms(value.strip())
+    else:
+        found = _time_of_number(_number(value))
     if found is None:
         raise ValueError(
             f"{quoted(value)} is not a time such as 2026-03-01T12:00:00Z, nor seconds or "
             "milliseconds since 1970"
         )
+    if found <= 0:  # 0 is how a record says that it does not know
+        raise ValueError(f"{quoted(value)} is not after 1970")
     return found
+
+
+def _time_of_number(number: float | None) -> int | None:
+    if number is None:
+        return None
+    is_date = isinstance(number, int) and len(str(number)) == len("20261231")
+    return epoch_ms(str(number)) if is_date else ms_of_number(number)
 
 
 def _milliseconds(value: object) -> int:
@@ -128,7 +134,7 @@ def _milliseconds(value: object) -> int:
 
 
 def _observed_milliseconds(value: object) -> int | None:
-    """0 is how a record says that it does not know."""
+    """0: the record does not know."""
     return _milliseconds(value) or None
 
 
