@@ -310,8 +310,8 @@ def test_any_value_in_any_field_is_read_or_refused_by_its_name(rows: list[dict[s
 
 @given(name=st.sampled_from(NAMES), value=values)
 def test_one_bad_field_refuses_its_row_alone(name: str, value: object) -> None:
-    good = {"transaction_id": "T1", "label": "fraud"}
-    rows = [good, good | {name: value}, good]
+    good: dict[str, object] = {"transaction_id": "T1", "label": "fraud"}
+    rows: list[dict[str, object]] = [good, {**good, name: value}, good]
 
     found = a_reader().read(Rows(7, 3, dict(columns_of(rows))))
 
