@@ -12,7 +12,7 @@ from sentinel.codec.times import epoch_ms, ms_of_micros, ms_of_number, number_of
 
 _SHOWN_LENGTH_MAX = 60
 _EXACT_MAX = 2**53  # up to there a double is a whole number for certain
-_MEANINGS = {
+MEANINGS = {
     **dict.fromkeys(("fraud", "fraudulent", "confirmed_fraud", "true_positive"), "fraud"),
     **dict.fromkeys(("true", "t", "yes", "y"), "fraud"),
     **dict.fromkeys(("genuine", "legitimate", "legit", "not_fraud", "non_fraud"), "genuine"),
@@ -53,8 +53,8 @@ def _label(value: object) -> str:
         return "fraud" if number == 1 else "genuine"
     if number is None and isinstance(value, str):
         folded = "_".join(value.casefold().replace("-", " ").replace("_", " ").split())
-        if folded in _MEANINGS:
-            return _MEANINGS[folded]
+        if folded in MEANINGS:
+            return MEANINGS[folded]
     raise ValueError(f"{quoted(value)} is not one of {', '.join(WORDS)}")
 
 
