@@ -78,6 +78,7 @@ class Metrics:
     labels_applied: int = 0
     feedback: int = 0
     unplaced: int = 0  # of it, left to the archive, which knows when the transaction was
+    contradicted: int = 0  # of it, named another entity than the case: the case's was taken
     degraded: int = 0
     explored: int = 0  # reviewed, though the policy would have blocked
     shadowed: int = 0  # scored by the shadow, too

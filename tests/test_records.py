@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.records import Record, RecordBlock
+from sentinel.record_blocks import RecordBlock
+from sentinel.records import Record
 
 values = st.none() | st.binary(max_size=200)
 records = st.builds(

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.core.features.hashing import hash64
-from sentinel.records import OutputBlock, OutputRecord
+from sentinel.record_blocks import OutputBlock
+from sentinel.records import OutputRecord
 from sentinel.texts import Texts, joined, packed
 
 columns = st.lists(st.none() | st.text(max_size=9), max_size=12)

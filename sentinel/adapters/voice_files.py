@@ -1,195 +1,266 @@
-"""Files of what people say: votes to be weighed at once, and feedback; a row for each voice.
+"""Files of what people say, a row for each voice: CSV, JSON lines, Parquet, in pieces.
 
-CSV, Parquet or JSON lines.
+A row that its format cannot read is refused by itself: CSV and JSON lines are read line by line.
 """
 
-from collections.abc import Mapping
+import csv
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
-from sentinel.codec.rfc3339 import epoch_ms
-from sentinel.core.consensus.votes import Votes, numbered, temporal_weight
-from sentinel.errors import ConfigError
-from sentinel.records import Feedback, Floats
+from sentinel.codec.voice_values import COLUMNS, Micros
+from sentinel.codec.voices import (
+    ENTITY,
+    Rows,
+    VoiceReader,
+    Voices,
+    columns_of,
+    decode_line,
+    missing_columns,
+)
+from sentinel.errors import ConfigError, RecordError
 
-VOTE_COLUMNS = ("task", "worker", "label")
-FEEDBACK_COLUMNS = ("transaction_id", "label")
-_SAYS = {
-    **dict.fromkeys(("1", "1.0", "true", "fraud"), True),
-    **dict.fromkeys(("0", "0.0", "false", "genuine"), False),
-}
-_UNSURE = {"unsure", ""}
+PIECE_ROW_COUNT = 20_000
+_PIECE_BYTES_MAX = 32 * 1_048_576
+_LINE_BYTES_MAX = 1_048_576
 
-
-@dataclass(frozen=True, slots=True)
-class VoteFile:
-    """Votes with the names that their numbers stand for."""
-
-    votes: Votes
-    tasks: list[str]
-    workers: list[str]
-    unsure_count: int
+_BOM = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_DELIMITERS = (",", ";", "\t", "|")
+_ENDINGS = ".csv, .tsv, .jsonl, .ndjson (each also .gz) or .parquet"
 
 
-def read_votes(path: Path, *, vote_half_life_s: float = 0.0) -> VoteFile:
-    """Every vote of a file; of several by one worker on one task the last row counts.
-
-    A column `source` makes two workers of one name two, `confidence` in [0, 1] weighs a vote, and
-    `time` (a time, or seconds) lets it fade. Raises ConfigError, naming column and row.
-    """
-    frame = _table(path, VOTE_COLUMNS)
-    labels = frame["label"].cast(pl.String).fill_null("").str.to_lowercase().to_list()
-    for row, label in enumerate(labels):
-        if label not in _SAYS and label not in _UNSURE:
-            raise ConfigError(
-                f'{path}, row {row + 1}: label "{label}" is not fraud or genuine, 1 or 0'
-            )
-    weight = _confidence(path, frame) * _fading(path, frame, vote_half_life_s)
-    workers = _texts(path, frame, "worker")
-    if "source" in frame.columns:
-        pairs = zip(_texts(path, frame, "source"), workers, strict=True)
-        workers = [f"{source}/{name}" for source, name in pairs]
-    tasks = _texts(path, frame, "task")
-    last = {pair: row for row, pair in enumerate(zip(tasks, workers, strict=True))}
-    kept = np.array([row for row in last.values() if labels[row] in _SAYS], dtype=np.int64)
-    task_names, task = numbered(tasks)
-    worker_names, worker = numbered(workers)
-    says = np.array([_SAYS.get(label, False) for label in labels], dtype=np.bool_)
-    votes = Votes.of(
-        task[kept],
-        worker[kept],
-        says[kept],
-        weight[kept],
-        task_count=len(task_names),
-        annotator_count=len(worker_names),
-    )
-    return VoteFile(votes, task_names, worker_names, len(last) - kept.size)
-
-
-def read_feedback(path: Path, *, source: str) -> list[Feedback]:
-    """Every voice of a file, in the order of its rows.
-
-    Columns: transaction_id, label; perhaps source, who, confidence, notes, revision, observed and
-    event_time (times, or epoch milliseconds), account, and any other entity as entity_KIND. What a
-    row leaves out has its default; `source` is that of rows without one. Raises ConfigError.
-    """
-    frame = _table(path, FEEDBACK_COLUMNS)
-    return [
-        _voice(row, source, f"{path}, row {number + 1}")
-        for number, row in enumerate(frame.iter_rows(named=True))
-    ]
-
-
-def _table(path: Path, required: tuple[str, ...]) -> pl.DataFrame:
-    """Every row of a file that has these columns. Raises ConfigError."""
+def read_voices(path: Path, reader: VoiceReader) -> Iterator[Voices]:
+    """What a file says, in pieces. Raises ConfigError when it cannot be read, or no further."""
+    names = [suffix.lower() for suffix in path.suffixes[-2:]]
+    ending = names[0] if len(names) == 2 and names[1] == ".gz" else "".join(names[-1:])
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such file")
-    try:
-        if path.suffix == ".parquet":
-            frame = pl.read_parquet(path)
-        elif path.suffix in (".jsonl", ".ndjson"):
-            frame = pl.read_ndjson(path, infer_schema_length=None)
+    with _translated(path):
+        if ending == ".parquet":
+            pieces = _parquet_rows(path)
+        elif ending in (".csv", ".tsv"):
+            pieces = _csv_rows(path)
+        elif ending in (".jsonl", ".ndjson"):
+            pieces = _line_rows(path)
         else:
-            frame = pl.read_csv(path, infer_schema=False)
-    except (PolarsError, OSError) as error:
+            raise ConfigError(f"{path}: its name must end in {_ENDINGS}")
+        for rows in pieces:
+            yield reader.read(rows)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """The many ways in which the libraries say that a file is damaged."""
+    try:
+        yield
+    except (PolarsError, OSError, EOFError, zlib.error) as error:
+        reason = str(error).partition("\n")[0]  # polars goes on with advice about its options
         raise ConfigError(
-            f"{path}: cannot be read as CSV, Parquet or JSON lines: {error}"
+            f"{path}: cannot be read as CSV, Parquet or JSON lines: {reason}"
         ) from error
-    if missing := [name for name in required if name not in frame.columns]:
-        raise ConfigError(f"{path}: has no column {missing}; it has {sorted(frame.columns)}")
-    return frame
 
 
-def _texts(path: Path, frame: pl.DataFrame, name: str) -> list[str]:
-    column = frame[name].cast(pl.String)
-    if column.null_count():
-        row = column.is_null().arg_true()[0]
-        raise ConfigError(f"{path}, row {row + 1}: no {name}")
-    return column.to_list()
+@dataclass(slots=True)
+class _Line:
+    """A line of a file, cut where it is longer than any row."""
+
+    data: bytes
+    is_cut: bool
 
 
-def _numbers(path: Path, frame: pl.DataFrame, name: str) -> Floats:
-    column = frame[name].cast(pl.Float64, strict=False)
-    if column.null_count() or not column.is_finite().all():
-        row = (column.is_null() | ~column.is_finite()).fill_null(value=True).arg_true()[0]
-        raise ConfigError(f"{path}, row {row + 1}: {name} is not a number")
-    return column.to_numpy()
+def _open(path: Path) -> IO[bytes]:
+    if path.suffix.lower() == ".gz":
+        return cast("IO[bytes]", gzip.open(path))
+    return path.open("rb")
 
 
-def _confidence(path: Path, frame: pl.DataFrame) -> Floats:
-    if "confidence" not in frame.columns:
-        return np.ones(len(frame))
-    found = _numbers(path, frame, "confidence")
-    outside: NDArray[np.bool_] = (found < 0) | (found > 1)
-    if outside.any():
-        row = int(np.flatnonzero(outside)[0])
-        raise ConfigError(f"{path}, row {row + 1}: confidence {found[row]} is not in [0, 1]")
-    return found
+def _lines(path: Path) -> Iterator[_Line]:
+    """The lines of a file, each in bounded memory."""
+    with _open(path) as file:
+        is_first = True
+        while data := file.readline(_LINE_BYTES_MAX + 1):
+            rest = data
+            while len(rest) > _LINE_BYTES_MAX and not rest.endswith(b"\n"):
+                rest = file.readline(_LINE_BYTES_MAX + 1)
+            if is_first:
+                if data.startswith(_UTF_16):
+                    raise ConfigError(f"{path}: is UTF-16; save it as UTF-8")
+                data = data.removeprefix(_BOM)
+            is_first = False
+            yield _Line(data[:_LINE_BYTES_MAX], len(data) > _LINE_BYTES_MAX)
 
 
-def _fading(path: Path, frame: pl.DataFrame, half_life_s: float) -> Floats:
-    """By age against the newest vote on the same task."""
-    if half_life_s == 0 or "time" not in frame.columns:
-        return np.ones(len(frame))
-    column = frame["time"]
-    if column.dtype == pl.String:
+def _required(path: Path, names: Iterable[str]) -> None:
+    listed = list(names)
+    if missing := missing_columns(listed):
+        raise ConfigError(f"{path}: has no column {', '.join(missing)}; it has {sorted(listed)}")
+    known = [name for name in listed if name in COLUMNS]
+    if doubled := sorted({name for name in known if known.count(name) > 1}):
+        raise ConfigError(f"{path}: has two columns {', '.join(doubled)}")
+
+
+class _Piece:
+    """Rows that are gathered, until they are enough for a piece."""
+
+    def __init__(self) -> None:
+        self._first = 1
+        self._clear()
+
+    def _clear(self) -> None:
+        self._rows: list[Mapping[str, Any]] = []
+        self._refused: dict[int, str] = {}
+        self._byte_count = 0
+
+    def add(self, row: Mapping[str, Any], byte_count: int) -> None:
+        self._rows.append(row)
+        self._byte_count += byte_count
+
+    def refuse(self, words: str) -> None:
+        self._refused[len(self._rows)] = words
+        self._rows.append({})
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._rows) >= PIECE_ROW_COUNT or self._byte_count >= _PIECE_BYTES_MAX
+
+    def taken(self) -> Rows:
+        """The rows so far; the next ones follow them."""
+        rows = Rows(self._first, len(self._rows), dict(columns_of(self._rows)), self._refused)
+        self._first += len(self._rows)
+        self._clear()
+        return rows
+
+
+def _line_rows(path: Path) -> Iterator[Rows]:
+    piece = _Piece()
+    for line in _lines(path):
+        if not line.data.strip():
+            continue
+        if line.is_cut:
+            piece.refuse(f"a line of over {_LINE_BYTES_MAX:,} bytes")
+        else:
+            try:
+                piece.add(decode_line(line.data), len(line.data))
+            except RecordError as error:
+                piece.refuse(error.detail)
+        if piece.is_full:
+            yield piece.taken()
+    yield piece.taken()
+
+
+class _Texts:
+    """The lines of a CSV file as `csv` wants them: as text, with what it cannot know of them."""
+
+    def __init__(self, lines: Iterator[_Line]) -> None:
+        self._lines = lines
+        self.line_count = 0
+        self.byte_count = 0
+        self.is_cut = False  # whether a line was, since somebody has looked
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            self.line_count += 1
+            self.byte_count += len(line.data)
+            self.is_cut |= line.is_cut
+            yield line.data.decode("utf-8", "surrogateescape")
+
+
+def _csv_rows(path: Path) -> Iterator[Rows]:
+    texts = _Texts(_lines(path))
+    lines = iter(texts)
+    header = next((line for line in lines if line.strip()), None)
+    if header is None:
+        raise ConfigError(f"{path}: is empty")
+    delimiter, names = _header(header)
+    _required(path, names)
+    piece = _Piece()
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        begin, texts.byte_count, texts.is_cut = texts.line_count + 1, 0, False
         try:
-            parsed = column.str.to_datetime(time_zone="UTC").dt.timestamp("ms") / 1000
-        except PolarsError:
-            parsed = pl.Series(_numbers(path, frame, "time"))
-    elif column.dtype.is_temporal():
-        parsed = column.cast(pl.Datetime("ms")).dt.timestamp("ms") / 1000
-    else:
-        parsed = pl.Series(_numbers(path, frame, "time"))
-    timed = frame.select("task").with_columns(time=parsed)
-    age = timed.select(pl.col("time").max().over("task") - pl.col("time")).to_series()
-    return temporal_weight(age.to_numpy(), half_life_s)
+            values = next(rows, None)
+        except csv.Error as error:
+            piece.refuse(
+                f"its quotes do not match, in lines {begin} to {texts.line_count}: {error}"
+            )
+            continue
+        if values is None:
+            break
+        if not any(map(str.strip, values)):
+            continue  # a blank line, as spreadsheets leave them at the end
+        if words := _unreadable(values, names, texts):
+            piece.refuse(words)
+        else:
+            piece.add(dict(zip(names, values, strict=False)), texts.byte_count)
+        if piece.is_full:
+            yield piece.taken()
+    yield piece.taken()
 
 
-def _voice(row: Mapping[str, Any], source: str, where: str) -> Feedback:
-    def text(name: str, default: str = "") -> str:
-        value = row.get(name)
-        return default if value is None or value == "" else str(value)
-
-    def number(name: str, default: float) -> float:
+def _header(line: str) -> tuple[str, list[str]]:
+    """What separates the columns, and their names: whatever makes the needed ones appear."""
+    found = []
+    for delimiter in _DELIMITERS:
         try:
-            return float(text(name, str(default)))
-        except ValueError as error:
-            raise ConfigError(f'{where}: {name} "{row[name]}" is not a number') from error
+            names = [name.strip() for name in next(csv.reader([line.strip()], delimiter=delimiter))]
+        except csv.Error:
+            continue
+        found.append((delimiter, names))
+    return min(found, key=lambda one: len(missing_columns(one[1])), default=(",", []))
 
-    entities: dict[str, str | None] = {"account": text("account")} if text("account") else {}
-    for name in row:
-        if name.startswith("entity_") and text(name):
-            entities[name.removeprefix("entity_")] = text(name)
-    return Feedback(
-        transaction_id=text("transaction_id"),
-        label=text("label").lower(),
-        source=text("source", source),
-        who=text("who"),
-        confidence=number("confidence", 1.0),
-        notes=text("notes"),
-        observed_ms=_time_ms(row.get("observed"), where) or 0,
-        event_time_ms=_time_ms(row.get("event_time"), where),
-        entities=entities or None,
-        revision=int(number("revision", 0)),
+
+def _unreadable(values: list[str], names: list[str], texts: _Texts) -> str:
+    """What is wrong with a row as such; empty: nothing."""
+    if texts.is_cut:
+        return f"a line of over {_LINE_BYTES_MAX:,} bytes"
+    if len(values) > len(names):
+        return f"{len(values)} values, and the header names {len(names)} columns"
+    for name, value in zip(names, values, strict=False):
+        if not value.isascii() and not value.isprintable() and not _is_utf8(value):
+            return f"{name} is not UTF-8"
+    return ""
+
+
+def _is_utf8(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _parquet_rows(path: Path) -> Iterator[Rows]:
+    table = pl.scan_parquet(path, glob=False)
+    names = table.collect_schema().names()
+    _required(path, names)
+    wanted = [name for name in names if name in COLUMNS or _is_entity(name)]
+    others: dict[str, list[object]] = {name: [] for name in names if name not in wanted}
+    frames = table.select(wanted).collect_batches(
+        chunk_size=PIECE_ROW_COUNT, maintain_order=True, lazy=True
     )
+    first = 1
+    for frame in frames:
+        columns = {column.name: _values(column) for column in frame.iter_columns()}
+        empty = dict.fromkeys(others, [None] * len(frame))  # named, and not read
+        yield Rows(first, len(frame), {**columns, **empty})
+        first += len(frame)
 
 
-def _time_ms(value: Any, where: str) -> int | None:
-    if value is None or value == "":
-        return None
-    if isinstance(value, datetime):
-        aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-        return round(aware.timestamp() * 1000)
-    text = str(value)
-    found = epoch_ms(text)
-    if found is None:
-        raise ConfigError(f'{where}: "{text}" is not a time such as 2026-03-01T12:00:00Z')
-    return found
+def _is_entity(name: str) -> bool:
+    return name in ("account", "entities") or name.startswith(ENTITY)
+
+
+def _values(column: pl.Series) -> list[object]:
+    """The values of a column; times as microseconds, whatever its unit and zone."""
+    if not isinstance(column.dtype, pl.Datetime | pl.Date):
+        return column.to_list()
+    micros = column.cast(pl.Datetime("us")).to_physical().to_list()
+    return [None if value is None else Micros(value) for value in micros]

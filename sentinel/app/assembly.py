@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
+from sentinel.codec.feedback import FeedbackBounds
 from sentinel.config import Config
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.alerts import Alerts
@@ -307,5 +308,6 @@ def _feedback(
         params=config.feedback,
         consensus=config.consensus,
         base_rate=lambda: serving.champion.base_rate,
+        bounds=FeedbackBounds.of(config.schema),
         outage_s_max=config.engine.outage_s_max,
     )

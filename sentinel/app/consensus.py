@@ -15,8 +15,10 @@ def cases_of(
 ) -> list[Case]:
     """The case of each transaction, by name, with the votes that count; rows come in their order.
 
-    What takes the place of what, and what is taken back, is decided by the code of the stream.
+    What takes the place of what, and what is taken back, is decided by the code of the stream. A
+    voice that does not say when was observed last: in the stream, when it was appended.
     """
+    last_ms = 1 + max((voice.observed_ms for voice in voices), default=0)
     placed = [
         (
             Case(
@@ -31,7 +33,7 @@ def cases_of(
                 label=voice.label,
                 revision=voice.revision,
                 confidence=voice.confidence,
-                observed_ms=voice.observed_ms,
+                observed_ms=voice.observed_ms or last_ms,
                 offset=row,
                 notes=voice.notes,
             ),

@@ -1,6 +1,6 @@
 """Examples to learn from: archived decisions joined with what turned out to be true."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.maturity import MaturityParams, horizon_ms, is_sampled
 from sentinel.records import WITHDRAWN, Example, LabelWord
+
+Labels = pl.DataFrame  # the newest label of each transaction, as `current_labels` gives them
 
 PRESUMED = "presumed"
 _WORDS: dict[int | None, LabelWord] = {1: "fraud", 0: "genuine", None: WITHDRAWN}
@@ -177,9 +179,10 @@ def presumed_rows(
 
 
 def presumed_again(
-    decisions: pl.DataFrame, withdrawn: pl.DataFrame, params: MaturityParams
+    decisions: pl.DataFrame, labels: Labels, transaction_ids: Sequence[str], params: MaturityParams
 ) -> pl.DataFrame:
-    """The examples that silence gives since a label was withdrawn, of what was decided here."""
+    """The examples that silence gives of some transactions since their label was withdrawn."""
+    withdrawn = labels.filter(pl.col("transaction_id").is_in(transaction_ids))
     said = withdrawn.select("transaction_id", "feedback_offset")
     rows = said.join(_kept(decisions), on="transaction_id", how="inner", maintain_order="left")
     rows = rows.filter(pl.col("action") != "block")

@@ -1,62 +1,121 @@
 """What people say of transactions, from the command line: sent, and looked at."""
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
+from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.redis import RedisCaseStore
+from sentinel.app.placing import Place, archived_places
 from sentinel.app.sender import Sender
+from sentinel.codec.feedback import checked, is_placed, other_entities
+from sentinel.codec.voices import Refusals, Voices
 from sentinel.config import Config
 from sentinel.core.consensus.asking import Question, questions
-from sentinel.engine.feedback import checked, is_placed
 from sentinel.errors import ConfigError, RecordError
+from sentinel.ports import CaseStore
 from sentinel.records import Feedback
 from sentinel.votes import CONSENSUS, UNSETTLED_COUNT_MAX, Annotator, Case
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sent:
-    """How many voices were sent, and why the others were not, by their place.
+    """What became of voices so far.
 
     Attributes
     ----------
-    unplaced_count
+    known_count, archived_count
+        Of those sent, on transactions that others have spoken of, or that are archived.
+    waiting_count
         Of those sent, how many wait until the archive has their transaction.
+    corrected_count
+        Of those sent, how many gave another time than their transaction has.
+    anonymous_count
+        Of those sent, how many do not say who says so.
     """
 
-    count: int
-    unplaced_count: int
-    refused: dict[int, str]
+    count: int = 0
+    known_count: int = 0
+    archived_count: int = 0
+    waiting_count: int = 0
+    corrected_count: int = 0
+    anonymous_count: int = 0
+    refused: Refusals = field(default_factory=Refusals)
 
 
-async def send(config: Config, voices: Sequence[Feedback]) -> Sent:
-    """Place each voice, check it as the instance will, and publish what is right.
+async def send(
+    config: Config, pieces: Iterator[Voices], sent: Sent, *, everywhere: bool = False
+) -> None:
+    """Place voices, check them as the instance will, and publish what is right; count in `sent`.
 
-    A voice that does not say when and where its transaction was takes that from what others have
-    said of it; if nobody has, it waits for the archive. Without `observed_ms` it was observed now.
+    Where and when a transaction was is taken from what others have said of it, else from the
+    archive, if it is here; a voice that names another entity is refused. One that nobody can place
+    waits for the archive. Without `observed_ms` it was observed now. `everywhere` looks into the
+    archive for what others have spoken of, too. Raises ConfigError when the pieces do, behind which
+    what came before is sent.
     """
-    unplaced = {voice.transaction_id for voice in voices if not is_placed(voice)}
-    async with RedisCaseStore(config.redis) as store:
-        cases = await store.cases(sorted(unplaced)) if unplaced else {}
-    ready, refused = [], {}
-    now_ms = round(time.time() * 1000)  # a person says it now: processing time is meant
-    for number, voice in enumerate(voices):
+    async with RedisCaseStore(config.redis) as store, Sender(config) as sender:
+        files = ParquetArchive(config.archive, cluster_id=sender.cluster_id)
         try:
-            ready.append(checked(_placed(voice, cases, now_ms)))
+            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                sent.refused.add(piece.refused)
+                known, archived = await _places(store, files, piece.voices, everywhere=everywhere)
+                await sender.feedback(_ready(piece, known, archived, sent))
+        finally:
+            await sender.flush()
+
+
+async def _places(
+    store: CaseStore, files: ParquetArchive, voices: Iterable[Feedback], *, everywhere: bool
+) -> tuple[dict[str, Place], dict[str, Place]]:
+    """What is known of their transactions from cases, and from the archive."""
+    names = sorted({voice.transaction_id for voice in voices})
+    cases = await store.cases(names)
+    known = {
+        name: Place(case.event_time_ms, case.entities, case.prior, case.channel or None)
+        for name, case in cases.items()
+    }
+    left = names if everywhere else [name for name in names if name not in known]
+    return known, await asyncio.to_thread(archived_places, files, left)
+
+
+def _ready(
+    piece: Voices, known: dict[str, Place], archived: dict[str, Place], sent: Sent
+) -> list[Feedback]:
+    """The voices of a piece as they are to be sent."""
+    now_ms = round(time.time() * 1000)  # a person says it now: processing time is meant
+    ready = []
+    for number, said in zip(piece.numbers, piece.voices, strict=True):
+        name = said.transaction_id
+        try:
+            voice = _placed(said, known.get(name) or archived.get(name), now_ms)
         except RecordError as error:
-            refused[number] = error.detail
-    async with Sender(config) as sender:
-        await sender.feedback(ready)
-        await sender.flush()
-    return Sent(len(ready), sum(not is_placed(voice) for voice in ready), refused)
+            sent.refused.add({number: error.detail})
+            continue
+        ready.append(voice)
+        sent.count += 1
+        sent.known_count += name in known
+        sent.archived_count += name in archived
+        sent.waiting_count += not is_placed(voice)
+        sent.corrected_count += said.event_time_ms not in (None, voice.event_time_ms)
+        sent.anonymous_count += not voice.who
+    return ready
 
 
-def _placed(voice: Feedback, cases: Mapping[str, Case], now_ms: int) -> Feedback:
+def _placed(voice: Feedback, place: Place | None, now_ms: int) -> Feedback:
+    """The voice with where and when its transaction was. Raises RecordError."""
+    if voice.source == CONSENSUS:
+        raise RecordError("bad_source", f'source "{CONSENSUS}" is what Sentinel says itself')
     voice = replace(voice, observed_ms=voice.observed_ms or now_ms)
-    case = cases.get(voice.transaction_id)
-    if is_placed(voice) or case is None:
-        return voice
-    return replace(voice, event_time_ms=case.event_time_ms, entities=case.entities)
+    if place is None:
+        return checked(voice)
+    for kind, said, right in other_entities(voice, place.entities):
+        raise RecordError(
+            "bad_entity",
+            f"{kind} {said}, but transaction {voice.transaction_id} is of {kind} {right}",
+        )
+    return checked(place.of(voice))
 
 
 async def case_of(config: Config, transaction_id: str) -> Case:

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sentinel.adapters.archive import ParquetArchive
+from sentinel.adapters.archive import ArchiveParams, ParquetArchive, newest_note
+from sentinel.codec.feedback import checked, is_placed
 from sentinel.codec.records import decode_feedback, keyed
 from sentinel.codec.stored import decode_stored, encode_stored
-from sentinel.engine.feedback import is_placed, observed_ms
-from sentinel.errors import RecordError
+from sentinel.engine.feedback import observed_ms
+from sentinel.errors import ConfigError, RecordError
 from sentinel.ports import Broker
 from sentinel.records import Feedback, InputRecord
 
@@ -26,6 +27,33 @@ log = logging.getLogger(__name__)
 NOTE = "feedback"
 WAITING_COUNT_MAX = 100_000
 _ENTITY = "entity_"
+_JOINED_COUNT_MAX = 5  # in a row that files were joined while they were looked through
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """When and of whom a transaction was, and, where that is known, how it was decided.
+
+    Attributes
+    ----------
+    selected_by
+        How it came to be looked at: the action, or "explored".
+    """
+
+    event_time_ms: int
+    entities: dict[str, str | None]
+    probability: float | None
+    selected_by: str | None
+
+    def of(self, voice: Feedback) -> Feedback:
+        """The voice on that transaction."""
+        return replace(
+            voice,
+            event_time_ms=self.event_time_ms,
+            probability=voice.probability if self.probability is None else self.probability,
+            selected_by=self.selected_by or voice.selected_by,
+            entities=dict(self.entities),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +101,10 @@ class Placer:
         for record in records:
             self._now_ms = max(self._now_ms, record.timestamp)
             try:
-                voice = decode_feedback(record.value)
+                voice = checked(decode_feedback(record.value))
             except RecordError:
                 continue  # whoever counts votes has refused it
-            if voice.transaction_id and not is_placed(voice):
+            if not is_placed(voice):
                 self._fresh.append(Waiting(voice, record.timestamp))
         if records:
             self._progress = replace(self._progress, next_offset=records[-1].offset + 1)
@@ -139,17 +167,65 @@ class Placer:
 
 
 def _placed(one: Waiting, decision: dict[str, Any]) -> Feedback:
+    place = _place(decision)
+    observed = observed_ms(one.voice, one.since_ms, place.event_time_ms)
+    return place.of(replace(one.voice, observed_ms=observed))
+
+
+def _place(decision: dict[str, Any]) -> Place:
     entities = {
         name.removeprefix(_ENTITY): value
         for name, value in decision.items()
         if name.startswith(_ENTITY)
     }
-    event_time_ms = decision["event_time_ms"]
-    return replace(
-        one.voice,
-        observed_ms=observed_ms(one.voice, one.since_ms, event_time_ms),
-        event_time_ms=event_time_ms,
-        probability=decision["probability"],
-        selected_by="explored" if decision.get("explored") else decision["action"],
-        entities={"account": decision["account"], **entities},
+    return Place(
+        decision["event_time_ms"],
+        {"account": decision["account"], **entities},
+        decision["probability"],
+        "explored" if decision.get("explored") else decision["action"],
     )
+
+
+def archived_places(files: ParquetArchive, transaction_ids: Sequence[str]) -> dict[str, Place]:
+    """Of those transactions whose decisions are archived, when and of whom they were."""
+    if not transaction_ids:
+        return {}
+    for _ in range(_JOINED_COUNT_MAX):
+        try:
+            rows = files.matching(files.segments("decisions"), transaction_ids).to_dicts()
+        except FileNotFoundError:  # small files were joined meanwhile
+            continue
+        return {row["transaction_id"]: _place(row) for row in rows}
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What waits, as whoever archives has noted it last.
+
+    Attributes
+    ----------
+    at_ms
+        When that was.
+    log_count
+        How many logs have such notes in the folder; this one is the newest.
+    """
+
+    waiting: list[Waiting]
+    at_ms: int
+    log_count: int
+
+
+def noted_waiting(params: ArchiveParams) -> Noted | None:
+    """What waits for its transaction, by the folder alone; None: it holds no note of it.
+
+    Raises ConfigError when the note cannot be read.
+    """
+    found = newest_note(params, NOTE)
+    if found is None:
+        return None
+    try:
+        progress = decode_stored(Progress, found.data)
+    except RecordError as error:
+        raise ConfigError(f"{found.path}: is not what the archive writes: {error}") from error
+    return Noted(progress.waiting, found.at_ms, found.log_count)

@@ -7,17 +7,16 @@ neither loses an example nor repeats one.
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.app.dead_letters import read_to_end
 from sentinel.app.examples import (
+    Labels,
     current_labels,
     example_list,
     example_rows,
@@ -196,8 +195,8 @@ class ExamplePublisher:
             to_ms, silent = self._progress.presumed_to_ms, []
         else:
             to_ms, silent = end_ms, [one for one in segments if self._holds(one, begin_ms, end_ms)]
-        since = labels.filter(pl.col("transaction_id").is_in(list(again)))
-        return _Silence(to_ms, again, self._presumed(silent, labels, (begin_ms, end_ms), since))
+        examples = self._presumed(silent, labels, (begin_ms, end_ms), again)
+        return _Silence(to_ms, again, examples)
 
     def _holds(self, segment: Segment, begin_ms: int, end_ms: int) -> bool:
         """Whether a file has decisions of these event times."""
@@ -207,18 +206,18 @@ class ExamplePublisher:
     def _presumed(
         self,
         segments: Sequence[Segment],
-        labels: pl.DataFrame,
+        labels: Labels,
         between_ms: tuple[int, int],
-        since: pl.DataFrame,
+        again: Collection[str],
     ) -> Iterator[list[Example]]:
         """What was silent, file by file, then what has been silent since a label was withdrawn."""
         for one in segments:
             rows = presumed_rows(self._files.read(one), labels, between_ms, self._params)
             yield example_list(rows)
-        if len(since):
-            names = since["transaction_id"].to_list()
+        if again:
+            names = sorted(again)
             decisions = self._files.matching(self._files.segments("decisions"), names)
-            yield example_list(presumed_again(decisions, since, self._params))
+            yield example_list(presumed_again(decisions, labels, names, self._params))
 
     async def _publish(self, examples: Sequence[Example]) -> None:
         fresh = [example for example in examples if example.id not in self._seen]

@@ -330,6 +330,7 @@ def report(status: Status) -> dict[str, Any]:
         "replayed": metrics.replayed,
         "feedback": metrics.feedback,
         "unplaced": metrics.unplaced,
+        "contradicted": metrics.contradicted,
         "labels_applied": metrics.labels_applied,
         "shadowed": metrics.shadowed,
         "deployments": metrics.deployments,

@@ -12,8 +12,9 @@ from sentinel import config as configuration
 from sentinel.app import embedded
 from sentinel.app.why import audit_of
 from sentinel.cli.archive import archive_of
-from sentinel.cli.feedback import date_text
+from sentinel.cli.texts import shown
 from sentinel.codec.records import encode
+from sentinel.codec.times import date_text
 from sentinel.errors import ConfigError
 from sentinel.records import AuditEntry
 
@@ -46,7 +47,10 @@ def audit_table(entries: Sequence[AuditEntry]) -> Table:
     table.add_column("before → after")
     for entry in entries:
         table.add_row(
-            date_text(entry.at_ms), entry.kind, entry.who, difference(entry.before, entry.after)
+            date_text(entry.at_ms),
+            entry.kind,
+            shown(entry.who),
+            shown(difference(entry.before, entry.after)),
         )
     return table
 

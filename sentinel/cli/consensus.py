@@ -1,67 +1,86 @@
 """`sentinel consensus`: the votes of a file, weighed as those of the stream are."""
 
 from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import typer
 from polars.exceptions import PolarsError
 from rich.console import Console
 from rich.table import Table
 
 from sentinel import config as configuration
-from sentinel.adapters.voice_files import VoteFile, read_votes
-from sentinel.app.consensus import Judged, judged
+from sentinel.adapters.voice_files import read_voices
+from sentinel.app.consensus import cases_of
+from sentinel.cli.rows import passed, reader_of, say_left_out, say_refused
+from sentinel.cli.texts import shown
+from sentinel.codec.voices import Refusals
+from sentinel.core.consensus.judging import Judged, judged
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.errors import ConfigError
+from sentinel.votes import RETRACTED, Case
 
 _SHOWN_COUNT = 20
 
 
 def consensus_command(
     file: Path, config_file: Path | None, *, out: Path | None, workers_out: Path | None
-) -> None:
-    """Weigh, write what was asked for, and show a summary."""
-    params = configuration.load(config_file).consensus
+) -> bool:
+    """Weigh, write what was asked for, and show a summary; False when rows were refused."""
+    config = configuration.load(config_file)
+    params = config.consensus
     for path in (out, workers_out):
         if path is not None and path.suffix not in (".csv", ".parquet"):
             raise ConfigError(f"{path}: must end in .csv or .parquet")
-    source = read_votes(file, vote_half_life_s=params.vote_half_life_s)
-    found = judged(source.votes, params)
-    tasks, workers = task_table(source, found), worker_table(source, found, params)
+    reader, refused = reader_of(config, source=""), Refusals()
+    voices = [
+        voice for piece in passed(read_voices(file, reader), refused) for voice in piece.voices
+    ]
+    say_refused(refused)
+    say_left_out(reader)
+    trusted = config.feedback.trusted_sources
+    cases = cases_of(voices, trusted, params)
+    found = judged(cases, trusted, params)
+    tasks, workers = task_table(cases, found), worker_table(found, params)
     for frame, path in ((tasks, out), (workers, workers_out)):
         if path is not None:
             _write(frame, path)
-    _show(source, found, workers)
+    _show(cases, found, workers, trusted)
+    if refused.count:
+        typer.echo(f"refused: {refused.count:,} of the rows", err=True)
+    return not refused.count
 
 
-def task_table(source: VoteFile, found: Judged) -> pl.DataFrame:
+def task_table(cases: Sequence[Case], found: Judged) -> pl.DataFrame:
     """Every task with its posterior, its label, and how many voted."""
     return pl.DataFrame(
         {
-            "task": source.tasks,
+            "task": [case.transaction_id for case in cases],
             "posterior": found.consensus.posterior,
             "label": list(found.verdicts),
-            "vote_count": np.bincount(source.votes.task, minlength=len(source.tasks)),
-        }
+            "vote_count": [sum(vote.is_telling for vote in case.votes) for case in cases],
+        },
+        schema_overrides={"task": pl.String, "label": pl.String, "vote_count": pl.Int64},
     )
 
 
-def worker_table(source: VoteFile, found: Judged, params: ConsensusParams) -> pl.DataFrame:
-    """Every worker with what their record says, the busiest first."""
+def worker_table(found: Judged, params: ConsensusParams) -> pl.DataFrame:
+    """Every worker with what their record says, the busiest first; none of a trusted source."""
     votes, standing = found.votes, found.consensus.standing
-    count = np.bincount(votes.annotator, minlength=len(source.workers))
+    count = np.bincount(votes.annotator, minlength=votes.annotator_count)
     p = found.consensus.posterior[votes.task]
     agreed = np.bincount(
         votes.annotator,
         np.where(votes.says_fraud, p, 1 - p),
-        minlength=len(source.workers),
+        minlength=votes.annotator_count,
     )
     low_sensitivity, high_sensitivity = standing.sensitivity_interval(params)
     low_specificity, high_specificity = standing.specificity_interval(params)
     return pl.DataFrame(
         {
-            "worker": source.workers,
+            "worker": [name.removeprefix("/") for name in found.names],
             "vote_count": count,
             "agreement": agreed / np.maximum(count, 1),
             "sensitivity": standing.sensitivity(params),
@@ -70,7 +89,7 @@ def worker_table(source: VoteFile, found: Judged, params: ConsensusParams) -> pl
             "specificity": standing.specificity(params),
             "specificity_low": low_specificity,
             "specificity_high": high_specificity,
-            "group_size": np.bincount(found.group, minlength=len(source.workers))[found.group],
+            "group_size": np.bincount(found.group, minlength=votes.annotator_count)[found.group],
         }
     ).sort("vote_count", descending=True, maintain_order=True)
 
@@ -82,21 +101,33 @@ def _write(frame: pl.DataFrame, path: Path) -> None:
         raise ConfigError(f"{path}: cannot be written: {error}") from error
 
 
-def _show(source: VoteFile, found: Judged, workers: pl.DataFrame) -> None:
+def _show(
+    cases: Sequence[Case], found: Judged, workers: pl.DataFrame, trusted: Collection[str]
+) -> None:
     console = Console()
+    words = Counter(
+        "trusted" if vote.source in trusted and vote.is_telling else vote.label
+        for case in cases
+        for vote in case.votes
+    )
     by_verdict = Counter(found.verdicts)
     settled = ", ".join(f"{count:,} {name}" for name, count in sorted(by_verdict.items()))
+    others = "".join(
+        f", {words[word]:,} {name}"
+        for word, name in ((RETRACTED, "retracted"), ("trusted", "words of trusted sources"))
+        if words[word]
+    )
     console.print(
-        f"{len(source.votes):,} votes of {len(source.workers):,} on {len(source.tasks):,} tasks, "
-        f"{source.unsure_count:,} unsure: {settled}"
+        f"{len(found.votes):,} votes of {len(found.names):,} on {len(cases):,} tasks, "
+        f"{words['unsure']:,} unsure{others}: {settled}"
     )
     table = Table(title=f"the busiest {min(_SHOWN_COUNT, len(workers))} of {len(workers):,}")
-    table.add_column("worker")
+    table.add_column("worker", overflow="fold")
     for name in ("votes", "agreement", "sensitivity", "specificity", "votes alike with"):
         table.add_column(name, justify="right")
     for row in workers.head(_SHOWN_COUNT).iter_rows(named=True):
         table.add_row(
-            row["worker"],
+            shown(row["worker"]),
             f"{row['vote_count']:,}",
             f"{row['agreement']:.2f}",
             *(

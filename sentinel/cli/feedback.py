@@ -1,8 +1,9 @@
 """`sentinel feedback add|import|show`: say something of a transaction, and look at it."""
 
 import asyncio
-from collections.abc import Sequence
-from datetime import UTC, datetime
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -10,67 +11,96 @@ from rich.console import Console
 from rich.table import Table
 
 from sentinel import config as configuration
-from sentinel.adapters.voice_files import read_feedback
+from sentinel.adapters.voice_files import read_voices
 from sentinel.app import embedded
 from sentinel.app import feedback as app
-from sentinel.codec.rfc3339 import epoch_ms
+from sentinel.cli.rows import reader_of, say_left_out, say_refused
+from sentinel.cli.texts import plain, shown
+from sentinel.codec.times import date_text
+from sentinel.codec.voices import ENTITY, Rows
+from sentinel.config import Config
 from sentinel.errors import ConfigError
-from sentinel.records import Feedback
 from sentinel.votes import Case
 
+_AHEAD_MS_MAX = 60_000  # clocks differ; what is further ahead was not seen yet
 _WAITING = (
     "it counts when `sentinel archive run` has archived the decision on its transaction; "
-    "an account and an event time make it count at once"
+    "an account and an event time make it count at once; `sentinel feedback waiting` lists what "
+    "waits"
 )
 
 
-def add_command(
-    transaction_id: str,
-    label: str,
-    config_file: Path | None,
-    *,
-    source: str,
-    who: str,
-    confidence: float,
-    notes: str,
-    revision: int,
-    account: str,
-    event_time: str,
-    entities: Sequence[str],
-) -> None:
-    """Send one voice."""
-    config = embedded.running(configuration.load(config_file))
-    voice = Feedback(
-        transaction_id=transaction_id,
-        label=label,
-        source=source,
-        who=who,
-        confidence=confidence,
-        notes=notes,
-        revision=revision,
-        event_time_ms=_time_ms(event_time) if event_time else None,
-        entities=_entities(account, entities),
-    )
-    sent = asyncio.run(app.send(config, [voice]))
-    if sent.refused:
-        raise ConfigError(sent.refused[0])
-    typer.echo(f"sent: {source}/{who} says {label} of {transaction_id}")
-    if sent.unplaced_count:
-        typer.echo(_WAITING)
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a person says that the transaction was; empty texts: they do not say."""
+
+    account: str = ""
+    event_time: str = ""
+    entities: tuple[str, ...] = ()  # each KIND=NAME
 
 
-def import_command(file: Path, config_file: Path | None, *, source: str) -> None:
-    """Send every voice of a file, and say which rows were not right."""
+def add_command(config_file: Path | None, voice: Mapping[str, object], placed: Placed) -> None:
+    """Send one voice, given as a row of a file would be, and say when it counts."""
     config = embedded.running(configuration.load(config_file))
-    voices = read_feedback(file, source=source)
-    sent = asyncio.run(app.send(config, voices))
-    for number, words in list(sent.refused.items())[:20]:
-        typer.echo(f"row {number + 1}: {words}", err=True)
-    typer.echo(f"{sent.count:,} voices sent, {len(sent.refused):,} refused")
-    if sent.unplaced_count:
-        typer.echo(f"{sent.unplaced_count:,} of them: {_WAITING}")
-    if sent.refused:
-        raise typer.Exit(1)
+    reader = reader_of(config, source="")
+    row = {**voice, **_placing(placed, config)}
+    read = reader.read(Rows(1, 1, {name: [value] for name, value in row.items()}))
+    for reason in read.refused.values():
+        raise ConfigError(reason)
+    (one,) = read.voices
+    if one.observed_ms > time.time() * 1000 + _AHEAD_MS_MAX:
+        raise ConfigError(f"observed {date_text(one.observed_ms)} is in the future")
+    sent = app.Sent()
+    asyncio.run(app.send(config, iter([read]), sent, everywhere=True))
+    for reason in sent.refused.reasons.values():
+        raise ConfigError(reason)
+    name = plain(one.transaction_id)
+    typer.echo(f"sent: {plain(f'{one.source}/{one.who}')} says {one.label} of {name}")
+    typer.echo(_standing(name, sent, config))
+    _say_corrected(sent)
+
+
+def _standing(name: str, sent: app.Sent, config: Config) -> str:
+    """When the only voice that was sent counts."""
+    directory = config.archive.directory
+    if sent.archived_count:
+        return f"{name} is archived: it counts at once"
+    absent = f"{name} is not archived in {directory}"
+    if sent.waiting_count:
+        return f"{absent} yet: {_WAITING}"
+    why = "others have spoken of it before" if sent.known_count else "you say when and of whom"
+    return f"{absent} yet; it counts at once all the same, since {why}"
+
+
+def import_command(file: Path, config_file: Path | None, *, source: str) -> bool:
+    """Send every voice of a file; False when rows were refused, which are listed."""
+    config = embedded.running(configuration.load(config_file))
+    reader, sent = reader_of(config, source=source), app.Sent()
+    try:
+        asyncio.run(app.send(config, read_voices(file, reader), sent))
+    except ConfigError:
+        if sent.count:
+            typer.echo(f"{sent.count:,} voices were sent before this", err=True)
+        raise
+    say_refused(sent.refused)
+    say_left_out(reader)
+    typer.echo(f"{sent.count:,} voices sent, {sent.refused.count:,} refused")
+    if sent.waiting_count:
+        typer.echo(f"{sent.waiting_count:,} of them: {_WAITING}")
+    if sent.anonymous_count:
+        typer.echo(
+            f"{sent.anonymous_count:,} of them do not say who: all such of one source are one voice"
+        )
+    _say_corrected(sent)
+    return not sent.refused.count
+
+
+def _say_corrected(sent: app.Sent) -> None:
+    if sent.corrected_count:
+        typer.echo(
+            f"{sent.corrected_count:,} gave another event time than their transaction has: that "
+            "of the transaction counts"
+        )
 
 
 def show_command(transaction_id: str, config_file: Path | None) -> None:
@@ -78,7 +108,7 @@ def show_command(transaction_id: str, config_file: Path | None) -> None:
     config = embedded.running(configuration.load(config_file))
     case = asyncio.run(app.case_of(config, transaction_id))
     console = Console()
-    console.print(_headline(case), highlight=False)
+    console.print(shown(_headline(case)))
     console.print(vote_table(case))
 
 
@@ -90,11 +120,11 @@ def vote_table(case: Case) -> Table:
     for vote in case.votes:
         table.add_row(
             date_text(vote.observed_ms),
-            vote.annotator,
+            shown(vote.annotator),
             vote.label,
             f"{vote.confidence:g}",
             str(vote.revision),
-            vote.notes,
+            shown(vote.notes),
         )
     return table
 
@@ -108,23 +138,16 @@ def _headline(case: Case) -> str:
     )
 
 
-def date_text(time_ms: int) -> str:
-    """For a person to read, in UTC."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _time_ms(text: str) -> int:
-    found = epoch_ms(text)
-    if found is None:
-        raise ConfigError(f'--event-time: "{text}" is not a time such as 2026-03-01T12:00:00Z')
-    return found
-
-
-def _entities(account: str, others: Sequence[str]) -> dict[str, str | None] | None:
-    found: dict[str, str | None] = {"account": account} if account else {}
-    for text in others:
+def _placing(placed: Placed, config: Config) -> dict[str, object]:
+    """The columns that place a transaction. Raises ConfigError."""
+    found: dict[str, object] = {"account": placed.account, "event_time": placed.event_time}
+    for text in placed.entities:
         kind, separator, name = text.partition("=")
         if not (kind and separator and name):
             raise ConfigError(f'--entity: "{text}" must be KIND=NAME, such as terminal=M1')
-        found[kind] = name
-    return found or None
+        if kind not in config.schema.entities:
+            raise ConfigError(
+                f'--entity: the schema has no "{kind}", but {sorted(config.schema.entities)}'
+            )
+        found[ENTITY + kind] = name
+    return found

@@ -11,8 +11,9 @@ from rich.table import Table
 from sentinel import config as configuration
 from sentinel.app import embedded
 from sentinel.app import feedback as app
-from sentinel.cli.feedback import date_text
+from sentinel.cli.texts import shown
 from sentinel.codec.records import encode
+from sentinel.codec.times import date_text
 from sentinel.config import Config
 from sentinel.core.consensus.asking import Question
 from sentinel.core.consensus.patterns import agreement_of, oddities, skill_of, weight_of
@@ -34,7 +35,7 @@ def investigators_command(config_file: Path | None, *, as_json: bool) -> None:
     table.add_column("last")
     table.add_column("look into")
     for one in found:
-        table.add_row(one.name, f"{one.vote_count:,}", *_record(one, config))
+        table.add_row(shown(one.name), f"{one.vote_count:,}", *_record(one, config))
     Console().print(table)
 
 
@@ -111,12 +112,12 @@ def ask_command(
         case, ask = question.case, question.ask
         says = {label: _who_says(case, label) for label in ("fraud", "genuine")}
         table.add_row(
-            case.transaction_id,
+            shown(case.transaction_id),
             case.status,
             "" if case.posterior is None else f"{case.posterior:.3f}",
             str(sum(map(len, says.values()))),
-            *(", ".join(names) for names in says.values()),
-            "nobody is left" if ask is None else ask.name,
+            *(shown(", ".join(names)) for names in says.values()),
+            "nobody is left" if ask is None else shown(ask.name),
         )
     Console().print(table)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sentinel.cli.options import ConfigOption
+from sentinel.cli.options import ConfigOption, login_name
 
 feedback = typer.Typer(help="Say what a transaction was, and see what others said.")
 SourceOption = Annotated[
@@ -19,7 +19,9 @@ def add_feedback(
     transaction: Annotated[str, typer.Argument(help="Its identifier.")],
     label: Annotated[str, typer.Argument(help="fraud, genuine, unsure, or retracted.")],
     config: ConfigOption = None,
-    who: Annotated[str, typer.Option(metavar="NAME", help="Who says so.")] = "",
+    who: Annotated[
+        str, typer.Option(metavar="NAME", help="Who says so. [default: your login name]")
+    ] = "",
     source: SourceOption = "investigator",
     confidence: Annotated[float, typer.Option(min=0.0, max=1.0, help="How sure they are.")] = 1.0,
     notes: Annotated[str, typer.Option(metavar="TEXT", help="Why.")] = "",
@@ -34,37 +36,51 @@ def add_feedback(
         list[str] | None,
         typer.Option(metavar="KIND=ID", help="Another entity of it; repeatable."),
     ] = None,
+    observed: Annotated[
+        str, typer.Option(metavar="TIME", help="When it was seen. [default: now]")
+    ] = "",
+    selected_by: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="How it came to be looked at: approve, review, block, explored, or a name of "
+            "your own such as random_check.",
+        ),
+    ] = "",
 ) -> None:
     """Say what a transaction was; with a higher revision, say something else."""
-    from sentinel.cli.feedback import add_command
+    from sentinel.cli.feedback import Placed, add_command
 
     add_command(
-        transaction,
-        label,
         config,
-        source=source,
-        who=who,
-        confidence=confidence,
-        notes=notes,
-        revision=revision,
-        account=account,
-        event_time=event_time,
-        entities=entity or [],
+        {
+            "transaction_id": transaction,
+            "label": label,
+            "source": source,
+            "who": login_name(who),
+            "confidence": confidence,
+            "notes": notes,
+            "revision": revision,
+            "observed": observed,
+            "selected_by": selected_by,
+        },
+        Placed(account, event_time, tuple(entity or ())),
     )
 
 
 @feedback.command("import")
 def import_feedback(
     file: Annotated[
-        Path, typer.Argument(help="CSV, Parquet or JSON lines: transaction_id, label, ….")
+        Path, typer.Argument(help="CSV, Parquet or JSON lines: transaction_id, label, who, ….")
     ],
     config: ConfigOption = None,
     source: SourceOption = "investigator",
 ) -> None:
-    """Send every row of a file as a voice."""
+    """Send every row of a file as a voice; exit code 1 when rows were refused."""
     from sentinel.cli.feedback import import_command
 
-    import_command(file, config, source=source)
+    if not import_command(file, config, source=source):
+        raise typer.Exit(1)
 
 
 @feedback.command("show")
@@ -76,6 +92,18 @@ def show_feedback(
     from sentinel.cli.feedback import show_command
 
     show_command(transaction, config)
+
+
+@feedback.command("waiting")
+def waiting_feedback(
+    config: ConfigOption = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show so many at most.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Votes on transactions that are not archived yet, newest first, from the archive's folder."""
+    from sentinel.cli.waiting import waiting_command
+
+    waiting_command(config, limit=limit, as_json=as_json)
 
 
 @feedback.command("ask")
@@ -105,7 +133,7 @@ def investigators(config: ConfigOption = None, as_json: JsonOption = False) -> N
 
 def consensus(
     votes: Annotated[
-        Path, typer.Argument(help="CSV, Parquet or JSON lines: task, worker, label, ….")
+        Path, typer.Argument(help="CSV, Parquet or JSON lines: task, label, worker, ….")
     ],
     config: ConfigOption = None,
     out: Annotated[
@@ -118,7 +146,8 @@ def consensus(
     """Weigh the votes of a file: a probability for each task, a record for each worker."""
     from sentinel.cli.consensus import consensus_command
 
-    consensus_command(votes, config, out=out, workers_out=workers)
+    if not consensus_command(votes, config, out=out, workers_out=workers):
+        raise typer.Exit(1)
 
 
 archive = typer.Typer(help="Keep decisions and labels as Parquet files.")

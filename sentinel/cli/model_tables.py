@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from sentinel.app.models import Registry
-from sentinel.cli.feedback import date_text
+from sentinel.codec.times import date_text
 from sentinel.versions import ModelEvent, Shelf
 
 # Of a manifest, what nobody wants to read, and what a list of versions has room for.

@@ -18,10 +18,9 @@ from sentinel.adapters.registry import (
 from sentinel.app import embedded
 from sentinel.app import models as app
 from sentinel.cli import model_tables as tables
-from sentinel.cli.feedback import date_text
 from sentinel.cli.options import login_name
 from sentinel.codec.records import encode
-from sentinel.codec.rfc3339 import epoch_ms
+from sentinel.codec.times import date_text, epoch_ms
 from sentinel.config import Config
 from sentinel.core.learning import shelf as shelves
 from sentinel.errors import ConfigError

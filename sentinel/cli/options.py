@@ -7,6 +7,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from sentinel.cli.texts import plain
 from sentinel.errors import ConfigError, SentinelError, TransientError
 
 ConfigOption = Annotated[
@@ -20,7 +21,8 @@ LabelColumn = Annotated[
 
 def fail(error: SentinelError) -> NoReturn:
     """One clear line; exit code 2 for what the user can mend, 1 for what may pass by itself."""
-    typer.echo(f"sentinel: {error}", err=True)
+    lines = [plain(line) for line in str(error).splitlines()]  # it may quote what strangers wrote
+    typer.echo("sentinel: " + "\n".join(lines), err=True)
     raise typer.Exit(1 if isinstance(error, TransientError) else 2)
 
 

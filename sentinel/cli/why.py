@@ -17,7 +17,9 @@ from sentinel.app import feedback as voices
 from sentinel.app.why import Account, account_of, replayed
 from sentinel.cli.archive import archive_of
 from sentinel.cli.audit import audit_table
-from sentinel.cli.feedback import date_text, vote_table
+from sentinel.cli.feedback import vote_table
+from sentinel.cli.texts import shown
+from sentinel.codec.times import date_text
 from sentinel.config import Config
 from sentinel.errors import ConfigError, TransientError
 
@@ -54,7 +56,7 @@ def headline(decision: Mapping[str, Any]) -> str:
 
 def _show(account: Account) -> None:
     decision, console = account.decision, Console()
-    console.print(headline(decision), highlight=False)
+    console.print(shown(headline(decision)))
     table = Table(title="because")
     for name in ("feature", "value", "adds to the log-odds"):
         table.add_column(name, justify="left" if name == "feature" else "right")
@@ -70,12 +72,12 @@ def _show(account: Account) -> None:
     console.print(table)
     for label in account.labels:
         before = f", before it was {label['supersedes']}" if label["supersedes"] else ""
-        console.print(
+        words = (
             f"label {label['label']} ({label['posterior']:.3f}) "
             f"of {date_text(label['observed_ms'])}, {label['vote_count']} votes, "
-            f"settled by {label['source']}{before}",
-            highlight=False,
+            f"settled by {label['source']}{before}"
         )
+        console.print(shown(words))
     if account.audit:
         console.print(audit_table(account.audit))
 

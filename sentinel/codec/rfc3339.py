@@ -1,7 +1,5 @@
 """RFC 3339 times in their plain forms, read from bytes by compiled functions."""
 
-from datetime import UTC, datetime
-
 import numba
 import numpy as np
 
@@ -86,15 +84,3 @@ def time_s(data: Bytes, begin: int, stop: int) -> float:
     elif at != stop:
         return np.nan
     return ((days * 86_400 + second - offset_s) * 1_000_000 + micros) / 1e6
-
-
-def epoch_ms(text: str) -> int | None:
-    """Of a time that a person wrote, in UTC unless it says otherwise; None if it is none."""
-    if text.isdigit() and len(text) > len("20261231"):
-        return int(text)  # milliseconds already
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    aware = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1000)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sentinel.codec import lexing, scan
 from sentinel.codec.rows import Columns, Rejected, RowDecoder
 from sentinel.codec.schema import AMOUNT_MINOR_MAX, EVENT_TIME_MS_MAX, SchemaParams, epoch_ms
-from sentinel.records import Floats, InputRecord, Ints, RecordBlock, Transactions
+from sentinel.record_blocks import RecordBlock
+from sentinel.records import Floats, InputRecord, Ints, Transactions
 from sentinel.texts import Bytes, Texts
 
 

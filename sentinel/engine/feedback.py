@@ -1,13 +1,14 @@
 """Feedback becomes labels: votes are weighed, and what they settle is published."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from sentinel.codec.records import decode_feedback, keyed
+from sentinel.codec.feedback import FeedbackBounds, decode_checked, is_placed, other_entities
+from sentinel.codec.records import keyed
 from sentinel.core.consensus.casework import Change, Counted, count_votes
-from sentinel.core.consensus.channels import CHANNEL_LENGTH_MAX
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.refit import refit
 from sentinel.core.consensus.trail import audit_entries
@@ -27,7 +28,6 @@ from sentinel.records import (
 )
 from sentinel.votes import (
     CONSENSUS,
-    RETRACTED,
     Annotator,
     Case,
     Casework,
@@ -35,17 +35,15 @@ from sentinel.votes import (
     Vote,
 )
 
-WORDS = ("fraud", "genuine", "unsure", RETRACTED)
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _RETRY_S = 0.25
-_ID_LENGTH_MAX = 4096  # no schema takes longer ones (sentinel/codec/transactions.py)
-_NAME_LENGTH_MAX = 256
-_NOTES_LENGTH_MAX = 10_000
 # Records counted and saved at once. Beside scoring a piece takes four turns of the loop, however
 # large it is, and counting it holds the loop for a tenth of a millisecond a record.
 _PIECE_COUNT = 500
+_KINDS_SAID_MAX = 20
 _PEOPLE_COUNT_MAX = 10_000  # who are remembered from one piece to the next
 
 Heard = tuple[Feedback, InputRecord]
@@ -95,6 +93,7 @@ class FeedbackTask:
         params: FeedbackParams,
         consensus: ConsensusParams,
         base_rate: Callable[[], float | None],
+        bounds: FeedbackBounds,
         outage_s_max: float,
     ) -> None:
         self._broker = broker
@@ -108,6 +107,8 @@ class FeedbackTask:
         self._params = params
         self._consensus = consensus
         self._base_rate = base_rate
+        self._bounds = bounds
+        self._unknown_kinds: set[str] = set()  # of entities, that were said to be left out
         self._outage_s_max = outage_s_max
         self._refitting = Refitting(
             broker=broker,
@@ -157,7 +158,7 @@ class FeedbackTask:
             if record.offset < current.next_offset:
                 continue  # counted before; its labels were out by then
             try:
-                voices.append((checked(decode_feedback(record.value)), record))
+                voices.append((self._decoded(record), record))
             except RecordError as error:
                 refused.append((at, record, error))
         await self._dead_letters.publish(refused)
@@ -174,6 +175,15 @@ class FeedbackTask:
             return  # it may have put people into groups
         if len(people) <= _PEOPLE_COUNT_MAX:
             self._saved = Saved(counted.work.progress, people)
+
+    def _decoded(self, record: InputRecord) -> Feedback:
+        """The voice, with the entities that the schema has. Raises RecordError."""
+        voice = decode_checked(record, self._bounds)
+        for kind in self._bounds.unknown_kinds(voice):
+            if kind not in self._unknown_kinds and len(self._unknown_kinds) < _KINDS_SAID_MAX:
+                self._unknown_kinds.add(kind)
+                log.warning("feedback names entities that the schema does not have: %.80r", kind)
+        return self._bounds.with_known_kinds(voice)
 
     def _current(self, stored: FeedbackProgress | None) -> FeedbackProgress:
         """Where counting goes on in the present log."""
@@ -205,7 +215,10 @@ class FeedbackTask:
         return counted, list(audit_entries(found, counted, self._consensus))
 
     def _placed(self, voices: Sequence[Heard], cases: Mapping[str, Case]) -> list[Placed]:
-        """The voices as votes. One whose transaction nobody has placed is left to the archive."""
+        """The voices as votes. One whose transaction nobody has placed is left to the archive.
+
+        Where a voice names another entity, or another time, than the case has, the case is right.
+        """
         known = {name: (case.event_time_ms, case.entities) for name, case in cases.items()}
         found = []
         for voice, record in voices:
@@ -217,6 +230,7 @@ class FeedbackTask:
                 self._metrics.unplaced += 1
                 continue
             time_ms, entities = known[name]
+            self._metrics.contradicted += bool(other_entities(voice, entities))
             case = Case(
                 name,
                 time_ms,
@@ -258,43 +272,6 @@ class FeedbackTask:
                 if self._inbox.is_awaited or clock_s() >= give_up_s:
                     raise
             await asyncio.sleep(_RETRY_S)
-
-
-def checked(voice: Feedback) -> Feedback:
-    """The voice, if its values can be true. Raises RecordError."""
-    _check_names(voice)
-    if voice.label not in WORDS:
-        raise RecordError("bad_label", f'label "{voice.label}" is not one of {", ".join(WORDS)}')
-    if not 0 <= voice.confidence <= 1:
-        raise RecordError("bad_confidence", f"confidence {voice.confidence} is not in [0, 1]")
-    if voice.probability is not None and not 0 <= voice.probability <= 1:
-        raise RecordError("bad_probability", f"probability {voice.probability} is not in [0, 1]")
-    if len(voice.selected_by or "") > CHANNEL_LENGTH_MAX:
-        raise RecordError("bad_channel", f"selected_by of over {CHANNEL_LENGTH_MAX} characters")
-    if voice.revision < 0:
-        raise RecordError("bad_revision", f"revision {voice.revision} is negative")
-    if len(voice.notes) > _NOTES_LENGTH_MAX:
-        raise RecordError("too_large", f"notes of {len(voice.notes)} characters")
-    if voice.event_time_ms is not None and 0 < voice.observed_ms < voice.event_time_ms:
-        raise RecordError("bad_time", "it was observed before the transaction happened")
-    return voice
-
-
-def _check_names(voice: Feedback) -> None:
-    if not voice.transaction_id:
-        raise RecordError("bad_id", "an empty transaction_id")
-    identifiers = [voice.transaction_id, *filter(None, (voice.entities or {}).values())]
-    if (longest := max(map(len, identifiers))) > _ID_LENGTH_MAX:
-        raise RecordError("bad_id", f"an identifier of {longest} characters")
-    if max(len(voice.source), len(voice.who)) > _NAME_LENGTH_MAX:
-        raise RecordError("bad_id", f"source or who of over {_NAME_LENGTH_MAX} characters")
-    if "/" in voice.source:
-        raise RecordError("bad_source", f'source "{voice.source}" must not hold a slash')
-
-
-def is_placed(voice: Feedback) -> bool:
-    """Whether it says when and of whom its transaction was."""
-    return voice.event_time_ms is not None and bool((voice.entities or {}).get("account"))
 
 
 def observed_ms(voice: Feedback, appended_ms: int, event_time_ms: int) -> int:

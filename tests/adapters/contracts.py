@@ -10,15 +10,8 @@ import pytest
 
 from sentinel.errors import ConfigError, FencedError, TransientError
 from sentinel.ports import Blob, Broker, CaseStore, PartitionState, StateStore, Tail, TopicSpec
-from sentinel.records import (
-    Commit,
-    Header,
-    InputRecord,
-    OutputBlock,
-    OutputRecord,
-    RecordBlock,
-    TopicPartition,
-)
+from sentinel.record_blocks import OutputBlock, RecordBlock
+from sentinel.records import Commit, Header, InputRecord, OutputRecord, TopicPartition
 from sentinel.texts import Texts
 from sentinel.votes import (
     UNSETTLED_COUNT_MAX,

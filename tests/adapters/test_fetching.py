@@ -18,7 +18,7 @@ from sentinel.adapters.kafka.fetching import (
     read_blocks,
     wait_as_needed,
 )
-from sentinel.records import OutputBlock
+from sentinel.record_blocks import OutputBlock
 from sentinel.texts import Texts
 
 PARTITION = ClientPartition("t", 0)

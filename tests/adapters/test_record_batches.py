@@ -29,7 +29,8 @@ from sentinel.adapters.kafka.record_batches import (
     Head,
     unpacked,
 )
-from sentinel.records import InputRecord, OutputBlock
+from sentinel.record_blocks import OutputBlock
+from sentinel.records import InputRecord
 from sentinel.texts import Texts
 
 PARTITION = ClientPartition("t", 0)

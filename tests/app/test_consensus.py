@@ -81,6 +81,30 @@ def test_what_holds_what_settles_and_what_counts_is_the_same_at_once_and_one_by_
             assert stream[name].label is None
 
 
+def test_who_does_not_say_when_has_spoken_last() -> None:
+    late = Feedback("t", "fraud", "", "ann", observed_ms=86_400_000)
+    untimed = Feedback("t", "genuine", "", "ann")
+
+    for said in ([late, untimed], [untimed, late]):
+        (case,) = at_once(said)[0].values()
+        assert [vote.label for vote in case.votes] == ["genuine"]
+
+
+def test_votes_fade_by_their_age_against_the_newest_of_their_task() -> None:
+    day_ms = 86_400_000
+    said = [
+        Feedback("t1", "fraud", "i", "ann", confidence=0.5, observed_ms=day_ms),
+        Feedback("t1", "fraud", "i", "bob", observed_ms=3 * day_ms),
+        Feedback("t2", "fraud", "i", "ann", observed_ms=day_ms),
+    ]
+    params = ConsensusParams(vote_half_life_s=86_400.0)
+
+    found = judged(cases_of(said, TRUSTED, params), TRUSTED, params).votes
+
+    weights = list(zip(found.task.tolist(), found.annotator.tolist(), found.weight, strict=True))
+    assert weights == [(0, 0, pytest.approx(0.5 * 0.25)), (0, 1, 1.0), (1, 0, 1.0)]
+
+
 def a_feed(source: str, fraud_share: float, seed: int) -> list[Feedback]:
     """A steady team of eight on 1,500 transactions, and one source's words on a third of them.
 

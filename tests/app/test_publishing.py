@@ -10,11 +10,12 @@ import pytest
 
 from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.adapters.memory import MemoryBroker
-from sentinel.app.placing import Placer
+from sentinel.app.placing import Place, Placer, archived_places, noted_waiting
 from sentinel.codec.examples import decode_columns
 from sentinel.codec.records import encode
 from sentinel.core.learning.examples import newest
 from sentinel.core.learning.maturity import MaturityParams
+from sentinel.errors import ConfigError
 from sentinel.records import Record, TopicPartition
 from tests.app.test_archive import DECISIONS, LABELS, World, decision, label
 from tests.app.test_examples import at_day, said
@@ -226,6 +227,49 @@ def test_a_vote_that_names_its_transaction_only_is_placed_once_it_is_archived(
     assert placed[1]["event_time_ms"] == START_MS + 1
     assert placed[1]["entities"] == {"account": "a1", "terminal": "m1"}
     assert placed[1]["label"] == "fraud"
+
+
+def test_a_vote_that_nobody_can_count_does_not_wait(tmp_path: Path) -> None:
+    world = world_at(tmp_path)
+    world.append("feedback", [vote(0, label="perhaps"), vote(0, revision=-1), vote(0, who="bob")])
+    world.append(DECISIONS, [decision(0)])
+    run(world.archive())
+
+    assert [x["who"] for x in published(world, "feedback")[3:]] == ["bob"]
+
+
+def test_what_waits_is_told_by_the_folder_alone(tmp_path: Path) -> None:
+    world = world_at(tmp_path)
+    assert noted_waiting(world.config.archive) is None
+
+    world.append("feedback", [vote(7), vote(0)])
+    world.append(DECISIONS, [decision(0)])
+    run(world.archive())
+
+    noted = noted_waiting(world.config.archive)
+    assert noted is not None
+    assert [(one.voice.transaction_id, one.since_ms) for one in noted.waiting] == [("t7", START_MS)]
+    assert noted.log_count == 1
+
+    (note,) = (world.folder / "notes").glob("*-feedback.json")
+    note.write_text("{")
+    with pytest.raises(ConfigError, match="is not what the archive writes"):
+        noted_waiting(world.config.archive)
+
+
+def test_a_decision_tells_of_whom_and_when_its_transaction_was(tmp_path: Path) -> None:
+    world = world_at(tmp_path)
+    world.append(DECISIONS, [decision(0), decision(1)])
+    run(world.archive())
+
+    async def scenario() -> dict[str, Place]:
+        async with MemoryBroker(world.cluster) as broker:
+            files = JoinedMeanwhile(world.config.archive, cluster_id=broker.cluster_id)
+            assert archived_places(files, []) == {}
+            return archived_places(files, ["t1", "t5"])
+
+    entities: dict[str, str | None] = {"account": "a1", "terminal": "m1"}
+    assert run(scenario()) == {"t1": Place(START_MS + 1, entities, 0.25, "approve")}
 
 
 def test_a_vote_waits_no_longer_than_the_horizon(

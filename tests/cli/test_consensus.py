@@ -1,5 +1,6 @@
 """`sentinel consensus` on files of votes."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,18 +96,71 @@ def test_old_votes_fade_when_the_half_life_is_set(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"confidence": [1.0] * 7 + [1.5]}, "row 8: confidence 1.5 is not in [0, 1]"),
-        ({"confidence": ["high"] * 8}, "row 1: confidence is not a number"),
-        ({"worker": [None] + ["w"] * 7}, "row 1: no worker"),
-        ({"label": ["fraud"] * 7 + ["fruad"]}, 'row 8: label "fruad" is not fraud or genuine'),
+        ({"confidence": [1.0] * 7 + [1.5]}, 'row 8: confidence "1.5" is not in [0, 1]'),
+        (
+            {"worker": [None, *(who for _, who, _ in VOTES[1:])]},
+            "row 1: who is missing, and source, too",
+        ),
+        ({"label": ["fraud"] * 7 + ["fruad"]}, 'row 8: label "fruad" is not one of fraud, genuine'),
     ],
 )
-def test_a_bad_row_is_named(more: dict[str, list[object]], words: str) -> None:
+def test_a_bad_row_is_named_and_the_others_are_weighed(
+    more: dict[str, list[object]], words: str
+) -> None:
     path = votes_file()
     frame = pl.read_csv(path).with_columns(**{k: pl.Series(v) for k, v in more.items()})
     frame.write_csv(path)
 
-    assert words in refusal("consensus", path)
+    result = sentinel("consensus", path, "--out", "tasks.csv")
+
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert "refused: 1 of the rows" in result.stderr
+    assert pl.read_csv("tasks.csv")["vote_count"].sum() in (6, 7)
+
+
+def test_of_many_bad_rows_the_first_are_named() -> None:
+    pl.DataFrame({"task": ["t"] * 50, "worker": ["w"] * 50, "label": ["?"] * 50}).write_csv("v.csv")
+
+    result = sentinel("consensus", "v.csv")
+
+    assert result.exit_code == 1
+    assert result.stderr.count('label "?" is not one of') == 20
+    assert "… and 30 more rows" in result.stderr
+
+
+def test_feedback_and_votes_have_the_same_words_and_columns() -> None:
+    rows = [
+        {"transaction_id": "t1", "who": "ann", "label": " FRAUD ", "revision": 1},
+        {"transaction_id": "t1", "who": "ann", "label": "genuine"},
+        {"transaction_id": "t1", "who": "bob", "label": True, "entities": {"planet": "x"}},
+        {"transaction_id": "t1", "who": "cyd", "label": 1, "foo": 1, "observed_ms": 1788256800000},
+        {"transaction_id": "t2", "who": "cyd", "label": "fraud"},
+        {"transaction_id": "t2", "who": "cyd", "label": "withdrawn", "revision": 1},
+    ]
+    Path("votes.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    result = sentinel("consensus", "votes.jsonl", "--out", "tasks.csv")
+
+    assert result.exit_code == 0, result.output
+    assert "3 votes of 3 on 2 tasks, 0 unsure, 1 retracted" in result.output
+    assert "unknown columns left out: foo" in result.stderr
+    assert "entities that the schema does not have left out: planet" in result.stderr
+    tasks = pl.read_csv("tasks.csv")
+    assert tasks["vote_count"].to_list() == [3, 0]
+    assert tasks["posterior"][0] > 0.9
+
+
+def test_names_of_strangers_do_nothing_in_the_table() -> None:
+    names = ["[/x]", "a[bold]b", "x\x1b[31mred"]
+    pl.DataFrame({"task": ["t"] * 3, "worker": names, "label": [1] * 3}).write_csv("v.csv")
+
+    result = sentinel("consensus", "v.csv")
+
+    assert result.exit_code == 0, result.output
+    for name in ("[/x]", "a[bold]b", r"x\x1b[31mred"):
+        assert name in result.stdout
+    assert "\x1b[31m" not in result.output
 
 
 def test_what_cannot_be_read_or_written_is_one_clear_line() -> None:
@@ -115,7 +169,7 @@ def test_what_cannot_be_read_or_written_is_one_clear_line() -> None:
     Path("text.parquet").write_text("not parquet")
 
     assert "there is no such file" in refusal("consensus", "nowhere.csv")
-    assert "has no column ['worker', 'label']" in refusal("consensus", "few.csv")
+    assert "has no column label or is_fraud; it has ['task']" in refusal("consensus", "few.csv")
     assert "cannot be read as CSV, Parquet or JSON lines" in refusal("consensus", "text.parquet")
     assert "must end in .csv or .parquet" in refusal("consensus", path, "--out", "tasks.txt")
     assert "cannot be written" in refusal("consensus", path, "--out", "no/tasks.csv")

@@ -1,17 +1,27 @@
 """`sentinel feedback` and `sentinel investigators`, on a real broker and a real store."""
 
 import asyncio
+import gzip
 import json
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from sentinel.adapters.kafka import KafkaParams
+from sentinel.adapters import voice_files
+from sentinel.adapters.archive import ArchiveParams, ParquetArchive
+from sentinel.adapters.kafka import KafkaBroker, KafkaParams
 from sentinel.adapters.redis import RedisCaseStore, RedisParams
+from sentinel.cli.texts import plain
+from sentinel.codec.archive import archive_rows, decode_archived
+from sentinel.records import Record
 from sentinel.votes import Annotator, Case, Casework, FeedbackProgress, Vote
 from tests.app import small
+from tests.app.test_archive import decision
 from tests.cli.folder import Folder
 
 pytestmark = pytest.mark.integration
@@ -92,6 +102,163 @@ def test_a_voice_on_a_transaction_that_nobody_has_placed_waits_for_the_archive(
     assert (one["transaction_id"], one["event_time_ms"], one["entities"]) == ("new", None, None)
 
 
+def archived(folder: Folder, *decisions: dict[str, Any]) -> None:
+    """Write decisions as the archive of this folder's log would."""
+
+    async def cluster_id() -> str:
+        async with KafkaBroker(folder.kafka) as broker:
+            return broker.cluster_id
+
+    files = ParquetArchive(ArchiveParams(), cluster_id=asyncio.run(cluster_id()))
+    records = [
+        Record(i, TIME_MS, None, json.dumps({**one, "features": []}).encode())
+        for i, one in enumerate(decisions)
+    ]
+    rows = archive_rows(records, [decode_archived("decisions", record) for record in records])
+    files.write("decisions", 0, (0, len(records) - 1), len(records) - 1, rows, [])
+
+
+def test_one_who_does_not_say_who_they_are_is_who_has_logged_in(folder: Folder) -> None:
+    """Two who did not say so were one, and the second took the place of the first."""
+    for name in ("ann", "bob"):
+        said = folder.said("feedback", "add", "known", "fraud", LOGNAME=name)
+        assert f"investigator/{name} says fraud of known" in said
+
+    assert [one["who"] for one in sent(folder)] == ["ann", "bob"]
+
+
+def test_nobody_at_all_is_refused(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+
+    assert "say it with --who" in folder.refusal("feedback", "add", "known", "fraud")
+    assert "--who" in folder.refusal("feedback", "add", "known", "fraud", "--who", " ")
+
+
+def test_a_voice_is_told_when_it_counts(folder: Folder) -> None:
+    archived(folder, decision(7, event_time_ms=TIME_MS, account="a7"))
+    where = ("--account", "a9", "--event-time", "2026-01-02")
+
+    assert "t7 is archived: it counts at once" in folder.said("feedback", "add", "t7", "fraud")
+    waits = folder.said("feedback", "add", "t8", "fraud")
+    assert "t8 is not archived in .sentinel/archive yet: it counts when" in waits
+    assert "since others have spoken of it" in folder.said("feedback", "add", "known", "fraud")
+    given = folder.said("feedback", "add", "t9", "fraud", *where)
+    assert "t9 is not archived in .sentinel/archive yet; it counts at once" in given
+    assert "since you say when and of whom" in given
+
+    placed = [(one["event_time_ms"], one["entities"], one["probability"]) for one in sent(folder)]
+    assert placed[0] == (TIME_MS, {"account": "a7", "terminal": "m1"}, 0.25)
+    assert placed[1][:2] == (None, None)
+
+
+def test_a_voice_says_when_it_was_observed_and_how_the_transaction_was_chosen(
+    folder: Folder,
+) -> None:
+    folder.said(
+        "feedback", "add", "known", " Fraud", "--observed", "1767312000",
+        "--selected-by", "random_check",
+    )  # fmt: skip
+
+    (one,) = sent(folder)
+    assert one["observed_ms"] == TIME_MS + 86_400_000
+    assert (one["label"], one["selected_by"]) == ("fraud", "random_check")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--observed", "2025-12-31"], "observed before the transaction happened"),
+        (["--observed", "1999-12-31"], "observed 1999-12-31 00:00:00 is before 2000-01-01"),
+        (["--observed", "{soon}"], "is in the future"),
+        (["--observed", "yesterday"], 'observed "yesterday" is not a time such as'),
+        (["--event-time", "2099-01-01"], "event_time 2099-01-01 00:00:00 is in the future"),
+        (["--selected-by", "x" * 65], "selected_by of over 64 characters"),
+        (["--account", "a9"], "account a9, but transaction known is of account a1"),
+        (["--entity", "terminal=m9"], "terminal m9, but transaction known is of terminal m1"),
+        (["--entity", "planet=mars"], "the schema has no \"planet\", but ['terminal']"),
+        (["--source", "consensus"], 'source "consensus" is what Sentinel says itself'),
+        (["--source", "a/b"], 'source "a/b" must not hold a slash'),
+        (["--revision", "9007199254740992"], "revision"),
+    ],
+)
+def test_what_cannot_be_true_of_a_known_transaction_is_refused(
+    folder: Folder, more: list[str], words: str
+) -> None:
+    soon = datetime.fromtimestamp(time.time() + 90, UTC).isoformat()
+    options = [soon if word == "{soon}" else word for word in more]
+
+    assert words in folder.refusal("feedback", "add", "known", "fraud", *options)
+    assert sent(folder) == []
+
+
+def test_a_wrong_entity_of_a_known_or_archived_transaction_refuses_its_row(
+    folder: Folder,
+) -> None:
+    archived(folder, decision(7, event_time_ms=TIME_MS, account="a7"))
+    rows = [
+        {"transaction_id": "known", "account": "a9"},
+        {"transaction_id": "t7", "account": "a9", "event_time": "2026-01-01T00:00:00Z"},
+        {"transaction_id": "t7", "account": "a7", "event_time": "2026-01-01T00:00:05Z"},
+        {"transaction_id": "known", "entity_terminal": "m1", "entity_planet": "mars"},
+        {"transaction_id": "new", "account": "a9", "event_time": "2026-01-01T00:00:05Z"},
+    ]
+    lines = [json.dumps({"label": "fraud", "who": "bob", **row}) for row in rows]
+    Path("v.jsonl").write_text("\n".join(lines))
+
+    result = folder.command("feedback", "import", "v.jsonl")
+
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "row 1: account a9, but transaction known is of account a1",
+        "row 2: account a9, but transaction t7 is of account a7",
+        "unknown columns left out: entity_planet",
+    ]
+    assert "3 voices sent, 2 refused" in result.stdout
+    assert "1 gave another event time than their transaction has" in result.stdout
+    assert [(one["transaction_id"], one["event_time_ms"]) for one in sent(folder)] == [
+        ("t7", TIME_MS),
+        ("known", TIME_MS),
+        ("new", TIME_MS + 5_000),
+    ]
+    assert all("planet" not in one["entities"] for one in sent(folder))
+
+
+def test_an_odd_file_is_imported_row_by_row(folder: Folder) -> None:
+    path = Path(__file__).parent.parent / "data" / "import_odd.jsonl"
+
+    result = folder.command("feedback", "import", path)
+
+    assert result.exit_code == 1
+    assert "7 voices sent, 3 refused" in result.stdout
+    assert "1 of them do not say who" in result.stdout
+    assert [line.split(":")[0] for line in result.stderr.splitlines()[:3]] == [
+        "row 1",
+        "row 2",
+        "row 10",
+    ]
+    assert [one["transaction_id"] for one in sent(folder)] == [f"T{i}" for i in range(2, 9)]
+
+
+def test_a_file_that_breaks_off_has_been_sent_up_to_there(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voice_files, "PIECE_ROW_COUNT", 5)
+    rows = "".join(f"T{i},1,{i * 7919 % 1013}\n" for i in range(50_000))
+    whole = gzip.compress(f"task,label,notes\n{rows}".encode())
+    Path("v.csv.gz").write_bytes(whole[: len(whole) // 50])
+
+    result = folder.command("feedback", "import", "v.csv.gz")
+
+    assert result.exit_code == 2
+    assert "v.csv.gz: cannot be read" in result.stderr
+    count = int(result.stderr.split()[0].replace(",", ""))
+    assert count > 0
+    assert len(sent(folder)) == count
+
+
 def test_what_an_instance_would_refuse_is_refused_here_in_a_line(folder: Folder) -> None:
     assert '"perhaps" is not one of' in folder.refusal("feedback", "add", "known", "perhaps")
     bad_time = ("--account", "a", "--event-time", "yesterday")
@@ -139,6 +306,36 @@ def test_a_case_shows_who_said_what_and_what_came_of_it(folder: Folder) -> None:
     assert "probability of fraud 0.830, label none" in shown
     assert "investigator/ann" in shown
     assert "same device" in shown
+
+
+def test_what_strangers_have_written_acts_nowhere(folder: Folder) -> None:
+    names = json.loads((Path(__file__).parent.parent / "data" / "hostile.json").read_text())
+    names = [name for name in names if len(name) < 50]
+
+    async def fill() -> None:
+        params = RedisParams(url=folder.redis.url, key_prefix=folder.name)
+        votes = tuple(
+            Vote(f"investigator/{name}", "fraud", 0, 1.0, TIME_MS, i, notes=name)
+            for i, name in enumerate(names)
+        )
+        case = Case(names[0], TIME_MS, {"account": names[1]}, votes, 0.5, None, "contested")
+        people = {f"investigator/{name}": Annotator(f"investigator/{name}") for name in names}
+        async with RedisCaseStore(params) as store:
+            before = await store.progress()
+            assert before is not None
+            work = Casework(replace(before, next_offset=9), {names[0]: case}, people)
+            await store.save(before, work)
+
+    asyncio.run(fill())
+    commands = (("feedback", "show", names[0]), ("investigators",), ("feedback", "ask"))
+    outputs = [folder.said(*words, COLUMNS="3000") for words in commands]
+    added = folder.said("feedback", "add", names[1], "fraud", "--who", names[3], COLUMNS="3000")
+
+    for output in outputs:
+        for name in names:
+            assert plain(name) in output
+        assert all(line.isprintable() for line in output.splitlines())
+    assert r"investigator/x\x1b[31mred says fraud of ACME[bold]77" in added
 
 
 def test_investigators_are_shown_with_their_skill_and_what_is_odd(folder: Folder) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from sentinel.codec.rows import RowDecoder
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
-from sentinel.records import InputRecord, Record, RecordBlock
+from sentinel.record_blocks import RecordBlock
+from sentinel.records import InputRecord, Record
 from sentinel.texts import Texts
 from tests.codec.mutations import NEW_YEAR, batch, schemas
 

@@ -182,6 +182,11 @@ def test_the_same_word_twice_counts_once_and_one_taken_back_not_at_all() -> None
         ({"who": "x" * 300}, "bad_id"),
         ({"notes": "x" * 10_001}, "too_large"),
         ({"observed_ms": SENT[0]["event_time"] - 1}, "bad_time"),
+        ({"event_time_ms": SENT[0]["event_time"] // 1000}, "bad_time"),  # seconds
+        ({"event_time_ms": 10**14, "observed_ms": 0}, "bad_time"),
+        ({"observed_ms": 5, "event_time_ms": None}, "bad_time"),
+        ({"revision": 2**70}, "bad_revision"),  # the audit could not tell of it
+        ({"selected_by": "x" * 65}, "bad_id"),
     ],
 )
 def test_what_cannot_be_true_is_a_dead_letter_and_its_neighbours_count(
@@ -195,6 +200,37 @@ def test_what_cannot_be_true_is_a_dead_letter_and_its_neighbours_count(
     (dead,) = world.records("dead-letters")
     assert dict(dead.headers)["sentinel.reason"] == reason.encode()
     assert len(world.cases.cases) == 2
+
+
+def test_where_a_vote_names_another_entity_than_the_case_the_case_is_right() -> None:
+    world, right = World(), {"account": SENT[0]["account"], "terminal": SENT[0]["terminal"]}
+    wrong = {"account": "c9", "terminal": None}
+
+    async def scenario() -> int:
+        async with world.instance() as instance:
+            first, other = vote(0, "ann", "fraud"), voice(SENT[0], "fraud", entities=wrong)
+            world.send_feedback([first, {**other, "event_time_ms": other["event_time_ms"] + 5}])
+            await instance.idle()
+            await instance.stop()
+        return instance.metrics.contradicted
+
+    assert run(scenario()) == 1
+    assert case(world, 0).entities == right
+    (label,) = world.values("labels")
+    assert (label["entities"], label["event_time_ms"]) == (right, SENT[0]["event_time"])
+
+
+def test_an_entity_that_the_schema_does_not_have_goes_nowhere_and_is_named_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    entities = {"account": "c1", "terminal": "m1", "planet": "mars"}
+    play(world, [voice(SENT[number], "fraud", entities=entities) for number in range(3)])
+
+    assert all("planet" not in label["entities"] for label in world.values("labels"))
+    assert len(world.values("labels")) == 3
+    assert "planet" not in case(world, 0).entities
+    assert caplog.text.count("planet") == 1
 
 
 def random_votes(seed: int) -> list[dict[str, Any]]:

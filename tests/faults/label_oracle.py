@@ -9,11 +9,12 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from sentinel.codec.feedback import checked, is_placed
 from sentinel.codec.records import decode_feedback, encode
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.consensus.casework import count_votes
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.engine.feedback import FeedbackParams, checked, is_placed, label_of, placed
+from sentinel.engine.feedback import FeedbackParams, label_of, placed
 from sentinel.errors import RecordError
 from sentinel.records import Feedback, InputRecord, Label
 from sentinel.votes import Case, Casework, FeedbackProgress, Vote

@@ -17,7 +17,8 @@ from sentinel.adapters.kafka.record_batches import (
     TRANSACTIONAL,
     unpacked,
 )
-from sentinel.records import Ints, OutputBlock
+from sentinel.record_blocks import OutputBlock
+from sentinel.records import Ints
 from sentinel.texts import Bytes, Texts
 
 CODECS: dict[Compression, int] = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}

@@ -19,7 +19,7 @@ from sentinel.adapters.kafka.record_batches import (
     first_key,
     unpacked,
 )
-from sentinel.records import RecordBlock
+from sentinel.record_blocks import RecordBlock
 
 WAIT_MS_MAX = 500  # of a fetch: what Kafka's own clients ask for
 

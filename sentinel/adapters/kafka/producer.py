@@ -17,7 +17,8 @@ from sentinel.adapters.kafka.client import (
     translated,
 )
 from sentinel.errors import TransientError
-from sentinel.records import OutputBlock, OutputRecord
+from sentinel.record_blocks import OutputBlock
+from sentinel.records import OutputRecord
 
 Delivery = asyncio.Future[Any]
 

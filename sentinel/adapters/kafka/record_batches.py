@@ -14,7 +14,8 @@ from aiokafka import codec
 from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError
 
 from sentinel.adapters.kafka.crc32c import crc32c
-from sentinel.records import Ints, RecordBlock
+from sentinel.record_blocks import RecordBlock
+from sentinel.records import Ints
 from sentinel.texts import NONE, Bytes, Texts
 
 # Base offset, length behind these two, leader epoch, magic, CRC, attributes, last offset delta,

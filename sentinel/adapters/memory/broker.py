@@ -11,7 +11,8 @@ from sentinel.adapters.memory.cluster import Member, MemoryCluster
 from sentinel.adapters.memory.faults import Faults
 from sentinel.errors import ConfigError, FencedError, TransientError
 from sentinel.ports import PartitionsCallback, TopicSpec
-from sentinel.records import Commit, InputRecord, OutputRecord, RecordBlock, TopicPartition
+from sentinel.record_blocks import RecordBlock
+from sentinel.records import Commit, InputRecord, OutputRecord, TopicPartition
 
 Transaction = list[tuple[TopicPartition, Sequence[OutputRecord]]]
 

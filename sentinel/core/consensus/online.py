@@ -261,6 +261,16 @@ def _weigh(
 
 
 @numba.njit(cache=True, nogil=True)
+def _posterior(pro: float, con: float, prior: float, trusted: float) -> float:
+    """The probability of fraud; infinite evidence is the word of a trusted source."""
+    if np.isinf(pro):
+        return trusted
+    if np.isinf(con):
+        return 1.0 - trusted
+    return float(1.0 / (1.0 + np.exp(con - pro - prior)))
+
+
+@numba.njit(cache=True, nogil=True)
 def _any(rows: Ints, is_active: NDArray[np.bool_], what: NDArray[np.bool_]) -> bool:
     """Whether it holds for any of the rows that are active."""
     for i in rows:  # noqa: SIM110 -- a kernel
@@ -319,23 +329,9 @@ def _settle(  # noqa: C901 -- one pass over the votes
         if np.isnan(prior):
             prior = log_odds_in(totals, numbers[7], numbers[8], numbers[5])
         pro, con = _weigh(
-            rows,
-            annotator,
-            says,
-            weight,
-            time_ms,
-            is_trusted,
-            is_active,
-            group,
-            record,
-            numbers,
+            rows, annotator, says, weight, time_ms, is_trusted, is_active, group, record, numbers
         )
-        if np.isinf(pro):
-            p = numbers[6]
-        elif np.isinf(con):
-            p = 1.0 - numbers[6]
-        else:
-            p = 1.0 / (1.0 + np.exp(con - pro - prior))
+        p = _posterior(pro, con, prior, numbers[6])
         for i in rows:
             if is_active[i] and says[i] != SAYS_NOTHING and not is_trusted[i]:
                 if not np.isnan(counted[i]):

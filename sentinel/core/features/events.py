@@ -283,12 +283,7 @@ def insert(
 
 @numba.njit(cache=True, nogil=True)
 def mark(row: Ints, layout: Ints, t: int, key: int, label_mark: int) -> None:
-    """Write what is now known of the event with this time and key; nothing if it has left.
-
-    Of a label that was withdrawn nothing stays, as if there had been none.
-    """
-    if label_mark == MARK_WITHDRAWN:
-        label_mark = 0
+    """Write what is now known of the event with this time and key; nothing if it has left."""
     label = layout[L_LABEL]
     if label < 0:
         return
@@ -297,7 +292,8 @@ def mark(row: Ints, layout: Ints, t: int, key: int, label_mark: int) -> None:
         if row[at + EVENT_MS] < t:
             return
         if row[at + EVENT_MS] == t and row[at + label] >> MARK_BITS == key >> MARK_BITS:
-            row[at + label] = key & ~_MARK_MASK | label_mark
+            # Of a label that was withdrawn nothing stays, as if there had been none.
+            row[at + label] = key & ~_MARK_MASK | label_mark % MARK_WITHDRAWN
             return
 
 

@@ -1,0 +1,74 @@
+"""What strangers have written acts nowhere."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from rich.table import Table
+
+from sentinel.cli.texts import age_text, plain, shown
+
+HOSTILE = json.loads((Path(__file__).parent.parent / "data" / "hostile.json").read_text())
+
+
+def on_a_terminal(text: str) -> str:
+    """What Rich sends to a terminal for a cell and a line with the text."""
+    console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=500)
+    table = Table()
+    table.add_column("a", overflow="fold")
+    table.add_row(shown(text))
+    console.print(table)
+    console.print(shown(text))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_text_is_shown_as_it_was_written(text: str) -> None:
+    sent = on_a_terminal(text)
+
+    assert sent.count(plain(text)) == 2
+    assert "\x1b" not in sent
+    assert all(line.isprintable() for line in sent.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("customer says [not me]", "customer says [not me]"),
+        ("[bold]x[/bold] :smile:", "[bold]x[/bold] :smile:"),
+        ("x\x1b[31mred", r"x\x1b[31mred"),
+        ("line\nfeed\r\ttab\x07\x00", r"line\nfeed\r\ttab\x07\x00"),
+        ("\u202eright to left", r"\u202eright to left"),
+        ("zero\u200bwidth\U000e0041", r"zero\u200bwidth\U000e0041"),
+        ("\ud800", r"\ud800"),
+        ("é̂ 漢字　Ελλάδα \u00a0ü", "é̂ 漢字　Ελλάδα \u00a0ü"),
+    ],
+)
+def test_what_a_terminal_would_obey_or_hide_is_spelled_out(text: str, expected: str) -> None:
+    assert plain(text) == expected
+
+
+@given(st.text(st.characters()))
+def test_any_text_is_one_line_that_can_be_encoded(text: str) -> None:
+    found = plain(text)
+
+    found.encode()
+    assert len(found.splitlines()) <= 1
+    assert plain(found) == found
+    assert "\x1b" not in found
+
+
+@pytest.mark.parametrize(
+    ("ms", "words"),
+    [
+        *((-5, "0 s"), (999, "0 s"), (59_000, "59 s"), (60_000, "1 min"), (61_000, "1 min 1 s")),
+        *((7_260_000, "2 h 1 min"), (86_400_000, "1 d"), (93_600_000, "1 d 2 h")),
+    ],
+)
+def test_an_age_has_its_two_largest_units(ms: int, words: str) -> None:
+    assert age_text(ms) == words
