@@ -32,11 +32,20 @@ _JOINED_COUNT_MAX = 5  # in a row that files were joined while they were looked 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """When and of whom a transaction was; the probability with which it was decided, if known."""
+    """When and of whom a transaction was; and as far as is known, how it was decided.
+
+    Attributes
+    ----------
+    probability
+        With which it was decided.
+    selected_by
+        What of the decision lets people look at it: its action, or that it was explored.
+    """
 
     event_time_ms: int
     entities: dict[str, str | None]
-    probability: float | None
+    probability: float | None = None
+    selected_by: str | None = None
 
     def of(self, voice: Feedback) -> Feedback:
         """The voice on that transaction."""
@@ -45,6 +54,7 @@ class Place:
             event_time_ms=self.event_time_ms,
             probability=voice.probability if self.probability is None else self.probability,
             entities=dict(self.entities),
+            selected_by=voice.selected_by or self.selected_by,
         )
 
 
@@ -174,6 +184,7 @@ def _place(decision: dict[str, Any]) -> Place:
         decision["event_time_ms"],
         {"account": decision["account"], **entities},
         decision["probability"],
+        "explored" if decision.get("explored") else decision["action"],  # older files do not say
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from sentinel.codec.voices import Voices
 from sentinel.core.consensus.votes import Votes, numbered, temporal_weight
-from sentinel.records import Feedback, Floats
+from sentinel.records import Feedback, Floats, Ints
 from sentinel.votes import RETRACTED
 
 _SAYS = {"fraud": True, "genuine": False}
@@ -79,7 +79,7 @@ def vote_file(pieces: Iterable[Voices], *, vote_half_life_s: float = 0.0) -> Vot
     )
 
 
-def _faded(task: np.ndarray, observed_ms: Floats, task_count: int, half_life_s: float) -> Floats:
+def _faded(task: Ints, observed_ms: Floats, task_count: int, half_life_s: float) -> Floats:
     """What is left of each vote; one that does not say when is as new as the newest."""
     newest_ms = np.zeros(task_count)
     np.maximum.at(newest_ms, task, observed_ms)
