@@ -182,27 +182,33 @@ def _csv_rows(path: Path) -> Iterator[Rows]:
     delimiter, names = _header(header)
     _required(path, names)
     piece = _Piece()
-    rows = csv.reader(lines, delimiter=delimiter, strict=True)
-    while True:
-        begin, texts.byte_count, texts.is_cut = texts.line_count + 1, 0, False
-        try:
-            values = next(rows, None)
-        except csv.Error as error:
-            piece.refuse(
-                f"its quotes do not match, in lines {begin} to {texts.line_count}: {error}"
-            )
-            continue
-        if values is None:
-            break
-        if not any(map(str.strip, values)):
-            continue  # a blank line, as spreadsheets leave them at the end
-        if words := _unreadable(values, names, texts):
+    for values, words in _values_of(csv.reader(lines, delimiter=delimiter, strict=True), texts):
+        if words := words or _unreadable(values, names):
             piece.refuse(words)
         else:
             piece.add(dict(zip(names, values, strict=False)), texts.byte_count)
         if piece.is_full:
             yield piece.taken()
     yield piece.taken()
+
+
+def _values_of(rows: Iterator[list[str]], texts: _Texts) -> Iterator[tuple[list[str], str]]:
+    """The values of each row, or what is wrong with it as a row; blank ones are none."""
+    while True:
+        begin, texts.byte_count, texts.is_cut = texts.line_count + 1, 0, False
+        values: list[str] | None = []
+        words = ""
+        try:
+            values = next(rows, None)
+        except csv.Error as error:
+            where = f"lines {begin} to {texts.line_count}"
+            words = f"its values cannot be told apart, in {where}: {error}"
+        if values is None:
+            return
+        if texts.is_cut:
+            words = f"a line of over {_LINE_BYTES_MAX:,} bytes"
+        if words or any(map(str.strip, values)):  # spreadsheets leave blank ones at the end
+            yield values, words
 
 
 def _header(line: str) -> tuple[str, list[str]]:
@@ -217,10 +223,8 @@ def _header(line: str) -> tuple[str, list[str]]:
     return min(found, key=lambda one: len(missing_columns(one[1])), default=(",", []))
 
 
-def _unreadable(values: list[str], names: list[str], texts: _Texts) -> str:
-    """What is wrong with a row as such; empty: nothing."""
-    if texts.is_cut:
-        return f"a line of over {_LINE_BYTES_MAX:,} bytes"
+def _unreadable(values: list[str], names: list[str]) -> str:
+    """What is wrong with the values of a row as such; empty: nothing."""
     if len(values) > len(names):
         return f"{len(values)} values, and the header names {len(names)} columns"
     for name, value in zip(names, values, strict=False):
@@ -242,7 +246,7 @@ def _parquet_rows(path: Path) -> Iterator[Rows]:
     names = table.collect_schema().names()
     _required(path, names)
     wanted = [name for name in names if name in COLUMNS or _is_entity(name)]
-    others: dict[str, list[object]] = {name: [] for name in names if name not in wanted}
+    others = [name for name in names if name not in wanted]
     frames = table.select(wanted).collect_batches(
         chunk_size=PIECE_ROW_COUNT, maintain_order=True, lazy=True
     )

@@ -42,8 +42,8 @@ class Place:
 
     event_time_ms: int
     entities: dict[str, str | None]
-    probability: float | None
-    selected_by: str | None
+    probability: float | None = None
+    selected_by: str | None = None
 
     def of(self, voice: Feedback) -> Feedback:
         """The voice on that transaction."""
@@ -182,7 +182,7 @@ def _place(decision: dict[str, Any]) -> Place:
         decision["event_time_ms"],
         {"account": decision["account"], **entities},
         decision["probability"],
-        "explored" if decision.get("explored") else decision["action"],
+        "explored" if decision.get("explored") else decision["action"],  # older files do not say
     )
 
 

@@ -116,7 +116,7 @@ def vote_table(case: Case) -> Table:
     """Who said what."""
     table = Table()
     for name in ("observed", "who", "says", "confidence", "revision", "notes"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for vote in case.votes:
         table.add_row(
             date_text(vote.observed_ms),

@@ -139,6 +139,7 @@ def _observed_milliseconds(value: object) -> int | None:
 
 
 def entities_of(value: object) -> dict[str, str | None]:
+    """The entities that an object, or the JSON of one, names by their kinds."""
     if isinstance(value, str):
         try:
             value = _OBJECT.decode(value)

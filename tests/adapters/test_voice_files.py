@@ -223,9 +223,9 @@ def test_a_row_that_cannot_be_told_apart_is_refused_and_the_others_are_read(
     assert found.voices[1].notes == 'two\nlines, "quoted"'
     assert found.refused == {
         1: "5 values, and the header names 4 columns",
-        3: "its quotes do not match, in lines 4 to 4: ',' expected after '\"'",
+        3: "its values cannot be told apart, in lines 4 to 4: ',' expected after '\"'",
         4: "notes is not UTF-8",
-        6: "its quotes do not match, in lines 8 to 9: unexpected end of data",
+        6: "its values cannot be told apart, in lines 8 to 9: unexpected end of data",
     }
 
 
@@ -237,9 +237,7 @@ def test_a_line_that_no_row_needs_is_refused_in_bounded_memory(tmp_path: Path) -
     for path in (table, a_file(tmp_path, "a.jsonl", lines)):
         found = Found(path)
         assert found.said == [("T2", "genuine")]
-        assert found.refused == {1: "a line of over 1,048,576 bytes"} or "field larger" in str(
-            found.refused[1]
-        )
+        assert found.refused == {1: "a line of over 1,048,576 bytes"}
 
 
 def test_rows_are_numbered_through_over_pieces(

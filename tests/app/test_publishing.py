@@ -227,6 +227,19 @@ def test_a_vote_that_names_its_transaction_only_is_placed_once_it_is_archived(
     assert placed[1]["event_time_ms"] == START_MS + 1
     assert placed[1]["entities"] == {"account": "a1", "terminal": "m1"}
     assert placed[1]["label"] == "fraud"
+    assert placed[1]["selected_by"] == "approve"
+
+
+def test_a_vote_that_is_placed_tells_how_its_transaction_came_to_be_looked_at(
+    tmp_path: Path,
+) -> None:
+    world = world_at(tmp_path)
+    world.append(DECISIONS, [decision(0, action="review", explored=True), decision(1)])
+    world.append("feedback", [vote(0), vote(1, selected_by="random_check")])
+    run(world.archive())
+
+    told = [x["selected_by"] for x in published(world, "feedback")[2:]]
+    assert told == ["explored", "approve"], "what the decision says goes before"
 
 
 def test_a_vote_that_nobody_can_count_does_not_wait(tmp_path: Path) -> None:
@@ -268,8 +281,9 @@ def test_a_decision_tells_of_whom_and_when_its_transaction_was(tmp_path: Path) -
             assert archived_places(files, []) == {}
             return archived_places(files, ["t1", "t5"])
 
-    entities: dict[str, str | None] = {"account": "a1", "terminal": "m1"}
-    assert run(scenario()) == {"t1": Place(START_MS + 1, entities, 0.25, "approve")}
+    assert run(scenario()) == {
+        "t1": Place(START_MS + 1, {"account": "a1", "terminal": "m1"}, 0.25, "approve")
+    }
 
 
 def test_a_vote_waits_no_longer_than_the_horizon(

@@ -53,7 +53,8 @@ def test_the_examples_are_read_whole(tmp_path: Path, kind: str, ending: str) -> 
     (found,) = read_voices(path, reader)
 
     assert found.refused == {}
-    assert reader.unknown_columns == reader.unknown_kinds == {}
+    assert reader.unknown_columns == {}
+    assert reader.unknown_kinds == {}
     first, second = found.voices
     assert first.entities == {"account": "C448", "terminal": "M8104"}
     assert (first.label, second.label) == ("fraud", "genuine")
