@@ -102,10 +102,13 @@ class ForestTables:
 
     feature_count: int
     tree_count: int
-    leaf_values: Floats  # (tree_count, leaves of the largest tree), filled up with zero
+    # (tree_count, leaves of the largest tree), filled up with zero; float32 if `is_float32`
+    leaf_values: Floats
     ranks: RankTables
     rows: RowTables
     blocks: BlockTables
+    start: float = 0.0  # what the leaves are added to
+    is_float32: bool = False  # they are added in float32, as XGBoost does
 
 
 def build_tables(model_text: str) -> ForestTables | Unsupported:
@@ -147,6 +150,8 @@ def build_tables(model_text: str) -> ForestTables | Unsupported:
         ranks=ranks,
         rows=_row_tables(nodes, feature, node_rank, ranks, tree_count),
         blocks=_block_tables(forest, feature, node_rank, ranks),
+        start=forest.float32_start or 0.0,
+        is_float32=forest.float32_start is not None,
     )
 
 
@@ -161,7 +166,8 @@ def _rank_tables(used: Ints, thresholds: Sequence[Floats]) -> RankTables:
 
 def _leaf_table(forest: Forest) -> Floats:
     leaf_count_max = max((len(values) for values in forest.leaf_values), default=1)
-    table = np.zeros((len(forest.leaf_values), leaf_count_max))
+    kind = np.float64 if forest.float32_start is None else np.float32
+    table: Floats = np.zeros((len(forest.leaf_values), leaf_count_max), kind)
     for row, values in zip(table, forest.leaf_values, strict=True):
         row[: len(values)] = values
     return table
