@@ -93,14 +93,13 @@ def warm(tables: ForestTables) -> None:
     """Compile the kernels, or load them from numba's cache, before the first transaction."""
     nothing = np.empty((0, tables.feature_count))
     _row_wise(tables, nothing)
-    scores(_block_wise(tables, nothing), steepness=1.0, is_float32=tables.is_float32)
+    for is_float32 in (False, True):  # another model may come that was XGBoost's
+        scores(_block_wise(tables, nothing), steepness=1.0, is_float32=is_float32)
 
 
-def _start(tables: ForestTables) -> tuple[float, float]:
-    """What the leaves are added to, in their type, and up to where a value is taken for zero."""
-    if tables.is_float32:
-        return np.float32(tables.start), 0.0  # type: ignore[return-value] # numba tells them apart
-    return tables.start, _ZERO_MAX
+def _adding(tables: ForestTables) -> tuple[float, float, bool]:
+    """What leaves are added to, up to where a value is taken for zero, whether in float32."""
+    return tables.start, 0.0 if tables.is_float32 else _ZERO_MAX, tables.is_float32
 
 
 def _row_wise(tables: ForestTables, features: Floats) -> Floats:
@@ -119,7 +118,7 @@ def _row_wise(tables: ForestTables, features: Floats) -> Floats:
         rows.missing_masks,
         tables.leaf_values.ravel(),
         tables.leaf_values.shape[1],
-        *_start(tables),
+        *_adding(tables),
     )
     return result
 
@@ -140,6 +139,6 @@ def _block_wise(tables: ForestTables, features: Floats) -> Floats:
         blocks.word_count,
         tables.leaf_values.ravel(),
         tables.leaf_values.shape[1],
-        *_start(tables),
+        *_adding(tables),
     )
     return result

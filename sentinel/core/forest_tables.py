@@ -102,8 +102,7 @@ class ForestTables:
 
     feature_count: int
     tree_count: int
-    # (tree_count, leaves of the largest tree), filled up with zero; float32 if `is_float32`
-    leaf_values: Floats
+    leaf_values: Floats  # (tree_count, leaves of the largest tree), filled up with zero
     ranks: RankTables
     rows: RowTables
     blocks: BlockTables
@@ -166,8 +165,7 @@ def _rank_tables(used: Ints, thresholds: Sequence[Floats]) -> RankTables:
 
 def _leaf_table(forest: Forest) -> Floats:
     leaf_count_max = max((len(values) for values in forest.leaf_values), default=1)
-    kind = np.float64 if forest.float32_start is None else np.float32
-    table: Floats = np.zeros((len(forest.leaf_values), leaf_count_max), kind)
+    table = np.zeros((len(forest.leaf_values), leaf_count_max))
     for row, values in zip(table, forest.leaf_values, strict=True):
         row[: len(values)] = values
     return table

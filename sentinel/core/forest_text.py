@@ -126,8 +126,9 @@ def read_forest(model_text: str) -> Forest | Unsupported:
     if FLOAT32_KEY not in header or isinstance(found, Unsupported):
         return found
     (start,) = _numbers(header, FLOAT32_KEY, count=1).tolist()
-    if float(np.float32(start)) != start:
-        raise ValueError(f"{FLOAT32_KEY} holds {start}, which is no float32")
+    for numbers in (np.array([start]), *found.leaf_values):
+        if np.any(numbers.astype(np.float32) != numbers):
+            raise ValueError(f"{FLOAT32_KEY} is given, and not all leaves are of float32")
     return replace(found, float32_start=start)
 
 
