@@ -35,6 +35,7 @@ def _forest(learner: Mapping[str, Any]) -> XgboostForest:
     feature_count = int(facts["num_feature"])
     if not 1 <= feature_count <= _INTEGER_MAX:
         raise ValueError("it has no features")
+    _check_rounds(learner, model)
     base_score = float(np.float32(str(facts["base_score"]).strip("[]")))
     if not 0 < base_score < 1:
         raise ValueError(f"its base_score must be between 0 and 1, it is {base_score:g}")
@@ -44,7 +45,6 @@ def _forest(learner: Mapping[str, Any]) -> XgboostForest:
         feature_names=tuple(map(str, learner.get("feature_names", []))),
         base_score=base_score,
         trees=trees,
-        round_count=_round_count(learner, model),
     )
 
 
@@ -62,8 +62,8 @@ def _check_kind(learner: Mapping[str, Any]) -> None:
         raise ValueError("it has categorical features, which it codes in its own way")
 
 
-def _round_count(learner: Mapping[str, Any], model: Mapping[str, Any]) -> int:
-    """Raises ValueError if it is not told which of the rounds count."""
+def _check_rounds(learner: Mapping[str, Any], model: Mapping[str, Any]) -> None:
+    """Whether all rounds count; XGBoost's own ways to predict differ on that."""
     parallel = max(int(model["gbtree_model_param"].get("num_parallel_tree", 1)), 1)
     rounds = -(-len(model["trees"]) // parallel)
     best = learner.get("attributes", {}).get("best_iteration")
@@ -73,7 +73,6 @@ def _round_count(learner: Mapping[str, Any], model: Mapping[str, Any]) -> int:
             "Booster.predict uses all and XGBClassifier.predict those, so save the ones you mean, "
             f"as in booster[:{int(best) + 1}].save_model(…)"
         )
-    return rounds
 
 
 def _tree(told: Mapping[str, Any], index: int, feature_count: int) -> XgboostTree:

@@ -104,10 +104,11 @@ def check_categories(
     for column, texts in zip(columns, categories, strict=True):
         name, wanted = names[column], [str(one) for one in texts]
         if list(values.get(name, ()))[: len(wanted)] != wanted:
+            listed = ", ".join(f'"{one}"' for one in wanted)
             raise ValueError(
                 f"was trained on texts in {name} (pandas_categorical), which stand for their "
-                f'place in a list: declare it with stat = "category" and values = '
-                f"[{_shown([repr(one) for one in wanted])}], in this order"
+                f'place in a list: declare it with stat = "category" and values = [{listed}], in '
+                "this order"
             )
 
 

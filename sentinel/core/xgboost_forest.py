@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel.core.forest_kernels import logistic32, logit32
-from sentinel.core.forest_text import FLOAT32_KEY, LEAF_COUNT_MAX
+from sentinel.core.forest_text import FLOAT32_KEY, LEAF_COUNT_MAX, written
 from sentinel.records import Floats, Ints
 
-_NUMERICAL, _DEFAULT_LEFT, _MISSING_NAN = 0, 2, 8  # bits of LightGBM's `decision_type`
+_DEFAULT_LEFT, _MISSING_NAN = 2, 8  # bits of LightGBM's `decision_type`
 _COVER_SUM = 2.0**30  # LightGBM counts rows in int32
 
 Float32s = NDArray[np.float32]
@@ -60,15 +60,12 @@ class XgboostForest:
         As the model has them; may be none.
     base_score
         The probability that the trees start from.
-    round_count
-        Of boosting; each may have several trees.
     """
 
     feature_count: int
     feature_names: tuple[str, ...]
     base_score: float
     trees: tuple[XgboostTree, ...]
-    round_count: int
 
     @property
     def start(self) -> float:
@@ -139,7 +136,7 @@ def lightgbm_text(forest: XgboostForest, names: Sequence[str]) -> str:
     A tree with more leaves than the kernel takes becomes several, each with some of the leaves and
     zero in the place of the others. Raises ValueError if a tree is too deep for that.
     """
-    trees = [text for tree in forest.trees for text in _tree_texts(tree)]
+    trees = [text for tree in forest.trees for text in _pieces(tree)]
     head = [
         "tree",
         "version=v4",
@@ -151,10 +148,9 @@ def lightgbm_text(forest: XgboostForest, names: Sequence[str]) -> str:
         f"{FLOAT32_KEY}={forest.start!r}",
         "feature_names=" + " ".join(names),
         "feature_infos=" + " ".join(["[-inf:inf]"] * forest.feature_count),
+        "tree_sizes=",
     ]
-    texts = [f"Tree={index}\n{text}\n\n" for index, text in enumerate(trees)]
-    sizes = "tree_sizes=" + " ".join(str(len(text)) for text in texts)
-    return "\n".join([*head, sizes, "", ""]) + "".join(texts) + "end of trees\n\n"
+    return written("\n".join(head), trees, "end of trees\n\n")
 
 
 @dataclass(slots=True)
@@ -184,7 +180,7 @@ def _walk(tree: XgboostTree) -> _Walk:
     return found
 
 
-def _tree_texts(tree: XgboostTree) -> list[str]:
+def _pieces(tree: XgboostTree) -> list[str]:
     """The tree, or as many as it takes, whose sum it is: to add zero changes no float."""
     walk = _walk(tree)
     pieces = []
@@ -236,10 +232,10 @@ def _piece(tree: XgboostTree, walk: _Walk, begin: int, end: int) -> str:
                 leaves.append(child)
     leaves = leaves or [0]
     said = [float(tree.value[leaf]) if is_within(leaf) else 0.0 for leaf in leaves]
-    return _written(tree, nodes, leaves, children, said)
+    return _tree_text(tree, nodes, leaves, children, said)
 
 
-def _written(
+def _tree_text(
     tree: XgboostTree,
     nodes: Sequence[int],
     leaves: Sequence[int],
@@ -248,8 +244,7 @@ def _written(
 ) -> str:
     counts = _counts(tree, nodes, leaves)
     types = [
-        _NUMERICAL | _MISSING_NAN | (_DEFAULT_LEFT if tree.is_left_if_missing[node] else 0)
-        for node in nodes
+        _MISSING_NAN | (_DEFAULT_LEFT if tree.is_left_if_missing[node] else 0) for node in nodes
     ]
     columns: dict[str, list[object]] = {
         "num_leaves": [len(leaves)],
@@ -269,7 +264,8 @@ def _written(
         "is_linear": [0],
         "shrinkage": [1],
     }
-    return "\n".join(f"{key}={' '.join(map(str, values))}" for key, values in columns.items())
+    lines = [f"{key}={' '.join(map(str, values))}" for key, values in columns.items()]
+    return "\n".join(["Tree=", *lines, "", ""])
 
 
 def _counts(tree: XgboostTree, nodes: Sequence[int], leaves: Sequence[int]) -> dict[int, int]:

@@ -123,10 +123,11 @@ def _check_scores(serving: ServingModel, rows: Floats, reference: Reference) -> 
 def _check_contributions(serving: ServingModel, rows: Floats) -> None:
     try:
         contributions = serving.model.contributions(rows)
-    except LightGBMError as error:
+    except (LightGBMError, ModelError) as error:
+        why = error.detail if isinstance(error, ModelError) else error
         raise ModelError(
             serving.version,
-            f"has no contributions of its features, so that no alert could give reasons: {error}",
+            f"has no contributions of its features, so that no alert could give reasons: {why}",
         ) from error
     if contributions.shape != rows.shape or not np.isfinite(contributions).all():
         raise ModelError(serving.version, "gives contributions of its features that are no numbers")

@@ -1,5 +1,6 @@
 """Models of all kinds that users bring: each serves what its maker predicts, or is refused."""
 
+import codecs
 import json
 import re
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import xgboost
 from numpy.random import default_rng
+from scipy.special import expit
 
 from sentinel.adapters.registry import read_folder, write_folder
 from sentinel.app import trial
@@ -172,7 +174,8 @@ SERVED: dict[str, Callable[[Path], Brought]] = {
 
 
 def with_ends(brought: Brought) -> Brought:
-    return replace(brought, data=brought.data.replace(b"\n", b"\r\n"))
+    """As an editor on Windows writes it, a byte order mark before it."""
+    return replace(brought, data=codecs.BOM_UTF8 + brought.data.replace(b"\n", b"\r\n"))
 
 
 def reordered(path: Path) -> Brought:
@@ -197,6 +200,8 @@ def test_what_a_model_predicted_where_it_was_made_it_serves_here(
 
     score = serving.score(serving.model.raw_scores(features))
     assert np.array_equal(score, brought.predict(features))
+    # The scale of thresholds on the score, to which a later model's scores are mapped.
+    assert np.allclose(expit(serving.scaled(serving.model.raw_scores(features))), score, atol=1e-7)
     # Without a history its own probabilities count, to the rounding of another library's exp.
     probability = serving.probability(serving.model.raw_scores(features))
     assert np.allclose(probability, score, atol=1e-7)
@@ -217,7 +222,7 @@ REFUSED: dict[str, tuple[Callable[[Path], bytes], str]] = {
     ),
     "string categories": (
         lambda path: with_texts(saved(path, categorical=(1,))).data,
-        r"was trained on texts in hour .* values = \['cafe', 'fuel', 'hotel', 'shop'\], in this",
+        r'was trained on texts in hour .* values = \["cafe", "fuel", "hotel", "shop"\], in this',
     ),
     "string categories of which one is no category": (
         lambda path: with_texts(saved(path)).data,

@@ -14,7 +14,9 @@ from numpy.random import default_rng
 
 from sentinel.codec.model_files import decode_model_file
 from sentinel.codec.xgboost import decode_xgboost
+from sentinel.core.forest_merge import shifted, weighted_sum
 from sentinel.core.xgboost_forest import XgboostForest, last_left, lightgbm_text, margins
+from sentinel.errors import ModelError
 from sentinel.model import Model
 from sentinel.records import Floats
 
@@ -157,3 +159,22 @@ def test_damaged_bytes_are_an_error_or_a_forest_and_never_more(data: st.DataObje
 
     with contextlib.suppress(ValueError):
         assert isinstance(decode_xgboost(bytes(whole[:end])), XgboostForest)
+
+
+def test_no_trees_are_added_to_sums_of_float32() -> None:
+    text = lightgbm_text(decode_xgboost(bytes(booster("stumps").save_raw("json"))), NAMES)
+
+    with pytest.raises(ValueError, match="XGBoost's, which adds its trees in float32"):
+        weighted_sum([text], [0.5])
+    with pytest.raises(ValueError, match="XGBoost's, which adds its trees in float32"):
+        shifted(text, 0.1)
+
+
+def test_a_text_whose_leaves_are_of_float64_does_not_say_that_it_was_xgboosts() -> None:
+    text = lightgbm_text(decode_xgboost(bytes(booster("stumps").save_raw("json"))), NAMES)
+    begin = text.index("leaf_value=") + len("leaf_value=")
+    length = text.index(" ", begin) - begin
+    other = text[:begin] + "0.1".ljust(length, "0") + text[begin + length :]
+
+    with pytest.raises(ModelError, match="not all leaves are of float32"):
+        Model.from_text("1.0.0", other)
