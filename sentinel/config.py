@@ -25,6 +25,7 @@ from sentinel.engine.deployment import DeploymentParams
 from sentinel.engine.feedback import FeedbackParams
 from sentinel.engine.learner_params import LearningParams
 from sentinel.engine.params import EngineParams, TopicParams
+from sentinel.engine.trial import TrialParams
 from sentinel.engine.update_params import UpdateParams
 from sentinel.errors import ConfigError
 
@@ -60,6 +61,7 @@ class Config:
     maturity: MaturityParams = field(default_factory=MaturityParams)
     pool: PoolParams = field(default_factory=PoolParams)
     model: ModelParams = field(default_factory=ModelParams)
+    trial: TrialParams = field(default_factory=TrialParams)
     deployment: DeploymentParams = field(default_factory=DeploymentParams)
     learning: LearningParams = field(default_factory=LearningParams)
     updates: UpdateParams = field(default_factory=UpdateParams)

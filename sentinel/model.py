@@ -24,7 +24,6 @@ LightGBMError = lightgbm.basic.LightGBMError  # for those who may not import the
 
 # LightGBM separates names by blanks in its text, and refuses what would need escaping in JSON.
 _FEATURE_NAME = re.compile(r'[^\s",:\[\]{}]+')
-_OBJECTIVE = re.compile(r"^objective=(.*)$", re.MULTILINE)
 _BINARY = re.compile(r"binary sigmoid:(\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 
 EngineName = Literal["kernel", "lightgbm"]
@@ -49,11 +48,14 @@ class Model:
     _tables: ForestTables | Unsupported
     _steepness: float
     _divisor: int  # LightGBM's raw output of a random forest is a sum, its score that of the mean
+    _is_float32: bool  # it was XGBoost's
 
     @classmethod
     def from_text(cls, version: str, text: str) -> Self:
         """Load and compile; raises ModelError if the text is damaged or not a binary classifier."""
-        steepness = _steepness(version, text)
+        head = text.partition("\n\n")[0].split("\n")
+        steepness = _steepness(version, head)
+        is_float32 = any(line.startswith(f"{forest.FLOAT32_KEY}=") for line in head)
         try:
             tables = forest.build_tables(text)
             booster = lightgbm.Booster(model_str=text)
@@ -61,10 +63,17 @@ class Model:
             raise ModelError(version, str(error)) from error
         if isinstance(tables, ForestTables):
             forest.warm(tables)
+        elif is_float32:
+            raise ModelError(version, f"only our kernel adds float32, but {tables.reason}")
         names = tuple(booster.feature_name())
         tree_count = booster.num_trees()
-        divisor = max(tree_count, 1) if _averages(text) else 1
-        return cls(version, names, tree_count, booster, tables, steepness, divisor)
+        divisor = max(tree_count, 1) if "average_output" in head else 1
+        return cls(version, names, tree_count, booster, tables, steepness, divisor, is_float32)
+
+    @property
+    def steepness(self) -> float:
+        """By which a raw score is multiplied to be log-odds: LightGBM's `sigmoid`."""
+        return self._steepness
 
     @property
     def engine(self) -> EngineName:
@@ -75,7 +84,10 @@ class Model:
         return self._tables.reason if isinstance(self._tables, Unsupported) else None
 
     def raw_scores(self, features: Floats) -> Floats:
-        """Log-odds of fraud, shape (n,), of features (n, feature count); NaN is missing."""
+        """Raw scores, shape (n,), of features (n, feature count); NaN is missing.
+
+        Times `steepness` they are the log-odds of fraud.
+        """
         if isinstance(self._tables, ForestTables):
             return forest.raw_scores(self._tables, features)
         return self._predict(features, raw_score=True)
@@ -86,7 +98,13 @@ class Model:
 
     def scores_of(self, raw: Floats) -> Floats:
         """Probabilities of fraud of raw scores that this model gave, same shape."""
-        return forest.scores(raw, steepness=self._steepness)
+        return forest.scores(raw, steepness=self._steepness, is_float32=self._is_float32)
+
+    def lightgbm_scores(self, features: Floats) -> tuple[Floats, Floats]:
+        """Raw scores and probabilities as LightGBM computes them, shapes (n,)."""
+        return self._predict(features, raw_score=True), self._booster.predict(
+            features, num_threads=THREAD_COUNT
+        )
 
     def contributions(self, features: Floats) -> Floats:
         """What each feature adds to the raw score (TreeSHAP), shape (n, feature count).
@@ -205,18 +223,24 @@ def _progress(on_iteration: Callable[[int], None]) -> Callable[[Any], None]:
     return report
 
 
-def _steepness(version: str, text: str) -> float:
-    objective = _OBJECTIVE.search(text)
-    binary = _BINARY.fullmatch(objective[1]) if objective else None
+def _steepness(version: str, head: Sequence[str]) -> float:
+    told = next((line for line in head if line.startswith("objective=")), None)
+    if told is None:
+        raise ModelError(
+            version,
+            "it has no objective, as after a fit with a function of one's own: whether its raw "
+            "scores are log-odds is not known; if they are, add the line `objective=binary "
+            "sigmoid:1` below `max_feature_idx` in its text",
+        )
+    objective = told.removeprefix("objective=")
+    if objective == "cross_entropy":  # its scores are the same function of the raw ones
+        return 1.0
+    binary = _BINARY.fullmatch(objective)
     if binary is None or float(binary[1]) == 0.0:
-        name = objective[1] if objective else "missing"
-        raise ModelError(version, f"the objective must be binary, this model's is {name}")
+        raise ModelError(
+            version, f"the objective must be binary or cross_entropy, this model's is {objective}"
+        )
     return float(binary[1])
-
-
-def _averages(text: str) -> bool:
-    header = text.partition("\n\n")[0]
-    return "average_output" in header.split("\n")
 
 
 def _check_names(names: Sequence[str]) -> None:

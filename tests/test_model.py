@@ -48,6 +48,7 @@ FOREST = trained(boosting="rf", bagging_freq=1, bagging_fraction=0.5)
 SCORED_BY: dict[str, tuple[dict[str, object], str | None]] = {
     "plain": ({}, None),
     "another sigmoid": ({"sigmoid": 0.7}, None),
+    "cross-entropy": ({"objective": "cross_entropy"}, None),
     "zero": ({"zero_as_missing": True}, "tree 0 takes zero for missing"),
     "65 leaves": ({"num_leaves": 65}, "tree 0 has 65 leaves, more than 64"),
     "linear": ({"linear_tree": True}, "tree 0 has linear leaves"),
@@ -105,7 +106,7 @@ def test_a_model_knows_its_names_and_size() -> None:
     "params",
     [
         {"objective": "regression"},
-        {"objective": "cross_entropy"},
+        {"objective": "cross_entropy_lambda"},
         {"objective": "multiclass", "num_class": 2},
     ],
 )

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentinel.adapters.redis import RedisModelStore
+from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.sender import Sender
 from sentinel.config import Config
-from sentinel.core.learning.shelf import registered, staged
+from sentinel.core.learning.shelf import kind_of_change, next_version, registered, staged
 from sentinel.core.learning.trail import audit_entry
 from sentinel.engine.serving import serving_model
 from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
@@ -70,9 +71,23 @@ async def artifact(config: Config, version: str) -> Artifact:
         return await store.load(version)
 
 
+async def free_version(config: Config, manifest: Mapping[str, Any]) -> str:
+    """The next version for a model that somebody brings, under which nothing is kept."""
+    async with RedisModelStore(config.redis) as store:
+        shelf = await store.shelf()
+        taken = [*shelf.stages, *ModelDirectory(config.model).versions()]
+        parent = shelf.champion
+        known = {} if parent is None else await store.manifests([parent])
+        change = kind_of_change(known.get(parent or ""), manifest)
+        while True:
+            version = next_version(taken, parent, change)
+            if version not in await store.manifests([version]):
+                return version
+            taken.append(version)
+
+
 async def add(config: Config, given: Artifact, *, who: str, why: str) -> Changed:
-    """Take a version in, and stage it. Raises ModelError when no instance could serve it."""
-    _check(config, given)
+    """Take a version in that has stood its trial, and stage it."""
     by: dict[str, Any] = {"who": who, "why": why, "at_ms": now_ms()}
     steps: list[Step] = [
         lambda shelf: registered(shelf, given.version, **by),

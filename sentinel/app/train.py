@@ -48,10 +48,16 @@ class Stretches:
     test: Mask
 
 
-def stretches(times_ms: Ints, labels: Ints, config: Config) -> Stretches:
+def stretches(
+    times_ms: Ints,
+    labels: Ints,
+    config: Config,
+    *,
+    needed: Sequence[str] = ("train", "calibration", "test"),
+) -> Stretches:
     """Cut history by event time: warm-up, training, calibration, the label delay, test.
 
-    Raises ConfigError when a stretch holds no fraud or nothing genuine.
+    Raises ConfigError when a stretch that is needed holds no fraud or nothing genuine.
     """
     params = config.training
     first, last = int(times_ms[0]), int(times_ms[-1])
@@ -65,7 +71,7 @@ def stretches(times_ms: Ints, labels: Ints, config: Config) -> Stretches:
         calibration=known & (times_ms >= calibration_begin) & (times_ms < calibration_end),
         test=known & (times_ms >= test_begin),
     )
-    for name in ("train", "calibration", "test"):
+    for name in needed:
         present = set(np.unique(labels[getattr(found, name)]).tolist())
         if present != {0, 1}:
             raise ConfigError(
@@ -126,11 +132,11 @@ def evaluate(
     features: Floats,
     labels: Ints,
     times_ms: Ints,
-    accounts: Sequence[str],
+    accounts: Sequence[str] | Ints,
     at: Mask,
     config: Config,
 ) -> dict[str, float | int | None]:
-    """The measures that the field reports, on the rows `at`."""
+    """The measures that the field reports, on the rows `at`; accounts as names or as codes."""
     raw = model.raw_scores(features[at])
     truth = labels[at]
     probability = calibration.probability(raw)

@@ -1,6 +1,6 @@
 """`sentinel train` and `sentinel features`: history through the code that scores."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -83,13 +83,8 @@ def train_command(
     directory = ModelDirectory(config.model)
     version = directory.next_version(manifest["features"])
     directory.add(version, text, manifest)
-    table = Table(title=f"model {version} on {manifest['window']['test']['rows']:,} later rows")
-    table.add_column("measure")
-    table.add_column("value", justify="right")
-    for name, value in manifest["metrics"].items():
-        shown = f"{value:,.4f}" if isinstance(value, float) else f"{value:,}"
-        table.add_row(name.replace("_", " "), shown)
-    console.print(table)
+    title = f"model {version} on {manifest['window']['test']['rows']:,} later rows"
+    console.print(metrics_table(title, manifest["metrics"]))
     if history.rejected_count:
         console.print(f"{history.rejected_count:,} rows could not be used")
     console.print(f"written to {config.model.directory}/{version}")
@@ -99,6 +94,17 @@ def train_command(
         "has every running instance take it over",
         highlight=False,
     )
+
+
+def metrics_table(title: str, metrics: Mapping[str, float | int | None]) -> Table:
+    """How good a model is."""
+    table = Table(title=title)
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    for name, value in metrics.items():
+        shown = f"{value:,.4f}" if isinstance(value, float) else f"{value:,}"
+        table.add_row(name.replace("_", " "), shown)
+    return table
 
 
 def features_command(file: Path, config_file: Path | None, *, label_column: str, out: Path) -> None:

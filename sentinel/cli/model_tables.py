@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from sentinel.app.models import Registry
@@ -37,6 +38,7 @@ def facts(found: Registry, version: str) -> dict[str, Any]:
         "trees": manifest.get("trees"),
         "feature_count": len(manifest.get("features", [])),
         "metrics": manifest.get("metrics"),
+        "is_measured": bool(manifest.get("metrics")),
     }
 
 
@@ -56,17 +58,25 @@ def version_table(found: Registry) -> Table:
             version,
             ", ".join(one["roles"]) or one["stage"],
             *([one["approved_by"] or ""] if is_approved else []),
-            (one["strategy"] or "") if one["is_readable"] else "its manifest is damaged",
+            _made_by(one),
             "" if one["trees"] is None else f"{one['trees']:,}",
             *(value_text(metrics.get(name), absent="") for name in _LISTED),
         )
     return table
 
 
+def _made_by(one: Mapping[str, Any]) -> str:
+    if not one["is_readable"]:
+        return "its manifest is damaged"
+    return f"{one['strategy'] or ''}{'' if one['is_measured'] else ', unmeasured'}"
+
+
 def headline(found: Registry, version: str) -> str:
     """Where a version stands, in a line."""
     approval = found.shelf.approvals.get(version)
     words = [found.shelf.stages[version], *roles(found.shelf, version)]
+    if version in found.manifests and not found.manifests[version].get("metrics"):
+        words.append("unmeasured")
     if version in found.shelf.before:
         words.append("served before")
     if approval is not None:
@@ -80,7 +90,7 @@ def manifest_table(manifest: Mapping[str, Any]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in flat({name: manifest[name] for name in manifest if name not in _LONG}):
-        table.add_row(name, value_text(value))
+        table.add_row(escape(name), escape(value_text(value)))
     return table
 
 

@@ -9,12 +9,7 @@ import typer
 from rich.console import Console
 
 from sentinel import config as configuration
-from sentinel.adapters.registry import (
-    ModelDirectory,
-    read_folder,
-    version_of,
-    write_folder,
-)
+from sentinel.adapters.registry import write_folder
 from sentinel.app import embedded
 from sentinel.app import models as app
 from sentinel.cli import model_tables as tables
@@ -101,13 +96,13 @@ def history_command(config_file: Path | None, *, limit: int, as_json: bool) -> N
 
 def stage_command(version: str, config_file: Path | None, *, who: str, why: str) -> None:
     """From development to staging."""
-    by = _by(who, why)
+    by = by_whom(who, why)
     _change(config_file, [lambda shelf: shelves.staged(shelf, version, **by)])
 
 
 def approve_command(version: str, config_file: Path | None, *, who: str, why: str) -> None:
     """A person's word that a version may serve."""
-    by = _by(who, why)
+    by = by_whom(who, why)
     _change(config_file, [lambda shelf: shelves.approved(shelf, version, **by)])
 
 
@@ -115,7 +110,7 @@ def promote_command(
     version: str, config_file: Path | None, *, who: str, why: str, force: bool
 ) -> None:
     """A version serves from now on."""
-    by = _by(who, why, is_needed=True)
+    by = by_whom(who, why, is_needed=True)
     config = _running(config_file)
 
     def step(shelf: Shelf) -> tuple[Shelf, ModelEvent]:
@@ -123,46 +118,26 @@ def promote_command(
             shelf, version, **by, approval_needed=config.updates.needs_approval, force=force
         )
 
-    _tell(asyncio.run(app.change(config, [step])))
+    tell(asyncio.run(app.change(config, [step])))
 
 
 def roll_back_command(config_file: Path | None, *, to: str, who: str, why: str) -> None:
     """A champion before serves again."""
-    by = _by(who, why, is_needed=True)
+    by = by_whom(who, why, is_needed=True)
     _change(config_file, [lambda shelf: shelves.rolled_back(shelf, **by, to=to or None)])
 
 
 def archive_command(version: str, config_file: Path | None, *, who: str, why: str) -> None:
     """A version that has not served is withdrawn."""
-    by = _by(who, why)
+    by = by_whom(who, why)
     _change(config_file, [lambda shelf: shelves.archived(shelf, version, **by)])
 
 
 def shadow_command(version: str, config_file: Path | None, *, who: str, why: str) -> None:
     """A version scores beside the champion, or none does."""
-    by = _by(who, why)
+    by = by_whom(who, why)
     name = None if version == "none" else version
     _change(config_file, [lambda shelf: shelves.shadowed(shelf, name, **by)])
-
-
-def import_command(
-    version: str, config_file: Path | None, *, folder: Path | None, who: str, why: str
-) -> None:
-    """Take a version into the registry, from `model.directory` or from a folder."""
-    config = _running(config_file)
-    if folder is not None:
-        folder = folder.parent if folder.name == "model.txt" else folder
-        given = read_folder(folder, version_of(folder))
-        if version and version != given.version:
-            raise ConfigError(f"{folder} holds version {given.version}, not {version}")
-    elif version:
-        given = ModelDirectory(config.model).load(version)
-    else:
-        raise ConfigError("name a version of model.directory, or a folder with --file")
-    source = folder or Path(config.model.directory) / version
-    reason = why or f"imported from {source}"
-    by = _by(who, reason)
-    _tell(asyncio.run(app.add(config, given, who=by["who"], why=reason)))
 
 
 def export_command(version: str, folder: Path, config_file: Path | None) -> None:
@@ -175,7 +150,7 @@ def _running(config_file: Path | None) -> Config:
     return embedded.running(configuration.load(config_file))
 
 
-def _by(who: str, why: str, *, is_needed: bool = False) -> dict[str, Any]:
+def by_whom(who: str, why: str, *, is_needed: bool = False) -> dict[str, Any]:
     """Who says it, why and when, as the changes of a shelf take it. Raises ConfigError.
 
     `is_needed` asks for a reason.
@@ -186,10 +161,10 @@ def _by(who: str, why: str, *, is_needed: bool = False) -> dict[str, Any]:
 
 
 def _change(config_file: Path | None, steps: Sequence[app.Step]) -> None:
-    _tell(asyncio.run(app.change(_running(config_file), steps)))
+    tell(asyncio.run(app.change(_running(config_file), steps)))
 
 
-def _tell(changed: app.Changed) -> None:
+def tell(changed: app.Changed) -> None:
     """What was done; exit code 1 when the topics do not tell of it."""
     for event in changed.events:
         typer.echo(tables.sentence(event))

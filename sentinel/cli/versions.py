@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sentinel.cli.options import ConfigOption
+from sentinel.cli.options import ConfigOption, LabelColumn
 
 models = typer.Typer(help="See which model serves, and change it.")
 
@@ -160,21 +160,50 @@ def shadow_model(
 
 @models.command("import")
 def import_model(
-    version: Annotated[
-        str, typer.Argument(metavar="[VERSION]", help="Of model.directory, as trained there.")
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="[FILE|VERSION]",
+            help="A model of LightGBM (text) or XGBoost (JSON, UBJSON); or a version of "
+            "model.directory, as trained there.",
+        ),
     ] = "",
     config: ConfigOption = None,
     folder: Annotated[
         Path | None,
         typer.Option("--file", metavar="FOLDER", help="With model.txt and manifest.json."),
     ] = None,
+    version: Annotated[
+        str, typer.Option("--as", metavar="VERSION", help="Of a file. [default: the next]")
+    ] = "",
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A history on which the model was not trained: calibrates and measures it.",
+        ),
+    ] = None,
+    label_column: LabelColumn = "is_fraud",
+    by_position: Annotated[
+        bool,
+        typer.Option("--by-position", help="Its columns are [[features]] in their order."),
+    ] = False,
+    trained_until: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="It has seen no transaction of then or later. [default: where the history begins, "
+            "or now]",
+        ),
+    ] = "",
     who: WhoOption = "",
     why: WhyOption = "",
 ) -> None:
-    """Take a version into the registry, and stage it."""
-    from sentinel.cli.models import import_command
+    """Try a model as serving would use it, take it into the registry, and stage it."""
+    from sentinel.cli.imports import FileOptions, import_command
 
-    import_command(version, config, folder=folder, who=who, why=why)
+    options = FileOptions(version, history, label_column, by_position, trained_until)
+    import_command(what, config, folder=folder, options=options, who=who, why=why)
 
 
 @models.command("export")

@@ -13,20 +13,34 @@ of the value among the thresholds. Two layouts of the same nodes are kept:
 
 import numpy as np
 
-from sentinel.core.forest_kernels import logistic, score_blocks, score_rows
+from sentinel.core.forest_kernels import logistic, logistic32, score_blocks, score_rows
 from sentinel.core.forest_tables import ForestTables, build_tables
-from sentinel.core.forest_text import Unsupported
+from sentinel.core.forest_text import FLOAT32_KEY, Unsupported
 from sentinel.records import Floats
 
-__all__ = ["ForestTables", "Unsupported", "build_tables", "raw_scores", "scores", "warm"]
+__all__ = [
+    "FLOAT32_KEY",
+    "ForestTables",
+    "Unsupported",
+    "build_tables",
+    "raw_scores",
+    "scores",
+    "warm",
+]
 
 # Up to here the row-wise layout is faster: the two cross at 20 rows for 200 trees of 31 leaves, at
 # 27 for 500 of 63 (1.6 us a row against 31 us a block of up to 16 rows; 4.7 against 126).
 ROW_WISE_COUNT_MAX = 20
 
+# LightGBM's kZeroThreshold, a C++ float literal. Its predictor drops values up to it from the row,
+# so they are compared as 0.0.
+_ZERO_MAX = float(np.float32(1e-35))
+
 
 def raw_scores(tables: ForestTables, features: Floats) -> Floats:
     """Raw scores (log-odds), bit for bit what `Booster.predict(raw_score=True)` returns.
+
+    Of a model that was XGBoost's, what its `predict(output_margin=True)` returns.
 
     Parameters
     ----------
@@ -52,7 +66,7 @@ def raw_scores(tables: ForestTables, features: Floats) -> Floats:
     return _block_wise(tables, features)
 
 
-def scores(raw: Floats, *, steepness: float) -> Floats:
+def scores(raw: Floats, *, steepness: float, is_float32: bool = False) -> Floats:
     """Probabilities of raw scores, bit for bit what `Booster.predict()` returns.
 
     Parameters
@@ -61,6 +75,8 @@ def scores(raw: Floats, *, steepness: float) -> Floats:
         Log-odds divided by `steepness`, shape (n,).
     steepness
         LightGBM's `sigmoid` parameter, > 0; 1 unless the model was trained otherwise.
+    is_float32
+        Of a model that was XGBoost's, whose steepness is always 1.
 
     Returns
     -------
@@ -69,7 +85,7 @@ def scores(raw: Floats, *, steepness: float) -> Floats:
     """
     assert raw.ndim == 1
     assert steepness > 0
-    result: Floats = logistic(raw, steepness)
+    result: Floats = logistic32(raw) if is_float32 else logistic(raw, steepness)
     return result
 
 
@@ -77,7 +93,13 @@ def warm(tables: ForestTables) -> None:
     """Compile the kernels, or load them from numba's cache, before the first transaction."""
     nothing = np.empty((0, tables.feature_count))
     _row_wise(tables, nothing)
-    scores(_block_wise(tables, nothing), steepness=1.0)
+    for is_float32 in (False, True):  # another model may come that was XGBoost's
+        scores(_block_wise(tables, nothing), steepness=1.0, is_float32=is_float32)
+
+
+def _adding(tables: ForestTables) -> tuple[float, float, bool]:
+    """What leaves are added to, up to where a value is taken for zero, whether in float32."""
+    return tables.start, 0.0 if tables.is_float32 else _ZERO_MAX, tables.is_float32
 
 
 def _row_wise(tables: ForestTables, features: Floats) -> Floats:
@@ -96,6 +118,7 @@ def _row_wise(tables: ForestTables, features: Floats) -> Floats:
         rows.missing_masks,
         tables.leaf_values.ravel(),
         tables.leaf_values.shape[1],
+        *_adding(tables),
     )
     return result
 
@@ -116,5 +139,6 @@ def _block_wise(tables: ForestTables, features: Floats) -> Floats:
         blocks.word_count,
         tables.leaf_values.ravel(),
         tables.leaf_values.shape[1],
+        *_adding(tables),
     )
     return result

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from sentinel.core.forest_text import Sections, read_sections
+from sentinel.core.forest_text import FLOAT32_KEY, Sections, read_sections, written
 
 # What has to be alike, or the sum would mean nothing.
 _ALIKE = ("num_class", "num_tree_per_iteration", "max_feature_idx", "objective", "feature_names")
@@ -19,7 +19,6 @@ _ALIKE = ("num_class", "num_tree_per_iteration", "max_feature_idx", "objective",
 _SCALED = re.compile(r"^(leaf_value|internal_value|shrinkage)=(.*)$", re.MULTILINE)
 _SHIFTED = re.compile(r"^(leaf_value|internal_value)=(.*)$", re.MULTILINE)
 _LINEAR = re.compile(r"^is_linear=[^0]", re.MULTILINE)
-_SIZES = re.compile(r"^tree_sizes=.*$", re.MULTILINE)
 _PARAMETERS = re.compile(r"^parameters:$", re.MULTILINE)
 
 
@@ -88,6 +87,8 @@ def _summable(part: Sections) -> Sequence[str]:
         raise ValueError("the model has more than one output")
     if "average_output" in part.header:
         raise ValueError("the model averages its trees (random forest)")
+    if FLOAT32_KEY in part.header:
+        raise ValueError("the model was XGBoost's, which adds its trees in float32")
     if not part.trees:
         raise ValueError("the model has no trees")
     if any(_LINEAR.search(tree) for tree in part.trees):
@@ -109,9 +110,6 @@ def _each(change: Callable[[float], float]) -> Callable[[re.Match[str]], str]:
 
 
 def _written(like: Sections, trees: Sequence[str]) -> str:
-    numbered = [f"Tree={index}\n" + tree.partition("\n")[2] for index, tree in enumerate(trees)]
-    sizes = "tree_sizes=" + " ".join(str(len(tree)) for tree in numbered)
-    head = _SIZES.sub(sizes, like.head)
     parameters = _PARAMETERS.search(like.tail)
     tail = like.tail[parameters.start() :] if parameters else ""
-    return f"{head}\n\n" + "".join(numbered) + f"end of trees\n\n{tail}"
+    return written(like.head, trees, f"end of trees\n\n{tail}")

@@ -106,6 +106,8 @@ class ForestTables:
     ranks: RankTables
     rows: RowTables
     blocks: BlockTables
+    start: float = 0.0  # what the leaves are added to
+    is_float32: bool = False  # they are added in float32, as XGBoost does
 
 
 def build_tables(model_text: str) -> ForestTables | Unsupported:
@@ -147,6 +149,8 @@ def build_tables(model_text: str) -> ForestTables | Unsupported:
         ranks=ranks,
         rows=_row_tables(nodes, feature, node_rank, ranks, tree_count),
         blocks=_block_tables(forest, feature, node_rank, ranks),
+        start=forest.float32_start or 0.0,
+        is_float32=forest.float32_start is not None,
     )
 
 

@@ -1,7 +1,8 @@
 """Reads LightGBM's text model; what our kernel cannot score exactly is named, never guessed."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,12 @@ from sentinel.records import Floats, Ints
 
 LEAF_COUNT_MAX = 64  # the leaves of a tree are the bits of one word
 
+_SIZES = re.compile(r"^tree_sizes=.*$", re.MULTILINE)
 _INTEGER_MAX = 2**31 - 1  # LightGBM reads int32
 _ALL_LEAVES = (1 << LEAF_COUNT_MAX) - 1
+# A line of ours, which LightGBM passes over: the model was XGBoost's, so that its leaves are added
+# to this number one after the other in float32.
+FLOAT32_KEY = "float32_sum_from"
 _HEADER_KEYS = ("num_class", "num_tree_per_iteration", "max_feature_idx", "tree_sizes")
 
 # The bits of LightGBM's `decision_type` (include/LightGBM/tree.h).
@@ -55,11 +60,16 @@ class Nodes:
 
 @dataclass(frozen=True, slots=True)
 class Forest:
-    """A parsed tree ensemble; `leaf_values[i]` are the leaves of tree i from left to right."""
+    """A parsed tree ensemble; `leaf_values[i]` are the leaves of tree i from left to right.
+
+    `float32_start` is what the leaves are added to, in float32, in a model that was XGBoost's; None
+    in LightGBM's own, whose leaves are added to zero in float64.
+    """
 
     feature_count: int
     leaf_values: tuple[Floats, ...]
     nodes: Nodes
+    float32_start: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +122,14 @@ def read_forest(model_text: str) -> Forest | Unsupported:
         return Unsupported("the model has more than one output")
     if "average_output" in header:
         return Unsupported("the model averages its trees (random forest)")
-    return _forest(sections.trees, feature_count)
+    found = _forest(sections.trees, feature_count)
+    if FLOAT32_KEY not in header or isinstance(found, Unsupported):
+        return found
+    (start,) = _numbers(header, FLOAT32_KEY, count=1).tolist()
+    for numbers in (np.array([start]), *found.leaf_values):
+        if np.any(numbers.astype(np.float32) != numbers):
+            raise ValueError(f"{FLOAT32_KEY} is given, and not all leaves are of float32")
+    return replace(found, float32_start=start)
 
 
 def read_sections(model_text: str) -> Sections:
@@ -127,6 +144,13 @@ def read_sections(model_text: str) -> Sections:
         raise ValueError(f"the header of the model has no {absent[0]}")
     trees = _tree_texts(body, header["tree_sizes"].split())
     return Sections(header_text, header, tuple(trees), body[sum(map(len, trees)) :])
+
+
+def written(head: str, trees: Sequence[str], tail: str) -> str:
+    """A text of these trees, numbered anew; `tail` is what follows them."""
+    numbered = [f"Tree={index}\n" + tree.partition("\n")[2] for index, tree in enumerate(trees)]
+    sizes = "tree_sizes=" + " ".join(str(len(tree)) for tree in numbered)
+    return f"{_SIZES.sub(sizes, head)}\n\n" + "".join(numbered) + tail
 
 
 def _fields(text: str) -> dict[str, str]:

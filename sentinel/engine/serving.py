@@ -44,7 +44,7 @@ class ServingModel:
 
     def scaled(self, raw: Floats) -> Floats:
         """Log-odds on the scale on which scores are served, of raw scores, same shape."""
-        return raw if self.scale is None else self.scale(raw)
+        return self.model.steepness * raw if self.scale is None else self.scale(raw)
 
     def score(self, raw: Floats) -> Floats:
         """The score that is served, in [0, 1], of raw scores, same shape."""

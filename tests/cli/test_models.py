@@ -14,6 +14,7 @@ import pytest
 from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.redis import RedisModelStore, RedisParams, connect
 from sentinel.adapters.registry import ModelDirectory, ModelParams
+from sentinel.app import imports
 from sentinel.codec.records import decode_model_event
 from sentinel.versions import ModelEvent, Shelf
 from tests.app import small
@@ -62,10 +63,12 @@ def folder(
 
 @pytest.fixture
 def serving(folder: Folder) -> Folder:
-    """1.0.0 serves, 1.1.0 is in staging."""
-    folder.said("import", "1.0.0", "--who", "ann")
-    folder.said("promote", "1.0.0", "--who", "ann", "--why", "the first one")
-    folder.said("import", "1.1.0", "--who", "ann")
+    """1.0.0 serves, 1.1.0 is in staging; what an import tries has tests of its own."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(imports, "stand", lambda *_: {})
+        folder.said("import", "1.0.0", "--who", "ann")
+        folder.said("promote", "1.0.0", "--who", "ann", "--why", "the first one")
+        folder.said("import", "1.1.0", "--who", "ann")
     return folder
 
 
@@ -145,7 +148,9 @@ def test_what_cannot_be_is_one_clear_line(serving: Folder) -> None:
     assert "no other version served before it" in serving.refusal("rollback", "--why", "x")
     assert "cannot be registered: it is in staging" in serving.refusal("import", "1.1.0")
     assert "cannot be read from models/9.0.0" in serving.refusal("import", "9.0.0")
-    assert "name a version of model.directory" in serving.refusal("import")
+    assert "name a file with a model, a version of model.directory" in serving.refusal("import")
+    assert "there is no such file, and it is no version" in serving.refusal("import", "model.txt")
+    assert "belong to a file with a model" in serving.refusal("import", "1.1.0", "--as", "1.2.0")
     assert "not in the registry; there: 1.0.0, 1.1.0" in serving.refusal("show", "9.0.0")
     assert "is not a time such as" in serving.refusal("at", "noon")
     assert "is not there" in serving.refusal("export", "9.0.0", "out")

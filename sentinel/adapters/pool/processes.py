@@ -24,7 +24,7 @@ def executor(
     return ProcessPoolExecutor(
         worker_count,
         mp_context=multiprocessing.get_context("spawn"),  # fork is unsafe where threads run
-        initializer=_begin,
+        initializer=begin,
         initargs=(os.getpid(), niceness, memory_bytes_max, prepare),
     )
 
@@ -40,7 +40,7 @@ async def stop(pool: ProcessPoolExecutor) -> None:
     await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
 
 
-def _begin(
+def begin(
     parent: int, niceness: int, memory_bytes_max: int, prepare: Callable[[], None] | None
 ) -> None:
     """Die with the parent, leave Ctrl-C to it, and stay out of the way of scoring."""
