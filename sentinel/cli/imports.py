@@ -17,7 +17,7 @@ from sentinel.app.given_models import Origin, Past
 from sentinel.app.history import UNKNOWN, joined
 from sentinel.cli.history import folded, metrics_table, progress_bar
 from sentinel.cli.models import by_whom, tell
-from sentinel.codec.rfc3339 import epoch_ms
+from sentinel.codec.times import epoch_ms
 from sentinel.config import Config
 from sentinel.errors import ConfigError
 from sentinel.versions import VERSION, Artifact
