@@ -134,8 +134,18 @@ def _headline(case: Case) -> str:
     posterior = "not known" if case.posterior is None else f"{case.posterior:.3f}"
     return (
         f"{case.transaction_id} of {date_text(case.event_time_ms)}, {where}: {case.status}, "
-        f"probability of fraud {posterior}, label {case.label or 'none'}"
+        f"probability of fraud {posterior}, label {_label(case)}{_selected(case)}"
     )
+
+
+def _label(case: Case) -> str:
+    return case.label or ("withdrawn" if case.is_withdrawn else "none")
+
+
+def _selected(case: Case) -> str:
+    if case.is_brought_up:
+        return "; brought up by its source"
+    return f"; looked at as {case.channel}" if case.channel else ""
 
 
 def _placing(placed: Placed, config: Config) -> dict[str, object]:

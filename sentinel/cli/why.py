@@ -22,6 +22,7 @@ from sentinel.cli.texts import shown
 from sentinel.codec.times import date_text
 from sentinel.config import Config
 from sentinel.errors import ConfigError, TransientError
+from sentinel.records import WITHDRAWN
 
 _SHOWN_COUNT = 10
 
@@ -71,15 +72,19 @@ def _show(account: Account) -> None:
         )
     console.print(table)
     for label in account.labels:
-        before = f", before it was {label['supersedes']}" if label["supersedes"] else ""
-        words = (
-            f"label {label['label']} ({label['posterior']:.3f}) "
-            f"of {date_text(label['observed_ms'])}, {label['vote_count']} votes, "
-            f"settled by {label['source']}{before}"
-        )
-        console.print(shown(words))
+        console.print(shown(label_line(label)))
     if account.audit:
         console.print(audit_table(account.audit))
+
+
+def label_line(label: Mapping[str, Any]) -> str:
+    """An archived label, or its withdrawal, in a line."""
+    before = f", before it was {label['supersedes']}" if label["supersedes"] else ""
+    done = "withdrawn" if label["label"] == WITHDRAWN else "settled"
+    return (
+        f"label {label['label']} ({label['posterior']:.3f}) of {date_text(label['observed_ms'])}, "
+        f"{label['vote_count']} votes, {done} by {label['source']}{before}"
+    )
 
 
 def _show_votes(config: Config, transaction_id: str) -> None:

@@ -27,7 +27,7 @@ from benchmarks.workloads import write_model
 from sentinel import config as configuration
 from sentinel.app.sender import Sender
 from sentinel.errors import SentinelError
-from sentinel.records import Feedback
+from sentinel.records import WITHDRAWN, Feedback
 from tests.faults.label_oracle import Offences, compare
 from tests.faults.label_reading import Reading, is_quiet, read
 from tests.faults.plan import Fault
@@ -59,8 +59,8 @@ SETTINGS = {
 }
 
 HEAD = (
-    *("seed", "strikes", "records", "voices", "votes", "placed", "labels", "examples", "presumed"),
-    *("repeats", "ended", "verdict"),
+    *("seed", "strikes", "records", "voices", "votes", "placed", "labels", "withdrawn"),
+    *("examples", "presumed", "repeats", "ended", "verdict"),
 )
 
 
@@ -116,6 +116,7 @@ class Outcome:
     votes: int = 0
     placed: int = 0
     labels: int = 0
+    withdrawn: int = 0
     examples: int = 0
     presumed: int = 0
     repeats: int = 0
@@ -266,6 +267,7 @@ class Run:
         outcome.votes = len(expected.votes)
         outcome.placed = reading.feedback_count - len(self._sent)
         outcome.labels = len(expected.labels)
+        outcome.withdrawn = sum(one.label == WITHDRAWN for one in expected.labels)
         outcome.examples = len(found.examples)
         outcome.presumed = sum(name.startswith("presumed-") for name in found.examples)
         outcome.repeats = len(found.labels) - len({one.feedback_offset for one in found.labels})
@@ -294,7 +296,7 @@ def lived_through(seed: int, strike_count: int, keep: Path | None, broker: str) 
 
 
 def row(cells: Sequence[object]) -> str:
-    widths = (4, 7, 7, 6, 6, 6, 6, 8, 8, 7, 5, 0)
+    widths = (4, 7, 7, 6, 6, 6, 6, 9, 8, 8, 7, 5, 0)
     return " ".join(str(cell).ljust(width) for cell, width in zip(cells, widths, strict=True))
 
 
