@@ -1,6 +1,6 @@
 """`sentinel why`: what it says of a decision in its first line."""
 
-from sentinel.cli.why import headline
+from sentinel.cli.why import headline, label_line
 from tests.app.test_archive import decision
 
 
@@ -29,3 +29,15 @@ def test_a_file_of_before_there_was_exploration_can_be_told_of() -> None:
     before = {k: v for k, v in row().items() if k not in ("explored", "explore_share")}
 
     assert headline(before) == headline(row(explored=False)) == headline(row(explored=None))
+
+
+def test_a_label_that_was_withdrawn_is_told_as_that() -> None:
+    label = {
+        "label": "withdrawn", "posterior": 0.25, "observed_ms": 1_788_256_800_000, "vote_count": 2,
+        "source": "chargeback", "supersedes": "fraud",
+    }  # fmt: skip
+
+    assert label_line(label) == (
+        "label withdrawn (0.250) of 2026-09-01 10:00:00, 2 votes, withdrawn by chargeback, "
+        "before it was fraud"
+    )
