@@ -1,5 +1,6 @@
 """LightGBM wrapped: a model from its text, its scores and their causes, and fitting a new one."""
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ THREAD_COUNT = 1
 lightgbm.basic._LIB.LGBM_SetMaxThreads(THREAD_COUNT)
 
 LightGBMError = lightgbm.basic.LightGBMError  # for those who may not import the library
+
+# What it has to say it raises, too; it would print it, over and over, into the view of a run.
+_LOG = logging.getLogger("sentinel.lightgbm")
+_LOG.setLevel(logging.ERROR)
+lightgbm.register_logger(_LOG)
 
 # LightGBM separates names by blanks in its text, and refuses what would need escaping in JSON.
 _FEATURE_NAME = re.compile(r'[^\s",:\[\]{}]+')
@@ -75,7 +81,11 @@ class Model:
         return self._tables.reason if isinstance(self._tables, Unsupported) else None
 
     def raw_scores(self, features: Floats) -> Floats:
-        """Log-odds of fraud, shape (n,), of features (n, feature count); NaN is missing."""
+        """Log-odds of fraud, shape (n,), of features (n, feature count); NaN is missing.
+
+        NaN for a row that has no score: trees with linear leaves may give none to infinite
+        features. Raises ModelError when LightGBM itself has to score them and refuses.
+        """
         if isinstance(self._tables, ForestTables):
             return forest.raw_scores(self._tables, features)
         return self._predict(features, raw_score=True)
@@ -91,7 +101,8 @@ class Model:
     def contributions(self, features: Floats) -> Floats:
         """What each feature adds to the raw score (TreeSHAP), shape (n, feature count).
 
-        About a hundred times the cost of scoring: for alerts, off the hot path.
+        About a hundred times the cost of scoring: for alerts, off the hot path. Raises ModelError
+        when LightGBM refuses, as it does for trees with linear leaves.
         """
         # The last column is the expectation, the same for every row.
         return self._predict(features, pred_contrib=True)[:, :-1]
@@ -102,7 +113,10 @@ class Model:
         if len(features) == 0:  # LightGBM refuses an empty matrix
             shape = (0, len(self.feature_names) + 1) if "pred_contrib" in kind else (0,)
             return np.empty(shape)
-        result: Floats = self._booster.predict(features, num_threads=THREAD_COUNT, **kind)
+        try:
+            result: Floats = self._booster.predict(features, num_threads=THREAD_COUNT, **kind)
+        except LightGBMError as error:
+            raise ModelError(self.version, str(error)) from error
         return result / self._divisor
 
 

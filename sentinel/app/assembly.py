@@ -13,6 +13,7 @@ from sentinel.engine.deployment import Deployment
 from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.entities import EntityLoader
 from sentinel.engine.feedback import FeedbackTask
+from sentinel.engine.judging import Judge
 from sentinel.engine.labels import LabelTail, PartitionOf
 from sentinel.engine.ownership import Ownership
 from sentinel.engine.params import EngineParams
@@ -108,7 +109,7 @@ def assemble(
         broker=ports.broker,
         state=state,
         loader=loader,
-        serving=serving,
+        judge=Judge(serving, config.policy, metrics, shadow_share=config.deployment.shadow_share),
         alerts=alerts,
         dead_letters=dead_letters,
         partitions=partitions,
@@ -117,7 +118,6 @@ def assemble(
         topics=topics,
         metrics=metrics,
         config_version=config.version,
-        shadow_share=config.deployment.shadow_share,
     )
     pipeline = Pipeline(
         inbox=inbox,
@@ -196,6 +196,7 @@ def _alerts(config: Config, ports: Ports, metrics: Metrics) -> Alerts:
         metrics,
         config.engine,
         reason_count_max=config.policy.reason_count_max,
+        clock_s=asyncio.get_running_loop().time,
     )
 
 
@@ -208,8 +209,7 @@ def _deployment(config: Config, ports: Ports, serving: Serving, metrics: Metrics
         metrics=metrics,
         params=config.deployment,
         clock_s=asyncio.get_running_loop().time,
-        on_loaded=lambda artifact: ports.explainer.register(artifact.version, artifact.text),
-        on_dropped=ports.explainer.forget,
+        explainer=ports.explainer,
     )
 
 

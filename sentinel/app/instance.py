@@ -122,7 +122,10 @@ class Instance:
         assert self._parts is not None
         assert self._ports is not None
         parts, clock_s = self._parts, asyncio.get_running_loop().time
-        await _warm(parts.state, self._serving, self._config.schema)
+        await asyncio.gather(
+            _warm(parts.state, self._serving, self._config.schema),
+            parts.deployment.warm(),
+        )
         is_adopted = await self._adopt(parts)
         # What is here by now stays: looking through it took the collector 20-30 ms each time.
         gc.collect()
@@ -226,6 +229,7 @@ class Instance:
             # What was before there were partitions was waiting for them.
             unconfirmed_s=now_s - max(parts.checkpoints.confirmed_s, parts.ownership.assigned_s),
             commit_interval_s=self._config.engine.commit_interval_s,
+            troubles=[one for one in (parts.deployment.trouble, parts.alerts.trouble) if one],
         )
 
     @property

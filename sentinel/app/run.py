@@ -332,6 +332,8 @@ def report(status: Status) -> dict[str, Any]:
         "unplaced": metrics.unplaced,
         "labels_applied": metrics.labels_applied,
         "shadowed": metrics.shadowed,
+        "unscored": metrics.unscored,
+        "scoring_failures": metrics.scoring_failures,
         "deployments": metrics.deployments,
         "deployment_failures": metrics.deployment_failures,
         "examples": metrics.examples,

@@ -124,7 +124,7 @@ async def test_a_worker_that_hangs_is_replaced(text: str, features: Floats) -> N
         pool._params = PoolParams(timeout_s=0.2)
         os.kill(hung, signal.SIGSTOP)
 
-        with pytest.raises(TransientError, match=r"no explanation in 0\.2 s"):
+        with pytest.raises(TransientError, match=r"no answer in 0\.2 s"):
             await pool.contributions("v1", features)
 
         pool._params = PoolParams(timeout_s=20.0)

@@ -18,7 +18,7 @@ from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.gate import Outcome, Verdict
 from sentinel.engine.learner import Learner
 from sentinel.engine.serving import serving_model
-from sentinel.errors import ModelError, TransientError, WorkerLostError
+from sentinel.errors import ModelError, RecordError, TrainingError, TransientError, WorkerLostError
 from sentinel.model import LightGBMError
 from sentinel.records import TopicPartition
 from tests.engine import examples_stream
@@ -377,7 +377,16 @@ def test_there_is_one_update_at_a_time() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [ModelError("1.0.0", "cannot be used"), ValueError("no frauds"), LightGBMError("no memory")],
+    [
+        ModelError("1.0.0", "cannot be used"),
+        ValueError("no frauds"),
+        LightGBMError("no memory"),
+        RecordError("example", "is damaged"),
+        KeyError("amount"),
+        AssertionError("a mistake"),
+        RuntimeError("anything"),
+    ],
+    ids=lambda error: type(error).__name__,
 )
 def test_what_is_raised_in_the_learner_ends_the_update_and_nothing_else(error: Exception) -> None:
     world, script = a_learning_world(), Script([error, candidate(1)])
@@ -392,7 +401,9 @@ def test_what_is_raised_in_the_learner_ends_the_update_and_nothing_else(error: E
             await reached(world, "watching", 2)
 
     run(scenario())
-    assert outcomes(world) == {"update-1-finished": f"no candidate: {error}"}
+    is_meant = isinstance(error, ModelError | RecordError)
+    said = str(error) if is_meant else f"the trainer cannot update: {error!r}"
+    assert outcomes(world) == {"update-1-finished": f"no candidate: {said}"}
     check_trail(world)
 
 
@@ -484,6 +495,7 @@ POISONED = {7, 23, 24, 49}
         KeyError("amount"),
         TypeError("none"),
         ZeroDivisionError("of 0"),
+        OSError("anything"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -492,6 +504,7 @@ def test_examples_at_which_the_learner_fails_are_left_out_and_nothing_else(
 ) -> None:
     world, script = a_learning_world(), Script([candidate(1)])
     script.poison = dict.fromkeys(POISONED, error)
+    seen = error if isinstance(error, ModelError) else TrainingError("take", repr(error))
 
     async def scenario() -> None:
         async with learning(world, script) as instance:
@@ -507,7 +520,7 @@ def test_examples_at_which_the_learner_fails_are_left_out_and_nothing_else(
     with caplog.at_level(logging.ERROR, logger="sentinel.engine.training"):
         run(scenario())
     assert [one.getMessage() for one in caplog.records] == [
-        f"examples are left out, the first at offset 7: {error!r}"
+        f"examples are left out, the first at offset 7: {seen!r}"
     ]
     assert script.seen == [sorted(set(range(60)) - POISONED)]
     check_trail(world)

@@ -35,7 +35,7 @@ from sentinel.core.features.state import FeatureState
 from sentinel.engine.labels import PartitionOf
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.serving import ServingModel
-from sentinel.errors import ModelError, WorkerLostError
+from sentinel.errors import ModelError, RecordError, TrainingError, WorkerLostError
 from sentinel.metrics import Metrics
 from sentinel.model import Model
 from sentinel.ports import Blob, Epochs, PartitionState, Worker
@@ -84,16 +84,34 @@ class InProcessExplainer:
 
     def __init__(self, model: ServingModel, faults: Faults) -> None:
         self._models = {model.version: model.model}
+        self._texts: dict[str, str] = {}
+        self.warm_error: Exception | None = None
         self._faults = faults
         self.delay_s = 0.0
         self.error: Exception | None = None
         self.row_counts: list[int] = []
 
     def register(self, version: str, text: str) -> None:
-        self._models[version] = Model.from_text(version, text)
+        self._texts[version] = text
 
     def forget(self, version: str) -> None:
-        del self._models[version]
+        self._texts.pop(version, None)
+        self._models.pop(version, None)
+
+    async def warm(self, version: str) -> str:
+        with self._faults.call("warm"):
+            if self.warm_error is not None:
+                raise self.warm_error
+            if version in self._texts:
+                self._models[version] = Model.from_text(version, self._texts[version])
+            model = self._models[version]
+            rows = np.zeros((1, len(model.feature_names)))
+            model.scores(rows)
+            try:
+                model.contributions(rows)
+            except ModelError as error:
+                return error.detail
+            return ""
 
     async def contributions(self, model_version: str, features: Floats) -> Floats:
         self.row_counts.append(len(features))
@@ -129,6 +147,10 @@ class InProcessWorker:
         except WorkerLostError:  # as told: it dies of what it was given
             self._object = self._make()
             raise
+        except (ModelError, RecordError):
+            raise
+        except Exception as error:
+            raise TrainingError(method, repr(error)) from error
 
 
 @dataclass
