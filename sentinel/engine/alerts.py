@@ -141,7 +141,7 @@ class Alerts:
         return found
 
     def _note(self, why: str) -> None:
-        """Why some have no reasons; empty if some had theirs. Said when it begins, not each time."""
+        """Why some have no reasons; empty if some had theirs. Said when it begins."""
         now_s = self._clock_s()
         if not why:
             self._why = ""

@@ -1,8 +1,8 @@
 """What the models say of a batch, whichever of them can say something.
 
-A champion that cannot score what has come is left for the version before it, and the whole batch is
-decided by that one; the shadow is dropped. Where nothing is left to go back to, what has no score is
-approved: without a model there is no reason to stop a payment, and its decision says that nobody
+A champion that cannot score what has come is left for the version before it, and the whole batch
+is decided by that one; a shadow is dropped. Where there is nothing to go back to, what has no score
+is approved: without a model there is no reason to stop a payment, and its decision says that none
 has looked at it.
 """
 

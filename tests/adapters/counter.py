@@ -59,14 +59,14 @@ class Counter:
         return os.getpid()
 
 
-class Mute(Exception):  # noqa: N818 - it has no name of an error, either
+class Mute(Exception):
     """Cannot be said."""
 
     def __str__(self) -> str:
         raise ValueError("no word")
 
 
-class Unreadable(Exception):  # noqa: N818
+class Unreadable(Exception):
     """Can be sent, and cannot be read where it comes to."""
 
     def __reduce__(self) -> tuple[object, ...]:

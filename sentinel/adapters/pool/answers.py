@@ -103,10 +103,14 @@ class _Caught:
 
 
 def _failure(error: BaseException) -> Failure:
-    is_meant = isinstance(error, ModelError | RecordError)
-    said = error.detail if is_meant else "".join(traceback.format_exception_only(error)).strip()
+    if isinstance(error, ModelError | RecordError):
+        return Failure(_line(error.detail), error)
+    said = "".join(traceback.format_exception_only(error)).strip()[:_TEXT_MAX]
     frames = traceback.extract_tb(error.__traceback__)
-    if frames and not is_meant:
+    if frames:
         said += f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
-    text = "".join(x if x.isprintable() else " " for x in said[:_TEXT_MAX])
-    return Failure(text, error if is_meant else None, isinstance(error, MemoryError))
+    return Failure(_line(said), is_memory=isinstance(error, MemoryError))
+
+
+def _line(text: str) -> str:
+    return "".join(x if x.isprintable() else " " for x in text[: 2 * _TEXT_MAX])
