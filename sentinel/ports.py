@@ -12,7 +12,7 @@ from sentinel.records import (
     OutputRecord,
     TopicPartition,
 )
-from sentinel.versions import Artifact, ModelEvent, Shelf
+from sentinel.versions import Artifact, ModelEvent, ServingReport, Shelf
 from sentinel.votes import Annotator, Case, Casework, FeedbackProgress
 
 PartitionsCallback = Callable[[Sequence[TopicPartition]], Awaitable[None]]
@@ -275,6 +275,26 @@ class ModelStore(Protocol):
 
     async def note_update(self, before: bytes | None, after: bytes) -> None:
         """Note how an update stands. FencedError if `before` is not what is noted."""
+        ...
+
+
+class ReportStore(Protocol):
+    """What instances say that they serve. Raises TransientError when out of reach."""
+
+    async def report(self, report: ServingReport, *, ttl_s: float) -> None:
+        """Put it in the place of what the instance has said before; forgotten after `ttl_s`."""
+        ...
+
+    async def end(self, report: ServingReport) -> None:
+        """It holds no more: keep it among the newest REPORT_COUNT_MAX of those."""
+        ...
+
+    async def reports(self) -> list[ServingReport]:
+        """What instances serve now, by their names, at most REPORT_COUNT_MAX."""
+        ...
+
+    async def ended(self) -> list[ServingReport]:
+        """What holds no more, the newest first."""
         ...
 
 

@@ -20,6 +20,7 @@ from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.pipeline import Pipeline
 from sentinel.engine.registrar import Registrar
+from sentinel.engine.reporting import Reporting
 from sentinel.engine.savepoints import Savepoints
 from sentinel.engine.scoring import Scoring
 from sentinel.engine.serving import Serving, ServingModel
@@ -30,6 +31,7 @@ from sentinel.ports import (
     CaseStore,
     Explainer,
     ModelStore,
+    ReportStore,
     SavepointStore,
     StateStore,
     Tail,
@@ -37,6 +39,7 @@ from sentinel.ports import (
     Worker,
 )
 from sentinel.records import TopicPartition
+from sentinel.versions import ServingReport
 
 
 def topic_specs(config: Config) -> list[TopicSpec]:
@@ -61,6 +64,7 @@ class Ports:
     cases: CaseStore
     explainer: Explainer
     models: ModelStore
+    reports: ReportStore
     bell: Tail  # of `model-updates`
     lessons: Tail  # of `examples` and `control`
     trainer: Worker
@@ -80,6 +84,7 @@ class Parts:
     alerts: Alerts
     ownership: Ownership
     deployment: Deployment
+    reporting: Reporting
     training: TrainingTask
     serving: Serving
     state: FeatureState
@@ -87,9 +92,15 @@ class Parts:
 
 
 def assemble(
-    config: Config, champion: ServingModel, ports: Ports, state: FeatureState, metrics: Metrics
+    config: Config,
+    champion: ServingModel,
+    ports: Ports,
+    state: FeatureState,
+    metrics: Metrics,
+    *,
+    name: str,
 ) -> Parts:
-    """Wire the tasks of an instance to its ports."""
+    """Wire the tasks of an instance to its ports; its name is that in its reports."""
     clock_s = asyncio.get_running_loop().time
     topics, params = config.topics, config.engine
     partitions: dict[int, InputPartition] = {}
@@ -134,6 +145,7 @@ def assemble(
         config, ports, state, dispatcher, pipeline, checkpoints, labels, partitions, progress,
         feedback_inbox, feedback,
     )  # fmt: skip
+    deployment = _deployment(config, ports, serving, metrics)
     return Parts(
         dispatcher=dispatcher,
         pipeline=pipeline,
@@ -143,7 +155,8 @@ def assemble(
         checkpoints=checkpoints,
         alerts=alerts,
         ownership=ownership,
-        deployment=_deployment(config, ports, serving, metrics),
+        deployment=deployment,
+        reporting=_reporting(config, ports, serving, deployment, name),
         training=_training(config, ports, metrics),
         serving=serving,
         state=state,
@@ -213,6 +226,29 @@ def _deployment(config: Config, ports: Ports, serving: Serving, metrics: Metrics
     )
 
 
+def _reporting(
+    config: Config, ports: Ports, serving: Serving, deployment: Deployment, name: str
+) -> Reporting:
+    def now() -> ServingReport:
+        return ServingReport(
+            instance=name,
+            version=serving.champion.version,
+            champion=deployment.wanted,
+            why=deployment.trouble,
+            is_pinned=bool(config.model.version),
+            shadow="" if serving.shadow is None else serving.shadow.version,
+            shadow_why=deployment.shadow_trouble,
+            unexplained=deployment.unexplained,
+        )
+
+    return Reporting(ports.reports, now, clock_ms=_clock_ms)
+
+
+def _clock_ms() -> int:
+    """Epoch milliseconds: what serves when is a matter of the clock."""
+    return time.time_ns() // 1_000_000
+
+
 def registrar(config: Config, ports: Ports, *, who: str) -> Registrar:
     """What changes the registry in somebody's name, and tells of it."""
     topics = config.topics
@@ -222,7 +258,7 @@ def registrar(config: Config, ports: Ports, *, who: str) -> Registrar:
         update_topic=topics.full(topics.model_updates),
         audit_topic=topics.full(topics.audit),
         who=who,
-        clock_ms=lambda: time.time_ns() // 1_000_000,
+        clock_ms=_clock_ms,
     )
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import logging
+import os
+import socket
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -13,6 +15,7 @@ from sentinel.adapters.pool import ExplainerPool, WorkerProcess
 from sentinel.adapters.redis import (
     RedisCaseStore,
     RedisModelStore,
+    RedisReportStore,
     RedisSavepointStore,
     RedisStateStore,
 )
@@ -57,6 +60,7 @@ class Instance:
         self._serving = serving
         self._artifact = artifact
         self.metrics = metrics
+        self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._resources = AsyncExitStack()
         self._ports: Ports | None = None
         self._parts: Parts | None = None
@@ -88,12 +92,15 @@ class Instance:
                 cases=await stack.enter_async_context(RedisCaseStore(config.redis)),
                 explainer=pool,
                 models=models,
+                reports=await stack.enter_async_context(RedisReportStore(config.redis)),
                 bell=await stack.enter_async_context(self._tail("model_updates")),
                 lessons=await stack.enter_async_context(self._tail("examples", "control")),
                 trainer=await stack.enter_async_context(trainer),
                 savepoints=await stack.enter_async_context(RedisSavepointStore(config.redis)),
             )
-            self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
+            self._parts = assemble(
+                config, self._serving, self._ports, state, self.metrics, name=self.name
+            )
             self._resources = stack.pop_all()
         return self
 
@@ -148,6 +155,7 @@ class Instance:
                 ("feedback", parts.feedback.run()),
                 ("labels", parts.labels.run()),
                 *self._learning(parts, is_adopted=is_adopted),
+                ("reporting", parts.reporting.run()),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
             )
         ]
@@ -157,6 +165,7 @@ class Instance:
             await outlast(joining, running)
             await outlast(stopping, running)
             await self._hand_over(parts.ownership, running)
+            await parts.reporting.stop()
         finally:
             await end([stopping, *running])
             await parts.pipeline.aclose()

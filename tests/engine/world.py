@@ -1,6 +1,7 @@
 """A small world in memory: instances come and go on a cluster and a store that outlive them."""
 
 import asyncio
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -20,6 +21,8 @@ from sentinel.adapters.memory import (
     MemoryModels,
     MemoryModelStore,
     MemoryRecord,
+    MemoryReports,
+    MemoryReportStore,
     MemorySavepoints,
     MemorySavepointStore,
     MemoryStateStore,
@@ -50,6 +53,8 @@ from sentinel.versions import Artifact, Shelf
 from tests.engine.clock import until
 from tests.engine.faults import Part
 from tests.engine.samples import DAY_MS, START_MS, a_config, encoded, serving
+
+_NUMBERS = itertools.count(1)  # of instances
 
 
 class Latency:
@@ -164,6 +169,7 @@ class World:
     store: MemoryStore = field(default_factory=MemoryStore)
     cases: MemoryCases = field(default_factory=MemoryCases)
     models: MemoryModels = field(default_factory=MemoryModels)
+    reports: MemoryReports = field(default_factory=MemoryReports)
     savepoints: MemorySavepoints = field(default_factory=MemorySavepoints)
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
@@ -432,7 +438,9 @@ class MemoryInstance(Instance):
         artifact = world.artifact or Artifact(world.serving.version, "", {})
         super().__init__(config or world.config, world.serving, artifact, Metrics())
         self._world = world
+        self.name = f"memory-{next(_NUMBERS)}"
         self.faults = faults or Faults()
+        self.report_faults = Faults()  # apart: they are told by the clock, not by what happens
         self._store_faults = store_faults or self.faults
         self._tail_delay_s = tail_delay_s
         self._broker_delays_s = (publish_delay_s, commit_delay_s)
@@ -482,6 +490,7 @@ class MemoryInstance(Instance):
                 cases=MemoryCaseStore(world.cases, faults=faults),
                 explainer=self.explainer,
                 models=MemoryModelStore(world.models, faults=faults),
+                reports=MemoryReportStore(world.reports, faults=self.report_faults),
                 bell=MemoryTail(world.cluster, ["model-updates"], faults=Part(faults, "bell.")),
                 lessons=MemoryTail(
                     world.cluster, ["examples", "control"], faults=Part(faults, "lessons.")
@@ -489,7 +498,9 @@ class MemoryInstance(Instance):
                 trainer=self.trainer,
                 savepoints=MemorySavepointStore(world.savepoints, faults=faults),
             )
-            self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
+            self._parts = assemble(
+                config, self._serving, self._ports, state, self.metrics, name=self.name
+            )
             self._resources = stack.pop_all()
 
     @property
