@@ -234,7 +234,7 @@ def _reporting(
             instance=name,
             version=serving.champion.version,
             champion=deployment.wanted,
-            why=deployment.trouble,
+            why=deployment.why,
             is_pinned=bool(config.model.version),
             shadow="" if serving.shadow is None else serving.shadow.version,
             shadow_why=deployment.shadow_trouble,

@@ -165,9 +165,9 @@ class Instance:
             await outlast(joining, running)
             await outlast(stopping, running)
             await self._hand_over(parts.ownership, running)
-            await parts.reporting.stop()
         finally:
             await end([stopping, *running])
+            await parts.reporting.stop()
             await parts.pipeline.aclose()
             await parts.alerts.aclose()
 

@@ -131,16 +131,27 @@ class Deployment:
         return None if self._seen is None else self._seen.champion
 
     @property
-    def trouble(self) -> str:
-        """Why another version serves than the registry's champion; empty if none does."""
+    def why(self) -> str:
+        """Why what serves is not the registry's champion, or fails at it; empty if all is well."""
         serving, wanted = self._serving, self.wanted
         if serving.is_blind:
-            version = serving.champion.version
-            return f"model {version} serves, though {serving.failed[version]}"
+            return serving.failed[serving.champion.version]
         if wanted is None or wanted == serving.champion.version:
             return ""
-        why = serving.failed.get(wanted) or self._failures.get(wanted, "it comes")
-        return f"model {serving.champion.version} serves, not the champion {wanted}: {why}"
+        return self._why_not(wanted)
+
+    @property
+    def trouble(self) -> str:
+        """The same as a sentence for people."""
+        version = self._serving.champion.version
+        if not self.why:
+            return ""
+        if self._serving.is_blind:
+            return f"model {version} serves, though {self.why}"
+        return f"model {version} serves, not the champion {self.wanted}: {self.why}"
+
+    def _why_not(self, version: str) -> str:
+        return self._serving.failed.get(version) or self._failures.get(version, "it comes")
 
     @property
     def shadow_trouble(self) -> str:
@@ -148,7 +159,7 @@ class Deployment:
         wanted = None if self._seen is None else self._seen.shadow
         if wanted is None or self._serving.shadow is not None:
             return ""
-        return self._serving.failed.get(wanted) or self._failures.get(wanted, "it comes")
+        return self._why_not(wanted)
 
     @property
     def unexplained(self) -> str:
@@ -201,7 +212,7 @@ class Deployment:
                 await self._try(artifact)
                 self._kept[version] = await asyncio.to_thread(_built, artifact, self._features)
             except ModelError as error:
-                self._note_failure(version, str(error))
+                self._note_failure(error)
                 if artifact is not None:
                     self._forget(version)
                 return None
@@ -226,11 +237,11 @@ class Deployment:
             log.warning("model %s: its alerts go out without reasons: %s", version, note)
             self._unexplained[version] = note
 
-    def _note_failure(self, version: str, reason: str) -> None:
-        if self._failures.get(version) != reason:
+    def _note_failure(self, error: ModelError) -> None:
+        if self._failures.get(error.version) != error.detail:
             self._metrics.deployment_failures += 1
-            log.error("%s; what served goes on serving", reason)
-        self._failures[version] = reason
+            log.error("%s; what served goes on serving", error)
+        self._failures[error.version] = error.detail
 
     async def _prove(self, version: str) -> None:
         """Forget the model that was here at the start if the registry has another of that number.
