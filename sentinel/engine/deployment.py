@@ -212,7 +212,7 @@ class Deployment:
                 await self._try(artifact)
                 self._kept[version] = await asyncio.to_thread(_built, artifact, self._features)
             except ModelError as error:
-                self._note_failure(error)
+                self._note_failure(version, error)
                 if artifact is not None:
                     self._forget(version)
                 return None
@@ -237,11 +237,11 @@ class Deployment:
             log.warning("model %s: its alerts go out without reasons: %s", version, note)
             self._unexplained[version] = note
 
-    def _note_failure(self, error: ModelError) -> None:
-        if self._failures.get(error.version) != error.detail:
+    def _note_failure(self, version: str, error: ModelError) -> None:
+        if self._failures.get(version) != error.detail:
             self._metrics.deployment_failures += 1
             log.error("%s; what served goes on serving", error)
-        self._failures[error.version] = error.detail
+        self._failures[version] = error.detail
 
     async def _prove(self, version: str) -> None:
         """Forget the model that was here at the start if the registry has another of that number.
