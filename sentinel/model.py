@@ -1,8 +1,9 @@
 """LightGBM wrapped: a model from its text, its scores and their causes, and fitting a new one."""
 
-import logging
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -23,10 +24,6 @@ lightgbm.basic._LIB.LGBM_SetMaxThreads(THREAD_COUNT)
 
 LightGBMError = lightgbm.basic.LightGBMError  # for those who may not import the library
 
-# What it has to say it raises, too; it would print it, over and over, into the view of a run.
-_LOG = logging.getLogger("sentinel.lightgbm")
-_LOG.setLevel(logging.ERROR)
-lightgbm.register_logger(_LOG)
 
 # LightGBM separates names by blanks in its text, and refuses what would need escaping in JSON.
 _FEATURE_NAME = re.compile(r'[^\s",:\[\]{}]+')
@@ -104,8 +101,9 @@ class Model:
         About a hundred times the cost of scoring: for alerts, off the hot path. Raises ModelError
         when LightGBM refuses, as it does for trees with linear leaves.
         """
-        # The last column is the expectation, the same for every row.
-        return self._predict(features, pred_contrib=True)[:, :-1]
+        with _quiet():
+            # The last column is the expectation, the same for every row.
+            return self._predict(features, pred_contrib=True)[:, :-1]
 
     def _predict(self, features: Floats, **kind: bool) -> Floats:
         assert features.ndim == 2
@@ -118,6 +116,22 @@ class Model:
         except LightGBMError as error:
             raise ModelError(self.version, str(error)) from error
         return result / self._divisor
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What LightGBM refuses it also writes to the terminal, each time, over the view of a run.
+
+    Nothing of this process is written there meanwhile: not for beside the event loop.
+    """
+    with open(os.devnull, "wb") as nowhere:
+        kept = os.dup(2)
+        try:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def fit(

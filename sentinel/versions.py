@@ -7,6 +7,8 @@ from typing import Any, Literal, get_args
 Stage = Literal["development", "staging", "production", "archived"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
+_STAND_IN_COUNT_MAX = 3
+
 VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
 EventKind = Literal[
@@ -57,6 +59,15 @@ class Shelf:
     shadow: str | None = None
     before: tuple[str, ...] = ()
     approvals: dict[str, Approval] = field(default_factory=dict)
+
+    def to_serve(self) -> tuple[str, ...]:
+        """The champion, then what may stand in for it, the newest first; none without a champion.
+
+        To try one may mean to load it, so there are few.
+        """
+        if self.champion is None:
+            return ()
+        return (self.champion, *reversed(self.before[-_STAND_IN_COUNT_MAX:]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from sentinel.app.sender import Sender
 from sentinel.config import Config
 from sentinel.core.learning.shelf import registered, staged
 from sentinel.core.learning.trail import audit_entry
-from sentinel.engine.serving import check_golden, serving_model
+from sentinel.engine.serving import ready_model
 from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
 from sentinel.ports import ModelStore
 from sentinel.records import AuditEntry
@@ -165,8 +165,7 @@ def _check(config: Config, given: Artifact) -> list[str]:
 
     Raises ModelError if it could not.
     """
-    serving = serving_model(given, [feature.name for feature in config.features])
-    check_golden(serving, given.manifest)
+    serving = ready_model(given, [feature.name for feature in config.features])
     nothing = np.zeros((1, len(config.features)))
     if np.isnan(serving.model.raw_scores(nothing)).any():
         raise ModelError(given.version, "it has no score for a transaction of zeros")

@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sentinel.engine.serving import Serving, ServingModel, check_golden, serving_model
+from sentinel.engine.serving import Serving, ServingModel, ready_model
 from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Explainer, ModelStore, Tail
@@ -30,7 +30,6 @@ _BELL_COUNT_MAX = 1_000
 _RETRY_S = 0.5
 _RETRY_S_MAX = 5.0  # then it follows again within seconds of the registry's return
 _LOAD_AGAIN_S_MAX = 600.0  # a load is a model read and its tables built
-_FORMER_COUNT_MAX = 3  # that are tried in the place of a champion: each may be a load
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +180,7 @@ class Deployment:
             self._serving.champion = champion
             self._metrics.deployments += 1
         self._serving.shadow = await self._ready(shelf.shadow)
-        wanted = (shelf.champion, shelf.shadow, *shelf.before[-_FORMER_COUNT_MAX:])
+        wanted = (*shelf.to_serve(), shelf.shadow)
         self._failures = {one: why for one, why in self._failures.items() if one in wanted}
         self._wait_s = self._params.look_s if is_new else min(2 * self._wait_s, _LOAD_AGAIN_S_MAX)
         self._again_s = self._clock_s() + self._wait_s
@@ -190,10 +189,7 @@ class Deployment:
 
     async def _best(self, shelf: Shelf) -> ServingModel | None:
         """The champion, or the newest of those before it that can serve; None if none can."""
-        if shelf.champion is None:
-            return None
-        former = shelf.before[-_FORMER_COUNT_MAX:]
-        for version in (shelf.champion, *reversed(former)):
+        for version in shelf.to_serve():
             found = await self._ready(version)
             if found is not None:
                 return found
@@ -210,7 +206,7 @@ class Deployment:
             try:
                 artifact = await self._store.load(version)
                 await self._try(artifact)
-                self._kept[version] = await asyncio.to_thread(_built, artifact, self._features)
+                self._kept[version] = await asyncio.to_thread(ready_model, artifact, self._features)
             except ModelError as error:
                 self._note_failure(version, error)
                 if artifact is not None:
@@ -271,10 +267,3 @@ class Deployment:
     def _forget(self, version: str) -> None:
         self._explainer.forget(version)
         self._unexplained.pop(version, None)
-
-
-def _built(artifact: Artifact, features: Sequence[str]) -> ServingModel:
-    """The model, ready to serve and proven to be the one that was made."""
-    serving = serving_model(artifact, features)
-    check_golden(serving, artifact.manifest)
-    return serving

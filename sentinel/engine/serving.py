@@ -119,6 +119,13 @@ def serving_model(artifact: Artifact, features: Sequence[str]) -> ServingModel:
     return ServingModel(artifact.version, model, calibration, Usual(low, high), scale, sha256)
 
 
+def ready_model(artifact: Artifact, features: Sequence[str]) -> ServingModel:
+    """A stored version, ready and proven to be the one that was made. Raises ModelError if not."""
+    serving = serving_model(artifact, features)
+    check_golden(serving, artifact.manifest)
+    return serving
+
+
 def serving_manifest(serving: ServingModel) -> dict[str, Any]:
     """What `serving_model` reads, but for the scale, which not every version has."""
     usual = serving.usual
