@@ -36,6 +36,10 @@ class WorkerLostError(TransientError):
     """Raised when a worker process is gone with all that it held: another starts with nothing."""
 
 
+class WorkerDiedError(WorkerLostError):
+    """Raised when a worker process has ended, perhaps of what it was given."""
+
+
 class TrainingError(SentinelError):
     """Raised when the trainer fails at what it was asked: that is dropped, scoring goes on."""
 

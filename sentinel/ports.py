@@ -377,7 +377,7 @@ class Explainer(Protocol):
 
         Returns why it will not be explained, though it can be scored; empty when it will. Raises
         ModelError when it cannot be loaded or scored there, or no worker survives it, and
-        TransientError when there is not the memory for it.
+        TransientError when that cannot be found out: there is no worker, no memory, no time.
         """
         ...
 

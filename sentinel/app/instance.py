@@ -42,6 +42,7 @@ from sentinel.versions import Artifact
 log = logging.getLogger(__name__)
 
 _ADOPT_AGAIN_S = 0.5
+_WARMING_S_MAX = 10.0  # for the explainer; alone on a machine it takes three
 
 
 class Instance:
@@ -127,12 +128,18 @@ class Instance:
         Raises what the first failing task raised, as it was.
         """
         assert self._parts is not None
+        # The first alert is to have its reasons; on a machine too busy for that it has none.
+        warming = asyncio.create_task(self._parts.deployment.warm(), name="warming")
+        try:
+            await _warm(self._parts.state, self._serving, self._config.schema)
+            await asyncio.wait({warming}, timeout=_WARMING_S_MAX)
+            await self._run(self._parts, stop, warming)
+        finally:
+            await end([warming])
+
+    async def _run(self, parts: Parts, stop: asyncio.Event, warming: "asyncio.Task[None]") -> None:
         assert self._ports is not None
-        parts, clock_s = self._parts, asyncio.get_running_loop().time
-        await asyncio.gather(
-            _warm(parts.state, self._serving, self._config.schema),
-            parts.deployment.warm(),
-        )
+        clock_s = asyncio.get_running_loop().time
         is_adopted = await self._adopt(parts)
         # What is here by now stays: looking through it took the collector 20-30 ms each time.
         gc.collect()
@@ -159,9 +166,9 @@ class Instance:
                 ("loop watch", watch_loop(self.metrics, clock_s)),
             )
         ]
+        running = [joining, warming, *running]
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
-            running.insert(0, joining)
             await outlast(joining, running)
             await outlast(stopping, running)
             await self._hand_over(parts.ownership, running)

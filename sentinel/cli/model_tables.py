@@ -92,12 +92,13 @@ def serving_lines(
 
 
 def _difference(one: ServingReport, champion: str | None, *, was: bool) -> str:
-    serves = "served" if was else "serves"
     if one.version == champion:
-        return one.why
+        return one.why if one.champion == champion else ""
+    told = f"{'served' if was else 'serves'} {one.version}"
+    if champion is None:
+        return f"{told}, the registry {'had' if was else 'has'} no champion"
     because = "its configuration names it" if one.is_pinned else one.why
-    told = f"{serves} {one.version}, not {champion or 'a version of the registry'}"
-    return f"{told}: {because or 'it has not heard of it yet'}"
+    return f"{told}, not {champion}: {because or 'it has not heard of it yet'}"
 
 
 def plain(text: str) -> str:

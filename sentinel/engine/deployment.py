@@ -120,7 +120,7 @@ class Deployment:
         """
         version = self._serving.champion.version
         try:
-            await self._tell_explainer(version)
+            await self._warm(version)
         except (TransientError, ModelError) as error:
             log.warning("the explainer has not loaded model %s: %s", version, error)
 
@@ -219,15 +219,15 @@ class Deployment:
     async def _try(self, artifact: Artifact) -> None:
         """Have the explainer load it first: what ends a process is not to end this one.
 
-        Raises ModelError when it cannot, or when it cannot be found out.
+        Raises ModelError when it cannot. A busy machine is no reason to serve another one.
         """
         self._explainer.register(artifact.version, artifact.text)
         try:
-            await self._tell_explainer(artifact.version)
+            await self._warm(artifact.version)
         except TransientError as error:
-            raise ModelError(artifact.version, f"it cannot be tried: {error}") from error
+            log.warning("model %s is not tried before it serves: %s", artifact.version, error)
 
-    async def _tell_explainer(self, version: str) -> None:
+    async def _warm(self, version: str) -> None:
         note = await self._explainer.warm(version)
         if note:
             log.warning("model %s: its alerts go out without reasons: %s", version, note)

@@ -249,25 +249,42 @@ def a_batch(world: World, count: int) -> tuple[Transactions, Floats]:
     return rows, training_rows()[:count].copy()
 
 
-@pytest.mark.parametrize(
-    "error", [ModelError("1.1.0", "a process that loads it is lost"), TransientError("no memory")]
-)
-def test_a_version_that_the_explainer_does_not_survive_never_serves(error: Exception) -> None:
+def test_a_version_that_the_explainer_does_not_survive_never_serves() -> None:
     world = a_world()
 
     async def scenario() -> None:
         async with world.instance() as instance:
             await instance.idle()
-            instance.explainer.warm_error = error
+            instance.explainer.warm_error = ModelError("1.2.0", "each process that loads it dies")
             serve(world.models, OTHER)
             ring(world)
             await until(lambda: instance.metrics.deployment_failures == 1)
             await send(world, instance, 50, 0)
             assert instance.version == "1.0.0"
-            assert instance.health().status == "degraded"
+            assert instance.health().reasons == (
+                "model 1.0.0 serves, not the champion 1.2.0: each process that loads it dies",
+            )
             assert "1.2.0" not in instance.explainer._texts
             instance.explainer.warm_error = None
             await serves(instance, "1.2.0", timeout_s=90.0)
+            assert instance.health().status == "ok"
+
+    run(scenario())
+
+
+def test_a_version_serves_though_the_explainer_has_no_time_to_try_it() -> None:
+    """A busy machine would else serve an old version after each start."""
+    world = a_world()
+
+    async def scenario() -> None:
+        async with world.instance() as instance:
+            await instance.idle()
+            instance.explainer.warm_error = TransientError("no answer in 30 s")
+            serve(world.models, OTHER)
+            ring(world)
+            await serves(instance, "1.2.0", timeout_s=5.0)
+            assert instance.metrics.deployment_failures == 0
+            await asyncio.sleep(6.0)
             assert instance.health().status == "ok"
 
     run(scenario())
@@ -289,6 +306,22 @@ def test_an_explainer_that_cannot_be_warmed_does_not_keep_an_instance_from_start
 
     run(scenario())
     assert len(world.decisions()) == 50
+
+
+def test_an_explainer_that_takes_its_time_keeps_the_start_waiting_no_longer_than_it_may() -> None:
+    world = a_world()
+    world.send(transactions(50))
+
+    async def scenario() -> None:
+        instance = world.instance()
+        instance.explainer.warm_delay_s = 1_000.0
+        async with instance:
+            begun_s = asyncio.get_running_loop().time()
+            await until(lambda: instance.metrics.decisions == 50)
+            assert 9.0 < asyncio.get_running_loop().time() - begun_s < 20.0
+            await instance.stop()
+
+    run(scenario())
 
 
 def test_the_explainer_is_warm_before_the_first_record_and_before_a_new_version_serves() -> None:

@@ -91,6 +91,7 @@ class InProcessExplainer:
         self._models = {model.version: model.model}
         self._texts: dict[str, str] = {}
         self.warm_error: Exception | None = None
+        self.warm_delay_s = 0.0
         self._faults = faults
         self.delay_s = 0.0
         self.error: Exception | None = None
@@ -107,6 +108,7 @@ class InProcessExplainer:
         with self._faults.call("warm"):
             if self.warm_error is not None:
                 raise self.warm_error
+            await asyncio.sleep(self.warm_delay_s)
             if version in self._texts:
                 self._models[version] = Model.from_text(version, self._texts[version])
             model = self._models[version]

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sentinel.errors import ModelError, RecordError, WorkerLostError
+from sentinel.errors import ModelError, RecordError, WorkerDiedError, WorkerLostError
 
 _TEXT_MAX = 500  # characters: what failed may quote a whole model
 
@@ -44,8 +44,8 @@ async def ask(
 ) -> Any:
     """What a function gives in a worker, or the `Failure` that came of it.
 
-    Raises WorkerLostError when there is no process to ask, or it died or gave no answer in time: it
-    may still be at it, so replace the pool.
+    Raises WorkerDiedError when the process died, and WorkerLostError when there is none to ask, or
+    it gave no answer in time: it may still be at it, so replace the pool.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -66,7 +66,7 @@ def _result(future: "asyncio.Future[Any]") -> Any:
         raise WorkerLostError("the process was ended")
     error = future.exception()
     if isinstance(error, BrokenProcessPool):
-        raise WorkerLostError("the process died") from error
+        raise WorkerDiedError("the process died") from error
     if error is not None:  # the answer, or the question, cannot be sent
         return _failure(error)
     return future.result()

@@ -10,7 +10,7 @@ import numpy as np
 
 from sentinel.adapters.pool.answers import Failure, ask
 from sentinel.adapters.pool.processes import executor, stop
-from sentinel.errors import ModelError, TransientError, WorkerLostError
+from sentinel.errors import ModelError, TransientError, WorkerDiedError, WorkerLostError
 from sentinel.model import Model
 from sentinel.records import Floats
 
@@ -112,14 +112,14 @@ class ExplainerPool:
         return text
 
     async def _warm(self, version: str, text: str) -> str:
-        """Once more on a new process when one is lost: perhaps something else has ended it."""
+        """Once more on a new process when one dies: perhaps something else has ended it."""
         try:
             note = await self._ask(_warmed, version, text)
-        except WorkerLostError:
+        except WorkerDiedError:
             try:
                 note = await self._ask(_warmed, version, text)
-            except WorkerLostError as error:
-                raise ModelError(version, f"a process that loads it is lost: {error}") from error
+            except WorkerDiedError as error:
+                raise ModelError(version, "each process that loads it dies") from error
         return str(note)
 
     async def _explained(self, version: str, text: str, features: Floats) -> object:
