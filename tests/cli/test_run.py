@@ -329,6 +329,7 @@ async def test_killed_with_9_it_goes_on_without_loss(
     assert decided_ids == sorted(json.loads(value)["transaction_id"] for value in values)
 
 
+@pytest.mark.timeout(300)  # two starts
 def test_a_promoted_model_that_will_not_be_explained_costs_the_reasons_only(folder: Path) -> None:
     """Also at the next start, on which the registry has it serve from the first record on."""
     kept = ModelDirectory(ModelParams(str(folder / "models")))
@@ -355,7 +356,7 @@ def test_a_promoted_model_that_will_not_be_explained_costs_the_reasons_only(fold
     assert output(folder).count("its alerts go out without reasons: Predicting SHAP") >= 1
     assert output(folder).count("[Fatal]") == 0
     with sentinel(folder, *arguments, "--duration", "4", "--report", "r.json") as process:
-        assert process.wait(60) == 0, output(folder)
+        assert process.wait(120) == 0, output(folder)
 
     report = json.loads((folder / "r.json").read_text())
     assert report["model_version"] == "1.1.0"
