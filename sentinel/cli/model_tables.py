@@ -7,6 +7,7 @@ from rich.table import Table
 
 from sentinel.app.models import Registry
 from sentinel.cli.feedback import date_text
+from sentinel.cli.options import printable
 from sentinel.versions import ModelEvent, ServingReport, Shelf
 
 # Of a manifest, what nobody wants to read, and what a list of versions has room for.
@@ -87,7 +88,7 @@ def serving_lines(
             told.append(f"its shadow does not score: {one.shadow_why}")
         if one.unexplained:
             told.append(f"its alerts go out without reasons: {one.unexplained}")
-        lines += [plain(f"{one.instance}: {text}") for text in told if text]
+        lines += [printable(f"{one.instance}: {text}") for text in told if text]
     return lines
 
 
@@ -99,11 +100,6 @@ def _difference(one: ServingReport, champion: str | None, *, was: bool) -> str:
         return f"{told}, the registry {'had' if was else 'has'} no champion"
     because = "its configuration names it" if one.is_pinned else one.why
     return f"{told}, not {champion}: {because or 'it has not heard of it yet'}"
-
-
-def plain(text: str) -> str:
-    """With escapes in the place of what a terminal would obey."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def headline(found: Registry, version: str) -> str:
