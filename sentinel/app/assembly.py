@@ -120,7 +120,7 @@ def assemble(
         broker=ports.broker,
         state=state,
         loader=loader,
-        judge=Judge(serving, config.policy, metrics, shadow_share=config.deployment.shadow_share),
+        judge=_judge(config, serving, metrics),
         alerts=alerts,
         dead_letters=dead_letters,
         partitions=partitions,
@@ -211,6 +211,10 @@ def _alerts(config: Config, ports: Ports, metrics: Metrics) -> Alerts:
         reason_count_max=config.policy.reason_count_max,
         clock_s=asyncio.get_running_loop().time,
     )
+
+
+def _judge(config: Config, serving: Serving, metrics: Metrics) -> Judge:
+    return Judge(serving, config.policy, metrics, shadow_share=config.deployment.shadow_share)
 
 
 def _deployment(config: Config, ports: Ports, serving: Serving, metrics: Metrics) -> Deployment:

@@ -259,10 +259,9 @@ class Deployment:
         for version in idle[: max(len(idle) - self._params.kept_count, 0)]:
             del self._kept[version]
             self._forget(version)
-        before = (
-            () if self._seen is None else self._seen.before
-        )  # a shadow is nothing to go back to
-        serving.spare = tuple(self._kept[one] for one in before if one in self._kept)
+        assert self._seen is not None
+        # What only scores beside is nothing to go back to.
+        serving.spare = tuple(self._kept[one] for one in self._seen.before if one in self._kept)
 
     def _forget(self, version: str) -> None:
         self._explainer.forget(version)
