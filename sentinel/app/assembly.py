@@ -56,8 +56,9 @@ def topic_specs(config: Config) -> list[TopicSpec]:
 
 @dataclass(slots=True)
 class Ports:
-    """The outside world of one instance."""
+    """The outside world of one instance, and the name by which that knows it."""
 
+    name: str
     broker: Broker
     tail: Tail
     store: StateStore
@@ -92,15 +93,9 @@ class Parts:
 
 
 def assemble(
-    config: Config,
-    champion: ServingModel,
-    ports: Ports,
-    state: FeatureState,
-    metrics: Metrics,
-    *,
-    name: str,
+    config: Config, champion: ServingModel, ports: Ports, state: FeatureState, metrics: Metrics
 ) -> Parts:
-    """Wire the tasks of an instance to its ports; its name is that in its reports."""
+    """Wire the tasks of an instance to its ports."""
     clock_s = asyncio.get_running_loop().time
     topics, params = config.topics, config.engine
     partitions: dict[int, InputPartition] = {}
@@ -156,7 +151,7 @@ def assemble(
         alerts=alerts,
         ownership=ownership,
         deployment=deployment,
-        reporting=_reporting(config, ports, serving, deployment, name),
+        reporting=_reporting(config, ports, serving, deployment),
         training=_training(config, ports, metrics),
         serving=serving,
         state=state,
@@ -230,12 +225,10 @@ def _deployment(config: Config, ports: Ports, serving: Serving, metrics: Metrics
     )
 
 
-def _reporting(
-    config: Config, ports: Ports, serving: Serving, deployment: Deployment, name: str
-) -> Reporting:
+def _reporting(config: Config, ports: Ports, serving: Serving, deployment: Deployment) -> Reporting:
     def now() -> ServingReport:
         return ServingReport(
-            instance=name,
+            instance=ports.name,
             version=serving.champion.version,
             champion=deployment.wanted,
             why=deployment.why,

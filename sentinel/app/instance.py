@@ -87,6 +87,7 @@ class Instance:
             pool = await stack.enter_async_context(ExplainerPool(config.pool))
             pool.register(self._artifact.version, self._artifact.text)
             self._ports = Ports(
+                name=self.name,
                 broker=broker,
                 tail=await stack.enter_async_context(self._tail("labels")),
                 store=await stack.enter_async_context(store),
@@ -99,9 +100,7 @@ class Instance:
                 trainer=await stack.enter_async_context(trainer),
                 savepoints=await stack.enter_async_context(RedisSavepointStore(config.redis)),
             )
-            self._parts = assemble(
-                config, self._serving, self._ports, state, self.metrics, name=self.name
-            )
+            self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
             self._resources = stack.pop_all()
         return self
 

@@ -486,6 +486,7 @@ class MemoryInstance(Instance):
             )
             log = int(hash64([broker.cluster_id])[0])
             self._ports = Ports(
+                name=self.name,
                 broker=broker,
                 tail=WatchedTail(world, faults, delay_s=self._tail_delay_s),
                 store=WatchedStore(world, self.latency, state.fingerprint, log, self._store_faults),
@@ -500,9 +501,7 @@ class MemoryInstance(Instance):
                 trainer=self.trainer,
                 savepoints=MemorySavepointStore(world.savepoints, faults=faults),
             )
-            self._parts = assemble(
-                config, self._serving, self._ports, state, self.metrics, name=self.name
-            )
+            self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
             self._resources = stack.pop_all()
 
     @property
