@@ -334,6 +334,7 @@ def report(status: Status) -> dict[str, Any]:
         "shadowed": metrics.shadowed,
         "unscored": metrics.unscored,
         "scoring_failures": metrics.scoring_failures,
+        "shadow_failures": metrics.shadow_failures,
         "deployments": metrics.deployments,
         "deployment_failures": metrics.deployment_failures,
         "examples": metrics.examples,

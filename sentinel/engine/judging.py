@@ -115,7 +115,7 @@ class Judge:
         raw, why = _tried(shadow, verdicts.features[at])
         if why:
             self._serving.fail(shadow.version, why)
-            self._metrics.scoring_failures += 1
+            self._metrics.shadow_failures += 1
             log.error("model %s: %s; it scores beside the champion no more", shadow.version, why)
             return verdicts
         self._metrics.shadowed += at.size

@@ -47,7 +47,11 @@ class Watching:
         """What this instance has counted by now."""
         metrics = self._metrics
         return Baseline(
-            metrics.decisions, metrics.alerts, metrics.probability_sum, metrics.stage_s["score"]
+            decision_count=metrics.decisions,
+            alert_count=metrics.alerts,
+            probability_sum=metrics.probability_sum,
+            score_s=metrics.stage_s["score"],
+            failure_count=metrics.scoring_failures,
         )
 
     def begin(self, before: Baseline) -> None:

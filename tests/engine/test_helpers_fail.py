@@ -189,7 +189,8 @@ def test_a_shadow_that_cannot_score_costs_the_shadow_only() -> None:
         async with world.instance() as instance:
             await instance.idle()
             assert instance.parts.serving.shadow is None
-            assert instance.metrics.scoring_failures == 1
+            counts = instance.metrics.scoring_failures, instance.metrics.shadow_failures
+            assert counts == (0, 1)
             await asyncio.sleep(700.0)
             assert instance.parts.serving.shadow is None, "it does not come back"
             [report] = reports(world)
@@ -233,7 +234,7 @@ def test_what_lightgbm_refuses_to_score_is_scored_by_the_model_before() -> None:
     assert found.model is good
     assert found.verdicts.score.tolist() == good.score(good.model.raw_scores(features)).tolist()
     assert (found.unscored, found.shadow_version, found.verdicts.shadow) == ([], "", {})
-    assert metrics.scoring_failures == 3
+    assert (metrics.scoring_failures, metrics.shadow_failures) == (2, 1)
     assert serving.failed == dict.fromkeys(
         ("1.2.0", "1.1.0", "1.3.0"), "it cannot score: no memory"
     )

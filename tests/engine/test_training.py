@@ -42,6 +42,7 @@ from tests.engine.learning_world import (
     step,
     update_of,
 )
+from tests.engine.linear_trees import linear
 from tests.engine.samples import transactions
 from tests.engine.world import InProcessWorker, MemoryInstance, World
 
@@ -1060,3 +1061,27 @@ def test_at_whichever_call_it_crashes_the_update_comes_to_its_end(
 
     assert states == {"idle", "training", "made", "promoting", "watching"}
     assert numbers == {1, 2}  # some were made again
+
+
+def test_a_champion_that_cannot_score_what_comes_is_rolled_back_for_everybody() -> None:
+    world = a_learning_world()
+    script = Script([candidate(one=linear("0.0.0", breaks=True))])
+
+    async def scenario() -> None:
+        async with learning(world, script) as instance:
+            world.send(transactions(100))
+            await instance.idle()
+            send_examples(world, 50)
+            await reached(world, "watching")
+            await until(lambda: instance.version != "1.0.0")
+            world.send(transactions(10, first=100))
+            await instance.idle()
+            await reached(world, "idle")
+            assert instance.version == "1.0.0"
+            await instance.stop()
+
+    run(scenario())
+    assert shelf_of(world).champion == "1.0.0"
+    assert outcomes(world) == {"update-1-finished": "rolled back: it cannot score what comes"}
+    assert {one["model_version"] for one in world.values("decisions")} == {"1.0.0"}
+    check_trail(world)
