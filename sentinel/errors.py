@@ -36,6 +36,22 @@ class WorkerLostError(TransientError):
     """Raised when a worker process is gone with all that it held: another starts with nothing."""
 
 
+class WorkerDiedError(WorkerLostError):
+    """Raised when a worker process has ended, perhaps of what it was given."""
+
+
+class TrainingError(SentinelError):
+    """Raised when the trainer fails at what it was asked: that is dropped, scoring goes on."""
+
+    def __init__(self, job: str, detail: str) -> None:
+        super().__init__(job, detail)
+        self.job = job
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"the trainer cannot {self.job}: {self.detail}"
+
+
 class ModelError(SentinelError):
     """Raised when a model version cannot be used: the one before it keeps serving."""
 

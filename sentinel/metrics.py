@@ -82,6 +82,9 @@ class Metrics:
     degraded: int = 0
     explored: int = 0  # reviewed, though the policy would have blocked
     shadowed: int = 0  # scored by the shadow, too
+    unscored: int = 0  # decided without a score, as no model could give one
+    scoring_failures: int = 0  # a model that served could not score what came
+    shadow_failures: int = 0  # the same of one that scored beside
     examples: int = 0  # that the trainer has taken
     examples_refused: int = 0  # of them, not readable, dated into the future, or left out
     examples_stumbled: int = 0  # of these, left out as the learner failed at them

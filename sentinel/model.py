@@ -1,7 +1,9 @@
 """LightGBM wrapped: a model from its text, its scores and their causes, and fitting a new one."""
 
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -21,6 +23,7 @@ THREAD_COUNT = 1
 lightgbm.basic._LIB.LGBM_SetMaxThreads(THREAD_COUNT)
 
 LightGBMError = lightgbm.basic.LightGBMError  # for those who may not import the library
+
 
 # LightGBM separates names by blanks in its text, and refuses what would need escaping in JSON.
 _FEATURE_NAME = re.compile(r'[^\s",:\[\]{}]+')
@@ -86,7 +89,9 @@ class Model:
     def raw_scores(self, features: Floats) -> Floats:
         """Raw scores, shape (n,), of features (n, feature count); NaN is missing.
 
-        Times `steepness` they are the log-odds of fraud.
+        Times `steepness` they are the log-odds of fraud. NaN for a row that has no score: trees
+        with linear leaves may give none to infinite features. Raises ModelError when LightGBM
+        itself has to score them and refuses.
         """
         if isinstance(self._tables, ForestTables):
             return forest.raw_scores(self._tables, features)
@@ -109,10 +114,12 @@ class Model:
     def contributions(self, features: Floats) -> Floats:
         """What each feature adds to the raw score (TreeSHAP), shape (n, feature count).
 
-        About a hundred times the cost of scoring: for alerts, off the hot path.
+        About a hundred times the cost of scoring: for alerts, off the hot path. Raises ModelError
+        when LightGBM refuses, as it does for trees with linear leaves.
         """
-        # The last column is the expectation, the same for every row.
-        return self._predict(features, pred_contrib=True)[:, :-1]
+        with _quiet():
+            # The last column is the expectation, the same for every row.
+            return self._predict(features, pred_contrib=True)[:, :-1]
 
     def _predict(self, features: Floats, **kind: bool) -> Floats:
         assert features.ndim == 2
@@ -120,8 +127,27 @@ class Model:
         if len(features) == 0:  # LightGBM refuses an empty matrix
             shape = (0, len(self.feature_names) + 1) if "pred_contrib" in kind else (0,)
             return np.empty(shape)
-        result: Floats = self._booster.predict(features, num_threads=THREAD_COUNT, **kind)
+        try:
+            result: Floats = self._booster.predict(features, num_threads=THREAD_COUNT, **kind)
+        except LightGBMError as error:
+            raise ModelError(self.version, str(error)) from error
         return result / self._divisor
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What LightGBM refuses it also writes to the terminal, each time, over the view of a run.
+
+    Nothing of this process is written there meanwhile: not for beside the event loop.
+    """
+    with open(os.devnull, "wb") as nowhere:
+        kept = os.dup(2)
+        try:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def fit(

@@ -12,7 +12,7 @@ from sentinel.records import (
     OutputRecord,
     TopicPartition,
 )
-from sentinel.versions import Artifact, ModelEvent, Shelf
+from sentinel.versions import Artifact, ModelEvent, ServingReport, Shelf
 from sentinel.votes import Annotator, Case, Casework, FeedbackProgress
 
 PartitionsCallback = Callable[[Sequence[TopicPartition]], Awaitable[None]]
@@ -278,6 +278,26 @@ class ModelStore(Protocol):
         ...
 
 
+class ReportStore(Protocol):
+    """What instances say that they serve. Raises TransientError when out of reach."""
+
+    async def report(self, report: ServingReport, *, ttl_s: float) -> None:
+        """Put it in the place of what the instance has said before; forgotten after `ttl_s`."""
+        ...
+
+    async def end(self, report: ServingReport) -> None:
+        """It holds no more: keep it among the newest REPORT_COUNT_MAX of those."""
+        ...
+
+    async def reports(self) -> list[ServingReport]:
+        """What instances serve now, by their names, at most REPORT_COUNT_MAX."""
+        ...
+
+    async def ended(self) -> list[ServingReport]:
+        """What holds no more, the newest first."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Savepoint:
     """What was saved of a trainer's memory.
@@ -332,10 +352,11 @@ class Worker(Protocol):
     """One object that lives in a process of its own."""
 
     async def call(self, method: str, *arguments: Any, **named: Any) -> Any:
-        """Call a method there; raises what it raises.
+        """Call a method there; raises the ModelError or RecordError that it raises.
 
-        WorkerLostError when the process died, took too long or needed too much memory: another has
-        taken its place, whose object is as it was made.
+        Whatever else goes wrong in it is a TrainingError. WorkerLostError when the process died,
+        took too long or needed too much memory: another has taken its place, whose object is as it
+        was made.
         """
         ...
 
@@ -351,10 +372,19 @@ class Explainer(Protocol):
         """Drop a version that will not be asked for again."""
         ...
 
+    async def warm(self, version: str) -> str:
+        """Load a registered version there, and try all that is asked of a model.
+
+        Returns why it will not be explained, though it can be scored; empty when it will. Raises
+        ModelError when it cannot be loaded or scored there, or no worker survives it, and
+        TransientError when that cannot be found out: there is no worker, no memory, no time.
+        """
+        ...
+
     async def contributions(self, model_version: str, features: Floats) -> Floats:
-        """Contribution of each feature to the raw score, float64 (n, n_features).
+        """Contribution of each feature to the raw score, finite, float64 (n, n_features).
 
         Raises TransientError when the worker is too busy, too slow or gone, and ModelError when it
-        does not know the version.
+        does not know the version, or the version cannot be explained.
         """
         ...

@@ -1,11 +1,13 @@
 """What is kept of model versions, which of them serves, and what an operator may ask for."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 Stage = Literal["development", "staging", "production", "archived"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
+
+_STAND_IN_COUNT_MAX = 3
 
 VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
@@ -58,6 +60,15 @@ class Shelf:
     before: tuple[str, ...] = ()
     approvals: dict[str, Approval] = field(default_factory=dict)
 
+    def to_serve(self) -> tuple[str, ...]:
+        """The champion, then what may stand in for it, the newest first; none without a champion.
+
+        To try one may mean to load it, so there are few.
+        """
+        if self.champion is None:
+            return ()
+        return (self.champion, *reversed(self.before[-_STAND_IN_COUNT_MAX:]))
+
 
 @dataclass(frozen=True, slots=True)
 class ModelEvent:
@@ -87,6 +98,50 @@ class ModelEvent:
     who: str
     why: str
     v: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ServingReport:
+    """What an instance says that it serves: the registry says what is meant to.
+
+    Attributes
+    ----------
+    instance
+        Its name, the same as long as its process lives.
+    version
+        The version that decides.
+    champion
+        That of the registry, as the instance has seen it last; None if it has not.
+    why
+        Why the two differ; empty if they do not.
+    is_pinned
+        Whether its configuration names the version, so that it does not follow the registry.
+    shadow, shadow_why
+        What scores beside, and why the registry's shadow does not; empty where there is nothing.
+    unexplained
+        Why alerts go out without reasons; empty if they do not.
+    since_ms, until_ms
+        From when on it was so, and when it was last said, by the instance's clock.
+    """
+
+    instance: str
+    version: str
+    champion: str | None = None
+    why: str = ""
+    is_pinned: bool = False
+    shadow: str = ""
+    shadow_why: str = ""
+    unexplained: str = ""
+    since_ms: int = 0
+    until_ms: int = 0
+
+    def is_same(self, other: "ServingReport") -> bool:
+        """Whether nothing has changed but the time."""
+        return replace(self, since_ms=0, until_ms=0) == replace(other, since_ms=0, until_ms=0)
+
+
+# How many instances are listed, and how many reports that hold no more are kept.
+REPORT_COUNT_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,14 @@ from sentinel.engine.deployment import Deployment
 from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.entities import EntityLoader
 from sentinel.engine.feedback import FeedbackTask
+from sentinel.engine.judging import Judge
 from sentinel.engine.labels import LabelTail, PartitionOf
 from sentinel.engine.ownership import Ownership
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.pipeline import Pipeline
 from sentinel.engine.registrar import Registrar
+from sentinel.engine.reporting import Reporting
 from sentinel.engine.savepoints import Savepoints
 from sentinel.engine.scoring import Scoring
 from sentinel.engine.serving import Serving, ServingModel
@@ -30,6 +32,7 @@ from sentinel.ports import (
     CaseStore,
     Explainer,
     ModelStore,
+    ReportStore,
     SavepointStore,
     StateStore,
     Tail,
@@ -37,6 +40,7 @@ from sentinel.ports import (
     Worker,
 )
 from sentinel.records import TopicPartition
+from sentinel.versions import ServingReport
 
 
 def topic_specs(config: Config) -> list[TopicSpec]:
@@ -53,14 +57,16 @@ def topic_specs(config: Config) -> list[TopicSpec]:
 
 @dataclass(slots=True)
 class Ports:
-    """The outside world of one instance."""
+    """The outside world of one instance, and the name by which that knows it."""
 
+    name: str
     broker: Broker
     tail: Tail
     store: StateStore
     cases: CaseStore
     explainer: Explainer
     models: ModelStore
+    reports: ReportStore
     bell: Tail  # of `model-updates`
     lessons: Tail  # of `examples` and `control`
     trainer: Worker
@@ -80,6 +86,7 @@ class Parts:
     alerts: Alerts
     ownership: Ownership
     deployment: Deployment
+    reporting: Reporting
     training: TrainingTask
     serving: Serving
     state: FeatureState
@@ -109,7 +116,7 @@ def assemble(
         broker=ports.broker,
         state=state,
         loader=loader,
-        serving=serving,
+        judge=_judge(config, serving, metrics),
         alerts=alerts,
         dead_letters=dead_letters,
         partitions=partitions,
@@ -118,7 +125,6 @@ def assemble(
         topics=topics,
         metrics=metrics,
         config_version=config.version,
-        shadow_share=config.deployment.shadow_share,
     )
     pipeline = Pipeline(
         inbox=inbox,
@@ -135,6 +141,7 @@ def assemble(
         config, ports, state, dispatcher, pipeline, checkpoints, labels, partitions, progress,
         feedback_inbox, feedback,
     )  # fmt: skip
+    deployment = _deployment(config, ports, serving, metrics)
     return Parts(
         dispatcher=dispatcher,
         pipeline=pipeline,
@@ -144,7 +151,8 @@ def assemble(
         checkpoints=checkpoints,
         alerts=alerts,
         ownership=ownership,
-        deployment=_deployment(config, ports, serving, metrics),
+        deployment=deployment,
+        reporting=_reporting(config, ports, serving, deployment),
         training=_training(config, ports, metrics),
         serving=serving,
         state=state,
@@ -197,7 +205,12 @@ def _alerts(config: Config, ports: Ports, metrics: Metrics) -> Alerts:
         metrics,
         config.engine,
         reason_count_max=config.policy.reason_count_max,
+        clock_s=asyncio.get_running_loop().time,
     )
+
+
+def _judge(config: Config, serving: Serving, metrics: Metrics) -> Judge:
+    return Judge(serving, config.policy, metrics, shadow_share=config.deployment.shadow_share)
 
 
 def _deployment(config: Config, ports: Ports, serving: Serving, metrics: Metrics) -> Deployment:
@@ -209,9 +222,29 @@ def _deployment(config: Config, ports: Ports, serving: Serving, metrics: Metrics
         metrics=metrics,
         params=config.deployment,
         clock_s=asyncio.get_running_loop().time,
-        on_loaded=lambda artifact: ports.explainer.register(artifact.version, artifact.text),
-        on_dropped=ports.explainer.forget,
+        explainer=ports.explainer,
     )
+
+
+def _reporting(config: Config, ports: Ports, serving: Serving, deployment: Deployment) -> Reporting:
+    def now() -> ServingReport:
+        return ServingReport(
+            instance=ports.name,
+            version=serving.champion.version,
+            champion=deployment.wanted,
+            why=deployment.why,
+            is_pinned=bool(config.model.version),
+            shadow="" if serving.shadow is None else serving.shadow.version,
+            shadow_why=deployment.shadow_trouble,
+            unexplained=deployment.unexplained,
+        )
+
+    return Reporting(ports.reports, now, clock_ms=_clock_ms)
+
+
+def _clock_ms() -> int:
+    """Epoch milliseconds: what serves when is a matter of the clock."""
+    return time.time_ns() // 1_000_000
 
 
 def registrar(config: Config, ports: Ports, *, who: str) -> Registrar:
@@ -223,7 +256,7 @@ def registrar(config: Config, ports: Ports, *, who: str) -> Registrar:
         update_topic=topics.full(topics.model_updates),
         audit_topic=topics.full(topics.audit),
         who=who,
-        clock_ms=lambda: time.time_ns() // 1_000_000,
+        clock_ms=_clock_ms,
     )
 
 

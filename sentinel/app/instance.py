@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import logging
+import os
+import socket
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -13,6 +15,7 @@ from sentinel.adapters.pool import ExplainerPool, WorkerProcess
 from sentinel.adapters.redis import (
     RedisCaseStore,
     RedisModelStore,
+    RedisReportStore,
     RedisSavepointStore,
     RedisStateStore,
 )
@@ -39,6 +42,7 @@ from sentinel.versions import Artifact
 log = logging.getLogger(__name__)
 
 _ADOPT_AGAIN_S = 0.5
+_WARMING_S_MAX = 10.0  # for the explainer; alone on a machine it takes three
 
 
 class Instance:
@@ -57,6 +61,7 @@ class Instance:
         self._serving = serving
         self._artifact = artifact
         self.metrics = metrics
+        self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._resources = AsyncExitStack()
         self._ports: Ports | None = None
         self._parts: Parts | None = None
@@ -82,12 +87,14 @@ class Instance:
             pool = await stack.enter_async_context(ExplainerPool(config.pool))
             pool.register(self._artifact.version, self._artifact.text)
             self._ports = Ports(
+                name=self.name,
                 broker=broker,
                 tail=await stack.enter_async_context(self._tail("labels")),
                 store=await stack.enter_async_context(store),
                 cases=await stack.enter_async_context(RedisCaseStore(config.redis)),
                 explainer=pool,
                 models=models,
+                reports=await stack.enter_async_context(RedisReportStore(config.redis)),
                 bell=await stack.enter_async_context(self._tail("model_updates")),
                 lessons=await stack.enter_async_context(self._tail("examples", "control")),
                 trainer=await stack.enter_async_context(trainer),
@@ -120,9 +127,18 @@ class Instance:
         Raises what the first failing task raised, as it was.
         """
         assert self._parts is not None
+        # The first alert is to have its reasons; on a machine too busy for that it has none.
+        warming = asyncio.create_task(self._parts.deployment.warm(), name="warming")
+        try:
+            await _warm(self._parts.state, self._serving, self._config.schema)
+            await asyncio.wait({warming}, timeout=_WARMING_S_MAX)
+            await self._run(self._parts, stop, warming)
+        finally:
+            await end([warming])
+
+    async def _run(self, parts: Parts, stop: asyncio.Event, warming: "asyncio.Task[None]") -> None:
         assert self._ports is not None
-        parts, clock_s = self._parts, asyncio.get_running_loop().time
-        await _warm(parts.state, self._serving, self._config.schema)
+        clock_s = asyncio.get_running_loop().time
         is_adopted = await self._adopt(parts)
         # What is here by now stays: looking through it took the collector 20-30 ms each time.
         gc.collect()
@@ -145,17 +161,19 @@ class Instance:
                 ("feedback", parts.feedback.run()),
                 ("labels", parts.labels.run()),
                 *self._learning(parts, is_adopted=is_adopted),
+                ("reporting", parts.reporting.run()),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
             )
         ]
+        running = [joining, warming, *running]
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
-            running.insert(0, joining)
             await outlast(joining, running)
             await outlast(stopping, running)
             await self._hand_over(parts.ownership, running)
         finally:
             await end([stopping, *running])
+            await parts.reporting.stop()
             await parts.pipeline.aclose()
             await parts.alerts.aclose()
 
@@ -226,6 +244,7 @@ class Instance:
             # What was before there were partitions was waiting for them.
             unconfirmed_s=now_s - max(parts.checkpoints.confirmed_s, parts.ownership.assigned_s),
             commit_interval_s=self._config.engine.commit_interval_s,
+            troubles=[one for one in (parts.deployment.trouble, parts.alerts.trouble) if one],
         )
 
     @property

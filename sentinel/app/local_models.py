@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from sentinel.adapters.pool import ExplainerPool
 from sentinel.adapters.redis import RedisModelStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.config import Config
 from sentinel.core.learning import shelf as shelves
 from sentinel.engine.registrar import Registrar
+from sentinel.engine.serving import ready_model
 from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
-from sentinel.ports import ModelStore
+from sentinel.ports import Explainer, ModelStore
 from sentinel.versions import Artifact, ModelEvent, Shelf
 
 log = logging.getLogger(__name__)
@@ -105,18 +107,40 @@ async def tell_adopted(store: ModelStore, registrar: Registrar) -> None:
 
 
 async def fetch_champion(config: Config) -> None:
-    """Bring the registry's champion into the model directory, if that has no model at all.
+    """Bring what the registry has to serve into the model directory, if that has no model at all.
 
     So that an instance on a new machine serves what the others serve, and trains no first model.
     """
     directory = ModelDirectory(config.model)
     if await asyncio.to_thread(directory.champion) is not None:
         return
+    names = [feature.name for feature in config.features]
     try:
-        async with RedisModelStore(config.redis) as store:
-            champion = (await store.shelf()).champion
-            if champion is not None:
-                artifact = await store.load(champion)
-                await asyncio.to_thread(directory.add, champion, artifact.text, artifact.manifest)
-    except (TransientError, ModelError) as error:
+        async with RedisModelStore(config.redis) as store, ExplainerPool(config.pool) as pool:
+            found = await usable_champion(store, pool, names)
+        if found is not None:
+            await asyncio.to_thread(directory.add, found.version, found.text, found.manifest)
+    except TransientError as error:
         log.warning("the model registry has nothing to begin with: %s", error)
+
+
+async def usable_champion(
+    store: ModelStore, explainer: Explainer, features: Sequence[str]
+) -> Artifact | None:
+    """The registry's champion, or the newest one before it that serves; None if there is none.
+
+    The explainer tries each first: one that ends the process that loads it would end this one at
+    each start. Raises TransientError.
+    """
+    shelf = await store.shelf()
+    for version in shelf.to_serve():
+        try:
+            artifact = await store.load(version)
+            explainer.register(version, artifact.text)
+            await explainer.warm(version)
+            await asyncio.to_thread(ready_model, artifact, features)
+        except ModelError as error:
+            log.warning("it cannot be begun with: %s", error)
+        else:
+            return artifact
+    return None

@@ -5,27 +5,36 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sentinel.adapters.redis import RedisModelStore
+import numpy as np
+
+from sentinel.adapters.redis import RedisModelStore, RedisReportStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.sender import Sender
 from sentinel.config import Config
 from sentinel.core.learning.shelf import kind_of_change, next_version, registered, staged
 from sentinel.core.learning.trail import audit_entry
-from sentinel.engine.serving import serving_model
+from sentinel.engine.serving import ready_model
 from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
 from sentinel.ports import ModelStore
 from sentinel.records import AuditEntry
-from sentinel.versions import Artifact, ModelEvent, Shelf, parsed
+from sentinel.versions import Artifact, ModelEvent, ServingReport, Shelf, parsed
 
 Step = Callable[[Shelf], tuple[Shelf, ModelEvent]]
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Where every version stands, and what it is; of a damaged one the manifest is missing."""
+    """Where every version stands, and what it is; of a damaged one the manifest is missing.
+
+    Attributes
+    ----------
+    reports
+        What running instances say that they serve.
+    """
 
     shelf: Shelf
     manifests: dict[str, dict[str, Any]]
+    reports: list[ServingReport]
 
     @property
     def versions(self) -> list[str]:
@@ -41,10 +50,13 @@ class Changed:
     ----------
     unpublished
         Why the topics do not tell of it; empty when they do.
+    notes
+        What whoever changed it should know, in sentences.
     """
 
     events: list[ModelEvent]
     unpublished: str
+    notes: tuple[str, ...] = ()
 
 
 def now_ms() -> int:
@@ -56,7 +68,21 @@ async def registry(config: Config) -> Registry:
     """All that there is."""
     async with RedisModelStore(config.redis) as store:
         shelf = await store.shelf()
-        return Registry(shelf, await store.manifests(list(shelf.stages)))
+        manifests = await store.manifests(list(shelf.stages))
+    async with RedisReportStore(config.redis) as reports:
+        return Registry(shelf, manifests, await reports.reports())
+
+
+async def served_at(config: Config, at_ms: int) -> list[ServingReport]:
+    """What each instance has said that it served at a time, as far as that is still known.
+
+    An instance that died without a word has left none.
+    """
+    async with RedisReportStore(config.redis) as store:
+        live, ended = await store.reports(), await store.ended()
+    found = [one for one in live if one.since_ms <= at_ms]
+    found += [one for one in ended if one.since_ms <= at_ms < one.until_ms]
+    return sorted(found, key=lambda one: one.instance)
 
 
 async def history(config: Config) -> list[ModelEvent]:
@@ -110,19 +136,21 @@ async def change(config: Config, steps: Sequence[Step]) -> Changed:
         before = await store.shelf()
         found = _applied(before, steps)
         after = found[-1][0]
-        await _check_new(config, store, before, after)
+        notes = await _check_new(config, store, before, after)
         try:
             await store.change(before, after, [event for _, event in found])
         except FencedError as error:
             raise TransientError(
                 f"nothing is done: {error}; look at `sentinel models list`, and say it again"
             ) from error
+    if after.champion != before.champion:
+        notes += await _pins(config)
     entries = []
     for shelf, event in found:
         entries.append(audit_entry(before, shelf, event))
         before = shelf
     events = [event for _, event in found]
-    return Changed(events, await _published(config, events, entries))
+    return Changed(events, await _published(config, events, entries), tuple(notes))
 
 
 def _applied(shelf: Shelf, steps: Sequence[Step]) -> list[tuple[Shelf, ModelEvent]]:
@@ -136,16 +164,54 @@ def _applied(shelf: Shelf, steps: Sequence[Step]) -> list[tuple[Shelf, ModelEven
     return found
 
 
-async def _check_new(config: Config, store: ModelStore, before: Shelf, after: Shelf) -> None:
+async def _check_new(config: Config, store: ModelStore, before: Shelf, after: Shelf) -> list[str]:
+    """What is to be known of what begins to serve, or to score beside. Raises ModelError."""
+    notes: list[str] = []
     pairs = ((after.champion, before.champion), (after.shadow, before.shadow))
     for version, until_now in pairs:
         if version is not None and version != until_now:
-            _check(config, await store.load(version))
+            notes += _check(config, await store.load(version))
+    return notes
 
 
-def _check(config: Config, given: Artifact) -> None:
-    """Whether an instance of this configuration could serve it. Raises ModelError."""
-    serving_model(given, [feature.name for feature in config.features])
+def _check(config: Config, given: Artifact) -> list[str]:
+    """Whether an instance of this configuration could serve it, and what is to be known of it.
+
+    Raises ModelError if it could not.
+    """
+    serving = ready_model(given, [feature.name for feature in config.features])
+    nothing = np.zeros((1, len(config.features)))
+    if np.isnan(serving.model.raw_scores(nothing)).any():
+        raise ModelError(given.version, "it has no score for a transaction of zeros")
+    try:
+        serving.model.contributions(nothing)
+    except ModelError as error:
+        return [f"alerts that {given.version} decides go out without reasons: {error.detail}"]
+    return []
+
+
+async def _pins(config: Config) -> list[str]:
+    """Who does not follow the registry: whoever has this configuration, and what has reported."""
+    pinned = config.model.version
+    notes = [pin_note(pinned)] if pinned else []
+    try:
+        async with RedisReportStore(config.redis) as store:
+            reports = await store.reports()
+    except TransientError as error:
+        return [*notes, f"which instances follow is not known: {error}"]
+    return notes + [
+        f"{one.instance} goes on serving {one.version}, which its configuration names"
+        for one in reports
+        if one.is_pinned and one.version != pinned
+    ]
+
+
+def pin_note(version: str) -> str:
+    """What `model.version` means for all that is asked of the registry."""
+    return (
+        f'model.version = "{version}" is configured: an instance with this configuration goes on '
+        f"serving {version} and makes no updates, whatever the registry says"
+    )
 
 
 async def _published(

@@ -7,8 +7,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from sentinel.app.models import Registry
+from sentinel.cli.texts import plain
 from sentinel.codec.times import date_text
-from sentinel.versions import ModelEvent, Shelf
+from sentinel.versions import ModelEvent, ServingReport, Shelf
 
 # Of a manifest, what nobody wants to read, and what a list of versions has room for.
 _LONG = ("version", "golden", "scale", "usual")
@@ -32,6 +33,7 @@ def facts(found: Registry, version: str) -> dict[str, Any]:
         "roles": roles(found.shelf, version),
         "approved_by": None if approval is None else approval.who,
         "approved_ms": None if approval is None else approval.at_ms,
+        "served_by": [one.instance for one in found.reports if one.version == version],
         "is_readable": version in found.manifests,
         "parent": manifest.get("parent"),
         "strategy": manifest.get("strategy"),
@@ -49,6 +51,8 @@ def version_table(found: Registry) -> Table:
     is_approved = bool(found.shelf.approvals)
     for name in ("version", "stands as", *(["approved by"] if is_approved else []), "made by"):
         table.add_column(name)
+    if found.reports:
+        table.add_column("serves on", justify="right")
     for name in ("trees", *_LISTED.values()):
         table.add_column(name, justify="right")
     for version in found.versions:
@@ -59,6 +63,7 @@ def version_table(found: Registry) -> Table:
             ", ".join(one["roles"]) or one["stage"],
             *([one["approved_by"] or ""] if is_approved else []),
             _made_by(one),
+            *([_instance_count(len(one["served_by"]))] if found.reports else []),
             "" if one["trees"] is None else f"{one['trees']:,}",
             *(value_text(metrics.get(name), absent="") for name in _LISTED),
         )
@@ -69,6 +74,40 @@ def _made_by(one: Mapping[str, Any]) -> str:
     if not one["is_readable"]:
         return "its manifest is damaged"
     return f"{one['strategy'] or ''}{'' if one['is_measured'] else ', unmeasured'}"
+
+
+def _instance_count(count: int) -> str:
+    if count == 0:
+        return ""
+    return "1 instance" if count == 1 else f"{count:,} instances"
+
+
+def serving_lines(
+    reports: Sequence[ServingReport], champion: str | None, *, was: bool = False
+) -> list[str]:
+    """What is not as the registry says, a line for each instance and each thing.
+
+    What instances have sent is made safe to show.
+    """
+    lines = []
+    for one in reports:
+        told = [_difference(one, champion, was=was)]
+        if one.shadow_why:
+            told.append(f"its shadow does not score: {one.shadow_why}")
+        if one.unexplained:
+            told.append(f"its alerts go out without reasons: {one.unexplained}")
+        lines += [plain(f"{one.instance}: {text}") for text in told if text]
+    return lines
+
+
+def _difference(one: ServingReport, champion: str | None, *, was: bool) -> str:
+    if one.version == champion:
+        return one.why if one.champion == champion else ""
+    told = f"{'served' if was else 'serves'} {one.version}"
+    if champion is None:
+        return f"{told}, the registry {'had' if was else 'has'} no champion"
+    because = "its configuration names it" if one.is_pinned else one.why
+    return f"{told}, not {champion}: {because or 'it has not heard of it yet'}"
 
 
 def headline(found: Registry, version: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from sentinel import config as configuration
 from sentinel.adapters.registry import write_folder
@@ -29,7 +30,12 @@ def list_command(config_file: Path | None, *, as_json: bool) -> None:
         for version in found.versions:
             typer.echo(encode(tables.facts(found, version)))
         return
-    Console().print(tables.version_table(found))
+    console = Console()
+    console.print(tables.version_table(found))
+    if not found.reports:
+        console.print("no running instance has said what it serves")
+    for line in tables.serving_lines(found.reports, found.shelf.champion):
+        console.print(Text(line))
 
 
 def show_command(version: str, config_file: Path | None, *, as_json: bool) -> None:
@@ -66,19 +72,24 @@ def at_command(time_text: str, config_file: Path | None, *, as_json: bool) -> No
     at_ms = epoch_ms(time_text)
     if at_ms is None:
         raise ConfigError(f'"{time_text}" is not a time such as 2026-03-01T12:00:00Z')
-    history = asyncio.run(app.history(_running(config_file)))
+    config = _running(config_file)
+    history = asyncio.run(app.history(config))
+    reports = asyncio.run(app.served_at(config, at_ms))
     champion = shelves.serving_at(history, at_ms)
     since = tables.last_change(history, at_ms)
     if as_json:
-        typer.echo(encode({"at_ms": at_ms, "champion": champion, "since": since}))
+        facts = {"at_ms": at_ms, "champion": champion, "since": since, "reports": reports}
+        typer.echo(encode(facts))
         return
     if champion is None or since is None:
         typer.echo(f"no version of the registry served at {date_text(at_ms)}")
-        return
-    typer.echo(
-        f"{champion} served at {date_text(at_ms)}: {since.kind.replace('_', ' ')} "
-        f"{date_text(since.at_ms)} by {since.who}{f', {since.why}' if since.why else ''}"
-    )
+    else:
+        typer.echo(
+            f"{champion} served at {date_text(at_ms)}: {since.kind.replace('_', ' ')} "
+            f"{date_text(since.at_ms)} by {since.who}{f', {since.why}' if since.why else ''}"
+        )
+    for line in tables.serving_lines(reports, champion, was=True):
+        typer.echo(line)
 
 
 def history_command(config_file: Path | None, *, limit: int, as_json: bool) -> None:
@@ -168,6 +179,8 @@ def tell(changed: app.Changed) -> None:
     """What was done; exit code 1 when the topics do not tell of it."""
     for event in changed.events:
         typer.echo(tables.sentence(event))
+    for note in changed.notes:
+        typer.echo(f"sentinel: {note}", err=True)
     if changed.unpublished:
         typer.echo(
             "sentinel: the registry is changed, and running instances see that by themselves; "

@@ -20,10 +20,13 @@ def now(
     """Have the running instance make a candidate, and judge it, as soon as it can."""
     from sentinel import config as configuration
     from sentinel.app import embedded, updates
+    from sentinel.app.models import pin_note
 
     settings = embedded.running(configuration.load(config))
     asyncio.run(updates.ask_for_update(settings, who=login_name(who), why=why))
     typer.echo("asked: `sentinel update show` says what becomes of it")
+    if settings.model.version:
+        typer.echo(f"sentinel: {pin_note(settings.model.version)}", err=True)
 
 
 @update.command()

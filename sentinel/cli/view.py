@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sentinel.app.run import Status
+from sentinel.cli.options import printable
 from sentinel.codec.records import decode_object
 from sentinel.metrics import Histogram
 
@@ -78,12 +79,16 @@ class View:
         is_due = now_s - self._said_s >= _PLAIN_INTERVAL_S and status.instance is not None
         if is_due or health != self._health:
             self._said_s, self._health = now_s, health
-            self._console.print(_line(status, self._rate), highlight=False, soft_wrap=True)
+            self._console.print(
+                _line(status, self._rate), highlight=False, markup=False, soft_wrap=True
+            )
 
     def finish(self, status: Status) -> None:
         """One line when it is over, in place of the picture."""
         self.stop()
-        self._console.print(_line(status, self._rate), highlight=False, soft_wrap=True)
+        self._console.print(
+            _line(status, self._rate), highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def _line(status: Status, rate: float) -> str:
@@ -104,7 +109,7 @@ def _line(status: Status, rate: float) -> str:
 
 
 def _because(reasons: tuple[str, ...]) -> str:
-    return f" ({', '.join(reasons)})" if reasons else ""
+    return printable(f" ({', '.join(reasons)})") if reasons else ""
 
 
 def _ms(histogram: Histogram, q: float) -> str:

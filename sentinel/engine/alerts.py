@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from sentinel.codec.decisions import alert
 from sentinel.core.decision import account_range, reasons
@@ -19,6 +17,9 @@ from sentinel.ports import Broker, Explainer
 from sentinel.records import Floats, OutputRecord, TopicPartition
 
 log = logging.getLogger(__name__)
+
+_LASTING_S = 10.0  # as long as what is called stuck
+_SAY_AGAIN_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Alerts:
         params: EngineParams,
         *,
         reason_count_max: int,
+        clock_s: Callable[[], float],
     ) -> None:
         self._broker = broker
         self._explainer = explainer
@@ -54,6 +56,11 @@ class Alerts:
         self._metrics = metrics
         self._params = params
         self._reason_count_max = reason_count_max
+        self._clock_s = clock_s
+        self._why = ""  # the newest had no reasons; empty if they had
+        self._since_s = 0.0  # when that began
+        self._newest_s = 0.0  # when it was so last
+        self._said_s = float("-inf")
         self._rows_waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready: dict[TopicPartition, list[OutputRecord]] = {}  # by what they come of
@@ -64,6 +71,8 @@ class Alerts:
         """Start explaining and publishing; `settle` waits for it."""
         count = len(flagged.decisions)
         explain = self._rows_waiting + count <= self._params.explain_rows_max
+        if not explain:
+            self._note(f"{self._rows_waiting} wait for theirs already")
         self._rows_waiting += count
         self._metrics.alerts += count
         task = asyncio.create_task(self._publish(flagged, serving, explain=explain), name="alerts")
@@ -122,9 +131,31 @@ class Alerts:
         try:
             async with asyncio.timeout(self._params.explain_wait_s):
                 found = await self._explainer.contributions(serving.version, flagged.features)
-        except (TransientError, ModelError, TimeoutError) as error:
-            if not self._metrics.unexplained:
-                log.warning("alerts go out without reasons, the first because: %r", error)
+        except TimeoutError:
+            self._note(f"the explainer takes more than {self._params.explain_wait_s:g} s")
             return None
-        assert found.shape == flagged.features.shape
-        return np.asarray(found, dtype=np.float64)
+        except (TransientError, ModelError) as error:
+            self._note(str(error))
+            return None
+        self._note("")
+        return found
+
+    def _note(self, why: str) -> None:
+        """Why some have no reasons; empty if some had theirs. Said when it begins."""
+        now_s = self._clock_s()
+        if not why:
+            self._why = ""
+            return
+        if not self._why:
+            self._since_s = now_s
+            if now_s - self._said_s >= _SAY_AGAIN_S:
+                log.warning("alerts go out without reasons: %s", why)
+                self._said_s = now_s
+        self._why, self._newest_s = why, now_s
+
+    @property
+    def trouble(self) -> str:
+        """Why no alert has had its reasons for a while; empty if some had."""
+        if not self._why or self._newest_s - self._since_s < _LASTING_S:
+            return ""
+        return f"alerts go out without reasons: {self._why}"

@@ -2,12 +2,14 @@
 
 The shelf of the registry says what serves; a record on `model-updates` is the bell that has every
 instance look at once, and all look now and then without it, so that a missed bell costs seconds and
-not a wrong model. The new model is loaded, its tables are built, and it has to give the same golden
-scores as where it was made, all of it beside scoring, which goes on with the old one; then it takes
-its place between two batches. The last few stay in memory: a rollback has nothing to build.
+not a wrong model. The new model is tried by the explainer, whose process may die of it, then its
+tables are built here, and it has to give the same golden scores as where it was made, all of it
+beside scoring, which goes on with the old one; then it takes its place between two batches. The
+last few stay in memory: a rollback has nothing to build.
 
 What cannot be loaded is tried again, ever more seldom: it may have been missing for a moment, or be
-put right. It is counted and logged once, and again when there is another reason.
+put right. It is counted and logged once, and again when there is another reason. Until then the
+newest of those serves that were champions before, and `trouble` says why.
 """
 
 import asyncio
@@ -16,10 +18,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sentinel.engine.serving import Serving, ServingModel, check_golden, serving_model
+from sentinel.engine.serving import Serving, ServingModel, ready_model
 from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
-from sentinel.ports import ModelStore, Tail
+from sentinel.ports import Explainer, ModelStore, Tail
 from sentinel.versions import Artifact, Shelf
 
 log = logging.getLogger(__name__)
@@ -64,8 +66,8 @@ class Deployment:
 
     Parameters
     ----------
-    on_loaded, on_dropped
-        Called with each artifact that came into memory, and with the version of one that left.
+    explainer
+        Is told of each version that comes into memory, before it serves, and of one that leaves.
     """
 
     def __init__(
@@ -78,8 +80,7 @@ class Deployment:
         metrics: Metrics,
         params: DeploymentParams,
         clock_s: Callable[[], float],
-        on_loaded: Callable[[Artifact], None],
-        on_dropped: Callable[[str], None],
+        explainer: Explainer,
     ) -> None:
         self._store = store
         self._tail = tail
@@ -88,13 +89,14 @@ class Deployment:
         self._metrics = metrics
         self._params = params
         self._clock_s = clock_s
-        self._on_loaded = on_loaded
-        self._on_dropped = on_dropped
+        self._explainer = explainer
         self._kept: OrderedDict[str, ServingModel] = OrderedDict()
         self._kept[serving.champion.version] = serving.champion
         self._unproven: str | None = serving.champion.version  # it is not from the registry
         self._seen: Shelf | None = None
-        self._failures: dict[str, str] = {}  # why a version of the shelf cannot be loaded
+        self._failures: dict[str, str] = {}  # why a version of the shelf cannot serve
+        self._failed_count = 0  # of those that have failed while they served, as last seen
+        self._unexplained: dict[str, str] = {}  # why a version will not be explained
         self._again_s = 0.0  # when that is tried again
         self._wait_s = params.look_s
 
@@ -111,48 +113,131 @@ class Deployment:
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, _RETRY_S_MAX)
 
+    async def warm(self) -> None:
+        """Have the explainer load what serves from the start: the first alert is to have reasons.
+
+        It serves whatever comes of that, as it has been loaded here.
+        """
+        version = self._serving.champion.version
+        try:
+            await self._warm(version)
+        except (TransientError, ModelError) as error:
+            log.warning("the explainer has not loaded model %s: %s", version, error)
+
+    @property
+    def wanted(self) -> str | None:
+        """The champion of the registry, when it was last looked at; None while it is not known."""
+        return None if self._seen is None else self._seen.champion
+
+    @property
+    def why(self) -> str:
+        """Why what serves is not the registry's champion, or fails at it; empty if all is well."""
+        serving, wanted = self._serving, self.wanted
+        if serving.is_blind:
+            return serving.failed[serving.champion.version]
+        if wanted is None or wanted == serving.champion.version:
+            return ""
+        return self._why_not(wanted)
+
+    @property
+    def trouble(self) -> str:
+        """The same as a sentence for people."""
+        version = self._serving.champion.version
+        if not self.why:
+            return ""
+        if self._serving.is_blind:
+            return f"model {version} serves, though {self.why}"
+        return f"model {version} serves, not the champion {self.wanted}: {self.why}"
+
+    def _why_not(self, version: str) -> str:
+        return self._serving.failed.get(version) or self._failures.get(version, "it comes")
+
+    @property
+    def shadow_trouble(self) -> str:
+        """Why the registry's shadow scores nothing here; empty if it does, or there is none."""
+        wanted = None if self._seen is None else self._seen.shadow
+        if wanted is None or self._serving.shadow is not None:
+            return ""
+        return self._why_not(wanted)
+
+    @property
+    def unexplained(self) -> str:
+        """Why alerts go without reasons, as long as this champion serves; empty if they do not."""
+        return self._unexplained.get(self._serving.champion.version, "")
+
     async def follow(self) -> None:
         """Bring what the shelf says to serve; a version that cannot be loaded changes nothing."""
         shelf = await self._store.shelf()
-        if shelf == self._seen and not (self._failures and self._clock_s() >= self._again_s):
+        is_new = shelf != self._seen
+        has_failed = len(self._serving.failed) != self._failed_count
+        is_due = bool(self._failures) and self._clock_s() >= self._again_s
+        if not (is_new or has_failed or is_due):
             return
-        champion = await self._ready(shelf.champion)
+        self._failed_count = len(self._serving.failed)
+        champion = await self._best(shelf)
         if champion is not None and champion is not self._serving.champion:
             log.info("%s serves from now on", champion.version)
             self._serving.champion = champion
             self._metrics.deployments += 1
         self._serving.shadow = await self._ready(shelf.shadow)
-        wanted = (shelf.champion, shelf.shadow)
+        wanted = (*shelf.to_serve(), shelf.shadow)
         self._failures = {one: why for one, why in self._failures.items() if one in wanted}
-        is_new = shelf != self._seen
         self._wait_s = self._params.look_s if is_new else min(2 * self._wait_s, _LOAD_AGAIN_S_MAX)
         self._again_s = self._clock_s() + self._wait_s
         self._seen = shelf
         self._drop()
 
+    async def _best(self, shelf: Shelf) -> ServingModel | None:
+        """The champion, or the newest of those before it that can serve; None if none can."""
+        for version in shelf.to_serve():
+            found = await self._ready(version)
+            if found is not None:
+                return found
+        return None
+
     async def _ready(self, version: str | None) -> ServingModel | None:
         """The version from memory or from the registry; None if there is none to be had."""
-        if version is None:
+        if version is None or version in self._serving.failed:
             return None
         if version == self._unproven:
             await self._prove(version)
         if version not in self._kept:
+            artifact = None
             try:
                 artifact = await self._store.load(version)
-                self._kept[version] = await asyncio.to_thread(_built, artifact, self._features)
+                await self._try(artifact)
+                self._kept[version] = await asyncio.to_thread(ready_model, artifact, self._features)
             except ModelError as error:
-                self._note_failure(version, str(error))
+                self._note_failure(version, error)
+                if artifact is not None:
+                    self._forget(version)
                 return None
             self._failures.pop(version, None)
-            self._on_loaded(artifact)
         self._kept.move_to_end(version)
         return self._kept[version]
 
-    def _note_failure(self, version: str, reason: str) -> None:
-        if self._failures.get(version) != reason:
+    async def _try(self, artifact: Artifact) -> None:
+        """Have the explainer load it first: what ends a process is not to end this one.
+
+        Raises ModelError when it cannot. A busy machine is no reason to serve another one.
+        """
+        self._explainer.register(artifact.version, artifact.text)
+        try:
+            await self._warm(artifact.version)
+        except TransientError as error:
+            log.warning("model %s is not tried before it serves: %s", artifact.version, error)
+
+    async def _warm(self, version: str) -> None:
+        note = await self._explainer.warm(version)
+        if note:
+            log.warning("model %s: its alerts go out without reasons: %s", version, note)
+            self._unexplained[version] = note
+
+    def _note_failure(self, version: str, error: ModelError) -> None:
+        if self._failures.get(version) != error.detail:
             self._metrics.deployment_failures += 1
-            log.error("%s; what served goes on serving", reason)
-        self._failures[version] = reason
+            log.error("%s; what served goes on serving", error)
+        self._failures[version] = error.detail
 
     async def _prove(self, version: str) -> None:
         """Forget the model that was here at the start if the registry has another of that number.
@@ -173,11 +258,11 @@ class Deployment:
         idle = [version for version in self._kept if version not in used]
         for version in idle[: max(len(idle) - self._params.kept_count, 0)]:
             del self._kept[version]
-            self._on_dropped(version)
+            self._forget(version)
+        assert self._seen is not None
+        # What only scores beside is nothing to go back to.
+        serving.spare = tuple(self._kept[one] for one in self._seen.before if one in self._kept)
 
-
-def _built(artifact: Artifact, features: Sequence[str]) -> ServingModel:
-    """The model, ready to serve and proven to be the one that was made."""
-    serving = serving_model(artifact, features)
-    check_golden(serving, artifact.manifest)
-    return serving
+    def _forget(self, version: str) -> None:
+        self._explainer.forget(version)
+        self._unexplained.pop(version, None)

@@ -1,7 +1,7 @@
 """Health is progress: what is fine, what is degraded, and why."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,6 +38,7 @@ def health(
     silent: tuple[str, float] | None,
     unconfirmed_s: float,
     commit_interval_s: float,
+    troubles: Sequence[str] = (),
 ) -> Health:
     """Judge an instance: what it does not do for 10 s although it should, it is stuck with.
 
@@ -51,6 +52,8 @@ def health(
         The partition that Kafka has been silent about for longest, and for how long.
     unconfirmed_s
         Since all outputs and offsets were last known to be safe.
+    troubles
+        What else is not as it should be, though transactions are decided.
     """
     if not is_assigned:
         return Health("starting", ("waiting for partitions",))
@@ -65,9 +68,9 @@ def health(
         return Health("stuck", tuple(stuck))
     if is_recovering:
         return Health("starting", ("replaying",))
-    if store_away:
-        return Health("degraded", ("the state store is away",))
-    return Health("ok")
+    away = ["the state store is away"] if store_away else []
+    reasons = (*away, *troubles)
+    return Health("degraded", reasons) if reasons else Health("ok")
 
 
 def longest_silence(

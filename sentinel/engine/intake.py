@@ -11,17 +11,6 @@ from sentinel.records import InputRecord
 
 log = logging.getLogger(__name__)
 
-# Of records a learner may raise these, too: a mistake of ours that some record brings out. Without
-# it the learner is as before; to end the instance would end it at the same record for ever.
-_ERRORS = (
-    *LEARNER_ERRORS,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    TypeError,
-)
-
 _Rows = Sequence[tuple[int, int, bytes | None]]  # offset, when it was appended, value
 
 
@@ -53,10 +42,14 @@ class Intake:
         return await self._take(rows) if rows else -1
 
     async def _take(self, rows: _Rows) -> int:
-        """All but what the learner fails at, which is found by halving."""
+        """All but what the learner fails at, which is found by halving.
+
+        It may be a mistake of ours that some record brings out. Without that the learner is as
+        before; to end the instance would end it at the same record for ever.
+        """
         try:
             taken = await self._worker.call("take", rows)
-        except _ERRORS as error:
+        except LEARNER_ERRORS as error:
             if len(rows) == 1:
                 self._leave_out(rows[0][0], error)
                 return -1

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sentinel.codec.savepoints import decode_head
 from sentinel.engine.learner import Saved, Taken
-from sentinel.errors import RecordError, TransientError, WorkerLostError
+from sentinel.errors import RecordError, TrainingError, TransientError, WorkerLostError
 from sentinel.ports import Savepoint, SavepointStore, Worker
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Savepoints:
             if found is None or found == self._refused:
                 return None
             taken = await self._restored(found, log_name)
-        except RecordError as error:
+        except (RecordError, TrainingError) as error:
             log.warning("the trainer's savepoint is not used, %s; all is read again", error.detail)
         except TransientError as error:
             self._try_count += 1
@@ -126,7 +126,7 @@ class Savepoints:
             await self._save(log_name)
         except WorkerLostError:
             raise
-        except TransientError as error:
+        except (TransientError, TrainingError) as error:
             log.warning("what the trainer holds is not saved: %s", error)
 
     async def _save(self, log_name: str) -> None:

@@ -12,18 +12,16 @@ from sentinel.codec.decisions import Stamp, Verdicts, decisions
 from sentinel.codec.rows import Rejected
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
-from sentinel.core.decision import ACTIONS, APPROVE, SEVERITIES, PolicyParams, actions, severities
-from sentinel.core.exploration import exploration, explored_actions, is_shadowed
-from sentinel.core.features.hashing import hash64
+from sentinel.core.decision import ACTIONS, APPROVE, SEVERITIES, PolicyParams
 from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.core.features.table import NEWEST
 from sentinel.engine.alerts import Alerts, Flagged
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.entities import Answer, EntityLoader
+from sentinel.engine.judging import Judge, Judged
 from sentinel.engine.labels import DueLabel, label_rows
 from sentinel.engine.params import TopicParams
 from sentinel.engine.partitions import InputPartition
-from sentinel.engine.serving import Serving, ServingModel
 from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
@@ -72,7 +70,7 @@ class Scoring:
         broker: Broker,
         state: FeatureState,
         loader: EntityLoader,
-        serving: Serving,
+        judge: Judge,
         alerts: Alerts,
         dead_letters: DeadLetters,
         partitions: Mapping[int, InputPartition],
@@ -81,21 +79,18 @@ class Scoring:
         topics: TopicParams,
         metrics: Metrics,
         config_version: str,
-        shadow_share: float,
     ) -> None:
         self._broker = broker
         self._state = state
         self._loader = loader
-        self._serving = serving
+        self._judge = judge
         self._alerts = alerts
         self._dead_letters = dead_letters
         self._partitions = partitions
         self._schema = schema
         self._decoder = TransactionDecoder(schema)
-        self._policy = policy
         self._decision_topic = topics.full(topics.decisions)
         self._metrics = metrics
-        self._shadow_share = shadow_share
         self._stamp = Stamp(
             topic=topics.full(topics.transactions),
             model_version="",
@@ -235,48 +230,25 @@ class Scoring:
         folded = self._fold(rows, due)
         clock_s = self._metrics.lap("features", clock_s)
         clock_s = await self._breathe(len(rows), clock_s, from_count=_MIDDLING_ROW_COUNT)
-        # Read once: the whole batch is decided by one model, whatever is deployed meanwhile.
-        serving, shadow = self._serving.champion, self._serving.shadow
-        verdicts = self._verdicts(rows, folded.features, serving)
-        if shadow is not None:
-            verdicts = self._shadowed(rows, verdicts, shadow)
+        judged = self._judge.judge(rows, folded.features)
         degraded: dict[int, list[str]] = {i: ["late"] for i in np.flatnonzero(folded.late).tolist()}
         for i in partial:
             degraded.setdefault(i, []).append("state")
+        for i in judged.unscored:
+            degraded.setdefault(i, []).append("model")
         clock_s = self._metrics.lap("score", clock_s)
         await self._breathe(len(rows), clock_s)
         refused = [(*prepared.record(r.index), r.error) for r in rejected]
         await self._dead_letters.publish(refused)
         stamp = replace(
             self._stamp,
-            model_version=serving.version,
-            shadow_version="" if shadow is None else shadow.version,
+            model_version=judged.model.version,
+            shadow_version=judged.shadow_version,
         )
-        await self._publish(rows, verdicts, degraded, folded.usual, serving, stamp)
-        self._count(verdicts, folded, len(rejected), len(degraded), prepared.stamps(), received_s)
-
-    def _verdicts(self, rows: Transactions, features: Floats, serving: ServingModel) -> Verdicts:
-        raw = serving.model.raw_scores(features)
-        probability = serving.probability(raw)
-        action = actions(probability, self._policy)
-        explored = exploration(rows.transaction_id, rows.amount_minor, action, self._policy)
-        return Verdicts(
-            score=serving.score(raw),
-            probability=probability,
-            action=explored_actions(action, explored),
-            severity=severities(probability, self._policy),
-            features=features,
-            explored=explored,
+        await self._publish(rows, judged, degraded, folded.usual, stamp)
+        self._count(
+            judged.verdicts, folded, len(rejected), len(degraded), prepared.stamps(), received_s
         )
-
-    def _shadowed(self, rows: Transactions, verdicts: Verdicts, shadow: ServingModel) -> Verdicts:
-        """With the shadow's scores of a share of the rows, the same ones each time."""
-        at = np.flatnonzero(is_shadowed(hash64(rows.transaction_id), self._shadow_share))
-        if at.size == 0:
-            return verdicts
-        scores = shadow.score(shadow.model.raw_scores(verdicts.features[at]))
-        self._metrics.shadowed += at.size
-        return replace(verdicts, shadow=dict(zip(at.tolist(), scores.tolist(), strict=True)))
 
     async def _breathe(
         self, row_count: int, since_s: float, *, from_count: int = _LONG_ROW_COUNT
@@ -308,13 +280,12 @@ class Scoring:
     async def _publish(
         self,
         rows: Transactions,
-        verdicts: Verdicts,
+        judged: Judged,
         degraded: dict[int, list[str]],
         usual: Floats,
-        serving: ServingModel,
         stamp: Stamp,
     ) -> None:
-        clock_s = time.perf_counter()
+        clock_s, verdicts = time.perf_counter(), judged.verdicts
         encoded = decisions(rows, verdicts, degraded, stamp)
         clock_s = self._metrics.lap("encode", clock_s)
         clock_s = await self._breathe(len(rows), clock_s)
@@ -334,7 +305,7 @@ class Scoring:
                         features=verdicts.features[flagged],
                         usual=usual[flagged],
                     ),
-                    serving,
+                    judged.model,
                 )
         self._metrics.lap("publish", clock_s)
 

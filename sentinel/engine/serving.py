@@ -60,15 +60,40 @@ class ServingModel:
 class Serving:
     """What scores now; whoever changes it does so between two batches.
 
+    A version that cannot score what comes is left for the one that served before it; whoever
+    follows the registry does not bring it back.
+
     Attributes
     ----------
     shadow
         Scores a share of the transactions beside the champion and decides nothing.
+    spare
+        Former champions that are in memory, the last one last: what to go back to.
+    failed
+        Why a version cannot score what has come here.
     """
 
     def __init__(self, champion: ServingModel) -> None:
         self.champion = champion
         self.shadow: ServingModel | None = None
+        self.spare: tuple[ServingModel, ...] = ()
+        self.failed: dict[str, str] = {}
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether what serves has failed, and there was nothing to go back to."""
+        return self.champion.version in self.failed
+
+    def fail(self, version: str, why: str) -> bool:
+        """Serve with it no more; whether another one has taken the champion's place."""
+        self.failed[version] = why
+        if self.shadow is not None and self.shadow.version == version:
+            self.shadow = None
+        left = [one for one in self.spare if one.version not in self.failed]
+        if version != self.champion.version or not left:
+            return False
+        self.champion = left[-1]
+        return True
 
 
 def serving_model(artifact: Artifact, features: Sequence[str]) -> ServingModel:
@@ -87,7 +112,7 @@ def serving_model(artifact: Artifact, features: Sequence[str]) -> ServingModel:
         low, high = (np.array(usual[name], dtype=np.float64) for name in ("low", "high"))
         told = manifest.get("scale")
         scale = None if told is None else _score_map(told)
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(artifact.version, f"has an unusable manifest: {error}") from error
     if low.shape != (len(features),) or high.shape != low.shape:
         raise ModelError(artifact.version, "its usual ranges do not match its features")
@@ -98,6 +123,13 @@ def serving_model(artifact: Artifact, features: Sequence[str]) -> ServingModel:
     return ServingModel(
         artifact.version, model, calibration, Usual(low, high), scale, sha256, _base_rate(manifest)
     )
+
+
+def ready_model(artifact: Artifact, features: Sequence[str]) -> ServingModel:
+    """A stored version, ready and proven to be the one that was made. Raises ModelError if not."""
+    serving = serving_model(artifact, features)
+    check_golden(serving, artifact.manifest)
+    return serving
 
 
 def serving_manifest(serving: ServingModel) -> dict[str, Any]:
@@ -142,7 +174,7 @@ def check_golden(serving: ServingModel, manifest: Mapping[str, Any]) -> None:
         raw = serving.model.raw_scores(features)
         found = {"score": serving.score(raw), "probability": serving.probability(raw)}
         differing = [name for name in found if found[name].tolist() != told[name]]
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise ModelError(serving.version, f"has unusable golden rows: {error}") from error
     if differing:
         raise ModelError(

@@ -122,7 +122,7 @@ class TrainingTask:
                 log.warning("the trainer's process was lost: %s; another begins", error)
                 self._forget()
                 await asyncio.sleep(_RETRY_S)  # one that cannot begin would be begun all the time
-            except TransientError as error:
+            except (TransientError, *LEARNER_ERRORS) as error:
                 log.warning("training waits: %s", error)
                 self._update = None  # what is noted is read again: it may have been saved
                 await asyncio.sleep(_RETRY_S)

@@ -54,12 +54,15 @@ class Baseline:
         Of the decisions' probabilities.
     score_s
         What scoring took.
+    failure_count
+        How often a model that served could not score what came.
     """
 
     decision_count: int = 0
     alert_count: int = 0
     probability_sum: float = 0.0
     score_s: float = 0.0
+    failure_count: int = 0
 
 
 def harm(before: Baseline, now: Baseline, params: WatchParams) -> str | None:
@@ -75,6 +78,8 @@ def harm(before: Baseline, now: Baseline, params: WatchParams) -> str | None:
     now
         The same by now, the take-over behind it.
     """
+    if now.failure_count > before.failure_count:
+        return "it cannot score what comes"
     decided = now.decision_count - before.decision_count
     if decided < params.decision_count_min or before.decision_count < params.decision_count_min:
         return None

@@ -4,15 +4,14 @@ import logging
 
 from sentinel.engine.lifecycle import Update
 from sentinel.engine.watch import Baseline, WatchParams, harm
-from sentinel.errors import ModelError
+from sentinel.errors import ModelError, RecordError, TrainingError
 from sentinel.metrics import Metrics
-from sentinel.model import LightGBMError
 from sentinel.ports import ModelStore, Worker
 
 log = logging.getLogger(__name__)
 
-# What a learner may raise of what it was given; anything else is a mistake of ours.
-LEARNER_ERRORS = (ModelError, ValueError, LightGBMError)
+# What comes of a learner that fails, short of being lost.
+LEARNER_ERRORS = (ModelError, RecordError, TrainingError)
 
 
 class Watching:
@@ -48,7 +47,11 @@ class Watching:
         """What this instance has counted by now."""
         metrics = self._metrics
         return Baseline(
-            metrics.decisions, metrics.alerts, metrics.probability_sum, metrics.stage_s["score"]
+            decision_count=metrics.decisions,
+            alert_count=metrics.alerts,
+            probability_sum=metrics.probability_sum,
+            score_s=metrics.stage_s["score"],
+            failure_count=metrics.scoring_failures,
         )
 
     def begin(self, before: Baseline) -> None:

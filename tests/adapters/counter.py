@@ -1,6 +1,8 @@
 """What lives in the processes of test_worker: each imports this module, and little else."""
 
+import multiprocessing
 import os
+import sys
 import time
 from dataclasses import dataclass
 
@@ -20,6 +22,27 @@ class Counter:
     def fail(self, error: Exception) -> None:
         raise error
 
+    def give(self, value: object) -> object:
+        return value
+
+    def exit(self) -> None:
+        sys.exit(7)
+
+    def interrupt(self) -> None:
+        raise KeyboardInterrupt
+
+    def mute(self) -> None:
+        raise Mute
+
+    def unpicklable(self) -> object:
+        return lambda: 1
+
+    def unreadable(self) -> None:
+        raise Unreadable
+
+    def escape(self) -> None:
+        raise RuntimeError("one \x1b[2J two" + "x" * 10_000)
+
     def sleep(self, duration_s: float) -> None:
         time.sleep(duration_s)
 
@@ -34,6 +57,26 @@ class Counter:
 
     def process_id(self) -> int:
         return os.getpid()
+
+
+class Mute(Exception):
+    """Cannot be said."""
+
+    def __str__(self) -> str:
+        raise ValueError("no word")
+
+
+class Unreadable(Exception):
+    """Can be sent, and cannot be read where it comes to."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return fails_elsewhere, (os.getpid(),)
+
+
+def fails_elsewhere(process_id: int) -> Exception:
+    if os.getpid() != process_id and not multiprocessing.parent_process():
+        raise RuntimeError("not here")
+    return Unreadable()
 
 
 def unmakable() -> Counter:

@@ -7,17 +7,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
-from sentinel.adapters.pool import ExplainerPool, PoolParams
+from sentinel.adapters.pool import ExplainerPool, PoolParams, explainer
 from sentinel.core.learning.params import FitParams
 from sentinel.errors import ModelError, TransientError
 from sentinel.model import Model, fit
 from sentinel.records import Floats
+from tests.adapters import garbage
+from tests.adapters.garbage import GARBAGE
+from tests.engine.linear_trees import linear_text
+from tests.engine.samples import NAMES
 
 PARENT = """
 import asyncio, os, sys
@@ -124,12 +130,119 @@ async def test_a_worker_that_hangs_is_replaced(text: str, features: Floats) -> N
         pool._params = PoolParams(timeout_s=0.2)
         os.kill(hung, signal.SIGSTOP)
 
-        with pytest.raises(TransientError, match=r"no explanation in 0\.2 s"):
+        with pytest.raises(TransientError, match=r"no answer in 0\.2 s"):
             await pool.contributions("v1", features)
 
         pool._params = PoolParams(timeout_s=20.0)
         assert (await pool.contributions("v1", features)).shape == (5, 3)
         assert not psutil.pid_exists(hung)
+
+
+@pytest.mark.parametrize("function", GARBAGE, ids=lambda one: one.__name__)
+async def test_whatever_a_worker_gives_is_an_explanation_or_an_error(
+    function: Callable[..., Any], text: str, features: Floats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ExplainerPool(PoolParams()) as pool:
+        pool.register("v1", text)
+        with monkeypatch.context() as patched:
+            patched.setattr(explainer, "_explain", function)
+            with pytest.raises((ModelError, TransientError), match=GARBAGE[function]):
+                await pool.contributions("v1", features)
+
+        assert (await pool.contributions("v1", features)).shape == (5, 3)
+
+
+async def test_a_warm_version_is_explained_at_the_first_request(
+    text: str, features: Floats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text is not sent again: each worker has it."""
+    async with ExplainerPool(PoolParams(worker_count=2)) as pool:
+        pool.register("v1", text)
+        assert await pool.warm("v1") == ""
+        assert len(workers(pool)) == 2
+        pool._texts["v1"] = "no model"
+        found = await asyncio.gather(*(pool.contributions("v1", features) for _ in range(8)))
+        assert all(np.array_equal(one, found[0]) for one in found)
+
+
+async def test_another_model_of_the_same_version_takes_its_place(
+    text: str, features: Floats
+) -> None:
+    other = fit(
+        *(features, np.array([0, 1, 0, 1, 1])),
+        params=FitParams(leaf_row_count_min=1, leaf_hessian_min=0.0, learning_rate=0.9),
+        feature_names=["a", "b", "c"],
+    )
+    async with ExplainerPool(PoolParams()) as pool:
+        for one in (text, other):
+            pool.register("v1", one)
+            await pool.warm("v1")
+            expected = Model.from_text("v1", one).contributions(features)
+            assert np.array_equal(await pool.contributions("v1", features), expected)
+
+
+async def test_a_model_that_lightgbm_will_not_explain_is_asked_for_no_more(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    text = linear_text()
+    features = np.zeros((2, len(NAMES)))
+    async with ExplainerPool(PoolParams()) as pool:
+        pool.register("v1", text)
+        with pytest.raises(ModelError, match="not implemented for linear trees"):
+            await pool.contributions("v1", features)
+
+        assert "not implemented for linear trees" in await pool.warm("v1")
+        os.kill(workers(pool)[0], signal.SIGSTOP)  # it would not answer
+        with pytest.raises(ModelError, match="not implemented for linear trees"):
+            await pool.contributions("v1", features)
+    assert capfd.readouterr() == ("", ""), "the view of a run is not written over"
+
+
+async def test_a_damaged_model_is_refused_when_it_is_warmed() -> None:
+    async with ExplainerPool(PoolParams()) as pool:
+        pool.register("v1", "tree\nobjective=binary sigmoid:1\n")
+        with pytest.raises(ModelError, match="model v1"):
+            await pool.warm("v1")
+        with pytest.raises(ModelError, match="not registered"):
+            await pool.warm("v2")
+
+
+async def test_a_model_that_no_worker_survives_is_refused(
+    text: str, features: Floats, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with ExplainerPool(PoolParams()) as pool:
+        pool.register("v1", text)
+        with monkeypatch.context() as patched:
+            patched.setattr(explainer, "_warmed", garbage.dies)
+            with pytest.raises(ModelError, match="each process that loads it dies"):
+                await pool.warm("v1")
+            pool._params = PoolParams(timeout_s=0.2)
+            patched.setattr(explainer, "_warmed", garbage.hangs)
+            with pytest.raises(TransientError, match=r"no answer in 0\.2 s"):
+                await pool.warm("v1")
+            pool._params = PoolParams()
+            patched.setattr(explainer, "_warmed", garbage.dies_once)
+            pool.register("v2", str(tmp_path / "died"))
+            assert await pool.warm("v2") == "v2", "once may be something else's doing"
+
+        assert (await pool.contributions("v1", features)).shape == (5, 3)
+
+
+async def test_requests_that_wait_for_a_worker_that_dies_are_errors_too(
+    text: str, features: Floats
+) -> None:
+    async with ExplainerPool(PoolParams()) as pool:
+        pool.register("v1", text)
+        await pool.warm("v1")
+        [process] = workers(pool)
+        os.kill(process, signal.SIGSTOP)
+        asked = [asyncio.create_task(pool.contributions("v1", features)) for _ in range(50)]
+        await asyncio.sleep(0)
+        os.kill(process, signal.SIGKILL)
+        found = await asyncio.gather(*asked, return_exceptions=True)
+
+        assert all(isinstance(one, TransientError) for one in found)
+        assert (await pool.contributions("v1", features)).shape == (5, 3)
 
 
 def test_workers_die_with_a_parent_killed_with_9(text: str, tmp_path: Any) -> None:

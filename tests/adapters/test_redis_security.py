@@ -15,6 +15,7 @@ from sentinel.adapters.redis import (
     RedisCaseStore,
     RedisModelStore,
     RedisParams,
+    RedisReportStore,
     RedisSavepointStore,
     RedisStateStore,
     connect,
@@ -27,6 +28,7 @@ from tests import children
 from tests.adapters.conftest import await_server
 from tests.adapters.contracts import ANN, CASE
 from tests.adapters.model_contracts import ARTIFACT, on_shelf
+from tests.adapters.report_contracts import A
 from tests.adapters.savepoint_contracts import a_savepoint, written
 from tests.authority import Authority
 
@@ -70,6 +72,11 @@ async def exchange(params: RedisParams) -> None:
             await models.change(shelf, *on_shelf(shelf, "1.0.0"))
         assert len(await models.history()) == 2
         await models.note_update(await models.update(), b"under way")
+    async with RedisReportStore(params) as reports:
+        await reports.report(A, ttl_s=60.0)
+        assert await reports.reports() == [A]
+        await reports.end(A)
+        assert await reports.ended() == [A]
     async with RedisSavepointStore(params) as savepoints:
         former = await savepoints.savepoint()
         one = a_savepoint(1 if former is None else former.number + 1)

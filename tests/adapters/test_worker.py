@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import multiprocessing.popen_spawn_posix
 import os
 import signal
 import subprocess
@@ -15,8 +16,15 @@ import psutil
 import pytest
 
 from sentinel.adapters.pool import WorkerParams, WorkerProcess
-from sentinel.errors import ModelError, TransientError, WorkerLostError
-from tests.adapters.counter import Counter, unmakable
+from sentinel.errors import (
+    ModelError,
+    RecordError,
+    SentinelError,
+    TrainingError,
+    TransientError,
+    WorkerLostError,
+)
+from tests.adapters.counter import Counter, Unreadable, unmakable
 
 ANY_MEMORY = WorkerParams(memory_mb_max=0, timeout_s=60.0)
 
@@ -61,14 +69,79 @@ async def test_it_answers_keeps_its_state_and_raises_what_is_raised() -> None:
         with pytest.raises(ModelError, match=r"model 1\.2\.0: is damaged") as found:
             await worker.call("fail", ModelError("1.2.0", "is damaged"))
         assert (found.value.version, found.value.detail) == ("1.2.0", "is damaged")
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(TrainingError, match=r"cannot fail: ZeroDivisionError: of 1 \(counter"):
             await worker.call("fail", ZeroDivisionError("of 1"))
-        with pytest.raises(AttributeError, match="no_such"):
+        with pytest.raises(TrainingError, match=r"AttributeError: .*no_such"):
             await worker.call("no_such")
 
         sums = await asyncio.gather(*(worker.call("add", number) for number in (0, 1, 2)))
         assert sums == [17, 18, 20], "what was raised must not cost its state, nor the order"
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("exit", "SystemExit: 7"),
+        ("interrupt", "KeyboardInterrupt"),
+        ("mute", "<exception str.. failed>"),
+        ("unpicklable", "(PicklingError|AttributeError|TypeError)"),
+        ("unreadable", "Unreadable"),
+        ("escape", r"RuntimeError: one  \[2J two"),
+    ],
+)
+async def test_whatever_goes_wrong_in_it_is_a_line_of_text(method: str, said: str) -> None:
+    async with WorkerProcess(Counter, ANY_MEMORY) as worker:
+        await worker.call("add", 5)
+        with pytest.raises(TrainingError, match=said) as found:
+            await worker.call(method)
+        assert str(found.value).isprintable()
+        assert len(str(found.value)) < 1_100
+        assert await worker.call("add", 1) == 6, "it lives on"
+
+
+async def test_an_answer_that_only_fails_here_loses_the_process_and_nothing_else() -> None:
+    async with WorkerProcess(Counter, ANY_MEMORY) as worker:
+        with pytest.raises(WorkerLostError, match="the process died"):
+            await worker.call("give", Unreadable())
+        assert await worker.call("add", 1) == 1
+
+
+async def test_what_cannot_be_sent_there_is_refused() -> None:
+    async with WorkerProcess(Counter, ANY_MEMORY) as worker:
+        with pytest.raises(TrainingError, match="cannot give"):
+            await worker.call("give", lambda: 1)
+        assert await worker.call("add", 1) == 1
+
+
+async def test_calls_that_wait_for_one_that_is_lost_are_lost_with_it() -> None:
+    async with WorkerProcess(Counter, ANY_MEMORY) as worker:
+        await worker.call("add", 1)
+        calls = [worker.call("end"), *(worker.call("sleep", 60.0) for _ in range(20))]
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(one) for one in found} == {WorkerLostError}
+        assert await worker.call("add", 1) == 1
+
+
+async def test_without_a_process_to_be_had_it_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with WorkerProcess(Counter, ANY_MEMORY) as worker:
+
+        def refused(*_: object) -> None:
+            raise OSError(12, "Cannot allocate memory")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(multiprocessing.popen_spawn_posix.Popen, "_launch", refused)
+            with pytest.raises(WorkerLostError, match="Cannot allocate memory"):
+                await worker.call("add", 1)
+        assert await worker.call("add", 1) == 1
+
+
+async def test_a_refusal_of_a_record_comes_as_it_was() -> None:
+    async with WorkerProcess(Counter, ANY_MEMORY) as worker:
+        with pytest.raises(RecordError) as found:
+            await worker.call("fail", RecordError("savepoint", "is cut"))
+        assert (found.value.reason, found.value.detail) == ("savepoint", "is cut")
+    assert issubclass(TrainingError, SentinelError)
 
 
 async def test_one_that_dies_is_lost_and_another_takes_its_place() -> None:

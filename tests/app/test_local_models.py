@@ -10,13 +10,17 @@ import pytest
 
 from sentinel.adapters.memory import Faults, MemoryModels, MemoryModelStore
 from sentinel.adapters.registry import ModelDirectory, ModelParams
-from sentinel.app.local_models import LocalModels, adopt
+from sentinel.app.local_models import LocalModels, adopt, usable_champion
 from sentinel.codec.artifacts import encode_artifact
 from sentinel.core.learning.shelf import replayed
 from sentinel.errors import ModelError, TransientError
 from sentinel.versions import Artifact, Shelf
 from tests.engine.faults import Noted
+from tests.engine.learning_world import artifact, put, serve
+from tests.engine.samples import NAMES, serving
+from tests.engine.world import InProcessExplainer
 
+ALL = ("1.3.0", "1.2.0", "1.1.0", "1.0.0")
 TEXT = "tree\nleaf_value=0.1\n"
 ONE = Artifact("1.0.0", TEXT, {"features": ["amount"], "calibration": {"slope": 1.1}})
 
@@ -158,3 +162,46 @@ async def test_of_two_that_start_at_once_one_adopts(first: int) -> None:
     history = await stores[0].history()
     assert [event.kind for event in history] == ["registered", "staged", "promoted"]
     assert (await stores[0].shelf()).number == 3
+
+
+@pytest.mark.parametrize(
+    ("bad", "expected"),
+    [((), "1.3.0"), (("1.3.0",), "1.2.0"), (("1.3.0", "1.2.0"), "1.1.0"), (ALL, None)],
+)
+async def test_a_new_machine_begins_with_the_newest_that_served_and_can_serve(
+    bad: tuple[str, ...], expected: str | None
+) -> None:
+    """One has other golden rows, the next one ends the process that loads it, one is damaged."""
+    models = MemoryModels()
+    for number in range(4):
+        serve(models, artifact(f"1.{number}.0", number))
+    explainer = Dying()
+    if "1.3.0" in bad:
+        put(models, replace(artifact("1.3.0", 3), text=artifact("1.2.0", 2).text))
+    if "1.2.0" in bad:
+        explainer.kills.add("1.2.0")
+    if "1.1.0" in bad:
+        models.texts["1.1.0"] = b"tree"
+    if "1.0.0" in bad:
+        del models.manifests["1.0.0"]
+
+    found = await usable_champion(MemoryModelStore(models), explainer, NAMES)
+
+    assert (found and found.version) == expected
+
+
+async def test_an_empty_registry_has_nothing_to_begin_with() -> None:
+    assert await usable_champion(MemoryModelStore(MemoryModels()), Dying(), NAMES) is None
+
+
+class Dying(InProcessExplainer):
+    """Does not survive some versions."""
+
+    def __init__(self) -> None:
+        super().__init__(serving(), Faults())
+        self.kills: set[str] = set()
+
+    async def warm(self, version: str) -> str:
+        if version in self.kills:
+            raise ModelError(version, "a process that loads it is lost")
+        return await super().warm(version)

@@ -4,7 +4,7 @@ import asyncio
 import getpass
 import json
 import shutil
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 from sentinel.adapters.kafka import KafkaParams
-from sentinel.adapters.redis import RedisModelStore, RedisParams, connect
+from sentinel.adapters.redis import RedisModelStore, RedisParams, RedisReportStore, connect
 from sentinel.adapters.registry import ModelDirectory, ModelParams
 from sentinel.app import imports
+from sentinel.app import models as app_models
 from sentinel.codec.records import decode_model_event
-from sentinel.versions import ModelEvent, Shelf
+from sentinel.versions import ModelEvent, ServingReport, Shelf
 from tests.app import small
 from tests.cli.folder import Folder
+from tests.engine.linear_trees import linear_text
 
 pytestmark = pytest.mark.integration
 
@@ -324,3 +326,134 @@ def test_a_version_can_be_withdrawn(serving: Folder) -> None:
 
     assert shelf_of(serving).stages["1.1.0"] == "archived"
     assert "it is in production" in serving.refusal("archive", "1.0.0")
+
+
+def reported(folder: Folder, *reports: ServingReport, ended: Sequence[ServingReport] = ()) -> None:
+    """As running instances do."""
+
+    async def main() -> None:
+        async with RedisReportStore(replace(folder.redis, key_prefix=folder.name)) as store:
+            for report in ended:
+                await store.end(report)
+            for report in reports:
+                await store.report(report, ttl_s=60.0)
+
+    asyncio.run(main())
+
+
+def test_what_instances_serve_is_listed_where_it_is_not_the_champion(serving: Folder) -> None:
+    assert "no running instance has said what it serves" in serving.said("list")
+    reported(
+        serving,
+        ServingReport("host-1", "1.0.0", "1.0.0"),
+        ServingReport("host-2", "0.9.0", "1.0.0", why="gives \x1b[2J[bold]another score"),
+        ServingReport("host-3", "0.9.0", is_pinned=True),
+        ServingReport("host-4", "0.9.0"),
+        ServingReport("host-5", "1.0.0", "1.0.0", unexplained="linear trees"),
+        ServingReport("host-6", "1.0.0", "1.0.0", shadow_why="is damaged"),
+    )
+
+    shown = serving.said("list")
+
+    assert "3 instances" in next(line for line in shown.splitlines() if "champion" in line)
+    assert shown.splitlines()[-5:] == [
+        r"host-2: serves 0.9.0, not 1.0.0: gives \x1b[2J[bold]another score",
+        "host-3: serves 0.9.0, not 1.0.0: its configuration names it",
+        "host-4: serves 0.9.0, not 1.0.0: it has not heard of it yet",
+        "host-5: its alerts go out without reasons: linear trees",
+        "host-6: its shadow does not score: is damaged",
+    ]
+    found = [json.loads(line) for line in serving.said("list", "--json").splitlines()]
+    assert found[0]["served_by"] == ["host-1", "host-5", "host-6"]
+    assert found[1]["served_by"] == []
+
+
+def test_who_served_something_else_at_a_time_is_told(serving: Folder) -> None:
+    day_ms = 86_400_000
+    now = app_models.now_ms()
+    reported(
+        serving,
+        ServingReport("host-1", "1.0.0", "1.0.0", since_ms=now - day_ms, until_ms=now),
+        ServingReport("host-2", "0.9.0", "1.0.0", "is damaged", since_ms=now + 5, until_ms=now + 6),
+        ended=[
+            ServingReport("host-2", "0.8.0", "1.0.0", "has no score", since_ms=9, until_ms=now),
+            ServingReport("host-3", "0.8.0", "0.8.0", since_ms=0, until_ms=10),
+        ],
+    )
+
+    early = serving.said("at", "1970-01-01T00:00:00.009Z").splitlines()
+    assert early == [
+        "no version of the registry served at 1970-01-01 00:00:00",
+        "host-2: served 0.8.0, the registry had no champion",
+        "host-3: served 0.8.0, the registry had no champion",
+    ]
+    later = serving.said("at", "2999-01-01T00:00:00Z").splitlines()
+    assert later[0].startswith("1.0.0 served at")
+    assert later[1:] == ["host-2: served 0.9.0, not 1.0.0: is damaged"]
+    found = json.loads(serving.said("at", "2999-01-01T00:00:00Z", "--json"))
+    assert [one["version"] for one in found["reports"]] == ["1.0.0", "0.9.0"]
+
+
+def test_a_promotion_that_pinned_instances_will_not_see_says_so(serving: Folder) -> None:
+    reported(serving, ServingReport("host-3", "0.9.0", is_pinned=True))
+
+    result = serving.command(
+        "promote", "1.1.0", "--why", "better", SENTINEL__MODEL__VERSION="1.0.0"
+    )
+
+    assert (result.exit_code, result.stdout) == (0, "1.1.0 is the champion, after 1.0.0\n")
+    assert result.stderr.splitlines() == [
+        'sentinel: model.version = "1.0.0" is configured: an instance with this configuration goes '
+        "on serving 1.0.0 and makes no updates, whatever the registry says",
+        "sentinel: host-3 goes on serving 0.9.0, which its configuration names",
+    ]
+    assert serving.command("rollback", "--why", "worse").stderr.splitlines() == [
+        "sentinel: host-3 goes on serving 0.9.0, which its configuration names"
+    ]
+    assert serving.command("stage", "1.1.0").stderr.count("\n") == 1, "of its own, as it cannot be"
+
+
+def test_an_update_is_asked_for_with_a_word_about_the_pin(serving: Folder) -> None:
+    update = Folder(serving.kafka, serving.redis, ("update",), serving.name)
+    assert update.command("now").stderr == ""
+
+    result = update.command("now", SENTINEL__MODEL__VERSION="1.0.0")
+
+    assert result.exit_code == 0
+    assert result.stderr.startswith('sentinel: model.version = "1.0.0" is configured: an instance')
+
+
+def test_a_model_that_no_instance_would_serve_is_not_promoted(serving: Folder) -> None:
+    """It got in before the features were changed, and its golden rows are another's."""
+    manifest = json.loads(Path("models/1.1.0/manifest.json").read_bytes())
+    golden = {**manifest["golden"], "score": [0.5 for _ in manifest["golden"]["score"]]}
+
+    async def damage() -> None:
+        key = f"{serving.name}:manifest:1.1.0"
+        async with connect(serving.redis, db=serving.redis.registry_db) as client:
+            kept = json.loads(await client.get(key) or b"")
+            await client.set(key, json.dumps({**kept, "golden": golden}))
+
+    asyncio.run(damage())
+
+    refusal = serving.refusal("promote", "1.1.0", "--why", "better")
+
+    assert refusal == "model 1.1.0: gives another score here than where it was made"
+    assert shelf_of(serving).champion == "1.0.0"
+
+
+def test_a_model_that_will_not_be_explained_is_promoted_with_a_note(serving: Folder) -> None:
+    kept = ModelDirectory(ModelParams("models"))
+    first = kept.load("1.0.0")
+    facts = {n: v for n, v in first.manifest.items() if n not in ("version", "sha256", "golden")}
+    kept.add("1.2.0", linear_text(tuple(facts["features"])), facts)
+    note = (
+        "sentinel: alerts that 1.2.0 decides go out without reasons: "
+        "Predicting SHAP feature contributions is not implemented for linear trees.\n"
+    )
+
+    assert serving.command("import", "1.2.0").stderr == note
+    result = serving.command("promote", "1.2.0", "--why", "better")
+
+    assert (result.exit_code, result.stderr) == (0, note)
+    assert shelf_of(serving).champion == "1.2.0"

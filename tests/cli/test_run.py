@@ -1,6 +1,7 @@
 """`sentinel run` as a user starts it: a process of its own, its signals, its children, its end."""
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -18,9 +19,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
+from sentinel.adapters.registry import ModelDirectory, ModelParams
 from sentinel.app.sender import Sender
 from sentinel.config import Config
+from sentinel.versions import Artifact
 from tests.app import small
+from tests.engine.linear_trees import linear_text
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -323,3 +327,43 @@ async def test_killed_with_9_it_goes_on_without_loss(
         assert decision == whole, "repeated with another content"
     decided_ids = sorted(decision["transaction_id"] for decision in decisions.values())
     assert decided_ids == sorted(json.loads(value)["transaction_id"] for value in values)
+
+
+@pytest.mark.timeout(300)  # two starts
+def test_a_promoted_model_that_will_not_be_explained_costs_the_reasons_only(folder: Path) -> None:
+    """Also at the next start, on which the registry has it serve from the first record on."""
+    kept = ModelDirectory(ModelParams(str(folder / "models")))
+    first = kept.load("1.0.0")
+    facts = {n: v for n, v in first.manifest.items() if n not in ("version", "sha256", "golden")}
+    text = linear_text(tuple(facts["features"]))
+    kept.keep(Artifact("1.1.0", text, {**facts, "version": "1.1.0", "sha256": sha256_of(text)}))
+    arguments = ("run", "-c", "small.toml", "--plain", "--stream", "--rate", "100")
+    with sentinel(folder, *arguments, "--report", "r.json") as process:
+        await_start(folder, process)
+        for command in (("import", "1.1.0"), ("promote", "1.1.0", "--why", "it is mine")):
+            with sentinel(folder, "models", *command, "-c", "small.toml") as one:
+                assert one.wait(30) == 0, output(folder)
+        await_that(lambda: "1.1.0 serves from now on" in output(folder), output(folder))
+        await_that(lambda: "degraded (alerts go out without" in output(folder), output(folder))
+        with sentinel(folder, "models", "list", "-c", "small.toml") as one:
+            assert one.wait(30) == 0, output(folder)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(STOP_S_MAX) == 0, output(folder)
+
+    report = json.loads((folder / "r.json").read_text())
+    assert report["unexplained"] > 0
+    assert report["decisions"] == report["transactions"]
+    assert output(folder).count("its alerts go out without reasons: Predicting SHAP") >= 1
+    assert output(folder).count("[Fatal]") == 0
+    with sentinel(folder, *arguments, "--duration", "4", "--report", "r.json") as process:
+        assert process.wait(120) == 0, output(folder)
+
+    report = json.loads((folder / "r.json").read_text())
+    assert report["model_version"] == "1.1.0"
+    assert report["unexplained"] == report["alerts"] > 0
+    assert report["decisions"] == report["transactions"] > 0
+    assert "Traceback" not in output(folder)
+
+
+def sha256_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

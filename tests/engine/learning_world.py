@@ -50,7 +50,7 @@ UPDATES = UpdateParams(
 
 
 @functools.cache
-def _features() -> Floats:
+def training_rows() -> Floats:
     history = History(a_config())
     values = [encoded(x) for x in transactions(800, seed=99)]
     return history.fold(values, [None] * len(values)).features
@@ -61,7 +61,7 @@ def artifact(
     version: str, seed: int = 0, *, slope: float = 1.0, intercept: float = -2.0
 ) -> Artifact:
     """A tiny model that flags one in four; each seed gives another."""
-    features = _features()
+    features = training_rows()
     rng = np.random.default_rng(seed)
     signal = features[:, 0] + 20 * np.nan_to_num(features[:, [2, 4, 7]]).sum(axis=1)
     labels = (signal + rng.normal(0, 30, len(features)) > 260).astype(np.int64)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentinel.adapters.memory import MemoryModels, MemoryModelStore, MemoryTail
+from sentinel.adapters.memory import Faults, MemoryModels, MemoryModelStore, MemoryTail
 from sentinel.codec.artifacts import encode_artifact
 from sentinel.core.exploration import is_shadowed
 from sentinel.core.features.hashing import hash64
@@ -36,7 +36,7 @@ from tests.engine.learning_world import (
     step,
 )
 from tests.engine.samples import NAMES, transactions
-from tests.engine.world import MemoryInstance, World
+from tests.engine.world import InProcessExplainer, MemoryInstance, World
 
 NEW = artifact("1.1.0", 1)
 OTHER = artifact("1.2.0", 2)
@@ -438,8 +438,7 @@ def test_a_version_that_will_never_load_is_tried_ever_more_seldom_and_said_once(
             metrics=metrics,
             params=DeploymentParams(look_s=5.0),
             clock_s=clock_s,
-            on_loaded=lambda artifact: None,
-            on_dropped=lambda version: None,
+            explainer=InProcessExplainer(world.serving, Faults()),
         )
         following = asyncio.create_task(alone.run())
         while clock_s() < 3_600:

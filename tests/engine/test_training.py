@@ -18,7 +18,7 @@ from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.gate import Outcome, Verdict
 from sentinel.engine.learner import Learner
 from sentinel.engine.serving import serving_model
-from sentinel.errors import ModelError, TransientError, WorkerLostError
+from sentinel.errors import ModelError, RecordError, TrainingError, TransientError, WorkerLostError
 from sentinel.model import LightGBMError
 from sentinel.records import TopicPartition
 from tests.engine import examples_stream
@@ -42,6 +42,7 @@ from tests.engine.learning_world import (
     step,
     update_of,
 )
+from tests.engine.linear_trees import linear
 from tests.engine.samples import transactions
 from tests.engine.world import InProcessWorker, MemoryInstance, World
 
@@ -377,7 +378,16 @@ def test_there_is_one_update_at_a_time() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [ModelError("1.0.0", "cannot be used"), ValueError("no frauds"), LightGBMError("no memory")],
+    [
+        ModelError("1.0.0", "cannot be used"),
+        ValueError("no frauds"),
+        LightGBMError("no memory"),
+        RecordError("example", "is damaged"),
+        KeyError("amount"),
+        AssertionError("a mistake"),
+        RuntimeError("anything"),
+    ],
+    ids=lambda error: type(error).__name__,
 )
 def test_what_is_raised_in_the_learner_ends_the_update_and_nothing_else(error: Exception) -> None:
     world, script = a_learning_world(), Script([error, candidate(1)])
@@ -392,21 +402,23 @@ def test_what_is_raised_in_the_learner_ends_the_update_and_nothing_else(error: E
             await reached(world, "watching", 2)
 
     run(scenario())
-    assert outcomes(world) == {"update-1-finished": f"no candidate: {error}"}
+    is_meant = isinstance(error, ModelError | RecordError)
+    said = str(error) if is_meant else f"the trainer cannot update: {error!r}"
+    assert outcomes(world) == {"update-1-finished": f"no candidate: {said}"}
     check_trail(world)
 
 
 def test_an_update_that_ends_its_process_each_time_is_not_made_for_ever() -> None:
     world = a_learning_world()
-    script = Script([AssertionError("a mistake"), AssertionError("a mistake"), candidate(1)])
+    script = Script([candidate(1)])
     send_examples(world, 50)
 
     async def scenario() -> None:
-        for _ in range(2):
+        for number in (1, 2):
             async with learning(world, script) as instance:
-                assert instance.task is not None
-                with pytest.raises(AssertionError, match="a mistake"):
-                    await asyncio.wait_for(instance.task, 60.0)
+                assert isinstance(instance.trainer, InProcessWorker)
+                instance.trainer.delay_s["update"] = 1_000.0
+                await reached(world, "training", number)
         async with learning(world, script) as instance:
             world.send(transactions(40))
             await instance.idle()
@@ -484,6 +496,7 @@ POISONED = {7, 23, 24, 49}
         KeyError("amount"),
         TypeError("none"),
         ZeroDivisionError("of 0"),
+        OSError("anything"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -492,6 +505,7 @@ def test_examples_at_which_the_learner_fails_are_left_out_and_nothing_else(
 ) -> None:
     world, script = a_learning_world(), Script([candidate(1)])
     script.poison = dict.fromkeys(POISONED, error)
+    seen = error if isinstance(error, ModelError) else TrainingError("take", repr(error))
 
     async def scenario() -> None:
         async with learning(world, script) as instance:
@@ -507,7 +521,7 @@ def test_examples_at_which_the_learner_fails_are_left_out_and_nothing_else(
     with caplog.at_level(logging.ERROR, logger="sentinel.engine.training"):
         run(scenario())
     assert [one.getMessage() for one in caplog.records] == [
-        f"examples are left out, the first at offset 7: {error!r}"
+        f"examples are left out, the first at offset 7: {seen!r}"
     ]
     assert script.seen == [sorted(set(range(60)) - POISONED)]
     check_trail(world)
@@ -1047,3 +1061,27 @@ def test_at_whichever_call_it_crashes_the_update_comes_to_its_end(
 
     assert states == {"idle", "training", "made", "promoting", "watching"}
     assert numbers == {1, 2}  # some were made again
+
+
+def test_a_champion_that_cannot_score_what_comes_is_rolled_back_for_everybody() -> None:
+    world = a_learning_world()
+    script = Script([candidate(one=linear("0.0.0", breaks=True))])
+
+    async def scenario() -> None:
+        async with learning(world, script) as instance:
+            world.send(transactions(100))
+            await instance.idle()
+            send_examples(world, 50)
+            await reached(world, "watching")
+            await until(lambda: instance.version != "1.0.0")
+            world.send(transactions(10, first=100))
+            await instance.idle()
+            await reached(world, "idle")
+            assert instance.version == "1.0.0"
+            await instance.stop()
+
+    run(scenario())
+    assert shelf_of(world).champion == "1.0.0"
+    assert outcomes(world) == {"update-1-finished": "rolled back: it cannot score what comes"}
+    assert {one["model_version"] for one in world.values("decisions")} == {"1.0.0"}
+    check_trail(world)

@@ -1,6 +1,7 @@
 """A new champion that hurts is found out, and one that is as the former one is left alone."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -182,3 +183,11 @@ def _sums(rng: np.random.Generator, count: int) -> tuple[float, float]:
     """Sums over so many probabilities of mean 0.02, spread tenfold, and over times around 5 us."""
     probability = 0.02 * count + rng.normal() * 0.08 * math.sqrt(count)
     return max(probability, 0.0), float(rng.gamma(count / 16, 16 * 5e-6))
+
+
+def test_one_that_cannot_score_is_found_out_at_once() -> None:
+    before, now = behind(1)
+
+    assert harm(before, replace(now, failure_count=1), PARAMS) == "it cannot score what comes"
+    earlier = replace(before, failure_count=3)
+    assert harm(earlier, replace(now, failure_count=3), PARAMS) is None

@@ -1,6 +1,7 @@
 """A small world in memory: instances come and go on a cluster and a store that outlive them."""
 
 import asyncio
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -20,6 +21,8 @@ from sentinel.adapters.memory import (
     MemoryModels,
     MemoryModelStore,
     MemoryRecord,
+    MemoryReports,
+    MemoryReportStore,
     MemorySavepoints,
     MemorySavepointStore,
     MemoryStateStore,
@@ -35,7 +38,7 @@ from sentinel.core.features.state import FeatureState
 from sentinel.engine.labels import PartitionOf
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.serving import ServingModel
-from sentinel.errors import ModelError, WorkerLostError
+from sentinel.errors import ModelError, RecordError, TrainingError, WorkerLostError
 from sentinel.metrics import Metrics
 from sentinel.model import Model
 from sentinel.ports import Blob, Epochs, PartitionState, Worker
@@ -50,6 +53,8 @@ from sentinel.versions import Artifact, Shelf
 from tests.engine.clock import until
 from tests.engine.faults import Part
 from tests.engine.samples import DAY_MS, START_MS, a_config, encoded, serving
+
+_NUMBERS = itertools.count(1)  # of instances
 
 
 class Latency:
@@ -84,16 +89,36 @@ class InProcessExplainer:
 
     def __init__(self, model: ServingModel, faults: Faults) -> None:
         self._models = {model.version: model.model}
+        self._texts: dict[str, str] = {}
+        self.warm_error: Exception | None = None
+        self.warm_delay_s = 0.0
         self._faults = faults
         self.delay_s = 0.0
         self.error: Exception | None = None
         self.row_counts: list[int] = []
 
     def register(self, version: str, text: str) -> None:
-        self._models[version] = Model.from_text(version, text)
+        self._texts[version] = text
 
     def forget(self, version: str) -> None:
-        del self._models[version]
+        self._texts.pop(version, None)
+        self._models.pop(version, None)
+
+    async def warm(self, version: str) -> str:
+        with self._faults.call("warm"):
+            if self.warm_error is not None:
+                raise self.warm_error
+            await asyncio.sleep(self.warm_delay_s)
+            if version in self._texts:
+                self._models[version] = Model.from_text(version, self._texts[version])
+            model = self._models[version]
+            rows = np.zeros((1, len(model.feature_names)))
+            model.scores(rows)
+            try:
+                model.contributions(rows)
+            except ModelError as error:
+                return error.detail
+            return ""
 
     async def contributions(self, model_version: str, features: Floats) -> Floats:
         self.row_counts.append(len(features))
@@ -129,6 +154,10 @@ class InProcessWorker:
         except WorkerLostError:  # as told: it dies of what it was given
             self._object = self._make()
             raise
+        except (ModelError, RecordError):
+            raise
+        except Exception as error:
+            raise TrainingError(method, repr(error)) from error
 
 
 @dataclass
@@ -142,6 +171,7 @@ class World:
     store: MemoryStore = field(default_factory=MemoryStore)
     cases: MemoryCases = field(default_factory=MemoryCases)
     models: MemoryModels = field(default_factory=MemoryModels)
+    reports: MemoryReports = field(default_factory=MemoryReports)
     savepoints: MemorySavepoints = field(default_factory=MemorySavepoints)
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
@@ -410,7 +440,9 @@ class MemoryInstance(Instance):
         artifact = world.artifact or Artifact(world.serving.version, "", {})
         super().__init__(config or world.config, world.serving, artifact, Metrics())
         self._world = world
+        self.name = f"memory-{next(_NUMBERS)}"
         self.faults = faults or Faults()
+        self.report_faults = Faults()  # apart: they are told by the clock, not by what happens
         self._store_faults = store_faults or self.faults
         self._tail_delay_s = tail_delay_s
         self._broker_delays_s = (publish_delay_s, commit_delay_s)
@@ -454,12 +486,14 @@ class MemoryInstance(Instance):
             )
             log = int(hash64([broker.cluster_id])[0])
             self._ports = Ports(
+                name=self.name,
                 broker=broker,
                 tail=WatchedTail(world, faults, delay_s=self._tail_delay_s),
                 store=WatchedStore(world, self.latency, state.fingerprint, log, self._store_faults),
                 cases=MemoryCaseStore(world.cases, faults=faults),
                 explainer=self.explainer,
                 models=MemoryModelStore(world.models, faults=faults),
+                reports=MemoryReportStore(world.reports, faults=self.report_faults),
                 bell=MemoryTail(world.cluster, ["model-updates"], faults=Part(faults, "bell.")),
                 lessons=MemoryTail(
                     world.cluster, ["examples", "control"], faults=Part(faults, "lessons.")

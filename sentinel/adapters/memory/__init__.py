@@ -9,6 +9,7 @@ from sentinel.adapters.memory.cases import MemoryCases, MemoryCaseStore
 from sentinel.adapters.memory.cluster import MemoryCluster, MemoryRecord
 from sentinel.adapters.memory.faults import Faults
 from sentinel.adapters.memory.models import MemoryModels, MemoryModelStore
+from sentinel.adapters.memory.reports import MemoryReports, MemoryReportStore
 from sentinel.adapters.memory.savepoints import MemorySavepoints, MemorySavepointStore
 from sentinel.adapters.memory.store import MemoryStateStore, MemoryStore
 from sentinel.adapters.memory.tail import MemoryTail
@@ -22,6 +23,8 @@ __all__ = [
     "MemoryModelStore",
     "MemoryModels",
     "MemoryRecord",
+    "MemoryReportStore",
+    "MemoryReports",
     "MemorySavepointStore",
     "MemorySavepoints",
     "MemoryStateStore",

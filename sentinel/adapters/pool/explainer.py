@@ -3,16 +3,19 @@
 import asyncio
 from collections import OrderedDict
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
+
+from sentinel.adapters.pool.answers import Failure, ask
 from sentinel.adapters.pool.processes import executor, stop
-from sentinel.errors import ModelError, TransientError
+from sentinel.errors import ModelError, TransientError, WorkerDiedError, WorkerLostError
 from sentinel.model import Model
 from sentinel.records import Floats
 
 MODEL_COUNT_MAX = 4  # champion, challenger, shadow and the one before: parsed models per worker
+_TRIED_ROW_COUNTS = (1, 64)  # few and many rows are scored in two ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class ExplainerPool:
     def __init__(self, params: PoolParams) -> None:
         self._params = params
         self._texts: dict[str, str] = {}
+        self._refusals: dict[str, str] = {}  # why a version will not be explained
         self._queue_count = 0
 
     async def __aenter__(self) -> Self:
@@ -64,46 +68,77 @@ class ExplainerPool:
 
     def register(self, version: str, text: str) -> None:
         """Make a model version known; its text is LightGBM's own format."""
-        self._texts[version] = text
+        if self._texts.get(version) != text:
+            self.forget(version)
+            self._texts[version] = text
 
     def forget(self, version: str) -> None:
         """Drop a version that will not be asked for again."""
         self._texts.pop(version, None)
+        self._refusals.pop(version, None)
+
+    async def warm(self, version: str) -> str:
+        """Load a version in every worker: as many requests at once start as many processes."""
+        text = self._text(version)
+        tried = [self._warm(version, text) for _ in range(self._params.worker_count)]
+        found = await asyncio.gather(*tried, return_exceptions=True)
+        for one in found:
+            if isinstance(one, BaseException):
+                raise one
+        note = str(found[0])
+        if note:
+            self._refusals[version] = note
+        return note
 
     async def contributions(self, model_version: str, features: Floats) -> Floats:
         assert features.ndim == 2
-        text = self._texts.get(model_version)
-        if text is None:
-            raise ModelError(model_version, "is not registered for explanation")
+        text = self._text(model_version)
+        if model_version in self._refusals:
+            raise ModelError(model_version, self._refusals[model_version])
         if self._queue_count >= self._params.queue_count_max:
-            raise TransientError(f"{self._queue_count} explanations are waiting already")
+            limit = self._params.queue_count_max
+            raise TransientError(f"{limit} explanations are waiting already")
         self._queue_count += 1
         try:
-            result = await self._ask(model_version, text, features)
+            found = await self._explained(model_version, text, features)
         finally:
             self._queue_count -= 1
-        assert result.shape == features.shape
-        return result
+        return _contributions(model_version, found, features)
 
-    async def _ask(self, version: str, text: str, features: Floats) -> Floats:
-        """Ask without the model first: it is large, and the worker mostly has it."""
-        executor = self._executor
-        loop = asyncio.get_running_loop()
+    def _text(self, version: str) -> str:
+        text = self._texts.get(version)
+        if text is None:
+            raise ModelError(version, "is not registered for explanation")
+        return text
+
+    async def _warm(self, version: str, text: str) -> str:
+        """Once more on a new process when one dies: perhaps something else has ended it."""
         try:
-            async with asyncio.timeout(self._params.timeout_s):
-                result = await loop.run_in_executor(executor, _explain, version, None, features)
-                if result is None:
-                    result = await loop.run_in_executor(executor, _explain, version, text, features)
-        except TimeoutError as error:
-            await self._replace(executor)
-            raise TransientError(f"no explanation in {self._params.timeout_s} s") from error
-        except BrokenProcessPool as error:
-            await self._replace(executor)
-            raise TransientError("an explaining process died") from error
-        if isinstance(result, str):
-            raise ModelError(version, result)
-        assert result is not None
-        return result
+            note = await self._ask(_warmed, version, text)
+        except WorkerDiedError:
+            try:
+                note = await self._ask(_warmed, version, text)
+            except WorkerDiedError as error:
+                raise ModelError(version, "each process that loads it dies") from error
+        return str(note)
+
+    async def _explained(self, version: str, text: str, features: Floats) -> object:
+        """Ask without the model first: it is large, and the worker mostly has it."""
+        found = await self._ask(_explain, version, None, features)
+        return found if found is not None else await self._ask(_explain, version, text, features)
+
+    async def _ask(self, function: Any, version: str, *arguments: Any) -> object:
+        pool = self._executor
+        try:
+            found = await ask(pool, self._params.timeout_s, function, version, *arguments)
+        except WorkerLostError:
+            await self._replace(pool)
+            raise
+        if not isinstance(found, Failure):
+            return found
+        if found.is_memory:
+            raise TransientError("there is not enough memory to explain")
+        raise ModelError(version, found.text)
 
     async def _replace(self, executor: ProcessPoolExecutor) -> None:
         """A request that takes too long still occupies its worker: start with new ones."""
@@ -116,24 +151,47 @@ def _executor(params: PoolParams) -> ProcessPoolExecutor:
     return executor(params.worker_count, niceness=params.niceness)
 
 
+def _contributions(version: str, found: object, features: Floats) -> Floats:
+    """What came from another process, if it can be what was asked for."""
+    if not isinstance(found, np.ndarray) or found.shape != features.shape:
+        what = found.shape if isinstance(found, np.ndarray) else type(found).__name__
+        raise ModelError(version, f"its contributions are {what}, not {features.shape}")
+    if found.dtype != np.float64 or not np.isfinite(found).all():
+        raise ModelError(version, "its contributions are not all numbers")
+    return found
+
+
 # From here on: what runs in the worker.
 
 _models: OrderedDict[str, Model] = OrderedDict()
 
 
-def _explain(version: str, text: str | None, features: Floats) -> Floats | str | None:
-    """Contributions to the raw score; None when the model was not sent; a text if it is unusable.
-
-    An exception with facts as attributes does not survive the way back through pickle.
-    """
+def _explain(version: str, text: str | None, features: Floats) -> Floats | None:
+    """Contributions to the raw score; None when the model was not sent."""
     if version not in _models:
         if text is None:
             return None
-        try:
-            _models[version] = Model.from_text(version, text)
-        except ModelError as error:
-            return error.detail
-        if len(_models) > MODEL_COUNT_MAX:
-            _models.popitem(last=False)
+        _load(version, text)
     _models.move_to_end(version)
     return _models[version].contributions(features)
+
+
+def _warmed(version: str, text: str) -> str:
+    """Try a version; why it will not be explained, or nothing."""
+    model = _load(version, text)
+    for row_count in _TRIED_ROW_COUNTS:
+        model.scores(np.zeros((row_count, len(model.feature_names))))
+    try:
+        model.contributions(np.zeros((1, len(model.feature_names))))
+    except ModelError as error:
+        return error.detail
+    return ""
+
+
+def _load(version: str, text: str) -> Model:
+    """Parsed anew: another model may have had the same version."""
+    _models[version] = Model.from_text(version, text)
+    _models.move_to_end(version)
+    if len(_models) > MODEL_COUNT_MAX:
+        _models.popitem(last=False)
+    return _models[version]

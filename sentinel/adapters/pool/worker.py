@@ -1,14 +1,14 @@
 """One object that lives in a process of its own, and is asked from here."""
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 
+from sentinel.adapters.pool.answers import Failure, ask
 from sentinel.adapters.pool.processes import executor, stop
-from sentinel.errors import WorkerLostError
+from sentinel.errors import TrainingError, WorkerLostError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +59,29 @@ class WorkerProcess:
         await stop(self._executor)
 
     async def call(self, method: str, *arguments: Any, **named: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        request = partial(_call, method, arguments, named)
+        pool, timeout_s = self._executor, self._params.timeout_s
         try:
-            async with asyncio.timeout(self._params.timeout_s):
-                return await loop.run_in_executor(self._executor, request)
-        except TimeoutError as error:
-            await self._replace()
-            raise WorkerLostError(f"no answer in {self._params.timeout_s:g} s") from error
-        except BrokenProcessPool as error:
-            await self._replace()
-            raise WorkerLostError("the process died") from error
-        except MemoryError as error:
-            await self._replace()
+            found = await ask(pool, timeout_s, _call, method, arguments, named)
+        except WorkerLostError:
+            await self._replace(pool)
+            raise
+        if not isinstance(found, Failure):
+            return found
+        if found.is_memory:
+            await self._replace(pool)
             limit = self._params.memory_mb_max
-            raise WorkerLostError(f"it needs more than {limit} MB of memory") from error
+            allowed = f"more than {limit} MB of memory" if limit else "more memory than there is"
+            raise WorkerLostError(f"it needs {allowed}")
+        if found.error is not None:
+            raise found.error
+        raise TrainingError(method, found.text)
 
-    async def _replace(self) -> None:
-        old, self._executor = self._executor, self._new()
-        await stop(old)
+    async def _replace(self, pool: ProcessPoolExecutor) -> None:
+        if pool is self._executor:  # another call may have failed with the same one
+            self._executor = self._new()
+            await stop(pool)
 
-    def _new(self) -> Any:
+    def _new(self) -> ProcessPoolExecutor:
         return executor(
             1,
             niceness=self._params.niceness,

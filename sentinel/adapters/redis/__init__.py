@@ -7,6 +7,7 @@ adapter knowing another. It is the only home of the `redis` library.
 from sentinel.adapters.redis.cases import RedisCaseStore
 from sentinel.adapters.redis.client import EMBEDDED, RedisParams, connect, translated
 from sentinel.adapters.redis.models import RedisModelStore
+from sentinel.adapters.redis.reports import RedisReportStore
 from sentinel.adapters.redis.savepoints import RedisSavepointStore
 from sentinel.adapters.redis.state import RedisStateStore
 
@@ -15,6 +16,7 @@ __all__ = [
     "RedisCaseStore",
     "RedisModelStore",
     "RedisParams",
+    "RedisReportStore",
     "RedisSavepointStore",
     "RedisStateStore",
     "connect",
