@@ -12,7 +12,7 @@ from sentinel.adapters.memory import Faults
 from sentinel.codec.records import encode
 from sentinel.engine.params import Delivery
 from sentinel.errors import TransientError
-from sentinel.records import Label
+from sentinel.records import Label, LabelWord
 from tests.engine.clock import JumpingLoop, run
 from tests.engine.faults import (
     BROKER,
@@ -37,22 +37,35 @@ LAST = [transactions(10, first=140 + 10 * i) for i in range(2)]
 
 
 def labels(count: int) -> list[bytes]:
-    """Labels of the first transactions, each half an hour after it; some take back others."""
-    found = []
+    """Labels of the first transactions, each half an hour after it; every third is withdrawn.
+
+    Some are given again afterwards. Withdrawals come an hour later, in the order of the log.
+    """
+    said: list[tuple[int, dict[str, Any], LabelWord, LabelWord | None]] = []
     for i, made in enumerate(TRANSACTIONS[:count]):
-        label = Label(
-            transaction_id=made["transaction_id"],
-            label="fraud",
-            posterior=1.0,
-            vote_count=1,
-            source="chargeback",
-            observed_ms=made["event_time"] + 30 * MINUTE_MS,
-            event_time_ms=made["event_time"],
-            entities={"account": made["account"], "terminal": made["terminal"]},
-            feedback_offset=i,
+        at_ms = made["event_time"] + 30 * MINUTE_MS
+        said.append((at_ms, made, "fraud", None))
+        if i % 3 == 0:
+            said.append((at_ms + 60 * MINUTE_MS, made, "withdrawn", "fraud"))
+        if i % 6 == 0:
+            said.append((at_ms + 90 * MINUTE_MS, made, "fraud", "withdrawn"))
+    return [
+        encode(
+            Label(
+                transaction_id=made["transaction_id"],
+                label=word,
+                posterior=1.0,
+                vote_count=1,
+                source="chargeback",
+                observed_ms=at_ms,
+                event_time_ms=made["event_time"],
+                entities={"account": made["account"], "terminal": made["terminal"]},
+                supersedes=before,
+                feedback_offset=i,
+            )
         )
-        found.append(encode(label))
-    return found
+        for i, (at_ms, made, word, before) in enumerate(sorted(said, key=lambda one: one[0]))
+    ]
 
 
 def a_world(
@@ -275,7 +288,9 @@ def story(with_voices: bool, faults: Faults) -> World:
     """
     world = a_world(label_count=0 if with_voices else 20)
     if with_voices:
-        world.send_feedback([voice(made) for made in TRANSACTIONS[:20]])
+        said = [voice(made) for made in TRANSACTIONS[:20]]
+        world.send_feedback(said)
+        world.send_feedback([{**one, "label": "retracted", "revision": 1} for one in said[::3]])
     run(live(world, faults))
     assert run(live(world, waiting=LAST)) == 0
     return world
