@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 
 # The days whose history trains the first model; the stream goes on from there.
 HISTORY_DAY_COUNT = 60
-CHARGEBACK_DELAY_MS = 7 * 86_400_000
+DAY_MS = 86_400_000
+CHARGEBACK_DELAY_MS = 7 * DAY_MS
 _TICK_S = 0.02
 
 
@@ -60,6 +61,11 @@ class DemoStream:
         Transactions a second.
     position_file
         Holds the day to go on from, so that a second run continues the story.
+
+    Attributes
+    ----------
+    now_ms
+        Event time of the newest transaction that was sent, or of where it begins.
     """
 
     def __init__(self, rate: float, position_file: Path) -> None:
@@ -68,6 +74,8 @@ class DemoStream:
         self._position_file = position_file
         self._chargebacks: deque[tuple[int, Feedback]] = deque()
         self.sent_count = 0
+        begun = datetime.fromisoformat(SimulationParams().start).replace(tzinfo=UTC)
+        self.now_ms = round(begun.timestamp() * 1000) + self._first_day() * DAY_MS
 
     async def run(self, sender: Sender, ready: Callable[[], Awaitable[object]]) -> None:
         """Send until cancelled; the first transaction goes out when `ready` has returned."""
@@ -77,7 +85,7 @@ class DemoStream:
         begun_s = loop.time()
         while True:
             day = await asyncio.to_thread(next, story)
-            if day.index >= first - CHARGEBACK_DELAY_MS // 86_400_000:
+            if day.index >= first - CHARGEBACK_DELAY_MS // DAY_MS:
                 self._remember_frauds(day)
             if day.index < first:
                 continue
@@ -98,7 +106,8 @@ class DemoStream:
             end = min(done + due, len(values))
             if due > 0:
                 await sender.transactions(accounts[done:end], values[done:end])
-                await sender.feedback(self._due_chargebacks(int(day.event_time_ms[end - 1])))
+                self.now_ms = int(day.event_time_ms[end - 1])
+                await sender.feedback(self._due_chargebacks(self.now_ms))
                 self.sent_count += end - done
             await asyncio.sleep(_TICK_S)
 

@@ -211,17 +211,18 @@ def _finished(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def example_list(rows: pl.DataFrame) -> list[Example]:
-    """Rows as `example_rows` and `presumed` make them, as records."""
+    """Rows as `example_rows` and `presumed_rows` make them, as records.
+
+    An example has the name of its row's `id`, or else of what it comes of.
+    """
     features = [name for name in rows.columns if name.startswith("feature_")]
     names = [name.removeprefix("feature_") for name in features]
     found = []
     for row in rows.iter_rows(named=True):
-        is_presumed = row["source"] == PRESUMED
+        name = row.get("id") or _id_of(row)
         found.append(
             Example(
-                id=f"presumed-{row['decision_id']}"
-                if is_presumed
-                else f"feedback-{row['feedback_offset']}",
+                id=name,
                 transaction_id=row["transaction_id"],
                 decision_id=row["decision_id"],
                 event_time_ms=row["event_time_ms"],
@@ -234,8 +235,8 @@ def example_list(rows: pl.DataFrame) -> list[Example]:
                 arm=row["arm"],
                 # Rows of other models have other features: those are not this one's.
                 features={
-                    name: row[column]
-                    for name, column in zip(names, features, strict=True)
+                    feature: row[column]
+                    for feature, column in zip(names, features, strict=True)
                     if row[column] is not None
                 },
                 label="fraud" if row["label"] else "genuine",
@@ -250,3 +251,9 @@ def example_list(rows: pl.DataFrame) -> list[Example]:
             )
         )
     return found
+
+
+def _id_of(row: Mapping[str, Any]) -> str:
+    if row["source"] == PRESUMED:
+        return f"presumed-{row['decision_id']}"
+    return f"feedback-{row['feedback_offset']}"

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from pathlib import Path
 
 import polars as pl
@@ -23,10 +25,16 @@ from sentinel.config import Config
 from sentinel.errors import ConfigError
 
 
-def run_command(config_file: Path | None, *, exit_when_idle_s: float | None) -> None:
-    """Archive until a signal comes, or nothing has for so long."""
+def run_command(
+    config_file: Path | None, *, exit_when_idle_s: float | None, until_input_ends: bool = False
+) -> None:
+    """Archive until a signal comes, or nothing has for so long, or whoever started it has ended."""
+    if until_input_ends:
+        threading.Thread(target=_end_with_input, daemon=True).start()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     config = embedded.running(configuration.load(config_file))
+    if until_input_ends:
+        os.nice(config.pool.niceness)  # it is beside scoring, on the same machine
 
     async def main() -> Archiver:
         stop = asyncio.Event()
@@ -46,6 +54,13 @@ def run_command(config_file: Path | None, *, exit_when_idle_s: float | None) -> 
         f"{done.repeated_count:,} repetitions left out; {done.publisher.count:,} examples, "
         f"{done.placer.count:,} votes placed"
     )
+
+
+def _end_with_input() -> None:
+    """In a thread: a loop that hangs ends, too. A file that is half written has no name yet."""
+    while os.read(0, 4096):
+        continue
+    os._exit(1)
 
 
 def verify_command(config_file: Path | None) -> bool:

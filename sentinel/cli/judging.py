@@ -131,11 +131,18 @@ def run_archive(
         float | None,
         typer.Option(min=0.1, metavar="SECONDS", help="Stop when nothing came for so long."),
     ] = None,
+    until_input_ends: Annotated[
+        bool,
+        typer.Option(
+            "--until-input-ends",
+            help="Also end, at once, when standard input does: with whoever started it.",
+        ),
+    ] = False,
 ) -> None:
     """Write what is decided to files, until stopped."""
     from sentinel.cli.archive import run_command
 
-    run_command(config, exit_when_idle_s=exit_when_idle)
+    run_command(config, exit_when_idle_s=exit_when_idle, until_input_ends=until_input_ends)
 
 
 @archive.command("verify")
