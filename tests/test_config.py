@@ -124,6 +124,9 @@ def test_without_a_file_the_reference_is_in_force_but_for_what_the_stream_needs(
         "archive.interval_s",
         "archive.examples_interval_s",
         "updates.triggers",
+        "policy.explore_share",
+        "policy.explore_amount_minor_max",
+        "learning.gate_fraud_count",
     }
     assert (
         replace(
@@ -131,6 +134,8 @@ def test_without_a_file_the_reference_is_in_force_but_for_what_the_stream_needs(
             maturity=reference.maturity,
             archive=reference.archive,
             updates=reference.updates,
+            policy=reference.policy,
+            learning=reference.learning,
             version=reference.version,
         )
         == reference

@@ -21,6 +21,8 @@ from sentinel.codec.records import decode_example
 from sentinel.config import Config
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.spec import duration_ms
+from sentinel.core.learning.examples import Bools
+from sentinel.core.learning.hold_out import is_held_out
 from sentinel.core.learning.maturity import is_sampled
 from sentinel.engine.serving import ServingModel
 from sentinel.errors import ConfigError, RecordError
@@ -65,17 +67,26 @@ def past_rows(stretches: Iterable[Rows], serving: ServingModel, config: Config) 
     )
 
 
+def held_out_of(stretches: Iterable[Rows], share: float) -> Bools:
+    """Which transactions a learner never trains on: the first model shall not, either.
+
+    So what was learnt long ago can be tested from the first update on.
+    """
+    hashes = [hash64(rows.transactions.transaction_id) for rows in stretches]
+    return is_held_out(np.concatenate(hashes), share)
+
+
 def _frame(rows: Rows, serving: ServingModel, config: Config) -> pl.DataFrame:
-    share = config.maturity.genuine_share
-    ids = [text or "" for text in rows.transactions.transaction_id]
-    is_known = (rows.labels == 1) | ((rows.labels == 0) & is_sampled(hash64(ids), share))
+    share, all_ids = config.maturity.genuine_share, rows.transactions.transaction_id
+    is_known = (rows.labels == 1) | ((rows.labels == 0) & is_sampled(hash64(all_ids), share))
     at = np.flatnonzero(is_known)
     features, is_fraud = np.ascontiguousarray(rows.features[at]), rows.labels[at] == 1
     raw = serving.model.raw_scores(features)
-    names = [_PREFIX + ids[i] for i in at.tolist()]
+    ids = [text or "" for text in all_ids.take(at)]
+    names = [_PREFIX + one for one in ids]
     columns = {
         "id": names,
-        "transaction_id": [ids[i] for i in at.tolist()],
+        "transaction_id": ids,
         "decision_id": names,
         "event_time_ms": rows.transactions.event_time_ms[at],
         "account": list(rows.transactions.entities["account"].take(at)),

@@ -18,12 +18,13 @@ from sentinel.adapters.kafka import EMBEDDED
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app import demo, embedded
+from sentinel.app.alert_desk import investigate
 from sentinel.app.archive_child import ArchiveChild
 from sentinel.app.backfill import backfill
 from sentinel.app.history import History, Rows, joined
 from sentinel.app.instance import Instance
 from sentinel.app.local_models import fetch_champion
-from sentinel.app.past import PastRows, keep_past, past_rows
+from sentinel.app.past import PastRows, held_out_of, keep_past, past_rows
 from sentinel.app.playing import play, teach
 from sentinel.app.train import train
 from sentinel.config import Config
@@ -113,7 +114,10 @@ def prepare_model(config: Config, options: RunOptions, progress: Progress) -> Pr
     def on_tree(count: int) -> None:
         progress("training a first model", count / trees)
 
-    text, manifest = train(features, labels, times_ms, accounts, config, on_tree=on_tree)
+    held_out = held_out_of(stretches, config.learning.old_share)
+    text, manifest = train(
+        features, labels, times_ms, accounts, config, held_out=held_out, on_tree=on_tree
+    )
     artifact = Artifact(directory.next_version(names), text, manifest)
     serving = serving_model(artifact, names)
     return Prepared(serving, artifact, history, past_rows(stretches, serving, config))
@@ -165,7 +169,9 @@ async def run(
             tasks.add(asyncio.create_task(_keep_archiving(child, status)))
         if options.stream:
             stream = demo.DemoStream(options.rate, options.directory / "stream-day")
-            tasks.add(asyncio.create_task(play(config, stream, status.has_partitions.wait)))
+            ready = status.has_partitions.wait
+            tasks.add(asyncio.create_task(play(config, stream, ready)))
+            tasks.add(asyncio.create_task(investigate(config, stream, ready)))
             tasks.add(asyncio.create_task(teach(config, options.directory, stream)))
         await _until_done(working, tasks)
     watch(status)

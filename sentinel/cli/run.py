@@ -66,6 +66,7 @@ def _archive_command(config_file: Path | None) -> tuple[str, ...]:
 
 def _log_to(console: Console, *, plain: bool) -> None:
     handler: logging.Handler = RichHandler(console=console, show_path=False)
+    handler.setFormatter(logging.Formatter("%(message)s"))  # the rest has columns of its own
     if plain:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -81,7 +81,8 @@ class View:
         is_due = now_s - self._said_s >= _PLAIN_INTERVAL_S and status.instance is not None
         if is_due or health != self._health:
             self._said_s, self._health = now_s, health
-            self._console.print(_line(status, self._rate), highlight=False, soft_wrap=True)
+            words = " · ".join([_line(status, self._rate), *_plain_outlook(status)])
+            self._console.print(words, highlight=False, soft_wrap=True)
 
     def _tell_update(self, status: Status) -> None:
         """A line whenever an update has come a step further."""
@@ -110,7 +111,6 @@ def _line(status: Status, rate: float) -> str:
         f"lag {_count(status.instance.lag() if status.instance else None)}",
         f"model {status.model_version}",
         f"health {health.status}{_because(health.reasons)}",
-        *_plain_outlook(status),
     ]
     return " · ".join(words)
 

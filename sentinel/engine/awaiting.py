@@ -95,16 +95,17 @@ class Awaiting:
             self._needs = await self._needed(champion)
             self._seen = champion, next_offset
         self._looked_s = now_s = self._clock_s()
-        awaited = self._paces.awaited
-        both, either = trigger_needs(progress, self._params)
-        to_begin = awaited(both, now_s)
-        if not to_begin:  # whichever of these comes first
-            to_begin = awaited(either, now_s)
-            is_due = len(to_begin) < len(either)
-            to_begin = () if is_due else tuple(sorted(to_begin, key=_wait_s)[:1])
-        self.outlook = Outlook(self._clock_ms(), awaited(self._needs, now_s), to_begin)
+        to_begin = self._to_begin(progress, now_s)
+        self.outlook = Outlook(self._clock_ms(), self._paces.awaited(self._needs, now_s), to_begin)
         await self._store.note_outlook(encode_stored(self.outlook))
         return self.outlook
+
+    def _to_begin(self, progress: Progress, now_s: float) -> tuple[Awaited, ...]:
+        both, either = trigger_needs(progress, self._params)
+        required, others = (self._paces.awaited(some, now_s) for some in (both, either))
+        if len(others) < len(either):  # one of them is enough
+            return required
+        return (*required, *sorted(others, key=_wait_s)[:1])  # whichever comes first
 
     async def due(self, progress: Progress, next_offset: int) -> Trigger | None:
         """Why the next update is due. While there is too little to judge by, none but on demand."""

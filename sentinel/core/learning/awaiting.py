@@ -67,7 +67,7 @@ class Paces:
     """
 
     def __init__(self) -> None:
-        self._samples: dict[str, deque[tuple[float, int]]] = {}
+        self._samples: dict[tuple[str, int], deque[tuple[float, int]]] = {}
 
     def awaited(self, needs: Iterable[Need], now_s: float) -> tuple[Awaited, ...]:
         """The needs that are not met, as of now, those that everything waits for first."""
@@ -79,7 +79,8 @@ class Paces:
         return tuple(sorted(unmet, key=lambda one: not one.is_required))
 
     def _wait_s(self, need: Need, now_s: float) -> float | None:
-        samples = self._samples.setdefault(need.what, deque(maxlen=_SAMPLE_COUNT_MAX))
+        key = need.what, need.needed
+        samples = self._samples.setdefault(key, deque(maxlen=_SAMPLE_COUNT_MAX))
         if samples and samples[-1][1] > need.count:
             samples.clear()
         samples.append((now_s, need.count))
