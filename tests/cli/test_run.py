@@ -38,7 +38,8 @@ FIGURES = {
     "health",
 }
 START_S_MAX = 30.0  # imports, two servers and the first rebalance, on a loaded machine
-STOP_S_MAX = 8.0  # engine.shutdown_s_max, and the end of the servers; mostly a second
+# engine.shutdown_s_max, as long for the archive, and the end of the servers; mostly two seconds.
+STOP_S_MAX = 13.0
 
 
 @pytest.fixture
@@ -185,6 +186,63 @@ def test_killed_with_9_it_leaves_no_children(folder: Path) -> None:
         process.kill()
 
         await_end_of(children)
+
+
+def archives(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """The archives that a run has started."""
+    found = []
+    for child in descendants(process):
+        try:
+            if "--until-input-ends" in child.cmdline() and is_running(child):
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def archived(folder: Path) -> int:
+    """Files of decisions that have their name."""
+    return len(list((folder / ".sentinel" / "archive" / "decisions").rglob("*.parquet")))
+
+
+@pytest.mark.parametrize(
+    "ending", [(signal.SIGKILL,), (signal.SIGINT, signal.SIGTERM)], ids=["kill -9", "two signals"]
+)
+def test_an_archive_runs_beside_is_started_again_and_ends_with_the_run(
+    folder: Path, ending: tuple[int, ...]
+) -> None:
+    arguments = ("--plain", "--stream", "--rate", "100")
+    settings = {"SENTINEL__ARCHIVE__INTERVAL_S": "1.0"}
+    with sentinel(folder, "run", "-c", "small.toml", *arguments, settings=settings) as process:
+        await_that(lambda: archived(folder) > 0, "nothing is archived", 2 * START_S_MAX)
+        (first,) = archives(process)
+
+        first.kill()
+        await_that(
+            lambda: first.pid not in (ids := [one.pid for one in archives(process)]) and ids != [],
+            "the archive is not started again",
+        )
+        before = archived(folder)
+        await_that(lambda: archived(folder) > before, "it does not go on", START_S_MAX)
+        assert process.poll() is None, "scoring does not end for it"
+        assert "the archive starts again: it ended with -9" in output(folder)
+        children = descendants(process)
+        assert len(archives(process)) == 1
+
+        for number in ending:
+            process.send_signal(number)
+
+        await_end_of(children)
+    assert "rows in" not in output(folder), "what it says is in a file of its own"
+
+
+def test_without_an_archive_there_is_none(folder: Path) -> None:
+    arguments = ("--plain", "--no-archive", "--stream", "--rate", "100")
+    with sentinel(folder, "run", "-c", "small.toml", *arguments) as process:
+        await_start(folder, process)
+        await_that(lambda: "decisions" in output(folder), "nothing is decided")
+        assert archives(process) == []
+        assert not (folder / ".sentinel" / "archive.log").exists()
 
 
 def test_when_its_broker_dies_it_says_so_and_ends(folder: Path) -> None:
