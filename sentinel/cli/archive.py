@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import signal
-import threading
 from pathlib import Path
 
 import polars as pl
@@ -26,14 +25,12 @@ from sentinel.errors import ConfigError
 
 
 def run_command(
-    config_file: Path | None, *, exit_when_idle_s: float | None, until_input_ends: bool = False
+    config_file: Path | None, *, exit_when_idle_s: float | None, is_child: bool = False
 ) -> None:
-    """Archive until a signal comes, or nothing has for so long, or whoever started it has ended."""
-    if until_input_ends:
-        threading.Thread(target=_end_with_input, daemon=True).start()
+    """Archive until a signal comes, or nothing has for so long."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     config = embedded.running(configuration.load(config_file))
-    if until_input_ends:
+    if is_child:
         os.nice(config.pool.niceness)  # it is beside scoring, on the same machine
 
     async def main() -> Archiver:
@@ -54,13 +51,6 @@ def run_command(
         f"{done.repeated_count:,} repetitions left out; {done.publisher.count:,} examples, "
         f"{done.placer.count:,} votes placed"
     )
-
-
-def _end_with_input() -> None:
-    """In a thread: a loop that hangs ends, too. A file that is half written has no name yet."""
-    while os.read(0, 4096):
-        continue
-    os._exit(1)
 
 
 def verify_command(config_file: Path | None) -> bool:

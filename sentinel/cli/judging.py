@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sentinel.cli.options import ConfigOption
+from sentinel.cli.options import ConfigOption, end_with_input
 
 feedback = typer.Typer(help="Say what a transaction was, and see what others said.")
 SourceOption = Annotated[
@@ -140,9 +140,11 @@ def run_archive(
     ] = False,
 ) -> None:
     """Write what is decided to files, until stopped."""
+    if until_input_ends:
+        end_with_input()  # first: what is imported next takes seconds
     from sentinel.cli.archive import run_command
 
-    run_command(config, exit_when_idle_s=exit_when_idle, until_input_ends=until_input_ends)
+    run_command(config, exit_when_idle_s=exit_when_idle, is_child=until_input_ends)
 
 
 @archive.command("verify")

@@ -22,7 +22,7 @@ _VERDICTS = {
     "not_yet": "not yet",
     "no candidate": "no candidate",
 }
-_FRESH_S = 30.0
+_FRESH_S = 120.0
 _STATUS = {"passed": "passed", "failed": "failed", "too_little": "too little to tell"}
 
 
