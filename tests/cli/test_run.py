@@ -141,7 +141,7 @@ def test_a_signal_stops_in_order_and_a_second_run_goes_on(folder: Path, number: 
         children = descendants(process)
         assert len(children) >= 2
         with sentinel(folder, "run", "-c", "small.toml", "--plain") as second:
-            assert second.wait(20) == 2, "two in one folder would write over each other's state"
+            assert second.wait(40) == 2, "two in one folder would write over each other's state"
         assert "another `sentinel run` is at work" in output(folder)
 
         process.send_signal(number)
