@@ -31,15 +31,14 @@ from sentinel.records import Example
 
 log = logging.getLogger(__name__)
 
-# No topic is needed to tell them apart: "history" is no transaction topic with a partition and an
-# offset, so that no decision has such a name.
+# Before the transaction's own name, which is no number: a decision's is its topic, partition and
+# offset, so that none has the same, whatever the topic is called.
 _PREFIX = "history-"
 _FILE = "history.parquet"
 _SILENT_S_MAX = 20.0
 _ROW_COUNT = 5_000
 
-
-PastRows = pl.DataFrame
+PastRows = pl.DataFrame  # as `past_rows` makes them
 
 
 def past_rows(stretches: Iterable[Rows], serving: ServingModel, config: Config) -> PastRows:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import signal
 from pathlib import Path
 
@@ -24,14 +23,10 @@ from sentinel.config import Config
 from sentinel.errors import ConfigError
 
 
-def run_command(
-    config_file: Path | None, *, exit_when_idle_s: float | None, is_child: bool = False
-) -> None:
+def run_command(config_file: Path | None, *, exit_when_idle_s: float | None) -> None:
     """Archive until a signal comes, or nothing has for so long."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     config = embedded.running(configuration.load(config_file))
-    if is_child:
-        os.nice(config.pool.niceness)  # it is beside scoring, on the same machine
 
     async def main() -> Archiver:
         stop = asyncio.Event()

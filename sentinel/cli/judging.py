@@ -1,5 +1,6 @@
 """The commands that concern what was decided and what was true: archive, feedback, consensus."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ feedback = typer.Typer(help="Say what a transaction was, and see what others sai
 SourceOption = Annotated[
     str, typer.Option(metavar="NAME", help="What kind of voice: investigator, customer, ….")
 ]
+_CHILD_NICENESS = 10  # as of the process that explains: scoring, which started it, goes first
 JsonOption = Annotated[bool, typer.Option("--json", help="A line of JSON for each.")]
 
 
@@ -142,9 +144,10 @@ def run_archive(
     """Write what is decided to files, until stopped."""
     if until_input_ends:
         end_with_input()  # first: what is imported next takes seconds
+        os.nice(_CHILD_NICENESS)
     from sentinel.cli.archive import run_command
 
-    run_command(config, exit_when_idle_s=exit_when_idle, is_child=until_input_ends)
+    run_command(config, exit_when_idle_s=exit_when_idle)
 
 
 @archive.command("verify")

@@ -22,6 +22,7 @@ _VERDICTS = {
     "not_yet": "not yet",
     "no candidate": "no candidate",
 }
+_NOTHING = "nothing that can be counted"
 _FRESH_S = 120.0
 _STATUS = {"passed": "passed", "failed": "failed", "too_little": "too little to tell"}
 
@@ -78,26 +79,29 @@ def try_lines(judgement: Judgement) -> list[tuple[str, str]]:
 
 def awaited_lines(outlook: Outlook) -> list[str]:
     """What the next update waits for; one line if it waits for nothing."""
-    required = [one for one in outlook.to_judge if one.is_required]
-    waits = [*required, *outlook.to_begin]
+    waits = _waits(outlook)
     lines = [one.sentence for one in waits]
     lines += [one.sentence for one in outlook.to_judge if not one.is_required]
     if not waits:
-        lines.insert(0, "nothing: it begins as soon as the one before has come to an end")
+        lines.insert(0, f"{_NOTHING}: it begins when it is due, or by `sentinel update now`")
     return lines
 
 
 def awaited_summary(outlook: Outlook) -> str:
     """The same in one line, for where there is little room."""
-    waits: list[Awaited] = [one for one in outlook.to_judge if one.is_required]
-    waits += outlook.to_begin
+    waits = _waits(outlook)
     if not waits:
-        return "due"
+        return _NOTHING
     wait_s = longest_wait_s(waits)
     first = max(waits, key=lambda one: float("inf") if one.wait_s is None else one.wait_s)
     more = f" (and {len(waits) - 1} more)" if len(waits) > 1 else ""
     wait = "no pace to estimate by" if wait_s is None else about(wait_s)
     return f"{first.count:,} of {first.needed:,} {first.what}{more}, {wait}"
+
+
+def _waits(outlook: Outlook) -> list[Awaited]:
+    """What the next update cannot begin without."""
+    return [*(one for one in outlook.to_judge if one.is_required), *outlook.to_begin]
 
 
 def _number(value: float | None) -> str:

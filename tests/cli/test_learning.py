@@ -108,7 +108,7 @@ def test_the_view_says_in_a_line_what_takes_longest() -> None:
     assert awaited_summary(unknown) == (
         "31 of 48 hours of the examples' time (and 1 more), no pace to estimate by"
     )
-    assert awaited_summary(Outlook(to_judge=(OLD,))) == "due"
+    assert awaited_summary(Outlook(to_judge=(OLD,))) == "nothing that can be counted"
 
 
 def test_while_an_update_runs_its_step_is_shown_and_what_the_one_before_came_to() -> None:
