@@ -32,6 +32,7 @@ from sentinel.errors import ConfigError
 T = TypeVar("T")
 
 ENVIRONMENT_PREFIX = "SENTINEL__"
+STREAM_PROFILE = "stream"  # of the built-in stream: in force where no file is given
 
 # Secrets have no place in a file that is committed: only the environment may set them.
 SECRETS = frozenset({("kafka", "sasl_password"), ("redis", "password")})
@@ -127,17 +128,16 @@ class Config:
 
 
 def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Config:
-    """Read a file (None: the built-in profile), let the environment override it, check it all.
+    """Read a file, let the environment override it, check it all.
 
-    Raises ConfigError, which names the file, the section, the key and what is allowed.
+    None reads the built-in profile, and over it what the built-in stream needs otherwise. Raises
+    ConfigError, which names the file, the section, the key and what is allowed.
     """
+    is_builtin = path is None
     path = path or profile_path("sentinel")
-    try:
-        table = tomllib.loads(path.read_bytes().decode())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not TOML: {error}") from error
+    table = _read(path)
+    if is_builtin:
+        _put_over(table, _read(profile_path(STREAM_PROFILE)))
     try:
         for section, key in SECRETS:
             if key in _table(table.get(section, {}), section):
@@ -147,6 +147,24 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Con
         return build(table)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+
+
+def _put_over(table: dict[str, Any], other: Mapping[str, Any]) -> None:
+    """The keys of another table over those of this one, section by section."""
+    for name, value in other.items():
+        if isinstance(value, dict) and isinstance(table.get(name), dict):
+            _put_over(table[name], value)
+        else:
+            table[name] = value
 
 
 def profile_path(name: str) -> Path:

@@ -277,6 +277,14 @@ class ModelStore(Protocol):
         """Note how an update stands. FencedError if `before` is not what is noted."""
         ...
 
+    async def outlook(self) -> bytes | None:
+        """What was last noted of what the next update waits for; None before the first time."""
+        ...
+
+    async def note_outlook(self, outlook: bytes) -> None:
+        """Note what the next update waits for, for people to read: whoever notes last is right."""
+        ...
+
 
 class ReportStore(Protocol):
     """What instances say that they serve. Raises TransientError when out of reach."""

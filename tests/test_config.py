@@ -2,19 +2,22 @@
 
 import math
 import tomllib
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
 
 from sentinel import config as configuration
+from sentinel.adapters.archive import ArchiveParams
 from sentinel.config import SECRETS, Config
 from sentinel.core.features.spec import EntityParams, FeatureParams
+from sentinel.core.learning.gate import GateParams
 from sentinel.errors import ConfigError
 
-PROFILES = sorted((Path(__file__).parent.parent / "config").glob("*.toml"))
 REFERENCE = Path(__file__).parent.parent / "config" / "sentinel.toml"
+STREAM = REFERENCE.parent / "stream.toml"
+PROFILES = sorted(set(REFERENCE.parent.glob("*.toml")) - {STREAM})
 
 # They describe the user's data; the file shows an example, not the defaults.
 EXAMPLES = {"schema", "entities", "features"}
@@ -107,8 +110,44 @@ def test_every_profile_loads(path: Path) -> None:
     assert configuration.load(path, {}).features
 
 
-def test_without_a_file_the_reference_is_in_force() -> None:
-    assert configuration.load(None, {}) == configuration.load(REFERENCE, {})
+def test_without_a_file_the_reference_is_in_force_but_for_what_the_stream_needs() -> None:
+    builtin, reference = configuration.load(None, {}), configuration.load(REFERENCE, {})
+
+    differing = {
+        f"{section}.{name}"
+        for section, values in tomllib.loads(STREAM.read_text()).items()
+        for name in values
+    }
+    assert builtin != reference
+    assert differing == {
+        "maturity.horizon_min_s",
+        "archive.interval_s",
+        "archive.examples_interval_s",
+        "updates.triggers",
+        "policy.explore_share",
+        "policy.explore_amount_minor_max",
+        "learning.gate_fraud_count",
+    }
+    assert (
+        replace(
+            builtin,
+            maturity=reference.maturity,
+            archive=reference.archive,
+            updates=reference.updates,
+            policy=reference.policy,
+            learning=reference.learning,
+            version=reference.version,
+        )
+        == reference
+    )
+    assert builtin.learning.gate == GateParams(), "no gate is easier for being watched"
+
+
+def test_the_environment_goes_over_what_the_stream_needs(tmp_path: Path) -> None:
+    assert (
+        configuration.load(None, {"SENTINEL__ARCHIVE__INTERVAL_S": "7"}).archive.interval_s == 7.0
+    )
+    assert loaded(tmp_path, MINIMAL).archive.interval_s == ArchiveParams().interval_s
 
 
 def test_the_least_that_works_is_one_feature(tmp_path: Path) -> None:

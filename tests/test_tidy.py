@@ -25,6 +25,7 @@ HOMES_OF = {
         "adapters/files.py",
         "adapters/voice_files.py",
         "app/examples.py",
+        "app/past.py",
         "cli/archive.py",
         "cli/consensus.py",
         "cli/history.py",

@@ -8,6 +8,7 @@ from sentinel.codec.feedback import FeedbackBounds
 from sentinel.config import Config
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.alerts import Alerts
+from sentinel.engine.awaiting import Awaiting
 from sentinel.engine.checkpoint import Checkpoints
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.deployment import Deployment
@@ -26,6 +27,7 @@ from sentinel.engine.savepoints import Savepoints
 from sentinel.engine.scoring import Scoring
 from sentinel.engine.serving import Serving, ServingModel
 from sentinel.engine.training import TrainingTask
+from sentinel.engine.watching import Watching
 from sentinel.metrics import Metrics
 from sentinel.ports import (
     Broker,
@@ -262,18 +264,35 @@ def registrar(config: Config, ports: Ports, *, who: str) -> Registrar:
 
 def _training(config: Config, ports: Ports, metrics: Metrics) -> TrainingTask:
     topics = config.topics
+    updates = config.updates
+    awaiting = Awaiting(
+        ports.models,
+        ports.trainer,
+        updates.triggers,
+        clock_s=asyncio.get_running_loop().time,
+        clock_ms=_clock_ms,
+    )
+    watching = Watching(
+        ports.models,
+        ports.trainer,
+        metrics,
+        updates.watch,
+        compare_after_count=updates.compare_after_count,
+    )
     return TrainingTask(
         broker=ports.broker,
         tail=ports.lessons,
         store=ports.models,
         worker=ports.trainer,
         registrar=registrar(config, ports, who="training"),
-        savepoints=Savepoints(ports.savepoints, ports.trainer, config.updates.savepoint),
+        savepoints=Savepoints(ports.savepoints, ports.trainer, updates.savepoint),
         home=TopicPartition(topics.full(topics.feedback), 0),
         example_topic=topics.full(topics.examples),
         control_topic=topics.full(topics.control),
         metrics=metrics,
-        params=config.updates,
+        awaiting=awaiting,
+        watching=watching,
+        params=updates,
         config_version=config.version,
     )
 

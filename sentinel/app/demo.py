@@ -1,10 +1,10 @@
-"""The built-in stream: simulated cardholders, their fraudsters, and the bank's chargebacks."""
+"""The built-in stream: simulated cardholders, their fraudsters, and what is said of it later."""
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from heapq import heappop, heappush
 from pathlib import Path
 
 from sentinel.app.sender import Sender
@@ -16,7 +16,9 @@ log = logging.getLogger(__name__)
 
 # The days whose history trains the first model; the stream goes on from there.
 HISTORY_DAY_COUNT = 60
-CHARGEBACK_DELAY_MS = 7 * 86_400_000
+DAY_MS = 86_400_000
+CHARGEBACK_DELAY_MS = 7 * DAY_MS
+_KNOWN_DAY_COUNT = 10
 _TICK_S = 0.02
 
 
@@ -60,14 +62,24 @@ class DemoStream:
         Transactions a second.
     position_file
         Holds the day to go on from, so that a second run continues the story.
+
+    Attributes
+    ----------
+    now_ms
+        Event time of the newest transaction that was sent, or of where it begins.
     """
 
     def __init__(self, rate: float, position_file: Path) -> None:
         assert rate > 0
         self._rate = rate
         self._position_file = position_file
-        self._chargebacks: deque[tuple[int, Feedback]] = deque()
+        self._voices: list[tuple[int, int, Feedback]] = []  # a heap by when they are observed
+        self._voice_count = 0
+        self._frauds: dict[int, set[str]] = {}  # of the newest days, since 1970
         self.sent_count = 0
+        begun = datetime.fromisoformat(SimulationParams().start).replace(tzinfo=UTC)
+        self._begun_day = round(begun.timestamp() * 1000) // DAY_MS
+        self.now_ms = (self._begun_day + self._first_day()) * DAY_MS
 
     async def run(self, sender: Sender, ready: Callable[[], Awaitable[object]]) -> None:
         """Send until cancelled; the first transaction goes out when `ready` has returned."""
@@ -77,7 +89,7 @@ class DemoStream:
         begun_s = loop.time()
         while True:
             day = await asyncio.to_thread(next, story)
-            if day.index >= first - CHARGEBACK_DELAY_MS // 86_400_000:
+            if day.index >= first - CHARGEBACK_DELAY_MS // DAY_MS:
                 self._remember_frauds(day)
             if day.index < first:
                 continue
@@ -98,31 +110,34 @@ class DemoStream:
             end = min(done + due, len(values))
             if due > 0:
                 await sender.transactions(accounts[done:end], values[done:end])
-                await sender.feedback(self._due_chargebacks(int(day.event_time_ms[end - 1])))
+                self.now_ms = int(day.event_time_ms[end - 1])
+                await sender.feedback(self._due_voices())
                 self.sent_count += end - done
             await asyncio.sleep(_TICK_S)
 
-    def _remember_frauds(self, day: Day) -> None:
-        for i in day.is_fraud.nonzero()[0].tolist():
-            time_ms = int(day.event_time_ms[i])
-            voice = Feedback(
-                transaction_id=f"T{day.transaction_id[i]}",
-                label="fraud",
-                source="chargeback",
-                who="issuer",
-                observed_ms=time_ms + CHARGEBACK_DELAY_MS,
-                event_time_ms=time_ms,
-                entities={
-                    "account": f"C{day.customer_id[i]}",
-                    "terminal": f"M{day.terminal_id[i]}",
-                },
-            )
-            self._chargebacks.append((time_ms + CHARGEBACK_DELAY_MS, voice))
+    def say(self, voices: Iterable[Feedback]) -> None:
+        """Voices to be sent when the stream has come to where they are observed."""
+        for voice in voices:
+            self._voice_count += 1  # of the same moment the first goes first
+            heappush(self._voices, (voice.observed_ms, self._voice_count, voice))
 
-    def _due_chargebacks(self, now_ms: int) -> list[Feedback]:
+    def truth(self, transaction_id: str, event_time_ms: int) -> bool | None:
+        """Whether it is fraud; None of what is too long ago, or not of this stream."""
+        frauds = self._frauds.get(event_time_ms // DAY_MS)
+        return None if frauds is None else transaction_id in frauds
+
+    def _remember_frauds(self, day: Day) -> None:
+        """Each is charged back; and what was fraud, investigators may see."""
+        at = day.is_fraud.nonzero()[0].tolist()
+        self._frauds[self._begun_day + day.index] = {f"T{day.transaction_id[i]}" for i in at}
+        while len(self._frauds) > _KNOWN_DAY_COUNT:
+            del self._frauds[min(self._frauds)]
+        self.say(_chargeback(day, i) for i in at)
+
+    def _due_voices(self) -> list[Feedback]:
         due = []
-        while self._chargebacks and self._chargebacks[0][0] <= now_ms:
-            due.append(self._chargebacks.popleft()[1])
+        while self._voices and self._voices[0][0] <= self.now_ms:
+            due.append(heappop(self._voices)[-1])
         return due
 
     def _first_day(self) -> int:
@@ -130,3 +145,16 @@ class DemoStream:
             return max(int(self._position_file.read_text()), HISTORY_DAY_COUNT)
         except (OSError, ValueError):
             return HISTORY_DAY_COUNT
+
+
+def _chargeback(day: Day, i: int) -> Feedback:
+    time_ms = int(day.event_time_ms[i])
+    return Feedback(
+        transaction_id=f"T{day.transaction_id[i]}",
+        label="fraud",
+        source="chargeback",
+        who="issuer",
+        observed_ms=time_ms + CHARGEBACK_DELAY_MS,
+        event_time_ms=time_ms,
+        entities={"account": f"C{day.customer_id[i]}", "terminal": f"M{day.terminal_id[i]}"},
+    )

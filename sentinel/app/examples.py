@@ -260,7 +260,10 @@ def _example_id(row: Mapping[str, Any]) -> str:
 
 
 def example_list(rows: pl.DataFrame) -> list[Example]:
-    """Rows as `example_rows` and `presumed_rows` make them, as records."""
+    """Rows as `example_rows` and `presumed_rows` make them, as records.
+
+    An example has the name of its row's `id`, or else of what it comes of.
+    """
     columns = {
         name: name.removeprefix("feature_") for name in rows.columns if name.startswith("feature_")
     }
@@ -270,7 +273,7 @@ def example_list(rows: pl.DataFrame) -> list[Example]:
 def _example(row: Mapping[str, Any], columns: Mapping[str, str]) -> Example:
     """Its features by name, of columns that have them; rows of other models have others."""
     return Example(
-        id=_example_id(row),
+        id=row.get("id") or _example_id(row),
         transaction_id=row["transaction_id"],
         decision_id=row["decision_id"],
         event_time_ms=row["event_time_ms"],

@@ -29,8 +29,10 @@ from sentinel.config import Config
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import FeatureState
 from sentinel.engine import feedback
+from sentinel.engine.awaiting import Outlook
 from sentinel.engine.health import Health, health, longest_silence, total_lag, watch_loop
 from sentinel.engine.learner import Learner
+from sentinel.engine.lifecycle import Update
 from sentinel.engine.ownership import Ownership
 from sentinel.engine.serving import ServingModel
 from sentinel.engine.tasks import end, outlast
@@ -268,6 +270,16 @@ class Instance:
         if self._parts is None or not self.is_assigned:
             return 0.0
         return asyncio.get_running_loop().time() - self._parts.dispatcher.last_progress_s
+
+    def learning(self) -> tuple[Update | None, Outlook | None]:
+        """The newest update, and what the next one waits for, as far as this instance knows.
+
+        Another one may train, or none: then it knows nothing.
+        """
+        if self._parts is None:
+            return None, None
+        training = self._parts.training
+        return training.update, None if training.update is None else training.outlook
 
     def last_alerts(self) -> list[bytes]:
         """The newest few alerts as published."""

@@ -75,6 +75,12 @@ class LocalModels:
     async def note_update(self, before: bytes | None, after: bytes) -> None:
         await self.store.note_update(before, after)
 
+    async def outlook(self) -> bytes | None:
+        return await self.store.outlook()
+
+    async def note_outlook(self, outlook: bytes) -> None:
+        await self.store.note_outlook(outlook)
+
 
 async def adopt(store: ModelStore, artifact: Artifact) -> None:
     """Make a model the registry's first champion, if the registry is empty; then `tell_adopted`."""

@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from sentinel.adapters.embedded import EmbeddedServers
+from sentinel.adapters.kafka import EMBEDDED
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app import demo, embedded
+from sentinel.app.alert_desk import investigate
+from sentinel.app.archive_child import ArchiveChild
 from sentinel.app.backfill import backfill
 from sentinel.app.history import History, Rows, joined
 from sentinel.app.instance import Instance
 from sentinel.app.local_models import fetch_champion
-from sentinel.app.sender import Sender
+from sentinel.app.past import PastRows, held_out_of, keep_past, past_rows
+from sentinel.app.playing import play, teach
 from sentinel.app.train import train
 from sentinel.config import Config
 from sentinel.engine.health import Health
@@ -47,6 +51,7 @@ class RunOptions:
     duration_s: float | None = None
     exit_when_idle_s: float | None = None
     directory: Path = embedded.DIRECTORY
+    archive_command: tuple[str, ...] = ()  # starts an archive beside an embedded broker
 
 
 @dataclass(slots=True)
@@ -58,6 +63,7 @@ class Status:
     model_version: str
     begun_s: float  # monotonic, when the instance was started
     instance: Instance | None = None
+    archive: ArchiveChild | None = None
     failure: str = ""  # why the instance before ended, until one has its partitions again
     first_decision_s: float | None = None  # after the process began
     has_partitions: asyncio.Event = field(default_factory=asyncio.Event)  # or once had
@@ -67,7 +73,7 @@ class Status:
         now = self.instance.health() if self.instance else Health("starting", ("connecting",))
         if self.failure and (self.instance is None or not self.instance.is_assigned):
             return Health("stuck", (f"starting again after: {self.failure}",))
-        return now
+        return now if self.archive is None else now.beside(self.archive.trouble)
 
 
 class _StoppedError(Exception):
@@ -76,11 +82,12 @@ class _StoppedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A model to serve; for a first one also the history that it was trained on."""
+    """A model to serve; for a first one also the history that it was trained on, and examples."""
 
     serving: ServingModel
     artifact: Artifact
     history: History | None = None
+    past: PastRows | None = None  # what of it becomes examples
 
 
 def prepare_model(config: Config, options: RunOptions, progress: Progress) -> Prepared:
@@ -107,9 +114,13 @@ def prepare_model(config: Config, options: RunOptions, progress: Progress) -> Pr
     def on_tree(count: int) -> None:
         progress("training a first model", count / trees)
 
-    text, manifest = train(features, labels, times_ms, accounts, config, on_tree=on_tree)
+    held_out = held_out_of(stretches, config.learning.old_share)
+    text, manifest = train(
+        features, labels, times_ms, accounts, config, held_out=held_out, on_tree=on_tree
+    )
     artifact = Artifact(directory.next_version(names), text, manifest)
-    return Prepared(serving_model(artifact, names), artifact, history)
+    serving = serving_model(artifact, names)
+    return Prepared(serving, artifact, history, past_rows(stretches, serving, config))
 
 
 def _missing_model(config: Config) -> ConfigError:
@@ -138,6 +149,7 @@ async def run(
         stack.enter_context(embedded.folder(options.directory))
         await stack.enter_async_context(servers)
         announced = embedded.is_wanted(config)
+        is_broker_ours = config.kafka.bootstrap_servers == EMBEDDED
         config = embedded.with_servers(config, servers)
         if announced:
             path = embedded.announce(config, options.directory)
@@ -151,11 +163,26 @@ async def run(
         status.begun_s = asyncio.get_running_loop().time()
         working = asyncio.create_task(_keep_running(config, prepared, status, stop))
         tasks = {working, asyncio.create_task(_watch(status, options, stop, watch, servers))}
+        if is_broker_ours and options.archive_command:
+            child = ArchiveChild(options.archive_command, options.directory / "archive.log")
+            stack.push_async_callback(child.aclose)
+            tasks.add(asyncio.create_task(_keep_archiving(child, status)))
         if options.stream:
-            tasks.add(asyncio.create_task(_play(config, options, status)))
+            stream = demo.DemoStream(options.rate, options.directory / "stream-day")
+            ready = status.has_partitions.wait
+            tasks.add(asyncio.create_task(play(config, stream, ready)))
+            tasks.add(asyncio.create_task(investigate(config, stream, ready)))
+            tasks.add(asyncio.create_task(teach(config, options.directory, stream)))
         await _until_done(working, tasks)
     watch(status)
     return status
+
+
+async def _keep_archiving(child: ArchiveChild, status: Status) -> None:
+    """Beside scoring, and not before: a start takes long enough as it is."""
+    await status.has_partitions.wait()
+    status.archive = child
+    await child.run()
 
 
 async def _prepare(
@@ -170,12 +197,13 @@ async def _prepare(
 
     await fetch_champion(config)
     prepared = await asyncio.to_thread(prepare_model, config, options, stoppable)
-    if prepared.history is not None:
+    if prepared.history is not None and prepared.past is not None:
         await _backfill(config, prepared.history, stoppable)
+        await asyncio.to_thread(keep_past, prepared.past, options.directory)
         first = prepared.artifact
         whole = ModelDirectory(config.model).add(first.version, first.text, first.manifest)
         prepared = replace(prepared, artifact=whole)
-    return replace(prepared, history=None)  # it is large, and stored by now
+    return replace(prepared, history=None, past=None)  # it is large, and stored by now
 
 
 async def _until_done(working: "asyncio.Task[None]", tasks: set["asyncio.Task[None]"]) -> None:
@@ -222,21 +250,6 @@ async def _keep_running(
                     await stop.wait()
             except TimeoutError:
                 continue
-
-
-async def _play(config: Config, options: RunOptions, status: Status) -> None:
-    """Keep the built-in stream going; a payment system, too, would try again.
-
-    It begins when there is somebody to decide: what waited for that would show as latency.
-    """
-    stream = demo.DemoStream(options.rate, options.directory / "stream-day")
-    while True:
-        try:
-            async with Sender(config) as sender:
-                await stream.run(sender, status.has_partitions.wait)
-        except TransientError as error:
-            log.warning("the built-in stream could not send: %s", error)
-            await asyncio.sleep(1.0)
 
 
 async def _backfill(config: Config, history: History, progress: Progress) -> None:

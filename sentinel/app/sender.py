@@ -3,6 +3,7 @@
 And what a person has changed of the models, as an instance would.
 """
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Self
@@ -13,8 +14,10 @@ from sentinel.codec.records import encode, keyed
 from sentinel.config import Config
 from sentinel.engine.labels import PartitionOf
 from sentinel.ports import Broker
-from sentinel.records import AuditEntry, Feedback, OutputRecord
+from sentinel.records import AuditEntry, Example, Feedback, OutputRecord
 from sentinel.versions import Command, ModelEvent
+
+_EXAMPLE_COUNT_MAX = 5_000  # published at once
 
 
 class Sender:
@@ -66,6 +69,15 @@ class Sender:
         if records:
             await self._broker.publish(self._feedback_topic, 0, records)
 
+    async def examples(self, examples: Sequence[Example]) -> None:
+        """Publish examples in their order, and wait until they are acknowledged."""
+        records = await asyncio.to_thread(_keyed, examples)
+        topic = self._config.topics.full(self._config.topics.examples)
+        for begin in range(0, len(records), _EXAMPLE_COUNT_MAX):
+            await self._broker.publish(topic, 0, records[begin : begin + _EXAMPLE_COUNT_MAX])
+        if records:
+            await self._broker.flush()
+
     async def command(self, command: Command) -> None:
         """Publish what an operator asks for."""
         topic = self._config.topics.full(self._config.topics.control)
@@ -82,3 +94,7 @@ class Sender:
     async def flush(self) -> None:
         """Wait until all of it is acknowledged."""
         await self._broker.flush()
+
+
+def _keyed(examples: Sequence[Example]) -> list[OutputRecord]:
+    return [keyed(one.transaction_id, one) for one in examples]

@@ -90,10 +90,20 @@ def train(
     accounts: Sequence[str],
     config: Config,
     *,
+    held_out: Mask | None = None,
     on_tree: Callable[[int], None] | None = None,
 ) -> tuple[str, dict[str, Any]]:
-    """Fit on the past, test on what came after. Returns the model's text and its manifest."""
+    """Fit on the past, test on what came after. Returns the model's text and its manifest.
+
+    Parameters
+    ----------
+    held_out
+        Transactions that are neither trained on nor calibrated by, as learners hold them out; None
+        where no learner will know which these were.
+    """
     cut = stretches(times_ms, labels, config)
+    if held_out is not None:
+        cut = Stretches(cut.train & ~held_out, cut.calibration & ~held_out, cut.test)
     names = [feature.name for feature in config.features]
     text = fit(
         features[cut.train],
@@ -123,6 +133,8 @@ def train(
         ),
         "golden": golden(ready, features[cut.test][:GOLDEN_ROW_COUNT]),
     }
+    if held_out is not None:
+        manifest["hold_out"] = {"share": config.learning.old_share, "since_ms": 0}
     return text, manifest
 
 

@@ -1,9 +1,12 @@
 """Updates of the model, from the command line: asked for, and looked at."""
 
+from dataclasses import dataclass
+
 from sentinel.adapters.redis import RedisModelStore
 from sentinel.app.sender import Sender
 from sentinel.codec.stored import decode_stored
 from sentinel.config import Config
+from sentinel.engine.awaiting import Outlook
 from sentinel.engine.lifecycle import Update
 from sentinel.errors import ConfigError, RecordError
 from sentinel.versions import Command
@@ -16,11 +19,30 @@ async def ask_for_update(config: Config, *, who: str, why: str) -> None:
         await sender.flush()
 
 
-async def newest_update(config: Config) -> Update | None:
-    """How the newest update stands; None before the first. Raises ConfigError if it is damaged."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How updates stand.
+
+    Attributes
+    ----------
+    update
+        The newest one; None before the first.
+    outlook
+        What the next one waits for; None if nobody has looked.
+    """
+
+    update: Update | None
+    outlook: Outlook | None
+
+
+async def standing(config: Config) -> Standing:
+    """How updates stand. Raises ConfigError if what is noted of them is damaged."""
     async with RedisModelStore(config.redis) as store:
-        noted = await store.update()
+        update, outlook = await store.update(), await store.outlook()
     try:
-        return None if noted is None else decode_stored(Update, noted)
+        return Standing(
+            None if update is None else decode_stored(Update, update),
+            None if outlook is None else decode_stored(Outlook, outlook),
+        )
     except RecordError as error:
         raise ConfigError(f"what is noted of updates is not readable: {error.detail}") from error

@@ -19,7 +19,7 @@ def check_command(config_file: Path | None) -> None:
         entities_max=2,
     )
     console = Console()
-    name = config_file or "the built-in configuration"
+    name = config_file or "the built-in configuration (sentinel.toml, and stream.toml over it)"
     console.print(f"{name} is valid: version {config.version}, {len(config.features)} features")
     table = Table("entity", "kind", "bytes in memory", "field")
     fields = {"account": config.schema.account, **config.schema.entities}

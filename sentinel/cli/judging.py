@@ -1,16 +1,18 @@
 """The commands that concern what was decided and what was true: archive, feedback, consensus."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sentinel.cli.options import ConfigOption, login_name
+from sentinel.cli.options import ConfigOption, end_with_input, login_name
 
 feedback = typer.Typer(help="Say what a transaction was, and see what others said.")
 SourceOption = Annotated[
     str, typer.Option(metavar="NAME", help="What kind of voice: investigator, customer, ….")
 ]
+_CHILD_NICENESS = 10  # as of the process that explains: scoring, which started it, goes first
 JsonOption = Annotated[bool, typer.Option("--json", help="A line of JSON for each.")]
 
 
@@ -160,8 +162,18 @@ def run_archive(
         float | None,
         typer.Option(min=0.1, metavar="SECONDS", help="Stop when nothing came for so long."),
     ] = None,
+    until_input_ends: Annotated[
+        bool,
+        typer.Option(
+            "--until-input-ends",
+            help="Also end, at once, when standard input does: with whoever started it.",
+        ),
+    ] = False,
 ) -> None:
     """Write what is decided to files, until stopped."""
+    if until_input_ends:
+        end_with_input()  # first: what is imported next takes seconds
+        os.nice(_CHILD_NICENESS)
     from sentinel.cli.archive import run_command
 
     run_command(config, exit_when_idle_s=exit_when_idle)

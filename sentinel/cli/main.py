@@ -95,6 +95,13 @@ def run(
             "left. [default: engine.on_gap]"
         ),
     ] = None,
+    archive: Annotated[
+        bool,
+        typer.Option(
+            "--archive/--no-archive",
+            help="Beside an embedded broker, run `sentinel archive run` as well.",
+        ),
+    ] = True,
 ) -> None:
     """Score transactions until stopped; with no configuration, a built-in stream."""
     from sentinel.cli.run import run_command
@@ -109,6 +116,7 @@ def run(
         duration_s=duration,
         exit_when_idle_s=exit_when_idle,
         on_gap=on_gap.value if on_gap is not None else None,
+        archive=archive,
     )
 
 

@@ -1,6 +1,8 @@
 """What the commands share: options, and how they end when something is wrong."""
 
 import getpass
+import os
+import threading
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -47,3 +49,18 @@ def login_name(who: str) -> str:
         return who.strip() or getpass.getuser()
     except (OSError, KeyError) as error:  # KeyError until Python 3.12
         raise ConfigError("nobody knows who you are here: say it with --who") from error
+
+
+def end_with_input() -> None:
+    """Have this process end, at once, when its standard input does: with whoever started it.
+
+    In a thread, so that it ends while its loop hangs, too. Nothing is lost that a kill -9 would not
+    lose.
+    """
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            continue
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end with input", daemon=True).start()

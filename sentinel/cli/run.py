@@ -27,6 +27,7 @@ def run_command(
     duration_s: float | None,
     exit_when_idle_s: float | None,
     on_gap: Literal["fail", "earliest"] | None,
+    archive: bool,
 ) -> None:
     """Run, show, and write the report at the end, however the run ended."""
     config = configuration.load(config_file)
@@ -34,7 +35,11 @@ def run_command(
         # The configuration keeps its version: decisions that are repeated have the same bytes.
         config = replace(config, engine=replace(config.engine, on_gap=on_gap))
     options = RunOptions(
-        stream=stream, rate=rate, duration_s=duration_s, exit_when_idle_s=exit_when_idle_s
+        stream=stream,
+        rate=rate,
+        duration_s=duration_s,
+        exit_when_idle_s=exit_when_idle_s,
+        archive_command=_archive_command(config_file) if archive else (),
     )
     if report_file is not None and not report_file.parent.is_dir():
         raise ConfigError(f"{report_file}: its folder does not exist")
@@ -53,8 +58,15 @@ def run_command(
         report_file.write_bytes(encode_pretty(figures))
 
 
+def _archive_command(config_file: Path | None) -> tuple[str, ...]:
+    """An archive that ends with this process."""
+    own = () if config_file is None else ("--config", str(config_file))
+    return (sys.executable, "-m", "sentinel", "archive", "run", "--until-input-ends", *own)
+
+
 def _log_to(console: Console, *, plain: bool) -> None:
     handler: logging.Handler = RichHandler(console=console, show_path=False)
+    handler.setFormatter(logging.Formatter("%(message)s"))  # the rest has columns of its own
     if plain:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

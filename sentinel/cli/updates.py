@@ -1,10 +1,10 @@
 """`sentinel update now|show`: ask for a new model, and see what became of it."""
 
 import asyncio
+import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from sentinel.cli.options import ConfigOption, login_name
 
@@ -34,26 +34,17 @@ def show(
     config: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
-    """How the newest update stands."""
+    """How the newest update stands, what the gate said of it, and what the next one waits for."""
     from sentinel import config as configuration
     from sentinel.app import embedded, updates
+    from sentinel.cli.learning import standing_lines
     from sentinel.codec.stored import encode_stored
 
     settings = embedded.running(configuration.load(config))
-    found = asyncio.run(updates.newest_update(settings))
+    found = asyncio.run(updates.standing(settings))
     if as_json:
-        typer.echo("null" if found is None else encode_stored(found))
+        typer.echo(encode_stored(found))
         return
-    if found is None:
-        typer.echo("there was no update yet")
-        return
-    console = Console()
-    console.print(
-        f"update {found.number} ({found.trigger}: {found.reason}): {found.state}", highlight=False
-    )
-    if found.version:
-        console.print(
-            f"candidate {found.version}, after {found.champion}: {found.verdict}", highlight=False
-        )
-    if found.outcome:
-        console.print(found.outcome, highlight=False)
+    now_ms = time.time_ns() // 1_000_000
+    for line in standing_lines(found, now_ms):
+        typer.echo(line)

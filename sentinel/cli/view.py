@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sentinel.app.run import Status
+from sentinel.cli.learning import awaited_summary, headline, is_at_work, tally
 from sentinel.cli.options import printable
 from sentinel.codec.records import decode_object
 from sentinel.metrics import Histogram
@@ -36,6 +37,7 @@ class View:
         self._seen_s = time.monotonic()
         self._rate = 0.0
         self._health = "starting"
+        self._headline = ""
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -75,13 +77,21 @@ class View:
         if self._live is not None:
             self._live.update(_picture(status, self._rate))
             return
+        self._tell_update(status)
         health = status.health().status
         is_due = now_s - self._said_s >= _PLAIN_INTERVAL_S and status.instance is not None
         if is_due or health != self._health:
             self._said_s, self._health = now_s, health
-            self._console.print(
-                _line(status, self._rate), highlight=False, markup=False, soft_wrap=True
-            )
+            words = " · ".join([_line(status, self._rate), *_plain_outlook(status)])
+            self._console.print(words, highlight=False, markup=False, soft_wrap=True)
+
+    def _tell_update(self, status: Status) -> None:
+        """A line whenever an update has come a step further."""
+        update, _ = (None, None) if status.instance is None else status.instance.learning()
+        if update is None or not update.number or (words := headline(update)) == self._headline:
+            return
+        self._headline = words
+        self._console.print(Text(words), soft_wrap=True)
 
     def finish(self, status: Status) -> None:
         """One line when it is over, in place of the picture."""
@@ -108,6 +118,13 @@ def _line(status: Status, rate: float) -> str:
     return " · ".join(words)
 
 
+def _plain_outlook(status: Status) -> list[str]:
+    update, outlook = (None, None) if status.instance is None else status.instance.learning()
+    if outlook is None or is_at_work(update):
+        return []
+    return [f"next update awaits {awaited_summary(outlook)}"]
+
+
 def _because(reasons: tuple[str, ...]) -> str:
     return printable(f" ({', '.join(reasons)})") if reasons else ""
 
@@ -127,7 +144,7 @@ def _picture(status: Status, rate: float) -> Group:
         top.add_column(ratio=1)
     top.add_row(_flow(status, rate), _decisions(status), _scores(status))
     footer = Text(f"model {status.model_version} · Ctrl-C stops in order", style="dim")
-    return Group(top, _alerts(status), footer)
+    return Group(top, _learning(status), _alerts(status), footer)
 
 
 def _flow(status: Status, rate: float) -> Panel:
@@ -170,6 +187,31 @@ def _scores(status: Status) -> Panel:
     lines.append("0" + " " * (len(counts) - 2) + "1")
     title = "probability of fraud, log counts"
     return Panel(Text("\n".join(lines)), title=title, height=_TOP_HEIGHT)
+
+
+def _learning(status: Status) -> Panel:
+    """The newest update, with the gate's word on it, and what the next one waits for."""
+    rows = Table.grid(padding=(0, 1))
+    rows.add_column(no_wrap=True)
+    rows.add_column(overflow="fold")
+    metrics = status.metrics
+    rows.add_row("examples", f"{metrics.examples:,} taken to learn from{_of_archive(status)}")
+    update, outlook = (None, None) if status.instance is None else status.instance.learning()
+    if update is not None and update.number:
+        if update.former and update.judgement is None:
+            rows.add_row("before", Text(update.former))
+        rows.add_row("newest", Text(headline(update)))
+        if update.judgement is not None and (said := tally(update.judgement.answers)):
+            rows.add_row("the gate", Text(said))
+    if outlook is not None and not is_at_work(update):
+        rows.add_row("next awaits", Text(awaited_summary(outlook)))
+    return Panel(rows, title="learning")
+
+
+def _of_archive(status: Status) -> str:
+    if status.archive is None:
+        return ""
+    return f" · {status.archive.trouble or 'the archive runs beside'}"
 
 
 def _alerts(status: Status) -> Panel:

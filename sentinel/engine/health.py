@@ -27,6 +27,13 @@ class Health:
         """Whether transactions that come now will be decided soon."""
         return self.status in ("ok", "degraded")
 
+    def beside(self, trouble: str) -> "Health":
+        """The same with what troubles a helper, if anything: it ends nothing, and is said."""
+        if not trouble:
+            return self
+        status = "degraded" if self.status == "ok" else self.status
+        return Health(status, (*self.reasons, trouble))
+
 
 def health(
     *,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sentinel.core.decision import PolicyParams
+from sentinel.core.learning.awaiting import Need
 from sentinel.core.learning.columns import Columns
 from sentinel.core.learning.gate import Verdict, judge, judge_recalibration
 from sentinel.core.learning.hold_out import is_held_out
@@ -21,6 +22,7 @@ from sentinel.engine.candidates import Candidate
 from sentinel.engine.comparison import Compared, compared
 from sentinel.engine.holdings import Holdings
 from sentinel.engine.learner_params import LearningParams
+from sentinel.engine.lifecycle import Answer, Judgement, Try
 from sentinel.engine.manifests import (
     Judged,
     Lineage,
@@ -29,6 +31,7 @@ from sentinel.engine.manifests import (
     lineage,
     manifest,
 )
+from sentinel.engine.needs import needs
 from sentinel.engine.serving import ServingModel, serving_model
 from sentinel.versions import Artifact
 
@@ -95,6 +98,16 @@ class Updated:
     def outcome(self) -> str:
         """The gate's word, or that there was nothing to judge."""
         return "no candidate" if self.verdict is None else self.verdict.outcome
+
+    def judgement(self) -> Judgement:
+        """What is noted of it with the update."""
+        tries = [
+            Try(one.strategy, one.reason, one.average_precision, one.seconds)
+            for one in self.attempts
+        ]
+        checks = () if self.verdict is None else self.verdict.checks
+        answers = [Answer(one.name, one.status, one.sentence, one.is_required) for one in checks]
+        return Judgement(self.outcome, self.reason, tuple(tries), tuple(answers))
 
     def facts(self) -> dict[str, Any]:
         """What is remembered of it: all but the candidate."""
@@ -169,6 +182,16 @@ class Learner:
         pieces, self._pieces = self._pieces, []
         self._holdings.restore(head, sha256, pieces, log=log)
         return Taken(0, 0, self._holdings.newest_ms, self._holdings.next_offset)
+
+    def needs(self, champion: Artifact) -> tuple[Need, ...]:
+        """What an update needs, and how much of it is here; of the champion the manifest is read.
+
+        Raises ModelError if that makes no sense.
+        """
+        rows, since = self._holdings.mature(), lineage(champion, self._params.old_share)
+        begin_ms = self._gate_begin_ms(rows, since.trained_until_ms)
+        held_out = self._holdings.held_out()
+        return needs(rows, held_out, since, self._params, gate_begin_ms=begin_ms)
 
     def update(self, champion: Artifact, *, draw: int) -> Updated:
         """Make candidates and judge the best of them.

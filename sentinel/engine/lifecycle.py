@@ -26,6 +26,7 @@ from sentinel.records import AuditEntry
 log = logging.getLogger(__name__)
 
 WHO = "training"
+RESTART = "a restart"  # has an interrupted update made again
 SERVES = "it serves"  # how an update ends whose candidate was watched, and did no harm
 
 UpdateState = Literal["idle", "training", "made", "waiting", "promoting", "watching"]
@@ -38,6 +39,52 @@ _NEXT: dict[UpdateState, frozenset[UpdateState]] = {
     "promoting": frozenset({"waiting", "watching", "idle"}),
     "watching": frozenset({"idle"}),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The gate's answer to one of its questions."""
+
+    name: str
+    status: Literal["passed", "failed", "too_little"]
+    sentence: str
+    is_required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """What came of one strategy.
+
+    Attributes
+    ----------
+    reason
+        Why there is no candidate; empty if there is one.
+    average_precision
+        Of the candidate, on examples that no candidate has seen.
+    """
+
+    strategy: str
+    reason: str
+    average_precision: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the trainer has found.
+
+    Attributes
+    ----------
+    outcome
+        The gate's word, or that there was no candidate.
+    reason
+        In a sentence.
+    """
+
+    outcome: str
+    reason: str
+    tries: tuple[Try, ...] = ()
+    answers: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +115,10 @@ class Update:
         What served when it was begun.
     watch_until_ms
         Event time up to which it is watched.
+    judgement
+        None before the trainer has found anything.
+    former
+        What the update before this one came to, in a sentence; empty if there was none.
     """
 
     log: str = ""
@@ -84,6 +135,8 @@ class Update:
     control_to: int = 0
     champion: str = ""
     watch_until_ms: int = 0
+    judgement: Judgement | None = None
+    former: str = ""
 
     def to(self, state: UpdateState, **changes: object) -> "Update":
         """The update in its next state."""
@@ -110,7 +163,17 @@ class Update:
             examples_to=examples_to,
             control_to=control_to,
             champion=champion,
+            former=self.summary,
         ).to("training")
+
+    @property
+    def summary(self) -> str:
+        """What it came to, in a sentence; empty before the first one."""
+        if not self.number:
+            return ""
+        said = self.judgement
+        words = f"{said.outcome.replace('_', ' ')}: {said.reason}" if said else self.outcome
+        return f"update {self.number} ({self.trigger}): {words}"
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -140,6 +203,16 @@ def update_of(noted: bytes | None, *, log_name: str) -> Update:
     if found.log != log_name:
         found = replace(found, log=log_name, examples_to=0, control_to=0)
     return found
+
+
+def interrupted(update: Update) -> tuple[Update, bool]:
+    """One that whoever made it did not live to see; whether it is made again: but not for ever."""
+    is_made_again = not update.reason.endswith(RESTART)
+    if is_made_again:
+        log.info("update %d was interrupted, and is made again", update.number)
+    else:
+        log.warning("update %d was interrupted once more, and is given up", update.number)
+    return update.to("idle", outcome="it was interrupted"), is_made_again
 
 
 def audit_entry_of(update: Update, what: str, after: dict[str, Any]) -> AuditEntry:

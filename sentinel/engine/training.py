@@ -10,15 +10,25 @@ goes on with it.
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from sentinel.codec.records import decode_command
 from sentinel.codec.stored import encode_stored
 from sentinel.core.learning import shelf as shelves
-from sentinel.core.learning.triggers import Progress, Trigger, due_triggers
+from sentinel.core.learning.triggers import Progress, Trigger
+from sentinel.engine.awaiting import Awaiting, Outlook
 from sentinel.engine.intake import Intake
 from sentinel.engine.learner import Updated
-from sentinel.engine.lifecycle import SERVES, Update, audit_entry_of, begun_entry, update_of
+from sentinel.engine.lifecycle import (
+    RESTART,
+    SERVES,
+    Update,
+    audit_entry_of,
+    begun_entry,
+    interrupted,
+    update_of,
+)
 from sentinel.engine.registrar import Registrar, back_to
 from sentinel.engine.savepoints import Savepoints
 from sentinel.engine.update_params import UpdateParams
@@ -37,7 +47,6 @@ _ELSEWHERE_S = 1.0
 _RETRY_S = 1.0
 # Polls before what was asked for is begun: examples of before may be under way.
 _PATIENCE_COUNT = 6
-_RESTART = "a restart"
 _ELSEWHERE = "somebody has decided otherwise"
 
 
@@ -67,6 +76,8 @@ class TrainingTask:
         example_topic: str,
         control_topic: str,
         metrics: Metrics,
+        awaiting: Awaiting,
+        watching: Watching,
         params: UpdateParams,
         config_version: str,
     ) -> None:
@@ -80,25 +91,22 @@ class TrainingTask:
         self._example_topic = example_topic
         self._control_topic = control_topic
         self._metrics = metrics
+        self._awaiting = awaiting
         self._params = params
         self._config_version = config_version
         self._noted: bytes | None = None
         self._update: Update | None = None  # None: to be read from the store
         self._asked_by: str | None = None
-        self._patience_count = 0
-        self._control_next = 0
+        self._patience_count = self._control_next = 0
         self._intake = Intake(worker, metrics)
         self._candidate: Artifact | None = None  # on its way into the registry
-        self._watching = Watching(
-            store, worker, metrics, params.watch, compare_after_count=params.compare_after_count
-        )
+        self._watching = watching
         self._forget()
 
     def _forget(self) -> None:
         """The worker has nothing: it is given what was saved, and the examples since."""
         self._is_empty = True
-        self._next_offset = 0
-        self._newest_ms = -1
+        self._next_offset, self._newest_ms = 0, -1
         self._new_count = 0  # examples since the last update
         self._watching.forget_examples()
         self._update = None  # from where to read is found out anew
@@ -107,6 +115,11 @@ class TrainingTask:
     def update(self) -> Update | None:
         """How the newest update stands, as far as this instance knows."""
         return self._update
+
+    @property
+    def outlook(self) -> Outlook | None:
+        """What the next one waits for; None before that was looked at."""
+        return self._awaiting.outlook
 
     async def run(self) -> None:
         """Train as long as the control plane is here, until cancelled."""
@@ -148,7 +161,8 @@ class TrainingTask:
         found = update_of(self._noted, log_name=self._broker.cluster_id)
         if found.state == "training":
             await self._registrar.tell(begun_entry(found))
-            found = self._interrupted(found)
+            found, is_made_again = interrupted(found)
+            self._asked_by = self._asked_by or (RESTART if is_made_again else None)
         if found.state == "idle" and found.number:
             await self._tell_finished(found)
         elif found.version:
@@ -181,15 +195,6 @@ class TrainingTask:
         self._forget()
         raise TransientError(f"the examples begin anew at {offset}: what was held is forgotten")
 
-    def _interrupted(self, found: Update) -> Update:
-        """An update that whoever made it did not live to see is made again, but not for ever."""
-        if found.reason.endswith(_RESTART):
-            log.warning("update %d was interrupted once more, and is given up", found.number)
-        else:
-            log.info("update %d was interrupted, and is made again", found.number)
-            self._asked_by = self._asked_by or _RESTART
-        return found.to("idle", outcome="it was interrupted")
-
     def _obey(self, record: InputRecord) -> None:
         self._control_next = record.offset + 1
         try:
@@ -219,7 +224,7 @@ class TrainingTask:
             await self._register(update)
         elif update.state == "promoting":
             await self._promote(update)
-        elif not await self._has_moved(update) and (due := self._due(update)) is not None:
+        elif not await self._has_moved(update) and (due := await self._due(update)) is not None:
             await self._begin(update, due)
 
     async def _has_moved(self, update: Update) -> bool:
@@ -228,7 +233,7 @@ class TrainingTask:
             return await self._is_decided(update)
         return update.state == "watching" and await self._is_watched_out(update)
 
-    def _due(self, update: Update) -> Trigger | None:
+    async def _due(self, update: Update) -> Trigger | None:
         """Why the next update is due. It takes the place of one that waits or is watched."""
         if not self._params.is_on or (self._newest_ms < 0 and self._asked_by is None):
             return None
@@ -240,8 +245,7 @@ class TrainingTask:
             asked_by=self._asked_by,
             is_recalibrated=update.is_recalibrated,
         )
-        found = due_triggers(progress, self._params.triggers)
-        return found[0] if found else None
+        return await self._awaiting.due(progress, self._next_offset)
 
     async def _begin(self, update: Update, trigger: Trigger) -> None:
         shelf = await self._store.shelf()
@@ -275,6 +279,7 @@ class TrainingTask:
     async def _made(self, update: Update, champion: Artifact, updated: Updated) -> None:
         """Note what the trainer has found, and put a candidate into the store."""
         verdict, made = updated.verdict, updated.made
+        update = replace(update, judgement=updated.judgement())
         self._metrics.updates[updated.outcome] += 1
         await self._registrar.tell(audit_entry_of(update, "judged", updated.facts()))
         if made is None or verdict is None:
@@ -353,9 +358,8 @@ class TrainingTask:
         if stage == "staging":
             step = partial(shelves.promoted, approval_needed=needs_approval)
             await self._registrar.change(step, update.version, why=update.outcome)
-        until_ms = max(self._newest_ms, update.updated_ms) + round(
-            self._params.watch.watch_s * 1000
-        )
+        watch_ms = round(self._params.watch.watch_s * 1000)
+        until_ms = max(self._newest_ms, update.updated_ms) + watch_ms
         self._watching.begin(before)
         await self._note(update.to("watching", watch_until_ms=until_ms))
 

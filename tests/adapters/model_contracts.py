@@ -178,6 +178,16 @@ async def an_update_is_noted_by_who_knows_how_it_stands(registry: Registry) -> N
         assert await store.update() == b"done"
 
 
+async def what_an_update_waits_for_is_as_whoever_noted_it_last(registry: Registry) -> None:
+    async with registry.open() as store, registry.open() as another:
+        assert await store.outlook() is None
+        await store.note_outlook(bytes(range(256)))
+        await another.note_outlook(b"{}")
+
+        assert await store.outlook() == b"{}"
+        assert await store.update() is None, "it is not the update itself"
+
+
 async def a_model_that_was_changed_is_refused(registry: Registry) -> None:
     whole = TEXT.encode()
     damaged = {
@@ -231,4 +241,5 @@ CONTRACTS = (
     of_two_at_once_one_changes_the_shelf,
     a_long_history_is_read_whole,
     an_update_is_noted_by_who_knows_how_it_stands,
+    what_an_update_waits_for_is_as_whoever_noted_it_last,
 )

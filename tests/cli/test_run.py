@@ -42,7 +42,8 @@ FIGURES = {
     "health",
 }
 START_S_MAX = 30.0  # imports, two servers and the first rebalance, on a loaded machine
-STOP_S_MAX = 8.0  # engine.shutdown_s_max, and the end of the servers; mostly a second
+# engine.shutdown_s_max, as long for the archive, and the end of the servers; mostly two seconds.
+STOP_S_MAX = 13.0
 
 
 @pytest.fixture
@@ -144,7 +145,7 @@ def test_a_signal_stops_in_order_and_a_second_run_goes_on(folder: Path, number: 
         children = descendants(process)
         assert len(children) >= 2
         with sentinel(folder, "run", "-c", "small.toml", "--plain") as second:
-            assert second.wait(20) == 2, "two in one folder would write over each other's state"
+            assert second.wait(40) == 2, "two in one folder would write over each other's state"
         assert "another `sentinel run` is at work" in output(folder)
 
         process.send_signal(number)
@@ -189,6 +190,71 @@ def test_killed_with_9_it_leaves_no_children(folder: Path) -> None:
         process.kill()
 
         await_end_of(children)
+
+
+def archives(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """The archives that a run has started."""
+    found = []
+    for child in descendants(process):
+        try:
+            if "--until-input-ends" in child.cmdline() and is_running(child):
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def archived(folder: Path) -> int:
+    """Files of decisions that have their name."""
+    return len(list((folder / ".sentinel" / "archive" / "decisions").rglob("*.parquet")))
+
+
+@pytest.mark.parametrize(
+    "ending", [(signal.SIGKILL,), (signal.SIGINT, signal.SIGTERM)], ids=["kill -9", "two signals"]
+)
+def test_an_archive_runs_beside_is_started_again_and_ends_with_the_run(
+    folder: Path, ending: tuple[int, ...]
+) -> None:
+    with sentinel(folder, "run", "-c", "small.toml", "--plain", "--no-stream") as process:
+        await_that(lambda: archives(process) != [], "there is no archive")
+        (first,) = archives(process)
+
+        first.kill()
+        await_that(
+            lambda: [one.pid for one in archives(process)] not in ([], [first.pid]),
+            "the archive is not started again",
+        )
+        assert process.poll() is None, "scoring does not end for it"
+        assert "the archive starts again: it ended with -9" in output(folder)
+        children = descendants(process)
+        assert len(archives(process)) == 1
+
+        for number in ending:
+            process.send_signal(number)
+
+        await_end_of(children)
+
+
+def test_what_is_decided_is_archived_beside(folder: Path) -> None:
+    arguments = ("--plain", "--stream", "--rate", "100")
+    settings = {"SENTINEL__ARCHIVE__INTERVAL_S": "1.0"}
+    with sentinel(folder, "run", "-c", "small.toml", *arguments, settings=settings) as process:
+        await_that(lambda: archived(folder) > 0, "nothing is archived", 80.0)
+
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(STOP_S_MAX) == 0, output(folder)
+    assert "rows in" in (folder / ".sentinel" / "archive.log").read_text()
+    assert "rows in" not in output(folder), "what it says is in a file of its own"
+
+
+def test_without_an_archive_there_is_none(folder: Path) -> None:
+    arguments = ("--plain", "--no-archive", "--no-stream")
+    with sentinel(folder, "run", "-c", "small.toml", *arguments) as process:
+        await_start(folder, process)
+        time.sleep(1.0)  # an archive would be there by now
+        assert archives(process) == []
+        assert not (folder / ".sentinel" / "archive.log").exists()
 
 
 def test_when_its_broker_dies_it_says_so_and_ends(folder: Path) -> None:

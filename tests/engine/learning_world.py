@@ -17,6 +17,7 @@ from sentinel.codec.savepoints import decode_savepoint, encode_savepoint
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.config import Config
 from sentinel.core.learning import shelf as shelves
+from sentinel.core.learning.awaiting import Need
 from sentinel.core.learning.calibration import Calibration
 from sentinel.core.learning.gate import Outcome, Verdict
 from sentinel.core.learning.params import FitParams
@@ -190,6 +191,7 @@ class Script:
     compared: list[tuple[str, str, int]] = field(default_factory=list)
     saved: list[int] = field(default_factory=list)
     restored: list[int] = field(default_factory=list)
+    needs: tuple[Need, ...] = ()
 
 
 class ScriptedLearner:
@@ -237,6 +239,9 @@ class ScriptedLearner:
         self._offsets, self._newest_ms = columns["offsets"].tolist(), found.facts["newest_ms"]
         self._script.restored.append(len(self._offsets))
         return Taken(0, 0, self._newest_ms, found.next_offset)
+
+    def needs(self, champion: Artifact) -> tuple[Need, ...]:
+        return self._script.needs
 
     def update(self, champion: Artifact, *, draw: int) -> Updated:
         script = self._script

@@ -22,6 +22,7 @@ from sentinel.engine.attempts import Attempt
 from sentinel.engine.holdings import Holdings
 from sentinel.engine.learner import Learner, Made, Taken, Updated
 from sentinel.engine.learner_params import LearningParams
+from sentinel.engine.manifests import lineage
 from sentinel.engine.serving import check_golden, serving_model
 from sentinel.errors import ModelError
 from sentinel.model import LightGBMError, fit
@@ -678,3 +679,58 @@ def test_what_cannot_be_taken_in_is_dropped_whole_and_the_learner_goes_on_as_wit
 
 def _fails(*arguments: object) -> None:
     raise ValueError("as planned")
+
+
+@pytest.mark.parametrize("count", [0, 700, 2_000, 9_600, 9_900, 10_600, 12_000, 24_000])
+def test_what_an_update_needs_is_met_exactly_when_it_can_be_judged(count: int) -> None:
+    """The champion has seen most of the first 9,000; a gate may take 40 % of what there is."""
+    rows = changed()[:count]
+    learner = learner_of(rows)
+
+    needs = {one.what: one for one in learner.needs(champion())}
+    updated = learner.update(champion(), draw=1)
+
+    judging = [one for one in needs.values() if one.is_required]
+    assert len(judging) >= 2
+    assert all(one.is_met for one in judging) == (updated.attempts != ()), updated.reason
+    examples, frauds, old = (
+        next(one for what, one in needs.items() if what.startswith(begin))
+        for begin in ("mature examples", "frauds", "older frauds")
+    )
+    assert (examples.needed, frauds.needed, old.needed) == (1_000, 60, 60)
+    # The slow way: from the examples themselves, all of which are mature but for their silence.
+    mature = _mature(stream(COUNT, changed_at=CHANGED_AT)[:count])
+    since_ms = lineage(champion(), PARAMS.old_share).trained_until_ms
+    allowed = min(
+        sum(one.event_time_ms >= since_ms for one in mature),
+        int(0.4 * len(mature)),
+    )
+    newest = mature[len(mature) - allowed :]
+    assert examples.count == allowed
+    assert frauds.count == len({one.account for one in newest if one.label == "fraud"})
+    assert not old.is_required
+
+
+def _mature(examples: list[Example]) -> list[Example]:
+    """Up to the newest of those that were presumed: beyond, only what was spoken of is known."""
+    presumed = [one.event_time_ms for one in examples if one.source == "presumed"]
+    return [one for one in examples if one.event_time_ms <= max(presumed, default=0)]
+
+
+@pytest.mark.parametrize("fraud_count_min", [60, 400])
+def test_old_frauds_are_awaited_exactly_when_the_gate_misses_them(fraud_count_min: int) -> None:
+    """Of the accounts whose frauds are held out about 270 are older than the gate's examples."""
+    params = replace(
+        CONTINUE,
+        gate=replace(CONTINUE.gate, fraud_count_min=fraud_count_min),
+        gate_fraud_count=max(CONTINUE.gate_fraud_count, fraud_count_min),
+    )
+    learner = learner_of(changed()[:16_000], params)
+
+    [old] = [one for one in learner.needs(champion()) if not one.is_required]
+    verdict = learner.update(champion(), draw=1).verdict
+
+    assert verdict is not None
+    assert old.needed == fraud_count_min
+    assert old.is_met == all(one.name != "old" for one in verdict.checks)
+    assert old.is_met == (fraud_count_min == 60), old.count

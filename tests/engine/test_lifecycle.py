@@ -98,7 +98,7 @@ def test_that_an_update_was_begun_is_told_with_the_reason_at_whatever_state_it_i
     assert told.after == {"trigger": "demand", "reason": "asked for by ann", "champion": ""}
 
 
-def test_the_next_update_knows_nothing_of_the_candidate_before() -> None:
+def test_the_next_update_knows_of_the_one_before_what_came_of_it_only() -> None:
     trigger = Trigger("continuous", "50 new examples")
 
     found = WHOLE.to("idle").next(
@@ -115,6 +115,7 @@ def test_the_next_update_knows_nothing_of_the_candidate_before() -> None:
         examples_to=7,
         control_to=4,
         champion="1.2.0",
+        former="update 7 (demand): retrain: better",
     )
     with pytest.raises(AssertionError):
         WHOLE.next(trigger, updated_ms=5, examples_to=7, control_to=4, champion="1.2.0")

@@ -12,11 +12,16 @@ from typing import Any
 import pytest
 
 from sentinel.adapters.memory import Faults, MemoryModels, MemoryRecord
+from sentinel.codec.stored import decode_stored
 from sentinel.core.decision import PolicyParams
 from sentinel.core.features.spec import FeatureParams
 from sentinel.core.learning import shelf as shelves
+from sentinel.core.learning.awaiting import Need
+from sentinel.core.learning.checks import Check
 from sentinel.core.learning.gate import Outcome, Verdict
+from sentinel.engine.awaiting import Outlook
 from sentinel.engine.learner import Learner
+from sentinel.engine.lifecycle import Answer, Judgement
 from sentinel.engine.serving import serving_model
 from sentinel.errors import ModelError, RecordError, TrainingError, TransientError, WorkerLostError
 from sentinel.model import LightGBMError
@@ -1085,3 +1090,110 @@ def test_a_champion_that_cannot_score_what_comes_is_rolled_back_for_everybody() 
     assert outcomes(world) == {"update-1-finished": "rolled back: it cannot score what comes"}
     assert {one["model_version"] for one in world.values("decisions")} == {"1.0.0"}
     check_trail(world)
+
+
+def outlook_of(world: World) -> Outlook:
+    """What the next update waits for, as it is noted."""
+    assert world.models.outlook is not None
+    return decode_stored(Outlook, world.models.outlook)
+
+
+LACK = (Need("frauds", 38, 100), Need("old frauds", 3, 100, is_required=False))
+
+
+def test_while_there_is_too_little_to_judge_by_no_update_is_begun_and_what_is_awaited_is_said() -> (
+    None
+):
+    world, script = a_learning_world(), Script([candidate(1)], needs=LACK)
+
+    async def scenario() -> None:
+        async with learning(world, script) as instance:
+            send_examples(world, 60)
+            await asyncio.sleep(30.0)
+            assert update_of(world).number == 0
+            found = outlook_of(world)
+            assert [one.sentence for one in found.to_judge] == [
+                "38 of 100 frauds, no pace to estimate by",
+                "3 of 100 old frauds, no pace to estimate by",
+            ]
+            assert found.to_begin == (), "there are 60 new examples, 50 are enough"
+            assert instance.parts.training.outlook == found
+
+            for count in (48, 58, 68):
+                script.needs = (replace(LACK[0], count=count), LACK[1])
+                send_examples(world, 1)
+                await asyncio.sleep(10.0)
+            waits = [one.wait_s for one in outlook_of(world).to_judge]
+            assert waits[0] == pytest.approx(60.0, rel=0.2), "30 in the 55 seconds since the first"
+            assert waits[1] is None
+
+            script.needs = (replace(LACK[0], count=100), LACK[1])
+            send_examples(world, 1)
+            await reached(world, "watching")
+
+    run(scenario())
+    check_trail(world)
+
+
+def test_what_is_asked_for_is_begun_whatever_is_awaited() -> None:
+    world, script = a_learning_world(), Script([nothing()], needs=LACK)
+
+    async def scenario() -> None:
+        async with learning(world, script):
+            send_examples(world, 5)
+            ask(world)
+            await reached(world, "idle")
+
+    run(scenario())
+    assert outcomes(world) == {"update-1-finished": "too few examples"}
+
+
+def test_the_next_update_awaits_examples_and_what_comes_first_of_the_rest() -> None:
+    world, script = a_learning_world(), Script()
+
+    async def scenario() -> None:
+        async with learning(world, script):
+            send_examples(world, 4)
+            await asyncio.sleep(10.0)
+            send_examples(world, 2)
+            await asyncio.sleep(10.0)
+
+    run(scenario())
+    examples, either = outlook_of(world).to_begin
+    assert (either.count, either.needed, either.what) == (6, 50, "new examples")
+    assert (examples.count, examples.needed, examples.what) == (6, 10, "new examples")
+    assert examples.wait_s == pytest.approx(30.0, rel=0.2)
+
+
+def test_the_trainer_is_not_asked_again_while_nothing_is_new() -> None:
+    world, script = a_learning_world(), Script(needs=LACK)
+
+    async def scenario() -> int:
+        async with learning(world, script) as instance:
+            send_examples(world, 20)
+            await asyncio.sleep(60.0)
+            return worker_of(instance).calls.count("needs")
+
+    assert run(scenario()) <= 2
+
+
+def test_what_the_gate_asked_is_noted_with_the_update_and_the_next_one_knows_its_word() -> None:
+    answer = Check("improvement", "failed", 0.4, (None, 0.05), None, "nothing is better")
+    refused = replace(candidate(1, "refuse"), verdict=Verdict("refuse", (answer,)))
+    world, script = a_learning_world(), Script([refused, nothing()])
+
+    async def scenario() -> None:
+        async with learning(world, script):
+            send_examples(world, 50)
+            await reached(world, "idle")
+            judgement = update_of(world).judgement
+            assert judgement is not None
+            assert (judgement.outcome, judgement.reason) == ("refuse", "retrain: refuse")
+            assert judgement.answers == (Answer("improvement", "failed", "nothing is better"),)
+            send_examples(world, 50, hours=1)
+            await reached(world, "idle", 2)
+
+    run(scenario())
+    update = update_of(world)
+    assert update.judgement == Judgement("no candidate", "too few examples")
+    assert update.former == "update 1 (continuous): refuse: retrain: refuse"

@@ -25,6 +25,7 @@ class MemoryModels:
     manifests: dict[str, bytes] = field(default_factory=dict)
     history: list[bytes] = field(default_factory=list)
     update: bytes | None = None
+    outlook: bytes | None = None
 
 
 class MemoryModelStore(OnShared[MemoryModels]):
@@ -80,3 +81,11 @@ class MemoryModelStore(OnShared[MemoryModels]):
             if self._kept.update != before:
                 raise FencedError("another has gone on with the update meanwhile")
             self._kept.update = after
+
+    async def outlook(self) -> bytes | None:
+        with self._faults.call("models.outlook"):
+            return self._kept.outlook
+
+    async def note_outlook(self, outlook: bytes) -> None:
+        with self._faults.call("models.note_outlook"):
+            self._kept.outlook = outlook

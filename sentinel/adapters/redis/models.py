@@ -5,6 +5,7 @@
 {prefix}:shelf                Shelf, JSON; kept
 {prefix}:model-history        list: every ModelEvent, JSON, oldest first; kept, it only grows
 {prefix}:update               how the update under way stands, in bytes of the engine's; kept
+{prefix}:outlook              what the next one waits for, in bytes of the engine's; kept
 """
 
 import logging
@@ -126,6 +127,15 @@ class RedisModelStore:
     async def note_update(self, before: bytes | None, after: bytes) -> None:
         if not await self._replace("update", before, after):
             raise FencedError("another has gone on with the update meanwhile")
+
+    async def outlook(self) -> bytes | None:
+        with translated("read what the next update waits for"):
+            found: Any = await self._redis.get(self._key("outlook"))
+        return cast("bytes | None", found)
+
+    async def note_outlook(self, outlook: bytes) -> None:
+        with translated("note what the next update waits for"):
+            await self._redis.set(self._key("outlook"), outlook)
 
     async def _replace(
         self,

@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sentinel.core.learning.awaiting import Need
+
+_HOUR_MS = 3_600_000
+
 TriggerKind = Literal["demand", "performance", "drift", "scheduled", "continuous", "follow_up"]
 
 
@@ -110,6 +114,34 @@ def due_triggers(progress: Progress, params: TriggerParams) -> list[Trigger]:
     if params.follows_up and progress.is_recalibrated:
         found.append(Trigger("follow_up", "a recalibration serves, nothing else was tried"))
     return found
+
+
+def trigger_needs(
+    progress: Progress, params: TriggerParams
+) -> tuple[tuple[Need, ...], tuple[Need, ...]]:
+    """What makes the next update due: all of the first, and any one of the others.
+
+    Alarms, demands and what follows up a recalibration come when they come.
+    """
+    elapsed_ms = progress.now_ms - progress.updated_ms
+    both = (
+        Need("new examples", progress.example_count, params.example_count_min),
+        _hours(elapsed_ms, round(params.gap_min_s * 1000)),
+    )
+    either = []
+    if (every_ms := round(params.every_s * 1000)) > 0:
+        begun_ms = progress.updated_ms // every_ms * every_ms
+        either.append(_hours(progress.now_ms - begun_ms, every_ms))
+    if params.after_example_count > 0:
+        either.append(Need("new examples", progress.example_count, params.after_example_count))
+    return both, tuple(either)
+
+
+def _hours(elapsed_ms: int, needed_ms: int) -> Need:
+    """Rounded so that it is met exactly when it is."""
+    hours = -(-needed_ms // _HOUR_MS)
+    missing = -(-max(needed_ms - elapsed_ms, 0) // _HOUR_MS)
+    return Need("hours of the examples' time", max(hours - missing, 0), hours)
 
 
 def _of_what_is_new(progress: Progress, params: TriggerParams) -> list[Trigger]:

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.core.learning.triggers import Progress, Trigger, TriggerParams, due_triggers
+from sentinel.core.learning.triggers import (
+    Progress,
+    Trigger,
+    TriggerParams,
+    due_triggers,
+    trigger_needs,
+)
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -138,3 +144,30 @@ def test_nothing_is_due_where_everything_is_switched_off() -> None:
 def test_rules_that_contradict_are_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TriggerParams(**values)
+
+
+@settings(max_examples=300)
+@given(situations(), rules())
+def test_what_is_awaited_is_met_exactly_when_an_update_is_due_by_itself(
+    progress: Progress, params: TriggerParams
+) -> None:
+    both, either = trigger_needs(progress, params)
+
+    is_awaited = not all(one.is_met for one in both) or not any(one.is_met for one in either)
+    kinds = {one.kind for one in due_triggers(progress, params)}
+    assert (not is_awaited) == bool(kinds & {"scheduled", "continuous"})
+
+
+def test_the_awaited_time_is_told_in_hours_of_the_examples() -> None:
+    params = TriggerParams(every_s=2 * 86_400.0, gap_min_s=3_600.0)
+    progress = Progress(
+        now_ms=31 * HOUR_MS + 59, updated_ms=5 * HOUR_MS, example_count=1_000, asked_by=None
+    )
+
+    (examples, gap), (schedule, continuous) = trigger_needs(progress, params)
+
+    assert (examples.count, examples.needed, examples.is_met) == (1_000, 1_000, True)
+    assert gap.is_met
+    assert (schedule.count, schedule.needed) == (31, 48)
+    assert schedule.what == "hours of the examples' time"
+    assert (continuous.count, continuous.needed) == (1_000, 50_000)

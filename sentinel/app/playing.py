@@ -1,0 +1,59 @@
+"""The built-in stream at work: it plays, and what is known of its history is taught."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from sentinel.adapters.kafka import KafkaTail
+from sentinel.app.demo import DemoStream
+from sentinel.app.past import Past
+from sentinel.app.sender import Sender
+from sentinel.config import Config
+from sentinel.errors import TransientError
+
+log = logging.getLogger(__name__)
+
+_AGAIN_S = 1.0
+_LOOK_S = 1.0
+
+
+async def play(config: Config, stream: DemoStream, ready: Callable[[], Awaitable[object]]) -> None:
+    """Keep the built-in stream going; a payment system, too, would try again.
+
+    It begins when there is somebody to decide: what waited for that would show as latency.
+    """
+    while True:
+        try:
+            async with Sender(config) as sender:
+                await stream.run(sender, ready)
+        except TransientError as error:
+            log.warning("the built-in stream could not send: %s", error)
+            await asyncio.sleep(_AGAIN_S)
+
+
+async def teach(config: Config, directory: Path, stream: DemoStream) -> None:
+    """Publish what becomes known of the generated history, until all of it is."""
+    while True:
+        past = await asyncio.to_thread(Past.kept, directory)
+        if past is None:
+            return
+        try:
+            await _taught(config, past, stream)
+        except TransientError as error:
+            log.warning("the generated history is not all told: %s", error)
+            await asyncio.sleep(_AGAIN_S)
+        else:
+            return
+
+
+async def _taught(config: Config, past: Past, stream: DemoStream) -> None:
+    topic = config.topics.full(config.topics.examples)
+    async with Sender(config) as sender:
+        async with KafkaTail(config.kafka, [topic]) as tail:
+            await past.look(tail, topic)
+        while True:
+            await sender.examples(await past.due(stream.now_ms))
+            if past.is_over:
+                return
+            await asyncio.sleep(_LOOK_S)
