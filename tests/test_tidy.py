@@ -21,10 +21,12 @@ HOMES_OF = {
     "msgspec": ("codec/",),
     "orjson": ("codec/",),
     "polars": (
-        "adapters/archive.py",
+        "adapters/archive/",
+        "archive/",
         "adapters/files.py",
         "adapters/voice_files.py",
         "app/examples.py",
+        "app/why.py",
         "cli/archive.py",
         "cli/consensus.py",
         "cli/history.py",

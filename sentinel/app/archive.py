@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from sentinel.adapters.archive import ParquetArchive, day_of
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
@@ -19,10 +19,10 @@ from sentinel.codec.archive import (
     Kind,
     archive_rows,
     decode_archived,
-    feature_count,
+    model_of,
 )
 from sentinel.config import Config
-from sentinel.errors import ConfigError, ModelError, RecordError
+from sentinel.errors import ConfigError, FileGoneError, ModelError, RecordError
 from sentinel.ports import Broker, Tail
 from sentinel.records import Commit, InputRecord, TopicPartition
 
@@ -40,6 +40,19 @@ class Buffer:
     position: int  # of the newest transaction, or feedback, that was archived
     records: list[InputRecord] = field(default_factory=list)
     since_s: float = 0.0  # when the oldest came
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Records that become one file: a day, and the names of the features of decisions."""
+
+    layout: tuple[date, tuple[str, ...]]
+    records: list[InputRecord] = field(default_factory=list)
+    found: list[Archived] = field(default_factory=list)
+
+    def does_end(self, layout: tuple[date, tuple[str, ...]], row_count_max: int) -> bool:
+        """Whether a record of this layout belongs into another file."""
+        return layout != self.layout or len(self.records) >= row_count_max
 
 
 class Archiver:
@@ -73,7 +86,7 @@ class Archiver:
         self._archive = archive
         self._clock_s = clock_s
         self._models = ModelDirectory(config.model)
-        self._names: dict[str, list[str]] = {}  # of features, by model version
+        self._names: dict[str, tuple[str, ...]] = {}  # of features, by model version
         self._buffers: dict[TopicPartition, Buffer] = {}
         self._writing = asyncio.Lock()
         self._feedback = TopicPartition(topics.full(topics.feedback), 0)
@@ -136,8 +149,8 @@ class Archiver:
                 if self._feedback in self._owned:
                     await self.placer.work()
                     await self._broker.commit({self._feedback: Commit(self.placer.taken_to)})
-            except FileNotFoundError as error:
-                log.info("%s: small files were joined; it is read again later", error)
+            except FileGoneError as error:
+                log.info("%s; it is read again later", error)
 
     async def _on_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         for at in assigned:
@@ -197,69 +210,63 @@ class Archiver:
                 return
             kind = self._kinds[at.topic]
             records, buffer.records = buffer.records, []
-            for stretch, found in self._stretches(kind, records):
-                await self._write_stretch(at, kind, buffer, stretch, found)
+            for stretch in self._stretches(kind, records):
+                await self._write_stretch(at, kind, buffer, stretch)
             buffer.next_offset = records[-1].offset + 1
             await self._broker.commit({at: Commit(buffer.next_offset)})
 
-    def _stretches(
-        self, kind: Kind, records: Sequence[InputRecord]
-    ) -> Iterator[tuple[list[InputRecord], list[Archived]]]:
-        """Records that fit into one file: appended on one day, with as many features."""
-        stretch: list[InputRecord] = []
-        decoded: list[Archived] = []
-        layout: tuple[object, int] | None = None
+    def _stretches(self, kind: Kind, records: Sequence[InputRecord]) -> Iterator[Stretch]:
+        """Records that fit into one file: appended on one day, with the same features."""
+        stretch: Stretch | None = None
         for record in records:
             try:
                 found = decode_archived(kind, record)
             except RecordError as error:
                 log.warning("left out of the archive: %s of %s", error.detail, kind)
                 continue
-            new = day_of(record.timestamp), feature_count(found)
-            if stretch and (new != layout or len(stretch) >= self._config.archive.row_count_max):
-                yield stretch, decoded
-                stretch, decoded = [], []
-            layout = new
-            stretch.append(record)
-            decoded.append(found)
-        if stretch:
-            yield stretch, decoded
+            layout = day_of(record.timestamp), self._feature_names(found)
+            if stretch is None or stretch.does_end(layout, self._config.archive.row_count_max):
+                if stretch is not None:
+                    yield stretch
+                stretch = Stretch(layout)
+            stretch.records.append(record)
+            stretch.found.append(found)
+        if stretch is not None:
+            yield stretch
 
     async def _write_stretch(
-        self,
-        at: TopicPartition,
-        kind: Kind,
-        buffer: Buffer,
-        records: Sequence[InputRecord],
-        found: Sequence[Archived],
+        self, at: TopicPartition, kind: Kind, buffer: Buffer, stretch: Stretch
     ) -> None:
-        rows = archive_rows(records, found)
+        last = stretch.records[-1].offset
+        rows = archive_rows(stretch.records, stretch.found)
         fresh = first_times(rows, buffer.position)
         self.repeated_count += len(rows) - len(fresh)
         if not len(fresh):
             return
-        names = self._feature_names(fresh) if kind == "decisions" else []
-        span, position = (buffer.next_offset, records[-1].offset), int(fresh.position[-1])
+        _, names = stretch.layout
+        span, position = (buffer.next_offset, last), int(fresh.position[-1])
         await asyncio.to_thread(
             self._archive.write, kind, at.partition, span, position, fresh, names
         )
-        buffer.next_offset, buffer.position = records[-1].offset + 1, position
+        buffer.next_offset, buffer.position = last + 1, position
         self.row_count += len(fresh)
         self.file_count += 1
 
-    def _feature_names(self, rows: ArchiveRows) -> list[str]:
-        """As the model of the first row names them, or this configuration if it is gone."""
-        version = rows.columns["model_version"][0]
+    def _feature_names(self, found: Archived) -> tuple[str, ...]:
+        """As the model of a decision names them, or this configuration if it is gone."""
+        version, count = model_of(found)
+        if not version:
+            return ()
         if version not in self._names:
             try:
-                names = list(self._models.load(version).manifest["features"])
+                told = self._models.load(version).manifest["features"]
             except (ModelError, KeyError):
-                names = [feature.name for feature in self._config.features]
-            self._names[version] = names
+                told = [feature.name for feature in self._config.features]
+            self._names[version] = tuple(told)
         names = self._names[version]
-        if len(names) != rows.features.shape[1]:
+        if len(names) != count:
             raise ConfigError(
-                f"decisions of model {version} have {rows.features.shape[1]} features, "
+                f"decisions of model {version} have {count} features, "
                 f"{len(names)} are named in {self._config.model.directory} or [[features]]"
             )
         return names

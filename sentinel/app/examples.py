@@ -102,7 +102,7 @@ def horizons(labels: pl.DataFrame, now_ms: int, params: MaturityParams) -> Horiz
 
 
 def examples(files: ParquetArchive, params: MaturityParams) -> Iterator[pl.DataFrame]:
-    """Every decision whose truth is known or presumed, a frame for each archived file.
+    """Every decision whose truth is known or presumed, some frames for each archived file.
 
     Beside the features: `label` (1 fraud, 0 genuine), `posterior`, `source`, `label_delay_ms`,
     `propensity` (how likely such a row is to be among the examples) and `weight`, its inverse. What
@@ -115,9 +115,9 @@ def examples(files: ParquetArchive, params: MaturityParams) -> Iterator[pl.DataF
     newest_ms = max((span_ms(files, segment)[1] for segment in segments), default=0)
     end_ms = horizons(labels, newest_ms, params).mature_ms
     for segment in segments:
-        frame = files.read(segment)
-        silent = presumed_rows(frame, labels, (None, end_ms), params)
-        yield pl.concat([example_rows(frame, labels), silent], how="vertical")
+        for frame in files.batches(segment):
+            silent = presumed_rows(frame, labels, (None, end_ms), params)
+            yield pl.concat([example_rows(frame, labels), silent], how="vertical")
 
 
 def example_rows(decisions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:

@@ -94,7 +94,7 @@ class Placer:
     async def work(self) -> None:
         """Send back what can be placed, and keep the others with how far feedback was taken.
 
-        Raises FileNotFoundError when files were joined meanwhile; nothing is lost by it.
+        Raises FileGoneError when files were joined meanwhile; nothing is lost by it.
         """
         waiting, fresh = self._progress.waiting, self._fresh
         found = await asyncio.to_thread(self._find, waiting, fresh)

@@ -176,11 +176,10 @@ class ExamplePublisher:
             self._looked_ms = newest_ms
             return self._progress.presumed_to_ms, iter(())
         return end_ms, (
-            example_list(
-                presumed_rows(self._files.read(one), labels, (begin_ms, end_ms), self._params)
-            )
+            example_list(presumed_rows(frame, labels, (begin_ms, end_ms), self._params))
             for one in segments
             if self._spans_ms[one.path][0] <= end_ms and self._spans_ms[one.path][1] > begin_ms
+            for frame in self._files.batches(one)
         )
 
     async def _publish(self, examples: Sequence[Example]) -> None:

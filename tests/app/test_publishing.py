@@ -12,6 +12,7 @@ from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.adapters.memory import MemoryBroker
 from sentinel.app.placing import Placer
 from sentinel.core.learning.maturity import MaturityParams
+from sentinel.errors import FileGoneError
 from sentinel.records import Record, TopicPartition
 from tests.app.test_archive import DECISIONS, LABELS, World, decision, label
 from tests.app.test_examples import at_day, said
@@ -181,7 +182,7 @@ class JoinedMeanwhile(ParquetArchive):
     def matching(self, segments: Sequence[Segment], transaction_ids: Sequence[str]) -> pl.DataFrame:
         if not self.is_joined:
             self.is_joined = True
-            raise FileNotFoundError(segments[0].path)
+            raise FileGoneError(segments[0].path)
         return super().matching(segments, transaction_ids)
 
 
@@ -196,7 +197,7 @@ def test_a_vote_that_came_while_files_were_joined_is_placed_afterwards(tmp_path:
             placer = Placer(files, broker, "feedback", horizon_s=86_400.0)
             await placer.begin()
             placer.take([Record(0, START_MS, None, json.dumps(vote(0)).encode())])
-            with pytest.raises(FileNotFoundError):
+            with pytest.raises(FileGoneError):
                 await placer.work()
             await placer.work()
 
