@@ -3,14 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, date, datetime
+from operator import add
 
 from sentinel.adapters.archive import ParquetArchive, day_of
-from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
+from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.registry import ModelDirectory
-from sentinel.app.assembly import topic_specs
 from sentinel.app.placing import Placer
 from sentinel.app.publishing import ExamplePublisher
 from sentinel.codec.archive import (
@@ -40,6 +39,24 @@ class Buffer:
     position: int  # of the newest transaction, or feedback, that was archived
     records: list[InputRecord] = field(default_factory=list)
     since_s: float = 0.0  # when the oldest came
+
+    def drop_to(self, offset: int) -> None:
+        """Forget what is written; others may have come meanwhile."""
+        self.records = [record for record in self.records if record.offset > offset]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What came of it: rows and their files, what was repeated, examples, votes placed."""
+
+    rows: int = 0
+    files: int = 0
+    repeated: int = 0
+    examples: int = 0
+    placed: int = 0
+
+    def __add__(self, more: "Counts") -> "Counts":
+        return Counts(*map(add, astuple(self), astuple(more)))
 
 
 @dataclass(slots=True)
@@ -97,10 +114,20 @@ class Archiver:
         self.publisher = ExamplePublisher(
             archive, broker, tail, topics.full(topics.examples), config.maturity
         )
-        self.row_count = 0
-        self.file_count = 0
-        self.repeated_count = 0
+        self._written = Counts()
+        self._commit_count = 0
+        self._assigned_s: float | None = None
         self._progress_s: float | None = None  # when something came last; None before any could
+
+    @property
+    def counts(self) -> Counts:
+        """What it has done so far."""
+        return replace(self._written, examples=self.publisher.count, placed=self.placer.count)
+
+    def is_settled(self, age_s: float) -> bool:
+        """Whether it has committed something, or had its partitions for so long."""
+        is_old = self._assigned_s is not None and self._clock_s() - self._assigned_s > age_s
+        return is_old or self._commit_count > 0
 
     @property
     def idle_s(self) -> float:
@@ -148,9 +175,11 @@ class Archiver:
                     await self.publisher.work()
                 if self._feedback in self._owned:
                     await self.placer.work()
-                    await self._broker.commit({self._feedback: Commit(self.placer.taken_to)})
+                    await self._commit(self._feedback, self.placer.taken_to)
             except FileGoneError as error:
                 log.info("%s; it is read again later", error)
+            except ConfigError as error:  # a damaged file: what comes is archived all the same
+                log.error("%s; examples and votes wait for that", error)
 
     async def _on_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         for at in assigned:
@@ -175,6 +204,7 @@ class Archiver:
             self._broker.seek(at, max(start, first))
         self._owned |= set(assigned)  # only now: `run` goes on meanwhile, and may follow the files
         self._progress_s = self._clock_s()
+        self._assigned_s = self._assigned_s or self._progress_s
 
     async def _on_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         for at in revoked:
@@ -206,14 +236,34 @@ class Archiver:
         """Write all that waits of a partition, and commit behind it."""
         async with self._writing:  # a rebalance may come meanwhile
             buffer = self._buffers.get(at)  # there is none of feedback
-            if buffer is None or not buffer.records:
-                return
-            kind = self._kinds[at.topic]
-            records, buffer.records = buffer.records, []
-            for stretch in self._stretches(kind, records):
-                await self._write_stretch(at, kind, buffer, stretch)
-            buffer.next_offset = records[-1].offset + 1
-            await self._broker.commit({at: Commit(buffer.next_offset)})
+            if buffer is not None and buffer.records:
+                await self._write_files(at, buffer)
+                await self._commit(at, buffer.next_offset)
+
+    async def _write_files(self, at: TopicPartition, buffer: Buffer) -> None:
+        kind, records = self._kinds[at.topic], list(buffer.records)
+        for stretch in self._stretches(kind, records):
+            await self._write_stretch(at, kind, buffer, stretch)
+            buffer.drop_to(stretch.records[-1].offset)
+        buffer.drop_to(records[-1].offset)
+        buffer.next_offset = records[-1].offset + 1
+
+    async def _commit(self, at: TopicPartition, offset: int) -> None:
+        await self._broker.commit({at: Commit(offset)})
+        self._commit_count += 1
+
+    async def rescue(self) -> None:
+        """Write what waits and commit nothing, as when the log that it came from is gone.
+
+        Where somebody else has written on meanwhile the log goes on, and so does whoever that is.
+        """
+        async with self._writing:
+            for at, buffer in self._buffers.items():
+                newest = await asyncio.to_thread(
+                    self._archive.newest, self._kinds[at.topic], at.partition
+                )
+                if buffer.records and (newest is None or newest.last < buffer.next_offset):
+                    await self._write_files(at, buffer)
 
     def _stretches(self, kind: Kind, records: Sequence[InputRecord]) -> Iterator[Stretch]:
         """Records that fit into one file: appended on one day, with the same features."""
@@ -240,7 +290,7 @@ class Archiver:
         last = stretch.records[-1].offset
         rows = archive_rows(stretch.records, stretch.found)
         fresh = first_times(rows, buffer.position)
-        self.repeated_count += len(rows) - len(fresh)
+        self._written += Counts(repeated=len(rows) - len(fresh))
         if not len(fresh):
             return
         _, names = stretch.layout
@@ -249,8 +299,7 @@ class Archiver:
             self._archive.write, kind, at.partition, span, position, fresh, names
         )
         buffer.next_offset, buffer.position = last + 1, position
-        self.row_count += len(fresh)
-        self.file_count += 1
+        self._written += Counts(rows=len(fresh), files=1)
 
     def _feature_names(self, found: Archived) -> tuple[str, ...]:
         """As the model of a decision names them, or this configuration if it is gone."""
@@ -296,27 +345,3 @@ def archive_kafka(config: Config) -> KafkaParams:
     kafka = config.kafka
     isolation = "read_committed" if config.engine.delivery == "exactly_once" else kafka.isolation
     return replace(kafka, group_id=f"{kafka.group_id}-archive", isolation=isolation)
-
-
-async def archive(
-    config: Config, stop: asyncio.Event, watch: Callable[[Archiver], None]
-) -> Archiver:
-    """Run an archiver until stopped; `watch` is called twice a second."""
-    clock_s = asyncio.get_running_loop().time
-    kafka, topics = archive_kafka(config), config.topics
-    async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(KafkaBroker(kafka))
-        await broker.ensure_topics(topic_specs(config))
-        tail = await stack.enter_async_context(KafkaTail(kafka, [topics.full(topics.examples)]))
-        files = ParquetArchive(config.archive, cluster_id=broker.cluster_id)
-        archiver = Archiver(config, broker, files, tail, clock_s=clock_s)
-        working = asyncio.create_task(archiver.run(stop))
-        try:
-            while not working.done():
-                watch(archiver)
-                await asyncio.wait({working}, timeout=0.5)
-            working.result()
-        finally:
-            working.cancel()
-            await asyncio.wait({working})
-    return archiver

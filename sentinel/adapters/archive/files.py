@@ -82,7 +82,12 @@ class ParquetArchive:
         for part in self.segments(kind, partition, with_parts=True):
             if part not in kept and all(_is_readable(one) for one in kept if one.holds(part)):
                 part.path.unlink(missing_ok=True)
-        return max(kept, key=lambda segment: segment.last, default=None)
+        return self.newest(kind, partition)
+
+    def newest(self, kind: Kind, partition: int) -> Segment | None:
+        """The file that goes furthest of a partition."""
+        found = self.segments(kind, partition)
+        return max(found, key=lambda segment: segment.last, default=None)
 
     def write(
         self,
