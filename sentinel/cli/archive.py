@@ -73,7 +73,7 @@ def compact_command(config_file: Path | None) -> None:
     """Join small files."""
     config = embedded.running(configuration.load(config_file))
     files = archive_of(config)
-    limit = config.archive.row_count_max
+    limit = config.archive.compact_row_count_max
     fewer = sum(files.compact(kind, limit) for kind in KINDS)
     typer.echo(f"{fewer:,} files fewer")
 
