@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sentinel import config as configuration
 from sentinel.app import embedded
@@ -45,9 +46,8 @@ def audit_table(entries: Sequence[AuditEntry]) -> Table:
         table.add_column(name, no_wrap=True)
     table.add_column("before → after")
     for entry in entries:
-        table.add_row(
-            date_text(entry.at_ms), entry.kind, entry.who, difference(entry.before, entry.after)
-        )
+        words = (entry.kind, entry.who, difference(entry.before, entry.after))
+        table.add_row(date_text(entry.at_ms), *map(Text, words))
     return table
 
 

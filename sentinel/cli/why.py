@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sentinel import config as configuration
 from sentinel.adapters.archive import ParquetArchive
@@ -54,7 +55,7 @@ def headline(decision: Mapping[str, Any]) -> str:
 
 def _show(account: Account) -> None:
     decision, console = account.decision, Console()
-    console.print(headline(decision), highlight=False)
+    console.print(headline(decision), highlight=False, markup=False)
     table = Table(title="because")
     for name in ("feature", "value", "adds to the log-odds"):
         table.add_column(name, justify="left" if name == "feature" else "right")
@@ -63,7 +64,7 @@ def _show(account: Account) -> None:
         value = account.features[name]
         added = account.contributions.get(name)
         table.add_row(
-            name,
+            Text(name),
             "missing" if math.isnan(value) else f"{value:,.6g}",
             "" if added is None else f"{added:+.3f}",
         )
@@ -75,6 +76,7 @@ def _show(account: Account) -> None:
             f"of {date_text(label['observed_ms'])}, {label['vote_count']} votes, "
             f"settled by {label['source']}{before}",
             highlight=False,
+            markup=False,
         )
     if account.audit:
         console.print(audit_table(account.audit))

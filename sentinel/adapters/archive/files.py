@@ -48,7 +48,7 @@ class ParquetArchive:
     def __init__(self, params: ArchiveParams, *, cluster_id: str) -> None:
         self._params = params
         self._root = Path(params.directory)
-        self._log = hashlib.sha256(cluster_id.encode()).hexdigest()[:8]
+        self.log = hashlib.sha256(cluster_id.encode()).hexdigest()[:8]
 
     def segments(
         self, kind: Kind, partition: int | None = None, *, with_parts: bool = False
@@ -57,7 +57,7 @@ class ParquetArchive:
 
         A crash may leave files beside what was made of them: `with_parts` these, too.
         """
-        found = archive.segments(self._root, kind, log=self._log)
+        found = archive.segments(self._root, kind, log=self.log)
         found = found if with_parts else archive.whole(found)
         return [segment for segment in found if partition in (None, segment.partition)]
 
@@ -76,7 +76,7 @@ class ParquetArchive:
                 "%s is no whole Parquet file: it was set aside as %s, and what it held is "
                 "archived again where the log still has it", segment.path, aside.name,
             )  # fmt: skip
-        for partial in (self._root / kind).glob(f"date=*/{self._log}-p{partition:05}-*{PARTIAL}"):
+        for partial in (self._root / kind).glob(f"date=*/{self.log}-p{partition:05}-*{PARTIAL}"):
             partial.unlink(missing_ok=True)  # of one who was killed
         kept = self.segments(kind, partition)
         for part in self.segments(kind, partition, with_parts=True):
@@ -106,12 +106,12 @@ class ParquetArchive:
         assert len(rows)
         day = day_of(int(rows.appended_ms[0]))
         folder = self._root / kind / f"date={day}"
-        segment = Segment(partition, *span, position, day, folder, self._log)
+        segment = Segment(partition, *span, position, day, folder, self.log)
         path = folder / segment.name
         with writing(path):
             folder.mkdir(parents=True, exist_ok=True)
             write_frame(_frame(rows, partition, feature_names), path)
-        return Segment(partition, *span, position, day, path, self._log)
+        return Segment(partition, *span, position, day, path, self.log)
 
     def compact(self, kind: Kind, row_count_max: int) -> int:
         """Join neighbouring files of a day; returns how many there are fewer."""
@@ -192,7 +192,7 @@ class ParquetArchive:
             write_whole(path, lambda partial: partial.write_bytes(data))
 
     def _note_path(self, name: str) -> Path:
-        return self._root / "notes" / f"{self._log}-{name}.json"
+        return self._root / "notes" / f"{self.log}-{name}.json"
 
 
 def day_of(time_ms: int) -> date:
