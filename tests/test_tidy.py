@@ -27,7 +27,6 @@ HOMES_OF = {
         "adapters/voice_files.py",
         "app/examples.py",
         "app/why.py",
-        "cli/archive.py",
         "cli/consensus.py",
         "cli/history.py",
     ),

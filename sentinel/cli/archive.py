@@ -5,7 +5,6 @@ import logging
 import signal
 from pathlib import Path
 
-import polars as pl
 import typer
 import uvloop
 from rich.console import Console
@@ -19,6 +18,7 @@ from sentinel.app.archive import archive_kafka
 from sentinel.app.archiving import Status, archive
 from sentinel.app.examples import examples
 from sentinel.app.verify import verify
+from sentinel.archive.union import union_of
 from sentinel.codec.archive import KINDS
 from sentinel.config import Config
 from sentinel.errors import ConfigError
@@ -86,7 +86,7 @@ def examples_command(out: Path, config_file: Path | None) -> None:
     frames = list(examples(archive_of(config), config.maturity))
     if not sum(map(len, frames)):
         raise ConfigError("the archive holds nothing that is labelled, or old enough to presume")
-    frame = pl.concat(frames, how="diagonal")
+    frame = union_of(frames)
     try:
         frame.write_parquet(out)
     except OSError as error:

@@ -17,6 +17,7 @@ from sentinel.app.assembly import topic_specs
 from sentinel.codec.archive import Kind
 from sentinel.errors import ConfigError, TransientError
 from sentinel.records import TopicPartition
+from tests.adapters.test_archive import full_disk
 from tests.app.test_archive import DECISIONS, FEEDBACK, LABELS, World, decision, label
 from tests.engine.clock import run, until
 from tests.engine.faults import Away
@@ -141,6 +142,28 @@ def test_an_outage_without_end_is_given_up_with_its_reason(tmp_path: Path) -> No
 
     with pytest.raises(TransientError, match=r"call 4 \(ensure_topics\) fails as planned"):
         run(keep_archiving(build_of(world, faults), world.config, asyncio.Event(), nothing))
+
+
+def test_a_full_disk_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    world = World(tmp_path)
+
+    async def scenario() -> None:
+        stop = asyncio.Event()
+        keeping = asyncio.create_task(
+            keep_archiving(build_of(world, Faults()), world.config, stop, nothing)
+        )
+        with full_disk(1_000):
+            world.append(DECISIONS, [decision(i) for i in range(50)])
+            await until(lambda: "make room" in caplog.text)
+            await asyncio.sleep(5)
+        await until(lambda: committed(world).get(DECISIONS) == 50)
+        stop.set()
+        await keeping
+
+    run(scenario())
+
+    assert ids(world) == [f"transactions-0-{i}" for i in range(50)]
+    assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_another_log_in_the_place_of_the_first_is_gone_on_with(tmp_path: Path) -> None:
