@@ -27,7 +27,8 @@ def writing(path: Path) -> Iterator[None]:
     except (OSError, pl.exceptions.ComputeError) as error:
         number = _number(error)
         reason = os.strerror(number) if number else str(error).partition("\n")[0]
-        if number in _FULL:
+        # Without a number it is the end of a file that could not be written.
+        if number is None or number in _FULL:
             raise TransientError(
                 f"[archive] directory: {path} cannot be written ({reason}): make room, or set "
                 "archive.retention_days"
