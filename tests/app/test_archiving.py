@@ -222,6 +222,7 @@ def test_what_an_heir_has_written_is_not_written_again(tmp_path: Path) -> None:
             await until(lambda: at in buffers and len(buffers[at].records) == 3)
             working.cancel()
             await asyncio.wait({working})
+        world.append(DECISIONS, [decision(3)])
         await world.archive()
 
         await site.archiver.rescue()
@@ -229,7 +230,7 @@ def test_what_an_heir_has_written_is_not_written_again(tmp_path: Path) -> None:
     run(scenario())
 
     assert len(world.files()) == 1
-    assert ids(world) == [f"transactions-0-{i}" for i in range(3)]
+    assert ids(world) == [f"transactions-0-{i}" for i in range(4)]
 
 
 def test_a_damaged_file_stops_what_follows_and_nothing_else(
