@@ -20,15 +20,11 @@ from sentinel.codec.archive import Kind
 from sentinel.errors import ConfigError
 
 ROW_GROUP_ROW_COUNT = 20_000
-_PAGE_BYTES = (
-    32_768  # a column of a row group has several: only those with the account are unpacked
-)
+_PAGE_BYTES = 32_768  # a column of a row group has several: what has the account is unpacked
 # Rows times columns that are sorted at once: about 300 MB of memory, two to three times as much
 # while they are gathered.
 SORT_VALUE_COUNT_MAX = 20_000_000
-_MARK = (
-    "sentinel.sorted_by"  # in the file's own metadata: what is sorted already needs no second time
-)
+_MARK = "sentinel.sorted_by"  # in the file's own metadata: it need not be sorted again
 _SORTED_BY: dict[Kind, str] = {"decisions": "account", "labels": "account", "audit": "subject"}
 _FOLDER = "compacting"
 
