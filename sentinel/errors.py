@@ -32,6 +32,10 @@ class FencedError(TransientError):
     """Raised when a newer owner of the partition has taken over: drop the state and reload."""
 
 
+class FileGoneError(TransientError):
+    """Raised when an archived file has gone since it was listed: list them again."""
+
+
 class WorkerLostError(TransientError):
     """Raised when a worker process is gone with all that it held: another starts with nothing."""
 

@@ -3,14 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import astuple, dataclass, field, replace
+from datetime import UTC, date, datetime
+from operator import add
 
 from sentinel.adapters.archive import ParquetArchive, day_of
-from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
+from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.registry import ModelDirectory
-from sentinel.app.assembly import topic_specs
 from sentinel.app.placing import Placer
 from sentinel.app.publishing import ExamplePublisher
 from sentinel.codec.archive import (
@@ -19,10 +18,10 @@ from sentinel.codec.archive import (
     Kind,
     archive_rows,
     decode_archived,
-    feature_count,
+    model_of,
 )
 from sentinel.config import Config
-from sentinel.errors import ConfigError, ModelError, RecordError
+from sentinel.errors import ConfigError, FileGoneError, ModelError, RecordError
 from sentinel.ports import Broker, Tail
 from sentinel.records import Commit, InputRecord, TopicPartition
 
@@ -40,6 +39,37 @@ class Buffer:
     position: int  # of the newest transaction, or feedback, that was archived
     records: list[InputRecord] = field(default_factory=list)
     since_s: float = 0.0  # when the oldest came
+
+    def drop_to(self, offset: int) -> None:
+        """Forget what is written; others may have come meanwhile."""
+        self.records = [record for record in self.records if record.offset > offset]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What came of it: rows and their files, what was repeated, examples, votes placed."""
+
+    rows: int = 0
+    files: int = 0
+    repeated: int = 0
+    examples: int = 0
+    placed: int = 0
+
+    def __add__(self, more: "Counts") -> "Counts":
+        return Counts(*map(add, astuple(self), astuple(more)))
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Records that become one file: a day, and the names of the features of decisions."""
+
+    layout: tuple[date, tuple[str, ...]]
+    records: list[InputRecord] = field(default_factory=list)
+    found: list[Archived] = field(default_factory=list)
+
+    def does_end(self, layout: tuple[date, tuple[str, ...]], row_count_max: int) -> bool:
+        """Whether a record of this layout belongs into another file."""
+        return layout != self.layout or len(self.records) >= row_count_max
 
 
 class Archiver:
@@ -73,7 +103,7 @@ class Archiver:
         self._archive = archive
         self._clock_s = clock_s
         self._models = ModelDirectory(config.model)
-        self._names: dict[str, list[str]] = {}  # of features, by model version
+        self._names: dict[str, tuple[str, ...]] = {}  # of features, by model version
         self._buffers: dict[TopicPartition, Buffer] = {}
         self._writing = asyncio.Lock()
         self._feedback = TopicPartition(topics.full(topics.feedback), 0)
@@ -84,10 +114,20 @@ class Archiver:
         self.publisher = ExamplePublisher(
             archive, broker, tail, topics.full(topics.examples), config.maturity
         )
-        self.row_count = 0
-        self.file_count = 0
-        self.repeated_count = 0
+        self._written = Counts()
+        self._commit_count = 0
+        self._assigned_s: float | None = None
         self._progress_s: float | None = None  # when something came last; None before any could
+
+    @property
+    def counts(self) -> Counts:
+        """What it has done so far."""
+        return replace(self._written, examples=self.publisher.count, placed=self.placer.count)
+
+    def is_settled(self, age_s: float) -> bool:
+        """Whether it has committed something, or had its partitions for so long."""
+        is_old = self._assigned_s is not None and self._clock_s() - self._assigned_s > age_s
+        return is_old or self._commit_count > 0
 
     @property
     def idle_s(self) -> float:
@@ -135,9 +175,11 @@ class Archiver:
                     await self.publisher.work()
                 if self._feedback in self._owned:
                     await self.placer.work()
-                    await self._broker.commit({self._feedback: Commit(self.placer.taken_to)})
-            except FileNotFoundError as error:
-                log.info("%s: small files were joined; it is read again later", error)
+                    await self._commit(self._feedback, self.placer.taken_to)
+            except FileGoneError as error:
+                log.info("%s; it is read again later", error)
+            except ConfigError as error:  # a damaged file: what comes is archived all the same
+                log.error("%s; examples and votes wait for that", error)
 
     async def _on_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         for at in assigned:
@@ -162,6 +204,7 @@ class Archiver:
             self._broker.seek(at, max(start, first))
         self._owned |= set(assigned)  # only now: `run` goes on meanwhile, and may follow the files
         self._progress_s = self._clock_s()
+        self._assigned_s = self._assigned_s or self._progress_s
 
     async def _on_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         for at in revoked:
@@ -193,73 +236,86 @@ class Archiver:
         """Write all that waits of a partition, and commit behind it."""
         async with self._writing:  # a rebalance may come meanwhile
             buffer = self._buffers.get(at)  # there is none of feedback
-            if buffer is None or not buffer.records:
-                return
-            kind = self._kinds[at.topic]
-            records, buffer.records = buffer.records, []
-            for stretch, found in self._stretches(kind, records):
-                await self._write_stretch(at, kind, buffer, stretch, found)
-            buffer.next_offset = records[-1].offset + 1
-            await self._broker.commit({at: Commit(buffer.next_offset)})
+            if buffer is not None and buffer.records:
+                await self._write_files(at, buffer)
+                await self._commit(at, buffer.next_offset)
 
-    def _stretches(
-        self, kind: Kind, records: Sequence[InputRecord]
-    ) -> Iterator[tuple[list[InputRecord], list[Archived]]]:
-        """Records that fit into one file: appended on one day, with as many features."""
-        stretch: list[InputRecord] = []
-        decoded: list[Archived] = []
-        layout: tuple[object, int] | None = None
+    async def _write_files(self, at: TopicPartition, buffer: Buffer) -> None:
+        kind, records = self._kinds[at.topic], list(buffer.records)
+        for stretch in self._stretches(kind, records):
+            await self._write_stretch(at, kind, buffer, stretch)
+            buffer.drop_to(stretch.records[-1].offset)
+        buffer.drop_to(records[-1].offset)
+        buffer.next_offset = records[-1].offset + 1
+
+    async def _commit(self, at: TopicPartition, offset: int) -> None:
+        await self._broker.commit({at: Commit(offset)})
+        self._commit_count += 1
+
+    async def rescue(self) -> None:
+        """Write what waits and commit nothing, as when the log that it came from is gone.
+
+        Where somebody else has written on meanwhile the log goes on, and so does whoever that is.
+        """
+        async with self._writing:
+            for at, buffer in self._buffers.items():
+                newest = await asyncio.to_thread(
+                    self._archive.newest, self._kinds[at.topic], at.partition
+                )
+                if buffer.records and (newest is None or newest.last < buffer.next_offset):
+                    await self._write_files(at, buffer)
+
+    def _stretches(self, kind: Kind, records: Sequence[InputRecord]) -> Iterator[Stretch]:
+        """Records that fit into one file: appended on one day, with the same features."""
+        stretch: Stretch | None = None
         for record in records:
             try:
                 found = decode_archived(kind, record)
             except RecordError as error:
                 log.warning("left out of the archive: %s of %s", error.detail, kind)
                 continue
-            new = day_of(record.timestamp), feature_count(found)
-            if stretch and (new != layout or len(stretch) >= self._config.archive.row_count_max):
-                yield stretch, decoded
-                stretch, decoded = [], []
-            layout = new
-            stretch.append(record)
-            decoded.append(found)
-        if stretch:
-            yield stretch, decoded
+            layout = day_of(record.timestamp), self._feature_names(found)
+            if stretch is None or stretch.does_end(layout, self._config.archive.row_count_max):
+                if stretch is not None:
+                    yield stretch
+                stretch = Stretch(layout)
+            stretch.records.append(record)
+            stretch.found.append(found)
+        if stretch is not None:
+            yield stretch
 
     async def _write_stretch(
-        self,
-        at: TopicPartition,
-        kind: Kind,
-        buffer: Buffer,
-        records: Sequence[InputRecord],
-        found: Sequence[Archived],
+        self, at: TopicPartition, kind: Kind, buffer: Buffer, stretch: Stretch
     ) -> None:
-        rows = archive_rows(records, found)
+        last = stretch.records[-1].offset
+        rows = archive_rows(stretch.records, stretch.found)
         fresh = first_times(rows, buffer.position)
-        self.repeated_count += len(rows) - len(fresh)
+        self._written += Counts(repeated=len(rows) - len(fresh))
         if not len(fresh):
             return
-        names = self._feature_names(fresh) if kind == "decisions" else []
-        span, position = (buffer.next_offset, records[-1].offset), int(fresh.position[-1])
+        _, names = stretch.layout
+        span, position = (buffer.next_offset, last), int(fresh.position[-1])
         await asyncio.to_thread(
             self._archive.write, kind, at.partition, span, position, fresh, names
         )
-        buffer.next_offset, buffer.position = records[-1].offset + 1, position
-        self.row_count += len(fresh)
-        self.file_count += 1
+        buffer.next_offset, buffer.position = last + 1, position
+        self._written += Counts(rows=len(fresh), files=1)
 
-    def _feature_names(self, rows: ArchiveRows) -> list[str]:
-        """As the model of the first row names them, or this configuration if it is gone."""
-        version = rows.columns["model_version"][0]
+    def _feature_names(self, found: Archived) -> tuple[str, ...]:
+        """As the model of a decision names them, or this configuration if it is gone."""
+        version, count = model_of(found)
+        if not version:
+            return ()
         if version not in self._names:
             try:
-                names = list(self._models.load(version).manifest["features"])
+                told = self._models.load(version).manifest["features"]
             except (ModelError, KeyError):
-                names = [feature.name for feature in self._config.features]
-            self._names[version] = names
+                told = [feature.name for feature in self._config.features]
+            self._names[version] = tuple(told)
         names = self._names[version]
-        if len(names) != rows.features.shape[1]:
+        if len(names) != count:
             raise ConfigError(
-                f"decisions of model {version} have {rows.features.shape[1]} features, "
+                f"decisions of model {version} have {count} features, "
                 f"{len(names)} are named in {self._config.model.directory} or [[features]]"
             )
         return names
@@ -289,27 +345,3 @@ def archive_kafka(config: Config) -> KafkaParams:
     kafka = config.kafka
     isolation = "read_committed" if config.engine.delivery == "exactly_once" else kafka.isolation
     return replace(kafka, group_id=f"{kafka.group_id}-archive", isolation=isolation)
-
-
-async def archive(
-    config: Config, stop: asyncio.Event, watch: Callable[[Archiver], None]
-) -> Archiver:
-    """Run an archiver until stopped; `watch` is called twice a second."""
-    clock_s = asyncio.get_running_loop().time
-    kafka, topics = archive_kafka(config), config.topics
-    async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(KafkaBroker(kafka))
-        await broker.ensure_topics(topic_specs(config))
-        tail = await stack.enter_async_context(KafkaTail(kafka, [topics.full(topics.examples)]))
-        files = ParquetArchive(config.archive, cluster_id=broker.cluster_id)
-        archiver = Archiver(config, broker, files, tail, clock_s=clock_s)
-        working = asyncio.create_task(archiver.run(stop))
-        try:
-            while not working.done():
-                watch(archiver)
-                await asyncio.wait({working}, timeout=0.5)
-            working.result()
-        finally:
-            working.cancel()
-            await asyncio.wait({working})
-    return archiver

@@ -44,18 +44,23 @@ def is_wanted(config: Config) -> bool:
     return EMBEDDED in (config.kafka.bootstrap_servers, config.redis.url)
 
 
+def is_kafka_wanted(config: Config) -> bool:
+    """Whether the log is one in memory, which ends with its broker."""
+    return config.kafka.bootstrap_servers == EMBEDDED
+
+
 def servers_for(config: Config, directory: Path = DIRECTORY) -> EmbeddedServers:
     """The servers that this configuration asks for; perhaps none."""
     return EmbeddedServers(
         directory / "servers",
-        kafka=config.kafka.bootstrap_servers == EMBEDDED,
+        kafka=is_kafka_wanted(config),
         redis=config.redis.url == EMBEDDED,
     )
 
 
 def with_servers(config: Config, servers: EmbeddedServers) -> Config:
     """The configuration with the addresses of what was started."""
-    if config.kafka.bootstrap_servers == EMBEDDED:
+    if is_kafka_wanted(config):
         config = replace(config, kafka=config.kafka.embedded_at(servers.kafka_servers))
     if config.redis.url == EMBEDDED:
         config = replace(config, redis=replace(config.redis, url=servers.redis_url))
@@ -79,7 +84,7 @@ def running(config: Config, directory: Path = DIRECTORY) -> Config:
 
     Raises ConfigError when the configuration asks for one and none runs.
     """
-    if config.kafka.bootstrap_servers != EMBEDDED:
+    if not is_kafka_wanted(config):
         return config
     path = directory / _ADDRESSES
     try:

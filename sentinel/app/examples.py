@@ -113,7 +113,7 @@ def horizons(labels: pl.DataFrame, now_ms: int, params: MaturityParams) -> Horiz
 
 
 def examples(files: ParquetArchive, params: MaturityParams) -> Iterator[pl.DataFrame]:
-    """Every decision whose truth is known or presumed, a frame for each archived file.
+    """Every decision whose truth is known or presumed, some frames for each archived file.
 
     Beside the features: `label` (1 fraud, 0 genuine), `posterior`, `source`, `label_delay_ms`,
     `propensity` (how likely such a row is to be among the examples) and `weight`, its inverse. What
@@ -127,9 +127,9 @@ def examples(files: ParquetArchive, params: MaturityParams) -> Iterator[pl.DataF
     end_ms = horizons(labels, newest_ms, params).mature_ms
     given = labels.filter(pl.col("label") != WITHDRAWN)
     for segment in segments:
-        frame = files.read(segment)
-        silent = presumed_rows(frame, holding(labels, end_ms), (None, end_ms), params)
-        yield pl.concat([example_rows(frame, given), silent], how="vertical")
+        for frame in files.batches(segment):
+            silent = presumed_rows(frame, holding(labels, end_ms), (None, end_ms), params)
+            yield pl.concat([example_rows(frame, given), silent], how="vertical")
 
 
 def example_rows(decisions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:

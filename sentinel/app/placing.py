@@ -18,7 +18,7 @@ from sentinel.codec.feedback import checked, is_placed
 from sentinel.codec.records import decode_feedback, keyed
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.engine.feedback import observed_ms
-from sentinel.errors import ConfigError, RecordError
+from sentinel.errors import ConfigError, FileGoneError, RecordError
 from sentinel.ports import Broker
 from sentinel.records import Feedback, InputRecord
 
@@ -122,7 +122,7 @@ class Placer:
     async def work(self) -> None:
         """Send back what can be placed, and keep the others with how far feedback was taken.
 
-        Raises FileNotFoundError when files were joined meanwhile; nothing is lost by it.
+        Raises FileGoneError when files were joined meanwhile; nothing is lost by it.
         """
         waiting, fresh = self._progress.waiting, self._fresh
         found = await asyncio.to_thread(self._find, waiting, fresh)
@@ -193,7 +193,7 @@ def archived_places(files: ParquetArchive, transaction_ids: Sequence[str]) -> di
     for _ in range(_JOINED_COUNT_MAX):
         try:
             rows = files.matching(files.segments("decisions"), transaction_ids).to_dicts()
-        except FileNotFoundError:  # small files were joined meanwhile
+        except FileGoneError:  # small files were joined meanwhile
             continue
         return {row["transaction_id"]: _place(row) for row in rows}
     return {}

@@ -211,9 +211,8 @@ class ExamplePublisher:
         again: Collection[str],
     ) -> Iterator[list[Example]]:
         """What was silent, file by file, then what has been silent since a label was withdrawn."""
-        for one in segments:
-            rows = presumed_rows(self._files.read(one), labels, between_ms, self._params)
-            yield example_list(rows)
+        for frame in (frame for one in segments for frame in self._files.batches(one)):
+            yield example_list(presumed_rows(frame, labels, between_ms, self._params))
         if again:
             names = sorted(again)
             decisions = self._files.matching(self._files.segments("decisions"), names)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import random
 import resource
 import signal
 import time
@@ -21,6 +20,7 @@ from sentinel.app import demo, embedded
 from sentinel.app.alert_desk import investigate
 from sentinel.app.archive_child import ArchiveChild
 from sentinel.app.backfill import backfill
+from sentinel.app.backoff import back_off
 from sentinel.app.history import History, Rows, joined
 from sentinel.app.instance import Instance
 from sentinel.app.local_models import fetch_champion
@@ -31,7 +31,7 @@ from sentinel.config import Config
 from sentinel.engine.health import Health
 from sentinel.engine.serving import ServingModel, serving_model
 from sentinel.engine.tasks import end
-from sentinel.errors import ConfigError, FencedError, TransientError
+from sentinel.errors import ConfigError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.versions import Artifact
 
@@ -239,17 +239,7 @@ async def _keep_running(
         except TransientError as error:
             status.instance, status.failure = None, str(error)
             failures = 1 if status.metrics.commits > before else failures + 1
-            if failures > config.engine.restart_count_max:
-                raise
-            # Jitter keeps many instances from coming back in step.
-            wait_s = min(2.0**failures * 0.1, config.engine.backoff_s_max) * random.uniform(0.5, 1)  # noqa: S311
-            level = logging.INFO if isinstance(error, FencedError) else logging.WARNING
-            log.log(level, "%s; starting again in %.1f s", error, wait_s)
-            try:
-                async with asyncio.timeout(wait_s):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+            await back_off(error, failures, config.engine, stop)
 
 
 async def _backfill(config: Config, history: History, progress: Progress) -> None:

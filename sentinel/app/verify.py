@@ -62,7 +62,7 @@ async def verify(config: Config) -> list[Verified]:
 async def _verified(
     files: ParquetArchive, tail: KafkaTail, at: TopicPartition, kind: Kind
 ) -> Verified:
-    segments = await asyncio.to_thread(files.segments, kind, at.partition)
+    segments = await asyncio.to_thread(files.segments, kind, at.partition, with_parts=True)
     end = max((segment.last + 1 for segment in segments), default=0)
     name = {"decisions": "decision_id", "labels": "feedback_offset"}[kind]
     in_log: set[object] = set()

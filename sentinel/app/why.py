@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from sentinel.adapters.archive import ParquetArchive, Segment
@@ -107,9 +108,10 @@ def account_of(files: ParquetArchive, config: Config, transaction_id: str) -> Ac
     contributions: dict[str, float] = {}
     try:
         serving = Models(config).of(decision["model_version"])
+        is_whole = set(serving.model.feature_names) <= features.keys()
     except ModelError:
-        pass  # it is shown without
-    else:
+        is_whole = False  # it is shown without
+    if is_whole:
         row = np.array([[features[name] for name in serving.model.feature_names]])
         found = serving.model.contributions(row)[0].tolist()
         contributions = dict(zip(serving.model.feature_names, found, strict=True))
@@ -145,26 +147,29 @@ def replayed(files: ParquetArchive, config: Config, transaction_id: str = "") ->
 def _replayed(
     files: ParquetArchive, segment: Segment, models: Models, transaction_id: str
 ) -> Iterator[Replayed]:
-    frame = files.read(segment)
-    if transaction_id:
-        frame = frame.filter(frame["transaction_id"] == transaction_id)
-    for version in frame["model_version"].unique().sort().to_list():
-        rows = frame.filter(frame["model_version"] == version)
-        ids = rows["decision_id"].to_list()
-        try:
-            serving = models.of(version)
-            features = np.ascontiguousarray(
-                rows.select([FEATURE + name for name in serving.model.feature_names]).to_numpy()
-            )
-        except ModelError as error:
-            yield Replayed(version, len(ids), len(ids), ids[:5], str(error))
-            continue
-        raw = serving.model.raw_scores(features)
-        is_same = _same(serving.score(raw), rows["score"].to_numpy()) & _same(
-            serving.probability(raw), rows["probability"].to_numpy()
-        )
-        others = np.flatnonzero(~is_same).tolist()
-        yield Replayed(version, len(ids), len(others), [ids[i] for i in others[:5]])
+    for frame in files.batches(segment):
+        if transaction_id:
+            frame = frame.filter(frame["transaction_id"] == transaction_id)
+        for version in frame["model_version"].unique().sort().to_list():
+            yield _scored(frame.filter(frame["model_version"] == version), version, models)
+
+
+def _scored(rows: pl.DataFrame, version: str, models: Models) -> Replayed:
+    """Archived decisions of one version beside what it says of them now."""
+    ids = rows["decision_id"].to_list()
+    try:
+        serving = models.of(version)
+        columns = [FEATURE + name for name in serving.model.feature_names]
+        if missing := [name for name in columns if name not in rows.columns]:
+            raise ModelError(version, f"its file in the archive has no {', '.join(missing)}")
+    except ModelError as error:
+        return Replayed(version, len(ids), len(ids), ids[:5], str(error))
+    raw = serving.model.raw_scores(np.ascontiguousarray(rows.select(columns).to_numpy()))
+    is_same = _same(serving.score(raw), rows["score"].to_numpy()) & _same(
+        serving.probability(raw), rows["probability"].to_numpy()
+    )
+    others = np.flatnonzero(~is_same).tolist()
+    return Replayed(version, len(ids), len(others), [ids[i] for i in others[:5]])
 
 
 def _same(found: Floats, archived: Floats) -> NDArray[np.bool_]:

@@ -5,7 +5,6 @@ import logging
 import signal
 from pathlib import Path
 
-import polars as pl
 import typer
 import uvloop
 from rich.console import Console
@@ -15,9 +14,11 @@ from sentinel import config as configuration
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.kafka import KafkaBroker
 from sentinel.app import embedded
-from sentinel.app.archive import Archiver, archive, archive_kafka
+from sentinel.app.archive import archive_kafka
+from sentinel.app.archiving import Status, archive
 from sentinel.app.examples import examples
 from sentinel.app.verify import verify
+from sentinel.archive.union import union_of
 from sentinel.codec.archive import KINDS
 from sentinel.config import Config
 from sentinel.errors import ConfigError
@@ -26,25 +27,26 @@ from sentinel.errors import ConfigError
 def run_command(config_file: Path | None, *, exit_when_idle_s: float | None) -> None:
     """Archive until a signal comes, or nothing has for so long."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    config = embedded.running(configuration.load(config_file))
+    config = configuration.load(config_file)
+    embedded.running(config)  # says at once what is missing; later it may come back
 
-    async def main() -> Archiver:
+    async def main() -> Status:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
 
-        def watch(archiver: Archiver) -> None:
-            if exit_when_idle_s is not None and archiver.idle_s >= exit_when_idle_s:
+        def watch(status: Status) -> None:
+            if exit_when_idle_s is not None and status.idle_s >= exit_when_idle_s:
                 stop.set()
 
         return await archive(config, stop, watch)
 
-    done = uvloop.run(main())
+    done = uvloop.run(main()).counts
     typer.echo(
-        f"{done.row_count:,} rows in {done.file_count:,} files under {config.archive.directory}, "
-        f"{done.repeated_count:,} repetitions left out; {done.publisher.count:,} examples, "
-        f"{done.placer.count:,} votes placed"
+        f"{done.rows:,} rows in {done.files:,} files under {config.archive.directory}, "
+        f"{done.repeated:,} repetitions left out; {done.examples:,} examples, "
+        f"{done.placed:,} votes placed"
     )
 
 
@@ -71,7 +73,7 @@ def compact_command(config_file: Path | None) -> None:
     """Join small files."""
     config = embedded.running(configuration.load(config_file))
     files = archive_of(config)
-    limit = config.archive.row_count_max
+    limit = config.archive.compact_row_count_max
     fewer = sum(files.compact(kind, limit) for kind in KINDS)
     typer.echo(f"{fewer:,} files fewer")
 
@@ -84,7 +86,7 @@ def examples_command(out: Path, config_file: Path | None) -> None:
     frames = list(examples(archive_of(config), config.maturity))
     if not sum(map(len, frames)):
         raise ConfigError("the archive holds nothing that is labelled, or old enough to presume")
-    frame = pl.concat(frames, how="diagonal")
+    frame = union_of(frames)
     try:
         frame.write_parquet(out)
     except OSError as error:

@@ -189,9 +189,38 @@ def verify_archive(config: ConfigOption = None) -> None:
         raise typer.Exit(1)
 
 
+@archive.command("schema")
+def show_archive_schema(
+    kind: Annotated[str, typer.Argument(help="decisions, labels or audit.")] = "decisions",
+    config: ConfigOption = None,
+) -> None:
+    """The columns of all files: types, since when, in how many files, which came and went."""
+    from sentinel.cli.archive_views import schema_command
+
+    schema_command(kind, config)
+
+
+@archive.command("history")
+def show_archived_history(
+    account: Annotated[str, typer.Argument(help="The account, as the decisions name it.")],
+    config: ConfigOption = None,
+    since: Annotated[
+        str, typer.Option(metavar="2026-03-01", help="Only what was appended since that day.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Show so many of the newest.")] = 50,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="All that is archived of each, an object a line.")
+    ] = False,
+) -> None:
+    """The archived decisions on one account."""
+    from sentinel.cli.archive_views import history_command
+
+    history_command(account, config, since=since, limit=limit, as_json=as_json)
+
+
 @archive.command("compact")
 def compact_archive(config: ConfigOption = None) -> None:
-    """Join small files."""
+    """Join the files of a day, sorted by account: a history is found at once."""
     from sentinel.cli.archive import compact_command
 
     compact_command(config)

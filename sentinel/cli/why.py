@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sentinel import config as configuration
 from sentinel.adapters.archive import ParquetArchive
@@ -66,7 +67,7 @@ def _show(account: Account) -> None:
         value = account.features[name]
         added = account.contributions.get(name)
         table.add_row(
-            name,
+            Text(name),
             "missing" if math.isnan(value) else f"{value:,.6g}",
             "" if added is None else f"{added:+.3f}",
         )

@@ -1,8 +1,10 @@
 """Decisions, labels and the audit from their topics, as columns to be archived."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import numpy as np
@@ -15,15 +17,19 @@ Kind = Literal["decisions", "labels", "audit"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
+_OFFSET = re.compile(r"-[0-9]{1,18}\Z")
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class _Decision(msgspec.Struct):
     """What is archived of a decision; other fields are for those who read the topic."""
 
     decision_id: str
     transaction_id: str
-    event_time_ms: int
+    event_time_ms: _Int64
     account: str
     entities: dict[str, str | None]
-    amount_minor: int
+    amount_minor: _Int64
     score: float
     probability: float
     action: str
@@ -61,6 +67,27 @@ LABEL_FIELDS = (
 )
 AUDIT_FIELDS = ("id", "kind", "subject", "who", "at_ms")
 
+
+def _type_of(hint: Any) -> type:
+    """Of what is not missing: bool, int, float or str; one of several words is a str."""
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    (one,) = (option for option in options if option is not NoneType)
+    return str if get_origin(one) is Literal else one
+
+
+# Of the columns above, so that one without a single value has the type of its neighbours in other
+# files; what is not here is text.
+FIELD_TYPES: dict[str, type] = {
+    name: _type_of(hints[name])
+    for record, names in (
+        (_Decision, DECISION_FIELDS),
+        (Label, LABEL_FIELDS),
+        (AuditEntry, AUDIT_FIELDS),
+    )
+    for hints in (get_type_hints(record),)
+    for name in names
+}
+
 Archived = _Decision | Label | AuditEntry  # as it was read
 
 
@@ -97,12 +124,15 @@ def decode_archived(kind: Kind, record: InputRecord) -> Archived:
         found: Archived = _DECODERS[kind].decode(record.value or b"")
     except msgspec.MsgspecError as error:
         raise RecordError("not_ours", f"offset {record.offset}: {error}") from error
+    if isinstance(found, _Decision) and not _OFFSET.search(found.decision_id):
+        detail = f"offset {record.offset}: decision_id names no offset: {found.decision_id!r}"
+        raise RecordError("not_ours", detail)
     return found
 
 
-def feature_count(found: Archived) -> int:
-    """How many features a decision has; a label has none."""
-    return len(found.features) if isinstance(found, _Decision) else 0
+def model_of(found: Archived) -> tuple[str, int]:
+    """The version that scored a decision and how many features it saw; of others "" and 0."""
+    return (found.model_version, len(found.features)) if isinstance(found, _Decision) else ("", 0)
 
 
 def archive_rows(records: Sequence[InputRecord], found: Sequence[Archived]) -> ArchiveRows:

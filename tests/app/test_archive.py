@@ -150,7 +150,7 @@ def test_a_decision_is_a_row_with_a_column_for_each_feature(tmp_path: Path) -> N
     archiver = run(world.archive())
 
     rows = world.rows()
-    assert (archiver.row_count, archiver.file_count) == (5, 2)
+    assert (archiver.counts.rows, archiver.counts.files) == (5, 2)
     assert rows["decision_id"].to_list() == [f"transactions-0-{i}" for i in range(4)]
     assert rows["entity_terminal"].to_list() == [None, "m1", None, "m1"]
     assert rows["degraded"].to_list() == ["", "late,state", "", ""]
@@ -190,7 +190,7 @@ def test_what_is_repeated_is_left_out_also_after_a_start(tmp_path: Path) -> None
     second = run(world.archive())
 
     assert world.rows()["decision_id"].to_list() == [f"transactions-0-{i}" for i in range(5)]
-    assert (first.repeated_count, second.repeated_count) == (2, 2)
+    assert (first.counts.repeated, second.counts.repeated) == (2, 2)
 
 
 def test_after_a_crash_at_any_call_each_decision_is_there_once(tmp_path: Path) -> None:
@@ -275,7 +275,9 @@ def test_an_archiver_goes_on_when_a_second_one_joins(tmp_path: Path) -> None:
             await until(lambda: not group.is_rebalancing)
             world.append(DECISIONS, [decision(0), decision(1)])
             await until(
-                lambda: any(w.done() for w in working) or first.row_count + second.row_count == 2
+                lambda: (
+                    any(w.done() for w in working) or first.counts.rows + second.counts.rows == 2
+                )
             )
             stop.set()
             await asyncio.gather(*working)

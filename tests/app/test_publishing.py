@@ -15,7 +15,7 @@ from sentinel.codec.examples import decode_columns
 from sentinel.codec.records import encode
 from sentinel.core.learning.examples import newest
 from sentinel.core.learning.maturity import MaturityParams
-from sentinel.errors import ConfigError
+from sentinel.errors import ConfigError, FileGoneError
 from sentinel.records import Record, TopicPartition
 from tests.app.test_archive import DECISIONS, LABELS, World, decision, label
 from tests.app.test_examples import at_day, said
@@ -310,7 +310,7 @@ class JoinedMeanwhile(ParquetArchive):
     def matching(self, segments: Sequence[Segment], transaction_ids: Sequence[str]) -> pl.DataFrame:
         if not self.is_joined:
             self.is_joined = True
-            raise FileNotFoundError(segments[0].path)
+            raise FileGoneError(segments[0].path)
         return super().matching(segments, transaction_ids)
 
 
@@ -325,7 +325,7 @@ def test_a_vote_that_came_while_files_were_joined_is_placed_afterwards(tmp_path:
             placer = Placer(files, broker, "feedback", horizon_s=86_400.0)
             await placer.begin()
             placer.take([Record(0, START_MS, None, json.dumps(vote(0)).encode())])
-            with pytest.raises(FileNotFoundError):
+            with pytest.raises(FileGoneError):
                 await placer.work()
             await placer.work()
 

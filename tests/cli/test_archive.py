@@ -1,18 +1,23 @@
 """The archive end to end: `sentinel archive` killed with -9, verified, and decided again."""
 
 import json
+import signal
+import subprocess
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from sentinel import archive
 from sentinel.adapters.embedded import EmbeddedServers
 from tests.app import small
-from tests.cli.test_run import await_that, output, sentinel
+from tests.cli.test_run import await_start, await_that, output, sentinel
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -126,3 +131,49 @@ def test_what_is_not_archived_is_one_clear_line(folder: Folder) -> None:
     assert "no decision on transaction nobody is in .sentinel/archive" in words
     assert "name a transaction" in folder.done("why", exit_code=2)
     assert "the archive holds no decision" in folder.done("why", "--replay")
+
+
+def test_the_archive_outlives_the_run_whose_log_it_reads(tmp_path: Path) -> None:
+    """A run that is killed takes its log along; the next one has another, elsewhere."""
+    small.add_model(tmp_path)
+    settings = {"SENTINEL__ARCHIVE__INTERVAL_S": "3600", "SENTINEL__ARCHIVE__ROW_COUNT_MAX": "100"}
+    run = ("run", "-c", "small.toml", "--plain", "--stream", "--rate", "100")
+    root = tmp_path / ".sentinel" / "archive"
+
+    def logs() -> set[str]:
+        return {path.name[:8] for path in (root / "decisions").rglob("*.parquet")}
+
+    with (
+        sentinel(tmp_path, *run) as first,
+        sentinel_when_live(tmp_path, first, settings) as archiving,
+    ):
+        await_that(lambda: len(logs()) == 1, "nothing is archived", 60.0)
+        first.kill()
+        first.wait()
+        with sentinel(tmp_path, *run) as second:
+            await_that(lambda: len(logs()) == 2, "the second log is not archived", 90.0)
+            archiving.send_signal(signal.SIGTERM)
+            assert archiving.wait(60) == 0, output(tmp_path)
+            second.kill()
+
+    said = output(tmp_path)
+    assert "was started again, with a log of its own" in said
+    assert "Traceback" not in said
+    for log in logs():
+        found = archive.segments(root, "decisions", log=log)
+        rows = pl.concat([pl.read_parquet(one.path) for one in found])
+        assert rows["decision_id"].n_unique() == len(rows)
+        for partition in {segment.partition for segment in found}:
+            spans = [(one.first, one.last) for one in found if one.partition == partition]
+            assert spans[0][0] == 0
+            assert all(one[1] + 1 == other[0] for one, other in pairwise(spans))
+
+
+@contextmanager
+def sentinel_when_live(
+    folder: Path, run: "subprocess.Popen[str]", settings: dict[str, str]
+) -> Iterator["subprocess.Popen[str]"]:
+    """An archiver beside a run, once that has its partitions."""
+    await_start(folder, run)
+    with sentinel(folder, "archive", "run", "-c", "small.toml", settings=settings) as process:
+        yield process

@@ -1,0 +1,140 @@
+"""Keeps an archiver at work: after a transient failure another one goes on behind its files."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from sentinel.adapters.archive import ParquetArchive
+from sentinel.adapters.kafka import KafkaBroker, KafkaTail
+from sentinel.app import embedded
+from sentinel.app.archive import Archiver, Counts, archive_kafka
+from sentinel.app.assembly import topic_specs
+from sentinel.app.backoff import back_off
+from sentinel.config import Config
+from sentinel.errors import ConfigError, TransientError
+
+_TICK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """An archiver, and where it works.
+
+    Attributes
+    ----------
+    has_moved
+        Whether what it reads from listens somewhere else by now.
+    is_log_lost
+        Whether the log ends with its broker: what was read of it then must be written at once.
+    """
+
+    archiver: Archiver
+    has_moved: Callable[[], bool] = lambda: False
+    is_log_lost: bool = False
+
+
+Build = Callable[[], AbstractAsyncContextManager[Site]]
+
+
+@dataclass(slots=True)
+class Status:
+    """What has been done so far, by one archiver after the other."""
+
+    archiver: Archiver | None = None
+    before: Counts = field(default_factory=Counts)  # by those that have ended
+
+    @property
+    def counts(self) -> Counts:
+        """All of it."""
+        return self.before if self.archiver is None else self.before + self.archiver.counts
+
+    @property
+    def idle_s(self) -> float:
+        """For how long nothing has come, since something could."""
+        return 0.0 if self.archiver is None else self.archiver.idle_s
+
+
+async def archive(config: Config, stop: asyncio.Event, watch: Callable[[Status], None]) -> Status:
+    """Archive until stopped; `watch` is called twice a second while an archiver is at work.
+
+    With an embedded broker it is found in this folder, each time anew: another `sentinel run` there
+    is another log, at another address.
+    """
+    return await keep_archiving(lambda: _site(config), config, stop, watch)
+
+
+async def keep_archiving(
+    build: Build, config: Config, stop: asyncio.Event, watch: Callable[[Status], None]
+) -> Status:
+    """Build an archiver and run it; after a transient failure back off, and build another.
+
+    Neither loses a row nor writes it twice: the files name their offsets.
+    """
+    status, failures = Status(), 0
+    while not stop.is_set():
+        is_progress = False
+        try:
+            async with build() as site:
+                status.archiver = site.archiver
+                try:
+                    await _work(site, status, stop, watch)
+                finally:
+                    is_progress = site.archiver.is_settled(config.engine.backoff_s_max)
+                    status.before, status.archiver = status.counts, None
+        except TransientError as error:
+            failures = 1 if is_progress else failures + 1
+            await back_off(error, failures, config.engine, stop)
+    return status
+
+
+async def _work(
+    site: Site, status: Status, stop: asyncio.Event, watch: Callable[[Status], None]
+) -> None:
+    """Run it to its end; what waits is written if the log it came from may be gone."""
+    working = asyncio.create_task(site.archiver.run(stop))
+    try:
+        while not working.done():
+            watch(status)
+            if site.has_moved():
+                raise TransientError("`sentinel run` was started again, with a log of its own")
+            await asyncio.wait({working}, timeout=_TICK_S)
+        working.result()
+    except TransientError:
+        working.cancel()
+        await asyncio.wait({working})
+        if site.is_log_lost:
+            await site.archiver.rescue()
+        raise
+    finally:
+        working.cancel()
+        await asyncio.wait({working})
+
+
+@asynccontextmanager
+async def _site(config: Config) -> AsyncIterator[Site]:
+    at = _found(config)
+    kafka, topics = archive_kafka(at), config.topics
+    async with AsyncExitStack() as stack:
+        broker = await stack.enter_async_context(KafkaBroker(kafka))
+        await broker.ensure_topics(topic_specs(config))
+        tail = await stack.enter_async_context(KafkaTail(kafka, [topics.full(topics.examples)]))
+        files = ParquetArchive(config.archive, cluster_id=broker.cluster_id)
+        clock_s = asyncio.get_running_loop().time
+        archiver = Archiver(at, broker, files, tail, clock_s=clock_s)
+        yield Site(archiver, lambda: _has_moved(config, at), embedded.is_kafka_wanted(config))
+
+
+def _found(config: Config) -> Config:
+    """With the addresses of now. Raises TransientError where nothing runs: it may come back."""
+    try:
+        return embedded.running(config)
+    except ConfigError as error:
+        raise TransientError(str(error)) from error
+
+
+def _has_moved(config: Config, at: Config) -> bool:
+    try:
+        return embedded.running(config).kafka.bootstrap_servers != at.kafka.bootstrap_servers
+    except ConfigError:
+        return False  # nothing runs there now: the log of before is the newest that there is
