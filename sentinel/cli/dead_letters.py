@@ -15,7 +15,7 @@ from sentinel import config as configuration
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
 from sentinel.app import embedded
 from sentinel.app.dead_letters import Found, Plan, Wanted, look_through, planned, replay
-from sentinel.cli.options import printable
+from sentinel.cli.texts import plain
 from sentinel.codec.dead_letters import DeadLetter
 from sentinel.codec.records import encode
 from sentinel.config import Config
@@ -116,7 +116,7 @@ def show_command(config_file: Path | None, offset: int) -> None:
         "refused": _when(letter.timestamp_ms),
         "from": _origin(letter),
         "reason": letter.reason,
-        "detail": printable(letter.detail),
+        "detail": plain(letter.detail),
     }
     if letter.replay_of is not None:
         facts["replay of"] = str(letter.replay_of)
@@ -126,7 +126,7 @@ def show_command(config_file: Path | None, offset: int) -> None:
         typer.echo(f"{name:<9} {value}")
     for name, data in (
         *(("key", letter.key), ("value", letter.value)),
-        *((f"header {printable(h.name)}", h.value) for h in letter.headers),
+        *((f"header {plain(h.name)}", h.value) for h in letter.headers),
     ):
         typer.echo(f"{name}: {'none' if data is None else _bytes(data)}")
 
@@ -211,14 +211,14 @@ def _since_ms(text: str) -> int:
 
 
 def _line(letter: DeadLetter, replayed_ms: int | None) -> str:
-    detail = printable(letter.detail)
+    detail = plain(letter.detail)
     if len(detail) > _DETAIL_WIDTH:
         detail = detail[: _DETAIL_WIDTH - 1] + "…"
     words = [
         f"{letter.offset:>8}",
         _when(letter.timestamp_ms),
         _origin(letter),
-        f"{printable(letter.reason)}: {detail}",
+        f"{plain(letter.reason)}: {detail}",
         _size(letter.value),
     ]
     return "  ".join(words if replayed_ms is None else [*words, f"replayed {_when(replayed_ms)}"])
@@ -241,7 +241,7 @@ def _facts(letter: DeadLetter, replayed_ms: int | None) -> dict[str, Any]:
 
 def _summary(found: Found) -> str:
     count = len(found.places)
-    reasons = ", ".join(f"{n:,} {printable(reason)}" for reason, n in found.reasons.most_common())
+    reasons = ", ".join(f"{n:,} {plain(reason)}" for reason, n in found.reasons.most_common())
     replayed = len(found.places.keys() & found.replayed_ms.keys())
     parts = [f"{count:,} dead letters" + (f": {reasons}" if reasons else "")]
     if count > len(found.letters):
@@ -254,7 +254,7 @@ def _summary(found: Found) -> str:
 
 
 def _origin(letter: DeadLetter) -> str:
-    return f"{printable(letter.at.topic)}-{letter.at.partition}@{letter.offset_there}"
+    return f"{plain(letter.at.topic)}-{letter.at.partition}@{letter.offset_there}"
 
 
 def _size(value: bytes | None) -> str:

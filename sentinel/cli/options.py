@@ -38,11 +38,6 @@ class Commands(TyperGroup):
             fail(error)
 
 
-def printable(text: str) -> str:
-    """With escapes in the place of what a terminal would obey: the text is a stranger's."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def login_name(who: str) -> str:
     """Who does it: as they say, or as they have logged in. Raises ConfigError if neither tells."""
     try:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sentinel.app.run import Status
 from sentinel.cli.learning import awaited_summary, headline, is_at_work, tally
-from sentinel.cli.options import printable
+from sentinel.cli.texts import plain
 from sentinel.codec.records import decode_object
 from sentinel.metrics import Histogram
 
@@ -126,7 +126,7 @@ def _plain_outlook(status: Status) -> list[str]:
 
 
 def _because(reasons: tuple[str, ...]) -> str:
-    return printable(f" ({', '.join(reasons)})") if reasons else ""
+    return plain(f" ({', '.join(reasons)})") if reasons else ""
 
 
 def _ms(histogram: Histogram, q: float) -> str:
