@@ -8,7 +8,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.special import logit
 
-from sentinel.core.consensus.channels import UNKNOWN, WIDTH, Selection, numbered_channels
+from sentinel.core.consensus.channels import (
+    OF_DECISIONS,
+    UNKNOWN,
+    WIDTH,
+    Selection,
+    numbered_channels,
+)
 from sentinel.core.consensus.intake import Intake, take
 from sentinel.core.consensus.known import agreement, with_known
 from sentinel.core.consensus.online import (
@@ -138,13 +144,9 @@ def count_votes(
     statuses = verdicts(settled.posterior, settled.pro, settled.con, params)
     changes = _changes(intake, found.cases, settled.posterior.tolist(), statuses)
     cases = _standing(intake, case_names, settled, statuses, changes, trusted_sources)
-    channels = {  # behind the last one that there is room for, a name stands for the unknown
-        name: settled.selection.totals[number].tolist()
-        for name, number in channel.items()
-        if number or name == UNKNOWN
-    }
     noted = _noted(annotators, names, settled, [vote for _, vote, _ in intake.taken])
     noted = with_known(noted, found.cases.values(), cases.values())
+    channels = _channels(settled.selection.totals, channel)
     work = Casework(replace(found.progress, channels=channels), cases, noted)
     return Counted(work, _counted_votes(intake, settled.posterior.tolist()), changes)
 
@@ -255,6 +257,18 @@ def _channel_totals(progress: FeedbackProgress, channel: Mapping[str, int]) -> F
         if len(counts) == WIDTH:
             totals[channel[name]] = counts
     return totals
+
+
+def _channels(totals: Floats, channel: Mapping[str, int]) -> dict[str, list[float]]:
+    """What is counted in each channel that has a number of its own, to be kept.
+
+    One of decisions always has; it is kept from its first transaction on.
+    """
+    return {
+        name: totals[number].tolist()
+        for name, number in channel.items()
+        if (number or name == UNKNOWN) and (name not in OF_DECISIONS or totals[number].any())
+    }
 
 
 def _groups(annotators: Iterable[Annotator]) -> Ints:

@@ -19,6 +19,7 @@ from sentinel.core.consensus.params import ConsensusParams
 from sentinel.records import Floats, Ints
 
 UNKNOWN = ""
+OF_DECISIONS = ("approve", "review", "block", "explored")  # these have room whatever else is named
 CHANNEL_COUNT_MAX = 32
 CHANNEL_LENGTH_MAX = 64
 
@@ -83,12 +84,12 @@ def base_of(base_rate: float | None, params: ConsensusParams) -> float:
 
 
 def numbered_channels(names: Iterable[str], known: Iterable[str] = ()) -> dict[str, int]:
-    """The number of each channel: the unknown one is 0, then those that are known, then new ones.
+    """The number of each channel: 0 of the unknown, then of decisions, the known, the new.
 
     Whoever sends feedback may name channels, so there is room for a few: behind them, a new one
     has the number of the unknown.
     """
-    found = {UNKNOWN: 0}
+    found = {name: number for number, name in enumerate((UNKNOWN, *OF_DECISIONS))}
     for name in (*known, *names):
         found.setdefault(name, len(found) if len(found) < CHANNEL_COUNT_MAX else 0)
     return found

@@ -91,10 +91,12 @@ def test_there_is_room_for_so_many_channels_and_what_is_beyond_is_unknown() -> N
     names = [f"c{i}" for i in range(100)]
     found = numbered_channels(names)
 
-    assert found[""] == 0
-    assert [found[name] for name in names[: CHANNEL_COUNT_MAX - 1]] == [*range(1, 32)]
-    assert {found[name] for name in names[CHANNEL_COUNT_MAX - 1 :]} == {0}
-    assert numbered_channels(["c99", "new"], known=names[:31])["c99"] == 0
+    room = CHANNEL_COUNT_MAX - 5
+    assert [found[name] for name in ("", "approve", "review", "block", "explored")] == [*range(5)]
+    assert [found[name] for name in names[:room]] == [*range(5, CHANNEL_COUNT_MAX)]
+    assert {found[name] for name in names[room:]} == {0}
+    again = numbered_channels(["review", "c99"], known=names[:room])
+    assert (again["review"], again["c99"]) == (2, 0)
 
 
 def rows(
