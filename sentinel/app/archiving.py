@@ -61,7 +61,7 @@ async def archive(config: Config, stop: asyncio.Event, watch: Callable[[Status],
     With an embedded broker it is found in this folder, each time anew: another `sentinel run` there
     is another log, at another address.
     """
-    return await keep_archiving(lambda: _site(config), config, stop, watch)
+    return await keep_archiving(lambda: site_of(config), config, stop, watch)
 
 
 async def keep_archiving(
@@ -112,7 +112,8 @@ async def _work(
 
 
 @asynccontextmanager
-async def _site(config: Config) -> AsyncIterator[Site]:
+async def site_of(config: Config) -> AsyncIterator[Site]:
+    """An archiver of what runs now, on Kafka. Raises TransientError where nothing does."""
     at = _found(config)
     kafka, topics = archive_kafka(at), config.topics
     async with AsyncExitStack() as stack:

@@ -1,0 +1,90 @@
+"""The archive beside Apache Kafka: the broker goes and comes back, each row is there once."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentinel import archive
+from sentinel.adapters.archive import ArchiveParams
+from sentinel.adapters.kafka import KafkaBroker, KafkaParams
+from sentinel.app.archiving import Status, keep_archiving, site_of
+from sentinel.app.assembly import topic_specs
+from sentinel.codec.records import encode
+from sentinel.config import Config
+from sentinel.records import OutputRecord
+from tests.app.test_archive import decision
+from tests.engine.samples import a_config
+from tests.kafka.cluster import KafkaCluster
+
+RECOVERY_S_MAX = 60.0
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(180)]
+
+
+def nothing(status: Status) -> None:
+    """Nobody watches."""
+
+
+async def send(config: Config, rows: Sequence[dict[str, Any]]) -> None:
+    async with KafkaBroker(replace(config.kafka, group_id="sender")) as broker:
+        records = [OutputRecord(b"a", encode(row)) for row in rows]
+        await broker.publish(config.topics.full(config.topics.decisions), 0, records)
+        await broker.flush()
+
+
+def ids(folder: Path) -> list[str]:
+    if not folder.exists():
+        return []
+    return sorted(archive.scan(folder, "decisions").collect()["decision_id"].to_list())
+
+
+async def archived(folder: Path, count: int) -> list[str]:
+    """The decisions in the archive, once there are so many."""
+    deadline_s = time.monotonic() + RECOVERY_S_MAX
+    while True:
+        if len(names := ids(folder)) >= count:
+            return names
+        assert time.monotonic() < deadline_s, "the archiver has not come back"
+        await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_the_archiver_goes_on_when_its_only_broker_comes_back(
+    tmp_path: Path, kafka_params: KafkaParams, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    caplog.set_level(logging.CRITICAL, "aiokafka")
+    folder = tmp_path / "archive"
+    async with KafkaCluster(tmp_path / "kafka") as cluster:
+        kafka = replace(
+            kafka_params, bootstrap_servers=cluster.bootstrap_servers, replication_factor=1
+        )
+        config = replace(
+            a_config(),
+            kafka=kafka,
+            archive=ArchiveParams(directory=str(folder), interval_s=0.3),
+        )
+        async with KafkaBroker(kafka) as broker:
+            await broker.ensure_topics(topic_specs(config))
+        stop = asyncio.Event()
+        keeping = asyncio.create_task(
+            keep_archiving(lambda: site_of(config), config, stop, nothing)
+        )
+        await send(config, [decision(i) for i in range(5)])
+        await archived(folder, 5)
+
+        await (cluster.stop_broker(0) if how == "stop" else cluster.kill_broker(0))
+        await asyncio.sleep(8.0)  # a commit that is under way runs out of time
+        assert not keeping.done(), "it waits for its broker"
+        await cluster.start_brokers(0)
+        await send(config, [decision(i) for i in range(5, 12)])
+
+        names = await archived(folder, 12)
+        stop.set()
+        await keeping
+    assert names == sorted(f"transactions-0-{i}" for i in range(12))
