@@ -45,6 +45,10 @@ class Broker(Protocol):
         """How many partitions a topic has; 0 when it does not exist."""
         ...
 
+    async def record_bytes_max(self, topic: str) -> int:
+        """The largest record that a topic takes, with key and headers, as far as that is told."""
+        ...
+
     async def subscribe(
         self,
         topics: Sequence[str],

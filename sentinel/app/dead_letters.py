@@ -49,6 +49,7 @@ class Found:
     reasons: Counter[str] = field(default_factory=Counter)
     replayed_ms: dict[int, int] = field(default_factory=dict)  # when last, by offset
     foreign_count: int = 0  # records that are no dead letters
+    shortened: set[int] = field(default_factory=set)  # offsets of those that are not whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Plan:
     offsets: frozenset[int]
     to: Counter[TopicPartition]
     skipped: tuple[int, ...]  # replayed before
+    shortened: tuple[int, ...] = ()  # not whole: what they were is where they came from
 
 
 async def look_through(
@@ -81,6 +83,8 @@ def _take(record: InputRecord, wanted: Wanted, found: Found) -> None:
         found.letters.append(letter)
         found.places[letter.offset] = letter.at
         found.reasons[letter.reason] += 1
+        if letter.shortened is not None:
+            found.shortened.add(letter.offset)
 
 
 async def read_to_end(
@@ -125,9 +129,11 @@ async def planned(broker: Broker, found: Found, *, again: bool) -> Plan:
                 f"dead letter {offset} came from {at.topic}-{at.partition}, which is no more: "
                 f"{at.topic} has {counts[at.topic]} partitions"
             )
-    skipped = () if again else tuple(o for o in found.places if o in found.replayed_ms)
-    offsets = frozenset(found.places.keys() - set(skipped))
-    return Plan(offsets, Counter(found.places[offset] for offset in offsets), skipped)
+    whole = [offset for offset in found.places if offset not in found.shortened]
+    skipped = () if again else tuple(o for o in whole if o in found.replayed_ms)
+    offsets = frozenset(set(whole) - set(skipped))
+    to = Counter(found.places[offset] for offset in offsets)
+    return Plan(offsets, to, skipped, tuple(sorted(found.shortened)))
 
 
 async def replay(

@@ -118,6 +118,8 @@ def show_command(config_file: Path | None, offset: int) -> None:
         "reason": letter.reason,
         "detail": plain(letter.detail),
     }
+    if letter.shortened is not None:
+        facts["shortened"] = f"from {letter.shortened.length:,} bytes, {letter.shortened.sha256}"
     if letter.replay_of is not None:
         facts["replay of"] = str(letter.replay_of)
     if (replayed_ms := found.replayed_ms.get(offset)) is not None:
@@ -162,6 +164,11 @@ def replay_command(
         typer.echo(
             f"{len(todo.skipped):,} were replayed before and are left out ({_some(todo.skipped)}): "
             "--again sends them once more"
+        )
+    if todo.shortened:
+        typer.echo(
+            f"{len(todo.shortened):,} did not fit into their topic, are not whole here, and are "
+            f"left out ({_some(todo.shortened)}): `show` says where each came from"
         )
     count = len(todo.offsets)
     for at, there in sorted(todo.to.items()):
@@ -234,6 +241,7 @@ def _facts(letter: DeadLetter, replayed_ms: int | None) -> dict[str, Any]:
         "reason": letter.reason,
         "detail": letter.detail,
         "bytes": None if letter.value is None else len(letter.value),
+        "shortened_from": None if letter.shortened is None else letter.shortened.length,
         "replay_of": letter.replay_of,
         "replayed_ms": replayed_ms,
     }

@@ -3,12 +3,18 @@
 The first five headers are Sentinel's: `sentinel.topic`, `sentinel.partition`, `sentinel.offset`,
 `sentinel.reason`, `sentinel.detail`. The record's own follow, whatever they are called.
 
+A record that the topic would not take goes there shortened: the beginning of its value, without
+headers of its own, and a sixth header, `sentinel.shortened`, with the length of the value and its
+SHA-256. The whole is where it came from, as long as that is kept.
+
 That a dead letter was sent back is noted in the same topic, behind it, by a record with nothing but
 the header `sentinel.replayed`: the offset of that dead letter. So everybody sees it who sees the
 dead letter, and it is kept as long.
 """
 
+import hashlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sentinel.errors import RecordError
 from sentinel.records import Header, InputRecord, OutputRecord, TopicPartition
@@ -17,8 +23,19 @@ DETAIL_LENGTH_MAX = 1000
 
 REPLAY_OF = "sentinel.replay_of"  # on what was sent back: the offset of its dead letter
 REPLAYED = "sentinel.replayed"
+SHORTENED = "sentinel.shortened"
+
+_KEY_LENGTH_MAX = 4096  # of a shortened one: no account is longer
+_RECORD_BYTES, _HEADER_BYTES = 200, 10  # that Kafka adds at most: to a batch of one, to a header
 
 _CAUSE = tuple(f"sentinel.{name}" for name in ("topic", "partition", "offset", "reason", "detail"))
+
+
+class Shortened(NamedTuple):
+    """What a record was that did not fit: bytes of its value, and their SHA-256."""
+
+    length: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +51,7 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     headers: tuple[Header, ...]  # its own
+    shortened: Shortened | None = None
 
     @property
     def replay_of(self) -> int | None:
@@ -41,14 +59,31 @@ class DeadLetter:
         return next((int(h.value) for h in self.headers if _is_replay(h)), None)
 
 
-def dead_letter_record(at: TopicPartition, record: InputRecord, error: RecordError) -> OutputRecord:
-    """What to publish of a record that could not be used."""
+def dead_letter_record(
+    at: TopicPartition, record: InputRecord, error: RecordError, *, bytes_max: int
+) -> OutputRecord:
+    """What to publish of a record that could not be used, within so many bytes."""
     facts = (
         *(at.topic, str(at.partition), str(record.offset)),
         *(error.reason, error.detail[:DETAIL_LENGTH_MAX]),
     )
     cause = [Header(name, text.encode()) for name, text in zip(_CAUSE, facts, strict=True)]
-    return OutputRecord(record.key, record.value, (*cause, *_headers(record)))
+    whole = OutputRecord(record.key, record.value, (*cause, *_headers(record)))
+    return whole if _byte_count(whole) <= bytes_max else _shortened(whole, cause, bytes_max)
+
+
+def _shortened(record: OutputRecord, cause: list[Header], bytes_max: int) -> OutputRecord:
+    value = record.value or b""
+    told = f"{len(value)} {hashlib.sha256(value).hexdigest()}"
+    key = record.key if len(record.key or b"") <= _KEY_LENGTH_MAX else None
+    short = OutputRecord(key, b"", (*cause, Header(SHORTENED, told.encode())))
+    return short._replace(value=value[: max(bytes_max - _byte_count(short), 0)])
+
+
+def _byte_count(record: OutputRecord) -> int:
+    """What a batch of this record takes at most, uncompressed."""
+    headers = sum(len(h.name) + len(h.value) + _HEADER_BYTES for h in record.headers)
+    return _RECORD_BYTES + len(record.key or b"") + len(record.value or b"") + headers
 
 
 def decode_dead_letter(record: InputRecord) -> DeadLetter | None:
@@ -62,6 +97,8 @@ def decode_dead_letter(record: InputRecord) -> DeadLetter | None:
     )
     if not (_is_number(partition) and _is_number(offset)):
         return None
+    rest = headers[len(_CAUSE) :]
+    shortened = _as_shortened(rest[0]) if rest else None
     return DeadLetter(
         offset=record.offset,
         timestamp_ms=record.timestamp,
@@ -71,7 +108,8 @@ def decode_dead_letter(record: InputRecord) -> DeadLetter | None:
         detail=detail,
         key=record.key,
         value=record.value,
-        headers=headers[len(_CAUSE) :],
+        headers=rest if shortened is None else rest[1:],
+        shortened=shortened,
     )
 
 
@@ -98,6 +136,12 @@ def decode_replay_note(record: InputRecord) -> int | None:
 def _headers(record: InputRecord) -> tuple[Header, ...]:
     # The client gives None for a header that has no value.
     return tuple(Header(name, value or b"") for name, value in record.headers)
+
+
+def _as_shortened(header: Header) -> Shortened | None:
+    length, _, sha256 = header.value.decode(errors="replace").partition(" ")
+    is_one = header.name == SHORTENED and _is_number(length) and len(sha256) == 64
+    return Shortened(int(length), sha256) if is_one else None
 
 
 def _is_replay(header: Header) -> bool:

@@ -104,6 +104,23 @@ def test_a_bad_transaction_becomes_a_dead_letter_between_good_ones(
     assert commit.offset == 7
 
 
+def test_a_dead_letter_that_does_not_fit_goes_out_shortened_and_stops_nothing() -> None:
+    neighbours = transactions(6)
+    world = World()
+    world.cluster.record_bytes_max["dead-letters"] = 5_000
+    world.send(neighbours[:3])
+    world.append("transactions", b"?" * 20_000)
+    world.send(neighbours[3:])
+
+    instance = run(world.run_through())
+
+    (letter,) = world.records("dead-letters")
+    assert 3_000 < len(letter.value or b"") < 5_000
+    assert dict(letter.headers)["sentinel.shortened"].startswith(b"20000 ")
+    assert (instance.metrics.dead_letters, instance.metrics.decisions) == (1, 6)
+    assert world.is_done()
+
+
 def test_a_dead_letter_keeps_key_and_headers() -> None:
     world = World()
     headers = (Header("trace", b"\x00\x01"), Header("trace", b"twice"), Header("é", b""))

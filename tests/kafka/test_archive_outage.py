@@ -17,6 +17,7 @@ from sentinel.app.archiving import Status, keep_archiving, site_of
 from sentinel.app.assembly import topic_specs
 from sentinel.codec.records import encode
 from sentinel.config import Config
+from sentinel.errors import ConfigError
 from sentinel.records import OutputRecord
 from tests.app.test_archive import decision
 from tests.engine.samples import a_config
@@ -39,9 +40,10 @@ async def send(config: Config, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def ids(folder: Path) -> list[str]:
-    if not folder.exists():
+    try:
+        return sorted(archive.scan(folder, "decisions").collect()["decision_id"].to_list())
+    except ConfigError:  # there are no files yet
         return []
-    return sorted(archive.scan(folder, "decisions").collect()["decision_id"].to_list())
 
 
 async def archived(folder: Path, count: int) -> list[str]:

@@ -14,9 +14,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
-from sentinel.errors import ConfigError, TransientError
+from sentinel.engine.dead_letters import DeadLetters
+from sentinel.errors import ConfigError, RecordError, TransientError
+from sentinel.metrics import Metrics
 from sentinel.ports import TopicSpec
-from sentinel.records import OutputRecord, TopicPartition
+from sentinel.records import OutputRecord, Record, TopicPartition
 from tests.adapters.contracts import WAIT_S_MAX, join, read, read_tail, send, values
 
 
@@ -87,6 +89,25 @@ async def test_a_record_of_five_megabytes_needs_a_topic_that_takes_it(
 
     async with KafkaTail(kafka_params, ["takes-much"]) as tail:
         assert await read_tail(tail, 1) == [("takes-much", large.value)]
+
+
+async def test_a_dead_letter_fits_into_a_topic_with_the_default_limit(
+    kafka_params: KafkaParams,
+) -> None:
+    """Of a record of five megabytes: it must not stop everything."""
+    large = Record(4, 0, b"k", bytes(range(256)) * 20_000, [("trace", b"1" * 100_000)])
+    async with KafkaBroker(kafka_params) as broker, admin(kafka_params) as client:
+        await client.create_topics([NewTopic("small-letters", 1, 1)])
+        await broker.ensure_topics([TopicSpec("small-letters", 1)])
+        assert await broker.record_bytes_max("small-letters") == 1_048_588
+        letters = DeadLetters(broker, "small-letters", Metrics())
+        error = RecordError("too_large", "a record of 5,120,000 bytes")
+        await letters.publish([(TopicPartition("transactions", 2), large, error)] * 3)
+        await broker.flush()
+
+    async with KafkaTail(kafka_params, ["small-letters"]) as tail:
+        found = await read_tail(tail, 3)
+    assert {len(value or b"") > 1_000_000 for _, value in found} == {True}
 
 
 async def test_a_tail_reads_records_of_five_megabytes_one_after_the_other(

@@ -43,6 +43,9 @@ POLL_GRACE_S = 0.1
 
 PREFETCH_BACKOFF_S = 0.01
 
+# What a broker takes that nobody has told otherwise, and that does not tell us.
+UNTOLD_RECORD_BYTES = 1_048_588
+
 Fetched = Mapping[TopicPartition, Sequence[InputRecord]]
 
 
@@ -107,6 +110,11 @@ class KafkaBroker:
 
     async def partition_count(self, topic: str) -> int:
         return (await self._admin.partition_counts()).get(topic, 0)
+
+    async def record_bytes_max(self, topic: str) -> int:
+        facts = (await self._admin.topic_facts([topic])).get(topic)
+        told = None if facts is None else facts.number("max.message.bytes")
+        return min(told or UNTOLD_RECORD_BYTES, self._params.record_bytes_max)
 
     async def subscribe(
         self,

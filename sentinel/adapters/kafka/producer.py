@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -23,6 +23,14 @@ from sentinel.records import OutputRecord
 Delivery = asyncio.Future[Any]
 
 
+class Sent(NamedTuple):
+    """A batch on its way, and where to."""
+
+    delivery: Delivery
+    place: str
+    record_count: int
+
+
 class Producer:
     """aiokafka's producer, used batch by batch.
 
@@ -34,7 +42,7 @@ class Producer:
         self._producer = _create(params, transactional_id)
         self._is_transactional = transactional_id is not None
         self._is_started = False
-        self._pending: deque[Delivery] = deque()  # in order of publishing
+        self._pending: deque[Sent] = deque()  # in order of publishing
         self._failure: str | None = None  # why nothing more can be published
 
     async def start(self) -> None:
@@ -79,7 +87,8 @@ class Producer:
         except TransientError as error:
             self._failure = str(error)
             raise
-        self._pending.append(delivery)
+        count = batch.record_count()
+        self._pending.append(Sent(delivery, f"{topic}-{partition}", count))
 
     async def _make_room(self) -> None:
         """Wait for the oldest delivery when too many are on their way."""
@@ -90,17 +99,20 @@ class Producer:
         """Wait for all that was published before; others may go on publishing and flushing."""
         await self._settle(list(self._pending))
 
-    async def _settle(self, deliveries: list[Delivery]) -> None:
-        if deliveries:
+    async def _settle(self, sent: list[Sent]) -> None:
+        if sent:
+            deliveries = [one.delivery for one in sent]
             await asyncio.wait(deliveries, timeout=self._params.request_timeout_s)
-        failed = [delivery for delivery in deliveries if not _is_delivered(delivery)]
+        failed = [one for one in sent if not _is_delivered(one.delivery)]
         if failed:
+            first = failed[0]
             self._failure = (
-                f"{len(failed)} of {len(deliveries)} batches were not delivered,"
-                f" the first because of {_reason(failed[0])}"
+                f"{len(failed)} of {len(sent)} batches were not delivered, the first, "
+                f"of {first.record_count:,} records to {first.place}, "
+                f"because of {_reason(first.delivery)}"
             )
         # One that failed stays: it may not be among these, and whoever flushes must hear of it.
-        while self._pending and _is_delivered(self._pending[0]):
+        while self._pending and _is_delivered(self._pending[0].delivery):
             self._pending.popleft()
         self._raise_failure()
 
@@ -127,9 +139,11 @@ class Producer:
         _fail_all(producer._message_accumulator)
         await producer.stop()
         if self._pending:
-            await asyncio.wait(self._pending)
-            for delivery in self._pending:
-                _is_delivered(delivery)  # looked at, or asyncio complains of an unseen exception
+            await asyncio.wait([one.delivery for one in self._pending])
+            for one in self._pending:
+                _is_delivered(
+                    one.delivery
+                )  # looked at, or asyncio complains of an unseen exception
             self._pending.clear()
 
 

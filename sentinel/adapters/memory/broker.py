@@ -14,6 +14,8 @@ from sentinel.ports import PartitionsCallback, TopicSpec
 from sentinel.record_blocks import RecordBlock
 from sentinel.records import Commit, InputRecord, OutputRecord, TopicPartition
 
+_RECORD_BYTES_MAX = 1 << 30
+
 Transaction = list[tuple[TopicPartition, Sequence[OutputRecord]]]
 
 
@@ -80,6 +82,10 @@ class MemoryBroker:
     async def partition_count(self, topic: str) -> int:
         with self._faults.call("partition_count"):
             return self._cluster.partition_count(topic)
+
+    async def record_bytes_max(self, topic: str) -> int:
+        with self._faults.call("record_bytes_max"):
+            return self._cluster.record_bytes_max.get(topic, _RECORD_BYTES_MAX)
 
     async def subscribe(
         self,
@@ -190,6 +196,9 @@ class MemoryBroker:
         source: TopicPartition | None = None,
     ) -> None:
         with self._faults.call("publish"):
+            limit = self._cluster.record_bytes_max.get(topic, _RECORD_BYTES_MAX)
+            if any(_byte_count(record) > limit for record in records):
+                raise TransientError(f"{topic}-{partition} takes no record of over {limit} bytes")
             if source is not None and source.topic in self._exactly_once:
                 self._transactions[source].append((TopicPartition(topic, partition), records))
                 return
@@ -215,3 +224,8 @@ class MemoryBroker:
                 count = int(self._rng.integers(0, count, endpoint=True))
             self._cluster.append(partition, records[:count])
             del records[:count]
+
+
+def _byte_count(record: OutputRecord) -> int:
+    headers = sum(len(header.name) + len(header.value) for header in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers

@@ -69,6 +69,7 @@ class MemoryCluster:
         self._member_count = 0
         self._silent: dict[TopicPartition, float] = {}  # since when
         self._waiters: dict[asyncio.Future[None], None] = {}  # in the order they came
+        self.record_bytes_max: dict[str, int] = {}  # by topic, where it is not without an end
 
     def create_topic(self, topic: str, partition_count: int) -> None:
         assert topic not in self._topics
