@@ -91,7 +91,7 @@ class Checkpoints:
         self._params = params
         self._clock_s = clock_s
         self._committing = asyncio.Lock()
-        self.store_failing = False
+        self._refused_since_s: float | None = None  # that the store has taken nothing
         self._packed: dict[int, list[dict[str, Cut]]] = {}  # by partition, since the last cut
         self._turn = 0
         # When outputs and offsets were last known to be safe.
@@ -214,16 +214,28 @@ class Checkpoints:
         except FencedError:
             raise
         except TransientError as error:
-            if not self.store_failing:
-                log.warning("state waits to be written: %s", error)
-            self.store_failing = True
             for cuts in snapshot.cuts:
                 self._state.restore(cuts, number)
+            self._note_refused(error)
             return
-        self.store_failing = False
+        self._refused_since_s = None
         for cuts in snapshot.cuts:
             self._state.confirm(cuts)
         self._metrics.blobs_saved += len(blobs)
+
+    @property
+    def store_failing(self) -> bool:
+        """Whether state waits because the store did not take it."""
+        return self._refused_since_s is not None
+
+    def _note_refused(self, error: TransientError) -> None:
+        """Wait for a while; a store that answers and takes nothing is away after `outage_s_max`."""
+        now_s = self._clock_s()
+        if self._refused_since_s is None:
+            log.warning("state waits to be written: %s", error)
+            self._refused_since_s = now_s
+        if (refused_s := now_s - self._refused_since_s) > self._params.outage_s_max:
+            raise TransientError(f"no state could be written for {refused_s:.0f} s: {error}")
 
     def forget(self, partition: TopicPartition) -> None:
         """The partition is given up: what was committed for it is no longer ours to know."""

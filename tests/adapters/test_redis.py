@@ -2,10 +2,12 @@
 
 import uuid
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.redis import RedisCaseStore, RedisParams, RedisStateStore, connect
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import Blob, PartitionState
@@ -189,3 +191,30 @@ async def test_a_user_who_may_not_write_the_index_saves_nothing(params: RedisPar
 
             assert await store.cases(["x"]) == {}
             assert await store.progress() is None
+
+
+@pytest.mark.integration
+async def test_a_server_that_turns_read_only_is_left_and_looked_for_anew(tmp_path: Path) -> None:
+    """As a primary does that a failover has made a replica; its name may stand for another now."""
+    async with EmbeddedServers(tmp_path, kafka=False) as servers:
+        params = RedisParams(url=servers.redis_url)
+        async with connect(params, db=0) as admin, RedisStateStore(params, layout="l") as store:
+            epoch = await store.claim(PARTITION)
+            await store.save(PARTITION, epoch, [], STATE)
+            before = await ids_of_clients(admin)
+            await admin.replicaof("127.0.0.1", "1")
+
+            assert await store.partition_state(PARTITION) == STATE, "it answers"
+            for _ in range(2):
+                with pytest.raises(TransientError, match="ReadOnly"):
+                    await store.save(PARTITION, epoch, [], STATE)
+            await admin.replicaof("NO", "ONE")
+            await store.save(PARTITION, epoch, [], STATE)
+
+            assert not (await ids_of_clients(admin) & before)
+
+
+async def ids_of_clients(admin: Any) -> set[str]:
+    """Of all connections but the one that asks."""
+    own = str(await admin.client_id())
+    return {one["id"] for one in await admin.client_list()} - {own}

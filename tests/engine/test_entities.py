@@ -154,6 +154,31 @@ def test_after_the_longest_outage_the_instance_stops() -> None:
     assert 60.0 < run(scenario()) < 63.0
 
 
+def test_a_store_that_answers_and_takes_nothing_ends_as_one_that_is_away() -> None:
+    """Every entity is in memory, so nothing is asked: only what is saved can tell."""
+    world, away = a_world(outage_s_max=30.0), Away()
+    expected = a_world()
+
+    async def scenario() -> float:
+        loop = asyncio.get_running_loop()
+        async with world.instance(store_faults=away) as instance:
+            world.send(transactions(30))
+            await instance.idle()
+            away.names, begun_s = frozenset({"save"}), loop.time()
+            world.send(transactions(30, first=30))
+            assert instance.task is not None
+            with pytest.raises(TransientError, match="no state could be written for"):
+                await instance.task
+            return loop.time() - begun_s
+
+    assert 30.0 < run(scenario()) < 33.0
+    run(world.run_through())
+    expected.send(transactions(60))
+    run(expected.run_through())
+    assert world.counts() == expected.counts()
+    assert world.decisions().keys() == expected.decisions().keys()
+
+
 def test_an_outage_that_ends_in_time_begins_the_count_anew() -> None:
     world, away = a_world(outage_s_max=10.0), Away()
 

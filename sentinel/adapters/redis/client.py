@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import hiredis
@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sentinel.adapters.redis.resp import Command
@@ -122,7 +122,18 @@ class _Packing:
     """Lets hiredis write commands, for a connection of the asyncio client; some come written.
 
     The client's own writer takes 2 µs an argument, and a batch of entities has a thousand of them.
+
+    And leaves a server that has become read-only: after a failover the name that it was found by
+    may stand for another one, which only a new connection finds.
     """
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        connection: Any = super()
+        try:
+            return await connection.read_response(*args, **options)
+        except ReadOnlyError:
+            await cast("Any", self).disconnect(nowait=True)
+            raise
 
     def pack_command(self, *args: Any) -> list[bytes]:
         if isinstance(args[-1], Command):
