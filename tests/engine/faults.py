@@ -101,7 +101,7 @@ STORE = frozenset({"claim", "load_owned", "load_shared", "save", "partition_stat
 BROKER = frozenset(
     {
         *("ensure_topics", "partition_count", "subscribe", "poll", "seek", "committed", "commit"),
-        *("start_offset", "publish", "flush", "record_bytes_max"),
+        *("start_offset", "publish", "flush"),
     }
 )
 

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from sentinel.errors import TransientError
 from sentinel.records import Header, OutputRecord, TopicPartition
 from tests.engine.clock import run
+from tests.engine.faults import Away
 from tests.engine.samples import DAY_MS, START_MS, encoded, transactions, voice
 from tests.engine.world import World
 
@@ -119,6 +121,22 @@ def test_a_dead_letter_that_does_not_fit_goes_out_shortened_and_stops_nothing() 
     assert dict(letter.headers)["sentinel.shortened"].startswith(b"20000 ")
     assert (instance.metrics.dead_letters, instance.metrics.decisions) == (1, 6)
     assert world.is_done()
+
+
+def test_a_topic_that_does_not_say_what_it_takes_is_asked_again_by_the_next_instance() -> None:
+    world = World()
+    world.send([*transactions(3), b"?"])
+
+    async def scenario() -> None:
+        async with world.instance(Away(names=frozenset({"record_bytes_max"}))) as instance:
+            assert instance.task is not None
+            with pytest.raises(TransientError, match="record_bytes_max"):
+                await instance.task
+        await world.run_through()
+
+    run(scenario())
+    assert len(world.records("dead-letters")) == 1
+    assert len(world.decisions()) == 3
 
 
 def test_a_dead_letter_keeps_key_and_headers() -> None:
