@@ -119,7 +119,7 @@ async def test_calls_that_wait_for_one_that_is_lost_are_lost_with_it() -> None:
         await worker.call("add", 1)
         calls = [worker.call("end"), *(worker.call("sleep", 60.0) for _ in range(20))]
         found = await asyncio.gather(*calls, return_exceptions=True)
-        assert {type(one) for one in found} == {WorkerLostError}
+        assert all(isinstance(one, WorkerLostError) for one in found)
         assert await worker.call("add", 1) == 1
 
 
