@@ -78,7 +78,7 @@ async def test_a_user_who_may_not_keep_one_for_good_loses_nothing(params: RedisP
         async with RedisSavepointStore(limited) as another:
             await written(another, two)
             # Valkey and Redis say it in words of their own.
-            with pytest.raises(TransientError, match="permissions|can't run"):
+            with pytest.raises(TransientError, match=r"permissions|can't run"):
                 await another.keep(one, two)
 
             assert await another.savepoint() == one

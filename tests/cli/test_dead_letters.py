@@ -168,6 +168,7 @@ def test_a_line_of_json_has_what_a_script_needs(full: Folder) -> None:
         "reason": "not_json",
         "detail": "not_json \x1b[31m at 10",
         "bytes": 1,
+        "shortened_from": None,
         "replay_of": None,
         "replayed_ms": None,
     }

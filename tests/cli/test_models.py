@@ -452,7 +452,9 @@ def test_a_model_that_will_not_be_explained_is_promoted_with_a_note(serving: Fol
         "Predicting SHAP feature contributions is not implemented for linear trees.\n"
     )
 
-    assert serving.command("import", "1.2.0").stderr == note
+    with pytest.MonkeyPatch.context() as patched:  # it was imported before that was tried
+        patched.setattr(imports, "stand", lambda *_: {})
+        serving.said("import", "1.2.0")
     result = serving.command("promote", "1.2.0", "--why", "better")
 
     assert (result.exit_code, result.stderr) == (0, note)
