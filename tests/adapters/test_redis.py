@@ -218,3 +218,22 @@ async def ids_of_clients(admin: Any) -> set[str]:
     """Of all connections but the one that asks."""
     own = str(await admin.client_id())
     return {one["id"] for one in await admin.client_list()} - {own}
+
+
+@pytest.mark.integration
+async def test_progress_that_an_older_version_has_written_is_gone_on_from(
+    params: RedisParams,
+) -> None:
+    """Whoever saves is compared by the bytes that were read, not by how they are written now."""
+    old = b'{"log":"log","next_offset":5,"fraud":3.0,"genuine":1.5}'
+    async with connect(params, db=params.feedback_db) as redis, RedisCaseStore(params) as store:
+        await redis.set(f"{params.key_prefix}:feedback", old)
+
+        found = await store.progress()
+        assert found == FeedbackProgress("log", 5)
+        for before, after in ((found, 6), (FeedbackProgress("log", 6), 7)):
+            await store.save(before, Casework(FeedbackProgress("log", after)))
+
+        assert await store.progress() == FeedbackProgress("log", 7)
+        with pytest.raises(FencedError):
+            await store.save(found, Casework(FeedbackProgress("log", 8)))
