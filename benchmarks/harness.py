@@ -21,8 +21,8 @@ from benchmarks.workloads import card_stream, write_config, write_model
 from sentinel import config as configuration
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker
-from sentinel.app.assembly import topic_specs
 from sentinel.app.sender import Sender
+from sentinel.app.topics import topic_specs
 from sentinel.config import Config
 from sentinel.metrics import Histogram
 from sentinel.records import Ints

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sentinel.blobs import Blob as Blob
+from sentinel.core.topics import TopicSpec
 from sentinel.records import (
     Commit,
     Floats,
@@ -16,14 +17,6 @@ from sentinel.versions import Artifact, ModelEvent, ServingReport, Shelf
 from sentinel.votes import Annotator, Case, Casework, FeedbackProgress
 
 PartitionsCallback = Callable[[Sequence[TopicPartition]], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class TopicSpec:
-    """A topic that must exist, and how many partitions it must have."""
-
-    name: str
-    partition_count: int
 
 
 class Broker(Protocol):

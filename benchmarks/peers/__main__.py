@@ -40,7 +40,7 @@ from benchmarks.harness import (
 )
 from benchmarks.peers.environments import PeerFailedError, interpreter
 from sentinel.adapters.kafka import KafkaBroker
-from sentinel.ports import TopicSpec
+from sentinel.core.topics import TopicSpec
 
 SEED = 11
 DRAIN_S_MAX = 900.0

@@ -9,8 +9,8 @@ from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
 from sentinel.app import embedded
 from sentinel.app.archive import Archiver, Counts, archive_kafka
-from sentinel.app.assembly import topic_specs
 from sentinel.app.backoff import back_off
+from sentinel.app.topics import topic_specs
 from sentinel.config import Config
 from sentinel.errors import ConfigError, TransientError
 

@@ -38,23 +38,10 @@ from sentinel.ports import (
     SavepointStore,
     StateStore,
     Tail,
-    TopicSpec,
     Worker,
 )
 from sentinel.records import TopicPartition
 from sentinel.versions import ServingReport
-
-
-def topic_specs(config: Config) -> list[TopicSpec]:
-    """The topics that an instance needs; those keyed by account have many partitions."""
-    topics = config.topics
-    many = [topics.transactions, topics.decisions, topics.alerts]
-    one = [topics.feedback, topics.labels, topics.examples, topics.model_updates]
-    one += [topics.control, topics.audit, topics.dead_letters]
-    return [
-        *(TopicSpec(topics.full(name), topics.partition_count) for name in many),
-        *(TopicSpec(topics.full(name), 1) for name in one),
-    ]
 
 
 @dataclass(slots=True)

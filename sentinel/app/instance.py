@@ -20,8 +20,9 @@ from sentinel.adapters.redis import (
     RedisStateStore,
 )
 from sentinel.adapters.registry import ModelDirectory
-from sentinel.app.assembly import Parts, Ports, assemble, registrar, topic_specs
+from sentinel.app.assembly import Parts, Ports, assemble, registrar
 from sentinel.app.local_models import FIRST_WHO, LocalModels, adopt, tell_adopted
+from sentinel.app.topics import topic_specs
 from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder

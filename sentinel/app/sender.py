@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Self
 
 from sentinel.adapters.kafka import KafkaBroker
-from sentinel.app.assembly import topic_specs
+from sentinel.app.topics import topic_specs
 from sentinel.codec.records import encode, keyed
 from sentinel.config import Config
 from sentinel.engine.labels import PartitionOf

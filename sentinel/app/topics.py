@@ -1,56 +1,72 @@
-"""What the topics of a configuration must be like."""
+"""The topics of a configuration: what they are created as, and what they must be like."""
 
 from collections.abc import Mapping
 
-from sentinel.app.assembly import topic_specs
 from sentinel.config import Config
-from sentinel.core.topics import TopicDemands, TopicFacts
+from sentinel.core.topics import TopicDemands, TopicFacts, TopicSpec
+from sentinel.engine.topics import TOPICS, Topic
+
+# What Kafka keeps where nobody says otherwise: no topic of ours is made to keep less.
+_RETENTION_MS_MIN = 7 * 86_400_000
+
+
+def topic_specs(config: Config) -> list[TopicSpec]:
+    """The topics that an instance needs, in the order of the table."""
+    many = config.topics.partition_count
+    return [
+        TopicSpec(
+            _name(config, topic),
+            many if topic.is_spread else 1,
+            max(_history_ms(config), _RETENTION_MS_MIN) if topic.is_history else None,
+        )
+        for topic in TOPICS
+    ]
 
 
 def topic_demands(config: Config, facts: Mapping[str, TopicFacts]) -> list[TopicDemands]:
     """What Sentinel needs of each of its topics, given those that there are."""
-    topics = config.topics
-    transactions, feedback = topics.full(topics.transactions), topics.full(topics.feedback)
-    there = facts.get(transactions)
-    many = topics.partition_count if there is None else there.partition_count
+    there = facts.get(_name(config, TOPICS[0]))
+    many = config.topics.partition_count if there is None else there.partition_count
     limits = [
         facts[name].number("max.message.bytes") or 0
-        for name in (transactions, feedback)
+        for name in (_name(config, topic) for topic in TOPICS if topic.is_input)
         if name in facts
     ]
-    history_ms = max((f.window_ms + f.delay_ms for f in config.features), default=0)
-    newest = "only the newest of each account would be kept"
-    if_compacted = {
-        topics.transactions: newest,
-        topics.decisions: newest,
-        topics.alerts: newest,
-        topics.feedback: "only the last word on each transaction would be kept",
-        topics.labels: "a replay would apply other labels than before",
-        topics.examples: "what a label superseded could not be read again",
-        topics.control: "commands would be lost",
-        topics.audit: "only the last change of each transaction would be kept",
-        topics.model_updates: "only the last change of each version would be kept",
-        topics.dead_letters: "a record without a key would be refused, and stop everything",
-    }
-    demands = []
-    for name, spec in zip(topics.names(), topic_specs(config), strict=True):
-        assert spec.name == topics.full(name)
-        count, because = spec.partition_count, "everything in it must be in one order"
-        if name == topics.transactions:
-            because = "topics.partition_count says so"
-        elif name in (topics.decisions, topics.alerts):
-            count, because = many, "as many as transactions has"
-        is_input = name in (topics.transactions, topics.feedback)
-        demands.append(
-            TopicDemands(
-                name=spec.name,
-                partition_count=count,
-                because=because,
-                copy_count=config.kafka.replication_factor,
-                if_compacted=if_compacted[name],
-                batch_bytes=0 if is_input else config.kafka.batch_bytes_max,
-                record_bytes=max(limits, default=0) if name == topics.dead_letters else 0,
-                history_ms=history_ms if name in (topics.transactions, topics.labels) else 0,
-            )
+    return [
+        TopicDemands(
+            name=_name(config, topic),
+            partition_count=_count(config, topic, many),
+            because=_because(topic),
+            copy_count=config.kafka.replication_factor,
+            if_compacted=topic.if_compacted,
+            batch_bytes=0 if topic.is_input else config.kafka.batch_bytes_max,
+            record_bytes=max(limits, default=0) if topic.setting == "dead_letters" else 0,
+            history_ms=_history_ms(config) if topic.is_history else 0,
         )
-    return demands
+        for topic in TOPICS
+    ]
+
+
+def _name(config: Config, topic: Topic) -> str:
+    return config.topics.full(getattr(config.topics, topic.setting))
+
+
+def _count(config: Config, topic: Topic, many: int) -> int:
+    if topic.setting == "transactions":
+        return config.topics.partition_count
+    return many if topic.is_spread else 1
+
+
+def _because(topic: Topic) -> str:
+    if topic.setting == "transactions":
+        return "topics.partition_count says so"
+    return (
+        "as many as transactions has"
+        if topic.is_spread
+        else "everything in it must be in one order"
+    )
+
+
+def _history_ms(config: Config) -> int:
+    """How far back features look."""
+    return max((f.window_ms + f.delay_ms for f in config.features), default=0)

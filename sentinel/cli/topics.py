@@ -10,8 +10,7 @@ import typer
 from sentinel import config as configuration
 from sentinel.adapters.kafka import KafkaAdmin
 from sentinel.app import embedded
-from sentinel.app.assembly import topic_specs
-from sentinel.app.topics import topic_demands
+from sentinel.app.topics import topic_demands, topic_specs
 from sentinel.config import Config
 from sentinel.core.topics import TopicFacts, describe, findings
 from sentinel.errors import ConfigError

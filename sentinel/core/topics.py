@@ -20,6 +20,21 @@ SETTINGS = (
 
 
 @dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic that must exist, and how many partitions it must have.
+
+    Attributes
+    ----------
+    retention_ms
+        How long a new one keeps its records; None: as long as the cluster keeps any.
+    """
+
+    name: str
+    partition_count: int
+    retention_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TopicFacts:
     """A topic as the broker describes it.
 
@@ -165,9 +180,9 @@ def _sizes(demands: TopicDemands, facts: TopicFacts) -> Iterable[Finding]:
         )
     if limit < demands.record_bytes:
         yield Finding(
-            "wrong",
+            "warning",
             f"max.message.bytes is {limit:,}, other topics take records of "
-            f"{demands.record_bytes:,}: one that cannot be used would stop everything",
+            f"{demands.record_bytes:,}: one that cannot be used is shortened here",
         )
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from sentinel.core.topics import TopicSpec
 from sentinel.errors import ConfigError, FencedError, TransientError
-from sentinel.ports import Blob, Broker, CaseStore, PartitionState, StateStore, Tail, TopicSpec
+from sentinel.ports import Blob, Broker, CaseStore, PartitionState, StateStore, Tail
 from sentinel.record_blocks import OutputBlock, RecordBlock
 from sentinel.records import Commit, Header, InputRecord, OutputRecord, TopicPartition
 from sentinel.texts import Texts

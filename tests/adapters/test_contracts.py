@@ -9,7 +9,8 @@ import pytest_asyncio
 
 from sentinel.adapters.memory import MemoryCases, MemoryCaseStore, MemoryStateStore, MemoryStore
 from sentinel.adapters.redis import RedisCaseStore, RedisParams, RedisStateStore
-from sentinel.ports import Broker, CaseStore, StateStore, TopicSpec
+from sentinel.core.topics import TopicSpec
+from sentinel.ports import Broker, CaseStore, StateStore
 from tests.adapters.contracts import (
     CASE_CONTRACTS,
     GROUP_CONTRACTS,

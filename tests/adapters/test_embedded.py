@@ -19,8 +19,8 @@ from sentinel.adapters import embedded
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
 from sentinel.adapters.redis import RedisParams, connect
+from sentinel.core.topics import TopicSpec
 from sentinel.errors import ConfigError, TransientError
-from sentinel.ports import TopicSpec
 from tests.adapters.contracts import join
 
 pytestmark = pytest.mark.integration

@@ -15,8 +15,8 @@ import uvloop
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
 from sentinel.adapters.kafka.admin import Admin
+from sentinel.core.topics import TopicSpec
 from sentinel.errors import FencedError, TransientError
-from sentinel.ports import TopicSpec
 from sentinel.records import Commit, OutputRecord, TopicPartition
 from tests.adapters.contracts import Callbacks, join, poll_until, read, read_tail, send, values
 

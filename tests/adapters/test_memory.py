@@ -14,8 +14,9 @@ from sentinel.adapters.memory import (
     MemoryStore,
     MemoryTail,
 )
+from sentinel.core.topics import TopicSpec
 from sentinel.errors import FencedError, TransientError
-from sentinel.ports import Blob, PartitionState, TopicSpec
+from sentinel.ports import Blob, PartitionState
 from sentinel.records import Commit, TopicPartition
 from tests.adapters.contracts import join, poll_until, send, values
 

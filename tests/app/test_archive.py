@@ -15,7 +15,7 @@ import pytest
 from sentinel.adapters.archive import ArchiveParams, ParquetArchive
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster, MemoryTail
 from sentinel.app.archive import Archiver
-from sentinel.app.assembly import topic_specs
+from sentinel.app.topics import topic_specs
 from sentinel.codec.archive import archive_rows, decode_archived
 from sentinel.config import Config
 from sentinel.core.learning.maturity import MaturityParams

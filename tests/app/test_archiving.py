@@ -13,7 +13,7 @@ from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.memory import Faults, MemoryBroker, MemoryCluster, MemoryTail
 from sentinel.app.archive import Archiver
 from sentinel.app.archiving import Build, Site, Status, keep_archiving
-from sentinel.app.assembly import topic_specs
+from sentinel.app.topics import topic_specs
 from sentinel.codec.archive import Kind
 from sentinel.errors import ConfigError, TransientError
 from sentinel.records import TopicPartition

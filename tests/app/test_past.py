@@ -20,10 +20,10 @@ from sentinel.config import Config
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.hold_out import is_held_out
 from sentinel.core.learning.maturity import is_sampled
+from sentinel.core.topics import TopicSpec
 from sentinel.engine.manifests import lineage
 from sentinel.engine.serving import ServingModel, serving_model
 from sentinel.errors import ConfigError
-from sentinel.ports import TopicSpec
 from sentinel.records import Example
 from sentinel.versions import Artifact
 from tests.app import small

@@ -9,10 +9,10 @@ import pytest
 
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster, MemoryTail
-from sentinel.app.assembly import topic_specs
 from sentinel.app.examples import current_labels, example_list, examples, labels_from
 from sentinel.app.placing import Placer
 from sentinel.app.publishing import ExamplePublisher
+from sentinel.app.topics import topic_specs
 from sentinel.app.why import account_of, replayed
 from sentinel.archive.union import union_of
 from sentinel.config import Config

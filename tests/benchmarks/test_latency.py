@@ -22,7 +22,7 @@ from benchmarks.load import (
 from benchmarks.workloads import card_stream
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
-from sentinel.ports import TopicSpec
+from sentinel.core.topics import TopicSpec
 
 RATE, DURATION_S = 1_000.0, 20.0
 

@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
 from sentinel.app.dead_letters import read_to_end
 from sentinel.cli import app
+from sentinel.core.topics import TopicSpec
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
-from sentinel.ports import TopicSpec
 from sentinel.records import Header, InputRecord, OutputRecord, Record, TopicPartition
 from tests.app import small
 

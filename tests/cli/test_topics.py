@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from sentinel.adapters.kafka import KafkaAdmin, KafkaParams
 from sentinel.cli import app
-from sentinel.ports import TopicSpec
+from sentinel.core.topics import TopicSpec
 from tests.app import small
 from tests.conftest import ON_KAFKA
 

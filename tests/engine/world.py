@@ -29,8 +29,9 @@ from sentinel.adapters.memory import (
     MemoryStore,
     MemoryTail,
 )
-from sentinel.app.assembly import Parts, Ports, assemble, topic_specs
+from sentinel.app.assembly import Parts, Ports, assemble
 from sentinel.app.instance import Instance
+from sentinel.app.topics import topic_specs
 from sentinel.codec.stored import encode_stored
 from sentinel.config import Config
 from sentinel.core.features.hashing import hash64

@@ -14,7 +14,7 @@ from sentinel import archive
 from sentinel.adapters.archive import ArchiveParams
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
 from sentinel.app.archiving import Status, keep_archiving, site_of
-from sentinel.app.assembly import topic_specs
+from sentinel.app.topics import topic_specs
 from sentinel.codec.records import encode
 from sentinel.config import Config
 from sentinel.errors import ConfigError

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
-from sentinel.ports import TopicSpec
+from sentinel.core.topics import TopicSpec
 from tests import children
 from tests.kafka.cluster import KafkaCluster
 

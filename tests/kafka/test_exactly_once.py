@@ -16,8 +16,8 @@ from aiokafka.structs import TopicPartition as ClientPartition
 
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
+from sentinel.core.topics import TopicSpec
 from sentinel.errors import FencedError
-from sentinel.ports import TopicSpec
 from sentinel.records import Commit, TopicPartition
 from tests.adapters.contracts import join, values
 from tests.app import small

@@ -14,10 +14,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
+from sentinel.core.topics import TopicSpec
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.errors import ConfigError, RecordError, TransientError
 from sentinel.metrics import Metrics
-from sentinel.ports import TopicSpec
 from sentinel.records import OutputRecord, Record, TopicPartition
 from tests.adapters.contracts import WAIT_S_MAX, join, read, read_tail, send, values
 

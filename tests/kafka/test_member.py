@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
+from sentinel.core.topics import TopicSpec
 from sentinel.errors import FencedError
-from sentinel.ports import TopicSpec
 from sentinel.records import Commit, TopicPartition
 from tests.adapters.contracts import (
     Callbacks,

@@ -13,8 +13,8 @@ import pytest_asyncio
 from aiokafka.structs import TopicPartition as ClientPartition
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
+from sentinel.core.topics import TopicSpec
 from sentinel.errors import FencedError, TransientError
-from sentinel.ports import TopicSpec
 from sentinel.records import Commit, InputRecord, TopicPartition
 from tests.adapters.contracts import join, poll_until, read, send, values
 from tests.kafka.cluster import KafkaCluster

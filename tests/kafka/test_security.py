@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from sentinel.adapters.kafka import KafkaAdmin, KafkaBroker, KafkaParams, KafkaTail
+from sentinel.core.topics import TopicSpec
 from sentinel.errors import ConfigError, TransientError
-from sentinel.ports import TopicSpec
 from sentinel.records import Commit, TopicPartition
 from tests.adapters.contracts import join, read, read_tail, send, values
 from tests.authority import Authority

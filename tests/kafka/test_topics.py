@@ -1,9 +1,14 @@
 """Topics as a cluster of Apache Kafka describes them: copies, retention, compaction."""
 
+from dataclasses import replace
+
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from sentinel.adapters.kafka import KafkaAdmin, KafkaParams
+from sentinel.app.topics import topic_demands, topic_specs
 from sentinel.core.topics import SETTINGS, TopicDemands, findings
+from sentinel.engine.params import TopicParams
+from tests.engine.samples import a_config
 
 
 async def test_every_setting_that_is_judged_is_told(kafka_params: KafkaParams) -> None:
@@ -31,3 +36,17 @@ async def test_every_setting_that_is_judged_is_told(kafka_params: KafkaParams) -
         *("wrong", "wrong"),
         *("warning", "warning"),
     ]
+
+
+async def test_nothing_is_wrong_with_topics_that_sentinel_has_made(
+    kafka_params: KafkaParams,
+) -> None:
+    config = replace(a_config(), kafka=kafka_params, topics=TopicParams(prefix="made-"))
+    specs = topic_specs(config)
+    async with KafkaAdmin(kafka_params) as admin:
+        await admin.ensure_topics(specs)
+        facts = await admin.topic_facts([spec.name for spec in specs])
+
+    assert len(facts) == len(specs)
+    for demands in topic_demands(config, facts):
+        assert findings(demands, facts[demands.name]) == []

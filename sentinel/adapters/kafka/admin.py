@@ -12,9 +12,8 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from sentinel.adapters.kafka.client import KafkaParams, connection_settings, translated
 from sentinel.adapters.kafka.connecting import connecting
-from sentinel.core.topics import TopicFacts
+from sentinel.core.topics import TopicFacts, TopicSpec
 from sentinel.errors import ConfigError, TransientError
-from sentinel.ports import TopicSpec
 
 RETRY_S = 0.1
 
@@ -156,7 +155,7 @@ class Admin:
                 topic.name,
                 topic.partition_count,
                 self._params.replication_factor,
-                topic_configs={"max.message.bytes": str(self._params.record_bytes_max)},
+                topic_configs=self._settings_of(topic),
             )
             for topic in topics
         ]
@@ -167,6 +166,12 @@ class Admin:
                 # Another instance that starts at the same time may have been first.
                 if code not in (NoError.errno, TopicAlreadyExistsError.errno):
                     raise for_code(code)(name, *detail)
+
+    def _settings_of(self, topic: TopicSpec) -> dict[str, str]:
+        settings = {"max.message.bytes": str(self._params.record_bytes_max)}
+        if topic.retention_ms is not None:
+            settings["retention.ms"] = str(topic.retention_ms)
+        return settings
 
     async def _await_topics(self, topics: Sequence[TopicSpec]) -> dict[str, int]:
         """Until every broker knows of them; one that does not know a topic yet gives a group

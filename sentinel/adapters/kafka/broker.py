@@ -30,8 +30,9 @@ from sentinel.adapters.kafka.membership import Membership
 from sentinel.adapters.kafka.producer import Producer
 from sentinel.adapters.kafka.stable_offsets import stable_commit
 from sentinel.adapters.kafka.transactions import Transactions
+from sentinel.core.topics import TopicSpec
 from sentinel.errors import FencedError, TransientError
-from sentinel.ports import PartitionsCallback, TopicSpec
+from sentinel.ports import PartitionsCallback
 from sentinel.records import Commit, InputRecord, OutputRecord, TopicPartition
 
 # `getmany` without partitions reads all of them. To wait for none, ask for one that cannot exist:

@@ -9,8 +9,9 @@ from numpy.random import Generator
 
 from sentinel.adapters.memory.cluster import Member, MemoryCluster
 from sentinel.adapters.memory.faults import Faults
+from sentinel.core.topics import TopicSpec
 from sentinel.errors import ConfigError, FencedError, TransientError
-from sentinel.ports import PartitionsCallback, TopicSpec
+from sentinel.ports import PartitionsCallback
 from sentinel.record_blocks import RecordBlock
 from sentinel.records import Commit, InputRecord, OutputRecord, TopicPartition
 

@@ -1,0 +1,46 @@
+"""The table of topics against the settings that name them, and against what the README says."""
+
+import re
+from pathlib import Path
+
+from sentinel.app.topics import topic_demands, topic_specs
+from sentinel.engine.params import TopicParams
+from sentinel.engine.topics import TOPICS
+from tests.engine.samples import a_config
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+WEEK_MS = 7 * 86_400_000
+
+
+def test_every_topic_that_can_be_named_is_in_the_table_once() -> None:
+    names = TopicParams()
+
+    assert [getattr(names, topic.setting) for topic in TOPICS] == names.names()
+
+
+def test_the_readme_lists_every_topic_with_its_key() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \|", README, re.MULTILINE)
+    said = {name: key.strip() for name, key in rows}
+    names = TopicParams()
+
+    for topic in TOPICS:
+        key = said[getattr(names, topic.setting)]
+        assert key == (topic.key or "–") or topic.key == "subject"
+
+
+def test_whoever_writes_and_reads_is_named_and_nothing_is_written_for_nobody() -> None:
+    assert all(topic.writers and topic.readers for topic in TOPICS)
+
+
+def test_what_state_is_built_from_is_kept_as_long_as_features_look_back() -> None:
+    config = a_config(partition_count=3)
+
+    specs = {spec.name: spec for spec in topic_specs(config)}
+    demands = {one.name: one for one in topic_demands(config, {})}
+
+    assert specs["transactions"].partition_count == specs["alerts"].partition_count == 3
+    assert specs["labels"].partition_count == 1
+    for name, spec in specs.items():
+        wanted = demands[name].history_ms
+        assert (spec.retention_ms is None) == (wanted == 0)
+        assert spec.retention_ms is None or spec.retention_ms >= max(wanted, WEEK_MS)
