@@ -83,12 +83,26 @@ class Config:
             self._check_transactions()
         for i, feature in enumerate(self.features):
             self._check_feature(feature, before=names[:i])
+        self._check_lifetime()
         for kind, params in self.entities.items():
             if params.entities_max < 2 * self.engine.batch_count_max:
                 raise ValueError(
                     f"[entities.{kind}] entities_max must be at least twice "
                     f"[engine] batch_count_max ({self.engine.batch_count_max})"
                 )
+
+    @property
+    def history_ms(self) -> int:
+        """How far back features look: their longest window, with its delay."""
+        return max((f.window_ms + f.delay_ms for f in self.features), default=0)
+
+    def _check_lifetime(self) -> None:
+        """Whether the store keeps what features look back on."""
+        if self.redis.state_ttl_s * 1000 < self.history_ms:
+            raise ValueError(
+                f"[redis] state_ttl_s is {self.redis.state_ttl_s:g}, features look back "
+                f"{self.history_ms / 1000:g} seconds: what they count would be forgotten before"
+            )
 
     def _check_transactions(self) -> None:
         """Whether the broker can keep a transaction open from one commit to the next."""

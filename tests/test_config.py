@@ -287,6 +287,21 @@ def test_a_wrong_setting_is_named_and_what_is_allowed(
     assert refusal(tmp_path, text + MINIMAL).startswith(message)
 
 
+@pytest.mark.parametrize(("days", "is_enough"), [(30, False), (37, True)])
+def test_the_store_must_keep_what_features_look_back_on(
+    tmp_path: Path, days: int, is_enough: bool
+) -> None:
+    text = (
+        f"[redis]\nstate_ttl_s = {days * 86_400}.0\n[[features]]\nname = 'x'\nstat = 'fraud_share'"
+        "\nentity = 'account'\nwindow = '30d'\ndelay = '7d'\n"
+    )
+    if is_enough:
+        assert loaded(tmp_path, text).history_ms == 37 * 86_400_000
+    else:
+        words = "[redis] state_ttl_s is 2.592e+06, features look back 3.1968e+06 seconds"
+        assert refusal(tmp_path, text).startswith(words)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

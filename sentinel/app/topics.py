@@ -17,7 +17,7 @@ def topic_specs(config: Config) -> list[TopicSpec]:
         TopicSpec(
             _name(config, topic),
             many if topic.is_spread else 1,
-            max(_history_ms(config), _RETENTION_MS_MIN) if topic.is_history else None,
+            max(config.history_ms, _RETENTION_MS_MIN) if topic.is_history else None,
         )
         for topic in TOPICS
     ]
@@ -41,7 +41,7 @@ def topic_demands(config: Config, facts: Mapping[str, TopicFacts]) -> list[Topic
             if_compacted=topic.if_compacted,
             batch_bytes=0 if topic.is_input else config.kafka.batch_bytes_max,
             record_bytes=max(limits, default=0) if topic.setting == "dead_letters" else 0,
-            history_ms=_history_ms(config) if topic.is_history else 0,
+            history_ms=config.history_ms if topic.is_history else 0,
         )
         for topic in TOPICS
     ]
@@ -65,8 +65,3 @@ def _because(topic: Topic) -> str:
         if topic.is_spread
         else "everything in it must be in one order"
     )
-
-
-def _history_ms(config: Config) -> int:
-    """How far back features look."""
-    return max((f.window_ms + f.delay_ms for f in config.features), default=0)
