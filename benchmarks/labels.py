@@ -37,7 +37,7 @@ from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.patterns import skill_of
 from sentinel.records import WITHDRAWN, Feedback, Label
 from sentinel.simulation.chargebacks import DAY_MS
-from sentinel.votes import Annotator
+from sentinel.votes import CONSENSUS, Annotator
 
 SEED = 11
 COUNTED_S_MAX = 300.0  # of the first day: until the instance has started, too
@@ -91,7 +91,6 @@ async def told(at: Site, play: Play) -> Heard:
     task_of = {play.scored.transaction_id[row]: i for i, row in enumerate(play.checked.tolist())}
     by_votes = np.full(play.checked.size, np.nan)
     skills: list[KnownSkill] = []
-    sent = 0
     async with (
         Sender(at.config) as sender,
         Instance(at) as instance,
@@ -101,11 +100,10 @@ async def told(at: Site, play: Play) -> Heard:
             said = list(of_day)
             await sender.feedback(said)
             await sender.flush()
-            sent += len(said)
-            await counted(instance, store, sent)
+            await counted(instance, store, said)
             voted = {v.transaction_id for v in said if v.source == "investigator"}
             for name, case in (await store.cases(sorted(voted))).items():
-                if all(vote.source == "investigator" for vote in case.votes):
+                if all(vote.source in ("investigator", CONSENSUS) for vote in case.votes):
                     by_votes[task_of[name]] = case.posterior
             skills += [known_skill(day, one) for one in await store.latest_annotators()]
         topic = at.config.topics.full(at.config.topics.labels)
@@ -120,13 +118,15 @@ def known_skill(day: int, annotator: Annotator) -> KnownSkill:
     return KnownSkill(day, annotator.name, skill.sensitivity, skill.specificity)
 
 
-async def counted(instance: Instance, store: RedisCaseStore, count: int) -> None:
-    """Wait until so much feedback is counted and saved."""
+async def counted(instance: Instance, store: RedisCaseStore, said: Sequence[Feedback]) -> None:
+    """Wait until all of this is counted and saved, whatever is counted again between."""
+    names = sorted({voice.transaction_id for voice in said})
+    spoken = {(voice.transaction_id, f"{voice.source}/{voice.who}") for voice in said}
     async with asyncio.timeout(COUNTED_S_MAX):
         while True:
             instance.check()
-            progress = await store.progress()
-            if progress is not None and progress.next_offset >= count:
+            found = await store.cases(names)
+            if spoken <= {(n, vote.annotator) for n, case in found.items() for vote in case.votes}:
                 return
             await asyncio.sleep(0.01)
 
