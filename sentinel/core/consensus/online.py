@@ -332,8 +332,11 @@ def _settle(  # noqa: C901 -- one pass over the votes
             rows, annotator, says, weight, time_ms, is_trusted, is_active, group, record, numbers
         )
         p = _posterior(pro, con, prior, numbers[6])
+        # What says nothing, and takes nothing back, moves no record: what votes of long ago were
+        # counted with has faded from it, and would be moved by as much as if they were new.
+        moves = says[row] != SAYS_NOTHING or old >= 0
         for i in rows:
-            if is_active[i] and says[i] != SAYS_NOTHING and not is_trusted[i]:
+            if moves and is_active[i] and says[i] != SAYS_NOTHING and not is_trusted[i]:
                 if not np.isnan(counted[i]):
                     _add(record, annotator[i], says[i], counted[i], -weight[i])
                 _add(record, annotator[i], says[i], p, weight[i])
