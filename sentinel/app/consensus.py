@@ -41,11 +41,8 @@ def cases_of(
         for row, voice in enumerate(voices)
     ]
     cases = take({}, placed).cases
-    return [
-        replace(case, evidence=0.0 if _counts(case, trusted_sources, params) else None)
-        for _, case in sorted(cases.items())
-    ]
-
-
-def _counts(case: Case, trusted_sources: Collection[str], params: ConsensusParams) -> bool:
-    return is_judged_first(case.votes, trusted_sources, params)
+    found = []
+    for _, case in sorted(cases.items()):
+        counts = is_judged_first(case.votes, trusted_sources, params)
+        found.append(replace(case, evidence=0.0 if counts else None))
+    return found

@@ -125,10 +125,10 @@ def examples(files: ParquetArchive, params: MaturityParams) -> Iterator[pl.DataF
     segments = files.segments("decisions")
     newest_ms = max((span_ms(files, segment)[1] for segment in segments), default=0)
     end_ms = horizons(labels, newest_ms, params).mature_ms
-    given = labels.filter(pl.col("label") != WITHDRAWN)
+    given, spoken_of = labels.filter(pl.col("label") != WITHDRAWN), holding(labels, end_ms)
     for segment in segments:
         for frame in files.batches(segment):
-            silent = presumed_rows(frame, holding(labels, end_ms), (None, end_ms), params)
+            silent = presumed_rows(frame, spoken_of, (None, end_ms), params)
             yield pl.concat([example_rows(frame, given), silent], how="vertical")
 
 
