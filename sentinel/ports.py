@@ -118,7 +118,10 @@ class Broker(Protocol):
         ...
 
     async def end_offset(self, partition: TopicPartition) -> int:
-        """The offset behind the newest record of the log; exactly once, of the newest committed."""
+        """The offset behind the newest record of the log; exactly once, of the newest committed.
+
+        A broker that does not tell it, as Tansu, gives one that no log reaches.
+        """
         ...
 
     def lag(self, partition: TopicPartition) -> int | None:
