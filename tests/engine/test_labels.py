@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sentinel.adapters.memory import Faults, MemoryCluster
 from sentinel.codec.records import encode
+from sentinel.core.logs import log_id
 from sentinel.engine.labels import PartitionOf, murmur2
 from sentinel.engine.partitions import WaitingLabels
 from sentinel.errors import TransientError
@@ -77,6 +78,7 @@ def test_a_trusted_voice_becomes_a_label_and_counts_for_account_and_terminal() -
             "entities": {"account": fraud["account"], "terminal": fraud["terminal"]},
             "supersedes": None,
             "feedback_offset": 0,
+            "feedback_log": log_id(world.cluster.log_name("feedback")),
             "v": 1,
         }
     ]
