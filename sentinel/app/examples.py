@@ -139,7 +139,7 @@ def decided_last(
 def _without_older(
     files: ParquetArchive, frame: pl.DataFrame, log: str, others: Sequence[Segment]
 ) -> pl.DataFrame:
-    key = ["transaction_id", "appended_ms"]
+    key = ["transaction_id", "appended_ms", "offset"]
     found = files.matching(others, frame["transaction_id"].to_list(), key)
     if found.is_empty():
         return frame

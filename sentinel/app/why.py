@@ -140,12 +140,10 @@ def audit_of(files: ParquetArchive, subject: str) -> list[AuditEntry]:
 
 
 def _once(rows: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Of rows that say the same in these columns the newest, in the order of the newest."""
+    """Of rows that say the same in these columns the first: what follows is a copy of it."""
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
-        key = tuple(row.get(name) for name in names)
-        found.pop(key, None)
-        found[key] = row
+        found.setdefault(tuple(row.get(name) for name in names), row)
     return list(found.values())
 
 

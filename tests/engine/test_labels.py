@@ -389,6 +389,24 @@ def test_a_tail_that_is_rewound_knows_repetitions_again() -> None:
     assert run(scenario()) == [[0, 1, 2, 3, -1]] * 3
 
 
+def test_feedback_that_was_created_anew_repeats_nothing() -> None:
+    """Its offsets begin at 0 again; each log knows its own repetitions."""
+    world = World()
+    said = [(0, ""), (1, ""), (0, "a"), (1, "a"), (0, "a"), (1, ""), (2, "a"), (0, "b")]
+    for offset, log in said:
+        world.append("labels", a_label(offset, feedback_log=log))
+
+    async def scenario() -> list[tuple[int, str]]:
+        async with world.instance() as instance:
+            await until(lambda: len(instance.parts.partitions) == 1)
+            tail, (partition,) = instance.parts.labels, instance.parts.partitions.values()
+            await until(lambda: tail.read_to == len(said))
+            found = [one.label for one in partition.waiting]
+            return [(label.feedback_offset, label.feedback_log) for label in found]
+
+    assert sorted(run(scenario())) == sorted(set(said))
+
+
 # The partitioner of the producers' default, on which ownership of labels depends.
 
 PUBLISHED = {  # org.apache.kafka.common.utils.UtilsTest
