@@ -78,10 +78,10 @@ def history(
         for segment in _found(directory, kind, since, until):
             with reading(segment.path):
                 wanted = pl.col("account") == pl.lit(account)
-                rows = table(segment.path).filter(wanted)
-                frames.append(rows.with_columns(log=pl.lit(segment.log)).collect())
-        rows = union_of(frames).sort("event_time_ms", "appended_ms", "offset")
-        return rows.select(pl.exclude("log"), "log")
+                rows = table(segment.path).filter(wanted).with_columns(log=pl.lit(segment.log))
+                frames.append(rows.collect())
+        found = union_of(frames).sort("event_time_ms", "appended_ms", "offset")
+        return found.select(pl.exclude("log"), "log")
 
     if kind == "audit":
         raise ConfigError("the audit is of transactions and of those who vote, not of accounts")

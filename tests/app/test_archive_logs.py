@@ -16,7 +16,7 @@ from sentinel.adapters.memory import MemoryBroker
 from sentinel.app.archive_logs import log_files
 from sentinel.app.examples import current_labels, examples
 from sentinel.app.why import account_of, audit_of, replayed
-from sentinel.codec.archive import decode_archived, source_of
+from sentinel.codec.archive import Kind, decode_archived, source_of
 from sentinel.core.logs import log_id
 from sentinel.errors import ConfigError, TransientError
 from sentinel.records import Record, TopicPartition
@@ -68,7 +68,7 @@ def as_before(world: World) -> None:
         path.rename(path.with_name(former + path.name[8:]))
 
 
-def names(world: World, kind: str = DECISIONS) -> list[str]:
+def names(world: World, kind: Kind = "decisions") -> list[str]:
     """The transactions in the order in which they were appended."""
     rows = archive.scan(world.folder, kind).sort("appended_ms", "offset").collect()
     return [str(name) for name in rows["transaction_id"].to_list()]
@@ -113,7 +113,7 @@ def test_transactions_may_begin_anew_while_their_decisions_go_on(tmp_path: Path)
 
 
 def test_a_decision_names_its_source_by_era_and_a_label_by_its_log() -> None:
-    def source(topic: str, kind: Any, **values: Any) -> str:
+    def source(topic: str, kind: Kind, **values: Any) -> str:
         value = {**(decision(0) if kind == "decisions" else label(0)), **values}
         record = Record(0, 0, None, json.dumps(value).encode())
         return source_of(decode_archived(kind, record), topic)
@@ -138,7 +138,7 @@ def test_labels_of_feedback_that_was_created_anew_are_archived_and_become_exampl
     world.append(LABELS, [{**fresh, "supersedes": "fraud"}, fresh])
     run(world.archive())
 
-    assert names(world, LABELS) == ["t5", "t6", "t5"]
+    assert names(world, "labels") == ["t5", "t6", "t5"]
     assert [x["id"] for x in published(world, "examples")] == [
         *("feedback-0a1b2c3d-5", "feedback-0a1b2c3d-6", "feedback-11111111-0"),
     ]
