@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sentinel.codec.feedback import FeedbackBounds
 from sentinel.config import Config
+from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.alerts import Alerts
 from sentinel.engine.awaiting import Awaiting
@@ -16,11 +17,12 @@ from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.entities import EntityLoader
 from sentinel.engine.feedback import FeedbackTask
 from sentinel.engine.judging import Judge
-from sentinel.engine.labels import LabelTail, PartitionOf
+from sentinel.engine.labels import LabelTail
 from sentinel.engine.ownership import Ownership
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.pipeline import Pipeline
+from sentinel.engine.placement import Placement
 from sentinel.engine.registrar import Registrar
 from sentinel.engine.reporting import Reporting
 from sentinel.engine.savepoints import Savepoints
@@ -81,6 +83,7 @@ class Parts:
     training: TrainingTask
     serving: Serving
     state: FeatureState
+    placement: Placement
     partitions: dict[int, InputPartition] = field(default_factory=dict)
 
 
@@ -104,7 +107,11 @@ def assemble(
     dispatcher = Dispatcher(ports.broker, names, params, clock_s=clock_s)
     dead_letters = DeadLetters(ports.broker, topics.full(topics.dead_letters), metrics)
     alerts = _alerts(config, ports, metrics)
-    labels = _labels(config, ports, state, partitions, metrics)
+    placement = Placement(
+        state, ports.store, partitions, config.kafka.partitioner, metrics,
+        logs=log_numbers(owner.log_names()),
+    )  # fmt: skip
+    labels = _labels(config, ports, state, partitions, placement, metrics)
     checkpoints = Checkpoints(
         ports.broker, ports.store, state, alerts, partitions, progress, metrics, params,
         labels_log=labels.log, owner=owner, watch=watch, clock_s=clock_s,
@@ -125,6 +132,7 @@ def assemble(
         policy=config.policy,
         topics=topics,
         input_name=owner.name,
+        placement=placement,
         metrics=metrics,
         config_version=config.version,
     )
@@ -159,6 +167,7 @@ def assemble(
         serving=serving,
         state=state,
         partitions=partitions,
+        placement=placement,
     )
 
 
@@ -306,10 +315,9 @@ def _labels(
     ports: Ports,
     state: FeatureState,
     partitions: dict[int, InputPartition],
+    placement: Placement,
     metrics: Metrics,
 ) -> LabelTail:
-    # Without a table there is nothing that a label could change.
-    counts = [table.partition_count for table in state.tables.values()]
     topic = config.topics.full(config.topics.labels)
     return LabelTail(
         ports.tail,
@@ -318,7 +326,7 @@ def _labels(
         ports.store,
         list(state.tables),
         partitions,
-        PartitionOf(max(counts, default=1)),
+        placement,
         metrics,
         config.engine,
     )

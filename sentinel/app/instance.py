@@ -264,8 +264,8 @@ class Instance:
         )
 
     def _troubles(self, parts: Parts) -> list[str]:
-        trouble = [parts.deployment.trouble, parts.alerts.trouble, parts.labels.trouble]
-        return [*trouble, self._watch.trouble]
+        helpers = (parts.deployment, parts.alerts, parts.labels, parts.placement, self._watch)
+        return [helper.trouble for helper in helpers]
 
     @property
     def version(self) -> str:

@@ -338,6 +338,7 @@ def report(status: Status) -> dict[str, Any]:
         "contradicted": metrics.contradicted,
         "labels_applied": metrics.labels_applied,
         "labels_waiting": waiting.count,
+        "misplaced": metrics.misplaced,
         "labels_next_in_s": waiting.next_in_s,
         "shadowed": metrics.shadowed,
         "unscored": metrics.unscored,

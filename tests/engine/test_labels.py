@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sentinel.adapters.memory import Faults, MemoryCluster
 from sentinel.codec.records import encode
-from sentinel.engine.labels import PartitionOf, murmur2
+from sentinel.core.partitioning import PartitionOf, murmur2
 from sentinel.engine.partitions import WaitingLabels
 from sentinel.errors import TransientError
 from sentinel.records import Label

@@ -36,7 +36,7 @@ from sentinel.codec.stored import encode_stored
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import layout_of
-from sentinel.engine.labels import PartitionOf
+from sentinel.core.partitioning import PartitionOf
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.serving import ServingModel
 from sentinel.engine.store_owner import own

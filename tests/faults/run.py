@@ -16,7 +16,7 @@ from sentinel import config as configuration
 from sentinel.adapters.redis import RedisCaseStore
 from sentinel.app.sender import Sender
 from sentinel.config import Config
-from sentinel.engine.labels import PartitionOf
+from sentinel.core.partitioning import PartitionOf
 from tests.faults.ledger import Comparison, compare
 from tests.faults.plan import FAULTS, Fault, Strike, plan
 from tests.faults.stream import Stream, ends_of

@@ -234,6 +234,16 @@ def unpack_all(
     return fits
 
 
+def partition_of_blob(data: bytes, logs: Ints) -> int | None:
+    """The input partition that has counted into a blob last; None if that is of no log of these."""
+    if len(data) < 8 * _HEAD_WORDS:
+        return None
+    named = int(np.frombuffer(data, dtype="<i8", count=_LOG + 1)[_LOG])
+    partition = named & _PARTITION_MASK
+    is_of_these = partition < logs.size and named >> _PARTITION_BITS == logs[partition]
+    return partition if is_of_these else None
+
+
 def from_format_1(data: bytes, *, old_log: int, log: int, partition: int) -> bytes | None:
     """A blob of format 1 in the present one; None if it is not a whole one.
 
