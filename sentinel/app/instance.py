@@ -12,16 +12,11 @@ from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
 from sentinel.adapters.pool import ExplainerPool, WorkerProcess
-from sentinel.adapters.redis import (
-    RedisCaseStore,
-    RedisModelStore,
-    RedisReportStore,
-    RedisSavepointStore,
-    RedisStateStore,
-)
+from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.assembly import Parts, Ports, assemble, registrar
 from sentinel.app.local_models import FIRST_WHO, LocalModels, adopt, tell_adopted
+from sentinel.app.stores import feedback_documents, registry_documents
 from sentinel.app.topics import topic_specs
 from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
@@ -40,6 +35,7 @@ from sentinel.engine.tasks import end, outlast
 from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
+from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
 from sentinel.versions import Artifact
 
 log = logging.getLogger(__name__)
@@ -79,10 +75,9 @@ class Instance:
             await broker.ensure_topics(topic_specs(config))
             state = self._state(broker, await broker.partition_count(input_topic))
             store = RedisStateStore(config.redis, layout=state.fingerprint)
-            models = LocalModels(
-                await stack.enter_async_context(RedisModelStore(config.redis)),
-                ModelDirectory(config.model),
-            )
+            cases = await stack.enter_async_context(feedback_documents(config.redis))
+            registry = await stack.enter_async_context(registry_documents(config.redis))
+            models = LocalModels(StoredModels(registry), ModelDirectory(config.model))
             names = [feature.name for feature in config.features]
             trainer = WorkerProcess(
                 partial(Learner, names, config.policy, config.learning), config.trainer
@@ -94,14 +89,14 @@ class Instance:
                 broker=broker,
                 tail=await stack.enter_async_context(self._tail("labels")),
                 store=await stack.enter_async_context(store),
-                cases=await stack.enter_async_context(RedisCaseStore(config.redis)),
+                cases=StoredCases(cases),
                 explainer=pool,
                 models=models,
-                reports=await stack.enter_async_context(RedisReportStore(config.redis)),
+                reports=StoredReports(registry),
                 bell=await stack.enter_async_context(self._tail("model_updates")),
                 lessons=await stack.enter_async_context(self._tail("examples", "control")),
                 trainer=await stack.enter_async_context(trainer),
-                savepoints=await stack.enter_async_context(RedisSavepointStore(config.redis)),
+                savepoints=StoredSavepoints(registry),
             )
             self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
             self._resources = stack.pop_all()

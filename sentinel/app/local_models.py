@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from sentinel.adapters.pool import ExplainerPool
-from sentinel.adapters.redis import RedisModelStore
 from sentinel.adapters.registry import ModelDirectory
+from sentinel.app.stores import open_models
 from sentinel.config import Config
 from sentinel.core.learning import shelf as shelves
 from sentinel.engine.registrar import Registrar
@@ -122,7 +122,7 @@ async def fetch_champion(config: Config) -> None:
         return
     names = [feature.name for feature in config.features]
     try:
-        async with RedisModelStore(config.redis) as store, ExplainerPool(config.pool) as pool:
+        async with open_models(config.redis) as store, ExplainerPool(config.pool) as pool:
             found = await usable_champion(store, pool, names)
         if found is not None:
             await asyncio.to_thread(directory.add, found.version, found.text, found.manifest)

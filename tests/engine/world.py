@@ -15,16 +15,9 @@ from numpy.random import Generator
 from sentinel.adapters.memory import (
     Faults,
     MemoryBroker,
-    MemoryCases,
-    MemoryCaseStore,
     MemoryCluster,
-    MemoryModels,
-    MemoryModelStore,
+    MemoryDocuments,
     MemoryRecord,
-    MemoryReports,
-    MemoryReportStore,
-    MemorySavepoints,
-    MemorySavepointStore,
     MemoryStateStore,
     MemoryStore,
     MemoryTail,
@@ -50,10 +43,12 @@ from sentinel.records import (
     OutputRecord,
     TopicPartition,
 )
+from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
 from sentinel.versions import Artifact, Shelf
 from tests.engine.clock import until
 from tests.engine.faults import Part
 from tests.engine.samples import DAY_MS, START_MS, a_config, encoded, serving
+from tests.kept import KeptCases, KeptModels, KeptReports, KeptSavepoints
 
 _NUMBERS = itertools.count(1)  # of instances
 
@@ -170,10 +165,10 @@ class World:
         default_factory=lambda: MemoryCluster(clock_ms=lambda: START_MS + 100 * DAY_MS)
     )
     store: MemoryStore = field(default_factory=MemoryStore)
-    cases: MemoryCases = field(default_factory=MemoryCases)
-    models: MemoryModels = field(default_factory=MemoryModels)
-    reports: MemoryReports = field(default_factory=MemoryReports)
-    savepoints: MemorySavepoints = field(default_factory=MemorySavepoints)
+    cases: KeptCases = field(default_factory=KeptCases)
+    models: KeptModels = field(default_factory=KeptModels)
+    reports: KeptReports = field(default_factory=KeptReports)
+    savepoints: KeptSavepoints = field(default_factory=KeptSavepoints)
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
     artifact: Artifact | None = None  # of `serving`, where it matters
@@ -491,16 +486,20 @@ class MemoryInstance(Instance):
                 broker=broker,
                 tail=WatchedTail(world, faults, delay_s=self._tail_delay_s),
                 store=WatchedStore(world, self.latency, state.fingerprint, log, self._store_faults),
-                cases=MemoryCaseStore(world.cases, faults=faults),
+                cases=StoredCases(MemoryDocuments(world.cases, faults=Part(faults, "cases."))),
                 explainer=self.explainer,
-                models=MemoryModelStore(world.models, faults=faults),
-                reports=MemoryReportStore(world.reports, faults=self.report_faults),
+                models=StoredModels(MemoryDocuments(world.models, faults=Part(faults, "models."))),
+                reports=StoredReports(
+                    MemoryDocuments(world.reports, faults=Part(self.report_faults, "reports."))
+                ),
                 bell=MemoryTail(world.cluster, ["model-updates"], faults=Part(faults, "bell.")),
                 lessons=MemoryTail(
                     world.cluster, ["examples", "control"], faults=Part(faults, "lessons.")
                 ),
                 trainer=self.trainer,
-                savepoints=MemorySavepointStore(world.savepoints, faults=faults),
+                savepoints=StoredSavepoints(
+                    MemoryDocuments(world.savepoints, faults=Part(faults, "savepoints."))
+                ),
             )
             self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
             self._resources = stack.pop_all()
