@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sentinel.codec.feedback import FeedbackBounds
 from sentinel.config import Config
@@ -22,6 +22,7 @@ from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.pipeline import Pipeline
 from sentinel.engine.registrar import Registrar
+from sentinel.engine.remembered import Copies, RegistryMemory, RememberedShelf, SteadyModels
 from sentinel.engine.reporting import Reporting
 from sentinel.engine.savepoints import Savepoints
 from sentinel.engine.scoring import Scoring
@@ -43,6 +44,8 @@ from sentinel.ports import (
 from sentinel.records import TopicPartition
 from sentinel.versions import ServingReport
 
+REMEMBERED_WHO = "sentinel run"  # puts back what the registry has lost
+
 
 @dataclass(slots=True)
 class Ports:
@@ -60,6 +63,7 @@ class Ports:
     lessons: Tail  # of `examples` and `control`
     trainer: Worker
     savepoints: SavepointStore
+    copies: Copies  # of models, on this machine
 
 
 @dataclass(slots=True)
@@ -78,12 +82,18 @@ class Parts:
     reporting: Reporting
     training: TrainingTask
     serving: Serving
+    models: ModelStore
     state: FeatureState
     partitions: dict[int, InputPartition] = field(default_factory=dict)
 
 
 def assemble(
-    config: Config, champion: ServingModel, ports: Ports, state: FeatureState, metrics: Metrics
+    config: Config,
+    champion: ServingModel,
+    ports: Ports,
+    state: FeatureState,
+    metrics: Metrics,
+    memory: RegistryMemory,
 ) -> Parts:
     """Wire the tasks of an instance to its ports."""
     clock_s = asyncio.get_running_loop().time
@@ -130,7 +140,12 @@ def assemble(
         config, ports, state, dispatcher, pipeline, checkpoints, labels, partitions, progress,
         feedback_inbox, feedback,
     )  # fmt: skip
-    deployment = _deployment(config, ports, serving, metrics)
+    remembered = RememberedShelf(
+        memory, ports.models, registrar(config, ports, who=REMEMBERED_WHO), ports.copies
+    )
+    # What instances do follows from no older registry than they have seen.
+    ports = replace(ports, models=SteadyModels(ports.models, memory, remembered))
+    deployment = _deployment(config, ports, serving, metrics, remembered)
     return Parts(
         dispatcher=dispatcher,
         pipeline=pipeline,
@@ -143,6 +158,7 @@ def assemble(
         deployment=deployment,
         reporting=_reporting(config, ports, serving, deployment),
         training=_training(config, ports, metrics),
+        models=ports.models,
         serving=serving,
         state=state,
         partitions=partitions,
@@ -202,9 +218,16 @@ def _judge(config: Config, serving: Serving, metrics: Metrics) -> Judge:
     return Judge(serving, config.policy, metrics, shadow_share=config.deployment.shadow_share)
 
 
-def _deployment(config: Config, ports: Ports, serving: Serving, metrics: Metrics) -> Deployment:
+def _deployment(
+    config: Config,
+    ports: Ports,
+    serving: Serving,
+    metrics: Metrics,
+    remembered: RememberedShelf,
+) -> Deployment:
     return Deployment(
         store=ports.models,
+        remembered=remembered,
         tail=ports.bell,
         serving=serving,
         features=[feature.name for feature in config.features],
@@ -236,11 +259,13 @@ def _clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def registrar(config: Config, ports: Ports, *, who: str) -> Registrar:
+def registrar(
+    config: Config, ports: Ports, *, who: str, models: ModelStore | None = None
+) -> Registrar:
     """What changes the registry in somebody's name, and tells of it."""
     topics = config.topics
     return Registrar(
-        ports.models,
+        ports.models if models is None else models,
         ports.broker,
         update_topic=topics.full(topics.model_updates),
         audit_topic=topics.full(topics.audit),

@@ -30,6 +30,7 @@ from sentinel.engine.health import Health, health, longest_silence, total_lag, w
 from sentinel.engine.learner import Learner
 from sentinel.engine.lifecycle import Update
 from sentinel.engine.ownership import Ownership
+from sentinel.engine.remembered import RegistryMemory
 from sentinel.engine.serving import ServingModel
 from sentinel.engine.tasks import end, outlast
 from sentinel.errors import ModelError, TransientError
@@ -49,17 +50,24 @@ class Instance:
 
     Parameters
     ----------
-    metrics
-        Kept by the caller, so that counts go on over restarts after a transient failure.
+    metrics, memory
+        Kept by the caller, so that counts go on over restarts after a transient failure, and what
+        was seen of the registry is known.
     """
 
     def __init__(
-        self, config: Config, serving: ServingModel, artifact: Artifact, metrics: Metrics
+        self,
+        config: Config,
+        serving: ServingModel,
+        artifact: Artifact,
+        metrics: Metrics,
+        memory: RegistryMemory | None = None,
     ) -> None:
         self._config = config
         self._serving = serving
         self._artifact = artifact
         self.metrics = metrics
+        self._memory = memory or RegistryMemory()
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._resources = AsyncExitStack()
         self._ports: Ports | None = None
@@ -97,8 +105,11 @@ class Instance:
                 lessons=await stack.enter_async_context(self._tail("examples", "control")),
                 trainer=await stack.enter_async_context(trainer),
                 savepoints=StoredSavepoints(registry),
+                copies=models.copy,
             )
-            self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
+            self._parts = assemble(
+                config, self._serving, self._ports, state, self.metrics, self._memory
+            )
             self._resources = stack.pop_all()
         return self
 
@@ -183,12 +194,12 @@ class Instance:
         assert self._ports is not None
         if self._config.model.version:
             return True
-        models = self._ports.models
         try:
-            await adopt(models, self._artifact)
+            await parts.deployment.follow()  # an empty registry may be one that has lost all
+            await adopt(parts.models, self._artifact)
             await parts.deployment.follow()
-            teller = registrar(self._config, self._ports, who=FIRST_WHO)
-            await tell_adopted(models, teller)
+            teller = registrar(self._config, self._ports, who=FIRST_WHO, models=parts.models)
+            await tell_adopted(parts.models, teller)
         except (TransientError, ModelError) as error:
             log.warning("%s serves; the model registry is asked again: %s", self.version, error)
             return False

@@ -54,6 +54,13 @@ class LocalModels:
                 log.warning("%s", error)
         return artifact
 
+    async def copy(self, version: str) -> Artifact | None:
+        """What the model directory has of it; None if that is nothing whole."""
+        try:
+            return await asyncio.to_thread(self.directory.load, version)
+        except ModelError:
+            return None
+
     async def shelf(self) -> Shelf:
         return await self.store.shelf()
 

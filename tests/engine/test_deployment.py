@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentinel.adapters.memory import Faults, MemoryDocuments, MemoryTail
+from sentinel.adapters.memory import Faults, MemoryBroker, MemoryDocuments, MemoryTail
 from sentinel.codec.artifacts import encode_artifact
 from sentinel.core.exploration import is_shadowed
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning import shelf as shelves
 from sentinel.engine.deployment import Deployment, DeploymentParams
+from sentinel.engine.registrar import Registrar
+from sentinel.engine.remembered import RegistryMemory, RememberedShelf
 from sentinel.engine.serving import Serving
 from sentinel.engine.tasks import end
 from sentinel.metrics import Metrics
@@ -439,8 +441,14 @@ def test_a_version_that_will_never_load_is_tried_ever_more_seldom_and_said_once(
 
     async def scenario() -> None:
         clock_s = asyncio.get_running_loop().time
+        store = StoredModels(MemoryDocuments(world.models, faults=calls))
+        broker = MemoryBroker(world.cluster)
+        teller = Registrar(
+            store, broker, update_topic="", audit_topic="audit", who="", clock_ms=lambda: 0
+        )
         alone = Deployment(
-            store=StoredModels(MemoryDocuments(world.models, faults=calls)),
+            store=store,
+            remembered=RememberedShelf(RegistryMemory(), store, teller, world.copy),
             tail=MemoryTail(world.cluster, ["model-updates"]),
             serving=serving,
             features=NAMES,

@@ -31,6 +31,7 @@ from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.labels import PartitionOf
 from sentinel.engine.partitions import InputPartition
+from sentinel.engine.remembered import RegistryMemory
 from sentinel.engine.serving import ServingModel
 from sentinel.errors import ModelError, RecordError, TrainingError, WorkerLostError
 from sentinel.metrics import Metrics
@@ -172,6 +173,7 @@ class World:
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
     artifact: Artifact | None = None  # of `serving`, where it matters
+    copies: dict[str, Artifact] = field(default_factory=dict)  # of models, on the machines
     unsafe: list[str] = field(default_factory=list)  # what no instance may ever do
     _out: dict[str, str] = field(default_factory=dict)  # action by decision_id
     _alerted: set[str] = field(default_factory=set)
@@ -194,6 +196,9 @@ class World:
     def labels(self) -> dict[str, str]:
         """The label that each transaction has by now."""
         return self.cases.labels()
+
+    async def copy(self, version: str) -> Artifact | None:
+        return self.copies.get(version)
 
     def send(self, records: Sequence[dict[str, Any] | bytes | None]) -> None:
         """Append transactions, each to the partition of its account; raw bytes to partition 0."""
@@ -432,9 +437,10 @@ class MemoryInstance(Instance):
         tail_delay_s: float = 0.0,
         publish_delay_s: float = 0.0,
         commit_delay_s: float = 0.0,
+        memory: RegistryMemory | None = None,
     ) -> None:
         artifact = world.artifact or Artifact(world.serving.version, "", {})
-        super().__init__(config or world.config, world.serving, artifact, Metrics())
+        super().__init__(config or world.config, world.serving, artifact, Metrics(), memory)
         self._world = world
         self.name = f"memory-{next(_NUMBERS)}"
         self.faults = faults or Faults()
@@ -500,8 +506,11 @@ class MemoryInstance(Instance):
                 savepoints=StoredSavepoints(
                     MemoryDocuments(world.savepoints, faults=Part(faults, "savepoints."))
                 ),
+                copies=world.copy,
             )
-            self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
+            self._parts = assemble(
+                config, self._serving, self._ports, state, self.metrics, self._memory
+            )
             self._resources = stack.pop_all()
 
     @property
