@@ -52,13 +52,11 @@ class Change:
 
     def __post_init__(self) -> None:
         assert not any(name in self.puts or name in self.lifetimes for name in self.removed)
-        assert all(life is None or life >= LIFETIME_S_MIN for life in self.lifetimes.values())
-        assert all(count > 0 for count in self.newest.values())
-        assert all(
-            -SCORE_MAX <= score <= SCORE_MAX
-            for members in self.indexed.values()
-            for score in members.values()
-        )
+        lifetimes_s = {one for one in set(self.lifetimes.values()) if one is not None}
+        assert all(one >= LIFETIME_S_MIN for one in lifetimes_s)
+        assert min(self.newest.values(), default=1) > 0
+        for members in self.indexed.values():
+            assert max(map(abs, members.values()), default=0) <= SCORE_MAX
 
     @property
     def indexes(self) -> list[str]:
@@ -68,6 +66,8 @@ class Change:
     @property
     def kept_otherwise(self) -> dict[str, float | None]:
         """The lifetimes of documents that are not put."""
+        if self.lifetimes.keys() <= self.puts.keys():
+            return {}
         return {name: life for name, life in self.lifetimes.items() if name not in self.puts}
 
 

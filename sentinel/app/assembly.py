@@ -126,24 +126,16 @@ def assemble(
         config_version=config.version,
     )
     pipeline = Pipeline(
-        inbox=inbox,
-        scoring=scoring,
-        checkpoints=checkpoints,
-        labels=labels,
-        loader=loader,
-        params=params,
-        clock_s=clock_s,
-    )
+        inbox=inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
+        params=params, clock_s=clock_s,
+    )  # fmt: skip
     loader.make_room = pipeline.make_room
     feedback = _feedback(config, ports, feedback_inbox, dead_letters, progress, metrics, serving)
     ownership = _ownership(
         config, ports, state, dispatcher, pipeline, checkpoints, labels, partitions, progress,
         feedback_inbox, feedback,
     )  # fmt: skip
-    remembered = RememberedShelf(
-        memory, ports.models, registrar(config, ports, who=REMEMBERED_WHO), ports.copies
-    )
-    # What instances do follows from no older registry than they have seen.
+    remembered = _remembered(config, ports, memory)
     ports = replace(ports, models=SteadyModels(ports.models, memory, remembered))
     deployment = _deployment(config, ports, serving, metrics, remembered)
     return Parts(
@@ -216,6 +208,11 @@ def _alerts(config: Config, ports: Ports, metrics: Metrics) -> Alerts:
 
 def _judge(config: Config, serving: Serving, metrics: Metrics) -> Judge:
     return Judge(serving, config.policy, metrics, shadow_share=config.deployment.shadow_share)
+
+
+def _remembered(config: Config, ports: Ports, memory: RegistryMemory) -> RememberedShelf:
+    teller = registrar(config, ports, who=REMEMBERED_WHO)
+    return RememberedShelf(memory, ports.models, teller, ports.copies)
 
 
 def _deployment(

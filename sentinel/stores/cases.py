@@ -98,26 +98,23 @@ class StoredCases:
 
 
 def _saved(before: bytes | None, work: Casework) -> Change:
-    cases = {f"case:{name}": case for name, case in work.cases.items()}
-    annotators = {f"annotator:{name}": one for name, one in work.annotators.items()}
+    puts = {f"case:{name}": encode_stored(case) for name, case in work.cases.items()}
+    lifetimes: dict[str, float | None] = dict.fromkeys(puts, CASE_TTL_S)
+    people = {f"annotator:{name}": encode_stored(one) for name, one in work.annotators.items()}
+    lifetimes |= dict.fromkeys(people, ANNOTATOR_TTL_S)
     newest = {name.encode(): case.newest_ms for name, case in work.cases.items()}
-    unsettled = {name.encode() for name, case in work.cases.items() if case.is_unsettled}
-    values: dict[str, FeedbackProgress | Case | Annotator] = {
-        _PROGRESS: work.progress,
-        **cases,
-        **annotators,
-    }
-    lifetimes: dict[str, float | None] = dict.fromkeys(cases, CASE_TTL_S)
+    cases = zip(newest.items(), work.cases.values(), strict=True)
+    unsettled = {name: at_ms for (name, at_ms), case in cases if case.is_unsettled}
     return Change(
         expected={_PROGRESS: before},
-        puts={name: encode_stored(value) for name, value in values.items()},
-        lifetimes=lifetimes | dict.fromkeys(annotators, ANNOTATOR_TTL_S),
+        puts={**puts, **people, _PROGRESS: encode_stored(work.progress)},
+        lifetimes=lifetimes,
         indexed={
-            "unsettled": {name: at_ms for name, at_ms in newest.items() if name in unsettled},
+            "unsettled": unsettled,
             "recent": newest,
             "annotators": {name.encode(): one.last_ms for name, one in work.annotators.items()},
         },
-        unindexed={"unsettled": newest.keys() - unsettled},
+        unindexed={"unsettled": newest.keys() - unsettled.keys()},
         newest={"unsettled": UNSETTLED_COUNT_MAX, "recent": RECENT_COUNT_MAX},
     )
 

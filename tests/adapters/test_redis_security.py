@@ -8,6 +8,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,13 @@ COMMANDS = (
     *("+zrem", "+zremrangebyrank", "+rpush", "+lrange"),
     *("+exists", "+persist"),
 )
+
+
+def test_the_rights_that_are_needed_stand_in_the_configuration() -> None:
+    text = (Path(__file__).parents[2] / "config" / "sentinel.toml").read_text()
+    lines = text.partition("# All the rights that a user needs")[2].partition("username")[0]
+
+    assert sorted(word for word in lines.split() if word.startswith("+")) == sorted(COMMANDS)
 
 
 async def exchange(params: RedisParams) -> None:

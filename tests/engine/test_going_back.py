@@ -19,6 +19,7 @@ from tests.engine.learning_world import (
     a_worker,
     artifact,
     ask,
+    candidate,
     change,
     put,
     send_examples,
@@ -33,7 +34,6 @@ from tests.engine.test_feedback import kept, play, random_votes, vote, world_thr
 from tests.engine.test_savepoints import ON_DEMAND, kept_to, save_examples, saved_to
 from tests.engine.test_training import (
     audit,
-    candidate,
     learning,
     reached,
 )

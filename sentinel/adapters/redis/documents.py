@@ -1,9 +1,12 @@
 """Documents in one numbered database: strings, sorted sets and lists under {prefix}:{name}."""
 
+import hashlib
 from collections.abc import Awaitable, Sequence
+from itertools import chain
 from typing import Any, Self, cast
 
 from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
 
 from sentinel.adapters.redis.client import RedisParams, connect, translated
 from sentinel.documents import Change
@@ -20,8 +23,8 @@ Arguments = list[bytes | int]
 # lifetime changes, that go, that are put. ARGV: how many there are of each; then "1" and the bytes,
 # or "0" and nothing, of each document as it must be; for each index how many members leave, how
 # many arguments its new ones are, how many are kept (-1 for all), and these; for each list how many
-# entries come, and these; a lifetime in ms for each document whose lifetime changes, and bytes and
-# a lifetime for each that is put (0 for good).
+# entries come, and these; a lifetime in ms for each document whose lifetime changes (0 for good);
+# and of those that are put for each lifetime how many have it, and their bytes.
 CHANGE = """
 local key, at = 0, 7
 local function take()
@@ -97,13 +100,17 @@ each(ARGV[5], function(name)
   else redis.call('PEXPIRE', name, lifetime) end
 end)
 each(ARGV[6], function(name) redis.call('DEL', name) end)
-each(ARGV[7], function(name)
-  local value, lifetime = take(), take()
-  if lifetime == '0' then redis.call('SET', name, value)
-  else redis.call('SET', name, value, 'PX', lifetime) end
-end)
+while at < #ARGV do
+  local lifetime, count = take(), take()
+  each(count, function(name)
+    if lifetime == '0' then redis.call('SET', name, take())
+    else redis.call('SET', name, take(), 'PX', lifetime) end
+  end)
+end
 return 1
 """
+
+_SHA1 = hashlib.sha1(CHANGE.encode(), usedforsecurity=False).hexdigest()
 
 
 class RedisDocuments:
@@ -147,41 +154,50 @@ class RedisDocuments:
             return await cast("Awaitable[list[bytes]]", asked)
 
     async def change(self, change: Change, *, doing: str) -> bool:
-        keys = self._keys(_names(change))
+        names, arguments = _written(change)
+        keys = self._keys(names)
+        redis = cast("Any", self._redis)
         with translated(doing):
-            redis = cast("Any", self._redis)
-            reply = await redis.eval(CHANGE, len(keys), *keys, *_arguments(change))
+            try:
+                reply = await redis.evalsha(_SHA1, len(keys), *keys, *arguments)
+            except NoScriptError:  # the first time, and after a restart of the server
+                reply = await redis.eval(CHANGE, len(keys), *keys, *arguments)
         return cast("int", reply) == 1
 
     def _keys(self, names: Sequence[str]) -> list[bytes]:
-        return [(self._prefix + name).encode() for name in names]
+        prefix = self._prefix
+        return [(prefix + name).encode() for name in names]
 
 
-def _names(change: Change) -> list[str]:
-    """As the script reads them."""
-    documents = (*change.expected, *change.present)
-    others = (*change.indexes, *change.appended)
-    return [*documents, *others, *change.kept_otherwise, *change.removed, *change.puts]
-
-
-def _arguments(change: Change) -> Arguments:
+def _written(change: Change) -> tuple[list[str], Arguments]:
+    """The names of keys, and the arguments, as the script reads them."""
+    expected, present, lists = change.expected, change.present, change.appended
     indexes, kept_otherwise = change.indexes, change.kept_otherwise
-    found: Arguments = [
-        *(len(change.expected), len(change.present), len(indexes), len(change.appended)),
+    names = [*expected, *present, *indexes, *lists, *kept_otherwise, *change.removed]
+    arguments: Arguments = [
+        *(len(expected), len(present), len(indexes), len(lists)),
         *(len(kept_otherwise), len(change.removed), len(change.puts)),
     ]
-    for wanted in change.expected.values():
-        found += (0, b"") if wanted is None else (1, wanted)
+    for wanted in expected.values():
+        arguments += (0, b"") if wanted is None else (1, wanted)
     for name in indexes:
         gone, new = change.unindexed.get(name, ()), change.indexed.get(name, {})
-        found += (len(gone), 2 * len(new), change.newest.get(name, -1), *gone)
-        for member, score in new.items():
-            found += (score, member)
-    for entries in change.appended.values():
-        found += (len(entries), *entries)
-    found += map(_milliseconds, kept_otherwise.values())
-    for name, value in change.puts.items():
-        found += (value, _milliseconds(change.lifetimes.get(name)))
+        arguments += (len(gone), 2 * len(new), change.newest.get(name, -1), *gone)
+        arguments += chain.from_iterable(zip(new.values(), new, strict=True))
+    for entries in lists.values():
+        arguments += (len(entries), *entries)
+    arguments += map(_milliseconds, kept_otherwise.values())
+    for lifetime_s, group in _by_lifetime(change).items():
+        names += group
+        arguments += (_milliseconds(lifetime_s), len(group), *map(change.puts.__getitem__, group))
+    return names, arguments
+
+
+def _by_lifetime(change: Change) -> dict[float | None, list[str]]:
+    """The names of what is put."""
+    found: dict[float | None, list[str]] = {}
+    for name in change.puts:
+        found.setdefault(change.lifetimes.get(name), []).append(name)
     return found
 
 

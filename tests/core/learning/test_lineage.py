@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,26 +14,21 @@ from sentinel.versions import ModelEvent, Shelf
 
 State = tuple[Shelf, tuple[ModelEvent, ...]]
 
+PROMOTED = partial(shelves.promoted, approval_needed=False)
+
 
 def grown(state: State, count: int, *, who: str, first: int) -> list[State]:
     """The states after each of so many further changes: versions come, and each serves."""
     found = [state]
     for number in itertools.count(first):
         version = f"1.{number}.0"
-        for change in (shelves.registered, shelves.staged, _promoted):
+        for change in (shelves.registered, shelves.staged, PROMOTED):
             shelf, events = found[-1]
             after, event = change(shelf, version, who=who, why="", at_ms=number)
             found.append((after, (*events, event)))
         if len(found) > count:
             return found[: count + 1]
     raise AssertionError
-
-
-def _promoted(shelf: Shelf, version: str, *, who: str, why: str, at_ms: int) -> State:
-    after, event = shelves.promoted(
-        shelf, version, who=who, why=why, at_ms=at_ms, approval_needed=False
-    )
-    return after, event  # type: ignore[return-value]
 
 
 def test_what_was_before_what_is_later_and_what_is_apart_is_told() -> None:
