@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.documents import Change, Documents
-from sentinel.errors import FencedError, RecordError
+from sentinel.errors import FencedError, RecordError, TransientError
 from sentinel.votes import (
     RECENT_COUNT_MAX,
     UNSETTLED_COUNT_MAX,
@@ -48,7 +48,10 @@ class StoredCases:
         [found] = await self._documents.get([_PROGRESS], doing="read how far feedback was counted")
         if found is None:
             return None
-        progress = decode_stored(FeedbackProgress, found)
+        try:
+            progress = decode_stored(FeedbackProgress, found)
+        except RecordError as error:  # whoever damaged it may put it right
+            raise TransientError(f"how far feedback was counted is damaged: {error}") from error
         self._read = progress, found
         return progress
 

@@ -174,6 +174,19 @@ async def test_a_case_that_has_expired_is_not_listed_as_unsettled(params: RedisP
 
 
 @pytest.mark.integration
+async def test_progress_that_somebody_has_damaged_is_said_and_waits_for_somebody(
+    params: RedisParams,
+) -> None:
+    async with (
+        open_cases(params) as store,
+        connect(params, db=params.feedback_db) as client,
+    ):
+        await client.set(f"{params.key_prefix}:feedback", b"{")
+        with pytest.raises(TransientError, match="how far feedback was counted is damaged"):
+            await store.progress()
+
+
+@pytest.mark.integration
 async def test_a_user_who_may_not_write_the_index_saves_nothing(params: RedisParams) -> None:
     """Half a script would count votes twice: they are saved, and how far they were counted is not.
 
