@@ -97,7 +97,9 @@ class StoredCases:
         if before != known:
             data = None if before is None else encode_stored(before)
         if not await self._documents.change(_saved(data, work), doing="save cases"):
-            raise FencedError("another instance has counted feedback meanwhile")
+            raise FencedError(
+                "feedback is not as it was saved: another counts it, or the store went back"
+            )
 
 
 def _saved(before: bytes | None, work: Casework) -> Change:
