@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sentinel.codec.feedback import FeedbackBounds
 from sentinel.config import Config
@@ -24,6 +24,7 @@ from sentinel.engine.partitions import InputPartition
 from sentinel.engine.pipeline import Pipeline
 from sentinel.engine.placement import Placement
 from sentinel.engine.registrar import Registrar
+from sentinel.engine.remembered import Copies, RegistryMemory, RememberedShelf, SteadyModels
 from sentinel.engine.reporting import Reporting
 from sentinel.engine.savepoints import Savepoints
 from sentinel.engine.scoring import Scoring
@@ -47,6 +48,8 @@ from sentinel.ports import (
 from sentinel.records import TopicPartition
 from sentinel.versions import ServingReport
 
+REMEMBERED_WHO = "sentinel run"  # puts back what the registry has lost
+
 
 @dataclass(slots=True)
 class Ports:
@@ -64,6 +67,7 @@ class Ports:
     lessons: Tail  # of `examples` and `control`
     trainer: Worker
     savepoints: SavepointStore
+    copies: Copies  # of models, on this machine
 
 
 @dataclass(slots=True)
@@ -82,6 +86,7 @@ class Parts:
     reporting: Reporting
     training: TrainingTask
     serving: Serving
+    models: ModelStore
     state: FeatureState
     placement: Placement
     partitions: dict[int, InputPartition] = field(default_factory=dict)
@@ -93,6 +98,7 @@ def assemble(
     ports: Ports,
     state: FeatureState,
     metrics: Metrics,
+    memory: RegistryMemory,
     *,
     owner: StoreOwner,
     watch: StoreWatch,
@@ -137,21 +143,18 @@ def assemble(
         config_version=config.version,
     )
     pipeline = Pipeline(
-        inbox=inbox,
-        scoring=scoring,
-        checkpoints=checkpoints,
-        labels=labels,
-        loader=loader,
-        params=params,
-        clock_s=clock_s,
-    )
+        inbox=inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
+        params=params, clock_s=clock_s,
+    )  # fmt: skip
     loader.make_room = pipeline.make_room
     feedback = _feedback(config, ports, feedback_inbox, dead_letters, progress, metrics, serving)
     ownership = _ownership(
         config, ports, state, dispatcher, pipeline, checkpoints, labels, partitions, progress,
         feedback_inbox, feedback, owner, watch,
     )  # fmt: skip
-    deployment = _deployment(config, ports, serving, metrics)
+    remembered = _remembered(config, ports, memory)
+    ports = replace(ports, models=SteadyModels(ports.models, memory, remembered))
+    deployment = _deployment(config, ports, serving, metrics, remembered)
     return Parts(
         dispatcher=dispatcher,
         pipeline=pipeline,
@@ -164,6 +167,7 @@ def assemble(
         deployment=deployment,
         reporting=_reporting(config, ports, serving, deployment),
         training=_training(config, ports, metrics),
+        models=ports.models,
         serving=serving,
         state=state,
         partitions=partitions,
@@ -228,9 +232,21 @@ def _judge(config: Config, serving: Serving, metrics: Metrics) -> Judge:
     return Judge(serving, config.policy, metrics, shadow_share=config.deployment.shadow_share)
 
 
-def _deployment(config: Config, ports: Ports, serving: Serving, metrics: Metrics) -> Deployment:
+def _remembered(config: Config, ports: Ports, memory: RegistryMemory) -> RememberedShelf:
+    teller = registrar(config, ports, who=REMEMBERED_WHO)
+    return RememberedShelf(memory, ports.models, teller, ports.copies)
+
+
+def _deployment(
+    config: Config,
+    ports: Ports,
+    serving: Serving,
+    metrics: Metrics,
+    remembered: RememberedShelf,
+) -> Deployment:
     return Deployment(
         store=ports.models,
+        remembered=remembered,
         tail=ports.bell,
         serving=serving,
         features=[feature.name for feature in config.features],
@@ -262,11 +278,13 @@ def _clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def registrar(config: Config, ports: Ports, *, who: str) -> Registrar:
+def registrar(
+    config: Config, ports: Ports, *, who: str, models: ModelStore | None = None
+) -> Registrar:
     """What changes the registry in somebody's name, and tells of it."""
     topics = config.topics
     return Registrar(
-        ports.models,
+        ports.models if models is None else models,
         ports.broker,
         update_topic=topics.full(topics.model_updates),
         audit_topic=topics.full(topics.audit),

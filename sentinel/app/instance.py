@@ -12,16 +12,11 @@ from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
 from sentinel.adapters.pool import ExplainerPool, WorkerProcess
-from sentinel.adapters.redis import (
-    RedisCaseStore,
-    RedisModelStore,
-    RedisReportStore,
-    RedisSavepointStore,
-    RedisStateStore,
-)
+from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.assembly import Parts, Ports, assemble, registrar
 from sentinel.app.local_models import FIRST_WHO, LocalModels, adopt, tell_adopted
+from sentinel.app.stores import feedback_documents, registry_documents
 from sentinel.app.topics import topic_specs
 from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
@@ -36,12 +31,14 @@ from sentinel.engine.labels import LabelsWaiting
 from sentinel.engine.learner import Learner
 from sentinel.engine.lifecycle import Update
 from sentinel.engine.ownership import Ownership
+from sentinel.engine.remembered import RegistryMemory
 from sentinel.engine.serving import ServingModel
 from sentinel.engine.store_owner import StoreOwner, own
 from sentinel.engine.store_watch import StoreWatch
 from sentinel.engine.tasks import end, outlast
 from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
+from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
 from sentinel.versions import Artifact
 
 log = logging.getLogger(__name__)
@@ -55,17 +52,24 @@ class Instance:
 
     Parameters
     ----------
-    metrics
-        Kept by the caller, so that counts go on over restarts after a transient failure.
+    metrics, memory
+        Kept by the caller, so that counts go on over restarts after a transient failure, and what
+        was seen of the registry is known.
     """
 
     def __init__(
-        self, config: Config, serving: ServingModel, artifact: Artifact, metrics: Metrics
+        self,
+        config: Config,
+        serving: ServingModel,
+        artifact: Artifact,
+        metrics: Metrics,
+        memory: RegistryMemory | None = None,
     ) -> None:
         self._config = config
         self._serving = serving
         self._artifact = artifact
         self.metrics = metrics
+        self._memory = memory or RegistryMemory()
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._resources = AsyncExitStack()
         self._ports: Ports | None = None
@@ -88,10 +92,9 @@ class Instance:
             )
             self._watch = StoreWatch(store)
             await self._watch.begin()
-            models = LocalModels(
-                await stack.enter_async_context(RedisModelStore(config.redis)),
-                ModelDirectory(config.model),
-            )
+            cases = await stack.enter_async_context(feedback_documents(config.redis))
+            registry = await stack.enter_async_context(registry_documents(config.redis))
+            models = LocalModels(StoredModels(registry), ModelDirectory(config.model))
             names = [feature.name for feature in config.features]
             trainer = WorkerProcess(
                 partial(Learner, names, config.policy, config.learning), config.trainer
@@ -103,17 +106,18 @@ class Instance:
                 broker=broker,
                 tail=await stack.enter_async_context(self._tail("labels")),
                 store=store,
-                cases=await stack.enter_async_context(RedisCaseStore(config.redis)),
+                cases=StoredCases(cases),
                 explainer=pool,
                 models=models,
-                reports=await stack.enter_async_context(RedisReportStore(config.redis)),
+                reports=StoredReports(registry),
                 bell=await stack.enter_async_context(self._tail("model_updates")),
                 lessons=await stack.enter_async_context(self._tail("examples", "control")),
                 trainer=await stack.enter_async_context(trainer),
-                savepoints=await stack.enter_async_context(RedisSavepointStore(config.redis)),
+                savepoints=StoredSavepoints(registry),
+                copies=models.copy,
             )
             self._parts = assemble(
-                config, self._serving, self._ports, self._state(owner), self.metrics,
+                config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
                 owner=owner, watch=self._watch,
             )  # fmt: skip
             self._resources = stack.pop_all()
@@ -201,12 +205,12 @@ class Instance:
         assert self._ports is not None
         if self._config.model.version:
             return True
-        models = self._ports.models
         try:
-            await adopt(models, self._artifact)
+            await parts.deployment.follow()  # an empty registry may be one that has lost all
+            await adopt(parts.models, self._artifact)
             await parts.deployment.follow()
-            teller = registrar(self._config, self._ports, who=FIRST_WHO)
-            await tell_adopted(models, teller)
+            teller = registrar(self._config, self._ports, who=FIRST_WHO, models=parts.models)
+            await tell_adopted(parts.models, teller)
         except (TransientError, ModelError) as error:
             log.warning("%s serves; the model registry is asked again: %s", self.version, error)
             return False

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sentinel.adapters.kafka import KafkaAdmin, KafkaBroker, KafkaTail
-from sentinel.adapters.redis import Format1, RedisCaseStore, RedisModelStore, RedisStateStore
+from sentinel.adapters.redis import Format1, RedisStateStore
+from sentinel.app.stores import open_cases, open_models
 from sentinel.codec.records import decode_label
 from sentinel.codec.stored import encode_stored
 from sentinel.config import Config
@@ -66,8 +67,8 @@ async def migrate_store(config: Config) -> Migrated:
         KafkaBroker(config.kafka) as broker,
         KafkaAdmin(config.kafka) as admin,
         RedisStateStore(config.redis, layout=layout) as store,
-        RedisCaseStore(config.redis) as cases,
-        RedisModelStore(config.redis) as models,
+        open_cases(config.redis) as cases,
+        open_models(config.redis) as models,
         Format1(config.redis, layout=layout) as old,
         KafkaTail(config.kafka, [labels]) as tail,
     ):

@@ -30,6 +30,7 @@ from sentinel.app.train import train
 from sentinel.config import Config
 from sentinel.engine.health import Health
 from sentinel.engine.labels import LabelsWaiting
+from sentinel.engine.remembered import RegistryMemory
 from sentinel.engine.serving import ServingModel, serving_model
 from sentinel.engine.tasks import end
 from sentinel.errors import ConfigError, TransientError
@@ -223,12 +224,12 @@ async def _keep_running(
     config: Config, prepared: Prepared, status: Status, stop: asyncio.Event
 ) -> None:
     """Build an instance and run it; after a transient failure back off, build another, replay."""
-    failures = 0
+    failures, memory = 0, RegistryMemory()
     while not stop.is_set():
         before = status.metrics.commits
         try:
             async with Instance(
-                config, prepared.serving, prepared.artifact, status.metrics
+                config, prepared.serving, prepared.artifact, status.metrics, memory
             ) as instance:
                 status.instance = instance
                 try:

@@ -16,13 +16,13 @@ import pytest
 from sentinel.adapters.memory import MemoryBroker, MemoryStore, MemoryTail
 from sentinel.adapters.redis import Format1, RedisParams, RedisStateStore, connect
 from sentinel.app.migration import OldWorld, migrate
+from sentinel.app.stores import open_cases, open_models
 from sentinel.config import Config
 from sentinel.core.features.state import layout_of
 from sentinel.engine.store_owner import own, read_owner
 from sentinel.errors import ConfigError
 from sentinel.records import Commit, TopicPartition
 from sentinel.votes import Casework, FeedbackProgress
-from tests.app.stores import case_store, model_store
 from tests.engine.clock import run
 from tests.engine.samples import a_config, transactions
 from tests.engine.world import World
@@ -69,8 +69,8 @@ async def migrated(config: Config, world: World, committed: dict[int, int]) -> A
         MemoryBroker(world.cluster) as broker,
         RedisStateStore(config.redis, layout=layout) as store,
         Format1(config.redis, layout=layout) as old,
-        case_store(config.redis) as cases,
-        model_store(config.redis) as models,
+        open_cases(config.redis) as cases,
+        open_models(config.redis) as models,
     ):
         if await cases.progress() is None:
             await cases.save(None, Casework(FeedbackProgress("memory", 30)))
