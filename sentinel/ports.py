@@ -118,7 +118,7 @@ class Broker(Protocol):
         ...
 
     async def end_offset(self, partition: TopicPartition) -> int:
-        """The offset behind the newest record of the log; exactly once, of the newest committed.
+        """The offset behind the newest record of the log, whether it is committed or not.
 
         A broker that does not tell it, as Tansu, gives one that no log reaches.
         """

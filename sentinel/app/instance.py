@@ -268,8 +268,9 @@ class Instance:
         )
 
     def _troubles(self, parts: Parts) -> list[str]:
-        helpers = (parts.deployment, parts.alerts, parts.labels, parts.placement, self._watch)
-        return [helper.trouble for helper in helpers]
+        learning = (parts.deployment.trouble, parts.alerts.trouble, parts.labels.trouble)
+        ground = (parts.placement.trouble, parts.ownership.trouble, self._watch.trouble)
+        return [*learning, *ground]
 
     @property
     def version(self) -> str:

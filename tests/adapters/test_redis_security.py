@@ -38,7 +38,7 @@ COMMANDS = (
     *("+ping", "+select", "+script|load", "+eval", "+evalsha"),
     *("+get", "+mget", "+set", "+hset", "+hgetall", "+pexpire", "+time", "+zadd", "+zrevrange"),
     *("+zrem", "+zremrangebyrank", "+rpush", "+lrange"),
-    *("+exists", "+persist"),
+    *("+exists", "+persist", "+setbit", "+info"),
 )
 
 
@@ -53,11 +53,15 @@ async def exchange(params: RedisParams) -> None:
     """Every call of every store once."""
     async with RedisStateStore(params, layout="layout") as store:
         epoch = await store.claim(PARTITION)
-        owned, shared = Blob("account", "a", -1, b"owned"), Blob("terminal", "t", 0, b"shared")
+        if await store.facts() is None:
+            raise TransientError("redis, ask the server about itself: it does not say")
+        owned = Blob("account", "a", -1, b"owned", labels=(3,))
+        shared = Blob("terminal", "t", 0, b"shared")
         await store.save(PARTITION, epoch, [owned, shared], STATE)
         assert await store.load_owned("account", ["a"], {}) == [b"owned"]
         assert await store.load_shared("terminal", ["t"], {}) == [{0: b"shared"}]
         assert await store.partition_state(PARTITION) == STATE
+        assert list(await store.applied_labels("account", STATE.labels_log, [3])) == [True]
     async with open_cases(params) as cases:
         before = await cases.progress()
         progress = FeedbackProgress("log", 1 if before is None else before.next_offset + 1)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
+from copy import copy
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer
@@ -46,6 +47,8 @@ PREFETCH_BACKOFF_S = 0.01
 
 EMBEDDED_CLUSTER = "embedded-"  # how the embedded broker is named at each start
 UNTOLD_END = 1 << 62
+
+_UNCOMMITTED = 0  # of the protocol
 
 # What a broker takes that nobody has told otherwise, and that does not tell us.
 UNTOLD_RECORD_BYTES = 1_048_588
@@ -255,8 +258,10 @@ class KafkaBroker:
     async def end_offset(self, partition: TopicPartition) -> int:
         asked = ClientPartition(*partition)
         with translated(f"look up the newest offset of {partition}"):
+            fetcher = copy(self._consumer._fetcher)
+            fetcher._isolation_level = _UNCOMMITTED  # else open transactions hide what is there
             async with asyncio.timeout(self._params.request_timeout_s):
-                offsets = await self._consumer.end_offsets([asked])
+                offsets = await fetcher.end_offsets([asked], None)
         if self._cluster_id.startswith(EMBEDDED_CLUSTER):
             return UNTOLD_END  # Tansu tells some offset of the newest batch
         return int(offsets[asked])
