@@ -1,0 +1,194 @@
+"""What comes in, and how it ends: another partitioner, a letter too large, a broker that hangs."""
+
+import asyncio
+import hashlib
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from sentinel.codec.records import keyed
+from sentinel.records import Feedback
+from tests.faults.operators import log
+from tests.faults.operators.oracle import Sent, unlabelled
+from tests.faults.operators.site import SHUTDOWN_S_MAX, Site
+from tests.faults.operators.turn import Turn
+
+RECORD_COUNT = 1_000
+LABEL_COUNT = 60
+LABELLED_S_MAX = 30.0
+ROUND_COUNT = 4  # labels open by a commit, and are applied at a later record
+BROKEN_BYTES = 2_000_000
+LETTER_BYTES_MAX = 1_048_576
+LETTERS_S_MAX = 20.0
+LEEWAY_S = 2.0
+
+
+async def crc32_producer(turn: Turn) -> None:
+    """Records are keyed by account and placed by CRC32: labels reach them, or it is said."""
+    how = turn.choose("crc32", "any", "murmur2")
+    async with turn.site() as site:
+        site.partitioner = log.by_crc32
+        if how != "murmur2":  # the default, which the producer does not keep to
+            site.settings["KAFKA__PARTITIONER"] = how
+        await site.start()
+        sent = await site.send(RECORD_COUNT)
+        if not await turn.outlive(site, named="partition"):
+            await turn.close(site)
+            return
+        labelled = {one.account: one for one in sent}
+        await _label(site, [*labelled.values()][:LABEL_COUNT])
+        newest = {}
+        for _ in range(ROUND_COUNT):
+            await asyncio.sleep(1.5)
+            newest = {
+                one.transaction_id: 1 for one in await site.send(accounts=[*labelled][:LABEL_COUNT])
+            }
+            if not await turn.outlive(site, named="partition"):
+                break
+        missing = unlabelled(site.decided, newest)
+        said = await _said_of_placement(site)
+        if missing and not said:
+            turn.offend(f"{len(missing)} of {LABEL_COUNT} labels are lost unsaid: {missing[0]}")
+        if missing and how != "murmur2":
+            turn.offend(f"{len(missing)} labels do not arrive though kafka.partitioner is {how}")
+        turn.notes.append(f"{len(missing)} labels missing, said: {said or 'nothing'}")
+        await turn.close(site, flags_allowed=False)
+
+
+async def _label(site: Site, chosen: Sequence[Sent]) -> None:
+    """The bank's word on each of these; returns when the labels are out."""
+    now_ms = int(time.time() * 1000)
+    voices = [
+        Feedback(
+            transaction_id=one.transaction_id,
+            label="fraud",
+            source="chargeback",
+            who="bank",
+            observed_ms=now_ms,
+            event_time_ms=site.event_time_ms(one),
+            entities={"account": one.account, "merchant": one.merchant},
+        )
+        for one in chosen
+    ]
+    records = [keyed(voice.transaction_id, voice) for voice in voices]
+    await site.publish(site.topic("feedback"), [(0, one.key, one.value or b"") for one in records])
+    labels = log.Tail(site.servers, site.topic("labels"))
+    deadline_s = time.monotonic() + LABELLED_S_MAX
+    while len(labels.records) < len(voices):
+        assert time.monotonic() < deadline_s, f"{len(labels.records)} labels: {site.output[-600:]}"
+        await labels.read()
+        await asyncio.sleep(0.2)
+
+
+async def _said_of_placement(site: Site) -> str:
+    """What a run says of it: in its log, in its health, or in its report."""
+    await site.stop()
+    report = {k: v for k, v in site.report().items() if re.search("partition|placed|stray", k)}
+    words = [
+        line for line in site.output.splitlines() if re.search(r"(?i)partitioner|murmur", line)
+    ]
+    return (words[-1] if words else "") or ", ".join(
+        f"{key} {value}" for key, value in report.items() if value and key != "unplaced"
+    )
+
+
+async def oversized_dead_letter(turn: Turn) -> None:
+    """A broken record of 2 MB where a dead letter may have 1 MiB: its neighbours go on.
+
+    Or may have no more than that from now on, under an instance that has asked for the limit.
+    """
+    how = turn.choose("2 MB", "the limit is lowered")
+    async with turn.site() as site:
+        letters = site.topic("dead-letters")
+        before = log.RECORD_BYTES_MAX if "lowered" in how else LETTER_BYTES_MAX
+        await log.create(site.servers, letters, 1, {"max.message.bytes": str(before)})
+        await site.start()
+        await site.send(RECORD_COUNT)
+        await site.must_settle()
+        broken = [b"{" + b"x" * BROKEN_BYTES]
+        if "lowered" in how:
+            broken = [b"{", b"{" + b"x" * (LETTER_BYTES_MAX // 4)]
+        places = await _publish_broken(turn, site, broken[:1])
+        if "lowered" in how:
+            await _await_letters(site, 1)
+            await log.configure(site.servers, letters, {"max.message.bytes": "100000"})
+            places += await _publish_broken(turn, site, broken[1:])
+        await site.send(RECORD_COUNT)
+        if await turn.outlive(site, named="dead-letters"):
+            await turn.audit(site, named="dead-letters")
+            await _must_have_letters(turn, site, dict(zip(places, broken, strict=True)))
+        times = Counter(one.transaction_id for one in site.decided)
+        if times and max(times.values()) > 2:
+            turn.offend(f"a transaction was decided {max(times.values())} times")
+        await turn.close(site, flags_allowed=False)
+
+
+async def _publish_broken(turn: Turn, site: Site, values: Sequence[bytes]) -> list[log.Placed]:
+    draw = turn.draw
+    records = [(draw.randrange(site.partition_count), b"card-0", value) for value in values]
+    return await site.publish(site.transactions, records)
+
+
+async def _await_letters(site: Site, count: int) -> dict[log.Placed, dict[str, bytes]]:
+    """The headers of every dead letter by where it came from, when there are so many."""
+    letters = log.Tail(site.servers, site.topic("dead-letters"))
+    deadline_s = time.monotonic() + LETTERS_S_MAX
+    while len(letters.records) < count and time.monotonic() < deadline_s:
+        await letters.read()
+        await asyncio.sleep(0.2)
+    found = {}
+    for letter in letters.records:
+        facts = dict(letter.headers)
+        place = (int(facts["sentinel.partition"]), int(facts["sentinel.offset"]))
+        found[place] = facts | {"value": letter.value}
+    return found
+
+
+async def _must_have_letters(turn: Turn, site: Site, broken: dict[log.Placed, bytes]) -> None:
+    """Each whole, or with the SHA-256 of what was cut; and of nothing else."""
+    found = await _await_letters(site, len(broken))
+    if found.keys() != broken.keys():
+        turn.offend(f"there are dead letters of {[*found]}, not of {[*broken]}")
+    for place in found.keys() & broken.keys():
+        facts, value = found[place], broken[place]
+        digest = hashlib.sha256(value).hexdigest().encode()
+        if facts["value"] != value and not any(digest in fact for fact in facts.values()):
+            turn.offend(f"the letter of {place} was cut and has no SHA-256 of the whole")
+
+
+async def sigterm_with_hung_broker(turn: Turn) -> None:
+    """The broker answers nothing: an end asked for comes in time, and without a traceback."""
+    how = turn.choose("idle", "at work")
+    async with turn.site() as site:
+        await site.start()
+        await site.send(RECORD_COUNT)
+        await site.must_settle()
+        if how == "at work":
+            await site.send(RECORD_COUNT)
+        turn.bench.kafka.suspend_broker(0)
+        try:
+            await asyncio.sleep(turn.draw.choice((0.0, 1.0, 6.0, 12.0)))
+            await _must_end(turn, site)
+        finally:
+            turn.bench.kafka.resume_broker(0)
+            await turn.bench.kafka.await_brokers(1)
+        await site.check_commits()
+        await site.start()
+        if await turn.outlive(site, named="Kafka"):
+            await turn.audit(site, named="Kafka")
+        await turn.close(site, flags_allowed=False)
+
+
+async def _must_end(turn: Turn, site: Site) -> None:
+    assert site.instance is not None
+    begun_s = time.monotonic()
+    code = await site.instance.terminate(timeout_s=45.0)
+    took_s = time.monotonic() - begun_s
+    turn.notes.append(f"SIGTERM took {took_s:.1f} s, exit code {code}")
+    if took_s > SHUTDOWN_S_MAX + LEEWAY_S:
+        turn.offend(
+            f"SIGTERM took {took_s:.1f} s, allowed are {SHUTDOWN_S_MAX:.0f} + {LEEWAY_S:.0f}"
+        )
+    if "Traceback" in site.output:
+        turn.offend("SIGTERM ended in a traceback")
