@@ -108,10 +108,12 @@ def ending_of(code: int, text: str, named: str) -> Ending:
     if code < 0:
         offences.append(f"ended by signal {-code}")
     if (at := text.find("Traceback")) >= 0:
-        last = [line for line in text[at:].splitlines() if re.match(r"\w[\w.]*(Error|\b)", line)]
-        offences.append(f"a traceback: {(last or [''])[-1][:200]}")
+        what = re.search(r"^(?!sentinel: )\w[\w.]*(:.*)?$", text[at:].partition("\n")[2], re.M)
+        offences.append(f"a traceback: {what[0][:200] if what else ''}")
     if len(said) != 1:
         offences.append(f"{len(said)} sentences at the end, not one: {text[-300:]!r}")
+    elif re.search(r"\b[A-Z]\w+\(\w+=", said[0]):
+        offences.append(f"the sentence shows an object of Python: {said[0]}")
     elif not re.search(named, said[0]):
         offences.append(f"the sentence does not say {named!r}: {said[0]}")
     return Ending(code, said[0].removeprefix("sentinel: ") if said else "", offences)

@@ -92,6 +92,10 @@ class Redis:
     async def lead(self) -> None:
         await self.ask("REPLICAOF", "NO", "ONE")
 
+    async def permit(self) -> None:
+        """Give back what an administrator took away."""
+        await self.ask("ACL", "SETUSER", "default", "+@all")
+
     async def await_copy_of(self, primary: "Redis") -> None:
         """Until this replica has all that its primary holds now."""
         wanted = (await primary.info("replication"))["master_repl_offset"]

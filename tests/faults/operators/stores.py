@@ -230,21 +230,29 @@ async def _go_on_from_earliest(turn: Turn, site: Site) -> None:
 
 
 async def readonly_store(turn: Turn) -> None:
-    """The primary becomes a replica, and primary again: for a while, or past `outage_s_max`."""
-    how = turn.choose("for a while", "past outage_s_max")
-    held_s = turn.draw.uniform(0.5, 2.5) if how == "for a while" else OUTAGE_S_MAX + 10.0
+    """Read, but not written to: for a while, or past `outage_s_max`, as an outage is.
+
+    The primary becomes a replica, and primary again; or an administrator takes a right away.
+    """
+    how = turn.choose("replica for a while", "replica past outage_s_max", "no right to write")
+    held_s = turn.draw.uniform(0.5, 2.5) if "while" in how else OUTAGE_S_MAX + 10.0
     async with turn.site() as site:
         await site.start()
         await site.send(RECORD_COUNT)
         await site.must_settle()
+        if turn.draw.random() < 0.5:
+            await site.await_saved()
         sending = asyncio.create_task(site.send_steadily(held_s + 2.0, rate=100.0))
         await asyncio.sleep(1.0)
         begun_ms = time.time() * 1000
-        await site.redis.follow("127.0.0.1", 1)  # where nobody listens: it keeps what it has
+        if "replica" in how:
+            await site.redis.follow("127.0.0.1", 1)  # where nobody listens: it keeps what it has
+        else:
+            await site.redis.ask("ACL", "SETUSER", "default", "-@write")
         await asyncio.sleep(held_s)
         ended_ms = time.time() * 1000
         said = healths(site.output)
-        await site.redis.lead()
+        await (site.redis.lead() if "replica" in how else site.redis.permit())
         await sending
         if held_s > OUTAGE_S_MAX:
             await _must_have_stopped(turn, site, begun_ms, ended_ms)
