@@ -165,8 +165,7 @@ class Bench:
         replayed_at = asyncio.create_task(
             self._until(lambda: bool(REPLAYED.search(self._instance.output())))
         )
-        await self._until(lambda: self._pulse.newest_s > killed_s)
-        first_s = self._first_s
+        first_s = await self._until(lambda: self._pulse.newest_s > killed_s)
         marks += [await replayed_at, first_s]
         caught_up_s = await self._until(lambda: self.lag <= lag)
         replayed = sum(live - begin for begin, live in self._owned().values())

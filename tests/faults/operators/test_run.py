@@ -20,12 +20,12 @@ def turn_of(fault: str = "eviction", number: int = 1) -> Turn:
     return Turn.of(None, fault, number)  # type: ignore[arg-type] # nothing here starts anything
 
 
-def strike(verdict: str, recovery_s: float | None = None, **counts: int) -> dict[str, object]:
+def strike(verdict: str, recovery_s: float | None = None, *, lost: int = 0) -> dict[str, object]:
     return {
         "number": 1,
         "variant": "running",
         "verdict": verdict,
-        "judgements": [asdict(Judgement(sent=1_000, **counts))],
+        "judgements": [asdict(Judgement(sent=1_000, lost=lost))],
         "endings": [{"code": 2, "sentence": "why"}] if verdict == "stopped" else [],
         "offences": ["2 transactions without a decision"] if verdict == "wrong" else [],
         "notes": [],
@@ -70,12 +70,11 @@ def test_every_variant_has_its_turn_and_a_number_makes_the_same_turn_again() -> 
 
 
 def test_a_verdict_is_exact_or_stopped_unless_something_offends() -> None:
-    turn = turn_of()
-    assert turn.verdict == "exact"
-    turn.is_over = True
-    assert turn.verdict == "stopped"
-    turn.offend("a count is lost")
-    assert turn.verdict == "wrong"
+    exact, stopped, wrong = turn_of(), turn_of(), turn_of()
+    stopped.is_over = wrong.is_over = True
+    wrong.offend("a count is lost")
+
+    assert [turn.verdict for turn in (exact, stopped, wrong)] == ["exact", "stopped", "wrong"]
 
 
 def test_partitions_are_those_of_the_clients() -> None:
@@ -102,12 +101,12 @@ def test_a_row_has_as_many_cells_as_the_head() -> None:
 
 def test_stops_are_in_the_row_and_what_is_wrong_is_not_kept() -> None:
     stopped = Outcome("eviction", 1, [strike("stopped")])
-    wrong = Outcome("eviction", 1, [strike("wrong", lost=2, wrong=1)])
+    wrong = Outcome("eviction", 1, [strike("wrong", lost=2)])
     broken = Outcome("eviction", 1, [strike("exact")], ["Traceback\nTimeoutError: 90 s"])
 
     assert row(stopped).endswith("| 1 stopped with a sentence |")
     assert stopped.is_kept
-    assert "| 1,000 | 2 | 0 | 1 | 0 |" in row(wrong)
+    assert "| 1,000 | 2 | 0 | 0 | 0 |" in row(wrong)
     assert not wrong.is_kept
     assert not broken.is_kept
     assert not Outcome("eviction", 1).is_kept
