@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
 from tests.faults.operators import inputs, stores, topics
-from tests.faults.operators.site import world
+from tests.faults.operators.ground import world
 from tests.faults.operators.turn import Bench, Turn
 from tests.kafka.cluster import KafkaCluster
 

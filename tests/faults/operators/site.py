@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -11,9 +10,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Self
 
-from benchmarks.workloads import write_model
-from sentinel import config as configuration
 from tests.faults.operators import log
+from tests.faults.operators.endings import Ending, ending_of
+from tests.faults.operators.ground import World
 from tests.faults.operators.oracle import Book, Seen, Sent, ahead, seen
 from tests.faults.operators.store import Redis
 from tests.faults.world import Instance
@@ -25,103 +24,6 @@ SNAPSHOT_AFTER_S = 1.0
 SHUTDOWN_S_MAX = 5.0
 OUTAGE_S_MAX = 4.0
 TRANSACTION_SETTINGS = {"max.message.bytes": str(log.RECORD_BYTES_MAX)}
-
-TOML = """
-[engine]
-batch_count_max = 256
-
-[schema]
-transaction_id = "id"
-event_time = "time_ms"
-event_time_format = "epoch_ms"
-account = "card"
-amount = "amount"
-amount_format = "minor"
-entities = { merchant = "merchant" }
-
-[entities.account] # as few in memory as may be: accounts come back from the store
-kind = "events"
-events_max = 64
-entities_max = 1024
-
-[entities.merchant]
-kind = "tiles"
-tile = "1d"
-entities_max = 1024
-
-[[features]]
-name = "amount"
-stat = "amount"
-
-[[features]]
-name = "account_{stat}"
-entity = "account"
-stat = ["count", "sum", "fraud_count"]
-window = "30d"
-
-[[features]]
-name = "merchant_count"
-entity = "merchant"
-stat = "count"
-window = "30d"
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What all strikes of a run share: a broker, a configuration and a model."""
-
-    kafka_servers: str
-    config: Path
-    models: Path
-
-
-def world(folder: Path, kafka_servers: str) -> World:
-    path = folder / "operators.toml"
-    path.write_text(TOML)
-    names = [feature.name for feature in configuration.load(path, {}).features]
-    write_model(folder, names, tree_count=10)
-    return World(kafka_servers, path, folder / "models")
-
-
-@dataclass(slots=True)
-class Ending:
-    """How a process that nobody stopped has ended."""
-
-    code: int
-    sentence: str  # the one that a person is to read
-    offences: list[str] = field(default_factory=list)
-
-
-def ending_of(code: int, text: str, named: str) -> Ending:
-    """Whether an end was a proper one: not 0, no traceback, one sentence that names what.
-
-    Parameters
-    ----------
-    named
-        A pattern that the sentence must contain: what it is about, and where.
-    """
-    said = [line for line in text.splitlines() if line.startswith("sentinel: ")]
-    offences = []
-    if code == 0:
-        offences.append("ended by itself with exit code 0")
-    if code < 0:
-        offences.append(f"ended by signal {-code}")
-    if (at := text.find("Traceback")) >= 0:
-        what = re.search(r"^(?!sentinel: )\w[\w.]*(:.*)?$", text[at:].partition("\n")[2], re.M)
-        offences.append(f"a traceback: {what[0][:200] if what else ''}")
-    if len(said) != 1:
-        offences.append(f"{len(said)} sentences at the end, not one: {text[-300:]!r}")
-    elif re.search(r"\b[A-Z]\w+\(\w+=", said[0]):
-        offences.append(f"the sentence shows an object of Python: {said[0]}")
-    elif not re.search(named, said[0]):
-        offences.append(f"the sentence does not say {named!r}: {said[0]}")
-    return Ending(code, said[0].removeprefix("sentinel: ") if said else "", offences)
-
-
-def healths(text: str) -> list[str]:
-    """Every word that a plain run has said on its health, in order."""
-    return re.findall(r"· health (\w+)", text)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,8 @@ import time
 from contextlib import AsyncExitStack
 
 from tests.faults.operators import log
-from tests.faults.operators.site import OUTAGE_S_MAX, Site, healths
+from tests.faults.operators.endings import healths
+from tests.faults.operators.site import OUTAGE_S_MAX, Site
 from tests.faults.operators.store import Proxy, Redis
 from tests.faults.operators.turn import Turn
 

@@ -6,10 +6,10 @@ import pytest
 from aiokafka.partitioner import murmur2
 
 from sentinel.engine.labels import PartitionOf
+from tests.faults.operators.endings import ending_of, healths
 from tests.faults.operators.log import by_crc32, by_murmur2
 from tests.faults.operators.oracle import Judgement
 from tests.faults.operators.run import HEAD, SCENES, Outcome, row, said
-from tests.faults.operators.site import ending_of, healths
 from tests.faults.operators.turn import Turn
 from tests.faults.plan import FAULTS
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
+from tests.faults.operators.endings import Ending
+from tests.faults.operators.ground import World
 from tests.faults.operators.oracle import Judgement
-from tests.faults.operators.site import SETTLED_S_MAX, Ending, Site, World
+from tests.faults.operators.site import SETTLED_S_MAX, Site
 from tests.kafka.cluster import KafkaCluster
 
 Verdict = Literal["exact", "stopped", "wrong"]
