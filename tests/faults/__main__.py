@@ -84,9 +84,12 @@ def _operated(options: argparse.Namespace) -> bool:
         )
         is_kept &= found.is_kept
         print(operators.row(found), flush=True)  # noqa: T201
-        print("\n".join(operators.said(found)), file=sys.stderr, flush=True)  # noqa: T201
         write(found.as_json(), options.json)
     return is_kept
+
+
+def tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def lived_through(options: Options) -> Outcome:

@@ -73,11 +73,22 @@ class Outcome:
 
 
 async def run(
-    fault: str, *, seed: int = 1, strike_count: int = 20, keep: Path | None = None
+    fault: str,
+    *,
+    seed: int = 1,
+    strike_count: int = 20,
+    keep: Path | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
-    """All strikes, from empty servers on; nothing is left behind."""
+    """All strikes, from empty servers on; nothing is left behind. `tell` hears of each of them."""
     async with Workshop() as workshop:
-        return await workshop.run(fault, seed=seed, strike_count=strike_count, keep=keep)
+        whole = Outcome(fault, seed)
+        for number in range(seed, seed + strike_count):
+            one = await workshop.run(fault, seed=number, keep=keep)
+            tell("\n".join(said(one)))
+            whole.strikes += one.strikes
+            whole.broken_off += one.broken_off
+        return whole
 
 
 class Workshop:
@@ -98,22 +109,19 @@ class Workshop:
     async def __aexit__(self, *_: object) -> None:
         await self._resources.aclose()
 
-    async def run(
-        self, fault: str, *, seed: int = 1, strike_count: int = 1, keep: Path | None = None
-    ) -> Outcome:
-        """Strikes `seed` to `seed + strike_count - 1`: any of them can be had alone again."""
+    async def run(self, fault: str, *, seed: int = 1, keep: Path | None = None) -> Outcome:
+        """One strike; the seed says which, so that any of a long run can be had alone again."""
         outcome = Outcome(fault, seed)
-        for number in range(seed, seed + strike_count):
-            turn = Turn.of(self._bench, fault, number)
-            try:
-                await SCENES[fault](turn)
-            except (AssertionError, OSError, KafkaError, RedisError) as error:
-                outcome.broken_off.append("".join(traceback.format_exception(error)))
-            else:
-                outcome.strikes.append(_figures(turn))
-            if keep is not None:
-                await asyncio.to_thread(_keep, self._bench.folder, keep / fault)
-            await asyncio.to_thread(shutil.rmtree, self._bench.folder, ignore_errors=True)
+        turn = Turn.of(self._bench, fault, seed)
+        try:
+            await SCENES[fault](turn)
+        except (AssertionError, OSError, KafkaError, RedisError) as error:
+            outcome.broken_off.append("".join(traceback.format_exception(error)))
+        else:
+            outcome.strikes.append(_figures(turn))
+        if keep is not None:
+            await asyncio.to_thread(_keep, self._bench.folder, keep / fault)
+        await asyncio.to_thread(shutil.rmtree, self._bench.folder, ignore_errors=True)
         return outcome
 
 
