@@ -115,19 +115,33 @@ class Turn:
         self.endings.append(ending)
         self.offences += ending.offences
 
-    async def audit(self, site: Site, *, named: str, again: Sequence[str] = ()) -> bool:
+    async def audit(
+        self, site: Site, *, named: str, again: Sequence[str] = (), flags_allowed: bool = True
+    ) -> bool:
         """One more transaction for every account, then for every merchant: nothing may be missing.
 
         False if they could not all be decided.
+
+        Parameters
+        ----------
+        flags_allowed
+            Whether these may say that they may lack state: not where the log still has all of it.
         """
+        begin = len(site.book.sent)
         accounts = sorted({one.account for one in site.book.sent if one.account[:5] == "card-"})
         await site.send(accounts=accounts)
         if not await self.outlive(site, named=named, again=again):
             return False
         merchants = sorted({one.merchant for one in site.book.sent})
-        names = [f"auditor-{len(site.book.sent)}-{i}" for i in range(len(merchants))]
+        names = [f"auditor-{begin}-{i}" for i in range(len(merchants))]
         await site.send(accounts=names, merchants=merchants, is_merchant_checked=True)
-        return await self.outlive(site, named=named, again=again)
+        if not await self.outlive(site, named=named, again=again):
+            return False
+        asked = {one.transaction_id for one in site.book.sent[begin:]}
+        flagged = sum(one.is_flagged for one in site.decided if one.transaction_id in asked)
+        if flagged and not flags_allowed:
+            self.offend(f"{flagged} decisions may lack state, though the log has all of it")
+        return True
 
     async def restart(self, site: Site, *arguments: str) -> None:
         """In order, so that what was in memory only is asked of the store: any deployment does."""
