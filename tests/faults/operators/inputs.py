@@ -7,17 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from sentinel.codec.records import keyed
-from sentinel.records import Feedback
 from tests.faults.operators import log
-from tests.faults.operators.oracle import Sent, unlabelled
+from tests.faults.operators.labelling import missing_labels
 from tests.faults.operators.site import SHUTDOWN_S_MAX, Site
 from tests.faults.operators.turn import Turn
 
 RECORD_COUNT = 1_000
-LABEL_COUNT = 60
-LABELLED_S_MAX = 30.0
-ROUND_COUNT = 4  # labels open by a commit, and are applied at a later record
 BROKEN_BYTES = 2_000_000
 LETTER_BYTES_MAX = 1_048_576
 PLACED = r"partition"
@@ -33,55 +28,20 @@ async def crc32_producer(turn: Turn) -> None:
         if how != "murmur2":  # the default, which the producer does not keep to
             site.settings["KAFKA__PARTITIONER"] = how
         await site.start()
-        sent = await site.send(RECORD_COUNT)
+        await site.send(RECORD_COUNT)
         if not await turn.outlive(site, named=PLACED, starts_max=0):
             if how != "murmur2":
                 turn.offend(f"with kafka.partitioner {how} it does not take what CRC32 has placed")
             await turn.close(site)
             return
-        labelled = {one.account: one for one in sent}
-        await _label(site, [*labelled.values()][:LABEL_COUNT])
-        newest = {}
-        for _ in range(ROUND_COUNT):
-            await asyncio.sleep(1.5)
-            newest = {
-                one.transaction_id: 1 for one in await site.send(accounts=[*labelled][:LABEL_COUNT])
-            }
-            if not await turn.outlive(site, named=PLACED):
-                break
-        missing = unlabelled(site.decided, newest)
+        missing = await missing_labels(turn, site, named=PLACED)
         said = await _said_of_placement(site)
         if missing and not said:
-            turn.offend(f"{len(missing)} of {LABEL_COUNT} labels are lost unsaid: {missing[0]}")
+            turn.offend(f"{len(missing)} labels are lost unsaid: {missing[0]}")
         if missing and how != "murmur2":
             turn.offend(f"{len(missing)} labels do not arrive though kafka.partitioner is {how}")
         turn.notes.append(f"{len(missing)} labels missing, said: {said or 'nothing'}")
         await turn.close(site, flags_allowed=False)
-
-
-async def _label(site: Site, chosen: Sequence[Sent]) -> None:
-    """The bank's word on each of these; returns when the labels are out."""
-    now_ms = int(time.time() * 1000)
-    voices = [
-        Feedback(
-            transaction_id=one.transaction_id,
-            label="fraud",
-            source="chargeback",
-            who="bank",
-            observed_ms=now_ms,
-            event_time_ms=site.event_time_ms(one),
-            entities={"account": one.account, "merchant": one.merchant},
-        )
-        for one in chosen
-    ]
-    records = [keyed(voice.transaction_id, voice) for voice in voices]
-    await site.publish(site.topic("feedback"), [(0, one.key, one.value or b"") for one in records])
-    labels = log.Tail(site.servers, site.topic("labels"))
-    deadline_s = time.monotonic() + LABELLED_S_MAX
-    while len(labels.records) < len(voices):
-        assert time.monotonic() < deadline_s, f"{len(labels.records)} labels: {site.output[-600:]}"
-        await labels.read()
-        await asyncio.sleep(0.2)
 
 
 async def _said_of_placement(site: Site) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from tests.faults.operators import log
+from tests.faults.operators.labelling import missing_labels
 from tests.faults.operators.site import Site
 from tests.faults.operators.turn import Turn
 
@@ -30,6 +31,8 @@ async def grow_topic_stopped(turn: Turn) -> None:
             await _must_follow(turn, site)
             await turn.restart(site)  # and what was written is right as well
             await turn.audit(site, named=GROWN)
+            if missing := await missing_labels(turn, site, named=GROWN):
+                turn.offend(f"{len(missing)} labels of accounts that moved are lost: {missing[0]}")
         if turn.is_over:
             turn.offend("a topic that has grown between an end and a start is not gone on with")
         await turn.close(site, flags_allowed=False)
