@@ -80,7 +80,13 @@ def _operated(options: argparse.Namespace) -> bool:
     is_kept = True
     for name in names:
         found = asyncio.run(
-            operators.run(name, seed=options.seed, strike_count=options.strikes, keep=options.keep)
+            operators.run(
+                name,
+                seed=options.seed,
+                strike_count=options.strikes,
+                keep=options.keep,
+                tell=tell,
+            )
         )
         is_kept &= found.is_kept
         print(operators.row(found), flush=True)  # noqa: T201
