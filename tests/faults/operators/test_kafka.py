@@ -26,6 +26,9 @@ NOT_YET: dict[str, str] = {
     "sigterm-with-hung-broker": "8 to 13 s, and a traceback",
 }
 
+# Which strike: of the variants the one that says most in little time.
+SEEDS = {"readonly-store": 3, "flush-with-trimmed-log": 5, "recreate-topic-shorter": 3}
+
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.kafka,
@@ -43,11 +46,11 @@ async def workshop() -> AsyncIterator[Workshop]:
 
 @pytest.mark.parametrize("fault", [name for name in SCENES if name not in NOT_YET])
 async def test_it_is_exact_or_stops_with_a_sentence(workshop: Workshop, fault: str) -> None:
-    found = await workshop.run(fault)
+    found = await workshop.run(fault, seed=SEEDS.get(fault, 1))
 
     assert found.is_kept, "\n".join(said(found))
     assert found.total("sent") > 500
 
 
 def test_only_faults_that_there_are_wait_to_be_mended() -> None:
-    assert NOT_YET.keys() <= SCENES.keys()
+    assert NOT_YET.keys() | SEEDS.keys() <= SCENES.keys()
