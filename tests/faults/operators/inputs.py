@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import re
 import time
 from collections import Counter
@@ -11,17 +12,23 @@ from tests.faults.operators import log
 from tests.faults.operators.labelling import missing_labels
 from tests.faults.operators.site import SHUTDOWN_S_MAX, Site
 from tests.faults.operators.turn import Turn
+from tests.faults.world import Instance
 
 RECORD_COUNT = 1_000
 BROKEN_BYTES = 2_000_000
 LETTER_BYTES_MAX = 1_048_576
 PLACED = r"partition"
+PARTITIONER = re.compile(r"(?i)partitioner|murmur|placed by")
+COUNTED = re.compile(r"astray|misplaced|partitioner")  # a count in a report
 LETTERS_S_MAX = 20.0
 LEEWAY_S = 2.0
 
 
 async def crc32_producer(turn: Turn) -> None:
-    """Records are keyed by account and placed by CRC32: labels reach them, or it is said."""
+    """Records are keyed by account and placed by CRC32: labels reach them, or it is said.
+
+    With two instances, so that who holds an account need not be whom its hash points at.
+    """
     how = turn.choose("crc32", "any", "murmur2")
     async with turn.site() as site:
         site.partitioner = log.by_crc32
@@ -34,8 +41,11 @@ async def crc32_producer(turn: Turn) -> None:
                 turn.offend(f"with kafka.partitioner {how} it does not take what CRC32 has placed")
             await turn.close(site)
             return
+        companion = await site.start_companion()
         missing = await missing_labels(turn, site, named=PLACED)
-        said = await _said_of_placement(site)
+        if not companion.is_running:
+            turn.offend(f"the second instance has ended: {companion.output()[-300:]}")
+        said = await _said_of_placement(site, companion)
         if missing and not said:
             turn.offend(f"{len(missing)} labels are lost unsaid: {missing[0]}")
         if missing and how != "murmur2":
@@ -44,16 +54,18 @@ async def crc32_producer(turn: Turn) -> None:
         await turn.close(site, flags_allowed=False)
 
 
-async def _said_of_placement(site: Site) -> str:
-    """What a run says of it: in its log, in its health, or in its report."""
+async def _said_of_placement(site: Site, companion: Instance) -> str:
+    """What the runs say of it: in their logs, in their health, or in their reports."""
+    await companion.terminate()
     await site.stop()
-    report = {k: v for k, v in site.report().items() if re.search("partition|placed|stray", k)}
-    words = [
-        line for line in site.output.splitlines() if re.search(r"(?i)partitioner|murmur", line)
-    ]
-    return (words[-1] if words else "") or ", ".join(
-        f"{key} {value}" for key, value in report.items() if value and key != "unplaced"
-    )
+    found = []
+    for path in sorted(site.folder.glob("instance-*")):
+        text = (path / "output.txt").read_text()
+        found += [line for line in text.splitlines() if PARTITIONER.search(line)]
+        report = path / "report.json"
+        fields = json.loads(report.read_text()) if report.exists() else {}
+        found += [f"{k} {v}" for k, v in fields.items() if COUNTED.search(k) and v]
+    return found[-1] if found else ""
 
 
 async def oversized_dead_letter(turn: Turn) -> None:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any, Self
+from typing import Self
 
 from tests.faults.operators import log
 from tests.faults.operators.endings import Ending, ending_of
@@ -67,6 +67,7 @@ class Site:
         self.partitioner: log.Partitioner = log.by_murmur2
         self.settings: dict[str, str] = {}
         self.instance: Instance | None = None
+        self.companion: Instance | None = None
         self.decided: list[Seen] = []
         self.decided_at_ms: list[int] = []
         self.notes: list[str] = []
@@ -95,8 +96,9 @@ class Site:
 
     async def _end(self) -> None:
         await self._producing.aclose()
-        if self.instance is not None:
-            await self.instance.kill()
+        for instance in (self.instance, self.companion):
+            if instance is not None:
+                await instance.kill()
 
     async def renew_producer(self) -> None:
         """One that has never heard of the topics as they were."""
@@ -153,14 +155,24 @@ class Site:
         }
         return {f"SENTINEL__{key}": value for key, value in (found | self.settings).items()}
 
-    async def start(self, *arguments: str, is_awaited: bool = True) -> None:
-        """A new process; returns when it has its partitions, or has ended."""
-        assert self.instance is None or not self.instance.is_running
+    def _new_instance(self, *arguments: str) -> Instance:
         self._started += 1
         command = ("run", "--no-stream", "--plain", "--report", "report.json", *arguments)
         folder = self.folder / f"instance-{self._started}"
-        self.instance = Instance(folder, self.world.config, self.environment(), command)
-        self.instance.start()
+        instance = Instance(folder, self.world.config, self.environment(), command)
+        instance.start()
+        return instance
+
+    async def start_companion(self) -> Instance:
+        """One more instance beside the one that is judged; it takes half of the partitions."""
+        self.companion = self._new_instance()
+        await self.companion.await_live()
+        return self.companion
+
+    async def start(self, *arguments: str, is_awaited: bool = True) -> None:
+        """A new process; returns when it has its partitions, or has ended."""
+        assert self.instance is None or not self.instance.is_running
+        self.instance = self._new_instance(*arguments)
         deadline_s = time.monotonic() + SETTLED_S_MAX
         while is_awaited and self.instance.is_running and not self.instance.is_live:
             assert time.monotonic() < deadline_s, f"not live: {self.instance.output()[-600:]}"
@@ -182,12 +194,6 @@ class Site:
     def output(self) -> str:
         assert self.instance is not None
         return self.instance.output()
-
-    def report(self) -> dict[str, Any]:
-        assert self.instance is not None
-        path = self.instance.folder / "report.json"
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
 
     def ending(self, named: str = "") -> Ending | None:
         """None while the instance runs."""
