@@ -50,7 +50,3 @@ async def test_it_is_exact_or_stops_with_a_sentence(workshop: Workshop, fault: s
 
     assert found.is_kept, "\n".join(said(found))
     assert found.total("sent") > 500
-
-
-def test_only_faults_that_there_are_wait_to_be_mended() -> None:
-    assert NOT_YET.keys() | SEEDS.keys() <= SCENES.keys()
