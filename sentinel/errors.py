@@ -32,6 +32,10 @@ class FencedError(TransientError):
     """Raised when a newer owner of the partition has taken over: drop the state and reload."""
 
 
+class StateLostError(FencedError):
+    """Raised when the store does not hold any more what it acknowledged: drop the state, replay."""
+
+
 class FileGoneError(TransientError):
     """Raised when an archived file has gone since it was listed: list them again."""
 

@@ -26,6 +26,8 @@ from sentinel.engine.reporting import Reporting
 from sentinel.engine.savepoints import Savepoints
 from sentinel.engine.scoring import Scoring
 from sentinel.engine.serving import Serving, ServingModel
+from sentinel.engine.store_owner import StoreOwner
+from sentinel.engine.store_watch import StoreWatch
 from sentinel.engine.training import TrainingTask
 from sentinel.engine.watching import Watching
 from sentinel.metrics import Metrics
@@ -83,7 +85,14 @@ class Parts:
 
 
 def assemble(
-    config: Config, champion: ServingModel, ports: Ports, state: FeatureState, metrics: Metrics
+    config: Config,
+    champion: ServingModel,
+    ports: Ports,
+    state: FeatureState,
+    metrics: Metrics,
+    *,
+    owner: StoreOwner,
+    watch: StoreWatch,
 ) -> Parts:
     """Wire the tasks of an instance to its ports."""
     clock_s = asyncio.get_running_loop().time
@@ -95,10 +104,13 @@ def assemble(
     dispatcher = Dispatcher(ports.broker, names, params, clock_s=clock_s)
     dead_letters = DeadLetters(ports.broker, topics.full(topics.dead_letters), metrics)
     alerts = _alerts(config, ports, metrics)
-    checkpoints = _checkpoints(config, ports, state, alerts, partitions, progress, metrics)
     labels = _labels(config, ports, state, partitions, metrics)
+    checkpoints = Checkpoints(
+        ports.broker, ports.store, state, alerts, partitions, progress, metrics, params,
+        labels_log=labels.log, owner=owner, watch=watch, clock_s=clock_s,
+    )  # fmt: skip
     loader = EntityLoader(
-        state, ports.store, metrics, params, partitions=partitions, clock_s=clock_s
+        state, ports.store, metrics, params, partitions=partitions, watch=watch, clock_s=clock_s
     )
     serving = Serving(champion)
     scoring = Scoring(
@@ -112,6 +124,7 @@ def assemble(
         schema=config.schema,
         policy=config.policy,
         topics=topics,
+        input_name=owner.name,
         metrics=metrics,
         config_version=config.version,
     )
@@ -128,7 +141,7 @@ def assemble(
     feedback = _feedback(config, ports, feedback_inbox, dead_letters, progress, metrics, serving)
     ownership = _ownership(
         config, ports, state, dispatcher, pipeline, checkpoints, labels, partitions, progress,
-        feedback_inbox, feedback,
+        feedback_inbox, feedback, owner, watch,
     )  # fmt: skip
     deployment = _deployment(config, ports, serving, metrics)
     return Parts(
@@ -161,6 +174,8 @@ def _ownership(
     progress: dict[TopicPartition, int],
     feedback_inbox: Inbox,
     feedback: FeedbackTask,
+    owner: StoreOwner,
+    watch: StoreWatch,
 ) -> Ownership:
     return Ownership(
         broker=ports.broker,
@@ -175,6 +190,8 @@ def _ownership(
         other_inboxes=[feedback_inbox],
         input_topic=config.topics.full(config.topics.transactions),
         counted_to=feedback.counted_to,
+        owner=owner,
+        watch=watch,
         params=config.engine,
     )
 
@@ -284,28 +301,6 @@ def _training(config: Config, ports: Ports, metrics: Metrics) -> TrainingTask:
     )
 
 
-def _checkpoints(
-    config: Config,
-    ports: Ports,
-    state: FeatureState,
-    alerts: Alerts,
-    partitions: dict[int, InputPartition],
-    progress: dict[TopicPartition, int],
-    metrics: Metrics,
-) -> Checkpoints:
-    return Checkpoints(
-        ports.broker,
-        ports.store,
-        state,
-        alerts,
-        partitions,
-        progress,
-        metrics,
-        config.engine,
-        clock_s=asyncio.get_running_loop().time,
-    )
-
-
 def _labels(
     config: Config,
     ports: Ports,
@@ -315,9 +310,13 @@ def _labels(
 ) -> LabelTail:
     # Without a table there is nothing that a label could change.
     counts = [table.partition_count for table in state.tables.values()]
+    topic = config.topics.full(config.topics.labels)
     return LabelTail(
         ports.tail,
-        config.topics.full(config.topics.labels),
+        topic,
+        ports.broker.log_of(topic),
+        ports.store,
+        list(state.tables),
         partitions,
         PartitionOf(max(counts, default=1)),
         metrics,

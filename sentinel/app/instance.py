@@ -27,19 +27,21 @@ from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
-from sentinel.core.features.hashing import hash64
-from sentinel.core.features.state import FeatureState
+from sentinel.core.features.packing import log_numbers
+from sentinel.core.features.state import FeatureState, layout_of
 from sentinel.engine import feedback
 from sentinel.engine.awaiting import Outlook
 from sentinel.engine.health import Health, health, longest_silence, total_lag, watch_loop
+from sentinel.engine.labels import LabelsWaiting
 from sentinel.engine.learner import Learner
 from sentinel.engine.lifecycle import Update
 from sentinel.engine.ownership import Ownership
 from sentinel.engine.serving import ServingModel
+from sentinel.engine.store_owner import StoreOwner, own
+from sentinel.engine.store_watch import StoreWatch
 from sentinel.engine.tasks import end, outlast
 from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
-from sentinel.ports import Broker
 from sentinel.versions import Artifact
 
 log = logging.getLogger(__name__)
@@ -77,8 +79,15 @@ class Instance:
             exact = [input_topic] if config.engine.delivery == "exactly_once" else []
             broker = await stack.enter_async_context(KafkaBroker(config.kafka, exactly_once=exact))
             await broker.ensure_topics(topic_specs(config))
-            state = self._state(broker, await broker.partition_count(input_topic))
-            store = RedisStateStore(config.redis, layout=state.fingerprint)
+            layout = layout_of(config.entities, config.features)
+            store = await stack.enter_async_context(RedisStateStore(config.redis, layout=layout))
+            owner = await own(
+                *(store, broker, input_topic),
+                group_id=config.kafka.group_id,
+                key_prefix=config.redis.key_prefix,
+            )
+            self._watch = StoreWatch(store)
+            await self._watch.begin()
             models = LocalModels(
                 await stack.enter_async_context(RedisModelStore(config.redis)),
                 ModelDirectory(config.model),
@@ -93,7 +102,7 @@ class Instance:
                 name=self.name,
                 broker=broker,
                 tail=await stack.enter_async_context(self._tail("labels")),
-                store=await stack.enter_async_context(store),
+                store=store,
                 cases=await stack.enter_async_context(RedisCaseStore(config.redis)),
                 explainer=pool,
                 models=models,
@@ -103,7 +112,10 @@ class Instance:
                 trainer=await stack.enter_async_context(trainer),
                 savepoints=await stack.enter_async_context(RedisSavepointStore(config.redis)),
             )
-            self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
+            self._parts = assemble(
+                config, self._serving, self._ports, self._state(owner), self.metrics,
+                owner=owner, watch=self._watch,
+            )  # fmt: skip
             self._resources = stack.pop_all()
         return self
 
@@ -111,14 +123,14 @@ class Instance:
         names = self._config.topics
         return KafkaTail(self._config.kafka, [names.full(getattr(names, one)) for one in topics])
 
-    def _state(self, broker: Broker, partition_count: int) -> FeatureState:
+    def _state(self, owner: StoreOwner) -> FeatureState:
         config = self._config
         return FeatureState(
             config.entities,
             config.features,
             amount_decimals=config.schema.amount_decimals,
-            partition_count=partition_count,
-            log=int(hash64([broker.cluster_id])[0]),
+            partition_count=owner.partition_count,
+            log=log_numbers(owner.log_names()),
         )
 
     async def __aexit__(self, *_: object) -> None:
@@ -163,6 +175,7 @@ class Instance:
                 ("pipeline", parts.pipeline.run()),
                 ("feedback", parts.feedback.run()),
                 ("labels", parts.labels.run()),
+                ("ownership", parts.ownership.watch()),
                 *self._learning(parts, is_adopted=is_adopted),
                 ("reporting", parts.reporting.run()),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
@@ -247,8 +260,12 @@ class Instance:
             # What was before there were partitions was waiting for them.
             unconfirmed_s=now_s - max(parts.checkpoints.confirmed_s, parts.ownership.assigned_s),
             commit_interval_s=self._config.engine.commit_interval_s,
-            troubles=[one for one in (parts.deployment.trouble, parts.alerts.trouble) if one],
+            troubles=[one for one in self._troubles(parts) if one],
         )
+
+    def _troubles(self, parts: Parts) -> list[str]:
+        trouble = [parts.deployment.trouble, parts.alerts.trouble, parts.labels.trouble]
+        return [*trouble, self._watch.trouble]
 
     @property
     def version(self) -> str:
@@ -281,6 +298,10 @@ class Instance:
             return None, None
         training = self._parts.training
         return training.update, None if training.update is None else training.outlook
+
+    def labels_waiting(self) -> LabelsWaiting:
+        """The labels that wait for their time."""
+        return LabelsWaiting(0, None) if self._parts is None else self._parts.labels.waiting()
 
     def last_alerts(self) -> list[bytes]:
         """The newest few alerts as published."""

@@ -29,6 +29,7 @@ from sentinel.app.playing import play, teach
 from sentinel.app.train import train
 from sentinel.config import Config
 from sentinel.engine.health import Health
+from sentinel.engine.labels import LabelsWaiting
 from sentinel.engine.serving import ServingModel, serving_model
 from sentinel.engine.tasks import end
 from sentinel.errors import ConfigError, TransientError
@@ -320,6 +321,7 @@ def report(status: Status) -> dict[str, Any]:
     metrics = status.metrics
     duration_s = asyncio.get_running_loop().time() - status.begun_s
     now = status.health()
+    waiting = status.instance.labels_waiting() if status.instance else LabelsWaiting(0, None)
     return {
         "transactions": metrics.transactions,
         "decisions": metrics.decisions,
@@ -335,6 +337,8 @@ def report(status: Status) -> dict[str, Any]:
         "unplaced": metrics.unplaced,
         "contradicted": metrics.contradicted,
         "labels_applied": metrics.labels_applied,
+        "labels_waiting": waiting.count,
+        "labels_next_in_s": waiting.next_in_s,
         "shadowed": metrics.shadowed,
         "unscored": metrics.unscored,
         "scoring_failures": metrics.scoring_failures,

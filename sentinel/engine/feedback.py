@@ -99,6 +99,7 @@ class FeedbackTask:
         self._broker = broker
         self._store = store
         self._inbox = inbox
+        self._feedback_topic = feedback_topic
         self._label_topic = label_topic
         self._audit_topic = audit_topic
         self._dead_letters = dead_letters
@@ -124,7 +125,7 @@ class FeedbackTask:
     async def counted_to(self) -> int | None:
         """From which offset on feedback is still to be counted; None: from the start."""
         found = await self._store.progress()
-        if found is None or found.log != self._broker.cluster_id:
+        if found is None or found.log != self._broker.log_of(self._feedback_topic):
             return None
         return found.next_offset
 
@@ -187,7 +188,7 @@ class FeedbackTask:
 
     def _current(self, stored: FeedbackProgress | None) -> FeedbackProgress:
         """Where counting goes on in the present log."""
-        log = self._broker.cluster_id
+        log = self._broker.log_of(self._feedback_topic)
         if stored is None:
             return FeedbackProgress(log, 0, base_rate=self._base_rate())
         return stored if stored.log == log else replace(stored, log=log, next_offset=0)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
-from sentinel.ports import Tail
+from sentinel.ports import StateStore, Tail
 from sentinel.records import InputRecord, Label, LabelWord, Transactions
 from sentinel.texts import Texts
 
@@ -29,11 +29,32 @@ _MARKS: dict[LabelWord, int] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class LabelsWaiting:
+    """Labels that are read and not applied.
+
+    Attributes
+    ----------
+    next_in_s
+        How far the event time of a partition must go for the next one, in seconds; None if all that
+        wait are due.
+    """
+
+    count: int
+    next_in_s: float | None
+
+
 class LabelTail:
     """Reads the labels topic from end to end and gives each label to the partition it concerns.
 
     Parameters
     ----------
+    log
+        Names the log of the topic.
+    store
+        Knows which labels its blobs hold already.
+    entities
+        The kinds of entities that have state.
     partition_of
         The input partition of an account: how the producer of the transactions spreads them.
     """
@@ -42,6 +63,9 @@ class LabelTail:
         self,
         tail: Tail,
         topic: str,
+        log: str,
+        store: StateStore,
+        entities: Sequence[str],
         partitions: Mapping[int, InputPartition],
         partition_of: "PartitionOf",
         metrics: Metrics,
@@ -49,6 +73,9 @@ class LabelTail:
     ) -> None:
         self._tail = tail
         self.topic = topic
+        self.log = log
+        self._store = store
+        self._entities = entities
         self._partitions = partitions
         self._partition_of = partition_of
         self._metrics = metrics
@@ -65,13 +92,30 @@ class LabelTail:
         waiting = sum(len(partition.waiting) for partition in self._partitions.values())
         return waiting > self._params.labels_waiting_max
 
+    def waiting(self) -> "LabelsWaiting":
+        """How many labels wait for their time, and for how long the next one will."""
+        ahead = [
+            due_ms - partition.watermark_ms
+            for partition in self._partitions.values()
+            if (due_ms := partition.waiting.next_due_ms) is not None and partition.watermark_ms
+        ]
+        count = sum(len(partition.waiting) for partition in self._partitions.values())
+        return LabelsWaiting(count, max(min(ahead), 0) / 1000.0 if ahead else None)
+
+    @property
+    def trouble(self) -> str:
+        """Why labels are not read on; empty while they are."""
+        if not self.is_full:
+            return ""
+        limit = f"engine.labels_waiting_max is {self._params.labels_waiting_max:,}"
+        return f"no more labels are read: as many wait for their time as may ({limit})"
+
     async def poll(self, timeout_s: float) -> int:
         """Read what there is; returns how many labels that were."""
         async with self._reading:
             read = await self._tail.poll(timeout_s=timeout_s, count_max=10_000)
             records = read.get(self.topic, ())
-            for record in records:
-                self._take(record)
+            await self._take_all([found for record in records if (found := self._read(record))])
             for partition in self._partitions.values():
                 partition.labels_read = max(partition.labels_read, self.read_to)
         return len(records)
@@ -82,23 +126,39 @@ class LabelTail:
             if self.is_full or await self.poll(self._params.poll_timeout_s) == 0:
                 await asyncio.sleep(self._params.poll_timeout_s)
 
-    def _take(self, record: InputRecord) -> None:
+    def _read(self, record: InputRecord) -> "Read | None":
+        """The label, if it concerns one of our partitions."""
         self.read_to = record.offset + 1
         try:
             label = decode_label(record.value)
         except RecordError as error:
             log.warning("label at offset %d is not readable: %s", record.offset, error)
-            return
+            return None
         if self._is_repeated(record.offset, label):
-            return
+            return None
         account = label.entities.get("account")
         partition = self._partitions.get(self._partition_of(account)) if account else None
         if partition is None or record.offset < partition.labels_read:
-            return  # not ours, or read again on behalf of another partition
+            return None  # not ours, or read again on behalf of another partition
         # Nothing is known of a transaction before it happens; and a source may date a label into
         # the future: then the broker's own time counts.
-        observed_ms = min(max(label.observed_ms, label.event_time_ms + 1), record.timestamp)
-        partition.waiting.append((record.offset, replace(label, observed_ms=observed_ms)))
+        due_ms = min(max(label.observed_ms, label.event_time_ms + 1), record.timestamp)
+        return Read(partition, record.offset, due_ms, label)
+
+    async def _take_all(self, labels: "Sequence[Read]") -> None:
+        """Let labels wait for their time, but for what the state includes already."""
+        old = [one.offset for one in labels if one.offset < one.partition.labels_old_to]
+        applied: dict[int, set[str]] = {}
+        for entity in self._entities if old else ():
+            found = await self._store.applied_labels(entity, self.log, old)
+            for offset, is_applied in zip(old, found, strict=True):
+                if is_applied:
+                    applied.setdefault(offset, set()).add(entity)
+        for partition, offset, due_ms, label in labels:
+            done = applied.get(offset, set())
+            named = {entity for entity in self._entities if label.entities.get(entity)}
+            if not named <= done:
+                partition.waiting.add(due_ms, offset, label, frozenset(done))
 
     def _is_repeated(self, offset: int, label: Label) -> bool:
         """Whether the label was given before: feedback read again after a crash repeats it."""
@@ -151,6 +211,15 @@ def murmur2(data: bytes) -> int:
     return h ^ (h >> 15)
 
 
+class Read(NamedTuple):
+    """A label that was read, for a partition of ours."""
+
+    partition: InputPartition
+    offset: int
+    due_ms: int
+    label: Label
+
+
 class DueLabel(NamedTuple):
     """A label to apply: before which row of a batch, for which partition, and where it stands."""
 
@@ -158,6 +227,7 @@ class DueLabel(NamedTuple):
     partition: int
     offset: int
     label: Label
+    applied: frozenset[str]  # the kinds of entities whose state includes it already
 
 
 def label_rows(due: Sequence[DueLabel], schema: SchemaParams) -> tuple[Transactions, Labels]:
@@ -179,4 +249,8 @@ def label_rows(due: Sequence[DueLabel], schema: SchemaParams) -> tuple[Transacti
         numeric={name: np.full(n, np.nan) for name in (*schema.numeric, *schema.boolean)},
         categorical={name: Texts.of([None] * n) for name in schema.categorical},
     )
-    return rows, Labels(np.array(mark, dtype=np.int64), np.array(change, dtype=np.int64))
+    applied = {
+        kind: np.array([kind in one.applied for one in due])
+        for kind in frozenset().union(*(one.applied for one in due))
+    }
+    return rows, Labels(np.array(mark, dtype=np.int64), np.array(change, dtype=np.int64), applied)

@@ -16,7 +16,7 @@ from sentinel.votes import Casework, FeedbackProgress
 from tests.adapters.contracts import a_case
 
 PARTITION = TopicPartition("transactions", 3)
-STATE = PartitionState("cluster", 10, 20)
+STATE = PartitionState("cluster/a", 10, "cluster/b", 20)
 
 
 @pytest.fixture
@@ -69,7 +69,9 @@ async def test_a_stale_owner_is_fenced_off_in_the_middle(params: RedisParams) ->
         await second.claim(PARTITION)
 
         with pytest.raises(FencedError, match="not the newest"):
-            await first.save(PARTITION, epoch, [new], PartitionState("cluster", 99, 99))
+            await first.save(
+                PARTITION, epoch, [new], PartitionState("cluster/a", 99, "cluster/b", 99)
+            )
 
         assert await second.load_owned("account", ["a"], {}) == [b"old"]
         assert await second.partition_state(PARTITION) == STATE

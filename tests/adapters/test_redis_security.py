@@ -35,7 +35,7 @@ from tests.authority import Authority
 pytestmark = pytest.mark.integration
 
 PARTITION = TopicPartition("transactions", 0)
-STATE = PartitionState("cluster", 10, 20)
+STATE = PartitionState("cluster/a", 10, "cluster/b", 20)
 PASSWORD = "correct-horse-battery-staple"
 
 # All that Sentinel does. Scripts may call only what their user may call. The client also offers its

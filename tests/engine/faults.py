@@ -97,11 +97,16 @@ class DoomAmong(Doom):
 TAIL = frozenset({"tail.poll", "tail.seek"})
 CASES = frozenset({"cases.progress", "cases.cases", "cases.annotators", "cases.save"})
 EXPLAINER = frozenset({"contributions"})
-STORE = frozenset({"claim", "load_owned", "load_shared", "save", "partition_state"})
+STORE = frozenset(
+    {
+        *("claim", "load_owned", "load_shared", "save", "partition_state"),
+        *("facts", "owner", "note_owner"),
+    }
+)
 BROKER = frozenset(
     {
-        *("ensure_topics", "partition_count", "subscribe", "poll", "seek", "committed", "commit"),
-        *("start_offset", "publish", "flush"),
+        *("ensure_topics", "look", "subscribe", "poll", "seek", "committed", "commit"),
+        *("start_offset", "end_offset", "publish", "flush"),
     }
 )
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sentinel.adapters.memory import Faults, MemoryCluster
 from sentinel.codec.records import encode
 from sentinel.engine.labels import PartitionOf, murmur2
+from sentinel.engine.partitions import WaitingLabels
 from sentinel.errors import TransientError
 from sentinel.records import Label
 from tests.engine.clock import run, until
@@ -376,9 +377,9 @@ def test_a_tail_that_is_rewound_knows_repetitions_again() -> None:
             tail, (partition,) = instance.parts.labels, instance.parts.partitions.values()
             await until(lambda: tail.read_to == 7)
             for _ in range(3):
-                seen.append([label.feedback_offset for _, label in partition.waiting])
+                seen.append([one.label.feedback_offset for one in partition.waiting])
                 await tail.rewind(0)
-                partition.waiting.clear()
+                partition.waiting = WaitingLabels()
                 partition.labels_read = 0
                 await until(lambda: tail.read_to == 7)
         return seen
