@@ -6,6 +6,7 @@ adapter knowing another. It is the only home of the `redis` library.
 
 from sentinel.adapters.redis.cases import RedisCaseStore
 from sentinel.adapters.redis.client import EMBEDDED, RedisParams, connect, translated
+from sentinel.adapters.redis.format_1 import Format1
 from sentinel.adapters.redis.models import RedisModelStore
 from sentinel.adapters.redis.reports import RedisReportStore
 from sentinel.adapters.redis.savepoints import RedisSavepointStore
@@ -13,6 +14,7 @@ from sentinel.adapters.redis.state import RedisStateStore
 
 __all__ = [
     "EMBEDDED",
+    "Format1",
     "RedisCaseStore",
     "RedisModelStore",
     "RedisParams",

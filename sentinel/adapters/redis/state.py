@@ -280,14 +280,19 @@ class RedisStateStore:
         return f"{self._params.key_prefix}:p:{self._layout}:{name}"
 
     def _bitmap_key(self, entity: str, log: str, chunk: int) -> bytes:
-        name = hashlib.sha256(log.encode()).hexdigest()[:12]
-        return f"{self._params.key_prefix}:l:{self._layout}:{name}:{entity}:{chunk}".encode()
+        return bitmap_key(self._params.key_prefix, self._layout, entity, log, chunk)
 
     def _epoch_key(self, partition: TopicPartition) -> bytes:
         return f"{self._params.key_prefix}:e:{partition.topic}:{partition.partition}".encode()
 
     def _owner_key(self) -> str:
         return f"{self._params.key_prefix}:owner"
+
+
+def bitmap_key(prefix: str, layout: str, entity: str, log: str, chunk: int) -> bytes:
+    """Of the labels `chunk` * 2**LABEL_BITS and following."""
+    name = hashlib.sha256(log.encode()).hexdigest()[:12]
+    return f"{prefix}:l:{layout}:{name}:{entity}:{chunk}".encode()
 
 
 def _check(fences: Fences, newest: Sequence[bytes | None]) -> None:
