@@ -148,6 +148,7 @@ async def sigterm_with_hung_broker(turn: Turn) -> None:
         finally:
             turn.bench.kafka.resume_broker(0)
             await turn.bench.kafka.await_brokers(1)
+        turn.struck()
         await site.check_commits()
         await site.start()
         if await turn.outlive(site, named="Kafka"):

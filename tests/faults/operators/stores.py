@@ -84,6 +84,7 @@ async def _roll_back(turn: Turn, *, is_running: bool) -> None:
         elif how == "kill -9":
             await site.kill()
         await site.redis.roll_back(dump)
+        turn.struck()
         if not is_running:
             await site.start()
         await _must_recover(turn, site)
@@ -125,6 +126,7 @@ async def replica_promotion(turn: Turn) -> None:
         link.cut()
         await replica.lead()
         address.point_to(replica.port)
+        turn.struck()
         await _must_recover(turn, site)
 
 
@@ -183,6 +185,7 @@ async def flush_with_trimmed_log(turn: Turn) -> None:
         if "trimmed" in how:
             forgotten = await _trim(turn, site)
         await site.redis.ask("FLUSHALL")
+        turn.struck()
         if "stopped" in how:
             await site.start(*again)
         await site.send(100)
@@ -249,6 +252,7 @@ async def readonly_store(turn: Turn) -> None:
         ended_ms = time.time() * 1000
         said = healths(site.output)
         await (site.redis.lead() if "replica" in how else site.redis.permit())
+        turn.struck()
         await sending
         if held_s > OUTAGE_S_MAX:
             await _must_have_stopped(turn, site, begun_ms, ended_ms)

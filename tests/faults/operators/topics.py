@@ -26,6 +26,7 @@ async def grow_topic_stopped(turn: Turn) -> None:
         await _end(turn, site, how)
         await site.grow(6 if how == "4 to 6" else 8)
         await site.send(RECORD_COUNT)
+        turn.struck()
         await site.start()
         if await turn.outlive(site, named=GROWN) and await turn.audit(site, named=GROWN):
             await _must_follow(turn, site)
@@ -67,10 +68,10 @@ async def grow_topic_running(turn: Turn) -> None:
         sending = asyncio.create_task(site.send_steadily(2.0))
         await asyncio.sleep(turn.draw.uniform(0.1, 2.0))
         await site.grow(8)
-        grown_s = time.monotonic()
+        turn.struck()
         await sending
         await site.send_steadily(2.0)
-        await _must_notice(turn, site, grown_s)
+        await _must_notice(turn, site)
         if await turn.outlive(site, named=GROWN) and await turn.audit(site, named=GROWN):
             await _must_follow(turn, site)
         if turn.is_over:
@@ -78,9 +79,12 @@ async def grow_topic_running(turn: Turn) -> None:
         await turn.close(site, flags_allowed=False)
 
 
-async def _must_notice(turn: Turn, site: Site, grown_s: float) -> None:
+async def _must_notice(turn: Turn, site: Site) -> None:
+    grown_s = turn.struck_s or time.monotonic()
     is_decided = await site.settle(grown_s + DECIDED_S_MAX - time.monotonic())
     took_s = time.monotonic() - grown_s
+    if is_decided:
+        turn.recovered()
     if not is_decided and site.ending() is None:
         turn.offend(f"{site.waiting} wait {took_s:.0f} s after the growth, and it runs on")
     elif not is_decided and took_s > NOTICED_S_MAX:
@@ -111,6 +115,7 @@ async def _recreate_topic(turn: Turn, factor: float) -> None:
         elif how != "running":
             await site.kill()
         await site.recreate(turn.draw.uniform(0.0, 2.0))
+        turn.struck()
         await site.send(round(RECORD_COUNT * factor))
         if how != "running":
             await site.start()

@@ -47,6 +47,7 @@ class Turn:
     offences: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     early: int = 0
+    struck_s: float | None = None  # when the world was whole again, or had changed
     recovery_s: float | None = None
     is_over: bool = False  # it has ended and is not to be started again
 
@@ -91,10 +92,10 @@ class Turn:
         again
             Arguments of the starts after an end.
         """
-        begun_s = time.monotonic()
+        self.struck_s = self.struck_s or time.monotonic()
         for attempt in range(starts_max + 1):
             if await site.settle(timeout_s):
-                self.recovery_s = self.recovery_s or time.monotonic() - begun_s
+                self.recovered()
                 return True
             ending = site.ending(named)
             if ending is None:
@@ -110,6 +111,15 @@ class Turn:
             await site.start(*again)
         self.is_over = True
         return False
+
+    def struck(self) -> None:
+        """The fault has come over the world, or has passed: from now on recovery is timed."""
+        self.struck_s = time.monotonic()
+
+    def recovered(self) -> None:
+        """All is decided, for the first time since."""
+        if self.recovery_s is None and self.struck_s is not None:
+            self.recovery_s = time.monotonic() - self.struck_s
 
     def ended(self, ending: Ending) -> None:
         self.endings.append(ending)
