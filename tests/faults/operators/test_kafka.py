@@ -13,19 +13,10 @@ from tests.faults.operators.run import SCENES, Workshop, said
 
 # What is not kept yet, and so is not run here: what was seen last. To be emptied.
 NOT_YET: dict[str, str] = {
-    "grow-topic-stopped": "decisions has 4 partitions, wanted 8: it does not start",
-    "grow-topic-running": "IndexError",
-    "recreate-topic-longer": "the first records of the new topic are never decided, health ok",
-    "recreate-topic-shorter": "OffsetOutOfRangeError at every start",
-    "two-deployments": "the second is not refused, and both count each other's transactions",
-    "store-rollback-running": "counts of what was saved after the backup are gone",
-    "replica-promotion": "counts that the replica had not received are gone",
-    "eviction": "evicted accounts are decided as new ones",
     "flush-with-trimmed-log": "nobody says that counts are gone",
     "crc32-producer": "there is no kafka.partitioner",
     "sigterm-with-hung-broker": "8 to 13 s, and a traceback",
 }
-
 # Which strike: of the variants the one that says most in little time.
 SEEDS = {"readonly-store": 3, "flush-with-trimmed-log": 5, "recreate-topic-shorter": 3}
 

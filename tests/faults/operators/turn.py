@@ -174,6 +174,8 @@ class Turn:
             self.notes.append(f"{found.lost} are left undecided")
             found.lost = 0
             found.examples = [text for text in found.examples if "is not decided" not in text]
+        if found.flagged:
+            self.notes.append(f"{found.flagged} decisions say that they may lack state")
         self.judgements.append(found)
         self.offences += found.offences
         if found.flagged and not flags_allowed:
