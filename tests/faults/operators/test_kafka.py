@@ -13,7 +13,6 @@ from tests.faults.operators.run import SCENES, Workshop, said
 
 # What is not kept yet, and so is not run here: what was seen last. To be emptied.
 NOT_YET: dict[str, str] = {
-    "flush-with-trimmed-log": "nobody says that counts are gone",
     "crc32-producer": "there is no kafka.partitioner",
     "sigterm-with-hung-broker": "8 to 13 s, and a traceback",
 }
