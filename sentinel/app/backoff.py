@@ -14,6 +14,9 @@ async def back_off(
     error: TransientError, failures: int, params: EngineParams, stop: asyncio.Event
 ) -> None:
     """Wait after so many failures in a row, at most until stopped; too many raise the last one."""
+    if stop.is_set():
+        log.warning("%s; it stops, and the next start goes on from the last commit", error)
+        return
     if failures > params.restart_count_max:
         raise error
     # Jitter keeps many instances from coming back in step.

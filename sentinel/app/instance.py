@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any, Self
 
@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 
 _ADOPT_AGAIN_S = 0.5
 _WARMING_S_MAX = 10.0  # for the explainer; alone on a machine it takes three
+_FAREWELL_S_MAX = 0.5
 
 
 class Instance:
@@ -176,7 +177,9 @@ class Instance:
             await self._hand_over(parts.ownership, running)
         finally:
             await end([stopping, *running])
-            await parts.reporting.stop()
+            with suppress(TimeoutError):  # what it said expires by itself
+                async with asyncio.timeout(_FAREWELL_S_MAX):
+                    await parts.reporting.stop()
             await parts.pipeline.aclose()
             await parts.alerts.aclose()
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from sentinel import config as configuration
+from sentinel.app.ending import leave_abandoned
 from sentinel.app.run import RunOptions, report, run
 from sentinel.cli.view import View
 from sentinel.codec.records import encode_pretty
@@ -56,6 +57,7 @@ def run_command(
         figures = uvloop.run(main())
     if report_file is not None:
         report_file.write_bytes(encode_pretty(figures))
+    leave_abandoned()
 
 
 def _archive_command(config_file: Path | None) -> tuple[str, ...]:

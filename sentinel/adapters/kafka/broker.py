@@ -276,7 +276,7 @@ class KafkaBroker:
             # Tansu counts generations from 0, which the client takes for "not a member": it would
             # not say goodbye, and the next member would wait for the session to expire.
             self._consumer._coordinator.generation = 1
-        await stop_consumer(self._consumer, timeout_s=self._params.request_timeout_s)
+        await stop_consumer(self._consumer)
 
 
 def _consumer(params: KafkaParams) -> Any:
