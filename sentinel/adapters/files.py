@@ -238,3 +238,12 @@ def _format(path: Path) -> str:
                 break
             return kind
     raise ConfigError(f"{path}: must end in .parquet, .csv, .csv.gz, .jsonl or .jsonl.gz")
+
+
+def write_table(frame: pl.DataFrame, path: Path) -> None:
+    """A file of rows, Parquet or CSV by its name. Raises ConfigError, which says why it cannot."""
+    try:
+        frame.write_csv(path) if path.suffix == ".csv" else frame.write_parquet(path)
+    except (OSError, PolarsError) as error:  # of a full disk polars says the one or the other
+        reason = str(error).partition("\n")[0].rpartition(" error: ")[2]
+        raise ConfigError(f"{path}: cannot be written: {reason}") from error

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from sentinel import config as configuration
 from sentinel.adapters.archive import ParquetArchive
+from sentinel.adapters.files import write_table
 from sentinel.adapters.kafka import KafkaBroker
 from sentinel.app import embedded
 from sentinel.app.archive import archive_kafka
@@ -87,10 +88,7 @@ def examples_command(out: Path, config_file: Path | None) -> None:
     if not sum(map(len, frames)):
         raise ConfigError("the archive holds nothing that is labelled, or old enough to presume")
     frame = union_of(frames)
-    try:
-        frame.write_parquet(out)
-    except OSError as error:
-        raise ConfigError(f"{out}: cannot be written: {error}") from error
+    write_table(frame, out)
     counts = frame.group_by("source", "label").len().sort("source", "label")
     for source, label, count in counts.iter_rows():
         typer.echo(f"{count:>12,} {('genuine', 'fraud')[label]}, {source}")

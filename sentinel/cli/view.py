@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sentinel.app.run import Status
 from sentinel.cli.learning import awaited_summary, headline, is_at_work, tally
-from sentinel.cli.texts import plain
+from sentinel.cli.texts import plain, shown
 from sentinel.codec.records import decode_object
 from sentinel.metrics import Histogram
 
@@ -195,7 +195,9 @@ def _learning(status: Status) -> Panel:
     rows.add_column(no_wrap=True)
     rows.add_column(overflow="fold")
     metrics = status.metrics
-    rows.add_row("examples", f"{metrics.examples:,} taken to learn from{_of_archive(status)}")
+    rows.add_row(
+        "examples", shown(f"{metrics.examples:,} taken to learn from{_of_archive(status)}")
+    )
     update, outlook = (None, None) if status.instance is None else status.instance.learning()
     if update is not None and update.number:
         if update.former and update.judgement is None:
@@ -224,12 +226,12 @@ def _alerts(status: Status) -> Panel:
         alert = decode_object(data)
         amount = alert["amount_minor"] / 10**decimals
         rows.add_row(
-            alert["transaction_id"],
-            alert["account"],
+            shown(alert["transaction_id"]),
+            shown(alert["account"]),
             f"{amount:,.{decimals}f}",
             f"{alert['probability']:.3f}",
             Text(alert["action"], style=_ACTION_STYLE[alert["action"]]),
-            "; ".join(_reason(reason) for reason in alert["reasons"]),
+            shown("; ".join(_reason(reason) for reason in alert["reasons"])),
         )
     return Panel(rows, title="last alerts")
 
