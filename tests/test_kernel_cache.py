@@ -50,8 +50,8 @@ def test_with_no_folder_at_all_one_sentence_says_which_variable_to_set(tmp_path:
 
     assert done.returncode == 2
     assert done.stderr == (
-        "sentinel: there is no folder for compiled kernels that can be written: "
-        "set NUMBA_CACHE_DIR to one\n"
+        "sentinel: no folder for compiled kernels can be written: "
+        "set NUMBA_CACHE_DIR to one that can\n"
     )
 
 

@@ -130,7 +130,7 @@ class EmbeddedServers:
             child.process.kill()
 
     async def aclose(self) -> None:
-        """Stop what runs: SIGTERM, a wait, SIGKILL. All at once: one that hangs holds up no other."""
+        """Stop all that runs at once, as one may hang: SIGTERM, a wait, SIGKILL."""
         children = list(self._children.values())
         self._children.clear()
         await asyncio.gather(*(_stop(child.process) for child in children))

@@ -35,16 +35,16 @@ from sentinel.engine.health import Health, health, longest_silence, total_lag, w
 from sentinel.engine.learner import Learner
 from sentinel.engine.lifecycle import Update
 from sentinel.engine.ownership import Ownership
+from sentinel.engine.patience import Patience
 from sentinel.engine.serving import ServingModel
 from sentinel.engine.tasks import end, outlast
-from sentinel.errors import ModelError, TransientError
+from sentinel.errors import ModelError, SentinelError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
 from sentinel.versions import Artifact
 
 log = logging.getLogger(__name__)
 
-_ADOPT_AGAIN_S = 0.5
 _WARMING_S_MAX = 10.0  # for the explainer; alone on a machine it takes three
 _FAREWELL_S_MAX = 0.5
 
@@ -69,6 +69,7 @@ class Instance:
         self._resources = AsyncExitStack()
         self._ports: Ports | None = None
         self._parts: Parts | None = None
+        self._adoption_failure: SentinelError | None = None  # of the last time it was tried
 
     async def __aenter__(self) -> Self:
         config = self._config
@@ -143,7 +144,7 @@ class Instance:
     async def _run(self, parts: Parts, stop: asyncio.Event, warming: "asyncio.Task[None]") -> None:
         assert self._ports is not None
         clock_s = asyncio.get_running_loop().time
-        is_adopted = await self._adopt(parts)
+        await self._adopt(parts)
         # What is here by now stays: looking through it took the collector 20-30 ms each time.
         gc.collect()
         gc.freeze()
@@ -164,7 +165,7 @@ class Instance:
                 ("pipeline", parts.pipeline.run()),
                 ("feedback", parts.feedback.run()),
                 ("labels", parts.labels.run()),
-                *self._learning(parts, is_adopted=is_adopted),
+                *self._learning(parts),
                 ("reporting", parts.reporting.run()),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
             )
@@ -183,14 +184,14 @@ class Instance:
             await parts.pipeline.aclose()
             await parts.alerts.aclose()
 
-    async def _adopt(self, parts: Parts) -> bool:
-        """Serve what the registry says from the first record on; whether all of it could be done.
+    async def _adopt(self, parts: Parts) -> None:
+        """Serve what the registry says from the first record on; notes what kept it from that.
 
         What serves comes before the word of it, which whoever starts next can say, too.
         """
         assert self._ports is not None
         if self._config.model.version:
-            return True
+            return
         models = self._ports.models
         try:
             await adopt(models, self._artifact)
@@ -198,25 +199,24 @@ class Instance:
             teller = registrar(self._config, self._ports, who=FIRST_WHO)
             await tell_adopted(models, teller)
         except (TransientError, ModelError) as error:
-            log.warning("%s serves; the model registry is asked again: %s", self.version, error)
-            return False
-        return True
+            self._adoption_failure = error
+        else:
+            self._adoption_failure = None
 
-    async def _deploy(self, parts: Parts, *, is_adopted: bool) -> None:
+    async def _deploy(self, parts: Parts) -> None:
         """Follow the registry; an empty one gets its first model as soon as it can be asked."""
-        while not is_adopted:
-            await asyncio.sleep(_ADOPT_AGAIN_S)
-            is_adopted = await self._adopt(parts)
+        patience = Patience(f"{self.version} serves, the model registry is asked again", wait_s=0.5)
+        while (failure := self._adoption_failure) is not None:
+            await patience.failed(failure)
+            await self._adopt(parts)
+        patience.over()
         await parts.deployment.run()
 
-    def _learning(
-        self, parts: Parts, *, is_adopted: bool
-    ) -> "list[tuple[str, Coroutine[Any, Any, None]]]":
+    def _learning(self, parts: Parts) -> "list[tuple[str, Coroutine[Any, Any, None]]]":
         """What has other models serve; nothing may when the configuration names one."""
         if self._config.model.version:
             return []
-        deploying = self._deploy(parts, is_adopted=is_adopted)
-        return [("deployment", deploying), ("training", parts.training.run())]
+        return [("deployment", self._deploy(parts)), ("training", parts.training.run())]
 
     async def _hand_over(
         self, ownership: Ownership, running: "Sequence[asyncio.Task[None]]"

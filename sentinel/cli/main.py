@@ -63,7 +63,7 @@ def main(
     """Scores payment transactions from Kafka while they happen."""
     if not kernel_cache.settle():
         raise ConfigError(
-            "there is no folder for compiled kernels that can be written: set NUMBA_CACHE_DIR to one"
+            "no folder for compiled kernels can be written: set NUMBA_CACHE_DIR to one that can"
         )
     # While a broker is away the client reports it two hundred times a second; what matters of it
     # reaches the user as one error, or through health.
