@@ -21,8 +21,9 @@ from sentinel.adapters.redis import (
 )
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.assembly import Parts, Ports, assemble, registrar
+from sentinel.app.company import Company
 from sentinel.app.local_models import FIRST_WHO, LocalModels, adopt, tell_adopted
-from sentinel.app.topics import topic_specs
+from sentinel.app.topics import refuse_wrong, topic_specs
 from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
@@ -70,6 +71,8 @@ class Instance:
         self._ports: Ports | None = None
         self._parts: Parts | None = None
         self._adoption_failure: SentinelError | None = None  # of the last time it was tried
+        self._warnings: list[str] = []  # of topics
+        self._company: Company | None = None
 
     async def __aenter__(self) -> Self:
         config = self._config
@@ -78,7 +81,11 @@ class Instance:
             # Labels go out at least once in any case: a repeated one is known by its feedback.
             exact = [input_topic] if config.engine.delivery == "exactly_once" else []
             broker = await stack.enter_async_context(KafkaBroker(config.kafka, exactly_once=exact))
-            await broker.ensure_topics(topic_specs(config))
+            specs = topic_specs(config)
+            await broker.ensure_topics(specs)
+            facts = await broker.topic_facts([spec.name for spec in specs])
+            self._warnings = refuse_wrong(config, facts)
+            self._company = Company(broker.group_members, self._group_topics())
             state = self._state(broker, await broker.partition_count(input_topic))
             store = RedisStateStore(config.redis, layout=state.fingerprint)
             models = LocalModels(
@@ -108,6 +115,10 @@ class Instance:
             self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
             self._resources = stack.pop_all()
         return self
+
+    def _group_topics(self) -> list[str]:
+        topics = self._config.topics
+        return [topics.full(topics.transactions), topics.full(topics.feedback)]
 
     def _tail(self, *topics: str) -> KafkaTail:
         names = self._config.topics
@@ -143,15 +154,15 @@ class Instance:
 
     async def _run(self, parts: Parts, stop: asyncio.Event, warming: "asyncio.Task[None]") -> None:
         assert self._ports is not None
+        assert self._company is not None
         clock_s = asyncio.get_running_loop().time
         await self._adopt(parts)
         # What is here by now stays: looking through it took the collector 20-30 ms each time.
         gc.collect()
         gc.freeze()
-        topics = self._config.topics
         joining = asyncio.create_task(  # first of all: nobody may poll before
             self._ports.broker.subscribe(
-                [topics.full(topics.transactions), topics.full(topics.feedback)],
+                self._group_topics(),
                 on_assigned=parts.ownership.on_assigned,
                 on_revoked=parts.ownership.on_revoked,
             ),
@@ -168,6 +179,7 @@ class Instance:
                 *self._learning(parts),
                 ("reporting", parts.reporting.run()),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
+                ("company", self._company.run()),
             )
         ]
         running = [joining, warming, *running]
@@ -250,8 +262,12 @@ class Instance:
             # What was before there were partitions was waiting for them.
             unconfirmed_s=now_s - max(parts.checkpoints.confirmed_s, parts.ownership.assigned_s),
             commit_interval_s=self._config.engine.commit_interval_s,
-            troubles=[one for one in (parts.deployment.trouble, parts.alerts.trouble) if one],
+            troubles=[one for one in self._troubles(parts) if one],
         )
+
+    def _troubles(self, parts: Parts) -> list[str]:
+        troubles = [parts.deployment.trouble, parts.alerts.trouble, *self._warnings]
+        return troubles if self._company is None else [*troubles, self._company.trouble]
 
     @property
     def version(self) -> str:

@@ -46,9 +46,9 @@ def run_command(
     if report_file is not None and not report_file.parent.is_dir():
         raise ConfigError(f"{report_file}: its folder does not exist")
     with displays() as (out, err):
-        is_live = out.isatty() and not plain
+        is_live = out.file.isatty() and not plain
         _log_to(err, plain=not is_live)
-        view = View(Console(file=out), live=is_live)
+        view = View(Console(file=out.file), live=is_live)
 
         def leave() -> None:
             view.stop()
@@ -77,9 +77,9 @@ def _archive_command(config_file: Path | None) -> tuple[str, ...]:
 
 
 def _log_to(display: Display, *, plain: bool) -> None:
-    handler: logging.Handler = RichHandler(console=Console(file=display), show_path=False)
+    handler: logging.Handler = RichHandler(console=Console(file=display.file), show_path=False)
     handler.setFormatter(logging.Formatter("%(message)s"))  # the rest has columns of its own
     if plain:
-        handler = logging.StreamHandler(display)
+        handler = logging.StreamHandler(display.file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

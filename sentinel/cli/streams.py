@@ -8,7 +8,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _WAITING_MAX = 1_000  # pieces of text; a picture is one
 _DRAIN_S_MAX = 0.5
@@ -41,67 +44,73 @@ def give_up(why: str) -> NoReturn:
     sys.exit(2)
 
 
-class Display(io.TextIOBase):
-    """Shows text as long as there is somebody to take it: it never fails, and never waits.
+class Display:
+    """Shows text as long as there is somebody to take it: its file never fails, and never waits.
 
-    A thread writes. What it has no time for, as when a pager holds it up, is dropped; where nobody
-    reads any more all of it is.
+    Attributes
+    ----------
+    file
+        To write to.
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._waiting: queue.Queue[str | None] = queue.Queue(_WAITING_MAX)
-        stream.flush()
+        self.file = stream
+        self._taking: _Taking | None = None
         try:
-            self._descriptor: int | None = stream.fileno()
-        except (OSError, ValueError):  # it is none of the system's, as in a notebook
-            self._descriptor = None
+            descriptor = stream.fileno()
+            stream.flush()
+        except (OSError, ValueError):  # none of the system's, as in a notebook; or full already
+            return
+        # Not by the stream: Python could not end while a thread that is held up has its lock.
+        self._taking = _Taking(descriptor)
+        buffer = io.BufferedWriter(self._taking)
+        self.file = io.TextIOWrapper(buffer, encoding=stream.encoding, errors="replace")
+
+    def drain(self) -> None:
+        """Have what was written shown, but wait no longer than a moment for that."""
+        if self._taking is not None:
+            self.file.flush()
+            self._taking.drain()
+
+
+class _Taking(io.RawIOBase):
+    """Takes bytes for a descriptor, to which a thread writes them.
+
+    What that has no time for, as when a pager holds it up, is dropped; where nobody reads any more
+    all of it is.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._waiting: queue.Queue[bytes | None] = queue.Queue(_WAITING_MAX)
         self._thread = threading.Thread(target=self._write_all, name="display", daemon=True)
         self._thread.start()
 
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # the base class has an attribute
-        return self._stream.encoding or "utf-8"
-
     def isatty(self) -> bool:
-        return self._stream.isatty()
+        return os.isatty(self._descriptor)
 
     def fileno(self) -> int:
-        return self._stream.fileno()
+        return self._descriptor
 
     def writable(self) -> bool:
         return True
 
-    def write(self, text: str) -> int:
-        try:
-            self._waiting.put_nowait(text)
-        except queue.Full:
-            return 0
-        return len(text)
+    def write(self, data: "Buffer") -> int:
+        taken = bytes(data)
+        with suppress(queue.Full):
+            self._waiting.put_nowait(taken)
+        return len(taken)
 
     def drain(self) -> None:
-        """Have what was written shown, but wait no longer than a moment for that."""
-        try:
+        with suppress(queue.Full):
             self._waiting.put(None, timeout=_DRAIN_S_MAX)
-        except queue.Full:
-            return
-        self._thread.join(_DRAIN_S_MAX)
+            self._thread.join(_DRAIN_S_MAX)
 
     def _write_all(self) -> None:
-        while (text := self._waiting.get()) is not None:
-            try:
-                self._write_out(text)
-            except (OSError, ValueError):  # nobody reads it, or there is no space left
-                continue
-
-    def _write_out(self, text: str) -> None:
-        if self._descriptor is None:
-            self._stream.write(text)
-            return
-        # Not by the stream: Python could not end while a thread that is held up has its lock.
-        data = text.encode(self.encoding, errors="replace")
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+        while (data := self._waiting.get()) is not None:
+            with suppress(OSError):  # nobody reads it, or there is no space left
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
 
 
 @contextmanager

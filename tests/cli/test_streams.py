@@ -88,7 +88,7 @@ def test_a_view_that_is_held_up_drops_what_it_cannot_show() -> None:
         display = Display(stream)
         text = "x" * 1_000 + "\n"
         for _ in range(20_000):  # twenty megabytes; the pipe takes 64 KB
-            display.write(text)
+            display.file.write(text)
         display.drain()
         held_up = [one for one in threading.enumerate() if one.name == "display"]
         assert held_up
@@ -105,7 +105,7 @@ def test_what_an_encoding_lacks_is_replaced() -> None:
     reading, writing = os.pipe()
     with open(writing, "w", encoding="ascii") as stream:
         display = Display(stream)
-        display.write("80 % · €\n")
+        display.file.write("80 % · €\n")
         display.drain()
     assert os.read(reading, 100) == b"80 % ? ?\n"
     os.close(reading)
@@ -114,6 +114,6 @@ def test_what_an_encoding_lacks_is_replaced() -> None:
 def test_a_stream_without_a_descriptor_is_written_to() -> None:
     stream = io.StringIO()
     display = Display(stream)
-    display.write("a")
+    display.file.write("a")
     display.drain()
     assert stream.getvalue() == "a"
