@@ -32,6 +32,13 @@ class FencedError(TransientError):
     """Raised when a newer owner of the partition has taken over: drop the state and reload."""
 
 
+class RefusedError(TransientError):
+    """Raised when a topic's partition has taken nothing since this instance began.
+
+    It may pass as any outage does, but what else has come further meanwhile is no sign of that.
+    """
+
+
 class FileGoneError(TransientError):
     """Raised when an archived file has gone since it was listed: list them again."""
 

@@ -5,9 +5,18 @@ import logging
 import random
 
 from sentinel.engine.params import EngineParams
-from sentinel.errors import FencedError, TransientError
+from sentinel.errors import FencedError, RefusedError, TransientError
 
 log = logging.getLogger(__name__)
+
+
+def failures_in_a_row(before: int, error: TransientError, *, has_committed: bool) -> int:
+    """How many there are with this one, which begins a new row if it came behind some progress.
+
+    What else was committed while a topic took nothing is none.
+    """
+    is_progress = has_committed and not isinstance(error, RefusedError)
+    return 1 if is_progress else before + 1
 
 
 async def back_off(

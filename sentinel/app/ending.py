@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 AT_ONCE = 130  # the exit code of a second signal
-CLOSE_S_MAX = 1.5  # to say goodbye and close connections, once all is handed over
-_MARGIN_S = 0.5  # what is broken off still closes what it has
+CLOSE_S_MAX = 1.0  # to say goodbye and close connections, once all is handed over
+_MARGIN_S = 3.0  # what is broken off closes what it has, mostly within one; then it ends at once
 _THREAD_NAME = "abandonable"
 
 
@@ -64,7 +64,7 @@ def signals(stop: asyncio.Event, limit_s: float, leave: Callable[[], None]) -> I
 
 
 def limit_s(shutdown_s_max: float, *children_s: float) -> float:
-    """How long an end may take: the handing over, the goodbyes, and each kind of child."""
+    """After which an end is cut short: the handing over, the goodbyes, and each kind of child."""
     return shutdown_s_max + CLOSE_S_MAX + _MARGIN_S + sum(children_s)
 
 
@@ -80,7 +80,7 @@ async def unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event) -> T
 
 
 async def until_done(
-    working: "asyncio.Task[None]",
+    working: "asyncio.Task[Any]",
     beside: Collection["asyncio.Task[None]"],
     stop: asyncio.Event,
     grace_s: Callable[[], float],
@@ -104,6 +104,8 @@ async def until_done(
             if stopping in done:
                 until_s = clock_s() + grace_s()
             if not done:
+                if wait_s:
+                    log.warning("the end takes too long and is broken off; the next start goes on")
                 return
     finally:
         await end([stopping, working, *beside])

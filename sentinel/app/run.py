@@ -14,7 +14,7 @@ from sentinel.adapters.kafka import EMBEDDED
 from sentinel.app import archive_child, demo, embedded
 from sentinel.app.alert_desk import investigate
 from sentinel.app.archive_child import ArchiveChild
-from sentinel.app.backoff import back_off
+from sentinel.app.backoff import back_off, failures_in_a_row
 from sentinel.app.ending import CLOSE_S_MAX, limit_s, signals, unless_stopped, until_done
 from sentinel.app.instance import Instance
 from sentinel.app.playing import play, teach
@@ -146,7 +146,8 @@ async def _keep_running(
                     raise
         except TransientError as error:
             status.instance, status.failure = None, str(error)
-            failures = 1 if status.metrics.commits > before else failures + 1
+            has_committed = status.metrics.commits > before
+            failures = failures_in_a_row(failures, error, has_committed=has_committed)
             await back_off(error, failures, config.engine, stop)
 
 

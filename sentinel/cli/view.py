@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -144,7 +145,9 @@ def _picture(status: Status, rate: float) -> Group:
         top.add_column(ratio=1)
     top.add_row(_flow(status, rate), _decisions(status), _scores(status))
     footer = Text(f"model {status.model_version} · Ctrl-C stops in order", style="dim")
-    return Group(top, _learning(status), _alerts(status), footer)
+    alerts = status.instance.last_alerts() if status.instance is not None else []
+    shown_alerts = _alerts(alerts, status.config.schema.amount_decimals)
+    return Group(top, _learning(status), shown_alerts, footer)
 
 
 def _flow(status: Status, rate: float) -> Panel:
@@ -216,12 +219,10 @@ def _of_archive(status: Status) -> str:
     return f" · {status.archive.trouble or 'the archive runs beside'}"
 
 
-def _alerts(status: Status) -> Panel:
+def _alerts(alerts: Sequence[bytes], decimals: int) -> Panel:
     rows = Table(expand=True, box=None, show_edge=False)
     for name in ("transaction", "account", "amount", "probability", "action", "because"):
         rows.add_column(name, no_wrap=name != "because", justify="left")
-    alerts = status.instance.last_alerts() if status.instance is not None else []
-    decimals = status.config.schema.amount_decimals
     for data in reversed(alerts):
         alert = decode_object(data)
         amount = alert["amount_minor"] / 10**decimals

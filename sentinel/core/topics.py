@@ -124,8 +124,9 @@ def _copies(demands: TopicDemands, facts: TopicFacts) -> Iterable[Finding]:
         )
     if needed is not None and needed > copies:
         yield Finding(
-            "wrong",
-            f"min.insync.replicas is {needed}, and there {_are(copies)}: every write is refused",
+            "warning",  # Kafka 4 takes all copies that there are for enough
+            f"min.insync.replicas is {needed}, and there {_are(copies)}: "
+            "brokers before Kafka 4 refuse every write",
         )
     elif needed is not None and needed == copies > 1:
         yield Finding(

@@ -117,6 +117,28 @@ async def test_a_broker_that_hangs_at_the_start_does_not_hold_up_the_end(
         hung(own, "tansu").resume()
 
 
+async def test_an_archive_whose_broker_hangs_ends_in_time_too(
+    folder: Path,  # noqa: F811
+    own: EmbeddedServers,
+) -> None:
+    config = small.config(folder, topics=small.topics("ending-"))
+    env = settings(own, SENTINEL__ARCHIVE__INTERVAL_S="600.0")
+    async with KafkaBroker(KafkaParams().embedded_at(own.kafka_servers)) as broker:
+        await send(config, broker, [value for value, _ in small.flat()][:300])
+        with sentinel(folder, *RUN, "--exit-when-idle", "2", settings=env) as process:
+            assert await asyncio.to_thread(process.wait, 90) == 0, output(folder)
+    with sentinel(folder, "archive", "run", "-c", "small.toml", settings=env) as process:
+        port = port_of(own, "tansu")
+        await asyncio.to_thread(await_that, lambda: is_connected(process, port), "no start")
+        await asyncio.sleep(8.0)  # it has read them, and writes them when it is told to stop
+        hung(own, "tansu").suspend()
+
+        await told_to_stop(process, folder)
+
+        hung(own, "tansu").resume()
+    assert "rows in" in output(folder)
+
+
 def test_kernels_that_are_compiled_do_not_hold_up_the_end(folder: Path) -> None:  # noqa: F811
     """Nothing is owned yet, and half a minute is too long for whoever stops a pod."""
     kernels = {"NUMBA_CACHE_DIR": str(folder / "kernels")}

@@ -31,7 +31,7 @@ EMBEDDED = "embedded"
 METADATA_AGE_MS_MAX = 30_000
 
 # Goodbye takes milliseconds; whoever does not hear it misses our heartbeats.
-CLOSE_S_MAX = 1.0
+CLOSE_S_MAX = 0.5
 
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 Isolation = Literal["read_uncommitted", "read_committed"]
