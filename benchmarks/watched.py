@@ -27,9 +27,9 @@ from sentinel.adapters.redis import RedisStateStore
 from sentinel.app.run import RunOptions, Status, run
 from sentinel.config import Config
 from sentinel.metrics import Histogram
-from sentinel.ports import Epochs
+from sentinel.ports import Fences
 
-Load = Callable[[RedisStateStore, str, Sequence[str], Epochs], Awaitable[Any]]
+Load = Callable[[RedisStateStore, str, Sequence[str], Fences], Awaitable[Any]]
 
 INTERVAL_S = 0.5
 STALL_NOTED_MS = 10.0
@@ -65,10 +65,10 @@ class Loads(Counter[str]):
 
     def _counted(self, load: Load) -> Load:
         async def counted(
-            store: RedisStateStore, entity: str, keys: Sequence[str], epochs: Epochs
+            store: RedisStateStore, entity: str, keys: Sequence[str], fences: Fences
         ) -> Any:
             self[entity] += len(keys)
-            return await load(store, entity, keys, epochs)
+            return await load(store, entity, keys, fences)
 
         return counted
 

@@ -39,6 +39,10 @@ class RefusedError(TransientError):
     """
 
 
+class StateLostError(FencedError):
+    """Raised when the store does not hold any more what it acknowledged: drop the state, replay."""
+
+
 class FileGoneError(TransientError):
     """Raised when an archived file has gone since it was listed: list them again."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sentinel.blobs import Blob as Blob
 from sentinel.core.topics import TopicSpec
@@ -19,6 +19,18 @@ from sentinel.votes import Annotator, Case, Casework, FeedbackProgress
 PartitionsCallback = Callable[[Sequence[TopicPartition]], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class TopicLog:
+    """What a topic is, and how many partitions it has.
+
+    `name` differs after the topic was deleted and created again where the broker gives topics ids
+    (Apache Kafka 2.8), and after the cluster was: an in-memory broker is another one at each start.
+    """
+
+    name: str
+    partition_count: int
+
+
 class Broker(Protocol):
     """A Kafka cluster: one consumer-group member and one producer.
 
@@ -27,11 +39,24 @@ class Broker(Protocol):
 
     @property
     def cluster_id(self) -> str:
-        """Which log the offsets belong to; differs after an in-memory broker restarts."""
+        """Names the cluster."""
+        ...
+
+    async def look(self, topic: str) -> TopicLog | None:
+        """What a topic is now; None when it does not exist."""
+        ...
+
+    def log_of(self, topic: str) -> str:
+        """Names the log that the offsets of a topic belong to, as it was when it was first looked
+        at; `ensure_topics` has looked at its topics.
+        """
         ...
 
     async def ensure_topics(self, topics: Sequence[TopicSpec]) -> None:
-        """Create what is missing. Raises ConfigError when a partition count differs."""
+        """Create what is missing, give more partitions to what has too few beside another topic.
+
+        Raises ConfigError when a partition count differs that cannot be mended.
+        """
         ...
 
     async def partition_count(self, topic: str) -> int:
@@ -92,6 +117,13 @@ class Broker(Protocol):
         """The oldest offset that the log still holds."""
         ...
 
+    async def end_offset(self, partition: TopicPartition) -> int:
+        """The offset behind the newest record of the log; exactly once, of the newest committed.
+
+        A broker that does not tell it, as Tansu, gives one that no log reaches.
+        """
+        ...
+
     def lag(self, partition: TopicPartition) -> int | None:
         """Records behind the end of the log, as last fetched; None before the first fetch."""
         ...
@@ -146,16 +178,73 @@ class Tail(Protocol):
 class PartitionState:
     """What the store knows of one input partition.
 
-    `replay_from` is the oldest offset that some blob may lack, `labels_from` the same for the
-    offsets of the labels topic; both belong to the log named by `cluster_id`.
+    Attributes
+    ----------
+    log
+        Names the log of the partition.
+    replay_from
+        The oldest offset that some blob may lack.
+    labels_log
+        Names the log of the labels topic.
+    labels_from
+        The oldest label that some blob may lack.
+    store_run, evicted_count
+        How many entries the store had dropped in that run of its server, when all was there.
+    rebuilt_ms
+        When the log was last read from its beginning, because some were gone.
     """
 
-    cluster_id: str
+    log: str
     replay_from: int
+    labels_log: str
     labels_from: int
+    store_run: str = ""
+    evicted_count: int = 0
+    rebuilt_ms: int = 0
 
 
-Epochs = Mapping[TopicPartition, int]  # as `StateStore.claim` gave them
+class Fence(NamedTuple):
+    """What the owner of an input partition knows of its place in the store.
+
+    Attributes
+    ----------
+    epoch
+        It only grows with each owner.
+    saved
+        How many saves of the partition the store has acknowledged, over all owners. It must know
+        of so many at least: a store that came back from an older copy of itself does not.
+    """
+
+    epoch: int
+    saved: int
+
+
+Fences = Mapping[TopicPartition, Fence]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What a store says of itself, as far as it tells.
+
+    Attributes
+    ----------
+    version
+        Of the server; empty where there is none.
+    run
+        Names the run of the server: another one after each start.
+    evicted_count
+        Entries that it has dropped for want of memory, in this run.
+    may_evict
+        Why it may drop more of them; empty if it never does.
+    may_forget
+        Why a restart of it may lose what it acknowledged long ago; empty if it keeps all.
+    """
+
+    version: str = ""
+    run: str = ""
+    evicted_count: int = 0
+    may_evict: str = ""
+    may_forget: str = ""
 
 
 class StateStore(Protocol):
@@ -164,34 +253,62 @@ class StateStore(Protocol):
     Every method raises TransientError when the store cannot be reached or refuses.
     """
 
-    async def claim(self, partition: TopicPartition) -> int:
-        """Become the newest owner of a partition; returns the fencing epoch, which only grows."""
+    async def facts(self) -> StoreFacts | None:
+        """What the store says of itself; None where we are not allowed to ask.
+
+        Raises ConfigError when it is one that cannot be used.
+        """
+        ...
+
+    async def owner(self) -> bytes | None:
+        """What was last noted of whom the store belongs to."""
+        ...
+
+    async def note_owner(self, before: bytes | None, after: bytes) -> None:
+        """Note whom it belongs to. FencedError if `before` is not what is noted."""
+        ...
+
+    async def is_of_format_1(self, topic: str, partition_count: int) -> bool:
+        """Whether a version that knew no owners has written state of this topic."""
+        ...
+
+    async def claim(self, partition: TopicPartition) -> Fence:
+        """Become the newest owner of a partition."""
         ...
 
     async def load_owned(
-        self, entity: str, keys: Sequence[str | None], epochs: Epochs
+        self, entity: str, keys: Sequence[str | None], fences: Fences
     ) -> list[bytes | None]:
         """The blobs of owned entities, in one round trip.
 
         FencedError if one of the epochs is not its partition's newest any more: whoever was still
-        the owner when it was answered has loaded nothing of a newer owner's.
+        the owner when it was answered has loaded nothing of a newer owner's. StateLostError if the
+        store has forgotten a save.
         """
         ...
 
     async def load_shared(
-        self, entity: str, keys: Sequence[str | None], epochs: Epochs
+        self, entity: str, keys: Sequence[str | None], fences: Fences
     ) -> list[dict[int, bytes]]:
         """For each shared entity its blobs by input partition; otherwise as `load_owned`."""
         ...
 
     async def save(
-        self, partition: TopicPartition, epoch: int, blobs: Sequence[Blob], state: PartitionState
-    ) -> None:
-        """Write blobs, then the partition's state; FencedError if the epoch is not the newest."""
+        self, partition: TopicPartition, fence: Fence, blobs: Sequence[Blob], state: PartitionState
+    ) -> Fence:
+        """Write blobs, then the partition's state; returns the fence from now on.
+
+        Each blob is written together with the word that its labels came in. FencedError and
+        StateLostError as of `load_owned`.
+        """
         ...
 
     async def partition_state(self, partition: TopicPartition) -> PartitionState | None:
         """What was last saved for the partition."""
+        ...
+
+    async def applied_labels(self, entity: str, log: str, offsets: Sequence[int]) -> Sequence[bool]:
+        """Which labels of a log, ascending, are in what was saved of entities of this kind."""
         ...
 
 

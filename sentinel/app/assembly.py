@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sentinel.codec.feedback import FeedbackBounds
 from sentinel.config import Config
+from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.alerts import Alerts
 from sentinel.engine.awaiting import Awaiting
@@ -16,16 +17,20 @@ from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.entities import EntityLoader
 from sentinel.engine.feedback import FeedbackTask
 from sentinel.engine.judging import Judge
-from sentinel.engine.labels import LabelTail, PartitionOf
+from sentinel.engine.labels import LabelTail
 from sentinel.engine.ownership import Ownership
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.pipeline import Pipeline
+from sentinel.engine.placement import Placement
 from sentinel.engine.registrar import Registrar
+from sentinel.engine.remembered import Copies, RegistryMemory, RememberedShelf, SteadyModels
 from sentinel.engine.reporting import Reporting
 from sentinel.engine.savepoints import Savepoints
 from sentinel.engine.scoring import Scoring
 from sentinel.engine.serving import Serving, ServingModel
+from sentinel.engine.store_owner import StoreOwner
+from sentinel.engine.store_watch import StoreWatch
 from sentinel.engine.training import TrainingTask
 from sentinel.engine.watching import Watching
 from sentinel.metrics import Metrics
@@ -42,6 +47,8 @@ from sentinel.ports import (
 )
 from sentinel.records import TopicPartition
 from sentinel.versions import ServingReport
+
+REMEMBERED_WHO = "sentinel run"  # puts back what the registry has lost
 
 
 @dataclass(slots=True)
@@ -60,6 +67,7 @@ class Ports:
     lessons: Tail  # of `examples` and `control`
     trainer: Worker
     savepoints: SavepointStore
+    copies: Copies  # of models, on this machine
 
 
 @dataclass(slots=True)
@@ -78,12 +86,22 @@ class Parts:
     reporting: Reporting
     training: TrainingTask
     serving: Serving
+    models: ModelStore
     state: FeatureState
+    placement: Placement
     partitions: dict[int, InputPartition] = field(default_factory=dict)
 
 
 def assemble(
-    config: Config, champion: ServingModel, ports: Ports, state: FeatureState, metrics: Metrics
+    config: Config,
+    champion: ServingModel,
+    ports: Ports,
+    state: FeatureState,
+    metrics: Metrics,
+    memory: RegistryMemory,
+    *,
+    owner: StoreOwner,
+    watch: StoreWatch,
 ) -> Parts:
     """Wire the tasks of an instance to its ports."""
     clock_s = asyncio.get_running_loop().time
@@ -95,10 +113,17 @@ def assemble(
     dispatcher = Dispatcher(ports.broker, names, params, clock_s=clock_s)
     dead_letters = DeadLetters(ports.broker, topics.full(topics.dead_letters), metrics)
     alerts = _alerts(config, ports, metrics)
-    checkpoints = _checkpoints(config, ports, state, alerts, partitions, progress, metrics)
-    labels = _labels(config, ports, state, partitions, metrics)
+    placement = Placement(
+        state, ports.store, partitions, config.kafka.partitioner, metrics,
+        logs=log_numbers(owner.log_names()),
+    )  # fmt: skip
+    labels = _labels(config, ports, state, partitions, placement, metrics)
+    checkpoints = Checkpoints(
+        ports.broker, ports.store, state, alerts, partitions, progress, metrics, params,
+        labels_log=labels.log, owner=owner, watch=watch, clock_s=clock_s,
+    )  # fmt: skip
     loader = EntityLoader(
-        state, ports.store, metrics, params, partitions=partitions, clock_s=clock_s
+        state, ports.store, metrics, params, partitions=partitions, watch=watch, clock_s=clock_s
     )
     serving = Serving(champion)
     scoring = Scoring(
@@ -112,25 +137,24 @@ def assemble(
         schema=config.schema,
         policy=config.policy,
         topics=topics,
+        input_name=owner.name,
+        placement=placement,
         metrics=metrics,
         config_version=config.version,
     )
     pipeline = Pipeline(
-        inbox=inbox,
-        scoring=scoring,
-        checkpoints=checkpoints,
-        labels=labels,
-        loader=loader,
-        params=params,
-        clock_s=clock_s,
-    )
+        inbox=inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
+        params=params, clock_s=clock_s,
+    )  # fmt: skip
     loader.make_room = pipeline.make_room
     feedback = _feedback(config, ports, feedback_inbox, dead_letters, progress, metrics, serving)
     ownership = _ownership(
         config, ports, state, dispatcher, pipeline, checkpoints, labels, partitions, progress,
-        feedback_inbox, feedback,
+        feedback_inbox, feedback, owner, watch,
     )  # fmt: skip
-    deployment = _deployment(config, ports, serving, metrics)
+    remembered = _remembered(config, ports, memory)
+    ports = replace(ports, models=SteadyModels(ports.models, memory, remembered))
+    deployment = _deployment(config, ports, serving, metrics, remembered)
     return Parts(
         dispatcher=dispatcher,
         pipeline=pipeline,
@@ -143,9 +167,11 @@ def assemble(
         deployment=deployment,
         reporting=_reporting(config, ports, serving, deployment),
         training=_training(config, ports, metrics),
+        models=ports.models,
         serving=serving,
         state=state,
         partitions=partitions,
+        placement=placement,
     )
 
 
@@ -161,6 +187,8 @@ def _ownership(
     progress: dict[TopicPartition, int],
     feedback_inbox: Inbox,
     feedback: FeedbackTask,
+    owner: StoreOwner,
+    watch: StoreWatch,
 ) -> Ownership:
     return Ownership(
         broker=ports.broker,
@@ -175,6 +203,8 @@ def _ownership(
         other_inboxes=[feedback_inbox],
         input_topic=config.topics.full(config.topics.transactions),
         counted_to=feedback.counted_to,
+        owner=owner,
+        watch=watch,
         params=config.engine,
     )
 
@@ -202,9 +232,21 @@ def _judge(config: Config, serving: Serving, metrics: Metrics) -> Judge:
     return Judge(serving, config.policy, metrics, shadow_share=config.deployment.shadow_share)
 
 
-def _deployment(config: Config, ports: Ports, serving: Serving, metrics: Metrics) -> Deployment:
+def _remembered(config: Config, ports: Ports, memory: RegistryMemory) -> RememberedShelf:
+    teller = registrar(config, ports, who=REMEMBERED_WHO)
+    return RememberedShelf(memory, ports.models, teller, ports.copies)
+
+
+def _deployment(
+    config: Config,
+    ports: Ports,
+    serving: Serving,
+    metrics: Metrics,
+    remembered: RememberedShelf,
+) -> Deployment:
     return Deployment(
         store=ports.models,
+        remembered=remembered,
         tail=ports.bell,
         serving=serving,
         features=[feature.name for feature in config.features],
@@ -236,11 +278,13 @@ def _clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def registrar(config: Config, ports: Ports, *, who: str) -> Registrar:
+def registrar(
+    config: Config, ports: Ports, *, who: str, models: ModelStore | None = None
+) -> Registrar:
     """What changes the registry in somebody's name, and tells of it."""
     topics = config.topics
     return Registrar(
-        ports.models,
+        ports.models if models is None else models,
         ports.broker,
         update_topic=topics.full(topics.model_updates),
         audit_topic=topics.full(topics.audit),
@@ -284,42 +328,23 @@ def _training(config: Config, ports: Ports, metrics: Metrics) -> TrainingTask:
     )
 
 
-def _checkpoints(
-    config: Config,
-    ports: Ports,
-    state: FeatureState,
-    alerts: Alerts,
-    partitions: dict[int, InputPartition],
-    progress: dict[TopicPartition, int],
-    metrics: Metrics,
-) -> Checkpoints:
-    return Checkpoints(
-        ports.broker,
-        ports.store,
-        state,
-        alerts,
-        partitions,
-        progress,
-        metrics,
-        config.engine,
-        clock_s=asyncio.get_running_loop().time,
-    )
-
-
 def _labels(
     config: Config,
     ports: Ports,
     state: FeatureState,
     partitions: dict[int, InputPartition],
+    placement: Placement,
     metrics: Metrics,
 ) -> LabelTail:
-    # Without a table there is nothing that a label could change.
-    counts = [table.partition_count for table in state.tables.values()]
+    topic = config.topics.full(config.topics.labels)
     return LabelTail(
         ports.tail,
-        config.topics.full(config.topics.labels),
+        topic,
+        ports.broker.log_of(topic),
+        ports.store,
+        list(state.tables),
         partitions,
-        PartitionOf(max(counts, default=1)),
+        placement,
         metrics,
         config.engine,
     )

@@ -25,13 +25,13 @@ async def backfill(
     saved = 0
     for number in range(partition_count):
         at = TopicPartition(topic, number)
-        epoch = await store.claim(at)
+        fence = await store.claim(at)
         while True:
             cuts = state.cut(number, count_max=_ROWS_A_SAVE)
             blobs = blobs_of(state, number, [cuts])
             if not blobs:
                 break
-            await store.save(at, epoch, blobs, PartitionState(_NO_LOG, 0, 0))
+            fence = await store.save(at, fence, blobs, PartitionState(_NO_LOG, 0, _NO_LOG, 0))
             state.confirm(cuts)
             saved += len(blobs)
             if on_saved is not None:

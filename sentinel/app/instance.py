@@ -12,36 +12,35 @@ from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
 from sentinel.adapters.pool import ExplainerPool, WorkerProcess
-from sentinel.adapters.redis import (
-    RedisCaseStore,
-    RedisModelStore,
-    RedisReportStore,
-    RedisSavepointStore,
-    RedisStateStore,
-)
+from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.assembly import Parts, Ports, assemble, registrar
 from sentinel.app.company import Company
 from sentinel.app.local_models import FIRST_WHO, LocalModels, adopt, tell_adopted
+from sentinel.app.stores import feedback_documents, registry_documents
 from sentinel.app.topics import refuse_wrong, topic_specs
 from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
-from sentinel.core.features.hashing import hash64
-from sentinel.core.features.state import FeatureState
+from sentinel.core.features.packing import log_numbers
+from sentinel.core.features.state import FeatureState, layout_of
 from sentinel.engine import feedback
 from sentinel.engine.awaiting import Outlook
 from sentinel.engine.health import Health, health, longest_silence, total_lag, watch_loop
+from sentinel.engine.labels import LabelsWaiting
 from sentinel.engine.learner import Learner
 from sentinel.engine.lifecycle import Update
 from sentinel.engine.ownership import Ownership
 from sentinel.engine.patience import Patience
+from sentinel.engine.remembered import RegistryMemory
 from sentinel.engine.serving import ServingModel
+from sentinel.engine.store_owner import StoreOwner, own
+from sentinel.engine.store_watch import StoreWatch
 from sentinel.engine.tasks import end, outlast
 from sentinel.errors import ModelError, SentinelError, TransientError
 from sentinel.metrics import Metrics
-from sentinel.ports import Broker
+from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
 from sentinel.versions import Artifact
 
 log = logging.getLogger(__name__)
@@ -55,17 +54,24 @@ class Instance:
 
     Parameters
     ----------
-    metrics
-        Kept by the caller, so that counts go on over restarts after a transient failure.
+    metrics, memory
+        Kept by the caller, so that counts go on over restarts after a transient failure, and what
+        was seen of the registry is known.
     """
 
     def __init__(
-        self, config: Config, serving: ServingModel, artifact: Artifact, metrics: Metrics
+        self,
+        config: Config,
+        serving: ServingModel,
+        artifact: Artifact,
+        metrics: Metrics,
+        memory: RegistryMemory | None = None,
     ) -> None:
         self._config = config
         self._serving = serving
         self._artifact = artifact
         self.metrics = metrics
+        self._memory = memory or RegistryMemory()
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._resources = AsyncExitStack()
         self._ports: Ports | None = None
@@ -86,12 +92,18 @@ class Instance:
             facts = await broker.topic_facts([spec.name for spec in specs])
             self._warnings = refuse_wrong(config, facts)
             self._company = Company(broker.group_members, self._group_topics())
-            state = self._state(broker, await broker.partition_count(input_topic))
-            store = RedisStateStore(config.redis, layout=state.fingerprint)
-            models = LocalModels(
-                await stack.enter_async_context(RedisModelStore(config.redis)),
-                ModelDirectory(config.model),
+            layout = layout_of(config.entities, config.features)
+            store = await stack.enter_async_context(RedisStateStore(config.redis, layout=layout))
+            owner = await own(
+                *(store, broker, input_topic),
+                group_id=config.kafka.group_id,
+                key_prefix=config.redis.key_prefix,
             )
+            self._watch = StoreWatch(store)
+            await self._watch.begin()
+            cases = await stack.enter_async_context(feedback_documents(config.redis))
+            registry = await stack.enter_async_context(registry_documents(config.redis))
+            models = LocalModels(StoredModels(registry), ModelDirectory(config.model))
             names = [feature.name for feature in config.features]
             trainer = WorkerProcess(
                 partial(Learner, names, config.policy, config.learning), config.trainer
@@ -102,17 +114,21 @@ class Instance:
                 name=self.name,
                 broker=broker,
                 tail=await stack.enter_async_context(self._tail("labels")),
-                store=await stack.enter_async_context(store),
-                cases=await stack.enter_async_context(RedisCaseStore(config.redis)),
+                store=store,
+                cases=StoredCases(cases),
                 explainer=pool,
                 models=models,
-                reports=await stack.enter_async_context(RedisReportStore(config.redis)),
+                reports=StoredReports(registry),
                 bell=await stack.enter_async_context(self._tail("model_updates")),
                 lessons=await stack.enter_async_context(self._tail("examples", "control")),
                 trainer=await stack.enter_async_context(trainer),
-                savepoints=await stack.enter_async_context(RedisSavepointStore(config.redis)),
+                savepoints=StoredSavepoints(registry),
+                copies=models.copy,
             )
-            self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
+            self._parts = assemble(
+                config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
+                owner=owner, watch=self._watch,
+            )  # fmt: skip
             self._resources = stack.pop_all()
         return self
 
@@ -124,14 +140,14 @@ class Instance:
         names = self._config.topics
         return KafkaTail(self._config.kafka, [names.full(getattr(names, one)) for one in topics])
 
-    def _state(self, broker: Broker, partition_count: int) -> FeatureState:
+    def _state(self, owner: StoreOwner) -> FeatureState:
         config = self._config
         return FeatureState(
             config.entities,
             config.features,
             amount_decimals=config.schema.amount_decimals,
-            partition_count=partition_count,
-            log=int(hash64([broker.cluster_id])[0]),
+            partition_count=owner.partition_count,
+            log=log_numbers(owner.log_names()),
         )
 
     async def __aexit__(self, *_: object) -> None:
@@ -176,6 +192,7 @@ class Instance:
                 ("pipeline", parts.pipeline.run()),
                 ("feedback", parts.feedback.run()),
                 ("labels", parts.labels.run()),
+                ("ownership", parts.ownership.watch()),
                 *self._learning(parts),
                 ("reporting", parts.reporting.run()),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
@@ -204,12 +221,12 @@ class Instance:
         assert self._ports is not None
         if self._config.model.version:
             return
-        models = self._ports.models
         try:
-            await adopt(models, self._artifact)
+            await parts.deployment.follow()  # an empty registry may be one that has lost all
+            await adopt(parts.models, self._artifact)
             await parts.deployment.follow()
-            teller = registrar(self._config, self._ports, who=FIRST_WHO)
-            await tell_adopted(models, teller)
+            teller = registrar(self._config, self._ports, who=FIRST_WHO, models=parts.models)
+            await tell_adopted(parts.models, teller)
         except (TransientError, ModelError) as error:
             self._adoption_failure = error
         else:
@@ -266,8 +283,10 @@ class Instance:
         )
 
     def _troubles(self, parts: Parts) -> list[str]:
-        troubles = [parts.deployment.trouble, parts.alerts.trouble, *self._warnings]
-        return troubles if self._company is None else [*troubles, self._company.trouble]
+        helpers = (parts.deployment, parts.alerts, parts.labels, parts.placement)
+        beside = (self._watch, self._company)
+        told = [one.trouble for one in (*helpers, *beside) if one is not None]
+        return [*told, *self._warnings]
 
     @property
     def version(self) -> str:
@@ -300,6 +319,10 @@ class Instance:
             return None, None
         training = self._parts.training
         return training.update, None if training.update is None else training.outlook
+
+    def labels_waiting(self) -> LabelsWaiting:
+        """The labels that wait for their time."""
+        return LabelsWaiting(0, None) if self._parts is None else self._parts.labels.waiting()
 
     def last_alerts(self) -> list[bytes]:
         """The newest few alerts as published."""

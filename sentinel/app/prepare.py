@@ -40,7 +40,6 @@ async def prepare(config: Config, directory: Path, progress: Progress, *, stream
     It may be cancelled, also while kernels compile.
     """
     await fetch_champion(config)
-    await abandonable(partial(warm, config, progress))
     prepared = await abandonable(partial(prepare_model, config, progress, stream=stream))
     if prepared.history is not None and prepared.past is not None:
         await _backfill(config, prepared.history, progress)
@@ -54,16 +53,18 @@ async def prepare(config: Config, directory: Path, progress: Progress, *, stream
 def prepare_model(config: Config, progress: Progress, *, stream: bool) -> Prepared:
     """The champion, or a first model from generated history if the built-in stream is to play.
 
-    A first model is not written yet. It takes half a minute: call it off the loop.
+    A first model is not written yet. Either way kernels are compiled: call it off the loop.
     """
     directory = ModelDirectory(config.model)
     names = [feature.name for feature in config.features]
     version = directory.champion()
     if version is not None:
         artifact = directory.load(version)
+        warm(config, progress)
         return Prepared(serving_model(artifact, names), artifact)
     if not stream:
         raise _missing_model(config)
+    warm(config, progress)
     history = History(config, partition_count=config.topics.partition_count)
     stretches: list[Rows] = []
     for i, (values, is_fraud) in enumerate(demo.history()):

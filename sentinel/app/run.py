@@ -21,6 +21,8 @@ from sentinel.app.playing import play, teach
 from sentinel.app.prepare import Prepared, Progress, prepare
 from sentinel.config import Config
 from sentinel.engine.health import Health
+from sentinel.engine.labels import LabelsWaiting
+from sentinel.engine.remembered import RegistryMemory
 from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 
@@ -130,12 +132,12 @@ async def _keep_running(
     config: Config, prepared: Prepared, status: Status, stop: asyncio.Event
 ) -> None:
     """Build an instance and run it; after a transient failure back off, build another, replay."""
-    failures = 0
+    failures, memory = 0, RegistryMemory()
     while not stop.is_set():
         before = status.metrics.commits
         try:
             async with Instance(
-                config, prepared.serving, prepared.artifact, status.metrics
+                config, prepared.serving, prepared.artifact, status.metrics, memory
             ) as instance:
                 status.instance = instance
                 try:
@@ -197,6 +199,7 @@ def report(status: Status) -> dict[str, Any]:
     metrics = status.metrics
     duration_s = asyncio.get_running_loop().time() - status.begun_s
     now = status.health()
+    waiting = status.instance.labels_waiting() if status.instance else LabelsWaiting(0, None)
     return {
         "transactions": metrics.transactions,
         "decisions": metrics.decisions,
@@ -212,6 +215,9 @@ def report(status: Status) -> dict[str, Any]:
         "unplaced": metrics.unplaced,
         "contradicted": metrics.contradicted,
         "labels_applied": metrics.labels_applied,
+        "labels_waiting": waiting.count,
+        "misplaced": metrics.misplaced,
+        "labels_next_in_s": waiting.next_in_s,
         "shadowed": metrics.shadowed,
         "unscored": metrics.unscored,
         "scoring_failures": metrics.scoring_failures,

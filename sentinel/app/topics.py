@@ -22,6 +22,8 @@ def topic_specs(config: Config) -> list[TopicSpec]:
             _name(config, topic),
             many if topic.is_spread else 1,
             max(config.history_ms, _RETENTION_MS_MIN) if topic.is_history else None,
+            is_free=topic is TOPICS[0],
+            follows=_name(config, TOPICS[0]) if topic.is_spread and topic is not TOPICS[0] else "",
         )
         for topic in TOPICS
     ]

@@ -31,6 +31,8 @@ dead_letters = typer.Typer(help="Look at records that could not be used, and sen
 app.add_typer(dead_letters, name="dead-letters", no_args_is_help=True)
 topics = typer.Typer(help="Make the topics, and find out what is wrong with them.")
 app.add_typer(topics, name="topics", no_args_is_help=True)
+state = typer.Typer(help="Entity state of an older version, or of another deployment.")
+app.add_typer(state, name="state", no_args_is_help=True)
 app.add_typer(judging.feedback, name="feedback", no_args_is_help=True)
 app.add_typer(judging.archive, name="archive", no_args_is_help=True)
 app.add_typer(versions.models, name="models", no_args_is_help=True)
@@ -294,6 +296,25 @@ def create_topics(
     is_right = create_command(config, partition_count=partitions, replication=replication)
     if not is_right:
         raise typer.Exit(1)
+
+
+@state.command("migrate")
+def migrate_state(config: ConfigOption = None) -> None:
+    """Bring the entity state of an older version to the present form; no instance may run."""
+    from sentinel.cli.state import migrate_command
+
+    migrate_command(config)
+
+
+@state.command("adopt")
+def adopt_state(
+    config: ConfigOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Give the state under redis.key_prefix to this configuration's group and topic."""
+    from sentinel.cli.state import adopt_command
+
+    adopt_command(config, is_sure=yes)
 
 
 @topics.command("check")

@@ -171,7 +171,9 @@ def _decisions(status: Status) -> Panel:
         rows.add_row(Text(action, style=style), f"{metrics.actions[action]:,}")
     rows.add_row("dead letters", f"{metrics.dead_letters:,}")
     rows.add_row("late", f"{metrics.late:,}")
-    rows.add_row("labels learnt", f"{metrics.labels_applied:,}")
+    waiting = 0 if status.instance is None else status.instance.labels_waiting().count
+    waits = f", {waiting:,} wait" if waiting else ""
+    rows.add_row("labels learnt", f"{metrics.labels_applied:,}{waits}")
     return Panel(rows, title=f"{metrics.decisions:,} decisions", height=_TOP_HEIGHT)
 
 

@@ -1,8 +1,10 @@
 """What a topic must be like, and what is wrong with it."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
+
+from sentinel.errors import ConfigError
 
 Severity = Literal["wrong", "warning", "unknown"]
 
@@ -25,13 +27,40 @@ class TopicSpec:
 
     Attributes
     ----------
+    partition_count
+        Of a new one.
     retention_ms
         How long a new one keeps its records; None: as long as the cluster keeps any.
+    is_free
+        One that exists has as many partitions as its owner has given it.
+    follows
+        The topic than which it must not have fewer partitions; empty for none.
     """
 
     name: str
     partition_count: int
     retention_ms: int | None = None
+    is_free: bool = False
+    follows: str = ""
+
+
+def resolved(topics: Sequence[TopicSpec], found: Mapping[str, int]) -> list[TopicSpec]:
+    """The topics with the counts they need, given the partition counts of those that there are."""
+    free = {t.name: found.get(t.name) or t.partition_count for t in topics if t.is_free}
+    counts = {t.name: free.get(t.follows or t.name, t.partition_count) for t in topics}
+    return [replace(topic, partition_count=counts[topic.name]) for topic in topics]
+
+
+def lacking(topics: Sequence[TopicSpec], found: Mapping[str, int]) -> list[TopicSpec]:
+    """Those that must get more partitions. Raises ConfigError where a count cannot be mended."""
+    fewer = []
+    for topic in resolved(topics, found):
+        has, wanted = found[topic.name], topic.partition_count
+        if topic.follows and has < wanted:
+            fewer.append(topic)
+        elif not topic.follows and has != wanted:
+            raise ConfigError(f"topic {topic.name} has {has} partitions, wanted {wanted}")
+    return fewer
 
 
 @dataclass(frozen=True, slots=True)

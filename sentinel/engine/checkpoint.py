@@ -26,20 +26,23 @@ from sentinel.core.features.table import Cut
 from sentinel.engine.alerts import Alerts
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import UNKNOWN, InputPartition, Position
+from sentinel.engine.store_owner import StoreOwner, check_log
+from sentinel.engine.store_watch import StoreWatch
 from sentinel.errors import FencedError, TransientError
 from sentinel.metrics import Metrics
-from sentinel.ports import Broker, PartitionState, StateStore
+from sentinel.ports import Broker, PartitionState, StateStore, TopicLog
 from sentinel.records import Batch, Commit, TopicPartition
 
 log = logging.getLogger(__name__)
 
+_EVERYTHING = 1 << 40
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One partition at a cut: what to write, under which epoch."""
+    """One partition at a cut: what to write, under the fence that is its owner's then."""
 
-    at: TopicPartition
-    epoch: int
+    partition: InputPartition
     cuts: list[dict[str, Cut]]
     state: PartitionState
 
@@ -58,7 +61,7 @@ def blobs_of(state: FeatureState, partition: int, cuts: Sequence[Mapping[str, Cu
     """What to store of the rows that were cut for a partition, each with its one writer."""
     parts = {e: partition if t.plan.shared else OWNED for e, t in state.tables.items()}
     return BlobBlock(
-        BlobColumn(entity, parts[entity], cut.names, cut.data)
+        BlobColumn(entity, parts[entity], cut.names, cut.data, cut.labels)
         for by_entity in cuts
         for entity, cut in by_entity.items()
     )
@@ -78,9 +81,15 @@ class Checkpoints:
         metrics: Metrics,
         params: EngineParams,
         *,
+        labels_log: str,
+        owner: StoreOwner,
+        watch: StoreWatch,
         clock_s: Callable[[], float],
     ) -> None:
         self._broker = broker
+        self._labels_log = labels_log
+        self._owner = owner
+        self._watch = watch
         self._store = store
         self._state = state
         self._alerts = alerts
@@ -92,6 +101,7 @@ class Checkpoints:
         self._clock_s = clock_s
         self._committing = asyncio.Lock()
         self._refused_since_s: float | None = None  # that the store has taken nothing
+        self._seen_at: dict[int, int] = {}  # where the partitions stood when the topic was seen
         self._packed: dict[int, list[dict[str, Cut]]] = {}  # by partition, since the last cut
         self._turn = 0
         # When outputs and offsets were last known to be safe.
@@ -144,12 +154,13 @@ class Checkpoints:
             if partition.is_live:
                 positions[partition.at] = partition.cut(is_last=is_last)
             position = PartitionState(
-                cluster_id=self._broker.cluster_id,
+                log=partition.log,
                 replay_from=self._state.replay_from(number, partition.next_offset),
-                labels_from=partition.labels_next,
+                labels_log=self._labels_log,
+                labels_from=partition.labels_from,
+                **self._watch.stamp(),
             )
-            packed = self._packed.pop(number, [])
-            snapshots.append(Snapshot(partition.at, partition.epoch, packed, position))
+            snapshots.append(Snapshot(partition, self._packed.pop(number, []), position))
         return Checkpoint(dict(self._progress), positions, snapshots, self._alerts.pending())
 
     async def complete(self, checkpoint: Checkpoint) -> None:
@@ -158,9 +169,30 @@ class Checkpoints:
         """
         await self._alerts.settle(checkpoint.alerts)
         await self._broker.flush()
+        await self.check_log()
         await self._commit(checkpoint)
         for snapshot in checkpoint.snapshots:
             await self._save(snapshot)
+
+    async def check_log(self) -> TopicLog | None:
+        """What the input topic is now; None when that cannot be asked.
+
+        What had been read before the look is of the topic that was seen. Raises TransientError when
+        that is another one than at the start; where nothing was read since it was the same, all
+        that its entities have of it is stored first, for nobody can read it again.
+        """
+        reached = {n: partition.next_offset for n, partition in self._partitions.items()}
+        try:
+            seen = await check_log(self._broker, self._owner)
+        except TransientError:
+            is_idle = all(p.busy_to <= p.next_offset for p in self._partitions.values())
+            if is_idle and reached == self._seen_at:
+                for snapshot in self.cut(row_count_max=_EVERYTHING).snapshots:
+                    await self._save(snapshot)
+            raise
+        if seen is not None:
+            self._seen_at = reached
+        return seen
 
     async def _commit(self, checkpoint: Checkpoint) -> None:
         """Step 4. The same commit opens the labels that have been read by now."""
@@ -207,10 +239,13 @@ class Checkpoints:
             partition.is_announced = True
 
     async def _save(self, snapshot: Snapshot) -> None:
-        number = snapshot.at.partition
+        partition = snapshot.partition
+        number = partition.at.partition
         blobs = blobs_of(self._state, number, snapshot.cuts)
         try:
-            await self._store.save(snapshot.at, snapshot.epoch, blobs, snapshot.state)
+            partition.fence = await self._store.save(
+                partition.at, partition.fence, blobs, snapshot.state
+            )
         except FencedError:
             raise
         except TransientError as error:

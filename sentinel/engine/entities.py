@@ -11,6 +11,7 @@ from sentinel.core.features.state import FeatureState
 from sentinel.core.features.table import EntityTable, TableFullError
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
+from sentinel.engine.store_watch import StoreWatch
 from sentinel.errors import FencedError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import StateStore
@@ -59,11 +60,13 @@ class EntityLoader:
         params: EngineParams,
         *,
         partitions: Mapping[int, InputPartition],
+        watch: StoreWatch,
         clock_s: Callable[[], float],
     ) -> None:
         self._state = state
         self._store = store
         self._partitions = partitions
+        self._watch = watch
         self._metrics = metrics
         self._params = params
         self.make_room: Callable[[], Awaitable[None]] = _no_room
@@ -190,13 +193,15 @@ class EntityLoader:
         """What the store has of each key; None when it does not answer."""
         if self._clock_s() - self._failed_s.get(entity, -_ASK_AGAIN_S) < _ASK_AGAIN_S:
             return None
-        epochs = {p.at: p.epoch for p in self._partitions.values()}
+        fences = {p.at: p.fence for p in self._partitions.values()}
         try:
             if entity == "account":
-                owned = await self._store.load_owned(entity, keys, epochs)
+                owned = await self._store.load_owned(entity, keys, fences)
                 found = [{} if data is None else {-1: data} for data in owned]
             else:
-                found = await self._store.load_shared(entity, keys, epochs)
+                found = await self._store.load_shared(entity, keys, fences)
+            if self._watch.may_evict and not all(found):
+                await self._watch.check()  # what the store does not know it may have dropped
         except FencedError:
             raise
         except TransientError as error:
@@ -225,6 +230,8 @@ class EntityLoader:
                 await self._admit_one(entity, keys[i : i + 1], one)
         if table.plan.shared and parts is not None:
             table.note_loaded(keys, self._now_ms())
+        if self._watch.is_doubtful and parts is not None:
+            table.doubt(keys.take(np.array([not one for one in parts]).nonzero()[0]))
 
     async def _admit_one(self, entity: str, key: Texts, parts: Parts | None) -> None:
         """Admit where others may have to leave. Raises TransientError when none can."""
@@ -237,6 +244,14 @@ class EntityLoader:
             except TableFullError as error:
                 raise _full(entity) from error
         self._metrics.state_unreadable += found
+
+    def doubtful(self, rows: Transactions) -> list[int]:
+        """The rows with an entity of which the store may have dropped what it knew."""
+        if not self._watch.is_doubtful:
+            return []
+        tables = self._state.tables.values()
+        found = [table.are_doubtful(rows.entities[table.plan.entity]) for table in tables]
+        return np.flatnonzero(np.any(found, axis=0)).tolist() if found else []
 
     def _incomplete(self, rows: Transactions) -> list[int]:
         tables = self._state.tables.items()

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +15,16 @@ from sentinel.core.features.events import MARK_FRAUD, MARK_GENUINE, MARK_WITHDRA
 from sentinel.core.features.state import Labels
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
+from sentinel.engine.placement import Placement
 from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
-from sentinel.ports import Tail
+from sentinel.ports import StateStore, Tail
 from sentinel.records import InputRecord, Label, LabelWord, Transactions
 from sentinel.texts import Texts
 
 log = logging.getLogger(__name__)
+
+_HOMELESS_COUNT = 500  # labels of unknown accounts that are asked for again with each poll
 
 _MARKS: dict[LabelWord, int] = {
     "fraud": MARK_FRAUD,
@@ -29,28 +33,56 @@ _MARKS: dict[LabelWord, int] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class LabelsWaiting:
+    """Labels that are read and not applied.
+
+    Attributes
+    ----------
+    next_in_s
+        How far the event time of a partition must go for the next one, in seconds; None if all that
+        wait are due.
+    """
+
+    count: int
+    next_in_s: float | None
+
+
 class LabelTail:
     """Reads the labels topic from end to end and gives each label to the partition it concerns.
 
     Parameters
     ----------
-    partition_of
-        The input partition of an account: how the producer of the transactions spreads them.
+    log
+        Names the log of the topic.
+    store
+        Knows which labels its blobs hold already.
+    entities
+        The kinds of entities that have state.
+    placement
+        Knows the input partition of an account.
     """
 
     def __init__(
         self,
         tail: Tail,
         topic: str,
+        log: str,
+        store: StateStore,
+        entities: Sequence[str],
         partitions: Mapping[int, InputPartition],
-        partition_of: "PartitionOf",
+        placement: Placement,
         metrics: Metrics,
         params: EngineParams,
     ) -> None:
         self._tail = tail
         self.topic = topic
+        self.log = log
+        self._store = store
+        self._entities = entities
         self._partitions = partitions
-        self._partition_of = partition_of
+        self._placement = placement
+        self._homeless: dict[int, Read] = {}  # of accounts that nobody knows yet
         self._metrics = metrics
         self._params = params
         self._reading = asyncio.Lock()
@@ -63,17 +95,37 @@ class LabelTail:
     def is_full(self) -> bool:
         """Whether so many labels wait that no more should be read."""
         waiting = sum(len(partition.waiting) for partition in self._partitions.values())
-        return waiting > self._params.labels_waiting_max
+        return waiting + len(self._homeless) > self._params.labels_waiting_max
+
+    def waiting(self) -> "LabelsWaiting":
+        """How many labels wait for their time, and for how long the next one will."""
+        ahead = [
+            due_ms - partition.watermark_ms
+            for partition in self._partitions.values()
+            if (due_ms := partition.waiting.next_due_ms) is not None and partition.watermark_ms
+        ]
+        count = sum(len(partition.waiting) for partition in self._partitions.values())
+        count += len(self._homeless)
+        return LabelsWaiting(count, max(min(ahead), 0) / 1000.0 if ahead else None)
+
+    @property
+    def trouble(self) -> str:
+        """Why labels are not read on; empty while they are."""
+        if not self.is_full:
+            return ""
+        limit = f"engine.labels_waiting_max is {self._params.labels_waiting_max:,}"
+        return f"no more labels are read: as many wait for their time as may ({limit})"
 
     async def poll(self, timeout_s: float) -> int:
         """Read what there is; returns how many labels that were."""
         async with self._reading:
             read = await self._tail.poll(timeout_s=timeout_s, count_max=10_000)
             records = read.get(self.topic, ())
-            for record in records:
-                self._take(record)
+            labels = [found for record in records if (found := self._read(record))]
+            await self._take_all([*islice(self._homeless.values(), _HOMELESS_COUNT), *labels])
             for partition in self._partitions.values():
                 partition.labels_read = max(partition.labels_read, self.read_to)
+                partition.labels_homeless = next(iter(self._homeless), None)
         return len(records)
 
     async def run(self) -> None:
@@ -82,23 +134,55 @@ class LabelTail:
             if self.is_full or await self.poll(self._params.poll_timeout_s) == 0:
                 await asyncio.sleep(self._params.poll_timeout_s)
 
-    def _take(self, record: InputRecord) -> None:
+    def _read(self, record: InputRecord) -> "Read | None":
+        """The label, if it says something that was not said before."""
         self.read_to = record.offset + 1
         try:
             label = decode_label(record.value)
         except RecordError as error:
             log.warning("label at offset %d is not readable: %s", record.offset, error)
-            return
-        if self._is_repeated(record.offset, label):
-            return
-        account = label.entities.get("account")
-        partition = self._partitions.get(self._partition_of(account)) if account else None
-        if partition is None or record.offset < partition.labels_read:
-            return  # not ours, or read again on behalf of another partition
+            return None
+        if self._is_repeated(record.offset, label) or not label.entities.get("account"):
+            return None
         # Nothing is known of a transaction before it happens; and a source may date a label into
         # the future: then the broker's own time counts.
-        observed_ms = min(max(label.observed_ms, label.event_time_ms + 1), record.timestamp)
-        partition.waiting.append((record.offset, replace(label, observed_ms=observed_ms)))
+        due_ms = min(max(label.observed_ms, label.event_time_ms + 1), record.timestamp)
+        return Read(record.offset, due_ms, label)
+
+    async def _take_all(self, labels: "Sequence[Read]") -> None:
+        """Give each label to the partition of its account, if that is ours, to wait for its time.
+
+        One that was read before, on behalf of another partition, and one that the state includes
+        already are left out.
+        """
+        accounts = [one.label.entities["account"] or "" for one in labels]
+        numbers = await self._placement.partitions(accounts) if accounts else []
+        ours: list[tuple[InputPartition, Read]] = []
+        for number, one in zip(numbers, labels, strict=True):
+            if number is None:
+                self._homeless[one.offset] = one
+                continue
+            was_homeless = self._homeless.pop(one.offset, None) is not None
+            partition = self._partitions.get(number)
+            if partition is not None and (was_homeless or one.offset >= partition.labels_read):
+                ours.append((partition, one))
+        old = [one.offset for partition, one in ours if one.offset < partition.labels_old_to]
+        applied = await self._applied(old)
+        for partition, (offset, due_ms, label) in ours:
+            done = applied.get(offset, frozenset())
+            named = {entity for entity in self._entities if label.entities.get(entity)}
+            if not named <= done:
+                partition.waiting.add(due_ms, offset, label, done)
+
+    async def _applied(self, offsets: Sequence[int]) -> dict[int, frozenset[str]]:
+        """Of these labels, the kinds of entities whose stored state includes each."""
+        applied: dict[int, frozenset[str]] = {}
+        for entity in self._entities if offsets else ():
+            found = await self._store.applied_labels(entity, self.log, offsets)
+            for offset, is_applied in zip(offsets, found, strict=True):
+                if is_applied:
+                    applied[offset] = applied.get(offset, frozenset()) | {entity}
+        return applied
 
     def _is_repeated(self, offset: int, label: Label) -> bool:
         """Whether the label was given before: feedback read again after a crash repeats it."""
@@ -120,35 +204,12 @@ class LabelTail:
                 self._tail.seek(self.topic, offset)
 
 
-class PartitionOf:
-    """Kafka's default partitioner over the account: murmur2 of the key's bytes.
+class Read(NamedTuple):
+    """A label that was read, and when it is due."""
 
-    https://github.com/apache/kafka/blob/trunk/clients/src/main/java/org/apache/kafka/common/utils/Utils.java
-    """
-
-    def __init__(self, partition_count: int) -> None:
-        assert partition_count > 0
-        self._partition_count = partition_count
-
-    def __call__(self, account: str) -> int:
-        return (murmur2(account.encode()) & 0x7FFFFFFF) % self._partition_count
-
-
-def murmur2(data: bytes) -> int:
-    """Kafka's 32-bit murmur2, as an unsigned integer."""
-    m, mask = 0x5BD1E995, 0xFFFFFFFF
-    h = 0x9747B28C ^ len(data)
-    whole = len(data) & ~3
-    for i in range(0, whole, 4):
-        k = int.from_bytes(data[i : i + 4], "little") * m & mask
-        k ^= k >> 24
-        h = (h * m & mask) ^ (k * m & mask)
-    rest = data[whole:]
-    if rest:
-        h = (h ^ int.from_bytes(rest, "little")) * m & mask
-    h ^= h >> 13
-    h = h * m & mask
-    return h ^ (h >> 15)
+    offset: int
+    due_ms: int
+    label: Label
 
 
 class DueLabel(NamedTuple):
@@ -158,6 +219,7 @@ class DueLabel(NamedTuple):
     partition: int
     offset: int
     label: Label
+    applied: frozenset[str]  # the kinds of entities whose state includes it already
 
 
 def label_rows(due: Sequence[DueLabel], schema: SchemaParams) -> tuple[Transactions, Labels]:
@@ -179,4 +241,8 @@ def label_rows(due: Sequence[DueLabel], schema: SchemaParams) -> tuple[Transacti
         numeric={name: np.full(n, np.nan) for name in (*schema.numeric, *schema.boolean)},
         categorical={name: Texts.of([None] * n) for name in schema.categorical},
     )
-    return rows, Labels(np.array(mark, dtype=np.int64), np.array(change, dtype=np.int64))
+    applied = {
+        kind: np.array([kind in one.applied for one in due])
+        for kind in frozenset().union(*(one.applied for one in due))
+    }
+    return rows, Labels(np.array(mark, dtype=np.int64), np.array(change, dtype=np.int64), applied)

@@ -39,6 +39,15 @@ _NEXT: dict[UpdateState, frozenset[UpdateState]] = {
     "promoting": frozenset({"waiting", "watching", "idle"}),
     "watching": frozenset({"idle"}),
 }
+# In the life of one update. From promoting it may go back to waiting.
+_PLACES: dict[UpdateState, int] = {
+    "training": 1,
+    "made": 2,
+    "waiting": 3,
+    "promoting": 3,
+    "watching": 4,
+    "idle": 5,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +212,24 @@ def update_of(noted: bytes | None, *, log_name: str) -> Update:
     if found.log != log_name:
         found = replace(found, log=log_name, examples_to=0, control_to=0)
     return found
+
+
+def is_behind(found: bytes | None, known: bytes) -> bool:
+    """Whether what is noted is from before what is known to have been: the store has lost it.
+
+    An update that is not readable, or of which there is none, is before all others.
+    """
+    return _place(found) < _place(known)
+
+
+def _place(noted: bytes | None) -> tuple[int, int]:
+    try:
+        update = Update() if noted is None else decode_stored(Update, noted)
+    except RecordError:
+        return 0, 0
+    if not update.number:
+        return 0, 0
+    return update.number, _PLACES[update.state]
 
 
 def interrupted(update: Update) -> tuple[Update, bool]:

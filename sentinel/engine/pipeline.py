@@ -143,7 +143,7 @@ class Pipeline:
 
         Those that were open then must have been read, too, before the first decision.
         """
-        needed = max(partition.labels_owed, partition.labels_open, partition.labels_promised)
+        needed = max(partition.opened.offset, partition.promised.offset)
         try:
             async with asyncio.timeout(_LABELS_TIMEOUT_S):
                 while partition.labels_read < needed:
@@ -154,7 +154,6 @@ class Pipeline:
                 f"and only {self._labels.read_to} can be read"
             ) from error
         await self._scoring.apply_owed(partition, count_max=self._params.batch_count_max)
-        partition.labels_next = max(partition.labels_owed, partition.labels_next)
         await self._checkpoints.announce(partition)
         partition.is_caught_up = True
 

@@ -21,7 +21,8 @@ from sentinel.engine.entities import Answer, EntityLoader
 from sentinel.engine.judging import Judge, Judged
 from sentinel.engine.labels import DueLabel, label_rows
 from sentinel.engine.params import TopicParams
-from sentinel.engine.partitions import InputPartition
+from sentinel.engine.partitions import InputPartition, WaitingLabel
+from sentinel.engine.placement import Placement
 from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
@@ -77,6 +78,8 @@ class Scoring:
         schema: SchemaParams,
         policy: PolicyParams,
         topics: TopicParams,
+        input_name: str,
+        placement: Placement,
         metrics: Metrics,
         config_version: str,
     ) -> None:
@@ -84,6 +87,7 @@ class Scoring:
         self._state = state
         self._loader = loader
         self._judge = judge
+        self._placement = placement
         self._alerts = alerts
         self._dead_letters = dead_letters
         self._partitions = partitions
@@ -92,7 +96,7 @@ class Scoring:
         self._decision_topic = topics.full(topics.decisions)
         self._metrics = metrics
         self._stamp = Stamp(
-            topic=topics.full(topics.transactions),
+            topic=input_name,
             model_version="",
             schema_version=state.fingerprint,
             config_version=config_version,
@@ -207,15 +211,15 @@ class Scoring:
         due = []
         for number, partition in self._partitions.items():
             at = np.flatnonzero(rows.partition == number)
-            if partition.waiting and at.size:
+            if len(partition.waiting) and at.size:
                 found = partition.due_labels(rows.event_time_ms[at], rows.offset[at])
-                due += [DueLabel(int(at[i]), number, offset, label) for i, offset, label in found]
+                due += [_due(int(at[i]), number, one) for i, one in found]
         return sorted(due, key=lambda label: label[:3])
 
     def _apply(self, labels: Sequence[DueLabel]) -> None:
         """Let labels change the state of the entities of their transactions."""
         for label in labels:
-            self._partitions[label.partition].take(label.offset)
+            self._partitions[label.partition].waiting.take(label.offset)
         rows, marks = label_rows(labels, self._schema)
         self._state.fold(rows, marks)
         self._metrics.labels_applied += len(labels)
@@ -223,8 +227,10 @@ class Scoring:
     async def _decide(self, prepared: Prepared, received_s: float) -> None:
         clock_s = time.perf_counter()
         rows, rejected = prepared.rows, prepared.rejected
+        self._placement.look(rows)
         due = self._due_labels(rows)
         partial, due = await self._load(rows, due, prepared.answer)
+        partial = sorted({*partial, *self._loader.doubtful(rows)})
         clock_s = self._metrics.lap("load", clock_s)
         clock_s = await self._breathe(len(rows), clock_s)
         folded = self._fold(rows, due)
@@ -269,13 +275,14 @@ class Scoring:
         """Bring all entities into memory at once, lest one makes another leave.
 
         Returns the rows whose state is not whole, and the labels that can be applied: one whose
-        transaction is not in memory would be lost, so it waits, and those behind it.
+        transaction is not in memory would be lost, so it waits.
         """
         if not due:
             return await self._loader.load(rows, answer=answer), due
         incomplete = await self._loader.load(rows, label_rows(due, self._schema)[0], answer)
-        labels = [i - len(rows) for i in incomplete if i >= len(rows)]
-        return [i for i in incomplete if i < len(rows)], due[: min(labels, default=len(due))]
+        waits = {i - len(rows) for i in incomplete if i >= len(rows)}
+        ready = [one for i, one in enumerate(due) if i not in waits]
+        return [i for i in incomplete if i < len(rows)], ready
 
     async def _publish(
         self,
@@ -345,7 +352,11 @@ class Scoring:
         owed = partition.owed_labels()
         for begin in range(0, len(owed), count_max):
             number = partition.at.partition
-            labels = [DueLabel(0, number, *label) for label in owed[begin : begin + count_max]]
+            labels = [_due(0, number, one) for one in owed[begin : begin + count_max]]
             if await self._loader.load(label_rows(labels, self._schema)[0]):
                 raise TransientError("labels of before need the state store, which is away")
             self._apply(labels)
+
+
+def _due(row: int, partition: int, one: WaitingLabel) -> DueLabel:
+    return DueLabel(row, partition, one.offset, one.label, one.applied)

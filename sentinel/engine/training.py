@@ -153,12 +153,12 @@ class TrainingTask:
         lag = self._tail.lag(self._example_topic)
         if lag is not None and lag < _POLL_COUNT_MAX and self._patience_count == 0:
             await self._advance()
-            await self._savepoints.save(self._broker.cluster_id)
+            await self._savepoints.save(self._broker.log_of(self._example_topic))
 
     async def _take_up(self) -> None:
         """Go on where whoever trained before has stopped."""
         self._noted = await self._store.update()
-        found = update_of(self._noted, log_name=self._broker.cluster_id)
+        found = update_of(self._noted, log_name=self._broker.log_of(self._example_topic))
         if found.state == "training":
             await self._registrar.tell(begun_entry(found))
             found, is_made_again = interrupted(found)
@@ -177,7 +177,7 @@ class TrainingTask:
 
     async def _restore(self, update: Update) -> None:
         """What was saved is as if it had been read."""
-        saved = await self._savepoints.restore(self._broker.cluster_id)
+        saved = await self._savepoints.restore(self._broker.log_of(self._example_topic))
         if saved is not None:
             self._next_offset, self._newest_ms = saved.next_offset, saved.newest_ms
             self._count(max(saved.next_offset - update.examples_to, 0))

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from sentinel.adapters.kafka.broker import UNTOLD_END
 from sentinel.core.topics import TopicSpec
-from sentinel.errors import ConfigError, FencedError, TransientError
+from sentinel.errors import ConfigError, FencedError, StateLostError, TransientError
 from sentinel.ports import Blob, Broker, CaseStore, PartitionState, StateStore, Tail
 from sentinel.record_blocks import OutputBlock, RecordBlock
 from sentinel.records import Commit, Header, InputRecord, OutputRecord, TopicPartition
@@ -26,7 +27,7 @@ from sentinel.votes import (
 WAIT_S_MAX = 15.0  # Tansu and Kafka let the first member of a group wait
 
 PARTITION = TopicPartition("anything", 0)
-STATE = PartitionState(cluster_id="cluster-1", replay_from=7, labels_from=3)
+STATE = PartitionState("cluster-1/topic", 7, "cluster-1/labels", 3)
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,23 @@ async def topics_are_checked(broker: Broker, topic: str) -> None:
 
 
 async def the_log_has_a_name(broker: Broker, topic: str) -> None:
-    assert broker.cluster_id
+    seen = await broker.look(topic)
+
+    assert seen is not None
+    assert seen.partition_count == 2
+    assert seen == await broker.look(topic)
+    assert broker.log_of(topic) == seen.name
+    assert seen.name.startswith(f"{broker.cluster_id}/")
+    assert await broker.look("no-such-topic-to-look-at") is None
+    assert await broker.partition_count("no-such-topic-to-look-at") == 0
+
+
+async def a_log_ends_behind_its_newest_record(broker: Broker, topic: str) -> None:
+    partition = TopicPartition(topic, 1)
+    await send(broker, partition, values("a", "b", "c"))
+
+    assert await broker.end_offset(partition) in (3, UNTOLD_END)
+    assert await broker.start_offset(partition) == 0
 
 
 # Several members, each test in a group and topics of its own.
@@ -425,11 +442,11 @@ Reopen = Callable[[], AbstractAsyncContextManager[StateStore]]
 
 async def claims_grow(reopen: Reopen) -> None:
     async with reopen() as store, reopen() as another:
-        epochs = [await store.claim(PARTITION), await another.claim(PARTITION)]
-        epochs += [await store.claim(PARTITION)]
+        fences = [await store.claim(PARTITION), await another.claim(PARTITION)]
+        fences += [await store.claim(PARTITION)]
 
-        assert epochs == sorted(set(epochs))
-        assert await store.claim(TopicPartition("another", 0)) > 0
+        assert fences == sorted(set(fences))
+        assert (await store.claim(TopicPartition("another", 0))).epoch > 0
 
 
 async def what_was_saved_is_read_by_the_next(reopen: Reopen) -> None:
@@ -437,8 +454,8 @@ async def what_was_saved_is_read_by_the_next(reopen: Reopen) -> None:
     blobs = [Blob("account", "a:1", -1, binary), Blob("account", "é \n", -1, b"")]
     async with reopen() as store:
         assert await store.partition_state(PARTITION) is None
-        epoch = await store.claim(PARTITION)
-        await store.save(PARTITION, epoch, blobs, STATE)
+        fence = await store.claim(PARTITION)
+        await store.save(PARTITION, fence, blobs, STATE)
 
     async with reopen() as store:
         assert await store.load_owned("account", ["é \n", "missing", "a:1"], {}) == [
@@ -458,8 +475,8 @@ async def shared_entities_keep_a_blob_for_each_part(reopen: Reopen) -> None:
             partition = TopicPartition("anything", number)
             blob = Blob("terminal", "t", number, b"part %d" % number)
             await store.save(partition, await store.claim(partition), [blob], STATE)
-        epoch = await store.claim(PARTITION)
-        await store.save(PARTITION, epoch, [Blob("terminal", "t", 0, b"newer")], STATE)
+        fence = await store.claim(PARTITION)
+        await store.save(PARTITION, fence, [Blob("terminal", "t", 0, b"newer")], STATE)
 
         found = await store.load_shared("terminal", ["missing", "t"], {})
 
@@ -472,9 +489,9 @@ async def a_stale_owner_writes_nothing(reopen: Reopen) -> None:
         stale = await store.claim(PARTITION)
         newest = await store.claim(PARTITION)
 
-        for epoch in (stale, newest + 1):
+        for fence in (stale, newest._replace(epoch=newest.epoch + 1)):
             with pytest.raises(FencedError):
-                await store.save(PARTITION, epoch, blobs, STATE)
+                await store.save(PARTITION, fence, blobs, STATE)
 
         assert await store.load_owned("account", ["0", "500", "1099"], {}) == [None] * 3
         assert await store.partition_state(PARTITION) is None
@@ -485,36 +502,136 @@ async def a_stale_owner_writes_nothing(reopen: Reopen) -> None:
 async def an_owner_is_told_whether_it_still_is_one(reopen: Reopen) -> None:
     another = TopicPartition("another", 0)
     async with reopen() as store:
-        epochs = {PARTITION: await store.claim(PARTITION), another: await store.claim(another)}
+        fences = {PARTITION: await store.claim(PARTITION), another: await store.claim(another)}
         blobs = [Blob("account", "a", -1, b"a"), Blob("terminal", "t", 0, b"t")]
-        await store.save(PARTITION, epochs[PARTITION], blobs, STATE)
-        assert await store.load_owned("account", ["a", "b"], epochs) == [b"a", None]
-        assert await store.load_shared("terminal", ["t", "u"], epochs) == [{0: b"t"}, {}]
+        await store.save(PARTITION, fences[PARTITION], blobs, STATE)
+        assert await store.load_owned("account", ["a", "b"], fences) == [b"a", None]
+        assert await store.load_shared("terminal", ["t", "u"], fences) == [{0: b"t"}, {}]
 
         await store.claim(another)
 
-        one = {PARTITION: epochs[PARTITION]}
+        one = {PARTITION: fences[PARTITION]}
         assert await store.load_owned("account", ["a"], one) == [b"a"]
         assert await store.load_shared("terminal", ["t"], one) == [{0: b"t"}]
         with pytest.raises(FencedError):
-            await store.load_owned("account", ["a"], epochs)
+            await store.load_owned("account", ["a"], fences)
         with pytest.raises(FencedError):
-            await store.load_shared("terminal", ["t"], epochs)
+            await store.load_shared("terminal", ["t"], fences)
 
 
 async def many_blobs_are_all_written(reopen: Reopen) -> None:
     blobs = [Blob("account", str(i), -1, str(i).encode()) for i in range(5001)]
     blobs += [Blob("terminal", str(i), 3, str(i).encode()) for i in range(600)]
     async with reopen() as store:
-        epoch = await store.claim(PARTITION)
-        await store.save(PARTITION, epoch, blobs, STATE)
+        fence = await store.claim(PARTITION)
+        await store.save(PARTITION, fence, blobs, STATE)
 
         keys = [str(i) for i in range(5001)]
         assert await store.load_owned("account", keys, {}) == [key.encode() for key in keys]
         shared = [{3: key.encode()} for key in keys[:600]]
-        assert await store.load_shared("terminal", keys[:600], {PARTITION: epoch}) == shared
+        assert await store.load_shared("terminal", keys[:600], {PARTITION: fence}) == shared
         assert await store.load_shared("terminal", ["599"], {}) == [{3: b"599"}]
         assert await store.partition_state(PARTITION) == STATE
+
+
+async def a_save_is_counted_over_all_owners(reopen: Reopen) -> None:
+    async with reopen() as store:
+        first = await store.claim(PARTITION)
+        assert first.saved == 0
+        first = await store.save(PARTITION, first, [], STATE)
+        first = await store.save(PARTITION, first, [Blob("account", "a", -1, b"a")], STATE)
+        second = await store.claim(PARTITION)
+
+    assert (first.saved, second.saved) == (2, 2)
+    assert second.epoch > first.epoch
+
+
+async def a_save_that_nobody_heard_of_is_no_loss(reopen: Reopen) -> None:
+    """The answer was lost: the owner goes on from the fence that it knows."""
+    async with reopen() as store:
+        fence = await store.claim(PARTITION)
+        await store.save(PARTITION, fence, [Blob("account", "a", -1, b"1")], STATE)
+        await store.save(PARTITION, fence, [Blob("account", "a", -1, b"2")], STATE)
+
+        assert await store.load_owned("account", ["a"], {PARTITION: fence}) == [b"2"]
+
+
+async def a_store_that_has_forgotten_a_save_is_told_of_it(reopen: Reopen) -> None:
+    """As one that came back from an older copy of itself: nothing is loaded, nothing written."""
+    async with reopen() as store:
+        fence = await store.claim(PARTITION)
+        fence = await store.save(PARTITION, fence, [Blob("account", "a", -1, b"a")], STATE)
+        ahead = fence._replace(saved=fence.saved + 1)
+
+        with pytest.raises(StateLostError):
+            await store.load_owned("account", ["a"], {PARTITION: ahead})
+        with pytest.raises(StateLostError):
+            await store.load_shared("terminal", ["t"], {PARTITION: ahead})
+        with pytest.raises(StateLostError):
+            await store.save(PARTITION, ahead, [Blob("account", "a", -1, b"b")], STATE)
+
+        assert await store.load_owned("account", ["a"], {PARTITION: fence}) == [b"a"]
+
+
+async def labels_are_known_to_be_in_the_blobs_that_they_were_saved_with(reopen: Reopen) -> None:
+    """By kind of entity and by log, however far apart."""
+    far = 3 << 17
+    blobs = [
+        Blob("account", "a", -1, b"a", (0, 7, far + 5)),
+        Blob("account", "b", -1, b"b", (8,)),
+        Blob("account", "c", -1, b"c"),
+        Blob("terminal", "t", 0, b"t", (7,)),
+    ]
+    async with reopen() as store:
+        fence = await store.claim(PARTITION)
+        assert list(await store.applied_labels("account", STATE.labels_log, [0, 7])) == [False] * 2
+        fence = await store.save(PARTITION, fence, blobs, STATE)
+        await store.save(PARTITION, fence, [Blob("account", "a", -1, b"a", (9,))], STATE)
+
+        asked = [0, 1, 7, 8, 9, 10, far + 4, far + 5]
+        account = await store.applied_labels("account", STATE.labels_log, asked)
+        terminal = await store.applied_labels("terminal", STATE.labels_log, asked)
+        other = await store.applied_labels("account", "another", asked)
+
+    assert list(account) == [True, False, True, True, True, False, False, True]
+    assert list(terminal) == [False, False, True, False, False, False, False, False]
+    assert list(other) == [False] * len(asked)
+
+
+async def many_labels_are_all_noted(reopen: Reopen) -> None:
+    blobs = [Blob("account", str(i), -1, b"x", (i, i + 5000)) for i in range(1500)]
+    async with reopen() as store:
+        fence = await store.claim(PARTITION)
+        await store.save(PARTITION, fence, blobs, STATE)
+
+        found = await store.applied_labels("account", STATE.labels_log, range(7000))
+
+    assert [i for i, is_in in enumerate(found) if is_in] == [*range(1500), *range(5000, 6500)]
+
+
+async def whose_the_store_is_changes_only_by_who_knows_it(reopen: Reopen) -> None:
+    async with reopen() as store:
+        assert await store.owner() is None
+        with pytest.raises(FencedError):
+            await store.note_owner(b"another's", b"mine")
+        await store.note_owner(None, b"mine")
+        with pytest.raises(FencedError):
+            await store.note_owner(None, b"mine too")
+        await store.note_owner(b"mine", b"")
+        assert await store.owner() == b""
+        await store.note_owner(b"", b"mine")
+
+    async with reopen() as store:
+        assert await store.owner() == b"mine"
+
+
+async def a_store_tells_how_it_is(reopen: Reopen) -> None:
+    async with reopen() as store:
+        facts = await store.facts()
+
+    assert facts is not None
+    assert facts.evicted_count == 0
+    assert facts.may_evict == ""
 
 
 # Label stores: `reopen` opens another one on the same data.
@@ -647,6 +764,7 @@ MEMBER_CONTRACTS = (
     lag_falls_to_nothing,
     topics_are_checked,
     the_log_has_a_name,
+    a_log_ends_behind_its_newest_record,
 )
 GROUP_CONTRACTS = (
     a_commit_outlives_its_member,
@@ -665,6 +783,13 @@ STORE_CONTRACTS = (
     a_stale_owner_writes_nothing,
     an_owner_is_told_whether_it_still_is_one,
     many_blobs_are_all_written,
+    a_save_is_counted_over_all_owners,
+    a_save_that_nobody_heard_of_is_no_loss,
+    a_store_that_has_forgotten_a_save_is_told_of_it,
+    labels_are_known_to_be_in_the_blobs_that_they_were_saved_with,
+    many_labels_are_all_noted,
+    whose_the_store_is_changes_only_by_who_knows_it,
+    a_store_tells_how_it_is,
 )
 CASE_CONTRACTS = (
     casework_outlives_its_store,

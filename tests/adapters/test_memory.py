@@ -21,7 +21,7 @@ from sentinel.records import Commit, TopicPartition
 from tests.adapters.contracts import join, poll_until, send, values
 
 PARTITION = TopicPartition("t", 0)
-STATE = PartitionState("memory", 0, 0)
+STATE = PartitionState("memory", 0, "memory", 0)
 
 
 def a_cluster(partition_count: int = 1) -> MemoryCluster:
@@ -228,4 +228,4 @@ async def test_layouts_do_not_see_each_other() -> None:
 
     assert await new.load_owned("account", ["a"], {}) == [None]
     assert await new.partition_state(PARTITION) is None
-    assert await new.claim(PARTITION) == epoch + 1
+    assert (await new.claim(PARTITION)).epoch == epoch.epoch + 1

@@ -95,13 +95,25 @@ class DoomAmong(Doom):
 
 
 TAIL = frozenset({"tail.poll", "tail.seek"})
-CASES = frozenset({"cases.progress", "cases.cases", "cases.annotators", "cases.save"})
+CASES = frozenset(
+    {
+        "cases.read how far feedback was counted",
+        "cases.read cases",
+        "cases.read annotators",
+        "cases.save cases",
+    }
+)
 EXPLAINER = frozenset({"contributions"})
-STORE = frozenset({"claim", "load_owned", "load_shared", "save", "partition_state"})
+STORE = frozenset(
+    {
+        *("claim", "load_owned", "load_shared", "save", "partition_state"),
+        *("facts", "owner", "note_owner"),
+    }
+)
 BROKER = frozenset(
     {
-        *("ensure_topics", "partition_count", "subscribe", "poll", "seek", "committed", "commit"),
-        *("start_offset", "publish", "flush"),
+        *("ensure_topics", "look", "subscribe", "poll", "seek", "committed", "commit"),
+        *("start_offset", "end_offset", "publish", "flush"),
     }
 )
 

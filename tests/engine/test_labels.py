@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from sentinel.adapters.memory import Faults, MemoryCluster
 from sentinel.codec.records import encode
-from sentinel.engine.labels import PartitionOf, murmur2
+from sentinel.core.partitioning import PartitionOf, murmur2
+from sentinel.engine.partitions import WaitingLabels
 from sentinel.errors import TransientError
 from sentinel.records import Label
 from tests.engine.clock import run, until
@@ -188,7 +189,7 @@ def test_labels_of_partitions_of_others_are_left_to_them() -> None:
     assert known_frauds(world, "probe1")[0] == known_frauds(world, "probe2")[0] == 1
 
 
-@pytest.mark.parametrize(("crash_before", "label_count"), [("commit", 2), ("cases.save", 4)])
+@pytest.mark.parametrize(("crash_before", "label_count"), [("commit", 2), ("cases.save cases", 4)])
 def test_feedback_read_again_after_a_crash_counts_once(crash_before: str, label_count: int) -> None:
     """The label is out; before the crash the feedback was not committed, so it comes again.
 
@@ -376,9 +377,9 @@ def test_a_tail_that_is_rewound_knows_repetitions_again() -> None:
             tail, (partition,) = instance.parts.labels, instance.parts.partitions.values()
             await until(lambda: tail.read_to == 7)
             for _ in range(3):
-                seen.append([label.feedback_offset for _, label in partition.waiting])
+                seen.append([one.label.feedback_offset for one in partition.waiting])
                 await tail.rewind(0)
-                partition.waiting.clear()
+                partition.waiting = WaitingLabels()
                 partition.labels_read = 0
                 await until(lambda: tail.read_to == 7)
         return seen

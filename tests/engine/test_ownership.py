@@ -343,7 +343,7 @@ def test_with_on_gap_earliest_it_goes_on_with_what_is_left(
     with caplog.at_level(logging.WARNING):
         instance = run(world.run_through())
 
-    assert "the log begins at 150: decisions are lost; going on from there" in caplog.text
+    assert "the log begins at 150: decisions are lost; going on with what is left" in caplog.text
     assert instance.metrics.decisions == 50
     assert world.is_done()
 
@@ -362,7 +362,9 @@ def test_a_gap_in_feedback_is_a_choice_too(on_gap: str, caplog: pytest.LogCaptur
     else:
         with caplog.at_level(logging.WARNING):
             assert run(world.run_through()).metrics.feedback == 5
-        assert "the log begins at 15: what it said is lost; going on from there" in caplog.text
+        assert (
+            "the log begins at 15: what it said is lost; going on with what is left" in caplog.text
+        )
 
 
 @pytest.mark.parametrize("on_gap", ["fail", "earliest"])
@@ -388,7 +390,7 @@ def test_a_gap_in_the_labels_is_a_choice_too(on_gap: str, caplog: pytest.LogCapt
     else:
         with caplog.at_level(logging.WARNING):
             run(world.run_through())
-        assert "the log begins at 10: labels are lost; going on from there" in caplog.text
+        assert "the log begins at 10: labels are lost; going on with what is left" in caplog.text
 
 
 def test_without_stored_state_it_does_not_wait_for_labels_that_are_no_more() -> None:

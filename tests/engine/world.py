@@ -15,16 +15,9 @@ from numpy.random import Generator
 from sentinel.adapters.memory import (
     Faults,
     MemoryBroker,
-    MemoryCases,
-    MemoryCaseStore,
     MemoryCluster,
-    MemoryModels,
-    MemoryModelStore,
+    MemoryDocuments,
     MemoryRecord,
-    MemoryReports,
-    MemoryReportStore,
-    MemorySavepoints,
-    MemorySavepointStore,
     MemoryStateStore,
     MemoryStore,
     MemoryTail,
@@ -34,15 +27,18 @@ from sentinel.app.instance import Instance
 from sentinel.app.topics import topic_specs
 from sentinel.codec.stored import encode_stored
 from sentinel.config import Config
-from sentinel.core.features.hashing import hash64
-from sentinel.core.features.state import FeatureState
-from sentinel.engine.labels import PartitionOf
+from sentinel.core.features.packing import log_numbers
+from sentinel.core.features.state import layout_of
+from sentinel.core.partitioning import PartitionOf
 from sentinel.engine.partitions import InputPartition
+from sentinel.engine.remembered import RegistryMemory
 from sentinel.engine.serving import ServingModel
+from sentinel.engine.store_owner import own
+from sentinel.engine.store_watch import StoreWatch
 from sentinel.errors import ModelError, RecordError, TrainingError, WorkerLostError
 from sentinel.metrics import Metrics
 from sentinel.model import Model
-from sentinel.ports import Blob, Epochs, PartitionState, Worker
+from sentinel.ports import Blob, Fence, Fences, PartitionState, Worker
 from sentinel.records import (
     Commit,
     Floats,
@@ -50,10 +46,12 @@ from sentinel.records import (
     OutputRecord,
     TopicPartition,
 )
+from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
 from sentinel.versions import Artifact, Shelf
 from tests.engine.clock import until
 from tests.engine.faults import Part
 from tests.engine.samples import DAY_MS, START_MS, a_config, encoded, serving
+from tests.kept import KeptCases, KeptModels, KeptReports, KeptSavepoints
 
 _NUMBERS = itertools.count(1)  # of instances
 
@@ -170,13 +168,14 @@ class World:
         default_factory=lambda: MemoryCluster(clock_ms=lambda: START_MS + 100 * DAY_MS)
     )
     store: MemoryStore = field(default_factory=MemoryStore)
-    cases: MemoryCases = field(default_factory=MemoryCases)
-    models: MemoryModels = field(default_factory=MemoryModels)
-    reports: MemoryReports = field(default_factory=MemoryReports)
-    savepoints: MemorySavepoints = field(default_factory=MemorySavepoints)
+    cases: KeptCases = field(default_factory=KeptCases)
+    models: KeptModels = field(default_factory=KeptModels)
+    reports: KeptReports = field(default_factory=KeptReports)
+    savepoints: KeptSavepoints = field(default_factory=KeptSavepoints)
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
     artifact: Artifact | None = None  # of `serving`, where it matters
+    copies: dict[str, Artifact] = field(default_factory=dict)  # of models, on the machines
     unsafe: list[str] = field(default_factory=list)  # what no instance may ever do
     _out: dict[str, str] = field(default_factory=dict)  # action by decision_id
     _alerted: set[str] = field(default_factory=set)
@@ -193,12 +192,15 @@ class World:
 
     @property
     def partition_count(self) -> int:
-        return self.config.topics.partition_count
+        return self.cluster.partition_count("transactions")
 
     @property
     def labels(self) -> dict[str, str]:
         """The label that each transaction has by now."""
         return self.cases.labels()
+
+    async def copy(self, version: str) -> Artifact | None:
+        return self.copies.get(version)
 
     def send(self, records: Sequence[dict[str, Any] | bytes | None]) -> None:
         """Append transactions, each to the partition of its account; raw bytes to partition 0."""
@@ -303,15 +305,14 @@ class World:
                     self._out[decision["decision_id"]] = decision["action"]
             self._looked_to[at] = len(records)
 
-    def check_save(
-        self, at: TopicPartition, blobs: Sequence[Blob], state: PartitionState, log: int
-    ) -> None:
+    def check_save(self, at: TopicPartition, blobs: Sequence[Blob], state: PartitionState) -> None:
         """No stored state may speak of records that are not committed."""
         commit = self.committed(*at)
         limit = 0 if commit is None else commit.offset
+        named = (int(log_numbers([state.log])[0]) << 16) | at.partition
         for blob in blobs:
-            named, next_offset = words(blob.data)[1:3]
-            if named == log and next_offset > limit:
+            log, next_offset = words(blob.data)[1:3]
+            if log == named and next_offset > limit:
                 self.unsafe.append(f"{blob.entity} {blob.key} at {next_offset}, commit at {limit}")
         if state.replay_from > limit and commit is not None:
             self.unsafe.append(f"{at} replays from {state.replay_from}, commit at {limit}")
@@ -381,32 +382,30 @@ class WatchedBroker(MemoryBroker):
 class WatchedStore(MemoryStateStore):
     """A state store that takes its time, and tells the world what is saved."""
 
-    def __init__(
-        self, world: World, latency: Latency, layout: str, log: int, faults: Faults
-    ) -> None:
+    def __init__(self, world: World, latency: Latency, layout: str, faults: Faults) -> None:
         super().__init__(world.store, layout=layout, faults=faults)
         self._world = world
-        self._log = log
         self._latency = latency
 
     async def load_owned(
-        self, entity: str, keys: Sequence[str | None], epochs: Epochs
+        self, entity: str, keys: Sequence[str | None], fences: Fences
     ) -> list[bytes | None]:
         await self._latency.pass_by()
-        return await super().load_owned(entity, keys, epochs)
+        return await super().load_owned(entity, keys, fences)
 
     async def load_shared(
-        self, entity: str, keys: Sequence[str | None], epochs: Epochs
+        self, entity: str, keys: Sequence[str | None], fences: Fences
     ) -> list[dict[int, bytes]]:
         await self._latency.awake()
-        return await super().load_shared(entity, keys, epochs)
+        return await super().load_shared(entity, keys, fences)
 
     async def save(
-        self, partition: TopicPartition, epoch: int, blobs: Sequence[Blob], state: PartitionState
-    ) -> None:
+        self, partition: TopicPartition, fence: Fence, blobs: Sequence[Blob], state: PartitionState
+    ) -> Fence:
         await self._latency.pass_by()
-        await super().save(partition, epoch, blobs, state)
-        self._world.check_save(partition, blobs, state, self._log)
+        now = await super().save(partition, fence, blobs, state)
+        self._world.check_save(partition, blobs, state)
+        return now
 
 
 class WatchedTail(MemoryTail):
@@ -437,9 +436,10 @@ class MemoryInstance(Instance):
         tail_delay_s: float = 0.0,
         publish_delay_s: float = 0.0,
         commit_delay_s: float = 0.0,
+        memory: RegistryMemory | None = None,
     ) -> None:
         artifact = world.artifact or Artifact(world.serving.version, "", {})
-        super().__init__(config or world.config, world.serving, artifact, Metrics())
+        super().__init__(config or world.config, world.serving, artifact, Metrics(), memory)
         self._world = world
         self.name = f"memory-{next(_NUMBERS)}"
         self.faults = faults or Faults()
@@ -478,31 +478,38 @@ class MemoryInstance(Instance):
                 WatchedBroker(world, self.latency, faults, *self._broker_delays_s)
             )
             await broker.ensure_topics(topic_specs(config))
-            state = FeatureState(
-                config.entities,
-                config.features,
-                amount_decimals=config.schema.amount_decimals,
-                partition_count=await broker.partition_count("transactions"),
-                log=int(hash64([broker.cluster_id])[0]),
+            layout = layout_of(config.entities, config.features)
+            store = WatchedStore(world, self.latency, layout, self._store_faults)
+            owner = await own(
+                store, broker, "transactions", group_id="sentinel", key_prefix="sentinel"
             )
-            log = int(hash64([broker.cluster_id])[0])
+            self._watch = StoreWatch(store, clock_ms=lambda: START_MS)
+            await self._watch.begin()
             self._ports = Ports(
                 name=self.name,
                 broker=broker,
                 tail=WatchedTail(world, faults, delay_s=self._tail_delay_s),
-                store=WatchedStore(world, self.latency, state.fingerprint, log, self._store_faults),
-                cases=MemoryCaseStore(world.cases, faults=faults),
+                store=store,
+                cases=StoredCases(MemoryDocuments(world.cases, faults=Part(faults, "cases."))),
                 explainer=self.explainer,
-                models=MemoryModelStore(world.models, faults=faults),
-                reports=MemoryReportStore(world.reports, faults=self.report_faults),
+                models=StoredModels(MemoryDocuments(world.models, faults=Part(faults, "models."))),
+                reports=StoredReports(
+                    MemoryDocuments(world.reports, faults=Part(self.report_faults, "reports."))
+                ),
                 bell=MemoryTail(world.cluster, ["model-updates"], faults=Part(faults, "bell.")),
                 lessons=MemoryTail(
                     world.cluster, ["examples", "control"], faults=Part(faults, "lessons.")
                 ),
                 trainer=self.trainer,
-                savepoints=MemorySavepointStore(world.savepoints, faults=faults),
+                savepoints=StoredSavepoints(
+                    MemoryDocuments(world.savepoints, faults=Part(faults, "savepoints."))
+                ),
+                copies=world.copy,
             )
-            self._parts = assemble(config, self._serving, self._ports, state, self.metrics)
+            self._parts = assemble(
+                config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
+                owner=owner, watch=self._watch,
+            )  # fmt: skip
             self._resources = stack.pop_all()
 
     @property
@@ -552,10 +559,10 @@ class MemoryInstance(Instance):
 
     def _opens_all_it_may(self, partition: InputPartition) -> bool:
         """Whether the last commit opened the labels that had been read by now."""
-        waiting = [offset for offset, _ in partition.waiting]
         count_max = self._config.engine.batch_count_max
-        limit = waiting[count_max] if len(waiting) > count_max else partition.labels_read
-        return partition.labels_promised >= limit or not partition.is_caught_up
+        read_to = partition.labels_read
+        wanted = partition.waiting.openable(partition.watermark_ms, read_to, count_max=count_max)
+        return partition.promised.offset >= wanted.offset or not partition.is_caught_up
 
     async def stop(self) -> None:
         """Stop in order; raises what went wrong."""

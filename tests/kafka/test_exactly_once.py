@@ -136,14 +136,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def entities(servers: EmbeddedServers, prefix: str) -> dict[bytes, bytes | dict[bytes, bytes]]:
-    """All that is stored of entities under a prefix."""
-    found: dict[bytes, bytes | dict[bytes, bytes]] = {}
+def entities(servers: EmbeddedServers, prefix: str) -> dict[bytes, dict[bytes, bytes]]:
+    """All that is stored of entities under a prefix, but for the log that it comes of."""
+    found: dict[bytes, dict[bytes, bytes]] = {}
     with redis.Redis.from_url(servers.redis_url) as store:
         for key in store.scan_iter(f"{prefix}:s:*", count=1000):
             name = key.removeprefix(prefix.encode())
             is_shared = store.type(key) == b"hash"
-            found[name] = store.hgetall(key) if is_shared else store.get(key) or b""
+            blobs = store.hgetall(key) if is_shared else {b"": store.get(key) or b""}
+            found[name] = {part: blob[16:] for part, blob in blobs.items()}
     return found
 
 

@@ -65,5 +65,5 @@ async def test_a_committed_offset_below_the_logs_start_is_a_choice(
     assert "Traceback" not in output(tmp_path)
 
     await ends_with(0, *RUN, "--on-gap", "earliest", "--report", "r.json")
-    assert "decisions are lost; going on from there" in output(tmp_path)
+    assert "decisions are lost; going on with what is left" in output(tmp_path)
     assert json.loads((tmp_path / "r.json").read_text())["decisions"] == 100

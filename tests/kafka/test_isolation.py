@@ -10,7 +10,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
 from sentinel.adapters.embedded import EmbeddedServers
-from sentinel.engine.labels import PartitionOf
+from sentinel.core.partitioning import PartitionOf
 from tests.app import small
 from tests.cli.test_run import output, sentinel
 from tests.kafka.cluster import KafkaCluster

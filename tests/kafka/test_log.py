@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
@@ -37,6 +37,13 @@ async def admin(params: KafkaParams) -> AsyncIterator[AIOKafkaAdminClient]:
         await client.close()
 
 
+async def _until(ask: Callable[[], Awaitable[object]], answer: object) -> None:
+    deadline = time.monotonic() + WAIT_S_MAX
+    while await ask() != answer:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+
+
 async def test_a_topic_gets_what_was_asked_for(kafka_params: KafkaParams) -> None:
     params = replace(kafka_params, record_bytes_max=6_000_000)
     async with KafkaBroker(params) as broker, admin(params) as client:
@@ -49,6 +56,38 @@ async def test_a_topic_gets_what_was_asked_for(kafka_params: KafkaParams) -> Non
         assert settings["max.message.bytes"] == "6000000"
         with pytest.raises(ConfigError, match="topic asked-for has 3 partitions, wanted 2"):
             await broker.ensure_topics([TopicSpec("asked-for", 2), TopicSpec("asked-for-too", 1)])
+
+
+async def test_a_topic_that_is_made_anew_has_another_log(kafka_params: KafkaParams) -> None:
+    async with KafkaBroker(kafka_params) as broker, admin(kafka_params) as client:
+        await broker.ensure_topics([TopicSpec("anew", 2)])
+        before = await broker.look("anew")
+        assert before is not None
+        await client.delete_topics(["anew"])
+        await _until(lambda: broker.look("anew"), None)
+        await broker.ensure_topics([TopicSpec("anew", 2)])
+        after = await broker.look("anew")
+
+        assert after is not None
+        assert after.name != before.name
+        assert len(after.name) == len(before.name)
+        assert broker.log_of("anew") == before.name  # as it was when it was first looked at
+
+
+async def test_topics_that_follow_another_grow_with_it(kafka_params: KafkaParams) -> None:
+    specs = [TopicSpec("leads", 2, is_free=True), TopicSpec("follows", 2, follows="leads")]
+    async with KafkaBroker(kafka_params) as broker, KafkaBroker(kafka_params) as other:
+        await broker.ensure_topics(specs)
+        async with admin(kafka_params) as client:
+            await client.create_partitions({"leads": NewPartitions(5)})
+        await _until(lambda: broker.partition_count("leads"), 5)
+
+        await asyncio.gather(broker.ensure_topics(specs), other.ensure_topics(specs))
+
+        assert await broker.partition_count("follows") == 5
+        seen = await broker.look("leads")
+        assert seen is not None
+        assert seen.partition_count == 5
 
 
 async def test_asking_for_a_topic_does_not_create_it(kafka_params: KafkaParams) -> None:

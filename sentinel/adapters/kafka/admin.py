@@ -5,15 +5,22 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidPartitionsError,
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 from aiokafka.protocol.metadata import MetadataRequest
 
 from sentinel.adapters.kafka.client import KafkaParams, connection_settings, translated
 from sentinel.adapters.kafka.connecting import connecting
-from sentinel.core.topics import TopicFacts, TopicSpec
-from sentinel.errors import ConfigError, TransientError
+from sentinel.adapters.kafka.topic_ids import topic_id
+from sentinel.core.topics import TopicFacts, TopicSpec, lacking, resolved
+from sentinel.errors import TransientError
 
 RETRY_S = 0.1
 
@@ -63,6 +70,23 @@ class Admin:
                 await asyncio.sleep(RETRY_S)
             else:
                 return description
+
+    async def topic_id(self, name: str) -> tuple[str, int] | None:
+        """The id of a topic, and its partition count; empty where the broker has no ids."""
+        with translated(f"look at {name}"):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                try:
+                    return await topic_id(self._client, name)
+                except NotImplementedError:
+                    count = (await self.partition_counts()).get(name, 0)
+                    return ("", count) if count else None
+
+    async def group_offsets(self, group_id: str, topic: str) -> dict[int, int]:
+        """What a group has committed for a topic, by partition."""
+        with translated(f"ask what {group_id} has committed"):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                found = await self._client.list_consumer_group_offsets(group_id)
+        return {at.partition: one.offset for at, one in found.items() if at.topic == topic}
 
     async def partition_counts(self) -> dict[str, int]:
         """Of every topic: asking for one by name would create it where that is automatic."""
@@ -139,15 +163,22 @@ class Admin:
 
     async def ensure_topics(self, topics: Sequence[TopicSpec]) -> None:
         found = await self.partition_counts()
-        if missing := [topic for topic in topics if topic.name not in found]:
+        wanted = resolved(topics, found)
+        if missing := [topic for topic in wanted if topic.name not in found]:
             await self._create(missing)
-        found = await self._await_topics(topics)
-        for topic in topics:
-            if found[topic.name] != topic.partition_count:
-                raise ConfigError(
-                    f"topic {topic.name} has {found[topic.name]} partitions,"
-                    f" wanted {topic.partition_count}"
-                )
+        found = await self._await_topics(wanted)
+        await self._grow({t.name: t.partition_count for t in lacking(topics, found)})
+
+    async def _grow(self, counts: Mapping[str, int]) -> None:
+        """Give topics more partitions; another instance may have been first."""
+        for name, count in counts.items():
+            with translated(f"grow {name} to {count} partitions"):
+                async with asyncio.timeout(self._params.request_timeout_s):
+                    try:
+                        await self._client.create_partitions({name: NewPartitions(count)})
+                    except InvalidPartitionsError:
+                        if (await self.partition_counts()).get(name, 0) < count:
+                            raise
 
     async def _create(self, topics: Sequence[TopicSpec]) -> None:
         new_topics = [

@@ -33,7 +33,7 @@ from sentinel.adapters.kafka.stable_offsets import stable_commit
 from sentinel.adapters.kafka.transactions import Transactions
 from sentinel.core.topics import TopicFacts, TopicSpec
 from sentinel.errors import FencedError, TransientError
-from sentinel.ports import PartitionsCallback
+from sentinel.ports import PartitionsCallback, TopicLog
 from sentinel.records import Commit, InputRecord, OutputRecord, TopicPartition
 
 # `getmany` without partitions reads all of them. To wait for none, ask for one that cannot exist:
@@ -44,6 +44,9 @@ NOWHERE = ClientPartition("", -1)
 POLL_GRACE_S = 0.1
 
 PREFETCH_BACKOFF_S = 0.01
+
+EMBEDDED_CLUSTER = "embedded-"  # how the embedded broker is named at each start
+UNTOLD_END = 1 << 62
 
 # What a broker takes that nobody has told otherwise, and that does not tell us.
 UNTOLD_RECORD_BYTES = 1_048_588
@@ -65,6 +68,7 @@ class KafkaBroker:
         self._exactly_once = exactly_once
         self._transactions = Transactions(params)
         self._cluster_id = ""
+        self._logs: dict[str, str] = {}  # by topic, as each was when it was first looked at
         self._membership: Membership | None = None
         # At most one; `poll` must not be cancelled and called again, for records would be lost.
         self._fetch: asyncio.Task[Fetched] | None = None
@@ -107,8 +111,21 @@ class KafkaBroker:
         assert self._cluster_id, "known once the broker is entered"
         return self._cluster_id
 
+    async def look(self, topic: str) -> TopicLog | None:
+        seen = await self._admin.topic_id(topic)
+        if seen is None:
+            return None
+        found = TopicLog(f"{self._cluster_id}/{seen[0] or topic}", seen[1])
+        self._logs.setdefault(topic, found.name)
+        return found
+
+    def log_of(self, topic: str) -> str:
+        return self._logs[topic]
+
     async def ensure_topics(self, topics: Sequence[TopicSpec]) -> None:
         await self._admin.ensure_topics(topics)
+        for topic in topics:
+            await self.look(topic.name)
 
     async def partition_count(self, topic: str) -> int:
         return (await self._admin.partition_counts()).get(topic, 0)
@@ -259,6 +276,15 @@ class KafkaBroker:
         with translated(f"look up the oldest offset of {partition}"):
             async with asyncio.timeout(self._params.request_timeout_s):
                 offsets = await self._consumer.beginning_offsets([asked])
+        return int(offsets[asked])
+
+    async def end_offset(self, partition: TopicPartition) -> int:
+        asked = ClientPartition(*partition)
+        with translated(f"look up the newest offset of {partition}"):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                offsets = await self._consumer.end_offsets([asked])
+        if self._cluster_id.startswith(EMBEDDED_CLUSTER):
+            return UNTOLD_END  # Tansu tells some offset of the newest batch
         return int(offsets[asked])
 
     def lag(self, partition: TopicPartition) -> int | None:

@@ -22,6 +22,7 @@ from aiokafka.errors import (
 from aiokafka.helpers import create_ssl_context
 from aiokafka.structs import TopicPartition as ClientPartition
 
+from sentinel.core.partitioning import PARTITIONERS, Partitioner
 from sentinel.errors import ConfigError, FencedError, TransientError
 
 EMBEDDED = "embedded"
@@ -79,6 +80,8 @@ class KafkaParams:
         Topics that Sentinel creates take records up to this size.
     batch_bytes_max
         Of one produced batch; brokers refuse more than 1,048,588 unless told otherwise.
+    partitioner
+        By which rule your producers place a transaction by the key that is its account.
     pending_batch_count_max
         Batches that may be on their way before `publish` waits.
     isolation
@@ -105,6 +108,7 @@ class KafkaParams:
     record_bytes_max: int = 16 << 20
     batch_bytes_max: int = 1_000_000
     pending_batch_count_max: int = 64
+    partitioner: Partitioner = "murmur2"
     compression: Compression = "none"
     idempotence: bool = True
     isolation: Isolation = "read_committed"
@@ -143,6 +147,7 @@ class KafkaParams:
         for name, choices in (
             ("compression", get_args(Compression)),
             ("isolation", get_args(Isolation)),
+            ("partitioner", PARTITIONERS),
             ("security_protocol", get_args(SecurityProtocol)),
             ("sasl_mechanism", get_args(SaslMechanism)),
         ):

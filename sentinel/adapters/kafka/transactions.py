@@ -75,7 +75,8 @@ class TransactionalProducer(Producer):
     def _end(self) -> BaseException | None:
         """What has ended the client's task for good, the transaction, or a delivery."""
         sending, ending = self._producer._sender.sender_task, self._producer._txn_manager
-        for waited in (sending, ending.wait_for_transaction_end(), *self._pending):
+        deliveries = [sent.delivery for sent in self._pending]
+        for waited in (sending, ending.wait_for_transaction_end(), *deliveries):
             if waited is not None and waited.done() and not waited.cancelled():
                 error: BaseException | None = waited.exception()
                 if error is not None:

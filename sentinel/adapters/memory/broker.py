@@ -9,9 +9,9 @@ from numpy.random import Generator
 
 from sentinel.adapters.memory.cluster import Member, MemoryCluster
 from sentinel.adapters.memory.faults import Faults
-from sentinel.core.topics import TopicSpec
-from sentinel.errors import ConfigError, FencedError, TransientError
-from sentinel.ports import PartitionsCallback
+from sentinel.core.topics import TopicSpec, lacking, resolved
+from sentinel.errors import FencedError, TransientError
+from sentinel.ports import PartitionsCallback, TopicLog
 from sentinel.record_blocks import RecordBlock
 from sentinel.records import Commit, InputRecord, OutputRecord, TopicPartition
 
@@ -49,6 +49,7 @@ class MemoryBroker:
         self._polled: set[TopicPartition] = set()
         self._unsent: dict[TopicPartition, list[OutputRecord]] = defaultdict(list)
         self._exactly_once = exactly_once
+        self._logs: dict[str, str] = {}
         self._transactions: dict[TopicPartition, Transaction] = defaultdict(list)  # by source
 
     async def __aenter__(self) -> Self:
@@ -69,16 +70,28 @@ class MemoryBroker:
     def cluster_id(self) -> str:
         return self._cluster.cluster_id
 
+    async def look(self, topic: str) -> TopicLog | None:
+        with self._faults.call("look"):
+            count = self._cluster.partition_count(topic)
+            if not count:
+                return None
+            found = TopicLog(self._cluster.log_name(topic), count)
+            self._logs.setdefault(topic, found.name)
+            return found
+
+    def log_of(self, topic: str) -> str:
+        return self._logs[topic]
+
     async def ensure_topics(self, topics: Sequence[TopicSpec]) -> None:
         with self._faults.call("ensure_topics"):
-            for topic in topics:
-                found = self._cluster.partition_count(topic.name)
-                if not found:
+            counts = self._cluster.partition_counts()
+            for topic in resolved(topics, counts):
+                if topic.name not in counts:
                     self._cluster.create_topic(topic.name, topic.partition_count)
-                elif found != topic.partition_count:
-                    raise ConfigError(
-                        f"topic {topic.name} has {found} partitions, wanted {topic.partition_count}"
-                    )
+            for topic in lacking(topics, self._cluster.partition_counts()):
+                self._cluster.grow_topic(topic.name, topic.partition_count)
+            for topic in topics:
+                self._logs.setdefault(topic.name, self._cluster.log_name(topic.name))
 
     async def partition_count(self, topic: str) -> int:
         with self._faults.call("partition_count"):
@@ -179,6 +192,10 @@ class MemoryBroker:
     async def start_offset(self, partition: TopicPartition) -> int:
         with self._faults.call("start_offset"):
             return self._cluster.log(partition).start
+
+    async def end_offset(self, partition: TopicPartition) -> int:
+        with self._faults.call("end_offset"):
+            return self._cluster.log(partition).end
 
     def lag(self, partition: TopicPartition) -> int | None:
         if partition not in self._polled or partition not in self.assignment():

@@ -65,6 +65,8 @@ class MemoryCluster:
         self.cluster_id = cluster_id
         self._clock_ms = clock_ms
         self._topics: dict[str, list[Log]] = {}
+        self._created_count = 0
+        self._ids: dict[str, int] = {}  # of each topic, as a broker gives them
         self._groups: dict[str, Group] = {}
         self._member_count = 0
         self._silent: dict[TopicPartition, float] = {}  # since when
@@ -75,6 +77,31 @@ class MemoryCluster:
         assert topic not in self._topics
         assert partition_count >= 1
         self._topics[topic] = [Log() for _ in range(partition_count)]
+        self._created_count += 1
+        self._ids[topic] = self._created_count
+
+    def delete_topic(self, topic: str) -> None:
+        """Delete a topic, and what groups have committed for it."""
+        del self._topics[topic]
+        for group in self._groups.values():
+            for at in [at for at in group.committed if at.topic == topic]:
+                del group.committed[at]
+
+    def grow_topic(self, topic: str, partition_count: int) -> None:
+        """Give a topic more partitions; every group is rebalanced."""
+        logs = self._topics[topic]
+        assert partition_count > len(logs)
+        logs += [Log() for _ in range(partition_count - len(logs))]
+        for group in self._groups.values():
+            group.is_stale = True
+        self.notify()
+
+    def log_name(self, topic: str) -> str:
+        """Names the topic that has the name now."""
+        return f"{self.cluster_id}/{self._ids[topic]}"
+
+    def partition_counts(self) -> dict[str, int]:
+        return {topic: len(logs) for topic, logs in self._topics.items()}
 
     def partition_count(self, topic: str) -> int:
         return len(self._topics.get(topic, ()))

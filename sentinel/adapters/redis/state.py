@@ -2,23 +2,33 @@
 
 {prefix}:s:{layout}:{entity}:{key}         an owned entity: its blob, a string; expires
                                            a shared one: a hash from input partition to blob
-{prefix}:p:{layout}:{topic}:{partition}    hash of a PartitionState; expires
-{prefix}:e:{topic}:{partition}             fencing epoch, a number; kept, one a partition
+{prefix}:p:{layout}:{topic}:{partition}    PartitionState, JSON; expires
+{prefix}:l:{layout}:{log}:{entity}:{n}     bitmap: which of the labels n * 2**17 and following are
+                                           in the blobs of that kind; expires
+{prefix}:e:{topic}:{partition}             fencing epoch, and how many saves there were; kept
+{prefix}:owner                             whose the prefix is, in bytes of the engine's; kept
 """
 
 import asyncio
+import hashlib
+from collections import defaultdict
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from itertools import groupby
 from typing import Any, Self, cast
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoPermissionError, NoScriptError
 
 from sentinel.adapters.redis.client import RedisParams, connect, translated
+from sentinel.adapters.redis.documents import RedisDocuments
+from sentinel.adapters.redis.facts import facts_of
 from sentinel.adapters.redis.resp import Command, arguments, bulk
 from sentinel.blobs import BlobBlock
-from sentinel.errors import FencedError
-from sentinel.ports import Blob, Epochs, PartitionState
+from sentinel.codec.stored import decode_stored, encode_stored
+from sentinel.documents import Change
+from sentinel.errors import FencedError, RecordError, StateLostError, TransientError
+from sentinel.ports import Blob, Fence, Fences, PartitionState, StoreFacts
 from sentinel.records import TopicPartition
 from sentinel.texts import Texts, packed
 
@@ -27,34 +37,54 @@ from sentinel.texts import Texts, packed
 SAVE_COUNT_MAX = 100
 LOAD_COUNT_MAX = 400
 
+# Labels in one bitmap: 16 kB, so that the bitmaps of old ones can expire.
+LABEL_BITS = 17
+_OWNER = "owner"  # the document
+_LABEL_MASK = (1 << LABEL_BITS) - 1
+
 # The clock keeps epochs growing even if the server lost its memory, where a mere counter would
 # begin again and give the same number to two owners.
 CLAIM = """
 local now = redis.call('TIME')
 local epoch = now[1] * 1000 + math.floor(now[2] / 1000)
-local newest = tonumber(redis.call('GET', KEYS[1]) or '0')
-if epoch <= newest then epoch = newest + 1 end
-redis.call('SET', KEYS[1], string.format('%.0f', epoch))
-return epoch
+local before = redis.call('GET', KEYS[1]) or '0:0'
+local newest, saved = string.match(before, '^(%d+):(%d+)$')
+if newest and epoch <= tonumber(newest) then epoch = newest + 1 end
+redis.call('SET', KEYS[1], string.format('%.0f:%s', epoch, saved or '0'))
+return {epoch, tonumber(saved or '0')}
 """
 
-# KEYS: epoch, partition state, one for each blob. ARGV: epoch, lifetime in ms, the three fields of
-# the state (all empty: do not write it), then for each blob its part and its bytes.
-# The state goes last: it may only speak of blobs that were written.
+# KEYS: epoch, partition state, one for each blob, one for each bitmap. ARGV: epoch, how many saves
+# must be known, how many there are then, lifetime in ms, the state (empty: do not write it), how
+# many blobs, then for each blob its part and its bytes, for each bitmap how many bits, and which.
+# The state goes last: it may only speak of blobs that were written. A save that the owner does not
+# know to have succeeded is known here: more saves than must be are no loss.
 SAVE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-for i = 3, #KEYS do
-  local part, data = ARGV[2 * i], ARGV[2 * i + 1]
+local now = redis.call('GET', KEYS[1])
+if not now then return -1 end
+local epoch, saved = string.match(now, '^(%d+):(%d+)$')
+if epoch ~= ARGV[1] then return 0 end
+if tonumber(saved) < tonumber(ARGV[2]) then return -1 end
+local count = tonumber(ARGV[6])
+for i = 1, count do
+  local key, part, data = KEYS[2 + i], ARGV[5 + 2 * i], ARGV[6 + 2 * i]
   if part == '-1' then
-    redis.call('SET', KEYS[i], data, 'PX', ARGV[2])
+    redis.call('SET', key, data, 'PX', ARGV[4])
   else
-    redis.call('HSET', KEYS[i], part, data)
-    redis.call('PEXPIRE', KEYS[i], ARGV[2])
+    redis.call('HSET', key, part, data)
+    redis.call('PEXPIRE', key, ARGV[4])
   end
 end
-if ARGV[3] ~= '' then
-  redis.call('HSET', KEYS[2], 'cluster_id', ARGV[3], 'replay_from', ARGV[4], 'labels_from', ARGV[5])
-  redis.call('PEXPIRE', KEYS[2], ARGV[2])
+local at = 7 + 2 * count
+for i = 3 + count, #KEYS do
+  local last = at + tonumber(ARGV[at])
+  for j = at + 1, last do redis.call('SETBIT', KEYS[i], ARGV[j], 1) end
+  redis.call('PEXPIRE', KEYS[i], ARGV[4])
+  at = last + 1
+end
+if ARGV[5] ~= '' then
+  redis.call('SET', KEYS[2], ARGV[5], 'PX', ARGV[4])
+  redis.call('SET', KEYS[1], epoch .. ':' .. ARGV[3])
 end
 return 1
 """
@@ -68,7 +98,6 @@ for i, key in ipairs(KEYS) do
 end
 return found
 """
-NO_STATE = ("", "", "")
 
 
 class RedisStateStore:
@@ -90,6 +119,8 @@ class RedisStateStore:
         async with AsyncExitStack() as stack:
             self._redis: Redis = connect(self._params, db=self._params.state_db)
             stack.push_async_callback(self._redis.aclose)
+            documents = RedisDocuments(self._params, db=self._params.state_db)
+            self._documents = await stack.enter_async_context(documents)
             with translated("connect"):
                 await _answer(self._redis.ping())
                 self._save_sha = await self._redis.script_load(SAVE)
@@ -100,65 +131,102 @@ class RedisStateStore:
     async def __aexit__(self, *_: object) -> None:
         await self._resources.aclose()
 
-    async def claim(self, partition: TopicPartition) -> int:
+    async def facts(self) -> StoreFacts | None:
+        with translated("ask the server about itself"):
+            try:
+                return facts_of(await self._redis.info())
+            except NoPermissionError:
+                return None
+
+    async def owner(self) -> bytes | None:
+        (found,) = await self._documents.get([_OWNER], doing="read whose the store is")
+        return found
+
+    async def note_owner(self, before: bytes | None, after: bytes) -> None:
+        change = Change(expected={_OWNER: before}, puts={_OWNER: after})
+        if not await self._documents.change(change, doing="note whose the store is"):
+            raise FencedError("another instance has noted meanwhile whose the store is")
+
+    async def is_of_format_1(self, topic: str, partition_count: int) -> bool:
+        keys = [self._epoch_key(TopicPartition(topic, n)) for n in range(partition_count)]
+        with translated("look for state of an older version"):
+            return any(found and found.isdigit() for found in await self._redis.mget(keys))
+
+    async def claim(self, partition: TopicPartition) -> Fence:
         with translated(f"claim {partition}"):
-            epoch = await _answer(self._redis.eval(CLAIM, 1, self._epoch_key(partition)))
-        return int(epoch)
+            found = await _answer(self._redis.eval(CLAIM, 1, self._epoch_key(partition)))
+        return Fence(*map(int, found))
 
     async def load_owned(
-        self, entity: str, keys: Sequence[str | None], epochs: Epochs
+        self, entity: str, keys: Sequence[str | None], fences: Fences
     ) -> list[bytes | None]:
         """As the port says; one command, so that the epochs are of the same instant."""
         if not keys:
             return []
-        asked = self._blob_keys(entity, keys) + [self._epoch_key(at) for at in epochs]
+        asked = self._blob_keys(entity, keys) + [self._epoch_key(at) for at in fences]
         with translated("load owned entities"):
             found: list[bytes | None] = await _answer(self._redis.mget(asked))
-        _check(epochs, found[len(keys) :])
+        _check(fences, found[len(keys) :])
         return found[: len(keys)]
 
     async def load_shared(
-        self, entity: str, keys: Sequence[str | None], epochs: Epochs
+        self, entity: str, keys: Sequence[str | None], fences: Fences
     ) -> list[dict[int, bytes]]:
         found: list[list[bytes]] = []
         names = self._blob_keys(entity, keys)
-        owned = [self._epoch_key(at) for at in epochs]
+        owned = [self._epoch_key(at) for at in fences]
         with translated("load shared entities"):
             for begin in range(0, len(names), LOAD_COUNT_MAX):
                 asked = owned + names[begin : begin + LOAD_COUNT_MAX]
                 answer = await _answer(self._redis.eval(LOAD, len(asked), *asked, len(owned)))
-                _check(epochs, answer[: len(owned)])
+                _check(fences, answer[: len(owned)])
                 found += answer[len(owned) :]
         return [dict(zip(map(int, flat[::2]), flat[1::2], strict=True)) for flat in found]
 
     async def save(
-        self, partition: TopicPartition, epoch: int, blobs: Sequence[Blob], state: PartitionState
-    ) -> None:
+        self, partition: TopicPartition, fence: Fence, blobs: Sequence[Blob], state: PartitionState
+    ) -> Fence:
         """As the port says; the state goes with the last call."""
-        assert state.cluster_id
+        assert state.log
         block = blobs if isinstance(blobs, BlobBlock) else BlobBlock.of(blobs)
-        for command in self._save_commands(partition, epoch, block, state):
-            await self._run(partition, epoch, command)
+        for command in self._save_commands(partition, fence, block, state):
+            await self._run(partition, fence, command)
+        return fence._replace(saved=fence.saved + 1)
 
     def _save_commands(
-        self, partition: TopicPartition, epoch: int, blobs: BlobBlock, state: PartitionState
+        self, partition: TopicPartition, fence: Fence, blobs: BlobBlock, state: PartitionState
     ) -> Iterator[Command]:
         """Each is made when the one before is answered: all at once would hold the loop."""
         fixed_keys = bulk(self._epoch_key(partition)) + bulk(self._state_key(partition).encode())
         rest = len(blobs)
         for piece in blobs.pieces(SAVE_COUNT_MAX):
             count, rest = len(piece), rest - len(piece)
-            fields = NO_STATE
-            if rest == 0:
-                fields = (state.cluster_id, str(state.replay_from), str(state.labels_from))
+            counts = (b"%d" % x for x in (fence.epoch, fence.saved, fence.saved + 1))
+            bitmaps = self._bitmaps(piece, state.labels_log)
+            bits = [b"%d" % x for places in bitmaps.values() for x in (len(places), *places)]
             keys = (arguments(c.keys, prefix=self._blob_prefix(c.entity)) for c in piece.columns)
             data = (arguments(c.data, head=bulk(b"%d" % c.part)) for c in piece.columns)
-            fixed = (bulk(x.encode()) for x in (str(epoch), self._lifetime_ms, *fields))
-            head = b"*%d\r\n%s" % (3 + 2 + 5 + 3 * count, bulk(b"EVALSHA"))
-            head += bulk(self._save_sha.encode()) + bulk(b"%d" % (2 + count)) + fixed_keys
-            yield Command(b"".join((head, *keys, *fixed, *data)))
+            last = encode_stored(state) if rest == 0 else b""
+            fixed = (*counts, self._lifetime_ms.encode(), last, b"%d" % count)
+            head = b"*%d\r\n%s" % (
+                3 + 2 + len(fixed) + 3 * count + len(bitmaps) + len(bits),
+                bulk(b"EVALSHA"),
+            )
+            head += bulk(self._save_sha.encode()) + bulk(b"%d" % (2 + count + len(bitmaps)))
+            parts = (head, fixed_keys, *keys, *map(bulk, bitmaps))
+            parts = (*parts, *map(bulk, fixed), *data, *map(bulk, bits))
+            yield Command(b"".join(parts))
 
-    async def _run(self, partition: TopicPartition, epoch: int, command: Command) -> None:
+    def _bitmaps(self, piece: BlobBlock, log: str) -> dict[bytes, list[int]]:
+        """The bits to set, by the key of their bitmap."""
+        found: dict[bytes, list[int]] = defaultdict(list)
+        for column in piece.columns:
+            for offset in {offset for labels in column.labels for offset in labels}:
+                key = self._bitmap_key(column.entity, log, offset >> LABEL_BITS)
+                found[key].append(offset & _LABEL_MASK)
+        return found
+
+    async def _run(self, partition: TopicPartition, fence: Fence, command: Command) -> None:
         redis: Any = self._redis  # its most general method is the one without types
         with translated(f"save {partition}"):
             try:
@@ -167,19 +235,31 @@ class RedisStateStore:
                 # The server was restarted. To write a blob twice is harmless.
                 await self._redis.script_load(SAVE)
                 reply = await redis.execute_command("EVALSHA", command)
+        if reply == 0:
+            raise _fenced(partition, fence)
         if reply != 1:
-            raise _fenced(partition, epoch)
+            raise _lost(partition)
 
     async def partition_state(self, partition: TopicPartition) -> PartitionState | None:
         with translated(f"load the state of {partition}"):
-            fields = await _answer(self._redis.hgetall(self._state_key(partition)))
-        if not fields:
+            found: Any = await self._redis.get(self._state_key(partition))
+        if found is None:
             return None
-        return PartitionState(
-            cluster_id=fields[b"cluster_id"].decode(),
-            replay_from=int(fields[b"replay_from"]),
-            labels_from=int(fields[b"labels_from"]),
-        )
+        try:
+            return decode_stored(PartitionState, found)
+        except RecordError as error:
+            raise TransientError(f"redis, {self._state_key(partition)}: {error.detail}") from error
+
+    async def applied_labels(self, entity: str, log: str, offsets: Sequence[int]) -> Sequence[bool]:
+        found: list[bool] = []
+        for chunk, group in groupby(offsets, key=lambda offset: offset >> LABEL_BITS):
+            with translated("read which labels were applied"):
+                bitmap: Any = await self._redis.get(self._bitmap_key(entity, log, chunk))
+            bitmap = bitmap or b""
+            for offset in group:
+                byte, bit = divmod(offset & _LABEL_MASK, 8)
+                found.append(byte < len(bitmap) and bool(bitmap[byte] >> (7 - bit) & 1))
+        return found
 
     def _blob_prefix(self, entity: str) -> bytes:
         return f"{self._params.key_prefix}:s:{self._layout}:{entity}:".encode()
@@ -192,19 +272,39 @@ class RedisStateStore:
         name = f"{partition.topic}:{partition.partition}"
         return f"{self._params.key_prefix}:p:{self._layout}:{name}"
 
+    def _bitmap_key(self, entity: str, log: str, chunk: int) -> bytes:
+        return bitmap_key(self._params.key_prefix, self._layout, entity, log, chunk)
+
     def _epoch_key(self, partition: TopicPartition) -> bytes:
         return f"{self._params.key_prefix}:e:{partition.topic}:{partition.partition}".encode()
 
 
-def _check(epochs: Epochs, newest: Sequence[bytes | None]) -> None:
-    """Raises FencedError if another owner has come."""
-    for (partition, epoch), found in zip(epochs.items(), newest, strict=True):
-        if found is None or int(found) != epoch:
-            raise _fenced(partition, epoch)
+def bitmap_key(prefix: str, layout: str, entity: str, log: str, chunk: int) -> bytes:
+    """Of the labels `chunk` * 2**LABEL_BITS and following."""
+    name = hashlib.sha256(log.encode()).hexdigest()[:12]
+    return f"{prefix}:l:{layout}:{name}:{entity}:{chunk}".encode()
 
 
-def _fenced(partition: TopicPartition, epoch: int) -> FencedError:
-    return FencedError(f"{partition}: epoch {epoch} is not the newest any more")
+def _check(fences: Fences, newest: Sequence[bytes | None]) -> None:
+    """Raises FencedError if another owner has come, StateLostError if saves are forgotten."""
+    for (partition, fence), found in zip(fences.items(), newest, strict=True):
+        epoch, _, saved = (found or b"").partition(b":")
+        if found is not None and epoch != b"%d" % fence.epoch:
+            raise _fenced(partition, fence)
+        if not saved.isdigit() or int(saved) < fence.saved:
+            raise _lost(partition)
+
+
+def _fenced(partition: TopicPartition, fence: Fence) -> FencedError:
+    return FencedError(f"{partition}: epoch {fence.epoch} is not the newest any more")
+
+
+def _lost(partition: TopicPartition) -> StateLostError:
+    name = f"{partition.topic}-{partition.partition}"
+    return StateLostError(
+        f"redis, {name}: the server does not know any more what it has acknowledged: it was "
+        "flushed, or came back from an older copy; what it lacks is read from the log again"
+    )
 
 
 async def _answer(answer: Any) -> Any:

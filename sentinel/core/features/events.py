@@ -15,6 +15,7 @@ from sentinel.core.features.plan import (
     EVENT_MS,
     EVERYTHING_MS,
     FIRST_SEEN,
+    FOLDED_BY,
     FRAUD_COUNT,
     FRAUD_MIN,
     FRAUD_SHARE,
@@ -26,7 +27,6 @@ from sentinel.core.features.plan import (
     L_HASHED_COUNT,
     L_LABEL,
     L_WIDTH,
-    LABELS_NEXT,
     MAX,
     MEAN,
     NEXT_OFFSET,
@@ -341,6 +341,7 @@ def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as 
     windows: Ints,
     ops: Ints,
     constants: Floats,
+    partitions: Ints,
     offsets: Ints,
     times: Ints,
     amounts: Ints,
@@ -375,7 +376,6 @@ def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as 
             mark(part, layout, times[i], keys[i], marks[i])
             if shared:
                 mark(total, layout, times[i], keys[i], marks[i])
-            part[LABELS_NEXT] = max(part[LABELS_NEXT], offsets[i] + 1)
             continue
         _aggregate(total, layout, windows, times[i], found)
         for f in range(ops.shape[0]):
@@ -385,6 +385,10 @@ def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as 
                 times[i], amounts[i], hashes[i, column] if column >= 0 else 0, scale, seen,
             )  # fmt: skip
             out[i, ops[f, 4]] = constants[f, 1] if math.isnan(value) else value
+        if part[FOLDED_BY] != partitions[i] + 1:
+            # What it has of another partition stays; that one's offset means nothing in this one.
+            part[FOLDED_BY] = partitions[i] + 1
+            part[NEXT_OFFSET] = 0
         if offsets[i] < part[NEXT_OFFSET]:
             continue
         part[NEXT_OFFSET] = offsets[i] + 1

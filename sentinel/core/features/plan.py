@@ -42,7 +42,8 @@ CODE = {
 }
 
 # Words at the head of a row of state; both kinds share the first two.
-NEXT_OFFSET, LABELS_NEXT = 0, 1
+# FOLDED_BY is the input partition that NEXT_OFFSET belongs to, plus one.
+NEXT_OFFSET, FOLDED_BY = 0, 1
 HEAD, EVENT_COUNT = 2, 3  # events: which place holds the oldest, how many there are
 NEWEST_TILE, LAST_MS = 2, 3  # tiles: both plus one, so that zeroed memory means "nothing yet"
 HEADER_WORDS = 4

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sentinel.core.features import events, packing, tiles
 from sentinel.core.features.keys import MISSING
 from sentinel.core.features.memory import zeroed, zeroed_rows
-from sentinel.core.features.plan import LABELS_NEXT, NEXT_OFFSET, EntityPlan
+from sentinel.core.features.plan import FOLDED_BY, NEXT_OFFSET, EntityPlan
 from sentinel.core.features.slots import Slots
 from sentinel.core.features.unwritten import Unwritten, ints
 from sentinel.records import Ints
@@ -28,20 +28,17 @@ class EntityRows:
     ----------
     plan
         Layout and features.
-    partition_count
-        Input partitions; parts of a shared entity are numbered by them.
-    log
-        Names the log that offsets belong to.
+    logs
+        Names the log of each input partition: int64, 48 bits each. Parts of a shared entity are
+        numbered by these partitions.
     entities_max
         Slots; memory is only taken when a row is first used.
     """
 
-    def __init__(
-        self, plan: EntityPlan, *, partition_count: int, log: int, entities_max: int
-    ) -> None:
+    def __init__(self, plan: EntityPlan, *, logs: Ints, entities_max: int) -> None:
         self.plan = plan
-        self._log = log
-        self.partition_count = partition_count
+        self._logs = logs
+        self.partition_count = partition_count = logs.size
         parts_max = entities_max * (min(partition_count, 4) if plan.shared else 1)
         self.parts: Ints = zeroed_rows(parts_max, plan.word_count)
         self.totals: Ints = (
@@ -79,8 +76,15 @@ class EntityRows:
         self.entity_of[parts] = slots
 
     def own(self, slots: Ints, partitions: Ints) -> None:
-        """Note who folds these owned entities."""
+        """Note who folds these owned entities.
+
+        One that another partition of ours has folded before moves, with what waits to be written.
+        """
+        before = self.owner[slots]
         self.owner[slots] = partitions + 1
+        moved = (before != 0) & (before != partitions + 1)
+        if moved.any():
+            self.unwritten.move(slots[moved], before[moved] - 1)
 
     def parts_of(self, slot: int) -> list[int]:
         """The parts of one entity, by partition ascending; an owned one is its own part."""
@@ -146,7 +150,7 @@ class EntityRows:
             self.make_parts(of, numbers)
             at = self.find_parts(of, numbers)
         data = [data for _, _, data in found]
-        fits = packing.unpack_all(self.plan, data, self.parts, at, log=self._log)
+        fits = packing.unpack_all(self.plan, data, self.parts, at, logs=self._logs)
         if self.plan.shared:
             self._kernel.merge_all(self.totals, self.parts, of, at, self.plan.layout)
         return int(np.count_nonzero(~fits))
@@ -159,7 +163,7 @@ class EntityRows:
     def _load(self, slot: int, part: int, data: bytes) -> bool:
         """Put one blob before the part and the total. False when the bytes are not usable."""
         row = np.zeros(self.plan.word_count, dtype=np.int64)
-        if not packing.unpack(self.plan, data, row, log=self._log):
+        if not packing.unpack(self.plan, data, row, logs=self._logs):
             return False
         at = slot
         if self.plan.shared:
@@ -175,11 +179,13 @@ class EntityRows:
 
     def _put_before(self, row: Ints, older: Ints) -> None:
         """Make `row` the `older` records and then its own; it has come as far as either."""
-        for word in (NEXT_OFFSET, LABELS_NEXT):
-            older[word] = max(older[word], row[word])
+        if row[FOLDED_BY] in (0, older[FOLDED_BY]):
+            row[NEXT_OFFSET] = max(older[NEXT_OFFSET], row[NEXT_OFFSET])
+            row[FOLDED_BY] = older[FOLDED_BY]
+        older[NEXT_OFFSET], older[FOLDED_BY] = row[NEXT_OFFSET], row[FOLDED_BY]
         self._kernel.merge(older, row, self.plan.layout)
         row[:] = older
 
     def pack(self, parts: Ints) -> Texts:
         """The blobs of these parts."""
-        return packing.pack(self.plan, self.parts, parts, log=self._log)
+        return packing.pack(self.plan, self.parts, parts, logs=self._logs)

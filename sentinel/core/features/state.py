@@ -4,9 +4,10 @@ Scoring, replay and training from history all go through `FeatureState.fold`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sentinel.core.features import events, tiles
 from sentinel.core.features.hashing import hash64
@@ -27,6 +28,10 @@ from sentinel.texts import Texts
 # Columns behind the declared ones: mean and spread of the account's own kept amounts, so that a
 # reason can say what is usual for it.
 USUAL_MEAN, USUAL_STD = "account's usual amount", "spread of the account's amounts"
+_USUAL = (
+    FeatureParams(name=USUAL_MEAN, stat="mean", entity="account", window="5200w"),
+    FeatureParams(name=USUAL_STD, stat="std", entity="account", window="5200w"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +44,13 @@ class Labels:
         int64 (n,): 0 for a transaction, else events.MARK_GENUINE, MARK_FRAUD or MARK_WITHDRAWN.
     fraud_change
         int64 (n,): by how much the count of known frauds changes, -1, 0 or 1.
+    applied
+        By entity kind, bool (n,): which labels its state includes already.
     """
 
     mark: Ints
     fraud_change: Ints
+    applied: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,22 @@ def joined(pieces: Sequence[Folded]) -> Folded:
     )
 
 
+def layout_of(entities: Mapping[str, EntityParams], features: Sequence[FeatureParams]) -> str:
+    """Names the layout of everything stored; another layout means another key space."""
+    return _fingerprint(_plans(entities, features))
+
+
+def _fingerprint(plans: Sequence[EntityPlan]) -> str:
+    return "-".join(plan.fingerprint[:6] for plan in plans)
+
+
+def _plans(
+    entities: Mapping[str, EntityParams], features: Sequence[FeatureParams]
+) -> tuple[EntityPlan, ...]:
+    keeps_usual = entities["account"].kind == "events"
+    return tuple(entity_plans(entities, (*features, *_USUAL) if keeps_usual else features))
+
+
 class FeatureState:
     """Entity tables and the plan that reads them.
 
@@ -79,7 +103,7 @@ class FeatureState:
     partition_count
         Partitions of the input topic.
     log
-        Names the log that offsets belong to.
+        Names the log of each input partition: 48 bits, int64 (partition_count,) or one for all.
     entities_max
         Overrides how many entities are held, for histories that must fit whole.
     """
@@ -91,7 +115,7 @@ class FeatureState:
         *,
         amount_decimals: int,
         partition_count: int = 1,
-        log: int = 0,
+        log: int | Ints = 0,
         entities_max: int | None = None,
     ) -> None:
         self.features = tuple(features)
@@ -103,19 +127,15 @@ class FeatureState:
         place = {feature.name: i for i, feature in enumerate(features)}
         self._quotients = [(i, place[f.of[0]], place[f.of[1]], f.empty) for i, f in derived]
         assert all(i > max(above, below) for i, above, below, _ in self._quotients)
-        usual = (
-            FeatureParams(name=USUAL_MEAN, stat="mean", entity="account", window="5200w"),
-            FeatureParams(name=USUAL_STD, stat="std", entity="account", window="5200w"),
-        )
-        keep_usual = entities["account"].kind == "events"
-        self.plans = entity_plans(entities, (*features, *usual) if keep_usual else features)
+        self.plans = _plans(entities, features)
         self._keeps_keys = any(p.is_events and p.layout[L_LABEL] >= 0 for p in self.plans)
-        self._empty = np.array([f.empty for f in (*features, *usual)])
+        self._empty = np.array([f.empty for f in (*features, *_USUAL)])
+        logs = np.zeros(partition_count, dtype=np.int64)
+        logs[:] = log
         self.tables = {
             plan.entity: EntityTable(
                 plan,
-                partition_count=partition_count,
-                log=log,
+                logs=logs,
                 entities_max=entities_max or plan.params.entities_max,
             )
             for plan in self.plans
@@ -123,8 +143,8 @@ class FeatureState:
 
     @property
     def fingerprint(self) -> str:
-        """Names the layout of everything stored; another layout means another key space."""
-        return "-".join(plan.fingerprint[:6] for plan in self.plans)
+        """The layout of everything stored."""
+        return _fingerprint(self.plans)
 
     def lacking(self, rows: Transactions) -> dict[str, Texts]:
         """Keys of each entity kind that are not in memory; changes nothing."""
@@ -174,7 +194,7 @@ class FeatureState:
         if labels is None:
             labels = Labels(np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64))
         # All room is made before the first row is counted: a batch is folded whole or not at all.
-        places = [self._places(plan, rows) for plan in self.plans]
+        places = [self._places(plan, rows, labels) for plan in self.plans]
         keys = hash64(rows.transaction_id) << events.MARK_BITS if self._keeps_keys else late
         hashes = self._hashes(rows)
         for i, feature in self._stateless:
@@ -185,10 +205,12 @@ class FeatureState:
             out[:, i] = quotient(out[:, above], out[:, below], empty)
         return Folded(np.ascontiguousarray(out[:, :width]), out[:, width:], late)
 
-    def _places(self, plan: EntityPlan, rows: Transactions) -> tuple[Ints, Ints]:
+    def _places(self, plan: EntityPlan, rows: Transactions, labels: Labels) -> tuple[Ints, Ints]:
         table = self.tables[plan.entity]
         slots = table.find(rows.entities[plan.entity])
         assert not np.any(slots == MISSING), f"{plan.entity}: fold before admit"
+        if (applied := labels.applied.get(plan.entity)) is not None:
+            slots = np.where(applied, ABSENT, slots)
         return slots, table.part_slots(slots, rows.partition)
 
     def _hashes(self, rows: Transactions) -> dict[str, Ints]:
@@ -210,12 +232,13 @@ class FeatureState:
     ) -> None:
         table = self.tables[plan.entity]
         columns = np.zeros((len(rows), len(plan.hashed_fields)), dtype=np.int64)
-        for j, field in enumerate(plan.hashed_fields):
-            columns[:, j] = hashes[field]
+        for j, name in enumerate(plan.hashed_fields):
+            columns[:, j] = hashes[name]
         fresh = np.zeros(len(rows), dtype=np.int64)
         where = (table.rows.totals, table.rows.parts, slots, parts, plan.shared)
         what = (plan.layout, plan.windows, plan.ops, plan.constants)
-        head = (*where, *what, rows.offset, rows.event_time_ms, rows.amount_minor)
+        columns_of = (rows.partition, rows.offset, rows.event_time_ms, rows.amount_minor)
+        head = (*where, *what, *columns_of)
         tail = (self._scale, table.unwritten.dirty_from, fresh, late, out)
         if plan.is_events:
             count = events.read_and_fold(*head, keys, columns, labels.mark, *tail)
@@ -225,7 +248,8 @@ class FeatureState:
         table.unwritten.note_dirty(fresh[:count])
         marked = labels.mark > 0
         if marked.any():
-            table.unwritten.note_labelled(parts[marked & (slots != ABSENT)])
+            here = marked & (slots != ABSENT)
+            table.unwritten.note_labelled(parts[here], rows.offset[here])
 
     def warm(self) -> None:
         """Compile or load the kernels, by folding two rows into a throw-away state."""

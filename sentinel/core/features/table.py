@@ -10,7 +10,7 @@ from sentinel.core.features.keys import ABSENT as ABSENT
 from sentinel.core.features.keys import MISSING as MISSING
 from sentinel.core.features.keys import KeyIndex, distinct
 from sentinel.core.features.memory import zeroed
-from sentinel.core.features.plan import EntityPlan
+from sentinel.core.features.plan import FOLDED_BY, EntityPlan
 from sentinel.core.features.rows import EntityRows
 from sentinel.core.features.slots import Slots
 from sentinel.core.features.unwritten import Cut as Cut
@@ -38,28 +38,25 @@ class EntityTable:
     ----------
     plan
         Layout and features.
-    partition_count
-        Input partitions; parts of a shared entity are numbered by them.
-    log
-        Names the log that offsets belong to.
+    logs
+        Names the log of each input partition: int64, 48 bits each. Parts of a shared entity are
+        numbered by these partitions.
     entities_max
         Rows in memory; memory is only taken when a row is first used.
     """
 
-    def __init__(
-        self, plan: EntityPlan, *, partition_count: int, log: int, entities_max: int
-    ) -> None:
+    def __init__(self, plan: EntityPlan, *, logs: Ints, entities_max: int) -> None:
         self.plan = plan
-        self.partition_count = partition_count
-        self.rows = EntityRows(
-            plan, partition_count=partition_count, log=log, entities_max=entities_max
-        )
+        self.partition_count = logs.size
+        self.rows = EntityRows(plan, logs=logs, entities_max=entities_max)
         self.unwritten = self.rows.unwritten
         self._keys = KeyIndex(entities_max)
         # Of released entities that wait to be written: to `find` they are missing.
         self._is_aside: NDArray[np.bool_] = np.zeros(entities_max, dtype=np.bool_)
         # The keys that `lacking` looked up last, their slots, and `departure_count` then.
         self._ahead: deque[tuple[Texts, Ints, int]] = deque(maxlen=_AHEAD_COUNT)
+        # Of entities that the store may have known once.
+        self._is_doubtful: NDArray[np.bool_] = np.zeros(entities_max, dtype=np.bool_)
         self._asked: Texts | None = None  # the keys that `find` last looked up
         self._answer: Ints = np.zeros(0, dtype=np.int64)
         self._last_used: Ints = zeroed(entities_max, np.int64)  # 0 is a free slot
@@ -209,6 +206,25 @@ class EntityTable:
         self.rows.sum_up(slot)
         return self.rows.load(slot, foreign)
 
+    def folded_by(self, keys: Sequence[str | None]) -> Ints:
+        """The partition that has counted into each owned entity last; -1 where none is known."""
+        assert not self.plan.shared
+        slots = self._look_up(packed(keys))
+        found = self.rows.parts[np.maximum(slots, 0), FOLDED_BY] - 1
+        found[slots < 0] = -1
+        return found
+
+    def doubt(self, keys: Sequence[str | None]) -> None:
+        """The store may have forgotten what it knew of these entities."""
+        slots = self._look_up(packed(keys))
+        self._is_doubtful[slots[slots >= 0]] = True
+
+    def are_doubtful(self, keys: Sequence[str | None]) -> NDArray[np.bool_]:
+        """Whether the store may have forgotten what it knew of each, bool (n,)."""
+        slots = self.find(keys)
+        found: NDArray[np.bool_] = self._is_doubtful[slots] & (slots >= 0)
+        return found
+
     def part_slots(self, slots: Ints, partitions: Ints) -> Ints:
         """Slot of the part of each (entity, partition), made where there is none yet.
 
@@ -293,6 +309,7 @@ class EntityTable:
         self.rows.drop(slots)
         self._keys.remove(slots)
         self._is_aside[slots] = False
+        self._is_doubtful[slots] = False
         self._last_used[slots] = 0
         self._slots.give_back(slots)
         self._asked = None
@@ -349,11 +366,11 @@ class EntityTable:
         if 2 * self.unwritten.total_count > self.entities_max:
             before = NEWEST  # what waits takes the room of what may have to come in
         if not self.unwritten.is_due(partition, before):
-            return Cut(ints(()), ints(()), Texts.of(()), Texts.of(()))
+            return Cut(ints(()), ints(()), [], Texts.of(()), Texts.of(()))
         staying = ints([p for name in self.unloaded for p in self.rows.parts_of(self._slot(name))])
-        parts, dirty_from = self.unwritten.take(partition, count_max, before, staying)
+        parts, dirty_from, labels = self.unwritten.take(partition, count_max, before, staying)
         names = self._keys.names(self.rows.entity_of[parts])
-        return Cut(parts, dirty_from, names, self.rows.pack(parts))
+        return Cut(parts, dirty_from, labels, names, self.rows.pack(parts))
 
     def confirm(self, cut: Cut) -> None:
         """The cut is stored: its rows may leave memory."""

@@ -13,6 +13,7 @@ from sentinel.core.features.plan import (
     DISTINCT,
     EVERYTHING_MS,
     FIRST_SEEN,
+    FOLDED_BY,
     HEADER_WORDS,
     L_CAPACITY,
     L_GRACE_MS,
@@ -21,7 +22,6 @@ from sentinel.core.features.plan import (
     L_LABEL,
     L_TILE_MS,
     L_WIDTH,
-    LABELS_NEXT,
     LAST_MS,
     NEWEST_TILE,
     NEXT_OFFSET,
@@ -324,6 +324,7 @@ def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as 
     windows: Ints,
     ops: Ints,
     constants: Floats,
+    partitions: Ints,
     offsets: Ints,
     times: Ints,
     amounts: Ints,
@@ -351,10 +352,8 @@ def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as 
             continue
         total, part = totals[slots[i]], parts[part_slots[i]]
         if marks[i] > 0:
-            if offsets[i] >= part[LABELS_NEXT]:
-                part[LABELS_NEXT] = offsets[i] + 1
-                if mark(part, layout, times[i], fraud_changes[i]) and shared:
-                    mark(total, layout, times[i], fraud_changes[i])
+            if mark(part, layout, times[i], fraud_changes[i]) and shared:
+                mark(total, layout, times[i], fraud_changes[i])
             continue
         _aggregate(total, layout, windows, times[i], found)
         for f in range(ops.shape[0]):
@@ -364,6 +363,10 @@ def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as 
                 times[i], amounts[i], hashes[i, column] if column >= 0 else 0, scale,
             )  # fmt: skip
             out[i, ops[f, 4]] = constants[f, 1] if math.isnan(value) else value
+        if part[FOLDED_BY] != partitions[i] + 1:
+            # What it has of another partition stays; that one's offset means nothing in this one.
+            part[FOLDED_BY] = partitions[i] + 1
+            part[NEXT_OFFSET] = 0
         if offsets[i] < part[NEXT_OFFSET]:
             continue
         part[NEXT_OFFSET] = offsets[i] + 1

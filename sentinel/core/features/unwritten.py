@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import numpy as np
 
@@ -13,10 +14,18 @@ from sentinel.texts import Texts
 
 @dataclass(slots=True)
 class Cut:
-    """Rows packed at one instant, to be saved once the outputs before that instant are out."""
+    """Rows packed at one instant, to be saved once the outputs before that instant are out.
+
+    Attributes
+    ----------
+    labels
+        Of the first rows, the offsets of the labels that came into each since it was packed last;
+        none came into the others.
+    """
 
     parts: Ints
     dirty_from: Ints
+    labels: list[tuple[int, ...]]
     names: Texts
     data: Texts
 
@@ -48,7 +57,8 @@ class Unwritten:
         # Parts in the order in which they turned dirty, with their `dirty_from` then: where that
         # differs now, the part was written since.
         self._dirty: dict[int, deque[Ints]] = {}
-        self._labelled: dict[int, set[int]] = {}
+        # By partition, the parts that labels have changed, with the offsets of these labels.
+        self._labelled: dict[int, dict[int, tuple[int, ...]]] = {}
 
     def parts(self, used_count: int) -> Ints:
         """All parts that wait, or are being written, of the first `used_count`."""
@@ -71,10 +81,21 @@ class Unwritten:
         self._dirty.setdefault(partition, deque()).append(chunk)
         self._count[partition] = self._count.get(partition, 0) + chunk.shape[1]
 
-    def note_labelled(self, parts: Ints) -> None:
-        """Remember parts that a label has changed: the next cut takes them all."""
-        for part in parts[parts >= 0].tolist():
-            self._labelled.setdefault(int(self._owner[part]) - 1, set()).add(part)
+    def note_labelled(self, parts: Ints, offsets: Ints) -> None:
+        """Remember parts that labels have changed: the next cut takes them all."""
+        for part, offset in zip(parts.tolist(), offsets.tolist(), strict=True):
+            self._note_labels(int(self._owner[part]) - 1, part, (offset,))
+
+    def _note_labels(self, partition: int, part: int, offsets: tuple[int, ...]) -> None:
+        known = self._labelled.setdefault(partition, {})
+        known[part] = known.get(part, ()) + offsets
+
+    def move(self, parts: Ints, before: Ints) -> None:
+        """These parts have another owner than the partition `before`: what waits, waits for it."""
+        for part, partition in zip(parts.tolist(), before.tolist(), strict=True):
+            labels = self._labelled.get(partition, {}).pop(part, None)
+            if labels is not None or self.dirty_from[part] > 0:
+                self._note_labels(int(self._owner[part]) - 1, part, labels or ())
 
     def count(self, partition: int) -> int:
         """About how many parts of a partition are dirty."""
@@ -87,7 +108,7 @@ class Unwritten:
 
     def oldest(self, partition: int) -> int | None:
         """The first offset of a partition that some stored blob may lack; None if all are whole."""
-        labelled = self.dirty_from[ints(self._labelled.get(partition, ()))]
+        labelled = self.dirty_from[ints(self._labelled.get(partition, {}))]
         oldest = labelled[labelled > 0].tolist()
         for chunk in self._dirty.get(partition, ()):
             waiting = self._still_dirty(partition, chunk)
@@ -103,25 +124,29 @@ class Unwritten:
         queue = self._dirty.get(partition)
         return _is_older(queue[0], before) if queue else False
 
-    def take(self, partition: int, count_max: int, before: int, staying: Ints) -> tuple[Ints, Ints]:
+    def take(
+        self, partition: int, count_max: int, before: int, staying: Ints
+    ) -> tuple[Ints, Ints, list[tuple[int, ...]]]:
         """All labelled parts, the oldest `count_max` that turned dirty at an offset below `before`
-        or with one that did, and their `dirty_from`.
+        or with one that did, and their `dirty_from`; then the labels of the former.
 
         They count as written from now on: `restore` takes that back, `confirm` makes it true.
         The parts that are `staying` keep waiting.
         """
-        labelled = ints(sorted(self._labelled.pop(partition, ())))
+        labels = self._labelled.pop(partition, {})
+        labelled = ints(sorted(labels))
         stays = np.isin(labelled, staying)
         if stays.any():
-            self._labelled[partition] = set(labelled[stays].tolist())
+            self._labelled[partition] = {part: labels[part] for part in labelled[stays].tolist()}
+        labelled = labelled[~stays]
         dirty = self._take_dirty(partition, count_max, before, staying)
-        parts = np.concatenate([labelled[~stays], dirty])
+        parts = np.concatenate([labelled, dirty])
         _, first = np.unique(parts, return_index=True)
         parts = parts[np.sort(first)]
         dirty_from = self.dirty_from[parts]
         self.dirty_from[parts] = 0
         self._pins[parts] += 1
-        return parts, dirty_from
+        return parts, dirty_from, [labels[part] for part in labelled.tolist()]
 
     def _take_dirty(self, partition: int, count_max: int, before: int, staying: Ints) -> Ints:
         queue = self._dirty.get(partition, deque())
@@ -165,7 +190,9 @@ class Unwritten:
         self.dirty_from[cut.parts] = merged
         self._pins[cut.parts] -= 1
         # Among the labelled they are sure to be in the next cut, whatever its size.
-        self._labelled.setdefault(partition, set()).update(cut.parts.tolist())
+        said = chain(cut.labels, repeat(()))
+        for part, labels in zip(cut.parts.tolist(), said, strict=False):
+            self._note_labels(partition, part, labels)
 
     def drop(self, parts: Ints) -> None:
         """These parts leave memory."""

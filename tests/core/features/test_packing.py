@@ -12,6 +12,7 @@ from sentinel.core.features.state import FeatureState
 from tests.core.features.streams import every_feature, fold_all, long_stream
 
 LOG = 11
+LOGS = np.array([LOG])
 
 
 def state_of(kind: str, *, log: int = LOG) -> FeatureState:
@@ -32,7 +33,7 @@ every_kind = pytest.mark.parametrize("kind", ["events", "tiles"])
 
 def unpacked(plan: EntityPlan, data: bytes, *, log: int = LOG) -> tuple[bool, np.ndarray]:
     row = np.zeros(plan.word_count, dtype=np.int64)
-    return packing.unpack(plan, data, row, log=log), row
+    return packing.unpack(plan, data, row, logs=np.array([log])), row
 
 
 @every_kind
@@ -40,9 +41,9 @@ def test_a_row_that_was_packed_comes_back_and_packs_to_the_same_bytes(kind: str)
     plan, blobs = PLANS[kind]
     rows = np.stack([unpacked(plan, blob)[1] for blob in blobs])
 
-    assert packing.pack(plan, rows, np.arange(len(blobs)), log=LOG).values() == blobs
+    assert packing.pack(plan, rows, np.arange(len(blobs)), logs=LOGS).values() == blobs
     assert packing.blob_sizes(plan, rows, np.arange(len(blobs))).tolist() == [*map(len, blobs)]
-    assert packing.pack(plan, rows, np.zeros(0, dtype=np.int64), log=LOG).values() == []
+    assert packing.pack(plan, rows, np.zeros(0, dtype=np.int64), logs=LOGS).values() == []
 
 
 @every_kind
