@@ -170,7 +170,6 @@ class Instance:
 
     async def _run(self, parts: Parts, stop: asyncio.Event, warming: "asyncio.Task[None]") -> None:
         assert self._ports is not None
-        assert self._company is not None
         clock_s = asyncio.get_running_loop().time
         await self._adopt(parts)
         # What is here by now stays: looking through it took the collector 20-30 ms each time.
@@ -196,7 +195,7 @@ class Instance:
                 *self._learning(parts),
                 ("reporting", parts.reporting.run()),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
-                ("company", self._company.run()),
+                *([] if self._company is None else [("company", self._company.run())]),
             )
         ]
         running = [joining, warming, *running]

@@ -108,7 +108,7 @@ def keep_past(rows: PastRows, directory: Path) -> None:
     """Write them down: whole, or not at all. Raises ConfigError where that cannot be."""
     path = directory / _FILE
     unfinished = path.with_suffix(".unfinished")
-    write_table(rows, unfinished)
+    write_table(rows, unfinished, called=path)
     unfinished.replace(path)
 
 
