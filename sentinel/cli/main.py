@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from sentinel import __version__
+from sentinel import __version__, kernel_cache
 from sentinel.cli import judging, updates, versions
 from sentinel.cli.options import Commands, ConfigOption, LabelColumn
+from sentinel.errors import ConfigError
 
 app = typer.Typer(
     name="sentinel",
@@ -62,6 +63,10 @@ def main(
     ] = False,
 ) -> None:
     """Scores payment transactions from Kafka while they happen."""
+    if not kernel_cache.settle():
+        raise ConfigError(
+            "no folder for compiled kernels can be written: set NUMBA_CACHE_DIR to one that can"
+        )
     # While a broker is away the client reports it two hundred times a second; what matters of it
     # reaches the user as one error, or through health.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -198,6 +203,14 @@ def check_config(config: ConfigOption = None) -> None:
     from sentinel.cli.check import check_command
 
     check_command(config)
+
+
+@app.command()
+def warm(config: ConfigOption = None) -> None:
+    """Compile all kernels now, so that a start compiles none: for the build of an image."""
+    from sentinel.cli.warm import warm_command
+
+    warm_command(config)
 
 
 @dead_letters.command("list")

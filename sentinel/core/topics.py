@@ -116,6 +116,7 @@ class Finding(NamedTuple):
 
     severity: Severity
     text: str
+    is_of_history: bool = False  # what features look back on may be gone when it is needed
 
 
 def findings(demands: TopicDemands, facts: TopicFacts | None) -> list[Finding]:
@@ -152,8 +153,9 @@ def _copies(demands: TopicDemands, facts: TopicFacts) -> Iterable[Finding]:
         )
     if needed is not None and needed > copies:
         yield Finding(
-            "wrong",
-            f"min.insync.replicas is {needed}, and there {_are(copies)}: every write is refused",
+            "warning",  # Kafka 4 takes all copies that there are for enough
+            f"min.insync.replicas is {needed}, and there {_are(copies)}: "
+            "brokers before Kafka 4 refuse every write",
         )
     elif needed is not None and needed == copies > 1:
         yield Finding(
@@ -188,12 +190,14 @@ def _cleanup(demands: TopicDemands, facts: TopicFacts) -> Iterable[Finding]:
             "warning",
             f"retention.ms keeps {_days(kept_ms)}, features look back {_days(demands.history_ms)}: "
             "state that the store loses cannot be built again in full",
+            is_of_history=True,
         )
     if kept_bytes is not None and kept_bytes >= 0:
         yield Finding(
             "warning",
             f"retention.bytes keeps {kept_bytes:,} bytes of each partition, "
             "however short a time that is",
+            is_of_history=True,
         )
 
 

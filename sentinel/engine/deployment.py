@@ -19,6 +19,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sentinel.engine.patience import Patience
 from sentinel.engine.remembered import RememberedShelf
 from sentinel.engine.serving import Serving, ServingModel, ready_model
 from sentinel.errors import ModelError, TransientError
@@ -106,16 +107,15 @@ class Deployment:
 
     async def run(self) -> None:
         """Follow until cancelled. While the registry is away, what serves goes on serving."""
-        wait_s = _RETRY_S
+        what = "the model registry cannot be followed"
+        patience = Patience(what, wait_s=_RETRY_S, wait_s_max=_RETRY_S_MAX)
         while True:
             try:
                 await self.follow()
                 await self._tail.poll(timeout_s=self._params.look_s, count_max=_BELL_COUNT_MAX)
-                wait_s = _RETRY_S
+                patience.over()
             except TransientError as error:
-                log.warning("the model registry cannot be followed: %s", error)
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, _RETRY_S_MAX)
+                await patience.failed(error)
 
     async def warm(self) -> None:
         """Have the explainer load what serves from the start: the first alert is to have reasons.

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 from aiokafka.partitioner import murmur2
 
-from sentinel.engine.labels import PartitionOf
+from sentinel.core.partitioning import PartitionOf
 from tests.faults.operators.endings import ending_of, healths
 from tests.faults.operators.log import by_crc32, by_murmur2
 from tests.faults.operators.oracle import Judgement
