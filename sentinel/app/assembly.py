@@ -126,22 +126,10 @@ def assemble(
         state, ports.store, metrics, params, partitions=partitions, watch=watch, clock_s=clock_s
     )
     serving = Serving(champion)
-    scoring = Scoring(
-        broker=ports.broker,
-        state=state,
-        loader=loader,
-        judge=_judge(config, serving, metrics),
-        alerts=alerts,
-        dead_letters=dead_letters,
-        partitions=partitions,
-        schema=config.schema,
-        policy=config.policy,
-        topics=topics,
+    scoring = _scoring(
+        config, ports, state, loader, serving, alerts, dead_letters, partitions, placement, metrics,
         input_name=owner.name,
-        placement=placement,
-        metrics=metrics,
-        config_version=config.version,
-    )
+    )  # fmt: skip
     pipeline = Pipeline(
         inbox=inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
         params=params, clock_s=clock_s,
@@ -172,6 +160,38 @@ def assemble(
         state=state,
         partitions=partitions,
         placement=placement,
+    )
+
+
+def _scoring(
+    config: Config,
+    ports: Ports,
+    state: FeatureState,
+    loader: EntityLoader,
+    serving: Serving,
+    alerts: Alerts,
+    dead_letters: DeadLetters,
+    partitions: dict[int, InputPartition],
+    placement: Placement,
+    metrics: Metrics,
+    *,
+    input_name: str,
+) -> Scoring:
+    return Scoring(
+        broker=ports.broker,
+        state=state,
+        loader=loader,
+        judge=_judge(config, serving, metrics),
+        alerts=alerts,
+        dead_letters=dead_letters,
+        partitions=partitions,
+        schema=config.schema,
+        policy=config.policy,
+        topics=config.topics,
+        input_name=input_name,
+        placement=placement,
+        metrics=metrics,
+        config_version=config.version,
     )
 
 

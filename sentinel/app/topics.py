@@ -41,8 +41,9 @@ def topic_demands(config: Config, facts: Mapping[str, TopicFacts]) -> list[Topic
     return [
         TopicDemands(
             name=_name(config, topic),
-            partition_count=_count(config, topic, many),
+            partition_count=None if topic is TOPICS[0] else many if topic.is_spread else 1,
             because=_because(topic),
+            more_are_fine=topic.is_spread,
             copy_count=config.kafka.replication_factor,
             if_compacted=topic.if_compacted,
             batch_bytes=0 if topic.is_input else config.kafka.batch_bytes_max,
@@ -79,17 +80,9 @@ def _name(config: Config, topic: Topic) -> str:
     return config.topics.full(getattr(config.topics, topic.setting))
 
 
-def _count(config: Config, topic: Topic, many: int) -> int:
-    if topic.setting == "transactions":
-        return config.topics.partition_count
-    return many if topic.is_spread else 1
-
-
 def _because(topic: Topic) -> str:
-    if topic.setting == "transactions":
-        return "topics.partition_count says so"
     return (
-        "as many as transactions has"
+        "as many as transactions has, `sentinel run` gives it more"
         if topic.is_spread
         else "everything in it must be in one order"
     )

@@ -91,6 +91,10 @@ class TopicDemands:
 
     Attributes
     ----------
+    partition_count
+        None where its owner decides.
+    because
+        Why so many.
     if_compacted
         What would be lost if only the newest record of each key were kept.
     batch_bytes
@@ -99,16 +103,19 @@ class TopicDemands:
         Of the largest record that may have to be written; 0 for none in particular.
     history_ms
         How far back its records are needed when state must be built anew; 0 for not at all.
+    more_are_fine
+        Whether it may have more partitions.
     """
 
     name: str
-    partition_count: int
+    partition_count: int | None
     because: str
     copy_count: int
     if_compacted: str
     batch_bytes: int = 0
     record_bytes: int = 0
     history_ms: int = 0
+    more_are_fine: bool = False
 
 
 class Finding(NamedTuple):
@@ -135,11 +142,11 @@ def findings(demands: TopicDemands, facts: TopicFacts | None) -> list[Finding]:
 
 
 def _partitions(demands: TopicDemands, facts: TopicFacts) -> Iterable[Finding]:
-    if facts.partition_count != demands.partition_count:
+    has, needed = facts.partition_count, demands.partition_count
+    if needed is not None and (has < needed or (has > needed and not demands.more_are_fine)):
         yield Finding(
             "wrong",
-            f"has {_count(facts.partition_count, 'partition')}, "
-            f"needs {demands.partition_count}: {demands.because}",
+            f"has {_count(has, 'partition')}, needs {needed}: {demands.because}",
         )
 
 

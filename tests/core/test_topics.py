@@ -81,6 +81,15 @@ def test_a_setting_that_does_harm_is_named(
     assert any(text in finding.text for finding in found), found
 
 
+def test_more_partitions_are_fine_where_they_are_and_any_where_nobody_asks() -> None:
+    spread = replace(DEMANDS, partition_count=3, more_are_fine=True)
+
+    assert findings(spread, replace(FACTS, partition_count=4)) == []
+    (finding,) = findings(spread, replace(FACTS, partition_count=2))
+    assert finding == Finding("wrong", "has 2 partitions, needs 3: one order")
+    assert findings(replace(DEMANDS, partition_count=None), replace(FACTS, partition_count=9)) == []
+
+
 def test_partitions_and_copies_are_counted() -> None:
     found = findings(DEMANDS, replace(FACTS, partition_count=4, copy_count=2))
 
