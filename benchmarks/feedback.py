@@ -36,8 +36,8 @@ from benchmarks.harness import (
 from benchmarks.latency import FILL_RATE, TANSU_LINGER_MS, generated, phase_figures
 from benchmarks.load import Phase, Spec
 from benchmarks.workloads import voice_stream
-from sentinel.adapters.redis import RedisCaseStore
 from sentinel.app.sender import Sender
+from sentinel.app.stores import open_cases
 
 SEED = 11
 ACCOUNT_COUNT = 20_000
@@ -178,7 +178,7 @@ async def drained(at: Site, vote_count: int, count: int) -> dict[str, Any]:
     """Rates from the first that was counted to the last."""
     begun_s = ended_s = 0.0
     seen = 0
-    async with Instance(at) as instance, RedisCaseStore(at.config.redis) as store:
+    async with Instance(at) as instance, open_cases(at.config.redis) as store:
         async with asyncio.timeout(DRAIN_S_MAX):
             while seen < vote_count:
                 instance.check()

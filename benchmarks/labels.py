@@ -30,11 +30,12 @@ from benchmarks.label_figures import Heard, KnownSkill, judged, show
 from benchmarks.label_play import Play, played, scored_rows
 from sentinel import config as configuration
 from sentinel.adapters.embedded import EmbeddedServers
-from sentinel.adapters.redis import RedisCaseStore
 from sentinel.app.sender import Sender
+from sentinel.app.stores import open_cases
 from sentinel.codec.records import decode_label
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.patterns import skill_of
+from sentinel.ports import CaseStore
 from sentinel.records import WITHDRAWN, Feedback, Label
 from sentinel.simulation.chargebacks import DAY_MS
 from sentinel.votes import CONSENSUS, Annotator
@@ -94,7 +95,7 @@ async def told(at: Site, play: Play) -> Heard:
     async with (
         Sender(at.config) as sender,
         Instance(at) as instance,
-        RedisCaseStore(at.config.redis) as store,
+        open_cases(at.config.redis) as store,
     ):
         for day, of_day in groupby(play.voices, lambda voice: voice.observed_ms // DAY_MS):
             said = list(of_day)
@@ -118,7 +119,7 @@ def known_skill(day: int, annotator: Annotator) -> KnownSkill:
     return KnownSkill(day, annotator.name, skill.sensitivity, skill.specificity)
 
 
-async def counted(instance: Instance, store: RedisCaseStore, said: Sequence[Feedback]) -> None:
+async def counted(instance: Instance, store: CaseStore, said: Sequence[Feedback]) -> None:
     """Wait until all of this is counted and saved, whatever is counted again between."""
     names = sorted({voice.transaction_id for voice in said})
     spoken = {(voice.transaction_id, f"{voice.source}/{voice.who}") for voice in said}
@@ -132,7 +133,7 @@ async def counted(instance: Instance, store: RedisCaseStore, said: Sequence[Feed
 
 
 async def compared(
-    store: RedisCaseStore, said: Sequence[Feedback], labels: Sequence[Label]
+    store: CaseStore, said: Sequence[Feedback], labels: Sequence[Label]
 ) -> tuple[int, int]:
     """How many cases there are, and how many hold another label than their newest in the topic."""
     names = sorted({voice.transaction_id for voice in said})

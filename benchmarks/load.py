@@ -29,7 +29,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from benchmarks import wire
 from benchmarks.workloads import card_stream, voice_stream
 from sentinel.codec.records import encode
-from sentinel.engine.labels import PartitionOf
+from sentinel.core.partitioning import PartitionOf
 from sentinel.records import Floats, Ints
 
 # Transactions in memory; a longer run goes through them again, with later event times.

@@ -28,9 +28,10 @@ from benchmarks.harness import ROOT, facts, header, print_table, write_json
 from sentinel import config as configuration
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.pool import WorkerParams, WorkerProcess
-from sentinel.adapters.redis import RedisParams, RedisSavepointStore
+from sentinel.adapters.redis import RedisParams
 from sentinel.app.demo import values_of
 from sentinel.app.history import History
+from sentinel.app.stores import open_savepoints
 from sentinel.core.decision import PolicyParams
 from sentinel.core.learning.columns import Columns, strata
 from sentinel.core.learning.examples import Examples
@@ -172,7 +173,7 @@ async def measured(kind: str, count: int, redis: RedisParams, folder: Path) -> F
     np.save(folder / "features.npy", await asyncio.to_thread(features_of, kind, count))
     params = WorkerParams()
     async with (
-        RedisSavepointStore(replace(redis, key_prefix=kind)) as store,
+        open_savepoints(replace(redis, key_prefix=kind)) as store,
         WorkerProcess(make, params) as first,
         WorkerProcess(make, params) as second,
     ):

@@ -4,4 +4,8 @@ One process, one event loop: a dispatcher owns the Kafka consumer group and feed
 judgement is pure code in `core`, waiting is in `adapters`, order is in `engine`.
 """
 
+from sentinel import kernel_cache
+
+kernel_cache.settle()  # before anything imports numba
+
 __version__ = "0.1.0"

@@ -32,6 +32,13 @@ class FencedError(TransientError):
     """Raised when a newer owner of the partition has taken over: drop the state and reload."""
 
 
+class RefusedError(TransientError):
+    """Raised when a topic's partition has taken nothing since this instance began.
+
+    It may pass as any outage does, but what else has come further meanwhile is no sign of that.
+    """
+
+
 class StateLostError(FencedError):
     """Raised when the store does not hold any more what it acknowledged: drop the state, replay."""
 

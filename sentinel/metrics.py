@@ -76,6 +76,7 @@ class Metrics:
     late: int = 0
     replayed: int = 0  # folded again silently after a start or a rebalance
     labels_applied: int = 0
+    misplaced: int = 0  # of those looked at, in another partition than the account's
     feedback: int = 0
     unplaced: int = 0  # of it, left to the archive, which knows when the transaction was
     contradicted: int = 0  # of it, named another entity than the case: the case's was taken

@@ -14,6 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -32,6 +33,7 @@ KAFKA_GREETING = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 REDIS_GREETING = b"PING\r\n"
 STOP_S_MAX = 5.0  # Valkey writes its file on SIGTERM
 WATCH_INTERVAL_S = 0.2
+_ROOM_BYTES = 65_536  # a server that finds less says nothing more
 
 CommandLine = Callable[[int, Path], list[str]]  # of a server, from its port and its directory
 
@@ -60,7 +62,7 @@ class Child:
 
 
 class EmbeddedServers:
-    """The servers of embedded mode, started on entry and stopped, in reverse order, on exit.
+    """The servers of embedded mode, started on entry and stopped on exit.
 
     Must be entered from the main thread: on Linux the children die when the *thread* that started
     them ends.
@@ -74,19 +76,25 @@ class EmbeddedServers:
 
     async def __aenter__(self) -> Self:
         assert threading.current_thread() is threading.main_thread()
-        self._directory.mkdir(parents=True, exist_ok=True)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.aclose)
-            if self._wants_kafka:
-                self._children["kafka"] = await _start(
-                    "tansu", _tansu, self._directory, KAFKA_GREETING
-                )
-            if self._wants_redis:
-                self._children["redis"] = await _start(
-                    "valkey", _valkey, self._directory, REDIS_GREETING
-                )
+            try:
+                await self._start_all()
+            except OSError as error:
+                raise ConfigError(
+                    f"{self._directory} cannot be written: {error.strerror or error}"
+                ) from error
             stack.pop_all()
         return self
+
+    async def _start_all(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        if self._wants_kafka:
+            self._children["kafka"] = await _start("tansu", _tansu, self._directory, KAFKA_GREETING)
+        if self._wants_redis:
+            self._children["redis"] = await _start(
+                "valkey", _valkey, self._directory, REDIS_GREETING
+            )
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
@@ -106,7 +114,7 @@ class EmbeddedServers:
         for child in self._children.values():
             code = child.process.poll()
             if code is not None:
-                return f"{child.name} exited with {code}; see {child.log}"
+                return f"{child.name} exited with {code}; {_cause(child.log)}"
         return None
 
     async def watch(self) -> NoReturn:
@@ -122,10 +130,10 @@ class EmbeddedServers:
             child.process.kill()
 
     async def aclose(self) -> None:
-        """Stop what runs: SIGTERM, a wait, SIGKILL."""
-        while self._children:
-            _, child = self._children.popitem()
-            await _stop(child.process)
+        """Stop all that runs at once, as one may hang: SIGTERM, a wait, SIGKILL."""
+        children = list(self._children.values())
+        self._children.clear()
+        await asyncio.gather(*(_stop(child.process) for child in children))
 
 
 def _tansu(port: int, directory: Path) -> list[str]:
@@ -172,7 +180,18 @@ async def _start(name: str, command: CommandLine, directory: Path, greeting: byt
         if await _is_ready(process, port, greeting):
             return Child(name, f"127.0.0.1:{port}", log, process)
         await _stop(process)
-    raise TransientError(f"embedded {name} did not start in {START_COUNT_MAX} tries; see {log}")
+    tried = f"embedded {name} did not start in {START_COUNT_MAX} tries"
+    raise TransientError(f"{tried}; {_cause(log)}")
+
+
+def _cause(log: Path) -> str:
+    """Where to look; a disk that is full has no room for a log that would say so, either."""
+    try:
+        with tempfile.TemporaryFile(dir=log.parent) as probe:
+            probe.write(bytes(_ROOM_BYTES))
+    except OSError as error:
+        return f"{log.parent} cannot be written: {error.strerror or error}"
+    return f"see {log}"
 
 
 def _free_port() -> int:

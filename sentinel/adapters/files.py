@@ -238,3 +238,16 @@ def _format(path: Path) -> str:
                 break
             return kind
     raise ConfigError(f"{path}: must end in .parquet, .csv, .csv.gz, .jsonl or .jsonl.gz")
+
+
+def write_table(frame: pl.DataFrame, path: Path, *, called: Path | None = None) -> None:
+    """A file of rows, Parquet or CSV by its name; `called` so where it gets another name later.
+
+    Raises ConfigError, which says why it cannot be written.
+    """
+    try:
+        frame.write_csv(path) if path.suffix == ".csv" else frame.write_parquet(path)
+    except (OSError, PolarsError) as error:  # of a full disk polars says the one or the other
+        told = str(error).partition("\n")[0].rpartition(" error: ")[2]
+        reason = told.partition(" (os error ")[0]
+        raise ConfigError(f"{called or path}: cannot be written: {reason}") from error

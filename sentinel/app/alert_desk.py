@@ -1,6 +1,5 @@
 """The built-in stream's investigators: some of them look at each alert, and may err."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -14,6 +13,7 @@ from sentinel.app.demo import DemoStream
 from sentinel.codec.records import decode_object
 from sentinel.config import Config
 from sentinel.core.features.hashing import hash64
+from sentinel.engine.patience import Patience
 from sentinel.errors import RecordError, TransientError
 from sentinel.records import Feedback
 from sentinel.simulation.alert_centre import HOUR_MS
@@ -25,7 +25,6 @@ NAMES = ("ann", "ben", "cem", "dua", "eve", "finn", "gus", "hal")  # the last on
 TEAM: Team = one_careless(len(NAMES), np.random.default_rng(8))
 _VOTES_MIN, _VOTES_MAX = 2, 3
 _HOURS_MAX = 8.0
-_AGAIN_S = 1.0
 _POLL_S, _POLL_COUNT_MAX = 0.2, 500
 _FETCH_WAIT_MS = 500  # nobody is in a hurry: a fetch costs the broker a look through its log
 
@@ -58,15 +57,15 @@ async def investigate(
 ) -> None:
     """Vote on alerts until cancelled."""
     await ready()
+    patience = Patience("the stream's investigators see no alerts")
     while True:
         try:
-            await _investigate(config, stream)
+            await _investigate(config, stream, patience)
         except TransientError as error:
-            log.warning("the stream's investigators see no alerts: %s", error)
-            await asyncio.sleep(_AGAIN_S)
+            await patience.failed(error)
 
 
-async def _investigate(config: Config, stream: DemoStream) -> None:
+async def _investigate(config: Config, stream: DemoStream, patience: Patience) -> None:
     kafka = replace(config.kafka, fetch_wait_ms_max=_FETCH_WAIT_MS)
     topic = config.topics.full(config.topics.alerts)
     async with AsyncExitStack() as stack:
@@ -74,6 +73,7 @@ async def _investigate(config: Config, stream: DemoStream) -> None:
             await stack.enter_async_context(KafkaTail(kafka, [topic], partition=number))
             for number in range(config.topics.partition_count)
         ]
+        patience.over()
         while True:
             for tail in tails:
                 polled = await tail.poll(timeout_s=_POLL_S, count_max=_POLL_COUNT_MAX)

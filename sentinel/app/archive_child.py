@@ -16,7 +16,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.2
-_STOP_S_MAX = 5.0
+STOP_S_MAX = 5.0
 # One that lived for so long has failed anew, and not once more.
 _STEADY_S = 60.0
 _BACKOFF_S_MIN, _BACKOFF_S_MAX = 1.0, 60.0
@@ -89,7 +89,7 @@ class ArchiveChild:
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)
-        deadline_s = time.monotonic() + _STOP_S_MAX
+        deadline_s = time.monotonic() + STOP_S_MAX
         try:
             while self._process.poll() is None and time.monotonic() < deadline_s:  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.02)

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sentinel.codec.feedback import FeedbackBounds
 from sentinel.config import Config
+from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.alerts import Alerts
 from sentinel.engine.awaiting import Awaiting
@@ -16,12 +17,14 @@ from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.entities import EntityLoader
 from sentinel.engine.feedback import FeedbackTask
 from sentinel.engine.judging import Judge
-from sentinel.engine.labels import LabelTail, PartitionOf
+from sentinel.engine.labels import LabelTail
 from sentinel.engine.ownership import Ownership
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.pipeline import Pipeline
+from sentinel.engine.placement import Placement
 from sentinel.engine.registrar import Registrar
+from sentinel.engine.remembered import Copies, RegistryMemory, RememberedShelf, SteadyModels
 from sentinel.engine.reporting import Reporting
 from sentinel.engine.savepoints import Savepoints
 from sentinel.engine.scoring import Scoring
@@ -45,6 +48,8 @@ from sentinel.ports import (
 from sentinel.records import TopicPartition
 from sentinel.versions import ServingReport
 
+REMEMBERED_WHO = "sentinel run"  # puts back what the registry has lost
+
 
 @dataclass(slots=True)
 class Ports:
@@ -62,6 +67,7 @@ class Ports:
     lessons: Tail  # of `examples` and `control`
     trainer: Worker
     savepoints: SavepointStore
+    copies: Copies  # of models, on this machine
 
 
 @dataclass(slots=True)
@@ -80,7 +86,9 @@ class Parts:
     reporting: Reporting
     training: TrainingTask
     serving: Serving
+    models: ModelStore
     state: FeatureState
+    placement: Placement
     partitions: dict[int, InputPartition] = field(default_factory=dict)
 
 
@@ -90,6 +98,7 @@ def assemble(
     ports: Ports,
     state: FeatureState,
     metrics: Metrics,
+    memory: RegistryMemory,
     *,
     owner: StoreOwner,
     watch: StoreWatch,
@@ -104,7 +113,11 @@ def assemble(
     dispatcher = Dispatcher(ports.broker, names, params, clock_s=clock_s)
     dead_letters = DeadLetters(ports.broker, topics.full(topics.dead_letters), metrics)
     alerts = _alerts(config, ports, metrics)
-    labels = _labels(config, ports, state, partitions, metrics)
+    placement = Placement(
+        state, ports.store, partitions, config.kafka.partitioner, metrics,
+        logs=log_numbers(owner.log_names()),
+    )  # fmt: skip
+    labels = _labels(config, ports, state, partitions, placement, metrics)
     checkpoints = Checkpoints(
         ports.broker, ports.store, state, alerts, partitions, progress, metrics, params,
         labels_log=labels.log, owner=owner, watch=watch, clock_s=clock_s,
@@ -113,37 +126,23 @@ def assemble(
         state, ports.store, metrics, params, partitions=partitions, watch=watch, clock_s=clock_s
     )
     serving = Serving(champion)
-    scoring = Scoring(
-        broker=ports.broker,
-        state=state,
-        loader=loader,
-        judge=_judge(config, serving, metrics),
-        alerts=alerts,
-        dead_letters=dead_letters,
-        partitions=partitions,
-        schema=config.schema,
-        policy=config.policy,
-        topics=topics,
+    scoring = _scoring(
+        config, ports, state, loader, serving, alerts, dead_letters, partitions, placement, metrics,
         input_name=owner.name,
-        metrics=metrics,
-        config_version=config.version,
-    )
+    )  # fmt: skip
     pipeline = Pipeline(
-        inbox=inbox,
-        scoring=scoring,
-        checkpoints=checkpoints,
-        labels=labels,
-        loader=loader,
-        params=params,
-        clock_s=clock_s,
-    )
+        inbox=inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
+        params=params, clock_s=clock_s,
+    )  # fmt: skip
     loader.make_room = pipeline.make_room
     feedback = _feedback(config, ports, feedback_inbox, dead_letters, progress, metrics, serving)
     ownership = _ownership(
         config, ports, state, dispatcher, pipeline, checkpoints, labels, partitions, progress,
         feedback_inbox, feedback, owner, watch,
     )  # fmt: skip
-    deployment = _deployment(config, ports, serving, metrics)
+    remembered = _remembered(config, ports, memory)
+    ports = replace(ports, models=SteadyModels(ports.models, memory, remembered))
+    deployment = _deployment(config, ports, serving, metrics, remembered)
     return Parts(
         dispatcher=dispatcher,
         pipeline=pipeline,
@@ -156,9 +155,43 @@ def assemble(
         deployment=deployment,
         reporting=_reporting(config, ports, serving, deployment),
         training=_training(config, ports, metrics),
+        models=ports.models,
         serving=serving,
         state=state,
         partitions=partitions,
+        placement=placement,
+    )
+
+
+def _scoring(
+    config: Config,
+    ports: Ports,
+    state: FeatureState,
+    loader: EntityLoader,
+    serving: Serving,
+    alerts: Alerts,
+    dead_letters: DeadLetters,
+    partitions: dict[int, InputPartition],
+    placement: Placement,
+    metrics: Metrics,
+    *,
+    input_name: str,
+) -> Scoring:
+    return Scoring(
+        broker=ports.broker,
+        state=state,
+        loader=loader,
+        judge=_judge(config, serving, metrics),
+        alerts=alerts,
+        dead_letters=dead_letters,
+        partitions=partitions,
+        schema=config.schema,
+        policy=config.policy,
+        topics=config.topics,
+        input_name=input_name,
+        placement=placement,
+        metrics=metrics,
+        config_version=config.version,
     )
 
 
@@ -219,9 +252,21 @@ def _judge(config: Config, serving: Serving, metrics: Metrics) -> Judge:
     return Judge(serving, config.policy, metrics, shadow_share=config.deployment.shadow_share)
 
 
-def _deployment(config: Config, ports: Ports, serving: Serving, metrics: Metrics) -> Deployment:
+def _remembered(config: Config, ports: Ports, memory: RegistryMemory) -> RememberedShelf:
+    teller = registrar(config, ports, who=REMEMBERED_WHO)
+    return RememberedShelf(memory, ports.models, teller, ports.copies)
+
+
+def _deployment(
+    config: Config,
+    ports: Ports,
+    serving: Serving,
+    metrics: Metrics,
+    remembered: RememberedShelf,
+) -> Deployment:
     return Deployment(
         store=ports.models,
+        remembered=remembered,
         tail=ports.bell,
         serving=serving,
         features=[feature.name for feature in config.features],
@@ -253,11 +298,13 @@ def _clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def registrar(config: Config, ports: Ports, *, who: str) -> Registrar:
+def registrar(
+    config: Config, ports: Ports, *, who: str, models: ModelStore | None = None
+) -> Registrar:
     """What changes the registry in somebody's name, and tells of it."""
     topics = config.topics
     return Registrar(
-        ports.models,
+        ports.models if models is None else models,
         ports.broker,
         update_topic=topics.full(topics.model_updates),
         audit_topic=topics.full(topics.audit),
@@ -306,10 +353,9 @@ def _labels(
     ports: Ports,
     state: FeatureState,
     partitions: dict[int, InputPartition],
+    placement: Placement,
     metrics: Metrics,
 ) -> LabelTail:
-    # Without a table there is nothing that a label could change.
-    counts = [table.partition_count for table in state.tables.values()]
     topic = config.topics.full(config.topics.labels)
     return LabelTail(
         ports.tail,
@@ -318,7 +364,7 @@ def _labels(
         ports.store,
         list(state.tables),
         partitions,
-        PartitionOf(max(counts, default=1)),
+        placement,
         metrics,
         config.engine,
     )

@@ -5,15 +5,27 @@ import logging
 import random
 
 from sentinel.engine.params import EngineParams
-from sentinel.errors import FencedError, TransientError
+from sentinel.errors import FencedError, RefusedError, TransientError
 
 log = logging.getLogger(__name__)
+
+
+def failures_in_a_row(before: int, error: TransientError, *, has_committed: bool) -> int:
+    """How many there are with this one, which begins a new row if it came behind some progress.
+
+    What else was committed while a topic took nothing is none.
+    """
+    is_progress = has_committed and not isinstance(error, RefusedError)
+    return 1 if is_progress else before + 1
 
 
 async def back_off(
     error: TransientError, failures: int, params: EngineParams, stop: asyncio.Event
 ) -> None:
     """Wait after so many failures in a row, at most until stopped; too many raise the last one."""
+    if stop.is_set():
+        log.warning("%s; it stops, and the next start goes on from the last commit", error)
+        return
     if failures > params.restart_count_max:
         raise error
     # Jitter keeps many instances from coming back in step.

@@ -98,7 +98,13 @@ class DemoStream:
                 await ready()
                 begun_s = loop.time() - self.sent_count / self._rate  # by an earlier call
             await self._play(day, values, sender, begun_s)
-            self._position_file.write_text(f"{day.index + 1}\n")
+            self._note_position(day.index + 1)
+
+    def _note_position(self, day_index: int) -> None:
+        try:
+            self._position_file.write_text(f"{day_index}\n")
+        except OSError as error:  # the stream goes on; the next run repeats some of it
+            log.warning("%s: cannot be written: %s", self._position_file, error.strerror or error)
 
     async def _play(self, day: Day, values: list[bytes], sender: Sender, begun_s: float) -> None:
         """Send what is due at each tick; a late tick catches up."""

@@ -75,7 +75,10 @@ def announce(config: Config, directory: Path = DIRECTORY) -> Path:
         "kafka": config.kafka.bootstrap_servers,
         "redis": config.redis.url,
     }
-    path.write_bytes(encode_pretty(facts))
+    try:
+        path.write_bytes(encode_pretty(facts))
+    except OSError as error:
+        raise ConfigError(f"{path.resolve()}: cannot be written: {error}") from error
     return path
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from sentinel.adapters.archive import ParquetArchive
-from sentinel.adapters.redis import RedisCaseStore
 from sentinel.app.placing import Place, archived_places
 from sentinel.app.sender import Sender
+from sentinel.app.stores import open_cases
 from sentinel.codec.feedback import checked, is_placed, other_entities
 from sentinel.codec.voices import Refusals, Voices
 from sentinel.config import Config
@@ -55,7 +55,7 @@ async def send(
     archive for what others have spoken of, too. Raises ConfigError when the pieces do, behind which
     what came before is sent.
     """
-    async with RedisCaseStore(config.redis) as store, Sender(config) as sender:
+    async with open_cases(config.redis) as store, Sender(config) as sender:
         files = ParquetArchive(config.archive)
         try:
             while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
@@ -120,7 +120,7 @@ def _placed(voice: Feedback, place: Place | None, now_ms: int) -> Feedback:
 
 async def case_of(config: Config, transaction_id: str) -> Case:
     """What is kept of a transaction. Raises ConfigError when nobody has said anything of it."""
-    async with RedisCaseStore(config.redis) as store:
+    async with open_cases(config.redis) as store:
         found = await store.cases([transaction_id])
     if not found:
         raise ConfigError(f"nobody has said anything of transaction {transaction_id}")
@@ -129,7 +129,7 @@ async def case_of(config: Config, transaction_id: str) -> Case:
 
 async def annotators(config: Config) -> list[Annotator]:
     """Everybody who has voted, who voted last first; not Sentinel itself, which counts again."""
-    async with RedisCaseStore(config.redis) as store:
+    async with open_cases(config.redis) as store:
         found = await store.latest_annotators()
     return [one for one in found if one.source != CONSENSUS]
 
@@ -139,7 +139,7 @@ async def unsettled(config: Config, *, source: str, capacity: int, limit: int) -
 
     With each whom to ask, of the annotators of this source; nobody more often than `capacity`.
     """
-    async with RedisCaseStore(config.redis) as store:
+    async with open_cases(config.redis) as store:
         cases = await store.unsettled(UNSETTLED_COUNT_MAX)
         everybody = await store.latest_annotators()
     cases.sort(key=lambda case: case.status != "contested")  # stable: the newest stays first

@@ -11,7 +11,7 @@ from sentinel.config import Config
 from sentinel.core.features.events import MARK_FRAUD
 from sentinel.core.features.spec import duration_ms
 from sentinel.core.features.state import FeatureState, Labels
-from sentinel.engine.labels import PartitionOf
+from sentinel.core.partitioning import PartitionOf
 from sentinel.errors import ConfigError
 from sentinel.records import Floats, Ints, Record, Transactions, part
 
@@ -60,7 +60,7 @@ class History:
         self._decoder = TransactionDecoder(config.schema)
         self._delay_ms = duration_ms(config.training.label_delay)
         self._partition_count = partition_count
-        self._partition_of = PartitionOf(partition_count)
+        self._partition_of = PartitionOf(partition_count, config.kafka.partitioner)
         self._waiting: deque[tuple[int, Transactions]] = deque()
         self._newest_ms = 0
         self._position = 0

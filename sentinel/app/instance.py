@@ -6,23 +6,19 @@ import logging
 import os
 import socket
 from collections.abc import Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
 from sentinel.adapters.pool import ExplainerPool, WorkerProcess
-from sentinel.adapters.redis import (
-    RedisCaseStore,
-    RedisModelStore,
-    RedisReportStore,
-    RedisSavepointStore,
-    RedisStateStore,
-)
+from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.assembly import Parts, Ports, assemble, registrar
+from sentinel.app.company import Company
 from sentinel.app.local_models import FIRST_WHO, LocalModels, adopt, tell_adopted
-from sentinel.app.topics import topic_specs
+from sentinel.app.stores import feedback_documents, registry_documents
+from sentinel.app.topics import refuse_wrong, topic_specs
 from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
@@ -36,18 +32,21 @@ from sentinel.engine.labels import LabelsWaiting
 from sentinel.engine.learner import Learner
 from sentinel.engine.lifecycle import Update
 from sentinel.engine.ownership import Ownership
+from sentinel.engine.patience import Patience
+from sentinel.engine.remembered import RegistryMemory
 from sentinel.engine.serving import ServingModel
 from sentinel.engine.store_owner import StoreOwner, own
 from sentinel.engine.store_watch import StoreWatch
 from sentinel.engine.tasks import end, outlast
-from sentinel.errors import ModelError, TransientError
+from sentinel.errors import ModelError, SentinelError, TransientError
 from sentinel.metrics import Metrics
+from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
 from sentinel.versions import Artifact
 
 log = logging.getLogger(__name__)
 
-_ADOPT_AGAIN_S = 0.5
 _WARMING_S_MAX = 10.0  # for the explainer; alone on a machine it takes three
+_FAREWELL_S_MAX = 0.5
 
 
 class Instance:
@@ -55,21 +54,31 @@ class Instance:
 
     Parameters
     ----------
-    metrics
-        Kept by the caller, so that counts go on over restarts after a transient failure.
+    metrics, memory
+        Kept by the caller, so that counts go on over restarts after a transient failure, and what
+        was seen of the registry is known.
     """
 
     def __init__(
-        self, config: Config, serving: ServingModel, artifact: Artifact, metrics: Metrics
+        self,
+        config: Config,
+        serving: ServingModel,
+        artifact: Artifact,
+        metrics: Metrics,
+        memory: RegistryMemory | None = None,
     ) -> None:
         self._config = config
         self._serving = serving
         self._artifact = artifact
         self.metrics = metrics
+        self._memory = memory or RegistryMemory()
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._resources = AsyncExitStack()
         self._ports: Ports | None = None
         self._parts: Parts | None = None
+        self._adoption_failure: SentinelError | None = None  # of the last time it was tried
+        self._warnings: list[str] = []  # of topics
+        self._company: Company | None = None
 
     async def __aenter__(self) -> Self:
         config = self._config
@@ -78,7 +87,11 @@ class Instance:
             # Labels go out at least once in any case: a repeated one is known by its feedback.
             exact = [input_topic] if config.engine.delivery == "exactly_once" else []
             broker = await stack.enter_async_context(KafkaBroker(config.kafka, exactly_once=exact))
-            await broker.ensure_topics(topic_specs(config))
+            specs = topic_specs(config)
+            await broker.ensure_topics(specs)
+            facts = await broker.topic_facts([spec.name for spec in specs])
+            self._warnings = refuse_wrong(config, facts)
+            self._company = Company(broker.group_members, self._group_topics())
             layout = layout_of(config.entities, config.features)
             store = await stack.enter_async_context(RedisStateStore(config.redis, layout=layout))
             owner = await own(
@@ -88,10 +101,9 @@ class Instance:
             )
             self._watch = StoreWatch(store)
             await self._watch.begin()
-            models = LocalModels(
-                await stack.enter_async_context(RedisModelStore(config.redis)),
-                ModelDirectory(config.model),
-            )
+            cases = await stack.enter_async_context(feedback_documents(config.redis))
+            registry = await stack.enter_async_context(registry_documents(config.redis))
+            models = LocalModels(StoredModels(registry), ModelDirectory(config.model))
             names = [feature.name for feature in config.features]
             trainer = WorkerProcess(
                 partial(Learner, names, config.policy, config.learning), config.trainer
@@ -103,21 +115,26 @@ class Instance:
                 broker=broker,
                 tail=await stack.enter_async_context(self._tail("labels")),
                 store=store,
-                cases=await stack.enter_async_context(RedisCaseStore(config.redis)),
+                cases=StoredCases(cases),
                 explainer=pool,
                 models=models,
-                reports=await stack.enter_async_context(RedisReportStore(config.redis)),
+                reports=StoredReports(registry),
                 bell=await stack.enter_async_context(self._tail("model_updates")),
                 lessons=await stack.enter_async_context(self._tail("examples", "control")),
                 trainer=await stack.enter_async_context(trainer),
-                savepoints=await stack.enter_async_context(RedisSavepointStore(config.redis)),
+                savepoints=StoredSavepoints(registry),
+                copies=models.copy,
             )
             self._parts = assemble(
-                config, self._serving, self._ports, self._state(owner), self.metrics,
+                config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
                 owner=owner, watch=self._watch,
             )  # fmt: skip
             self._resources = stack.pop_all()
         return self
+
+    def _group_topics(self) -> list[str]:
+        topics = self._config.topics
+        return [topics.full(topics.transactions), topics.full(topics.feedback)]
 
     def _tail(self, *topics: str) -> KafkaTail:
         names = self._config.topics
@@ -154,14 +171,13 @@ class Instance:
     async def _run(self, parts: Parts, stop: asyncio.Event, warming: "asyncio.Task[None]") -> None:
         assert self._ports is not None
         clock_s = asyncio.get_running_loop().time
-        is_adopted = await self._adopt(parts)
+        await self._adopt(parts)
         # What is here by now stays: looking through it took the collector 20-30 ms each time.
         gc.collect()
         gc.freeze()
-        topics = self._config.topics
         joining = asyncio.create_task(  # first of all: nobody may poll before
             self._ports.broker.subscribe(
-                [topics.full(topics.transactions), topics.full(topics.feedback)],
+                self._group_topics(),
                 on_assigned=parts.ownership.on_assigned,
                 on_revoked=parts.ownership.on_revoked,
             ),
@@ -176,9 +192,10 @@ class Instance:
                 ("feedback", parts.feedback.run()),
                 ("labels", parts.labels.run()),
                 ("ownership", parts.ownership.watch()),
-                *self._learning(parts, is_adopted=is_adopted),
+                *self._learning(parts),
                 ("reporting", parts.reporting.run()),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
+                *([] if self._company is None else [("company", self._company.run())]),
             )
         ]
         running = [joining, warming, *running]
@@ -189,44 +206,45 @@ class Instance:
             await self._hand_over(parts.ownership, running)
         finally:
             await end([stopping, *running])
-            await parts.reporting.stop()
+            with suppress(TimeoutError):  # what it said expires by itself
+                async with asyncio.timeout(_FAREWELL_S_MAX):
+                    await parts.reporting.stop()
             await parts.pipeline.aclose()
             await parts.alerts.aclose()
 
-    async def _adopt(self, parts: Parts) -> bool:
-        """Serve what the registry says from the first record on; whether all of it could be done.
+    async def _adopt(self, parts: Parts) -> None:
+        """Serve what the registry says from the first record on; notes what kept it from that.
 
         What serves comes before the word of it, which whoever starts next can say, too.
         """
         assert self._ports is not None
         if self._config.model.version:
-            return True
-        models = self._ports.models
+            return
         try:
-            await adopt(models, self._artifact)
+            await parts.deployment.follow()  # an empty registry may be one that has lost all
+            await adopt(parts.models, self._artifact)
             await parts.deployment.follow()
-            teller = registrar(self._config, self._ports, who=FIRST_WHO)
-            await tell_adopted(models, teller)
+            teller = registrar(self._config, self._ports, who=FIRST_WHO, models=parts.models)
+            await tell_adopted(parts.models, teller)
         except (TransientError, ModelError) as error:
-            log.warning("%s serves; the model registry is asked again: %s", self.version, error)
-            return False
-        return True
+            self._adoption_failure = error
+        else:
+            self._adoption_failure = None
 
-    async def _deploy(self, parts: Parts, *, is_adopted: bool) -> None:
+    async def _deploy(self, parts: Parts) -> None:
         """Follow the registry; an empty one gets its first model as soon as it can be asked."""
-        while not is_adopted:
-            await asyncio.sleep(_ADOPT_AGAIN_S)
-            is_adopted = await self._adopt(parts)
+        patience = Patience(f"{self.version} serves, the model registry is asked again", wait_s=0.5)
+        while (failure := self._adoption_failure) is not None:
+            await patience.failed(failure)
+            await self._adopt(parts)
+        patience.over()
         await parts.deployment.run()
 
-    def _learning(
-        self, parts: Parts, *, is_adopted: bool
-    ) -> "list[tuple[str, Coroutine[Any, Any, None]]]":
+    def _learning(self, parts: Parts) -> "list[tuple[str, Coroutine[Any, Any, None]]]":
         """What has other models serve; nothing may when the configuration names one."""
         if self._config.model.version:
             return []
-        deploying = self._deploy(parts, is_adopted=is_adopted)
-        return [("deployment", deploying), ("training", parts.training.run())]
+        return [("deployment", self._deploy(parts)), ("training", parts.training.run())]
 
     async def _hand_over(
         self, ownership: Ownership, running: "Sequence[asyncio.Task[None]]"
@@ -264,8 +282,10 @@ class Instance:
         )
 
     def _troubles(self, parts: Parts) -> list[str]:
-        trouble = [parts.deployment.trouble, parts.alerts.trouble, parts.labels.trouble]
-        return [*trouble, self._watch.trouble]
+        learning = (parts.deployment.trouble, parts.alerts.trouble, parts.labels.trouble)
+        ground = (parts.placement.trouble, parts.ownership.trouble, self._watch.trouble)
+        company = "" if self._company is None else self._company.trouble
+        return [*learning, *ground, company, *self._warnings]
 
     @property
     def version(self) -> str:

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from sentinel.adapters.pool import ExplainerPool
-from sentinel.adapters.redis import RedisModelStore
 from sentinel.adapters.registry import ModelDirectory
+from sentinel.app.stores import open_models
 from sentinel.config import Config
 from sentinel.core.learning import shelf as shelves
 from sentinel.engine.registrar import Registrar
@@ -53,6 +53,13 @@ class LocalModels:
             except ConfigError as error:  # it serves all the same
                 log.warning("%s", error)
         return artifact
+
+    async def copy(self, version: str) -> Artifact | None:
+        """What the model directory has of it; None if that is nothing whole."""
+        try:
+            return await asyncio.to_thread(self.directory.load, version)
+        except ModelError:
+            return None
 
     async def shelf(self) -> Shelf:
         return await self.store.shelf()
@@ -122,7 +129,7 @@ async def fetch_champion(config: Config) -> None:
         return
     names = [feature.name for feature in config.features]
     try:
-        async with RedisModelStore(config.redis) as store, ExplainerPool(config.pool) as pool:
+        async with open_models(config.redis) as store, ExplainerPool(config.pool) as pool:
             found = await usable_champion(store, pool, names)
         if found is not None:
             await asyncio.to_thread(directory.add, found.version, found.text, found.manifest)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sentinel.adapters.redis import RedisModelStore, RedisReportStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.sender import Sender
+from sentinel.app.stores import open_models, open_reports
 from sentinel.config import Config
 from sentinel.core.learning.shelf import kind_of_change, next_version, registered, staged
 from sentinel.core.learning.trail import audit_entry
@@ -66,10 +66,10 @@ def now_ms() -> int:
 
 async def registry(config: Config) -> Registry:
     """All that there is."""
-    async with RedisModelStore(config.redis) as store:
+    async with open_models(config.redis) as store:
         shelf = await store.shelf()
         manifests = await store.manifests(list(shelf.stages))
-    async with RedisReportStore(config.redis) as reports:
+    async with open_reports(config.redis) as reports:
         return Registry(shelf, manifests, await reports.reports())
 
 
@@ -78,7 +78,7 @@ async def served_at(config: Config, at_ms: int) -> list[ServingReport]:
 
     An instance that died without a word has left none.
     """
-    async with RedisReportStore(config.redis) as store:
+    async with open_reports(config.redis) as store:
         live, ended = await store.reports(), await store.ended()
     found = [one for one in live if one.since_ms <= at_ms]
     found += [one for one in ended if one.since_ms <= at_ms < one.until_ms]
@@ -87,19 +87,19 @@ async def served_at(config: Config, at_ms: int) -> list[ServingReport]:
 
 async def history(config: Config) -> list[ModelEvent]:
     """Every change, oldest first."""
-    async with RedisModelStore(config.redis) as store:
+    async with open_models(config.redis) as store:
         return await store.history()
 
 
 async def artifact(config: Config, version: str) -> Artifact:
     """One version, whole. Raises ModelError."""
-    async with RedisModelStore(config.redis) as store:
+    async with open_models(config.redis) as store:
         return await store.load(version)
 
 
 async def free_version(config: Config, manifest: Mapping[str, Any]) -> str:
     """The next version for a model that somebody brings, under which nothing is kept."""
-    async with RedisModelStore(config.redis) as store:
+    async with open_models(config.redis) as store:
         shelf = await store.shelf()
         taken = [*shelf.stages, *ModelDirectory(config.model).versions()]
         parent = shelf.champion
@@ -119,7 +119,7 @@ async def add(config: Config, given: Artifact, *, who: str, why: str) -> Changed
         lambda shelf: registered(shelf, given.version, **by),
         lambda shelf: staged(shelf, given.version, **by),
     ]
-    async with RedisModelStore(config.redis) as store:
+    async with open_models(config.redis) as store:
         _applied(await store.shelf(), steps)  # nothing is kept of what cannot be registered
         await store.add(given)
     return await change(config, steps)
@@ -132,7 +132,7 @@ async def change(config: Config, steps: Sequence[Step]) -> Changed:
     if it is not. Nobody tries again when another has changed something meanwhile, for what a person
     decides hangs on what there was.
     """
-    async with RedisModelStore(config.redis) as store:
+    async with open_models(config.redis) as store:
         before = await store.shelf()
         found = _applied(before, steps)
         after = found[-1][0]
@@ -195,7 +195,7 @@ async def _pins(config: Config) -> list[str]:
     pinned = config.model.version
     notes = [pin_note(pinned)] if pinned else []
     try:
-        async with RedisReportStore(config.redis) as store:
+        async with open_reports(config.redis) as store:
             reports = await store.reports()
     except TransientError as error:
         return [*notes, f"which instances follow is not known: {error}"]

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from sentinel.adapters.files import write_table
 from sentinel.app.dead_letters import read_to_end
 from sentinel.app.examples import PRESUMED, example_list
 from sentinel.app.history import Rows
@@ -25,7 +26,7 @@ from sentinel.core.learning.examples import Bools
 from sentinel.core.learning.hold_out import is_held_out
 from sentinel.core.learning.maturity import is_sampled
 from sentinel.engine.serving import ServingModel
-from sentinel.errors import ConfigError, RecordError
+from sentinel.errors import RecordError
 from sentinel.ports import Tail
 from sentinel.records import Example
 
@@ -107,11 +108,8 @@ def keep_past(rows: PastRows, directory: Path) -> None:
     """Write them down: whole, or not at all. Raises ConfigError where that cannot be."""
     path = directory / _FILE
     unfinished = path.with_suffix(".unfinished")
-    try:
-        rows.write_parquet(unfinished)
-        unfinished.replace(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error}") from error
+    write_table(rows, unfinished, called=path)
+    unfinished.replace(path)
 
 
 class Past:

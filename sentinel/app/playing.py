@@ -1,7 +1,6 @@
 """The built-in stream at work: it plays, and what is known of its history is taught."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -10,11 +9,9 @@ from sentinel.app.demo import DemoStream
 from sentinel.app.past import Past
 from sentinel.app.sender import Sender
 from sentinel.config import Config
+from sentinel.engine.patience import Patience
 from sentinel.errors import TransientError
 
-log = logging.getLogger(__name__)
-
-_AGAIN_S = 1.0
 _LOOK_S = 1.0
 
 
@@ -23,17 +20,19 @@ async def play(config: Config, stream: DemoStream, ready: Callable[[], Awaitable
 
     It begins when there is somebody to decide: what waited for that would show as latency.
     """
+    patience = Patience("the built-in stream cannot send")
     while True:
         try:
             async with Sender(config) as sender:
+                patience.over()
                 await stream.run(sender, ready)
         except TransientError as error:
-            log.warning("the built-in stream could not send: %s", error)
-            await asyncio.sleep(_AGAIN_S)
+            await patience.failed(error)
 
 
 async def teach(config: Config, directory: Path, stream: DemoStream) -> None:
     """Publish what becomes known of the generated history, until all of it is."""
+    patience = Patience("the generated history is not all told")
     while True:
         past = await asyncio.to_thread(Past.kept, directory)
         if past is None:
@@ -41,9 +40,9 @@ async def teach(config: Config, directory: Path, stream: DemoStream) -> None:
         try:
             await _taught(config, past, stream)
         except TransientError as error:
-            log.warning("the generated history is not all told: %s", error)
-            await asyncio.sleep(_AGAIN_S)
+            await patience.failed(error)
         else:
+            patience.over()
             return
 
 

@@ -13,7 +13,7 @@ from sentinel.app.sender import Sender
 from sentinel.codec.records import decode_object, encode_pretty
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
-from sentinel.errors import RecordError
+from sentinel.errors import ConfigError, RecordError
 from sentinel.records import Feedback, Ints, Record, Transactions
 
 _RECORDS_A_SEND = 1_000
@@ -203,5 +203,10 @@ class Player:
 
     def _note_position(self) -> None:
         path = self._options.position_file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode_pretty({"rows": self._begin + self.sent.rows}))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encode_pretty({"rows": self._begin + self.sent.rows}))
+        except OSError as error:
+            raise ConfigError(
+                f"{path}: how far it has sent cannot be noted: {error.strerror or error}"
+            ) from error

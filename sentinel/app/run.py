@@ -1,44 +1,30 @@
 """`sentinel run`: servers if asked for, a first model if there is none, then one instance."""
 
 import asyncio
-import logging
-import os
 import resource
-import signal
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sentinel.adapters.embedded import EmbeddedServers
+from sentinel.adapters.embedded import STOP_S_MAX, EmbeddedServers
 from sentinel.adapters.kafka import EMBEDDED
-from sentinel.adapters.redis import RedisStateStore
-from sentinel.adapters.registry import ModelDirectory
-from sentinel.app import demo, embedded
+from sentinel.app import archive_child, demo, embedded
 from sentinel.app.alert_desk import investigate
 from sentinel.app.archive_child import ArchiveChild
-from sentinel.app.backfill import backfill
-from sentinel.app.backoff import back_off
-from sentinel.app.history import History, Rows, joined
+from sentinel.app.backoff import back_off, failures_in_a_row
+from sentinel.app.ending import CLOSE_S_MAX, limit_s, signals, unless_stopped, until_done
 from sentinel.app.instance import Instance
-from sentinel.app.local_models import fetch_champion
-from sentinel.app.past import PastRows, held_out_of, keep_past, past_rows
 from sentinel.app.playing import play, teach
-from sentinel.app.train import train
+from sentinel.app.prepare import Prepared, Progress, prepare
 from sentinel.config import Config
 from sentinel.engine.health import Health
 from sentinel.engine.labels import LabelsWaiting
-from sentinel.engine.serving import ServingModel, serving_model
-from sentinel.engine.tasks import end
-from sentinel.errors import ConfigError, TransientError
+from sentinel.engine.remembered import RegistryMemory
+from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
-from sentinel.versions import Artifact
-
-log = logging.getLogger(__name__)
-
-Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done
 
 _TICK_S = 0.25
 
@@ -76,60 +62,10 @@ class Status:
             return Health("stuck", (f"starting again after: {self.failure}",))
         return now if self.archive is None else now.beside(self.archive.trouble)
 
-
-class _StoppedError(Exception):
-    """Raised when a signal came before there was anything to stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A model to serve; for a first one also the history that it was trained on, and examples."""
-
-    serving: ServingModel
-    artifact: Artifact
-    history: History | None = None
-    past: PastRows | None = None  # what of it becomes examples
-
-
-def prepare_model(config: Config, options: RunOptions, progress: Progress) -> Prepared:
-    """The champion, or a first model from generated history if the built-in stream is to play.
-
-    A first model is not written yet. It takes half a minute: call it off the loop.
-    """
-    directory = ModelDirectory(config.model)
-    names = [feature.name for feature in config.features]
-    version = directory.champion()
-    if version is not None:
-        artifact = directory.load(version)
-        return Prepared(serving_model(artifact, names), artifact)
-    if not options.stream:
-        raise _missing_model(config)
-    history = History(config, partition_count=config.topics.partition_count)
-    stretches: list[Rows] = []
-    for i, (values, is_fraud) in enumerate(demo.history()):
-        progress("reading 60 days of generated history", i / demo.HISTORY_DAY_COUNT)
-        stretches.append(history.fold(values, is_fraud))
-    features, labels, times_ms, accounts = joined(stretches)
-    trees = config.training.fit.tree_count
-
-    def on_tree(count: int) -> None:
-        progress("training a first model", count / trees)
-
-    held_out = held_out_of(stretches, config.learning.old_share)
-    text, manifest = train(
-        features, labels, times_ms, accounts, config, held_out=held_out, on_tree=on_tree
-    )
-    artifact = Artifact(directory.next_version(names), text, manifest)
-    serving = serving_model(artifact, names)
-    return Prepared(serving, artifact, history, past_rows(stretches, serving, config))
-
-
-def _missing_model(config: Config) -> ConfigError:
-    """What to tell a user who has no model yet."""
-    return ConfigError(
-        f"there is no model in {config.model.directory}: make one from your history with "
-        "`sentinel train FILE --config …`, or set model.directory"
-    )
+    def grace_s(self) -> float:
+        """How long it may take to hand over what is owned now."""
+        is_owner = self.instance is not None and self.instance.is_assigned
+        return self.config.engine.shutdown_s_max + CLOSE_S_MAX if is_owner else 0.0
 
 
 async def run(
@@ -145,8 +81,15 @@ async def run(
     """
     stop = asyncio.Event()
     servers = embedded.servers_for(config, options.directory)
-    _on_signals(stop, servers, leave)
+
+    def leave_at_once() -> None:
+        servers.kill()
+        leave()
+
+    children_s = (archive_child.STOP_S_MAX, STOP_S_MAX) if embedded.is_wanted(config) else ()
     async with AsyncExitStack() as stack:
+        within_s = limit_s(config.engine.shutdown_s_max, *children_s)
+        stack.enter_context(signals(stop, within_s, leave_at_once))
         stack.enter_context(embedded.folder(options.directory))
         await stack.enter_async_context(servers)
         announced = embedded.is_wanted(config)
@@ -156,14 +99,13 @@ async def run(
             path = embedded.announce(config, options.directory)
             stack.callback(path.unlink, missing_ok=True)
         status = Status(config, Metrics(), "", asyncio.get_running_loop().time())
-        try:
-            prepared = await _prepare(config, options, progress, stop)
-        except _StoppedError:
+        preparing = prepare(config, options.directory, progress, stream=options.stream)
+        if (prepared := await unless_stopped(preparing, stop)) is None:
             return status
         status.model_version = prepared.serving.version
         status.begun_s = asyncio.get_running_loop().time()
         working = asyncio.create_task(_keep_running(config, prepared, status, stop))
-        tasks = {working, asyncio.create_task(_watch(status, options, stop, watch, servers))}
+        tasks = {asyncio.create_task(_watch(status, options, stop, watch, servers))}
         if is_broker_ours and options.archive_command:
             child = ArchiveChild(options.archive_command, options.directory / "archive.log")
             stack.push_async_callback(child.aclose)
@@ -174,7 +116,7 @@ async def run(
             tasks.add(asyncio.create_task(play(config, stream, ready)))
             tasks.add(asyncio.create_task(investigate(config, stream, ready)))
             tasks.add(asyncio.create_task(teach(config, options.directory, stream)))
-        await _until_done(working, tasks)
+        await until_done(working, tasks, stop, status.grace_s)
     watch(status)
     return status
 
@@ -186,49 +128,16 @@ async def _keep_archiving(child: ArchiveChild, status: Status) -> None:
     await child.run()
 
 
-async def _prepare(
-    config: Config, options: RunOptions, progress: Progress, stop: asyncio.Event
-) -> Prepared:
-    """The model; a first one is written when its history is stored: the two belong together."""
-
-    def stoppable(what: str, share: float) -> None:
-        if stop.is_set():
-            raise _StoppedError
-        progress(what, share)
-
-    await fetch_champion(config)
-    prepared = await asyncio.to_thread(prepare_model, config, options, stoppable)
-    if prepared.history is not None and prepared.past is not None:
-        await _backfill(config, prepared.history, stoppable)
-        await asyncio.to_thread(keep_past, prepared.past, options.directory)
-        first = prepared.artifact
-        whole = ModelDirectory(config.model).add(first.version, first.text, first.manifest)
-        prepared = replace(prepared, artifact=whole)
-    return replace(prepared, history=None, past=None)  # it is large, and stored by now
-
-
-async def _until_done(working: "asyncio.Task[None]", tasks: set["asyncio.Task[None]"]) -> None:
-    """Wait for the work to end; what any other task raises ends it, too."""
-    pending = tasks
-    try:
-        while working in pending:
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-    finally:
-        await end(tasks)
-
-
 async def _keep_running(
     config: Config, prepared: Prepared, status: Status, stop: asyncio.Event
 ) -> None:
     """Build an instance and run it; after a transient failure back off, build another, replay."""
-    failures = 0
+    failures, memory = 0, RegistryMemory()
     while not stop.is_set():
         before = status.metrics.commits
         try:
             async with Instance(
-                config, prepared.serving, prepared.artifact, status.metrics
+                config, prepared.serving, prepared.artifact, status.metrics, memory
             ) as instance:
                 status.instance = instance
                 try:
@@ -239,23 +148,9 @@ async def _keep_running(
                     raise
         except TransientError as error:
             status.instance, status.failure = None, str(error)
-            failures = 1 if status.metrics.commits > before else failures + 1
+            has_committed = status.metrics.commits > before
+            failures = failures_in_a_row(failures, error, has_committed=has_committed)
             await back_off(error, failures, config.engine, stop)
-
-
-async def _backfill(config: Config, history: History, progress: Progress) -> None:
-    state = history.state
-    total = sum(len(table) for table in state.tables.values())
-    done = 0
-
-    def on_saved(count: int) -> None:
-        nonlocal done
-        done += count
-        progress("storing what the history says of every entity", min(done / total, 1.0))
-
-    async with RedisStateStore(config.redis, layout=state.fingerprint) as store:
-        topic = config.topics.full(config.topics.transactions)
-        await backfill(state, store, topic, config.topics.partition_count, on_saved=on_saved)
 
 
 async def _watch(
@@ -299,23 +194,6 @@ def _is_ready(status: Status, options: RunOptions) -> bool:
 PROCESS_BEGAN_S = time.monotonic()
 
 
-def _on_signals(stop: asyncio.Event, servers: EmbeddedServers, leave: Callable[[], None]) -> None:
-    """The first signal stops in order, the second at once."""
-    loop = asyncio.get_running_loop()
-
-    def on_signal() -> None:
-        if stop.is_set():
-            # Not SystemExit: asyncio would cancel the clients' own tasks, and then wait half a
-            # minute for what only these could bring. Replay makes any end harmless.
-            servers.kill()
-            leave()
-            os._exit(130)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
-
-
 def report(status: Status) -> dict[str, Any]:
     """The run in figures, for scripts."""
     metrics = status.metrics
@@ -338,6 +216,7 @@ def report(status: Status) -> dict[str, Any]:
         "contradicted": metrics.contradicted,
         "labels_applied": metrics.labels_applied,
         "labels_waiting": waiting.count,
+        "misplaced": metrics.misplaced,
         "labels_next_in_s": waiting.next_in_s,
         "shadowed": metrics.shadowed,
         "unscored": metrics.unscored,

@@ -12,7 +12,7 @@ from sentinel.adapters.kafka import KafkaBroker
 from sentinel.app.topics import topic_specs
 from sentinel.codec.records import encode, keyed
 from sentinel.config import Config
-from sentinel.engine.labels import PartitionOf
+from sentinel.core.partitioning import PartitionOf
 from sentinel.ports import Broker
 from sentinel.records import AuditEntry, Example, Feedback, OutputRecord
 from sentinel.versions import Command, ModelEvent
@@ -41,7 +41,8 @@ class Sender:
             if broker is None:
                 broker = await stack.enter_async_context(KafkaBroker(self._config.kafka))
             await broker.ensure_topics(topic_specs(self._config))
-            self._partition_of = PartitionOf(await broker.partition_count(self._topic))
+            count = await broker.partition_count(self._topic)
+            self._partition_of = PartitionOf(count, self._config.kafka.partitioner)
             self._broker = broker
             self._resources = stack.pop_all()
         return self

@@ -1,10 +1,14 @@
 """The topics of a configuration: what they are created as, and what they must be like."""
 
+import logging
 from collections.abc import Mapping
 
 from sentinel.config import Config
-from sentinel.core.topics import TopicDemands, TopicFacts, TopicSpec
+from sentinel.core.topics import TopicDemands, TopicFacts, TopicSpec, findings
 from sentinel.engine.topics import TOPICS, Topic
+from sentinel.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 # What Kafka keeps where nobody says otherwise: no topic of ours is made to keep less.
 _RETENTION_MS_MIN = 7 * 86_400_000
@@ -37,8 +41,9 @@ def topic_demands(config: Config, facts: Mapping[str, TopicFacts]) -> list[Topic
     return [
         TopicDemands(
             name=_name(config, topic),
-            partition_count=_count(config, topic, many),
+            partition_count=None if topic is TOPICS[0] else many if topic.is_spread else 1,
             because=_because(topic),
+            more_are_fine=topic.is_spread,
             copy_count=config.kafka.replication_factor,
             if_compacted=topic.if_compacted,
             batch_bytes=0 if topic.is_input else config.kafka.batch_bytes_max,
@@ -49,21 +54,35 @@ def topic_demands(config: Config, facts: Mapping[str, TopicFacts]) -> list[Topic
     ]
 
 
+def refuse_wrong(config: Config, facts: Mapping[str, TopicFacts]) -> list[str]:
+    """What health has to say of topics, a sentence each; what else is doubtful is logged.
+
+    Raises ConfigError for what `topics check` calls wrong: records would be lost, or refused.
+    Nothing is made of what the cluster does not tell.
+    """
+    found = [
+        (finding, f"topic {demands.name}: {finding.text}")
+        for demands in topic_demands(config, facts)
+        if demands.name in facts
+        for finding in findings(demands, facts[demands.name])
+    ]
+    wrong = [text for finding, text in found if finding.severity == "wrong"]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more: `sentinel topics check`)" if len(wrong) > 1 else ""
+        raise ConfigError(f"{wrong[0]}{more}")
+    warned = [(finding, text) for finding, text in found if finding.severity == "warning"]
+    for _, text in warned:
+        log.warning("%s", text)
+    return [text for finding, text in warned if finding.is_of_history]
+
+
 def _name(config: Config, topic: Topic) -> str:
     return config.topics.full(getattr(config.topics, topic.setting))
 
 
-def _count(config: Config, topic: Topic, many: int) -> int:
-    if topic.setting == "transactions":
-        return config.topics.partition_count
-    return many if topic.is_spread else 1
-
-
 def _because(topic: Topic) -> str:
-    if topic.setting == "transactions":
-        return "topics.partition_count says so"
     return (
-        "as many as transactions has"
+        "as many as transactions has, `sentinel run` gives it more"
         if topic.is_spread
         else "everything in it must be in one order"
     )

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from sentinel.adapters.redis import RedisModelStore
 from sentinel.app.sender import Sender
+from sentinel.app.stores import open_models
 from sentinel.codec.stored import decode_stored
 from sentinel.config import Config
 from sentinel.engine.awaiting import Outlook
@@ -37,7 +37,7 @@ class Standing:
 
 async def standing(config: Config) -> Standing:
     """How updates stand. Raises ConfigError if what is noted of them is damaged."""
-    async with RedisModelStore(config.redis) as store:
+    async with open_models(config.redis) as store:
         update, outlook = await store.update(), await store.outlook()
     try:
         return Standing(

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 from pathlib import Path
 
 import typer
@@ -12,8 +11,10 @@ from rich.table import Table
 
 from sentinel import config as configuration
 from sentinel.adapters.archive import ParquetArchive
+from sentinel.adapters.files import write_table
 from sentinel.app import embedded
 from sentinel.app.archiving import Status, archive
+from sentinel.app.ending import limit_s, signals, until_done
 from sentinel.app.examples import examples
 from sentinel.app.verify import verify
 from sentinel.archive.union import union_of
@@ -27,19 +28,24 @@ def run_command(config_file: Path | None, *, exit_when_idle_s: float | None) -> 
     config = configuration.load(config_file)
     embedded.running(config)  # says at once what is missing; later it may come back
 
-    async def main() -> Status:
+    seen = Status()
+
+    async def main() -> None:
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
 
         def watch(status: Status) -> None:
+            nonlocal seen
+            seen = status
             if exit_when_idle_s is not None and status.idle_s >= exit_when_idle_s:
                 stop.set()
 
-        return await archive(config, stop, watch)
+        may_take_s = config.engine.shutdown_s_max
+        with signals(stop, limit_s(may_take_s), lambda: None):
+            working = asyncio.create_task(archive(config, stop, watch))
+            await until_done(working, (), stop, lambda: may_take_s)
 
-    done = uvloop.run(main()).counts
+    uvloop.run(main())
+    done = seen.counts
     typer.echo(
         f"{done.rows:,} rows in {done.files:,} files under {config.archive.directory}, "
         f"{done.repeated:,} repetitions left out; {done.examples:,} examples, "
@@ -84,10 +90,7 @@ def examples_command(out: Path, config_file: Path | None) -> None:
     if not sum(map(len, frames)):
         raise ConfigError("the archive holds nothing that is labelled, or old enough to presume")
     frame = union_of(frames)
-    try:
-        frame.write_parquet(out)
-    except OSError as error:
-        raise ConfigError(f"{out}: cannot be written: {error}") from error
+    write_table(frame, out)
     counts = frame.group_by("source", "label").len().sort("source", "label")
     for source, label, count in counts.iter_rows():
         typer.echo(f"{count:>12,} {('genuine', 'fraud')[label]}, {source}")

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import typer
-from polars.exceptions import PolarsError
 from rich.console import Console
 from rich.table import Table
 
 from sentinel import config as configuration
+from sentinel.adapters.files import write_table
 from sentinel.adapters.voice_files import read_voices
 from sentinel.app.consensus import cases_of
 from sentinel.cli.rows import passed, reader_of, say_left_out, say_refused
@@ -46,7 +46,7 @@ def consensus_command(
     tasks, workers = task_table(cases, found), worker_table(found, params)
     for frame, path in ((tasks, out), (workers, workers_out)):
         if path is not None:
-            _write(frame, path)
+            write_table(frame, path)
     _show(cases, found, workers, trusted)
     if refused.count:
         typer.echo(f"refused: {refused.count:,} of the rows", err=True)
@@ -92,13 +92,6 @@ def worker_table(found: Judged, params: ConsensusParams) -> pl.DataFrame:
             "group_size": np.bincount(found.group, minlength=votes.annotator_count)[found.group],
         }
     ).sort("vote_count", descending=True, maintain_order=True)
-
-
-def _write(frame: pl.DataFrame, path: Path) -> None:
-    try:
-        frame.write_parquet(path) if path.suffix == ".parquet" else frame.write_csv(path)
-    except (OSError, PolarsError) as error:
-        raise ConfigError(f"{path}: cannot be written: {error}") from error
 
 
 def _show(

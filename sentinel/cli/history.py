@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from sentinel import config as configuration
-from sentinel.adapters.files import TransactionFile
+from sentinel.adapters.files import TransactionFile, write_table
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.history import UNKNOWN, History, Rows, joined
 from sentinel.app.train import DAY_MS, train
@@ -119,10 +119,7 @@ def features_command(file: Path, config_file: Path | None, *, label_column: str,
     if not frames:
         raise ConfigError(f"{file}: there is not one usable row")
     frame = pl.concat(frames)
-    try:
-        frame.write_parquet(out)
-    except OSError as error:
-        raise ConfigError(f"{out}: cannot be written: {error}") from error
+    write_table(frame, out)
     console.print(f"{len(frame):,} rows × {len(config.features)} features written to {out}")
     if history.rejected_count:
         console.print(f"{history.rejected_count:,} rows could not be used")

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from sentinel import __version__
+from sentinel import __version__, kernel_cache
 from sentinel.cli import judging, updates, versions
 from sentinel.cli.options import Commands, ConfigOption, LabelColumn
+from sentinel.errors import ConfigError
 
 app = typer.Typer(
     name="sentinel",
@@ -30,6 +31,8 @@ dead_letters = typer.Typer(help="Look at records that could not be used, and sen
 app.add_typer(dead_letters, name="dead-letters", no_args_is_help=True)
 topics = typer.Typer(help="Make the topics, and find out what is wrong with them.")
 app.add_typer(topics, name="topics", no_args_is_help=True)
+state = typer.Typer(help="Entity state of an older version, or of another deployment.")
+app.add_typer(state, name="state", no_args_is_help=True)
 app.add_typer(judging.feedback, name="feedback", no_args_is_help=True)
 app.add_typer(judging.archive, name="archive", no_args_is_help=True)
 app.add_typer(versions.models, name="models", no_args_is_help=True)
@@ -60,6 +63,10 @@ def main(
     ] = False,
 ) -> None:
     """Scores payment transactions from Kafka while they happen."""
+    if not kernel_cache.settle():
+        raise ConfigError(
+            "no folder for compiled kernels can be written: set NUMBA_CACHE_DIR to one that can"
+        )
     # While a broker is away the client reports it two hundred times a second; what matters of it
     # reaches the user as one error, or through health.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -198,6 +205,14 @@ def check_config(config: ConfigOption = None) -> None:
     check_command(config)
 
 
+@app.command()
+def warm(config: ConfigOption = None) -> None:
+    """Compile all kernels now, so that a start compiles none: for the build of an image."""
+    from sentinel.cli.warm import warm_command
+
+    warm_command(config)
+
+
 @dead_letters.command("list")
 def list_dead_letters(
     config: ConfigOption = None,
@@ -281,6 +296,25 @@ def create_topics(
     is_right = create_command(config, partition_count=partitions, replication=replication)
     if not is_right:
         raise typer.Exit(1)
+
+
+@state.command("migrate")
+def migrate_state(config: ConfigOption = None) -> None:
+    """Bring the entity state of an older version to the present form; no instance may run."""
+    from sentinel.cli.state import migrate_command
+
+    migrate_command(config)
+
+
+@state.command("adopt")
+def adopt_state(
+    config: ConfigOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Give the state under redis.key_prefix to this configuration's group and topic."""
+    from sentinel.cli.state import adopt_command
+
+    adopt_command(config, is_sure=yes)
 
 
 @topics.command("check")

@@ -1,5 +1,6 @@
 """What the commands share: options, and how they end when something is wrong."""
 
+import errno
 import getpass
 import os
 import threading
@@ -9,8 +10,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from sentinel.cli import streams
 from sentinel.cli.texts import plain
 from sentinel.errors import ConfigError, SentinelError, TransientError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 ConfigOption = Annotated[
     Path | None,
@@ -30,6 +34,15 @@ def fail(error: SentinelError) -> NoReturn:
 
 class Commands(TyperGroup):
     """Commands, and groups of them, which end in one clear line when something is wrong."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        streams.settle()
+        try:
+            return super().main(*args, **options)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            streams.give_up(f"{error.filename or 'what is written'}: {error.strerror}")
 
     def invoke(self, ctx: Any) -> Any:  # of Typer's own copy of click
         try:

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from sentinel import config as configuration
+from sentinel.app.ending import leave_abandoned
 from sentinel.app.run import RunOptions, report, run
+from sentinel.cli.streams import Display, displays
 from sentinel.cli.view import View
 from sentinel.codec.records import encode_pretty
 from sentinel.errors import ConfigError
@@ -43,19 +45,29 @@ def run_command(
     )
     if report_file is not None and not report_file.parent.is_dir():
         raise ConfigError(f"{report_file}: its folder does not exist")
-    console = Console(stderr=True)
-    _log_to(console, plain=plain or not sys.stdout.isatty())
-    view = View(Console(), live=sys.stdout.isatty() and not plain)
+    with displays() as (out, err):
+        is_live = out.file.isatty() and not plain
+        _log_to(err, plain=not is_live)
+        view = View(Console(file=out.file), live=is_live)
 
-    async def main() -> dict[str, Any]:
-        status = await run(config, options, view.progress, view.show, view.stop)
-        view.finish(status)
-        return report(status)
+        def leave() -> None:
+            view.stop()
+            out.drain()
+            err.drain()
 
-    with view:
-        figures = uvloop.run(main())
+        async def main() -> dict[str, Any]:
+            status = await run(config, options, view.progress, view.show, leave)
+            view.finish(status)
+            return report(status)
+
+        with view:
+            figures = uvloop.run(main())
     if report_file is not None:
-        report_file.write_bytes(encode_pretty(figures))
+        try:
+            report_file.write_bytes(encode_pretty(figures))
+        except OSError as error:
+            raise ConfigError(f"{report_file}: cannot be written: {error.strerror}") from error
+    leave_abandoned()
 
 
 def _archive_command(config_file: Path | None) -> tuple[str, ...]:
@@ -64,10 +76,10 @@ def _archive_command(config_file: Path | None) -> tuple[str, ...]:
     return (sys.executable, "-m", "sentinel", "archive", "run", "--until-input-ends", *own)
 
 
-def _log_to(console: Console, *, plain: bool) -> None:
-    handler: logging.Handler = RichHandler(console=console, show_path=False)
+def _log_to(display: Display, *, plain: bool) -> None:
+    handler: logging.Handler = RichHandler(console=Console(file=display.file), show_path=False)
     handler.setFormatter(logging.Formatter("%(message)s"))  # the rest has columns of its own
     if plain:
-        handler = logging.StreamHandler(sys.stderr)
+        handler = logging.StreamHandler(display.file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

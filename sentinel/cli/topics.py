@@ -12,7 +12,7 @@ from sentinel.adapters.kafka import KafkaAdmin
 from sentinel.app import embedded
 from sentinel.app.topics import topic_demands, topic_specs
 from sentinel.config import Config
-from sentinel.core.topics import TopicFacts, describe, findings
+from sentinel.core.topics import TopicFacts, describe, findings, resolved
 from sentinel.errors import ConfigError
 
 
@@ -34,11 +34,13 @@ def create_command(
     )
     before, after = asyncio.run(_create(config))
     is_right = True
-    for spec in topic_specs(config):
+    counts = {name: facts.partition_count for name, facts in before.items()}
+    for spec in resolved(topic_specs(config), counts):
         facts = after[spec.name]
+        is_right_count = facts.partition_count == spec.partition_count
         if spec.name not in before:
             typer.echo(f"created  {spec.name}: {describe(facts)}")
-        elif facts.partition_count == spec.partition_count:
+        elif is_right_count or (spec.follows and facts.partition_count > spec.partition_count):
             typer.echo(f"is there {spec.name}: {describe(facts)}")
         else:
             is_right = False
@@ -52,14 +54,15 @@ async def _create(config: Config) -> tuple[Mapping[str, TopicFacts], Mapping[str
     names = [spec.name for spec in specs]
     async with KafkaAdmin(config.kafka) as admin:
         before = await admin.topic_facts(names)
-        missing = [spec for spec in specs if spec.name not in before]
+        counts = {name: facts.partition_count for name, facts in before.items()}
+        missing = [spec for spec in resolved(specs, counts) if spec.name not in before]
         copies, brokers = config.kafka.replication_factor, await admin.broker_count()
         if missing and copies > brokers:
             raise ConfigError(
                 f"{copies} copies of each record need as many brokers, there are {brokers}: "
                 f"set --replication or kafka.replication_factor to 1..{brokers}"
             )
-        await admin.ensure_topics(missing)
+        await admin.ensure_topics([replace(spec, follows="") for spec in missing])
         return before, await admin.topic_facts(names)
 
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from sentinel.app.run import Status
 from sentinel.cli.learning import awaited_summary, headline, is_at_work, tally
-from sentinel.cli.texts import plain
+from sentinel.cli.texts import plain, shown
 from sentinel.codec.records import decode_object
 from sentinel.metrics import Histogram
 
@@ -144,7 +145,9 @@ def _picture(status: Status, rate: float) -> Group:
         top.add_column(ratio=1)
     top.add_row(_flow(status, rate), _decisions(status), _scores(status))
     footer = Text(f"model {status.model_version} · Ctrl-C stops in order", style="dim")
-    return Group(top, _learning(status), _alerts(status), footer)
+    alerts = status.instance.last_alerts() if status.instance is not None else []
+    shown_alerts = _alerts(alerts, status.config.schema.amount_decimals)
+    return Group(top, _learning(status), shown_alerts, footer)
 
 
 def _flow(status: Status, rate: float) -> Panel:
@@ -197,7 +200,9 @@ def _learning(status: Status) -> Panel:
     rows.add_column(no_wrap=True)
     rows.add_column(overflow="fold")
     metrics = status.metrics
-    rows.add_row("examples", f"{metrics.examples:,} taken to learn from{_of_archive(status)}")
+    rows.add_row(
+        "examples", shown(f"{metrics.examples:,} taken to learn from{_of_archive(status)}")
+    )
     update, outlook = (None, None) if status.instance is None else status.instance.learning()
     if update is not None and update.number:
         if update.former and update.judgement is None:
@@ -216,22 +221,20 @@ def _of_archive(status: Status) -> str:
     return f" · {status.archive.trouble or 'the archive runs beside'}"
 
 
-def _alerts(status: Status) -> Panel:
+def _alerts(alerts: Sequence[bytes], decimals: int) -> Panel:
     rows = Table(expand=True, box=None, show_edge=False)
     for name in ("transaction", "account", "amount", "probability", "action", "because"):
         rows.add_column(name, no_wrap=name != "because", justify="left")
-    alerts = status.instance.last_alerts() if status.instance is not None else []
-    decimals = status.config.schema.amount_decimals
     for data in reversed(alerts):
         alert = decode_object(data)
         amount = alert["amount_minor"] / 10**decimals
         rows.add_row(
-            alert["transaction_id"],
-            alert["account"],
+            shown(alert["transaction_id"]),
+            shown(alert["account"]),
             f"{amount:,.{decimals}f}",
             f"{alert['probability']:.3f}",
             Text(alert["action"], style=_ACTION_STYLE[alert["action"]]),
-            "; ".join(_reason(reason) for reason in alert["reasons"]),
+            shown("; ".join(_reason(reason) for reason in alert["reasons"])),
         )
     return Panel(rows, title="last alerts")
 

@@ -13,6 +13,7 @@ dead letter, and it is kept as long.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,6 +58,16 @@ class DeadLetter:
     def replay_of(self) -> int | None:
         """The dead letter that this one had been before it was sent back and refused again."""
         return next((int(h.value) for h in self.headers if _is_replay(h)), None)
+
+
+def origin_headers(headers: Sequence[Header]) -> tuple[str, str, str] | None:
+    """Topic, partition and offset that the headers of a dead letter name; None of other records."""
+    said = {header.name: header.value for header in headers}
+    found = [said.get(name) for name in _CAUSE[:3]]
+    if None in found:
+        return None
+    topic, partition, offset = ((value or b"").decode(errors="replace") for value in found)
+    return topic, partition, offset
 
 
 def dead_letter_record(

@@ -91,6 +91,10 @@ class TopicDemands:
 
     Attributes
     ----------
+    partition_count
+        None where its owner decides.
+    because
+        Why so many.
     if_compacted
         What would be lost if only the newest record of each key were kept.
     batch_bytes
@@ -99,16 +103,19 @@ class TopicDemands:
         Of the largest record that may have to be written; 0 for none in particular.
     history_ms
         How far back its records are needed when state must be built anew; 0 for not at all.
+    more_are_fine
+        Whether it may have more partitions.
     """
 
     name: str
-    partition_count: int
+    partition_count: int | None
     because: str
     copy_count: int
     if_compacted: str
     batch_bytes: int = 0
     record_bytes: int = 0
     history_ms: int = 0
+    more_are_fine: bool = False
 
 
 class Finding(NamedTuple):
@@ -116,6 +123,7 @@ class Finding(NamedTuple):
 
     severity: Severity
     text: str
+    is_of_history: bool = False  # what features look back on may be gone when it is needed
 
 
 def findings(demands: TopicDemands, facts: TopicFacts | None) -> list[Finding]:
@@ -134,11 +142,11 @@ def findings(demands: TopicDemands, facts: TopicFacts | None) -> list[Finding]:
 
 
 def _partitions(demands: TopicDemands, facts: TopicFacts) -> Iterable[Finding]:
-    if facts.partition_count != demands.partition_count:
+    has, needed = facts.partition_count, demands.partition_count
+    if needed is not None and (has < needed or (has > needed and not demands.more_are_fine)):
         yield Finding(
             "wrong",
-            f"has {_count(facts.partition_count, 'partition')}, "
-            f"needs {demands.partition_count}: {demands.because}",
+            f"has {_count(has, 'partition')}, needs {needed}: {demands.because}",
         )
 
 
@@ -152,8 +160,9 @@ def _copies(demands: TopicDemands, facts: TopicFacts) -> Iterable[Finding]:
         )
     if needed is not None and needed > copies:
         yield Finding(
-            "wrong",
-            f"min.insync.replicas is {needed}, and there {_are(copies)}: every write is refused",
+            "warning",  # Kafka 4 takes all copies that there are for enough
+            f"min.insync.replicas is {needed}, and there {_are(copies)}: "
+            "brokers before Kafka 4 refuse every write",
         )
     elif needed is not None and needed == copies > 1:
         yield Finding(
@@ -188,12 +197,14 @@ def _cleanup(demands: TopicDemands, facts: TopicFacts) -> Iterable[Finding]:
             "warning",
             f"retention.ms keeps {_days(kept_ms)}, features look back {_days(demands.history_ms)}: "
             "state that the store loses cannot be built again in full",
+            is_of_history=True,
         )
     if kept_bytes is not None and kept_bytes >= 0:
         yield Finding(
             "warning",
             f"retention.bytes keeps {kept_bytes:,} bytes of each partition, "
             "however short a time that is",
+            is_of_history=True,
         )
 
 

@@ -9,7 +9,8 @@ last few stay in memory: a rollback has nothing to build.
 
 What cannot be loaded is tried again, ever more seldom: it may have been missing for a moment, or be
 put right. It is counted and logged once, and again when there is another reason. Until then the
-newest of those serves that were champions before, and `trouble` says why.
+newest of those serves that were champions before, and `trouble` says why. A registry that goes back
+to what it was before changes nothing here (`engine/remembered.py`).
 """
 
 import asyncio
@@ -18,6 +19,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sentinel.engine.patience import Patience
+from sentinel.engine.remembered import RememberedShelf
 from sentinel.engine.serving import Serving, ServingModel, ready_model
 from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
@@ -74,6 +77,7 @@ class Deployment:
         self,
         *,
         store: ModelStore,
+        remembered: RememberedShelf,
         tail: Tail,
         serving: Serving,
         features: Sequence[str],
@@ -83,6 +87,7 @@ class Deployment:
         explainer: Explainer,
     ) -> None:
         self._store = store
+        self._remembered = remembered
         self._tail = tail
         self._serving = serving
         self._features = features
@@ -102,16 +107,15 @@ class Deployment:
 
     async def run(self) -> None:
         """Follow until cancelled. While the registry is away, what serves goes on serving."""
-        wait_s = _RETRY_S
+        what = "the model registry cannot be followed"
+        patience = Patience(what, wait_s=_RETRY_S, wait_s_max=_RETRY_S_MAX)
         while True:
             try:
                 await self.follow()
                 await self._tail.poll(timeout_s=self._params.look_s, count_max=_BELL_COUNT_MAX)
-                wait_s = _RETRY_S
+                patience.over()
             except TransientError as error:
-                log.warning("the model registry cannot be followed: %s", error)
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, _RETRY_S_MAX)
+                await patience.failed(error)
 
     async def warm(self) -> None:
         """Have the explainer load what serves from the start: the first alert is to have reasons.
@@ -141,7 +145,10 @@ class Deployment:
 
     @property
     def trouble(self) -> str:
-        """The same as a sentence for people."""
+        """The same as a sentence for people, and what is wrong with the registry itself."""
+        return "; ".join(one for one in (self._remembered.trouble, self._sentence()) if one)
+
+    def _sentence(self) -> str:
         version = self._serving.champion.version
         if not self.why:
             return ""
@@ -167,7 +174,7 @@ class Deployment:
 
     async def follow(self) -> None:
         """Bring what the shelf says to serve; a version that cannot be loaded changes nothing."""
-        shelf = await self._store.shelf()
+        shelf = await self._remembered.look()
         is_new = shelf != self._seen
         has_failed = len(self._serving.failed) != self._failed_count
         is_due = bool(self._failures) and self._clock_s() >= self._again_s

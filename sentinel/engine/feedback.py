@@ -16,7 +16,7 @@ from sentinel.core.logs import log_id
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.dispatcher import Inbox
 from sentinel.engine.refitting import Refitting
-from sentinel.errors import RecordError, TransientError
+from sentinel.errors import FencedError, RecordError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, CaseStore
 from sentinel.records import (
@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _RETRY_S = 0.25
+_IDLE_S = 60.0
 # Records counted and saved at once. Beside scoring a piece takes four turns of the loop, however
 # large it is, and counting it holds the loop for a tenth of a millisecond a record.
 _PIECE_COUNT = 500
@@ -121,10 +122,17 @@ class FeedbackTask:
             params=consensus,
             patiently=self._patiently,
         )
+        self._home = TopicPartition(feedback_topic, 0)
         self._saved: Saved | None = None
+        self._counted_to = 0  # as it was saved, or read, last
 
     async def counted_to(self) -> int | None:
         """From which offset on feedback is still to be counted; None: from the start."""
+        found = await self._stored_to()
+        self._counted_to = found or 0
+        return found
+
+    async def _stored_to(self) -> int | None:
         found = await self._store.progress()
         if found is None or found.log != self._broker.log_of(self._feedback_topic):
             return None
@@ -133,10 +141,29 @@ class FeedbackTask:
     async def run(self) -> None:
         """Work through the inbox until cancelled."""
         while True:
-            batch = await self._inbox.take(timeout_s=60.0)
-            if batch is not None:
+            batch = await self._inbox.take(timeout_s=_IDLE_S)
+            if batch is None:
+                await self._check_stored()
+            else:
                 await self.work(batch)
                 self._inbox.done()
+
+    async def _check_stored(self) -> None:
+        """Raise FencedError when the store has lost what was counted, as an older snapshot has.
+
+        The next vote would show it, too: whoever asks for cases meanwhile is told what was before.
+        """
+        if self._home not in self._broker.assignment():
+            return  # another counts
+        try:
+            stored_to = await self._stored_to() or 0
+        except TransientError:
+            return  # it is away: nobody waits for it
+        if stored_to < self._counted_to:
+            raise FencedError(
+                f"the store came back with feedback counted to offset {stored_to}, it was counted "
+                f"to {self._counted_to}: it is counted again from there"
+            )
 
     async def work(self, batch: Batch) -> None:
         """Count the votes of one batch, then note how far it went."""
@@ -171,6 +198,7 @@ class FeedbackTask:
         progress = replace(counted.work.progress, base_rate=self._base_rate())
         counted = replace(counted, work=replace(counted.work, progress=progress))
         await self._patiently(lambda: self._store.save(stored, counted.work))
+        self._counted_to = progress.next_offset
         people |= counted.work.annotators
         vote_count = sum(one.vote.source != CONSENSUS for one in counted.votes)
         if await self._refitting.counted(vote_count, counted.work.progress):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from sentinel.core.features.events import MARK_FRAUD, MARK_GENUINE, MARK_WITHDRA
 from sentinel.core.features.state import Labels
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import InputPartition
+from sentinel.engine.placement import Placement
 from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
 from sentinel.ports import StateStore, Tail
@@ -21,6 +23,8 @@ from sentinel.records import InputRecord, Label, LabelWord, Transactions
 from sentinel.texts import Texts
 
 log = logging.getLogger(__name__)
+
+_HOMELESS_COUNT = 500  # labels of unknown accounts that are asked for again with each poll
 
 _MARKS: dict[LabelWord, int] = {
     "fraud": MARK_FRAUD,
@@ -55,8 +59,8 @@ class LabelTail:
         Knows which labels its blobs hold already.
     entities
         The kinds of entities that have state.
-    partition_of
-        The input partition of an account: how the producer of the transactions spreads them.
+    placement
+        Knows the input partition of an account.
     """
 
     def __init__(
@@ -67,7 +71,7 @@ class LabelTail:
         store: StateStore,
         entities: Sequence[str],
         partitions: Mapping[int, InputPartition],
-        partition_of: "PartitionOf",
+        placement: Placement,
         metrics: Metrics,
         params: EngineParams,
     ) -> None:
@@ -77,7 +81,8 @@ class LabelTail:
         self._store = store
         self._entities = entities
         self._partitions = partitions
-        self._partition_of = partition_of
+        self._placement = placement
+        self._homeless: dict[int, Read] = {}  # of accounts that nobody knows yet
         self._metrics = metrics
         self._params = params
         self._reading = asyncio.Lock()
@@ -90,7 +95,7 @@ class LabelTail:
     def is_full(self) -> bool:
         """Whether so many labels wait that no more should be read."""
         waiting = sum(len(partition.waiting) for partition in self._partitions.values())
-        return waiting > self._params.labels_waiting_max
+        return waiting + len(self._homeless) > self._params.labels_waiting_max
 
     def waiting(self) -> "LabelsWaiting":
         """How many labels wait for their time, and for how long the next one will."""
@@ -100,6 +105,7 @@ class LabelTail:
             if (due_ms := partition.waiting.next_due_ms) is not None and partition.watermark_ms
         ]
         count = sum(len(partition.waiting) for partition in self._partitions.values())
+        count += len(self._homeless)
         return LabelsWaiting(count, max(min(ahead), 0) / 1000.0 if ahead else None)
 
     @property
@@ -115,9 +121,11 @@ class LabelTail:
         async with self._reading:
             read = await self._tail.poll(timeout_s=timeout_s, count_max=10_000)
             records = read.get(self.topic, ())
-            await self._take_all([found for record in records if (found := self._read(record))])
+            labels = [found for record in records if (found := self._read(record))]
+            await self._take_all([*islice(self._homeless.values(), _HOMELESS_COUNT), *labels])
             for partition in self._partitions.values():
                 partition.labels_read = max(partition.labels_read, self.read_to)
+                partition.labels_homeless = next(iter(self._homeless), None)
         return len(records)
 
     async def run(self) -> None:
@@ -127,38 +135,54 @@ class LabelTail:
                 await asyncio.sleep(self._params.poll_timeout_s)
 
     def _read(self, record: InputRecord) -> "Read | None":
-        """The label, if it concerns one of our partitions."""
+        """The label, if it says something that was not said before."""
         self.read_to = record.offset + 1
         try:
             label = decode_label(record.value)
         except RecordError as error:
             log.warning("label at offset %d is not readable: %s", record.offset, error)
             return None
-        if self._is_repeated(record.offset, label):
+        if self._is_repeated(record.offset, label) or not label.entities.get("account"):
             return None
-        account = label.entities.get("account")
-        partition = self._partitions.get(self._partition_of(account)) if account else None
-        if partition is None or record.offset < partition.labels_read:
-            return None  # not ours, or read again on behalf of another partition
         # Nothing is known of a transaction before it happens; and a source may date a label into
         # the future: then the broker's own time counts.
         due_ms = min(max(label.observed_ms, label.event_time_ms + 1), record.timestamp)
-        return Read(partition, record.offset, due_ms, label)
+        return Read(record.offset, due_ms, label)
 
     async def _take_all(self, labels: "Sequence[Read]") -> None:
-        """Let labels wait for their time, but for what the state includes already."""
-        old = [one.offset for one in labels if one.offset < one.partition.labels_old_to]
-        applied: dict[int, set[str]] = {}
-        for entity in self._entities if old else ():
-            found = await self._store.applied_labels(entity, self.log, old)
-            for offset, is_applied in zip(old, found, strict=True):
-                if is_applied:
-                    applied.setdefault(offset, set()).add(entity)
-        for partition, offset, due_ms, label in labels:
-            done = applied.get(offset, set())
+        """Give each label to the partition of its account, if that is ours, to wait for its time.
+
+        One that was read before, on behalf of another partition, and one that the state includes
+        already are left out.
+        """
+        accounts = [one.label.entities["account"] or "" for one in labels]
+        numbers = await self._placement.partitions(accounts) if accounts else []
+        ours: list[tuple[InputPartition, Read]] = []
+        for number, one in zip(numbers, labels, strict=True):
+            if number is None:
+                self._homeless[one.offset] = one
+                continue
+            was_homeless = self._homeless.pop(one.offset, None) is not None
+            partition = self._partitions.get(number)
+            if partition is not None and (was_homeless or one.offset >= partition.labels_read):
+                ours.append((partition, one))
+        old = [one.offset for partition, one in ours if one.offset < partition.labels_old_to]
+        applied = await self._applied(old)
+        for partition, (offset, due_ms, label) in ours:
+            done = applied.get(offset, frozenset())
             named = {entity for entity in self._entities if label.entities.get(entity)}
             if not named <= done:
-                partition.waiting.add(due_ms, offset, label, frozenset(done))
+                partition.waiting.add(due_ms, offset, label, done)
+
+    async def _applied(self, offsets: Sequence[int]) -> dict[int, frozenset[str]]:
+        """Of these labels, the kinds of entities whose stored state includes each."""
+        applied: dict[int, frozenset[str]] = {}
+        for entity in self._entities if offsets else ():
+            found = await self._store.applied_labels(entity, self.log, offsets)
+            for offset, is_applied in zip(offsets, found, strict=True):
+                if is_applied:
+                    applied[offset] = applied.get(offset, frozenset()) | {entity}
+        return applied
 
     def _is_repeated(self, offset: int, label: Label) -> bool:
         """Whether the label was given before: feedback read again after a crash repeats it."""
@@ -181,41 +205,9 @@ class LabelTail:
                 self._tail.seek(self.topic, offset)
 
 
-class PartitionOf:
-    """Kafka's default partitioner over the account: murmur2 of the key's bytes.
-
-    https://github.com/apache/kafka/blob/trunk/clients/src/main/java/org/apache/kafka/common/utils/Utils.java
-    """
-
-    def __init__(self, partition_count: int) -> None:
-        assert partition_count > 0
-        self._partition_count = partition_count
-
-    def __call__(self, account: str) -> int:
-        return (murmur2(account.encode()) & 0x7FFFFFFF) % self._partition_count
-
-
-def murmur2(data: bytes) -> int:
-    """Kafka's 32-bit murmur2, as an unsigned integer."""
-    m, mask = 0x5BD1E995, 0xFFFFFFFF
-    h = 0x9747B28C ^ len(data)
-    whole = len(data) & ~3
-    for i in range(0, whole, 4):
-        k = int.from_bytes(data[i : i + 4], "little") * m & mask
-        k ^= k >> 24
-        h = (h * m & mask) ^ (k * m & mask)
-    rest = data[whole:]
-    if rest:
-        h = (h ^ int.from_bytes(rest, "little")) * m & mask
-    h ^= h >> 13
-    h = h * m & mask
-    return h ^ (h >> 15)
-
-
 class Read(NamedTuple):
-    """A label that was read, for a partition of ours."""
+    """A label that was read, and when it is due."""
 
-    partition: InputPartition
     offset: int
     due_ms: int
     label: Label

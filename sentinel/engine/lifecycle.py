@@ -40,6 +40,15 @@ _NEXT: dict[UpdateState, frozenset[UpdateState]] = {
     "promoting": frozenset({"waiting", "watching", "idle"}),
     "watching": frozenset({"idle"}),
 }
+# In the life of one update. From promoting it may go back to waiting.
+_PLACES: dict[UpdateState, int] = {
+    "training": 1,
+    "made": 2,
+    "waiting": 3,
+    "promoting": 3,
+    "watching": 4,
+    "idle": 5,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +219,24 @@ def update_of(noted: bytes | None, example_log: str, control_log: str) -> Update
     if not is_of(example_log, found.log):
         found = replace(found, examples_to=0)
     return replace(found, log=example_log, control_log=control_log)
+
+
+def is_behind(found: bytes | None, known: bytes) -> bool:
+    """Whether what is noted is from before what is known to have been: the store has lost it.
+
+    An update that is not readable, or of which there is none, is before all others.
+    """
+    return _place(found) < _place(known)
+
+
+def _place(noted: bytes | None) -> tuple[int, int]:
+    try:
+        update = Update() if noted is None else decode_stored(Update, noted)
+    except RecordError:
+        return 0, 0
+    if not update.number:
+        return 0, 0
+    return update.number, _PLACES[update.state]
 
 
 def interrupted(update: Update) -> tuple[Update, bool]:

@@ -227,6 +227,17 @@ class Ownership:
             )
         log.warning("%s; going on with what is left", lost)
 
+    @property
+    def trouble(self) -> str:
+        """Why some partitions are not read; empty if all are."""
+        if not self._held:
+            return ""
+        names = ", ".join(str(at.partition) for at in sorted(self._held))
+        return (
+            f"partitions {names} of {self._input_topic} were added: they wait until all that the "
+            "others held then is stored"
+        )
+
     async def watch(self) -> None:
         """Look every few seconds, until cancelled, whether topic and store are what they were."""
         while True:

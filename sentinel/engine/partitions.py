@@ -213,6 +213,7 @@ class InputPartition:
     opens_at: int = 0
     is_opening: bool = False  # whether the commit with that promise is still under way
     labels_read: int = 0  # labels below this offset have been read
+    labels_homeless: int | None = None  # the oldest label of an account that nobody knows yet
     labels_old_to: int = 0  # labels below this offset may have been applied before
     is_caught_up: bool = False  # whether the labels that had been applied are
     decided_to: int = 0  # how far a predecessor may have decided
@@ -233,8 +234,8 @@ class InputPartition:
     @property
     def labels_from(self) -> int:
         """The oldest label that is not applied."""
-        first = self.waiting.first_offset
-        return self.labels_read if first is None else first
+        first = (self.labels_read, self.waiting.first_offset, self.labels_homeless)
+        return min(offset for offset in first if offset is not None)
 
     def cut(self, *, is_last: bool = False) -> Position:
         """Where it stands now, between two batches or before the batch in hand is folded.

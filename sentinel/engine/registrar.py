@@ -48,8 +48,8 @@ class Registrar:
         self._broker = broker
         self._update_topic = update_topic
         self._audit_topic = audit_topic
-        self._who = who
-        self._clock_ms = clock_ms
+        self.who = who
+        self.clock_ms = clock_ms
 
     async def change(self, step: Step, version: str, *, why: str) -> ModelEvent:
         """Take a step; against whatever the shelf is by then, if somebody else was faster.
@@ -59,7 +59,7 @@ class Registrar:
         for _ in range(_TRY_COUNT):
             shelf = await self._store.shelf()
             try:
-                after, event = step(shelf, version, who=self._who, why=why, at_ms=self._clock_ms())
+                after, event = step(shelf, version, who=self.who, why=why, at_ms=self.clock_ms())
             except ValueError as error:
                 raise TransientError(str(error)) from error
             try:
@@ -78,7 +78,7 @@ class Registrar:
             log.warning("what was done to %s cannot be said again: %s", version, error)
             return
         for before, after, event in changes:
-            if event.version == version and event.who == self._who:
+            if event.version == version and event.who == self.who:
                 await self._say(event, audit_entry(before, after, event))
 
     async def free_version(self, parent: str, change: Change) -> str:

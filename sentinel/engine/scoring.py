@@ -22,6 +22,7 @@ from sentinel.engine.judging import Judge, Judged
 from sentinel.engine.labels import DueLabel, label_rows
 from sentinel.engine.params import TopicParams
 from sentinel.engine.partitions import InputPartition, WaitingLabel
+from sentinel.engine.placement import Placement
 from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
@@ -78,6 +79,7 @@ class Scoring:
         policy: PolicyParams,
         topics: TopicParams,
         input_name: str,
+        placement: Placement,
         metrics: Metrics,
         config_version: str,
     ) -> None:
@@ -85,6 +87,7 @@ class Scoring:
         self._state = state
         self._loader = loader
         self._judge = judge
+        self._placement = placement
         self._alerts = alerts
         self._dead_letters = dead_letters
         self._partitions = partitions
@@ -224,6 +227,7 @@ class Scoring:
     async def _decide(self, prepared: Prepared, received_s: float) -> None:
         clock_s = time.perf_counter()
         rows, rejected = prepared.rows, prepared.rejected
+        self._placement.look(rows)
         due = self._due_labels(rows)
         partial, due = await self._load(rows, due, prepared.answer)
         partial = sorted({*partial, *self._loader.doubtful(rows)})

@@ -61,8 +61,8 @@ class StoreWatch:
 
     @property
     def may_evict(self) -> bool:
-        """Whether the store may drop entries at any time."""
-        return self._facts is None or bool(self._facts.may_evict)
+        """Whether the store may drop entries at any time, as far as it tells."""
+        return self._facts is not None and bool(self._facts.may_evict)
 
     @property
     def trouble(self) -> str:

@@ -3,8 +3,7 @@
 The control plane's instance, the one that owns the feedback partition, reads all examples into the
 trainer's process (of those that a savepoint holds, the savepoint), asks it for a candidate when an
 update is due, and takes what the gate lets through to the registry, from where every instance
-follows. Each step is noted before it is taken (`engine/lifecycle.py`), so that whoever takes over
-goes on with it.
+follows. Each step is noted before it is taken (`engine/lifecycle.py`): whoever takes over goes on.
 """
 
 import asyncio
@@ -29,6 +28,7 @@ from sentinel.engine.lifecycle import (
     interrupted,
     update_of,
 )
+from sentinel.engine.patience import Patience
 from sentinel.engine.registrar import Registrar, back_to
 from sentinel.engine.savepoints import Savepoints
 from sentinel.engine.update_params import UpdateParams
@@ -44,7 +44,6 @@ log = logging.getLogger(__name__)
 _POLL_S = 0.5
 _POLL_COUNT_MAX = 500  # more would hold the loop for too long at once
 _ELSEWHERE_S = 1.0
-_RETRY_S = 1.0
 # Polls before what was asked for is begun: examples of before may be under way.
 _PATIENCE_COUNT = 6
 _ELSEWHERE = "somebody has decided otherwise"
@@ -123,6 +122,7 @@ class TrainingTask:
 
     async def run(self) -> None:
         """Train as long as the control plane is here, until cancelled."""
+        lost, waiting = Patience("the trainer's process was lost"), Patience("training waits")
         while True:
             if self._home not in self._broker.assignment():
                 self._update = None
@@ -131,14 +131,14 @@ class TrainingTask:
                 continue
             try:
                 await self.step()
+                lost.over()
+                waiting.over()
             except WorkerLostError as error:
-                log.warning("the trainer's process was lost: %s; another begins", error)
                 self._forget()
-                await asyncio.sleep(_RETRY_S)  # one that cannot begin would be begun all the time
+                await lost.failed(error)  # one that cannot begin would be begun all the time
             except (TransientError, *LEARNER_ERRORS) as error:
-                log.warning("training waits: %s", error)
                 self._update = None  # what is noted is read again: it may have been saved
-                await asyncio.sleep(_RETRY_S)
+                await waiting.failed(error)
 
     async def step(self) -> None:
         """Read some of what there is to read; near its end, take the update a step further."""

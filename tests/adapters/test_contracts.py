@@ -2,15 +2,17 @@
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import pytest
 import pytest_asyncio
 
-from sentinel.adapters.memory import MemoryCases, MemoryCaseStore, MemoryStateStore, MemoryStore
-from sentinel.adapters.redis import RedisCaseStore, RedisParams, RedisStateStore
+from sentinel.adapters.memory import MemoryDocuments, MemoryStateStore, MemoryStore
+from sentinel.adapters.redis import RedisParams, RedisStateStore
+from sentinel.app.stores import open_cases
 from sentinel.core.topics import TopicSpec
 from sentinel.ports import Broker, CaseStore, StateStore
+from sentinel.stores import StoredCases
 from tests.adapters.contracts import (
     CASE_CONTRACTS,
     GROUP_CONTRACTS,
@@ -21,6 +23,7 @@ from tests.adapters.contracts import (
     World,
     join,
 )
+from tests.kept import KeptCases
 
 MemberContract = Callable[[Broker, str], Awaitable[None]]
 GroupContract = Callable[[World], Awaitable[None]]
@@ -78,10 +81,10 @@ async def test_a_state_store_on_redis(contract: StoreContract, store_params: Red
 
 @pytest.mark.parametrize("contract", CASE_CONTRACTS)
 async def test_a_case_store_in_memory(contract: CaseContract) -> None:
-    kept = MemoryCases()
+    kept = KeptCases()
 
     def reopen() -> AbstractAsyncContextManager[CaseStore]:
-        return MemoryCaseStore(kept)
+        return nullcontext(StoredCases(MemoryDocuments(kept)))
 
     await contract(reopen)
 
@@ -92,6 +95,6 @@ async def test_a_case_store_on_redis(contract: CaseContract, store_params: Redis
     prefix = uuid.uuid4().hex
 
     def reopen() -> AbstractAsyncContextManager[CaseStore]:
-        return RedisCaseStore(RedisParams(url=store_params.url, key_prefix=prefix))
+        return open_cases(RedisParams(url=store_params.url, key_prefix=prefix))
 
     await contract(reopen)

@@ -117,7 +117,9 @@ async def waits_of(brings: list[bool], *, least_ms: int = 10) -> list[int]:
     """How long requests may wait, after each of these that brought something or did not."""
     assignment, state = an_assignment()
     state.highwater = 100  # there is something to bring
-    fetcher = SimpleNamespace(_fetch_max_wait_ms=least_ms, _records={})
+    fetcher = SimpleNamespace(
+        _fetch_max_wait_ms=least_ms, _records={}, _isolation_level=library.READ_COMMITTED
+    )
     answers = iter(brings)
 
     async def process(*_: object) -> bool:
@@ -145,10 +147,24 @@ async def test_the_wait_shrinks_again_down_to_what_was_asked_for() -> None:
     assert found[-1] == 10
 
 
-async def test_at_the_end_of_the_log_nothing_need_be_brought() -> None:
+@pytest.mark.parametrize(
+    ("isolation", "highwater", "stable", "wait_ms"),
+    [
+        (library.READ_UNCOMMITTED, 0, None, 10),
+        (library.READ_COMMITTED, 0, 0, 10),
+        (library.READ_COMMITTED, 100, 0, 10),  # behind a transaction that is open
+        (library.READ_COMMITTED, 100, 100, 20),
+        (library.READ_COMMITTED, 100, -1, 20),  # of a broker that knows no transactions
+        (library.READ_COMMITTED, 100, None, 20),
+        (library.READ_UNCOMMITTED, 100, 0, 20),
+    ],
+)
+async def test_at_the_end_of_what_can_be_read_nothing_need_be_brought(
+    isolation: int, highwater: int, stable: int | None, wait_ms: int
+) -> None:
     assignment, state = an_assignment()
-    state.highwater = 0
-    fetcher = SimpleNamespace(_fetch_max_wait_ms=10, _records={})
+    state.highwater, state.lso = highwater, stable
+    fetcher = SimpleNamespace(_fetch_max_wait_ms=10, _records={}, _isolation_level=isolation)
 
     async def process(*_: object) -> bool:
         return False
@@ -159,4 +175,4 @@ async def test_at_the_end_of_the_log_nothing_need_be_brought() -> None:
         assignment, 0, SimpleNamespace(topics=[("t", [(0, 0, 1 << 20)])])
     )
 
-    assert fetcher._fetch_max_wait_ms == 10
+    assert fetcher._fetch_max_wait_ms == wait_ms

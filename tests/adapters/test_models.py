@@ -2,16 +2,20 @@
 
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
-from sentinel.adapters.memory import Faults, MemoryModels, MemoryModelStore
-from sentinel.adapters.redis import RedisModelStore, RedisParams, connect
+from sentinel.adapters.memory import Faults, MemoryDocuments
+from sentinel.adapters.redis import RedisParams, connect
+from sentinel.app.stores import open_models
 from sentinel.codec import artifacts
 from sentinel.errors import ModelError, TransientError
+from sentinel.stores import StoredModels
 from sentinel.versions import Shelf
 from tests.adapters.model_contracts import ARTIFACT, CONTRACTS, Registry, on_shelf
+from tests.kept import KeptModels
 
 Contract = Callable[[Registry], Awaitable[None]]
 
@@ -24,7 +28,7 @@ def params(redis_params: RedisParams) -> RedisParams:
 
 @pytest.mark.parametrize("contract", CONTRACTS)
 async def test_a_model_store_in_memory(contract: Contract) -> None:
-    kept = MemoryModels()
+    kept = KeptModels()
 
     async def put(kind: str, version: str, data: bytes | None) -> None:
         place = kept.texts if kind == "artifact" else kept.manifests
@@ -32,7 +36,7 @@ async def test_a_model_store_in_memory(contract: Contract) -> None:
         if data is not None:
             place[version] = data
 
-    await contract(Registry(lambda: MemoryModelStore(kept), put))
+    await contract(Registry(lambda: nullcontext(StoredModels(MemoryDocuments(kept))), put))
 
 
 @pytest.mark.integration
@@ -45,7 +49,7 @@ async def test_a_model_store_on_redis(contract: Contract, store_params: RedisPar
             key = f"{params.key_prefix}:{kind}:{version}"
             await client.delete(key) if data is None else await client.set(key, data)
 
-        await contract(Registry(lambda: RedisModelStore(params), put))
+        await contract(Registry(lambda: open_models(params), put))
 
 
 @pytest.mark.integration
@@ -53,7 +57,7 @@ async def test_the_registry_has_a_database_of_its_own_and_forgets_nothing(
     params: RedisParams,
 ) -> None:
     async with (
-        RedisModelStore(params) as store,
+        open_models(params) as store,
         connect(params, db=3) as client,
     ):
         await store.add(ARTIFACT)
@@ -71,7 +75,7 @@ async def test_a_shelf_written_by_an_older_sentinel_can_be_changed(params: Redis
     """Before there were shadows and approvals: other bytes, the same meaning."""
     old = b'{"number": 3, "stages": {"1.0.0": "production"}, "champion": "1.0.0"}'
     async with (
-        RedisModelStore(params) as store,
+        open_models(params) as store,
         connect(params, db=params.registry_db) as client,
     ):
         await client.set(f"{params.key_prefix}:shelf", old)
@@ -88,7 +92,7 @@ async def test_a_shelf_written_by_an_older_sentinel_can_be_changed(params: Redis
 async def test_a_damaged_shelf_or_event_is_no_crash(params: RedisParams) -> None:
     after, events = on_shelf(Shelf(), "1.0.0")
     async with (
-        RedisModelStore(params) as store,
+        open_models(params) as store,
         connect(params, db=params.registry_db) as client,
     ):
         await store.change(Shelf(), after, events)
@@ -110,7 +114,7 @@ async def test_a_user_who_may_not_write_the_history_changes_nothing(params: Redi
             "ACL", "SETUSER", params.key_prefix, "reset", "on", ">secret", "~*", "+@all", "-rpush"
         )
         limited = replace(params, username=params.key_prefix, password="secret")
-        async with RedisModelStore(limited) as store:
+        async with open_models(limited) as store:
             with pytest.raises(TransientError, match="permissions"):
                 await store.change(Shelf(), after, events)
 
@@ -119,7 +123,7 @@ async def test_a_user_who_may_not_write_the_history_changes_nothing(params: Redi
 
 
 async def test_a_registry_that_is_away_is_a_transient_error() -> None:
-    async with RedisModelStore(RedisParams(url="redis://127.0.0.1:1")) as store:
+    async with open_models(RedisParams(url="redis://127.0.0.1:1")) as store:
         for call in (
             store.shelf(),
             store.load("1.0.0"),
@@ -135,19 +139,19 @@ async def test_a_registry_that_is_away_is_a_transient_error() -> None:
 
 
 async def test_a_text_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = MemoryModels()
+    kept = KeptModels()
     monkeypatch.setattr(artifacts, "TEXT_BYTES_MAX", 10)
 
     with pytest.raises(ModelError, match=r"30 bytes, more than the 10 that are kept"):
-        await MemoryModelStore(kept).add(ARTIFACT)
+        await StoredModels(MemoryDocuments(kept)).add(ARTIFACT)
 
-    assert kept == MemoryModels()
+    assert kept == KeptModels()
 
 
 @pytest.mark.parametrize("after_effect", [False, True])
 async def test_a_fault_comes_before_or_after_a_change(after_effect: bool) -> None:
-    kept = MemoryModels()
-    store = MemoryModelStore(kept, faults=Faults(fail_at=1, after_effect=after_effect))
+    kept = KeptModels()
+    store = StoredModels(MemoryDocuments(kept, faults=Faults(fail_at=2, after_effect=after_effect)))
 
     with pytest.raises(TransientError, match="as planned"):
         await store.change(Shelf(), *on_shelf(Shelf(), "1.0.0"))

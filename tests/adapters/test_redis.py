@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sentinel.adapters.embedded import EmbeddedServers
-from sentinel.adapters.redis import RedisCaseStore, RedisParams, RedisStateStore, connect
+from sentinel.adapters.redis import RedisParams, RedisStateStore, connect
+from sentinel.app.stores import open_cases
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import Blob, PartitionState
 from sentinel.records import TopicPartition
@@ -165,13 +166,26 @@ async def test_layouts_do_not_see_each_other(params: RedisParams) -> None:
 async def test_a_case_that_has_expired_is_not_listed_as_unsettled(params: RedisParams) -> None:
     cases = {name: a_case(name, "open", at) for at, name in enumerate(("old", "gone", "new"), 1)}
     async with (
-        RedisCaseStore(params) as store,
+        open_cases(params) as store,
         connect(params, db=params.feedback_db) as client,
     ):
         await store.save(None, Casework(FeedbackProgress("log", 1), cases))
         await client.delete(f"{params.key_prefix}:case:gone")
 
         assert await store.unsettled(2) == [cases["new"], cases["old"]]
+
+
+@pytest.mark.integration
+async def test_progress_that_somebody_has_damaged_is_said_and_waits_for_somebody(
+    params: RedisParams,
+) -> None:
+    async with (
+        open_cases(params) as store,
+        connect(params, db=params.feedback_db) as client,
+    ):
+        await client.set(f"{params.key_prefix}:feedback", b"{")
+        with pytest.raises(TransientError, match="how far feedback was counted is damaged"):
+            await store.progress()
 
 
 @pytest.mark.integration
@@ -187,7 +201,7 @@ async def test_a_user_who_may_not_write_the_index_saves_nothing(params: RedisPar
             "ACL", "SETUSER", params.key_prefix, "reset", "on", ">secret", *rights
         )
         limited = replace(params, username=params.key_prefix, password="secret")
-        async with RedisCaseStore(limited) as store:
+        async with open_cases(limited) as store:
             with pytest.raises(TransientError, match="permissions"):
                 await store.save(None, Casework(progress, work))
 
@@ -228,7 +242,7 @@ async def test_progress_that_an_older_version_has_written_is_gone_on_from(
 ) -> None:
     """Whoever saves is compared by the bytes that were read, not by how they are written now."""
     old = b'{"log":"log","next_offset":5,"fraud":3.0,"genuine":1.5}'
-    async with connect(params, db=params.feedback_db) as redis, RedisCaseStore(params) as store:
+    async with connect(params, db=params.feedback_db) as redis, open_cases(params) as store:
         await redis.set(f"{params.key_prefix}:feedback", old)
 
         found = await store.progress()

@@ -8,18 +8,12 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from sentinel.adapters.redis import (
-    RedisCaseStore,
-    RedisModelStore,
-    RedisParams,
-    RedisReportStore,
-    RedisSavepointStore,
-    RedisStateStore,
-    connect,
-)
+from sentinel.adapters.redis import RedisParams, RedisStateStore, connect
+from sentinel.app.stores import open_cases, open_models, open_reports, open_savepoints
 from sentinel.errors import ConfigError, TransientError
 from sentinel.ports import Blob, PartitionState
 from sentinel.records import TopicPartition
@@ -43,28 +37,39 @@ PASSWORD = "correct-horse-battery-staple"
 COMMANDS = (
     *("+ping", "+select", "+script|load", "+eval", "+evalsha"),
     *("+get", "+mget", "+set", "+hset", "+hgetall", "+pexpire", "+time", "+zadd", "+zrevrange"),
-    *("+zrem", "+zremrangebyrank", "+msetnx", "+rpush", "+lrange"),
-    *("+hget", "+hlen", "+persist"),
+    *("+zrem", "+zremrangebyrank", "+rpush", "+lrange"),
+    *("+exists", "+persist", "+setbit", "+info"),
 )
+
+
+def test_the_rights_that_are_needed_stand_in_the_configuration() -> None:
+    text = (Path(__file__).parents[2] / "config" / "sentinel.toml").read_text()
+    lines = text.partition("# All the rights that a user needs")[2].partition("username")[0]
+
+    assert sorted(word for word in lines.split() if word.startswith("+")) == sorted(COMMANDS)
 
 
 async def exchange(params: RedisParams) -> None:
     """Every call of every store once."""
     async with RedisStateStore(params, layout="layout") as store:
         epoch = await store.claim(PARTITION)
-        owned, shared = Blob("account", "a", -1, b"owned"), Blob("terminal", "t", 0, b"shared")
+        if await store.facts() is None:
+            raise TransientError("redis, ask the server about itself: it does not say")
+        owned = Blob("account", "a", -1, b"owned", labels=(3,))
+        shared = Blob("terminal", "t", 0, b"shared")
         await store.save(PARTITION, epoch, [owned, shared], STATE)
         assert await store.load_owned("account", ["a"], {}) == [b"owned"]
         assert await store.load_shared("terminal", ["t"], {}) == [{0: b"shared"}]
         assert await store.partition_state(PARTITION) == STATE
-    async with RedisCaseStore(params) as cases:
+        assert list(await store.applied_labels("account", STATE.labels_log, [3])) == [True]
+    async with open_cases(params) as cases:
         before = await cases.progress()
         progress = FeedbackProgress("log", 1 if before is None else before.next_offset + 1)
         await cases.save(before, Casework(progress, {"x": CASE}, {ANN.name: ANN}))
         assert await cases.cases(["x"]) == {"x": CASE}
         assert await cases.latest_annotators() == [ANN]
         assert await cases.unsettled(1) == []
-    async with RedisModelStore(params) as models:
+    async with open_models(params) as models:
         await models.add(ARTIFACT)
         assert (await models.load("1.0.0")).text == ARTIFACT.text
         shelf = await models.shelf()
@@ -72,12 +77,12 @@ async def exchange(params: RedisParams) -> None:
             await models.change(shelf, *on_shelf(shelf, "1.0.0"))
         assert len(await models.history()) == 2
         await models.note_update(await models.update(), b"under way")
-    async with RedisReportStore(params) as reports:
+    async with open_reports(params) as reports:
         await reports.report(A, ttl_s=60.0)
         assert await reports.reports() == [A]
         await reports.end(A)
         assert await reports.ended() == [A]
-    async with RedisSavepointStore(params) as savepoints:
+    async with open_savepoints(params) as savepoints:
         former = await savepoints.savepoint()
         one = a_savepoint(1 if former is None else former.number + 1)
         await written(savepoints, one)

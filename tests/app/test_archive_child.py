@@ -131,7 +131,7 @@ async def test_what_cannot_be_started_is_said_and_tried_again(
 async def test_it_is_asked_to_end_and_what_does_not_listen_is_killed(
     child_of: Callable[[list[str]], ArchiveChild], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sentinel.app.archive_child._STOP_S_MAX", 0.3)
+    monkeypatch.setattr("sentinel.app.archive_child.STOP_S_MAX", 0.3)
     deaf = "import signal, sys; signal.signal(15, signal.SIG_IGN); print('deaf'); sys.stdin.read()"
     child = child_of([sys.executable, "-u", "-c", deaf])
     child.step()

@@ -15,7 +15,7 @@ from sentinel.codec.schema import SchemaParams
 from sentinel.config import Config
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.learning.params import TrainingParams
-from sentinel.engine.labels import murmur2
+from sentinel.core.partitioning import murmur2
 from sentinel.errors import ConfigError
 from sentinel.records import Floats
 from tests.app import small

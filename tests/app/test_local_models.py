@@ -8,17 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from sentinel.adapters.memory import Faults, MemoryModels, MemoryModelStore
+from sentinel.adapters.memory import Faults, MemoryDocuments
 from sentinel.adapters.registry import ModelDirectory, ModelParams
 from sentinel.app.local_models import LocalModels, adopt, usable_champion
 from sentinel.codec.artifacts import encode_artifact
 from sentinel.core.learning.shelf import replayed
 from sentinel.errors import ModelError, TransientError
+from sentinel.stores import StoredModels
 from sentinel.versions import Artifact, Shelf
 from tests.engine.faults import Noted
 from tests.engine.learning_world import artifact, put, serve
 from tests.engine.samples import NAMES, serving
 from tests.engine.world import InProcessExplainer
+from tests.kept import KeptModels
 
 ALL = ("1.3.0", "1.2.0", "1.1.0", "1.0.0")
 TEXT = "tree\nleaf_value=0.1\n"
@@ -31,16 +33,16 @@ def whole(one: Artifact) -> Artifact:
     return replace(one, manifest={**one.manifest, **facts})
 
 
-def a_registry(*kept: Artifact) -> MemoryModels:
-    models = MemoryModels()
+def a_registry(*kept: Artifact) -> KeptModels:
+    models = KeptModels()
     for one in kept:
         models.texts[one.version], models.manifests[one.version] = encode_artifact(one)
     return models
 
 
-def copied(models: MemoryModels, folder: Path, calls: Noted) -> tuple[LocalModels, ModelDirectory]:
+def copied(models: KeptModels, folder: Path, calls: Noted) -> tuple[LocalModels, ModelDirectory]:
     directory = ModelDirectory(ModelParams(directory=str(folder / "models")))
-    return LocalModels(MemoryModelStore(models, faults=calls), directory), directory
+    return LocalModels(StoredModels(MemoryDocuments(models, faults=calls)), directory), directory
 
 
 async def test_what_is_read_is_written_and_read_from_there_the_next_time(tmp_path: Path) -> None:
@@ -49,9 +51,9 @@ async def test_what_is_read_is_written_and_read_from_there_the_next_time(tmp_pat
 
     first = await local.load("1.0.0")
     assert directory.load("1.0.0") == first == whole(ONE)
-    assert calls.names == ["models.manifests", "models.load"]
+    assert calls.names == ["read manifests", "load model 1.0.0"]
     assert await local.load("1.0.0") == first
-    assert calls.names == ["models.manifests", "models.load", "models.manifests"]
+    assert calls.names == ["read manifests", "load model 1.0.0", "read manifests"]
     assert directory.champion() is None, "which one serves is not for a copy to say"
 
 
@@ -102,7 +104,7 @@ async def test_a_copy_of_what_the_registry_does_not_have_is_not_used(tmp_path: P
 
 async def test_a_copy_does_not_stand_in_for_a_registry_that_is_away(tmp_path: Path) -> None:
     """Which one is meant is not known then."""
-    models = MemoryModelStore(a_registry(ONE), faults=Faults(fail_at=1))
+    models = StoredModels(MemoryDocuments(a_registry(ONE), faults=Faults(fail_at=1)))
     directory = ModelDirectory(ModelParams(directory=str(tmp_path)))
     directory.keep(whole(ONE))
 
@@ -118,8 +120,8 @@ async def test_a_directory_that_cannot_be_written_costs_the_copy_only(tmp_path: 
 
 
 async def test_the_first_model_of_an_empty_registry_serves() -> None:
-    models = MemoryModels()
-    store = MemoryModelStore(models)
+    models = KeptModels()
+    store = StoredModels(MemoryDocuments(models))
 
     await adopt(store, ONE)
 
@@ -131,8 +133,8 @@ async def test_the_first_model_of_an_empty_registry_serves() -> None:
 
 
 async def test_a_registry_with_models_adopts_none() -> None:
-    models = MemoryModels()
-    store = MemoryModelStore(models)
+    models = KeptModels()
+    store = StoredModels(MemoryDocuments(models))
     await adopt(store, ONE)
 
     await adopt(store, Artifact("2.0.0", "other", {}))
@@ -141,7 +143,7 @@ async def test_a_registry_with_models_adopts_none() -> None:
     assert models.texts.keys() == {"1.0.0"}
 
 
-class Racing(MemoryModelStore):
+class Racing(StoredModels):
     """Both look at the shelf before one of them changes it."""
 
     async def shelf(self) -> Shelf:
@@ -152,8 +154,8 @@ class Racing(MemoryModelStore):
 
 @pytest.mark.parametrize("first", [0, 1])
 async def test_of_two_that_start_at_once_one_adopts(first: int) -> None:
-    models = MemoryModels()
-    stores = [Racing(models), Racing(models)]
+    models = KeptModels()
+    stores = [Racing(MemoryDocuments(models)), Racing(MemoryDocuments(models))]
 
     async with asyncio.TaskGroup() as tasks:
         for store in (stores[first], stores[1 - first]):
@@ -172,7 +174,7 @@ async def test_a_new_machine_begins_with_the_newest_that_served_and_can_serve(
     bad: tuple[str, ...], expected: str | None
 ) -> None:
     """One has other golden rows, the next one ends the process that loads it, one is damaged."""
-    models = MemoryModels()
+    models = KeptModels()
     for number in range(4):
         serve(models, artifact(f"1.{number}.0", number))
     explainer = Dying()
@@ -185,13 +187,15 @@ async def test_a_new_machine_begins_with_the_newest_that_served_and_can_serve(
     if "1.0.0" in bad:
         del models.manifests["1.0.0"]
 
-    found = await usable_champion(MemoryModelStore(models), explainer, NAMES)
+    found = await usable_champion(StoredModels(MemoryDocuments(models)), explainer, NAMES)
 
     assert (found and found.version) == expected
 
 
 async def test_an_empty_registry_has_nothing_to_begin_with() -> None:
-    assert await usable_champion(MemoryModelStore(MemoryModels()), Dying(), NAMES) is None
+    assert (
+        await usable_champion(StoredModels(MemoryDocuments(KeptModels())), Dying(), NAMES) is None
+    )
 
 
 class Dying(InProcessExplainer):

@@ -18,7 +18,7 @@ from sentinel.codec.records import decode_feedback
 from sentinel.codec.schema import SchemaParams
 from sentinel.config import Config
 from sentinel.core.features.spec import FeatureParams
-from sentinel.engine.labels import PartitionOf
+from sentinel.core.partitioning import PartitionOf
 from sentinel.engine.params import TopicParams
 from sentinel.records import Feedback, TopicPartition
 

@@ -9,7 +9,7 @@ import pytest
 
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.history import UNKNOWN
-from sentinel.app.run import RunOptions, prepare_model
+from sentinel.app.prepare import prepare_model
 from sentinel.app.train import DAY_MS, stretches, train
 from sentinel.config import Config
 from sentinel.core.learning.params import TrainingParams
@@ -154,7 +154,7 @@ def test_a_stored_model_serves(
     models = ModelDirectory(settings.model)
     models.add("1.0.0", *trained)
 
-    serving = prepare_model(settings, RunOptions(stream=False), _unheard).serving
+    serving = prepare_model(settings, _unheard, stream=False).serving
 
     assert serving.version == "1.0.0"
     assert serving.usual.low.shape == (len(names),)
@@ -167,7 +167,7 @@ def _unheard(what: str, share: float) -> None:
 
 def test_without_a_model_nothing_serves(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no model in"):
-        prepare_model(small.config(tmp_path), RunOptions(stream=False), _unheard)
+        prepare_model(small.config(tmp_path), _unheard, stream=False)
 
 
 def test_a_model_for_other_features_is_refused(

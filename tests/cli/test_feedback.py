@@ -15,7 +15,8 @@ import pytest
 from sentinel.adapters import voice_files
 from sentinel.adapters.archive import ArchiveParams, ParquetArchive
 from sentinel.adapters.kafka import KafkaParams
-from sentinel.adapters.redis import RedisCaseStore, RedisParams
+from sentinel.adapters.redis import RedisParams
+from sentinel.app.stores import open_cases
 from sentinel.cli.texts import plain
 from sentinel.codec.archive import archive_rows, decode_archived
 from sentinel.records import Record
@@ -66,7 +67,7 @@ def folder(
 
     async def fill() -> None:
         params = RedisParams(url=redis_params.url, key_prefix=found.name)
-        async with RedisCaseStore(params) as store:
+        async with open_cases(params) as store:
             people = {one.name: one for one in (ANN, ZED, BANK)}
             progress = FeedbackProgress("log", 0)
             await store.save(
@@ -315,7 +316,7 @@ def test_what_strangers_have_written_acts_nowhere(folder: Folder) -> None:
         )
         case = Case(names[0], TIME_MS, {"account": names[1]}, votes, 0.5, None, "contested")
         people = {f"investigator/{name}": Annotator(f"investigator/{name}") for name in names}
-        async with RedisCaseStore(params) as store:
+        async with open_cases(params) as store:
             before = await store.progress()
             assert before is not None
             work = Casework(replace(before, next_offset=9), {names[0]: case}, people)

@@ -11,7 +11,8 @@ import pytest
 from numpy.random import default_rng
 
 from sentinel.adapters.kafka import KafkaParams
-from sentinel.adapters.redis import RedisModelStore, RedisParams
+from sentinel.adapters.redis import RedisParams
+from sentinel.app.stores import open_models
 from sentinel.engine.serving import check_golden, serving_model
 from sentinel.versions import Artifact, Shelf
 from tests.app import small
@@ -34,7 +35,7 @@ def folder(
 
 def kept(folder: Folder, version: str) -> Artifact:
     async def main() -> Artifact:
-        async with RedisModelStore(replace(folder.redis, key_prefix=folder.name)) as store:
+        async with open_models(replace(folder.redis, key_prefix=folder.name)) as store:
             return await store.load(version)
 
     return asyncio.run(main())
@@ -42,7 +43,7 @@ def kept(folder: Folder, version: str) -> Artifact:
 
 def shelf_of(folder: Folder) -> Shelf:
     async def main() -> Shelf:
-        async with RedisModelStore(replace(folder.redis, key_prefix=folder.name)) as store:
+        async with open_models(replace(folder.redis, key_prefix=folder.name)) as store:
             return await store.shelf()
 
     return asyncio.run(main())

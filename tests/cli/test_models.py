@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from sentinel.adapters.kafka import KafkaParams
-from sentinel.adapters.redis import RedisModelStore, RedisParams, RedisReportStore, connect
+from sentinel.adapters.redis import RedisParams, connect
 from sentinel.adapters.registry import ModelDirectory, ModelParams
 from sentinel.app import imports
 from sentinel.app import models as app_models
+from sentinel.app.stores import open_models, open_reports
 from sentinel.codec.records import decode_model_event
+from sentinel.stores import StoredModels
 from sentinel.versions import ModelEvent, ServingReport, Shelf
 from tests.app import small
 from tests.cli.folder import Folder
@@ -28,9 +30,9 @@ pytestmark = pytest.mark.integration
 WORDS = ("models",)
 
 
-def with_store(folder: Folder, work: Callable[[RedisModelStore], Coroutine[Any, Any, Any]]) -> Any:
+def with_store(folder: Folder, work: Callable[[StoredModels], Coroutine[Any, Any, Any]]) -> Any:
     async def main() -> Any:
-        async with RedisModelStore(replace(folder.redis, key_prefix=folder.name)) as store:
+        async with open_models(replace(folder.redis, key_prefix=folder.name)) as store:
             return await work(store)
 
     return asyncio.run(main())
@@ -212,13 +214,13 @@ def test_what_another_has_changed_meanwhile_is_not_overwritten(
     serving: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rollback that takes away another champion than the one that was seen is no rollback."""
-    change = RedisModelStore.change
+    change = StoredModels.change
 
-    async def late(store: RedisModelStore, before: Shelf, after: Shelf, events: Any) -> None:
+    async def late(store: StoredModels, before: Shelf, after: Shelf, events: Any) -> None:
         await change(store, before, replace(before, number=before.number + 1), [])
         await change(store, before, after, events)
 
-    monkeypatch.setattr(RedisModelStore, "change", late)
+    monkeypatch.setattr(StoredModels, "change", late)
 
     refusal = serving.refusal("promote", "1.1.0", "--why", "better", exit_code=1)
 
@@ -332,7 +334,7 @@ def reported(folder: Folder, *reports: ServingReport, ended: Sequence[ServingRep
     """As running instances do."""
 
     async def main() -> None:
-        async with RedisReportStore(replace(folder.redis, key_prefix=folder.name)) as store:
+        async with open_reports(replace(folder.redis, key_prefix=folder.name)) as store:
             for report in ended:
                 await store.end(report)
             for report in reports:

@@ -56,7 +56,11 @@ def test_a_topic_that_is_not_there_is_wrong() -> None:
         ({"cleanup.policy": "compact,delete"}, "wrong", "is compact,delete"),
         ({"max.message.bytes": "999999"}, "wrong", "full batches are refused"),
         ({"max.message.bytes": "1048588"}, "warning", "other topics take records of 2,000,000"),
-        ({"min.insync.replicas": "4"}, "wrong", "is 4, and there are 3 copies: every write"),
+        (
+            {"min.insync.replicas": "4"},
+            "warning",
+            "is 4, and there are 3 copies: brokers before Kafka 4",
+        ),
         ({"min.insync.replicas": "3"}, "warning", "refused while one broker is away"),
         ({"min.insync.replicas": "1"}, "warning", "is lost with it"),
         (
@@ -75,6 +79,15 @@ def test_a_setting_that_does_harm_is_named(
 
     assert severity in {finding.severity for finding in found}
     assert any(text in finding.text for finding in found), found
+
+
+def test_more_partitions_are_fine_where_they_are_and_any_where_nobody_asks() -> None:
+    spread = replace(DEMANDS, partition_count=3, more_are_fine=True)
+
+    assert findings(spread, replace(FACTS, partition_count=4)) == []
+    (finding,) = findings(spread, replace(FACTS, partition_count=2))
+    assert finding == Finding("wrong", "has 2 partitions, needs 3: one order")
+    assert findings(replace(DEMANDS, partition_count=None), replace(FACTS, partition_count=9)) == []
 
 
 def test_partitions_and_copies_are_counted() -> None:

@@ -95,7 +95,14 @@ class DoomAmong(Doom):
 
 
 TAIL = frozenset({"tail.poll", "tail.seek"})
-CASES = frozenset({"cases.progress", "cases.cases", "cases.annotators", "cases.save"})
+CASES = frozenset(
+    {
+        "cases.read how far feedback was counted",
+        "cases.read cases",
+        "cases.read annotators",
+        "cases.save cases",
+    }
+)
 EXPLAINER = frozenset({"contributions"})
 STORE = frozenset(
     {

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from sentinel.adapters.memory import MemoryModels
 from sentinel.app.history import History
 from sentinel.codec.artifacts import encode_artifact
 from sentinel.codec.records import encode
@@ -35,6 +34,7 @@ from sentinel.records import Floats
 from sentinel.versions import Artifact, Command, ModelEvent, Shelf
 from tests.engine.samples import NAMES, START_MS, a_config, encoded, transactions
 from tests.engine.world import InProcessWorker, World
+from tests.kept import KeptModels
 
 Rows = Sequence[tuple[int, int, bytes | None]]
 
@@ -88,12 +88,12 @@ def model_of(one: Artifact) -> ServingModel:
     return serving_model(one, NAMES)
 
 
-def put(models: MemoryModels, one: Artifact) -> None:
+def put(models: KeptModels, one: Artifact) -> None:
     """Into the registry, without a place on the shelf."""
     models.texts[one.version], models.manifests[one.version] = encode_artifact(one)
 
 
-def change(models: MemoryModels, *steps: Any) -> None:
+def change(models: KeptModels, *steps: Any) -> None:
     """Change the shelf as a person does: each step is a function of `shelf`, with its arguments."""
     for step in steps:
         before = Shelf() if models.shelf is None else decode_stored(Shelf, models.shelf)
@@ -102,7 +102,7 @@ def change(models: MemoryModels, *steps: Any) -> None:
         models.history.append(encode_stored(event))
 
 
-def serve(models: MemoryModels, one: Artifact) -> None:
+def serve(models: KeptModels, one: Artifact) -> None:
     """Put a version into the registry and have it serve."""
     put(models, one)
     change(
@@ -127,7 +127,7 @@ def a_learning_world(
 ) -> World:
     """A world whose registry has one model, 1.0.0, that serves."""
     first = champion or artifact("1.0.0")
-    models = MemoryModels()
+    models = KeptModels()
     serve(models, first)
     config = a_learning_config(updates=updates, **others)
     return World(config=config, models=models, serving=model_of(first), artifact=first)

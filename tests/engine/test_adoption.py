@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from sentinel.adapters.memory import Faults, MemoryModels
+from sentinel.adapters.memory import Faults
 from sentinel.core.learning.shelf import replayed
 from sentinel.core.learning.trail import audit_entry
 from sentinel.errors import TransientError
@@ -21,6 +21,7 @@ from tests.engine.learning_world import (
 )
 from tests.engine.samples import transactions
 from tests.engine.world import World
+from tests.kept import KeptModels
 
 STEPS = ["registered", "staged", "promoted"]
 
@@ -28,7 +29,7 @@ STEPS = ["registered", "staged", "promoted"]
 def an_empty_world() -> World:
     """Its registry is empty, and an instance brings 1.0.0."""
     world = a_learning_world(updates=replace(UPDATES, is_on=False))
-    world.models = MemoryModels()
+    world.models = KeptModels()
     world.send(transactions(10))
     return world
 
@@ -86,7 +87,7 @@ def test_whichever_call_goes_wrong_the_first_model_is_told_in_the_end(
 ) -> None:
     calls = DoomAmong(is_of_adoption)
     run(lived(an_empty_world(), [calls]))
-    last = len(calls.names) - calls.names[::-1].index("models.history")
+    last = len(calls.names) - calls.names[::-1].index("models.read the history of models")
     numbers = range(1, last + 8)  # three times two publishes are behind it
 
     ended = 0

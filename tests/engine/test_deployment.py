@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentinel.adapters.memory import Faults, MemoryModels, MemoryModelStore, MemoryTail
+from sentinel.adapters.memory import Faults, MemoryBroker, MemoryDocuments, MemoryTail
 from sentinel.codec.artifacts import encode_artifact
 from sentinel.core.exploration import is_shadowed
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning import shelf as shelves
 from sentinel.engine.deployment import Deployment, DeploymentParams
+from sentinel.engine.registrar import Registrar
+from sentinel.engine.remembered import RegistryMemory, RememberedShelf
 from sentinel.engine.serving import Serving
 from sentinel.engine.tasks import end
 from sentinel.metrics import Metrics
 from sentinel.records import OutputRecord, TopicPartition
+from sentinel.stores import StoredModels
 from sentinel.texts import Texts
 from sentinel.versions import Artifact
 from tests.engine.clock import run, until
@@ -37,10 +40,18 @@ from tests.engine.learning_world import (
 )
 from tests.engine.samples import NAMES, transactions
 from tests.engine.world import InProcessExplainer, MemoryInstance, World
+from tests.kept import KeptModels
 
 NEW = artifact("1.1.0", 1)
 OTHER = artifact("1.2.0", 2)
-REGISTRY = frozenset({f"models.{name}" for name in ("shelf", "load", "manifests", "history")})
+REGISTRY = frozenset(
+    {
+        "models.read where the models stand",
+        "models.read manifests",
+        "models.read the history of models",
+        *(f"models.load model 1.{number}.0" for number in range(3)),
+    }
+)
 OFF = replace(UPDATES, is_on=False)
 
 
@@ -145,11 +156,11 @@ def test_a_rollback_decides_as_before_bit_for_bit_and_loads_nothing() -> None:
             await serves(instance, "1.1.0")
             world.send(transactions(100, first=100))
             await instance.idle()
-            assert calls.names.count("models.load") == 1
+            assert calls.names.count("models.load model 1.1.0") == 1
             roll_back(world)
             ring(world)
             await serves(instance, "1.0.0")
-            assert calls.names.count("models.load") == 1
+            assert calls.names.count("models.load model 1.1.0") == 1
             world.send(transactions(100, first=200))
             await instance.idle()
             await instance.stop()
@@ -228,7 +239,7 @@ def test_the_first_model_of_this_machine_is_not_loaded_again() -> None:
             assert instance.metrics.deployments == 0
 
     run(scenario())
-    assert "models.load" not in calls.names
+    assert not any(name.startswith("models.load") for name in calls.names)
 
 
 def test_while_the_registry_is_away_what_serves_goes_on() -> None:
@@ -278,10 +289,10 @@ def test_an_empty_registry_that_was_away_at_the_start_gets_its_first_model_later
     run(scenario())
 
 
-def with_manifest(one: Artifact, **facts: Any) -> Callable[[MemoryModels], None]:
+def with_manifest(one: Artifact, **facts: Any) -> Callable[[KeptModels], None]:
     """Puts a version whose manifest says something else."""
 
-    def damage(models: MemoryModels) -> None:
+    def damage(models: KeptModels) -> None:
         _, models.manifests[one.version] = encode_artifact(
             replace(one, manifest={**one.manifest, **facts})
         )
@@ -289,40 +300,40 @@ def with_manifest(one: Artifact, **facts: Any) -> Callable[[MemoryModels], None]
     return damage
 
 
-def cut(models: MemoryModels) -> None:
+def cut(models: KeptModels) -> None:
     models.texts["1.1.0"] = models.texts["1.1.0"][:-200]
 
 
-def cut_before_it_was_kept(models: MemoryModels) -> None:
+def cut_before_it_was_kept(models: KeptModels) -> None:
     """The checksum is that of half a text."""
     half = replace(NEW, text=NEW.text[: len(NEW.text) // 2])
     models.texts["1.1.0"], models.manifests["1.1.0"] = encode_artifact(half)
 
 
-def of_other_trees(models: MemoryModels) -> None:
+def of_other_trees(models: KeptModels) -> None:
     """A whole model, but not the one whose golden rows are in the manifest."""
     other = replace(NEW, text=OTHER.text)
     models.texts["1.1.0"], models.manifests["1.1.0"] = encode_artifact(other)
 
 
-def without(name: str) -> Callable[[MemoryModels], None]:
-    def damage(models: MemoryModels) -> None:
+def without(name: str) -> Callable[[KeptModels], None]:
+    def damage(models: KeptModels) -> None:
         facts = {key: value for key, value in NEW.manifest.items() if key != name}
         _, models.manifests["1.1.0"] = encode_artifact(replace(NEW, manifest=facts))
 
     return damage
 
 
-def remove_text(models: MemoryModels) -> None:
+def remove_text(models: KeptModels) -> None:
     del models.texts["1.1.0"]
 
 
-def spoil_manifest(models: MemoryModels) -> None:
+def spoil_manifest(models: KeptModels) -> None:
     models.manifests["1.1.0"] = models.manifests["1.1.0"][:-5]
 
 
 GOLDEN = NEW.manifest["golden"]
-DAMAGES: dict[str, Callable[[MemoryModels], None]] = {
+DAMAGES: dict[str, Callable[[KeptModels], None]] = {
     "text cut": cut,
     "text cut and checked": cut_before_it_was_kept,
     "text missing": remove_text,
@@ -359,7 +370,7 @@ DAMAGES: dict[str, Callable[[MemoryModels], None]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_a_damaged_version_never_serves_and_a_later_good_one_does(
-    damage: Callable[[MemoryModels], None],
+    damage: Callable[[KeptModels], None],
 ) -> None:
     world = a_world()
 
@@ -430,8 +441,14 @@ def test_a_version_that_will_never_load_is_tried_ever_more_seldom_and_said_once(
 
     async def scenario() -> None:
         clock_s = asyncio.get_running_loop().time
+        store = StoredModels(MemoryDocuments(world.models, faults=calls))
+        broker = MemoryBroker(world.cluster)
+        teller = Registrar(
+            store, broker, update_topic="", audit_topic="audit", who="", clock_ms=lambda: 0
+        )
         alone = Deployment(
-            store=MemoryModelStore(world.models, faults=calls),
+            store=store,
+            remembered=RememberedShelf(RegistryMemory(), store, teller, world.copy),
             tail=MemoryTail(world.cluster, ["model-updates"]),
             serving=serving,
             features=NAMES,
@@ -444,7 +461,7 @@ def test_a_version_that_will_never_load_is_tried_ever_more_seldom_and_said_once(
         while clock_s() < 3_600:
             ring(world)  # which is no reason to try again
             await asyncio.sleep(1.0)
-            times_s.extend([clock_s()] * (calls.names.count("models.load") + 1 - len(times_s)))
+            times_s.extend([clock_s()] * (calls.names.count("load model 1.1.0") + 1 - len(times_s)))
         await end([following])
 
     with caplog.at_level(logging.ERROR, logger="sentinel.engine.deployment"):
@@ -480,7 +497,7 @@ def test_a_registry_that_loses_its_answer_to_a_load_is_asked_again() -> None:
     async def scenario() -> None:
         async with world.instance(faults) as instance:
             await instance.idle()
-            faults.names = frozenset({"models.load"})
+            faults.names = frozenset({"models.load model 1.1.0"})
             serve(world.models, NEW)
             ring(world)
             await asyncio.sleep(120.0)

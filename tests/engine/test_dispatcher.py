@@ -5,14 +5,16 @@ from collections.abc import Sequence
 
 import pytest
 
-from sentinel.adapters.memory import MemoryBroker, MemoryCases, MemoryCaseStore, MemoryCluster
+from sentinel.adapters.memory import MemoryBroker, MemoryCluster, MemoryDocuments
 from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.params import EngineParams
 from sentinel.records import Batch, OutputRecord, TopicPartition
+from sentinel.stores import StoredCases
 from sentinel.votes import Case
 from tests.engine.clock import run, until
 from tests.engine.samples import a_config, transactions, voice
 from tests.engine.world import World
+from tests.kept import KeptCases
 
 INPUT, OTHER = TopicPartition("input", 0), TopicPartition("other", 0)
 
@@ -148,7 +150,7 @@ def test_an_inbox_gives_nothing_after_the_timeout_and_joins_when_all_is_done() -
     run(scenario())
 
 
-class SlowCases(MemoryCaseStore):
+class SlowCases(StoredCases):
     """A case store that answers after an hour."""
 
     async def cases(self, transaction_ids: Sequence[str]) -> dict[str, Case]:
@@ -164,7 +166,7 @@ def test_feedback_that_is_stuck_does_not_stop_scoring() -> None:
     async def scenario() -> tuple[int, int | None]:
         instance = world.instance()
         await instance.open()
-        instance.parts.feedback._store = SlowCases(MemoryCases())
+        instance.parts.feedback._store = SlowCases(MemoryDocuments(KeptCases()))
         async with instance.started():
             await asyncio.sleep(5.0)
             world.send(sent)

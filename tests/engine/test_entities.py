@@ -108,7 +108,7 @@ def test_feedback_does_not_wait_for_the_store_longer_than_the_longest_outage() -
     async def scenario() -> None:
         async with world.instance(away) as instance:
             await until(instance.parts.ownership.assigned.is_set)
-            away.names = frozenset({"cases.cases"})
+            away.names = frozenset({"cases.read cases"})
             world.send_feedback([voice(transactions(1)[0])])
             await asyncio.sleep(15.0)
             assert instance.task is not None

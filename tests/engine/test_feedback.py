@@ -247,7 +247,7 @@ def random_votes(seed: int) -> list[dict[str, Any]]:
 
 def kept(world: World) -> tuple[Any, ...]:
     cases = world.cases
-    return cases.progress, dict(cases.cases), dict(cases.annotators), dict(cases.unsettled)
+    return cases.progress, dict(cases.cases), dict(cases.annotators), cases.unsettled
 
 
 def test_words_without_a_time_count_in_the_order_of_the_log_and_not_again_when_placed() -> None:
@@ -343,10 +343,9 @@ def test_a_store_behind_the_group_has_feedback_counted_again_from_there() -> Non
     votes = random_votes(3)
     play(expected, votes)
     play(world, votes[:20])
-    old = kept(world)
+    old = world.cases.snapshot()
     play(world, votes[20:])
-    cases = world.cases
-    cases.progress, cases.cases, cases.annotators, cases.unsettled = old
+    world.cases.restore(old)
 
     run(world_through(world, None))
 

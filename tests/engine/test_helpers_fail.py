@@ -33,7 +33,7 @@ OTHER = artifact("1.2.0", 2)
 
 def reports(world: World) -> list[ServingReport]:
     """What running instances say that they serve."""
-    return [decode_stored(ServingReport, data) for _, data in world.reports.live.values()]
+    return [decode_stored(ServingReport, data) for data in world.reports.live]
 
 
 async def send(world: World, instance: MemoryInstance, count: int, first: int) -> None:
@@ -380,7 +380,7 @@ def test_what_served_until_when_is_kept() -> None:
 
     run(scenario())
     assert reports(world) == []
-    ended = [decode_stored(ServingReport, data) for _, data in world.reports.ended]
+    ended = [decode_stored(ServingReport, data) for data in world.reports.ended]
     assert sorted((one.version, one.champion) for one in ended) == [
         ("1.0.0", "1.0.0"),
         ("1.2.0", "1.2.0"),
@@ -388,7 +388,7 @@ def test_what_served_until_when_is_kept() -> None:
     assert all(one.since_ms <= one.until_ms for one in ended)
 
 
-@pytest.mark.parametrize("name", ["reports.report", "reports.end"])
+@pytest.mark.parametrize("name", ["reports.tell what serves", "reports.tell what served"])
 def test_a_store_of_reports_that_is_away_costs_the_reports_only(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:

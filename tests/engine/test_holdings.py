@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.adapters.memory import MemorySavepoints, MemorySavepointStore
+from sentinel.adapters.memory import MemoryDocuments
 from sentinel.adapters.pool import WorkerParams, WorkerProcess
 from sentinel.codec.records import encode
 from sentinel.codec.savepoints import Column, Encoded, decode_savepoint, encode_savepoint
@@ -24,7 +24,9 @@ from sentinel.engine.learner_params import LearningParams
 from sentinel.engine.savepoints import SavepointParams, Savepoints
 from sentinel.errors import RecordError
 from sentinel.records import Example
+from sentinel.stores import StoredSavepoints
 from tests.engine.examples_stream import NAMES, PARAMS, Records, records, stream
+from tests.kept import KeptSavepoints
 
 COUNT = 1_500
 # All too small for the stream, so that something falls out of each of them all the time.
@@ -252,7 +254,7 @@ def test_facts_that_are_none_are_refused() -> None:
 
 async def test_a_savepoint_goes_from_one_process_to_another() -> None:
     """And so does the reason why it is refused."""
-    store = MemorySavepointStore(MemorySavepoints())
+    store = StoredSavepoints(MemoryDocuments(KeptSavepoints()))
     params = SavepointParams(after_example_count=1)
     make, other = (partial(Learner, names, PolicyParams(), SMALL) for names in (NAMES, NAMES[1:]))
     async with (

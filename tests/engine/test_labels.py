@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sentinel.adapters.memory import Faults, MemoryCluster
 from sentinel.codec.records import encode
 from sentinel.core.logs import log_id
-from sentinel.engine.labels import PartitionOf, murmur2
+from sentinel.core.partitioning import PartitionOf, murmur2
 from sentinel.engine.partitions import WaitingLabels
 from sentinel.errors import TransientError
 from sentinel.records import Label
@@ -191,7 +191,7 @@ def test_labels_of_partitions_of_others_are_left_to_them() -> None:
     assert known_frauds(world, "probe1")[0] == known_frauds(world, "probe2")[0] == 1
 
 
-@pytest.mark.parametrize(("crash_before", "label_count"), [("commit", 2), ("cases.save", 4)])
+@pytest.mark.parametrize(("crash_before", "label_count"), [("commit", 2), ("cases.save cases", 4)])
 def test_feedback_read_again_after_a_crash_counts_once(crash_before: str, label_count: int) -> None:
     """The label is out; before the crash the feedback was not committed, so it comes again.
 

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from sentinel.adapters.memory import Faults, MemoryBroker, MemoryModelStore
+from sentinel.adapters.memory import Faults, MemoryBroker, MemoryDocuments
 from sentinel.core.learning import shelf as shelves
 from sentinel.engine.registrar import Registrar
 from sentinel.errors import TransientError
 from sentinel.records import AuditEntry
+from sentinel.stores import StoredModels
 from sentinel.versions import Shelf
 from tests.engine.clock import run
 from tests.engine.learning_world import (
@@ -24,11 +25,11 @@ from tests.engine.learning_world import (
 from tests.engine.world import World
 
 
-class Interrupted(MemoryModelStore):
+class Interrupted(StoredModels):
     """Somebody is faster, so many times, between a look at the shelf and its change."""
 
     def __init__(self, world: World, meddle: Callable[[int], None], *, times: int) -> None:
-        super().__init__(world.models)
+        super().__init__(MemoryDocuments(world.models))
         self._meddle = meddle
         self._left = times
 
@@ -40,7 +41,7 @@ class Interrupted(MemoryModelStore):
         return found
 
 
-def a_registrar(world: World, store: MemoryModelStore, faults: Faults | None = None) -> Registrar:
+def a_registrar(world: World, store: StoredModels, faults: Faults | None = None) -> Registrar:
     return Registrar(
         store,
         MemoryBroker(world.cluster, faults=faults),
@@ -114,7 +115,7 @@ def test_what_was_not_told_is_told_in_the_same_words_by_a_repetition(fail_at: in
         change(one.models, step(shelves.registered, "1.1.0"))
 
     async def scenario(world: World, faults: Faults) -> None:
-        registrar = a_registrar(world, MemoryModelStore(world.models), faults)
+        registrar = a_registrar(world, StoredModels(MemoryDocuments(world.models)), faults)
         try:
             await registrar.change(shelves.staged, "1.1.0", why="better")
         except TransientError:
@@ -134,7 +135,7 @@ def test_what_was_not_told_is_told_in_the_same_words_by_a_repetition(fail_at: in
 
 def test_a_history_with_a_gap_is_not_repeated(caplog: pytest.LogCaptureFixture) -> None:
     world = with_candidate()
-    registrar = a_registrar(world, MemoryModelStore(world.models))
+    registrar = a_registrar(world, StoredModels(MemoryDocuments(world.models)))
     play(lambda: registrar.change(shelves.registered, "1.1.0", why="new"))
     del world.models.history[1]
     told = len(world.records("audit"))
@@ -150,7 +151,7 @@ def test_something_else_can_be_told() -> None:
     world = with_candidate()
     entry = AuditEntry("update-1-judged", "update", "update-1", "training", 7, None, {"a": 1})
 
-    play(lambda: a_registrar(world, MemoryModelStore(world.models)).tell(entry))
+    play(lambda: a_registrar(world, StoredModels(MemoryDocuments(world.models))).tell(entry))
 
     [told] = world.values("audit")
     assert (told["id"], told["after"]) == ("update-1-judged", {"a": 1})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sentinel.adapters.memory import Faults, MemoryModels, MemoryRecord
+from sentinel.adapters.memory import Faults, MemoryRecord
 from sentinel.codec.savepoints import decode_head
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.decision import PolicyParams
@@ -48,6 +48,7 @@ from tests.engine.test_training import (
     worker_of,
 )
 from tests.engine.world import InProcessWorker, World
+from tests.kept import KeptModels
 
 EXAMPLES = TopicPartition("examples", 0)
 SAVING = replace(UPDATES, savepoint=SavepointParams(after_example_count=20))
@@ -69,7 +70,7 @@ def kept_to(world: World) -> int:
 
 def check_whole(world: World) -> None:
     """All pieces of what is kept are there."""
-    assert len(world.savepoints.pieces[kept(world).name]) == kept(world).piece_count
+    assert len(world.savepoints.pieces(kept(world))) == kept(world).piece_count
 
 
 async def saved_to(world: World, offset: int) -> None:
@@ -133,7 +134,7 @@ def a_world_of(champion: Any) -> World:
         FeatureParams(name="known_frauds", stat="fraud_count", entity="account", window="2d"),
         FeatureParams(name="age_ms", stat="time_since_last", entity="account"),
     )
-    models = MemoryModels()
+    models = KeptModels()
     serve(models, champion)
     config = replace(a_learning_config(updates=ON_DEMAND), features=features)
     serving = serving_model(champion, examples_stream.NAMES)
@@ -317,7 +318,7 @@ def test_switched_off_nothing_is_saved_and_nothing_is_read() -> None:
 
     run(scenario(worlds[0], 25))
     worlds[1].savepoints = worlds[0].savepoints
-    before = replace(worlds[0].savepoints)
+    before = worlds[0].savepoints.snapshot()
     run(scenario(worlds[1], 25))
     assert worlds[1].savepoints == before
     assert (script.saved, script.restored) == ([25], [])
@@ -331,11 +332,11 @@ def test_one_that_cannot_be_used_is_refused_in_a_sentence_and_replaced(
 
     async def scenario() -> None:
         await save_examples(world, script, 25)
-        one, pieces = kept(world), world.savepoints.pieces
+        one, pieces = kept(world), world.savepoints.pieces(kept(world))
         if damage == "a piece is missing":
-            del pieces[one.name][1]
+            del pieces["1"]
         elif damage == "a byte is wrong":
-            pieces[one.name][1] = bytes(10)
+            pieces["1"] = bytes(10)
         elif damage == "other log":
             other = replace(one, head=one.head.replace(b'"log":"', b'"log":"x'))
             world.savepoints.savepoint = encode_stored(other)
@@ -349,7 +350,8 @@ def test_one_that_cannot_be_used_is_refused_in_a_sentence_and_replaced(
 
     with caplog.at_level(logging.WARNING, logger=LOGGER):
         run(scenario())
-    said = warnings(caplog)
+    # What it cannot read the store says by itself.
+    said = [one for one in warnings(caplog) if not one.startswith("which savepoint there is: ")]
     assert len(said) == (0 if damage == "line" else 1)
     for sentence in said:
         assert sentence.startswith("the trainer's savepoint is not used, ")
@@ -383,14 +385,20 @@ def test_one_that_is_too_large_is_not_kept(caplog: pytest.LogCaptureFixture) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["savepoints.savepoint", "savepoints.piece", "savepoints.add_piece", "savepoints.keep"]
+    "name",
+    [
+        "savepoints.read which savepoint there is",
+        "savepoints.read a piece of a savepoint",
+        "savepoints.write a piece of a savepoint",
+        "savepoints.write which savepoint there is",
+    ],
 )
 def test_training_goes_on_though_savepoints_cannot_be_used_at_all(name: str) -> None:
     """As when the user of the store may not do it, though everything else is there."""
     world, script = a_learning_world(updates=ON_DEMAND), Script([candidate(1)])
 
     async def scenario() -> None:
-        if name == "savepoints.piece":
+        if name == "savepoints.read a piece of a savepoint":
             async with learning(world, script):
                 send_examples(world, 25)
                 await saved_to(world, 25)
@@ -404,7 +412,7 @@ def test_training_goes_on_though_savepoints_cannot_be_used_at_all(name: str) -> 
             await asyncio.sleep(20.0)
 
     run(scenario())
-    count = 50 if name == "savepoints.piece" else 25
+    count = 50 if name == "savepoints.read a piece of a savepoint" else 25
     assert script.seen == [list(range(count))]
     assert script.restored == []
     check_trail(world)
@@ -415,7 +423,7 @@ def test_a_store_that_fails_for_a_while_is_asked_again_before_the_topic_is() -> 
 
     async def scenario() -> None:
         await save_examples(world, script, 25)
-        faults = Away(names=frozenset({"savepoints.piece"}))
+        faults = Away(names=frozenset({"savepoints.read a piece of a savepoint"}))
         async with learning(world, script, faults) as instance:
             await asyncio.sleep(2.5)
             faults.names = frozenset()
@@ -558,7 +566,11 @@ def test_whatever_call_goes_wrong_what_is_kept_is_whole(plan: str, after_effect:
     calls = DoomAmong(is_of_savepoints)
     world = a_learning_world(updates=ON_DEMAND)
     run(live(world, Script(), calls))
-    assert set(calls.names) >= {f"savepoints.{one}" for one in ("savepoint", "add_piece", "keep")}
+    assert set(calls.names) >= {
+        "savepoints.read which savepoint there is",
+        "savepoints.write a piece of a savepoint",
+        "savepoints.write which savepoint there is",
+    }
 
     for number in range(1, len(calls.names) + 1):
         faults = DoomAmong(is_of_savepoints, **{plan: number, "after_effect": after_effect})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sentinel.app.history import History
-from sentinel.engine.labels import PartitionOf
+from sentinel.core.partitioning import PartitionOf
 from tests.engine.clock import run
 from tests.engine.samples import (
     DAY_MS,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sentinel.adapters.memory import Faults, MemoryModels, MemoryRecord
+from sentinel.adapters.memory import Faults, MemoryRecord
 from sentinel.codec.stored import decode_stored
 from sentinel.core.decision import PolicyParams
 from sentinel.core.features.spec import FeatureParams
@@ -50,6 +50,7 @@ from tests.engine.learning_world import (
 from tests.engine.linear_trees import linear
 from tests.engine.samples import transactions
 from tests.engine.world import InProcessWorker, MemoryInstance, World
+from tests.kept import KeptModels
 
 HOME = TopicPartition("feedback", 0)
 ON_DEMAND = replace(UPDATES, triggers=replace(UPDATES.triggers, after_example_count=0))
@@ -560,7 +561,9 @@ def test_examples_that_end_the_learner_s_process_are_left_out_at_the_second_time
     check_trail(world)
 
 
-@pytest.mark.parametrize("name", ["models.note_update", "publish", "lessons.tail.seek"])
+@pytest.mark.parametrize(
+    "name", ["models.note how the update stands", "publish", "lessons.tail.seek"]
+)
 def test_a_process_that_is_lost_while_the_world_is_away_reads_all_examples_again(
     name: str,
 ) -> None:
@@ -586,7 +589,13 @@ def test_a_process_that_is_lost_while_the_world_is_away_reads_all_examples_again
 
 
 @pytest.mark.parametrize(
-    "name", ["models.shelf", "models.note_update", "lessons.tail.poll", "publish"]
+    "name",
+    [
+        "models.read where the models stand",
+        "models.note how the update stands",
+        "lessons.tail.poll",
+        "publish",
+    ],
 )
 def test_while_a_part_of_the_world_is_away_the_update_waits(name: str) -> None:
     world, script, faults = a_learning_world(), Script([candidate(1)] * 3), Away()
@@ -652,7 +661,7 @@ def test_the_learner_itself_makes_a_champion_of_what_has_changed() -> None:
         FeatureParams(name="age_ms", stat="time_since_last", entity="account"),
     )
     params = replace(examples_stream.PARAMS, strategies=("continue",))
-    models = MemoryModels()
+    models = KeptModels()
     serve(models, champion)
     config = replace(a_learning_config(updates=ON_DEMAND), features=features)
     serving = serving_model(champion, examples_stream.NAMES)
@@ -1007,7 +1016,14 @@ def check_end(world: World) -> None:
 
 
 # Of all others it makes no difference whether the answer is lost, or the question.
-EFFECTS = frozenset({"publish", "models.add", "models.change", "models.note_update"})
+EFFECTS = frozenset(
+    {
+        "publish",
+        "models.keep model 1.1.0",
+        "models.change where the models stand",
+        "models.note how the update stands",
+    }
+)
 
 
 def numbered(calls: DoomAmong, *, after_effect: bool, sweep: bool) -> list[int]:

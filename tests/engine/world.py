@@ -15,16 +15,9 @@ from numpy.random import Generator
 from sentinel.adapters.memory import (
     Faults,
     MemoryBroker,
-    MemoryCases,
-    MemoryCaseStore,
     MemoryCluster,
-    MemoryModels,
-    MemoryModelStore,
+    MemoryDocuments,
     MemoryRecord,
-    MemoryReports,
-    MemoryReportStore,
-    MemorySavepoints,
-    MemorySavepointStore,
     MemoryStateStore,
     MemoryStore,
     MemoryTail,
@@ -36,8 +29,9 @@ from sentinel.codec.stored import encode_stored
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import layout_of
-from sentinel.engine.labels import PartitionOf
+from sentinel.core.partitioning import PartitionOf
 from sentinel.engine.partitions import InputPartition
+from sentinel.engine.remembered import RegistryMemory
 from sentinel.engine.serving import ServingModel
 from sentinel.engine.store_owner import own
 from sentinel.engine.store_watch import StoreWatch
@@ -52,10 +46,12 @@ from sentinel.records import (
     OutputRecord,
     TopicPartition,
 )
+from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
 from sentinel.versions import Artifact, Shelf
 from tests.engine.clock import until
 from tests.engine.faults import Part
 from tests.engine.samples import DAY_MS, START_MS, a_config, encoded, serving
+from tests.kept import KeptCases, KeptModels, KeptReports, KeptSavepoints
 
 _NUMBERS = itertools.count(1)  # of instances
 
@@ -172,13 +168,14 @@ class World:
         default_factory=lambda: MemoryCluster(clock_ms=lambda: START_MS + 100 * DAY_MS)
     )
     store: MemoryStore = field(default_factory=MemoryStore)
-    cases: MemoryCases = field(default_factory=MemoryCases)
-    models: MemoryModels = field(default_factory=MemoryModels)
-    reports: MemoryReports = field(default_factory=MemoryReports)
-    savepoints: MemorySavepoints = field(default_factory=MemorySavepoints)
+    cases: KeptCases = field(default_factory=KeptCases)
+    models: KeptModels = field(default_factory=KeptModels)
+    reports: KeptReports = field(default_factory=KeptReports)
+    savepoints: KeptSavepoints = field(default_factory=KeptSavepoints)
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
     artifact: Artifact | None = None  # of `serving`, where it matters
+    copies: dict[str, Artifact] = field(default_factory=dict)  # of models, on the machines
     unsafe: list[str] = field(default_factory=list)  # what no instance may ever do
     _out: dict[str, str] = field(default_factory=dict)  # action by decision_id
     _alerted: set[str] = field(default_factory=set)
@@ -201,6 +198,9 @@ class World:
     def labels(self) -> dict[str, str]:
         """The label that each transaction has by now."""
         return self.cases.labels()
+
+    async def copy(self, version: str) -> Artifact | None:
+        return self.copies.get(version)
 
     def send(self, records: Sequence[dict[str, Any] | bytes | None]) -> None:
         """Append transactions, each to the partition of its account; raw bytes to partition 0."""
@@ -436,9 +436,10 @@ class MemoryInstance(Instance):
         tail_delay_s: float = 0.0,
         publish_delay_s: float = 0.0,
         commit_delay_s: float = 0.0,
+        memory: RegistryMemory | None = None,
     ) -> None:
         artifact = world.artifact or Artifact(world.serving.version, "", {})
-        super().__init__(config or world.config, world.serving, artifact, Metrics())
+        super().__init__(config or world.config, world.serving, artifact, Metrics(), memory)
         self._world = world
         self.name = f"memory-{next(_NUMBERS)}"
         self.faults = faults or Faults()
@@ -489,19 +490,24 @@ class MemoryInstance(Instance):
                 broker=broker,
                 tail=WatchedTail(world, faults, delay_s=self._tail_delay_s),
                 store=store,
-                cases=MemoryCaseStore(world.cases, faults=faults),
+                cases=StoredCases(MemoryDocuments(world.cases, faults=Part(faults, "cases."))),
                 explainer=self.explainer,
-                models=MemoryModelStore(world.models, faults=faults),
-                reports=MemoryReportStore(world.reports, faults=self.report_faults),
+                models=StoredModels(MemoryDocuments(world.models, faults=Part(faults, "models."))),
+                reports=StoredReports(
+                    MemoryDocuments(world.reports, faults=Part(self.report_faults, "reports."))
+                ),
                 bell=MemoryTail(world.cluster, ["model-updates"], faults=Part(faults, "bell.")),
                 lessons=MemoryTail(
                     world.cluster, ["examples", "control"], faults=Part(faults, "lessons.")
                 ),
                 trainer=self.trainer,
-                savepoints=MemorySavepointStore(world.savepoints, faults=faults),
+                savepoints=StoredSavepoints(
+                    MemoryDocuments(world.savepoints, faults=Part(faults, "savepoints."))
+                ),
+                copies=world.copy,
             )
             self._parts = assemble(
-                config, self._serving, self._ports, self._state(owner), self.metrics,
+                config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
                 owner=owner, watch=self._watch,
             )  # fmt: skip
             self._resources = stack.pop_all()

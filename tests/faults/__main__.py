@@ -1,19 +1,25 @@
 """The long run: every fault on its brokers, many strikes each, and a table of what came of it.
 
 python -m tests.faults [--fault NAME]... [--broker tansu|kafka|kafka3] [--strikes 20] [--seed S]
+
+What operators do to Kafka and Redis (tests/faults/operators) comes last, on Apache Kafka only, and
+in a table of its own.
 """
 
 import argparse
 import asyncio
 import json
 import logging
+import sys
 import traceback
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from aiokafka.errors import KafkaError
 
 from sentinel.errors import SentinelError
+from tests.faults.operators import run as operators
 from tests.faults.plan import FAULTS
 from tests.faults.run import Options, Outcome, run
 
@@ -25,7 +31,7 @@ HEAD = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fault", action="append", choices=sorted(FAULTS))
+    parser.add_argument("--fault", action="append", choices=sorted([*FAULTS, *operators.SCENES]))
     parser.add_argument("--broker", action="append", choices=["tansu", "kafka", "kafka3"])
     parser.add_argument("--strikes", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
@@ -35,9 +41,17 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="where to leave the instances' output")
     options = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    print(row(HEAD), flush=True)  # noqa: T201
+    is_kept = _struck(options) & _operated(options)
+    raise SystemExit(0 if is_kept else 1)
+
+
+def _struck(options: argparse.Namespace) -> bool:
+    """Every fault of the world that was asked for; whether the contract was kept."""
+    names = [name for name in options.fault or FAULTS if name in FAULTS]
+    if names:
+        print(row(HEAD), flush=True)  # noqa: T201
     is_kept = True
-    for name in options.fault or FAULTS:
+    for name in names:
         for broker in FAULTS[name].brokers:
             if options.broker and broker not in options.broker:
                 continue
@@ -53,7 +67,35 @@ def main() -> None:
             outcome = lived_through(wanted)
             is_kept &= not outcome.faults
             report(outcome, options.json)
-    raise SystemExit(0 if is_kept else 1)
+    return is_kept
+
+
+def _operated(options: argparse.Namespace) -> bool:
+    """Every fault of an operator that was asked for; whether each strike was exact or stopped."""
+    names = [name for name in options.fault or operators.SCENES if name in operators.SCENES]
+    if options.broker and "kafka" not in options.broker:
+        return True
+    if names:
+        print(operators.HEAD, flush=True)  # noqa: T201
+    is_kept = True
+    for name in names:
+        found = asyncio.run(
+            operators.run(
+                name,
+                seed=options.seed,
+                strike_count=options.strikes,
+                keep=options.keep,
+                tell=tell,
+            )
+        )
+        is_kept &= found.is_kept
+        print(operators.row(found), flush=True)  # noqa: T201
+        write(found.as_json(), options.json)
+    return is_kept
+
+
+def tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def lived_through(options: Options) -> Outcome:
@@ -67,9 +109,13 @@ def lived_through(options: Options) -> Outcome:
 
 def report(outcome: Outcome, file: Path | None) -> None:
     print(row(figures(outcome)), flush=True)  # noqa: T201
+    write(outcome.as_json(), file)
+
+
+def write(outcome: dict[str, Any], file: Path | None) -> None:
     if file is not None:
         with file.open("a") as sink:
-            sink.write(json.dumps(outcome.as_json()) + "\n")
+            sink.write(json.dumps(outcome) + "\n")
 
 
 def figures(outcome: Outcome) -> tuple[str, ...]:

@@ -13,10 +13,10 @@ from typing import Any
 
 from benchmarks.workloads import write_model
 from sentinel import config as configuration
-from sentinel.adapters.redis import RedisCaseStore
 from sentinel.app.sender import Sender
+from sentinel.app.stores import open_cases
 from sentinel.config import Config
-from sentinel.engine.labels import PartitionOf
+from sentinel.core.partitioning import PartitionOf
 from tests.faults.ledger import Comparison, compare
 from tests.faults.plan import FAULTS, Fault, Strike, plan
 from tests.faults.stream import Stream, ends_of
@@ -306,7 +306,7 @@ class Run:
         """Until all feedback has been counted: a label that comes later still, one may miss."""
         topic = self._config.topics.full(self._config.topics.feedback)
         deadline = time.monotonic() + CAUGHT_UP_S_MAX
-        async with RedisCaseStore(self._config.redis) as store:
+        async with open_cases(self._config.redis) as store:
             while True:
                 progress = await store.progress()
                 counted = 0 if progress is None else progress.next_offset

@@ -7,6 +7,16 @@ It is the only home of aiokafka.
 from sentinel.adapters.kafka.admin import Admin as KafkaAdmin
 from sentinel.adapters.kafka.broker import KafkaBroker
 from sentinel.adapters.kafka.client import EMBEDDED, KafkaParams
+from sentinel.adapters.kafka.group_members import Member as GroupMember
+from sentinel.adapters.kafka.group_members import described
 from sentinel.adapters.kafka.tail import KafkaTail
 
-__all__ = ["EMBEDDED", "KafkaAdmin", "KafkaBroker", "KafkaParams", "KafkaTail"]
+__all__ = [
+    "EMBEDDED",
+    "GroupMember",
+    "KafkaAdmin",
+    "KafkaBroker",
+    "KafkaParams",
+    "KafkaTail",
+    "described",
+]

@@ -81,6 +81,13 @@ class Admin:
                     count = (await self.partition_counts()).get(name, 0)
                     return ("", count) if count else None
 
+    async def group_offsets(self, group_id: str, topic: str) -> dict[int, int]:
+        """What a group has committed for a topic, by partition."""
+        with translated(f"ask what {group_id} has committed"):
+            async with asyncio.timeout(self._params.request_timeout_s):
+                found = await self._client.list_consumer_group_offsets(group_id)
+        return {at.partition: one.offset for at, one in found.items() if at.topic == topic}
+
     async def partition_counts(self) -> dict[str, int]:
         """Of every topic: asking for one by name would create it where that is automatic."""
         return {name: count for view in await self._views() for name, count in view.items()}

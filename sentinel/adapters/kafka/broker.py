@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
+from copy import copy
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import NoOffsetForPartitionError
+from aiokafka.errors import InconsistentGroupProtocolError, NoOffsetForPartitionError
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as ClientPartition
 
@@ -26,11 +27,12 @@ from sentinel.adapters.kafka.client import (
 from sentinel.adapters.kafka.connecting import connecting
 from sentinel.adapters.kafka.coordinator import repair
 from sentinel.adapters.kafka.fetching import read_blocks, wait_as_needed
+from sentinel.adapters.kafka.group_members import Member, described, members
 from sentinel.adapters.kafka.membership import Membership
 from sentinel.adapters.kafka.producer import Producer
 from sentinel.adapters.kafka.stable_offsets import stable_commit
 from sentinel.adapters.kafka.transactions import Transactions
-from sentinel.core.topics import TopicSpec
+from sentinel.core.topics import TopicFacts, TopicSpec
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import PartitionsCallback, TopicLog
 from sentinel.records import Commit, InputRecord, OutputRecord, TopicPartition
@@ -46,6 +48,8 @@ PREFETCH_BACKOFF_S = 0.01
 
 EMBEDDED_CLUSTER = "embedded-"  # how the embedded broker is named at each start
 UNTOLD_END = 1 << 62
+
+_UNCOMMITTED = 0  # of the protocol
 
 # What a broker takes that nobody has told otherwise, and that does not tell us.
 UNTOLD_RECORD_BYTES = 1_048_588
@@ -183,10 +187,35 @@ class KafkaBroker:
             if membership.is_rebalancing:
                 return {}
         self._fetch = None
-        with translated("poll"):
-            fetched = fetch.result()
+        try:
+            with translated("poll"):
+                fetched = fetch.result()
+        except TransientError as error:
+            if not isinstance(error.__cause__, InconsistentGroupProtocolError):
+                raise
+            raise TransientError(await self._whose_group()) from error
         # A rebalance that began since then will read them again from the committed offset.
         return {} if membership.is_rebalancing else fetched
+
+    async def _whose_group(self) -> str:
+        """Why this cannot become a member: the others share partitions out in another way."""
+        others = described(await self.group_members())
+        named = f" ({others})" if others else ""
+        return (
+            f"the consumer group {self._params.group_id} is used by another program{named}: "
+            "give one of them another group (kafka.group_id)"
+        )
+
+    async def group_members(self) -> list[Member]:
+        """Of the consumer group; none where the cluster does not tell."""
+        return await members(self._admin._client, self._params.group_id)
+
+    async def topic_facts(self, names: Sequence[str]) -> Mapping[str, TopicFacts]:
+        """What the cluster tells of these topics: perhaps nothing, as without the right to ask."""
+        try:
+            return await self._admin.topic_facts(names)
+        except TransientError:
+            return {}
 
     async def _getmany(
         self, wanted: Sequence[TopicPartition], timeout_s: float, count_max: int
@@ -255,8 +284,10 @@ class KafkaBroker:
     async def end_offset(self, partition: TopicPartition) -> int:
         asked = ClientPartition(*partition)
         with translated(f"look up the newest offset of {partition}"):
+            fetcher = copy(self._consumer._fetcher)
+            fetcher._isolation_level = _UNCOMMITTED  # else open transactions hide what is there
             async with asyncio.timeout(self._params.request_timeout_s):
-                offsets = await self._consumer.end_offsets([asked])
+                offsets = await fetcher.end_offsets([asked], None)
         if self._cluster_id.startswith(EMBEDDED_CLUSTER):
             return UNTOLD_END  # Tansu tells some offset of the newest batch
         return int(offsets[asked])
@@ -302,7 +333,7 @@ class KafkaBroker:
             # Tansu counts generations from 0, which the client takes for "not a member": it would
             # not say goodbye, and the next member would wait for the session to expire.
             self._consumer._coordinator.generation = 1
-        await stop_consumer(self._consumer, timeout_s=self._params.request_timeout_s)
+        await stop_consumer(self._consumer)
 
 
 def _consumer(params: KafkaParams) -> Any:

@@ -22,6 +22,7 @@ from aiokafka.errors import (
 from aiokafka.helpers import create_ssl_context
 from aiokafka.structs import TopicPartition as ClientPartition
 
+from sentinel.core.partitioning import PARTITIONERS, Partitioner
 from sentinel.errors import ConfigError, FencedError, TransientError
 
 EMBEDDED = "embedded"
@@ -29,6 +30,9 @@ EMBEDDED = "embedded"
 # The client does not notice every leader that moved, nor a partition that was added; its default,
 # five minutes, is long for a payment that waits.
 METADATA_AGE_MS_MAX = 30_000
+
+# Goodbye takes milliseconds; whoever does not hear it misses our heartbeats.
+CLOSE_S_MAX = 0.5
 
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 Isolation = Literal["read_uncommitted", "read_committed"]
@@ -76,8 +80,14 @@ class KafkaParams:
         Topics that Sentinel creates take records up to this size.
     batch_bytes_max
         Of one produced batch; brokers refuse more than 1,048,588 unless told otherwise.
+    partitioner
+        By which rule your producers place a transaction by the key that is its account.
     pending_batch_count_max
         Batches that may be on their way before `publish` waits.
+    isolation
+        "read_committed" leaves out what a producer has taken back: an aborted transaction never was
+        a payment. It waits for transactions that are open. Who writes without transactions sees no
+        difference.
     transaction_timeout_s
         With exactly-once delivery: how long a dead instance may hold up readers of committed
         records, if nobody takes its partitions over. Brokers allow 15 minutes at most.
@@ -98,9 +108,10 @@ class KafkaParams:
     record_bytes_max: int = 16 << 20
     batch_bytes_max: int = 1_000_000
     pending_batch_count_max: int = 64
+    partitioner: Partitioner = "murmur2"
     compression: Compression = "none"
     idempotence: bool = True
-    isolation: Isolation = "read_uncommitted"
+    isolation: Isolation = "read_committed"
     transaction_timeout_s: float = 60.0
     replication_factor: int = 1
     security_protocol: SecurityProtocol = "PLAINTEXT"
@@ -136,6 +147,7 @@ class KafkaParams:
         for name, choices in (
             ("compression", get_args(Compression)),
             ("isolation", get_args(Isolation)),
+            ("partitioner", PARTITIONERS),
             ("security_protocol", get_args(SecurityProtocol)),
             ("sasl_mechanism", get_args(SaslMechanism)),
         ):
@@ -225,29 +237,38 @@ def lag_of(consumer: Any, partition: ClientPartition, params: KafkaParams) -> in
     # `position()` is a coroutine because it may wait for one; here it is known or it is not.
     # Counting records would never reach the end of a log whose last record is a control record.
     state = consumer._subscription.subscription.assignment.state_value(partition)
-    # A reader of committed records cannot pass the last stable offset.
-    end = state.lso if params.isolation == "read_committed" else state.highwater
+    end = readable_end(state, is_committed=params.isolation == "read_committed")
     if end is None or not state.has_valid_position:
         return None
-    return max(0, int(end) - int(state.position))
+    return max(0, end - int(state.position))
+
+
+def readable_end(state: Any, *, is_committed: bool) -> int | None:
+    """Behind the last record that can be read of a partition now; None before its first fetch."""
+    # A reader of committed records cannot pass the last stable offset. Who knows no transactions
+    # tells none.
+    has_stable = is_committed and state.lso is not None and state.lso >= 0
+    end = state.lso if has_stable else state.highwater
+    return None if end is None else int(end)
 
 
 def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-async def stop_consumer(consumer: Any, *, timeout_s: float) -> None:
+async def stop_consumer(consumer: Any) -> None:
     """Leave the group and close the connections, also when the cluster is away.
 
     When a fetch is waiting to be repeated, `stop` ends in a CancelledError of the client's own
     making, before it has closed its connections; hence the task, and the second close.
     """
     stop = asyncio.create_task(consumer.stop())
-    done, _ = await asyncio.wait({stop}, timeout=timeout_s)
-    if not done:
+    try:
+        await asyncio.wait({stop}, timeout=CLOSE_S_MAX)
+    finally:
         stop.cancel()
-        await asyncio.wait({stop})
-    await consumer._client.close()
+        await consumer._client.close()
+        await asyncio.wait({stop}, timeout=CLOSE_S_MAX)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Two repairs to how the client talks to the coordinator of its group (aiokafka 0.14)."""
 
+import asyncio
 from typing import Any
 
 from aiokafka.errors import (
@@ -28,11 +29,21 @@ def _commit_as_a_member_only(coordinator: Any) -> None:
     commit = coordinator._do_commit_offsets
 
     async def commit_as_member(assignment: Any, offsets: Any) -> None:
+        # A task of the client's, which nobody looks at any more when its caller was cancelled.
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(_look_at)
         if coordinator.generation == OffsetCommitRequest.DEFAULT_GENERATION_ID:
             raise UnknownMemberIdError(coordinator.group_id)
         await commit(assignment, offsets)  # makes its request before it first waits
 
     coordinator._do_commit_offsets = commit_as_member
+
+
+def _look_at(task: "asyncio.Task[Any]") -> None:
+    """Or asyncio complains of an exception that nobody saw."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _hear_of_failed_fetches(coordinator: Any) -> None:

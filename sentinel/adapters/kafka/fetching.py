@@ -12,6 +12,7 @@ from typing import Any
 from aiokafka.consumer import fetcher as library
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 
+from sentinel.adapters.kafka.client import readable_end
 from sentinel.adapters.kafka.record_batches import (
     Head,
     LegacyFormatError,
@@ -44,6 +45,7 @@ def wait_as_needed(fetcher: Any) -> None:
     """
     process = fetcher._proc_fetch_request
     least_ms = fetcher._fetch_max_wait_ms
+    is_committed = fetcher._isolation_level == library.READ_COMMITTED
 
     async def process_and_learn(assignment: Any, node_id: int, request: Any) -> Any:
         asked = {
@@ -55,7 +57,7 @@ def wait_as_needed(fetcher: Any) -> None:
         if assignment.active:
             starved = any(
                 partition not in fetcher._records
-                and (assignment.state_value(partition).highwater or 0) > offset
+                and (_end_of(assignment, partition, is_committed) or 0) > offset
                 and assignment.state_value(partition).has_valid_position
                 and assignment.state_value(partition).position == offset
                 for partition, offset in asked.items()
@@ -65,6 +67,10 @@ def wait_as_needed(fetcher: Any) -> None:
         return result
 
     fetcher._proc_fetch_request = process_and_learn
+
+
+def _end_of(assignment: Any, partition: Any, is_committed: bool) -> int | None:
+    return readable_end(assignment.state_value(partition), is_committed=is_committed)
 
 
 class FetchedBytes:

@@ -16,19 +16,33 @@ from sentinel.adapters.kafka.client import (
     milliseconds,
     translated,
 )
-from sentinel.errors import TransientError
+from sentinel.codec.origins import origin
+from sentinel.errors import RefusedError, TransientError
 from sentinel.record_blocks import OutputBlock
 from sentinel.records import OutputRecord
 
 Delivery = asyncio.Future[Any]
 
 
+class Load(NamedTuple):
+    """What a batch holds, for whoever must hear that it was lost."""
+
+    place: str  # topic and partition
+    record_count: int
+    first: OutputRecord
+
+    def __str__(self) -> str:
+        of = origin(self.first)
+        return f"{self.record_count:,} records to {self.place}" + (
+            f", the first of {of}" if of else ""
+        )
+
+
 class Sent(NamedTuple):
-    """A batch on its way, and where to."""
+    """A batch on its way."""
 
     delivery: Delivery
-    place: str
-    record_count: int
+    load: Load
 
 
 class Producer:
@@ -43,7 +57,8 @@ class Producer:
         self._is_transactional = transactional_id is not None
         self._is_started = False
         self._pending: deque[Sent] = deque()  # in order of publishing
-        self._failure: str | None = None  # why nothing more can be published
+        self._failure: TransientError | None = None  # why nothing more can be published
+        self._taking: set[str] = set()  # places that have taken something
 
     async def start(self) -> None:
         with translated("start the producer"):
@@ -56,16 +71,17 @@ class Producer:
         if isinstance(records, OutputBlock):
             await self._publish_block(topic, partition, records)
             return
-        batch = self._producer.create_batch()
+        if not records:
+            return
+        batch, first = self._producer.create_batch(), records[0]
         for record in records:
             if not _append(batch, record):
-                await self._send(batch, topic, partition)
-                batch = self._producer.create_batch()
+                await self._send(batch, topic, partition, first)
+                batch, first = self._producer.create_batch(), record
                 # An empty batch takes a record of any size.
                 is_appended = _append(batch, record)
                 assert is_appended
-        if batch.record_count() > 0:
-            await self._send(batch, topic, partition)
+        await self._send(batch, topic, partition, first)
 
     async def _publish_block(self, topic: str, partition: int, records: OutputBlock) -> None:
         batches = written(
@@ -75,20 +91,22 @@ class Producer:
             compression=self._params.compression,
             is_transactional=self._is_transactional,
         )
+        begin = 0
         for batch in batches:
-            await self._send(batch, topic, partition)
+            await self._send(batch, topic, partition, records[begin])
+            begin += batch.record_count()
 
-    async def _send(self, batch: Any, topic: str, partition: int) -> None:
+    async def _send(self, batch: Any, topic: str, partition: int, first: OutputRecord) -> None:
         await self._make_room()
+        load = Load(f"{topic}-{partition}", batch.record_count(), first)
         try:
-            with translated(f"publish to {topic}-{partition}"):
+            with translated(f"publish {load}"):
                 async with asyncio.timeout(self._params.request_timeout_s):
                     delivery = await self._producer.send_batch(batch, topic, partition=partition)
         except TransientError as error:
-            self._failure = str(error)
+            self._failure = error
             raise
-        count = batch.record_count()
-        self._pending.append(Sent(delivery, f"{topic}-{partition}", count))
+        self._pending.append(Sent(delivery, load))
 
     async def _make_room(self) -> None:
         """Wait for the oldest delivery when too many are on their way."""
@@ -103,13 +121,14 @@ class Producer:
         if sent:
             deliveries = [one.delivery for one in sent]
             await asyncio.wait(deliveries, timeout=self._params.request_timeout_s)
+        self._taking |= {one.load.place for one in sent if _is_delivered(one.delivery)}
         failed = [one for one in sent if not _is_delivered(one.delivery)]
         if failed:
             first = failed[0]
-            self._failure = (
+            kind = TransientError if first.load.place in self._taking else RefusedError
+            self._failure = kind(
                 f"{len(failed)} of {len(sent)} batches were not delivered, the first, "
-                f"of {first.record_count:,} records to {first.place}, "
-                f"because of {_reason(first.delivery)}"
+                f"{first.load}, because of {_reason(first.delivery)}"
             )
         # One that failed stays: it may not be among these, and whoever flushes must hear of it.
         while self._pending and _is_delivered(self._pending[0].delivery):
@@ -122,7 +141,7 @@ class Producer:
         An idempotent one could not go on in any case. Whoever replays opens a new one.
         """
         if self._failure is not None:
-            raise TransientError(self._failure)
+            raise type(self._failure)(str(self._failure)) from self._failure.__cause__
 
     async def close(self) -> None:
         """Stop at once: what was not flushed may or may not arrive.

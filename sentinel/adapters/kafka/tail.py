@@ -37,9 +37,7 @@ class KafkaTail:
                 **fetch_settings(self._params),
                 auto_offset_reset="earliest",
             )
-            stack.push_async_callback(
-                stop_consumer, self._consumer, timeout_s=self._params.request_timeout_s
-            )
+            stack.push_async_callback(stop_consumer, self._consumer)
             self._consumer.assign(self._partitions)
             # Not every tail is read: an instance that does not train would fetch examples in vain.
             self._consumer.pause(*self._partitions)

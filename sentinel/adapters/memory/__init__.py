@@ -5,28 +5,19 @@ any call, once or from then on, before or after its effect.
 """
 
 from sentinel.adapters.memory.broker import MemoryBroker
-from sentinel.adapters.memory.cases import MemoryCases, MemoryCaseStore
 from sentinel.adapters.memory.cluster import MemoryCluster, MemoryRecord
+from sentinel.adapters.memory.documents import MemoryDatabase, MemoryDocuments
 from sentinel.adapters.memory.faults import Faults
-from sentinel.adapters.memory.models import MemoryModels, MemoryModelStore
-from sentinel.adapters.memory.reports import MemoryReports, MemoryReportStore
-from sentinel.adapters.memory.savepoints import MemorySavepoints, MemorySavepointStore
 from sentinel.adapters.memory.store import MemoryStateStore, MemoryStore
 from sentinel.adapters.memory.tail import MemoryTail
 
 __all__ = [
     "Faults",
     "MemoryBroker",
-    "MemoryCaseStore",
-    "MemoryCases",
     "MemoryCluster",
-    "MemoryModelStore",
-    "MemoryModels",
+    "MemoryDatabase",
+    "MemoryDocuments",
     "MemoryRecord",
-    "MemoryReportStore",
-    "MemoryReports",
-    "MemorySavepointStore",
-    "MemorySavepoints",
     "MemoryStateStore",
     "MemoryStore",
     "MemoryTail",

@@ -21,10 +21,12 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, NoScriptError
 
 from sentinel.adapters.redis.client import RedisParams, connect, translated
+from sentinel.adapters.redis.documents import RedisDocuments
 from sentinel.adapters.redis.facts import facts_of
 from sentinel.adapters.redis.resp import Command, arguments, bulk
 from sentinel.blobs import BlobBlock
 from sentinel.codec.stored import decode_stored, encode_stored
+from sentinel.documents import Change
 from sentinel.errors import FencedError, RecordError, StateLostError, TransientError
 from sentinel.ports import Blob, Fence, Fences, PartitionState, StoreFacts
 from sentinel.records import TopicPartition
@@ -37,6 +39,7 @@ LOAD_COUNT_MAX = 400
 
 # Labels in one bitmap: 16 kB, so that the bitmaps of old ones can expire.
 LABEL_BITS = 17
+_OWNER = "owner"  # the document
 _LABEL_MASK = (1 << LABEL_BITS) - 1
 
 # The clock keeps epochs growing even if the server lost its memory, where a mere counter would
@@ -95,15 +98,6 @@ for i, key in ipairs(KEYS) do
 end
 return found
 """
-# Replaces a value, by whoever knows which one is there.
-# KEYS: the value. ARGV: "1" if there is one, that one, the one to put in its place.
-REPLACE = """
-local now = redis.call('GET', KEYS[1])
-if now and (ARGV[1] ~= '1' or now ~= ARGV[2]) then return 0 end
-if not now and ARGV[1] == '1' then return 0 end
-redis.call('SET', KEYS[1], ARGV[3])
-return 1
-"""
 
 
 class RedisStateStore:
@@ -125,6 +119,8 @@ class RedisStateStore:
         async with AsyncExitStack() as stack:
             self._redis: Redis = connect(self._params, db=self._params.state_db)
             stack.push_async_callback(self._redis.aclose)
+            documents = RedisDocuments(self._params, db=self._params.state_db)
+            self._documents = await stack.enter_async_context(documents)
             with translated("connect"):
                 await _answer(self._redis.ping())
                 self._save_sha = await self._redis.script_load(SAVE)
@@ -143,15 +139,12 @@ class RedisStateStore:
                 return None
 
     async def owner(self) -> bytes | None:
-        with translated("read whose the store is"):
-            return cast("bytes | None", await self._redis.get(self._owner_key()))
+        (found,) = await self._documents.get([_OWNER], doing="read whose the store is")
+        return found
 
     async def note_owner(self, before: bytes | None, after: bytes) -> None:
-        arguments = [b"0" if before is None else b"1", before or b"", after]
-        with translated("note whose the store is"):
-            redis: Any = self._redis
-            reply = await redis.eval(REPLACE, 1, self._owner_key(), *arguments)
-        if reply != 1:
+        change = Change(expected={_OWNER: before}, puts={_OWNER: after})
+        if not await self._documents.change(change, doing="note whose the store is"):
             raise FencedError("another instance has noted meanwhile whose the store is")
 
     async def is_of_format_1(self, topic: str, partition_count: int) -> bool:
@@ -280,14 +273,16 @@ class RedisStateStore:
         return f"{self._params.key_prefix}:p:{self._layout}:{name}"
 
     def _bitmap_key(self, entity: str, log: str, chunk: int) -> bytes:
-        name = hashlib.sha256(log.encode()).hexdigest()[:12]
-        return f"{self._params.key_prefix}:l:{self._layout}:{name}:{entity}:{chunk}".encode()
+        return bitmap_key(self._params.key_prefix, self._layout, entity, log, chunk)
 
     def _epoch_key(self, partition: TopicPartition) -> bytes:
         return f"{self._params.key_prefix}:e:{partition.topic}:{partition.partition}".encode()
 
-    def _owner_key(self) -> str:
-        return f"{self._params.key_prefix}:owner"
+
+def bitmap_key(prefix: str, layout: str, entity: str, log: str, chunk: int) -> bytes:
+    """Of the labels `chunk` * 2**LABEL_BITS and following."""
+    name = hashlib.sha256(log.encode()).hexdigest()[:12]
+    return f"{prefix}:l:{layout}:{name}:{entity}:{chunk}".encode()
 
 
 def _check(fences: Fences, newest: Sequence[bytes | None]) -> None:

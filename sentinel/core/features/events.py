@@ -15,7 +15,6 @@ from sentinel.core.features.plan import (
     EVENT_MS,
     EVERYTHING_MS,
     FIRST_SEEN,
-    FOLDED_BY,
     FRAUD_COUNT,
     FRAUD_MIN,
     FRAUD_SHARE,
@@ -29,13 +28,13 @@ from sentinel.core.features.plan import (
     L_WIDTH,
     MAX,
     MEAN,
-    NEXT_OFFSET,
     RATIO,
     STD,
     SUM,
     TIME_SINCE_LAST,
     Z_SCORE,
 )
+from sentinel.core.features.progress import advances
 from sentinel.core.unowned import unowned
 from sentinel.records import Floats, Ints
 
@@ -385,13 +384,8 @@ def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as 
                 times[i], amounts[i], hashes[i, column] if column >= 0 else 0, scale, seen,
             )  # fmt: skip
             out[i, ops[f, 4]] = constants[f, 1] if math.isnan(value) else value
-        if part[FOLDED_BY] != partitions[i] + 1:
-            # What it has of another partition stays; that one's offset means nothing in this one.
-            part[FOLDED_BY] = partitions[i] + 1
-            part[NEXT_OFFSET] = 0
-        if offsets[i] < part[NEXT_OFFSET]:
+        if not advances(part, partitions[i], offsets[i]):
             continue
-        part[NEXT_OFFSET] = offsets[i] + 1
         if insert(part, layout, layout[L_GRACE_MS], times[i], amounts[i], keys[i], hashes[i]):
             if shared:
                 insert(total, layout, EVERYTHING_MS, times[i], amounts[i], keys[i], hashes[i])

@@ -234,6 +234,44 @@ def unpack_all(
     return fits
 
 
+def partition_of_blob(data: bytes, logs: Ints) -> int | None:
+    """The input partition that has counted into a blob last; None if that is of no log of these."""
+    if len(data) < 8 * _HEAD_WORDS:
+        return None
+    named = int(np.frombuffer(data, dtype="<i8", count=_LOG + 1)[_LOG])
+    partition = named & _PARTITION_MASK
+    is_of_these = partition < logs.size and named >> _PARTITION_BITS == logs[partition]
+    return partition if is_of_these else None
+
+
+def from_format_1(data: bytes, *, old_log: int, log: int, partition: int) -> bytes | None:
+    """A blob of format 1 in the present one; None if it is not a whole one.
+
+    There an offset belonged to a cluster only, and the place of the words behind the body held how
+    far the labels had been applied.
+
+    Parameters
+    ----------
+    old_log
+        Names the cluster, as it was named then.
+    log, partition
+        Of the log that the blob's offset is of, if it is of that cluster.
+    """
+    if len(data) % 8 != 0 or len(data) < 8 * _HEAD_WORDS:
+        return None
+    words = np.frombuffer(data, dtype="<u8").astype(np.uint64)
+    if words[_VERSION] != (sealed(words) & ~np.uint64(_VERSION_MASK)) | np.uint64(1):
+        return None
+    blob = words.view(np.int64)
+    if blob[_LOG] == old_log:
+        blob[_LOG] = (log << _PARTITION_BITS) | partition
+    else:
+        blob[_LOG] = blob[_NEXT_OFFSET] = 0
+    blob[_BEHIND] = 0
+    words[_VERSION] = sealed(words)
+    return words.astype("<u8", copy=False).tobytes()
+
+
 def blob_sizes(plan: EntityPlan, rows: Ints, slots: Ints) -> Ints:
     """Bytes of the blob of each row, int64 (n,)."""
     ends = _ends(rows, slots, plan.layout, plan.is_events)

@@ -10,7 +10,7 @@ from sentinel.core.features.keys import ABSENT as ABSENT
 from sentinel.core.features.keys import MISSING as MISSING
 from sentinel.core.features.keys import KeyIndex, distinct
 from sentinel.core.features.memory import zeroed
-from sentinel.core.features.plan import EntityPlan
+from sentinel.core.features.plan import FOLDED_BY, EntityPlan
 from sentinel.core.features.rows import EntityRows
 from sentinel.core.features.slots import Slots
 from sentinel.core.features.unwritten import Cut as Cut
@@ -205,6 +205,14 @@ class EntityTable:
         self.rows.drop_parts(parts[[p not in own for p in (self.rows.owner[parts] - 1).tolist()]])
         self.rows.sum_up(slot)
         return self.rows.load(slot, foreign)
+
+    def folded_by(self, keys: Sequence[str | None]) -> Ints:
+        """The partition that has counted into each owned entity last; -1 where none is known."""
+        assert not self.plan.shared
+        slots = self._look_up(packed(keys))
+        found = self.rows.parts[np.maximum(slots, 0), FOLDED_BY] - 1
+        found[slots < 0] = -1
+        return found
 
     def doubt(self, keys: Sequence[str | None]) -> None:
         """The store may have forgotten what it knew of these entities."""

@@ -13,7 +13,6 @@ from sentinel.core.features.plan import (
     DISTINCT,
     EVERYTHING_MS,
     FIRST_SEEN,
-    FOLDED_BY,
     HEADER_WORDS,
     L_CAPACITY,
     L_GRACE_MS,
@@ -24,7 +23,6 @@ from sentinel.core.features.plan import (
     L_WIDTH,
     LAST_MS,
     NEWEST_TILE,
-    NEXT_OFFSET,
     STD,
     TILE_COUNT,
     TILE_MAX,
@@ -34,6 +32,7 @@ from sentinel.core.features.plan import (
     TIME_SINCE_LAST,
     Z_SCORE,
 )
+from sentinel.core.features.progress import advances
 from sentinel.core.unowned import unowned
 from sentinel.records import Floats, Ints
 
@@ -363,13 +362,8 @@ def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as 
                 times[i], amounts[i], hashes[i, column] if column >= 0 else 0, scale,
             )  # fmt: skip
             out[i, ops[f, 4]] = constants[f, 1] if math.isnan(value) else value
-        if part[FOLDED_BY] != partitions[i] + 1:
-            # What it has of another partition stays; that one's offset means nothing in this one.
-            part[FOLDED_BY] = partitions[i] + 1
-            part[NEXT_OFFSET] = 0
-        if offsets[i] < part[NEXT_OFFSET]:
+        if not advances(part, partitions[i], offsets[i]):
             continue
-        part[NEXT_OFFSET] = offsets[i] + 1
         if insert(part, layout, layout[L_GRACE_MS], times[i], amounts[i], hashes[i]):
             if shared:
                 insert(total, layout, EVERYTHING_MS, times[i], amounts[i], hashes[i])

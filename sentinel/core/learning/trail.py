@@ -25,6 +25,24 @@ def audit_entry(before: Shelf, after: Shelf, event: ModelEvent) -> AuditEntry:
     )
 
 
+def put_back_entry(found: Shelf, seen: Shelf, *, who: str, at_ms: int) -> AuditEntry:
+    """A later shelf in the place of an earlier one, which the store had come back with."""
+    return AuditEntry(
+        id=f"models-{seen.number}-put-back-{at_ms}",
+        kind="model",
+        subject=seen.champion or "registry",
+        who=who,
+        at_ms=at_ms,
+        before={"number": found.number, "champion": found.champion},
+        after={
+            "change": "put_back",
+            "number": seen.number,
+            "champion": seen.champion,
+            "why": "the store came back with an earlier shelf",
+        },
+    )
+
+
 def _standing(shelf: Shelf, version: str) -> dict[str, Any]:
     approval = shelf.approvals.get(version)
     return {

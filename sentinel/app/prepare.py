@@ -1,0 +1,108 @@
+"""What a run needs before its first instance: compiled kernels, and a model to serve."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from sentinel.adapters.redis import RedisStateStore
+from sentinel.adapters.registry import ModelDirectory
+from sentinel.app import demo
+from sentinel.app.backfill import backfill
+from sentinel.app.ending import abandonable
+from sentinel.app.history import History, Rows, joined
+from sentinel.app.local_models import fetch_champion
+from sentinel.app.past import PastRows, held_out_of, keep_past, past_rows
+from sentinel.app.train import train
+from sentinel.app.warming import warm
+from sentinel.config import Config
+from sentinel.engine.serving import ServingModel, serving_model
+from sentinel.errors import ConfigError
+from sentinel.versions import Artifact
+
+Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model to serve; for a first one also the history that it was trained on, and examples."""
+
+    serving: ServingModel
+    artifact: Artifact
+    history: History | None = None
+    past: PastRows | None = None  # what of it becomes examples
+
+
+async def prepare(config: Config, directory: Path, progress: Progress, *, stream: bool) -> Prepared:
+    """The model; a first one is written when its history is stored: the two belong together.
+
+    It may be cancelled, also while kernels compile.
+    """
+    await fetch_champion(config)
+    prepared = await abandonable(partial(prepare_model, config, progress, stream=stream))
+    if prepared.history is not None and prepared.past is not None:
+        await _backfill(config, prepared.history, progress)
+        await asyncio.to_thread(keep_past, prepared.past, directory)
+        first = prepared.artifact
+        whole = ModelDirectory(config.model).add(first.version, first.text, first.manifest)
+        prepared = replace(prepared, artifact=whole)
+    return replace(prepared, history=None, past=None)  # it is large, and stored by now
+
+
+def prepare_model(config: Config, progress: Progress, *, stream: bool) -> Prepared:
+    """The champion, or a first model from generated history if the built-in stream is to play.
+
+    A first model is not written yet. Either way kernels are compiled: call it off the loop.
+    """
+    directory = ModelDirectory(config.model)
+    names = [feature.name for feature in config.features]
+    version = directory.champion()
+    if version is not None:
+        artifact = directory.load(version)
+        warm(config, progress)
+        return Prepared(serving_model(artifact, names), artifact)
+    if not stream:
+        raise _missing_model(config)
+    warm(config, progress)
+    history = History(config, partition_count=config.topics.partition_count)
+    stretches: list[Rows] = []
+    for i, (values, is_fraud) in enumerate(demo.history()):
+        progress("reading 60 days of generated history", i / demo.HISTORY_DAY_COUNT)
+        stretches.append(history.fold(values, is_fraud))
+    features, labels, times_ms, accounts = joined(stretches)
+    trees = config.training.fit.tree_count
+
+    def on_tree(count: int) -> None:
+        progress("training a first model", count / trees)
+
+    held_out = held_out_of(stretches, config.learning.old_share)
+    text, manifest = train(
+        features, labels, times_ms, accounts, config, held_out=held_out, on_tree=on_tree
+    )
+    artifact = Artifact(directory.next_version(names), text, manifest)
+    serving = serving_model(artifact, names)
+    return Prepared(serving, artifact, history, past_rows(stretches, serving, config))
+
+
+def _missing_model(config: Config) -> ConfigError:
+    """What to tell a user who has no model yet."""
+    return ConfigError(
+        f"there is no model in {config.model.directory}: make one from your history with "
+        "`sentinel train FILE --config …`, or set model.directory"
+    )
+
+
+async def _backfill(config: Config, history: History, progress: Progress) -> None:
+    state = history.state
+    total = sum(len(table) for table in state.tables.values())
+    done = 0
+
+    def on_saved(count: int) -> None:
+        nonlocal done
+        done += count
+        progress("storing what the history says of every entity", min(done / total, 1.0))
+
+    async with RedisStateStore(config.redis, layout=state.fingerprint) as store:
+        topic = config.topics.full(config.topics.transactions)
+        await backfill(state, store, topic, config.topics.partition_count, on_saved=on_saved)

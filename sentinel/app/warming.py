@@ -1,0 +1,91 @@
+"""Compiles every kernel, or loads it from numba's cache, before the first record needs it."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from sentinel.adapters.kafka import batch_writer
+from sentinel.adapters.redis import resp
+from sentinel.codec import decisions
+from sentinel.codec.transactions import TransactionDecoder
+from sentinel.config import Config
+from sentinel.core.features.hashing import hash64
+from sentinel.core.features.state import FeatureState
+from sentinel.core.learning.evidence import PairedScores
+from sentinel.core.learning.paired_bootstrap import bootstrap_average_precision, bootstrap_money
+from sentinel.core.learning.params import FitParams
+from sentinel.engine import feedback
+from sentinel.errors import ConfigError
+from sentinel.kernel_cache import VARIABLE, folder
+from sentinel.model import Model, fit
+from sentinel.texts import Texts
+
+Progress = Callable[[str, float], None]
+Step = tuple[str, Callable[[], object]]
+
+
+def warm(config: Config, progress: Progress) -> None:
+    """What scoring needs but for its model. Half a minute where nothing is compiled yet.
+
+    Raises ConfigError when what was compiled cannot be kept.
+    """
+    _take(_scoring(config), progress)
+
+
+def warm_all(config: Config, progress: Progress) -> list[str]:
+    """Also what models, updates and their helpers need; says what was compiled or loaded."""
+    steps = [*_scoring(config), ("models", _model), ("updates", _updates)]
+    _take(steps, progress)
+    return [name for name, _ in steps]
+
+
+def _scoring(config: Config) -> list[Step]:
+    state = FeatureState(
+        config.entities,
+        config.features,
+        amount_decimals=config.schema.amount_decimals,
+        entities_max=2,
+    )
+    return [
+        ("records", batch_writer.warm),
+        ("transactions", TransactionDecoder(config.schema).warm),
+        ("entity state", state.warm),
+        ("decisions", decisions.warm),
+        ("stored state", _stored),
+        ("feedback", feedback.warm),
+    ]
+
+
+def _take(steps: Iterable[Step], progress: Progress) -> None:
+    steps = list(steps)
+    for i, (_, step) in enumerate(steps):
+        progress("compiling kernels, or loading them", i / len(steps))
+        try:
+            step()
+        except OSError as error:
+            raise ConfigError(
+                f"compiled kernels cannot be kept in {folder()}: {error.strerror or error}; "
+                f"{VARIABLE} names another folder"
+            ) from error
+
+
+def _stored() -> None:
+    resp.arguments(Texts.of(["a"]), head=resp.bulk(b"a"), prefix=b"a")
+    hash64(["a"])
+
+
+def _model() -> None:
+    """By the smallest of models: one tree of two leaves."""
+    rows = np.arange(40, dtype=np.float64)[:, np.newaxis]
+    params = FitParams(tree_count=1, leaf_count_max=2, leaf_row_count_min=1)
+    text = fit(rows, (rows[:, 0] > 20).astype(np.int64), params=params, feature_names=["a"])
+    model = Model.from_text("0.0.0", text)
+    for row_count in (1, len(rows)):  # few and many rows are scored in two ways
+        model.raw_scores(rows[:row_count])
+
+
+def _updates() -> None:
+    half, one = np.array([0.5, 0.25]), np.array([1, 0])
+    scores = PairedScores(half, half, one, np.ones(2), one, one, one)
+    bootstrap_average_precision(scores, replicate_count=2, seed=0)
+    bootstrap_money(scores, capacity=1, replicate_count=2, seed=0)

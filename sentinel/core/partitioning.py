@@ -1,0 +1,45 @@
+"""Which partition of a topic a key belongs to, by the rules of common Kafka clients."""
+
+import zlib
+from typing import Literal, get_args
+
+# murmur2 is that of the Java client, and of all that want to agree with it; crc32 is librdkafka's
+# `consistent` and `consistent_random`, its default. By "any" other rule it is not computed.
+Partitioner = Literal["murmur2", "crc32", "any"]
+PARTITIONERS = get_args(Partitioner)
+
+
+class PartitionOf:
+    """The partition of a key; by "any" as by murmur2, for whoever must put it somewhere.
+
+    https://github.com/apache/kafka/blob/trunk/clients/src/main/java/org/apache/kafka/common/utils/Utils.java
+    https://github.com/confluentinc/librdkafka/blob/master/src/rdkafka_msg.c
+    """
+
+    def __init__(self, partition_count: int, partitioner: Partitioner = "murmur2") -> None:
+        assert partition_count > 0
+        self._partition_count = partition_count
+        self._is_crc32 = partitioner == "crc32"
+
+    def __call__(self, key: str) -> int:
+        data = key.encode()
+        if self._is_crc32:
+            return zlib.crc32(data) % self._partition_count
+        return (murmur2(data) & 0x7FFFFFFF) % self._partition_count
+
+
+def murmur2(data: bytes) -> int:
+    """Kafka's 32-bit murmur2, as an unsigned integer."""
+    m, mask = 0x5BD1E995, 0xFFFFFFFF
+    h = 0x9747B28C ^ len(data)
+    whole = len(data) & ~3
+    for i in range(0, whole, 4):
+        k = int.from_bytes(data[i : i + 4], "little") * m & mask
+        k ^= k >> 24
+        h = (h * m & mask) ^ (k * m & mask)
+    rest = data[whole:]
+    if rest:
+        h = (h ^ int.from_bytes(rest, "little")) * m & mask
+    h ^= h >> 13
+    h = h * m & mask
+    return h ^ (h >> 15)

@@ -1,0 +1,53 @@
+"""Trying again: said once, after waits that double, and said again when it is over."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+
+class Patience:
+    """How long to wait for something that fails and may come back.
+
+    Parameters
+    ----------
+    what
+        What does not work meanwhile, as the beginning of a sentence.
+    wait_s, wait_s_max
+        The first wait, and the longest.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        wait_s: float = 1.0,
+        wait_s_max: float = 10.0,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        assert 0 < wait_s <= wait_s_max
+        self._what = what
+        self._first_s = self._next_s = wait_s
+        self._wait_s_max = wait_s_max
+        self._clock_s = clock_s
+        self._since_s: float | None = None
+
+    def wait_s(self, error: Exception) -> float:
+        """How long to wait before the next try; says why, if it is the first one that failed."""
+        if self._since_s is None:
+            self._since_s = self._clock_s()
+            log.warning("%s: %s", self._what, error)
+        wait_s, self._next_s = self._next_s, min(2 * self._next_s, self._wait_s_max)
+        return wait_s
+
+    async def failed(self, error: Exception) -> None:
+        """Wait before the next try."""
+        await asyncio.sleep(self.wait_s(error))
+
+    def over(self) -> None:
+        """It works, or works again."""
+        if self._since_s is not None:
+            log.info("%s: that is over after %.0f s", self._what, self._clock_s() - self._since_s)
+        self._since_s, self._next_s = None, self._first_s

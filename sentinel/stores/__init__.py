@@ -1,0 +1,11 @@
+"""What is kept as documents: each store knows names, codecs and conditions, and no database.
+
+A store of another kind of thing is one more module here, on the same `documents.Documents`.
+"""
+
+from sentinel.stores.cases import StoredCases
+from sentinel.stores.models import StoredModels
+from sentinel.stores.reports import StoredReports
+from sentinel.stores.savepoints import StoredSavepoints
+
+__all__ = ["StoredCases", "StoredModels", "StoredReports", "StoredSavepoints"]
