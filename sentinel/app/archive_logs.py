@@ -1,6 +1,7 @@
 """Which of the archived files came of the log that a topic is now."""
 
 import asyncio
+from typing import TypeVar
 
 from sentinel.adapters.archive import LogFiles, ParquetArchive, Segment
 from sentinel.codec.archive import Kind
@@ -9,6 +10,8 @@ from sentinel.core.logs import log_id
 from sentinel.errors import ConfigError, RecordError, TransientError
 from sentinel.ports import Broker
 from sentinel.records import TopicPartition
+
+T = TypeVar("T")
 
 _NOTE = "log"
 
@@ -19,6 +22,17 @@ async def log_of(broker: Broker, topic: str) -> str:
     if seen is None:
         raise TransientError(f"{topic} does not exist any more")
     return log_id(seen.name)
+
+
+def noted(kind: type[T], data: bytes, name: str) -> T:
+    """What a note beside the files says. Raises ConfigError when that cannot be read."""
+    try:
+        return decode_stored(kind, data)
+    except RecordError as error:
+        raise ConfigError(
+            f"[archive] directory: notes/{name} is not what the archive writes ({error.detail}): "
+            "restore it, or take it away, and what it says is begun anew"
+        ) from error
 
 
 async def log_files(
@@ -32,15 +46,9 @@ async def log_files(
     """
     log, former = await log_of(broker, topic), log_id(broker.cluster_id)
     name = f"{kind}-{_NOTE}"
-    noted = await asyncio.to_thread(files.note, former, name)
-    if noted is not None:
-        try:
-            owner = decode_stored(str, noted)
-        except RecordError as error:
-            raise ConfigError(
-                f"the note {former}-{name}.json of the archive cannot be read ({error.detail}): "
-                f'it says which log the files {former}-… came of; write "{log}" into it, or ""'
-            ) from error
+    kept = await asyncio.to_thread(files.note, former, name)
+    if kept is not None:
+        owner = noted(str, kept, f"{former}-{name}.json")
         return files.log(kind, log, former if owner == log else "")
     found = await asyncio.to_thread(files.log(kind, former).segments)
     if not found:

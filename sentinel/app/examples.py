@@ -67,18 +67,19 @@ def label_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
 def current_labels(files: ParquetArchive) -> pl.DataFrame:
     """The newest label of each transaction: a later one supersedes those before."""
     frames = [
-        _in_order(files.read(one, ["offset", *_SAID]) for one in files.segments("labels", log))
+        _in_order([files.read(one, ["offset", *_SAID]) for one in files.segments("labels", log)])
         for log in files.logs("labels")
     ]
     if not frames:
         return label_frame(())
-    return pl.concat(frames).unique("transaction_id", keep="last", maintain_order=True)
+    labels = pl.concat(frames).drop("offset")
+    return labels.unique("transaction_id", keep="last", maintain_order=True)
 
 
-def _in_order(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+def _in_order(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """The labels of one log."""
     schema = pl.Schema({"offset": pl.Int64(), **_SAID})
-    return pl.concat(frame.cast(schema) for frame in frames).sort("offset").drop("offset")
+    return pl.concat(frame.cast(schema) for frame in frames).sort("offset")
 
 
 def holding(labels: pl.DataFrame, mature_ms: int) -> pl.DataFrame:
@@ -89,24 +90,54 @@ def holding(labels: pl.DataFrame, mature_ms: int) -> pl.DataFrame:
     return labels.filter((pl.col("label") != WITHDRAWN) | (pl.col("observed_ms") > mature_ms))
 
 
-def labels_from(
-    files: ParquetArchive, offsets: Mapping[str, int], count_max: int
-) -> list[dict[str, Any]]:
-    """Archived labels from some offset of each log on, in their order, the oldest log first.
+@dataclass(frozen=True, slots=True)
+class NewLabels:
+    """Archived labels, in the order of their logs, the oldest log first, each with its `log`.
 
-    Each with its `log`. At most so many, and the rest of a file.
+    Attributes
+    ----------
+    offsets
+        By log: from where on labels are newer than these.
+    is_all
+        Whether none is.
+    """
+
+    rows: list[dict[str, Any]]
+    offsets: dict[str, int]
+    is_all: bool
+
+
+def labels_from(files: ParquetArchive, offsets: Mapping[str, int], count_max: int) -> NewLabels:
+    """Archived labels from some offset of each log on; at most so many, and the rest of a file.
+
+    Without those that an older log has as well: their topic was copied to another cluster.
     """
     rows: list[dict[str, Any]] = []
-    for log in files.logs("labels"):
-        offset = offsets.get(log, 0)
+    found, logs = dict(offsets), files.logs("labels")
+    for number, log in enumerate(logs):
+        older = [one for before in logs[:number] for one in files.segments("labels", before)]
         for segment in files.segments("labels", log):
             if len(rows) >= count_max:
-                return rows
-            if segment.last >= offset:
-                frame = files.read(segment, ["offset", *_SAID]).sort("offset")
-                found = frame.filter(pl.col("offset") >= offset).with_columns(log=pl.lit(log))
-                rows += found.to_dicts()
-    return rows
+                return NewLabels(rows, found, is_all=False)
+            if segment.last >= found.get(log, 0):
+                frame = _in_order([files.read(segment, ["offset", *_SAID])])
+                frame = frame.filter(pl.col("offset") >= found.get(log, 0))
+                found[log] = segment.last + 1
+                rows += _not_in(files, older, frame.with_columns(log=pl.lit(log))).to_dicts()
+    return NewLabels(rows, found, is_all=True)
+
+
+def _not_in(files: ParquetArchive, older: Sequence[Segment], frame: pl.DataFrame) -> pl.DataFrame:
+    """The labels that none of these files has."""
+    wanted = frame["transaction_id"].implode()
+    for segment in older:
+        there = _in_order([files.read(segment, ["offset", *_SAID])])
+        there = there.filter(pl.col("transaction_id").is_in(wanted))
+        if not frame.is_empty() and not there.is_empty():
+            frame = frame.join(
+                there, on=list(_SAID), how="anti", nulls_equal=True, maintain_order="left"
+            )
+    return frame
 
 
 def span_ms(files: ParquetArchive, segment: Segment) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sentinel.adapters.archive import ArchiveParams, ParquetArchive, newest_note
-from sentinel.app.archive_logs import log_of
+from sentinel.app.archive_logs import log_of, noted
 from sentinel.codec.feedback import checked, is_placed
 from sentinel.codec.records import decode_feedback, keyed
 from sentinel.codec.stored import decode_stored, encode_stored
@@ -97,7 +97,7 @@ class Placer:
         self._log = await log_of(self._broker, self._topic)
         kept = await asyncio.to_thread(self._files.note, self._log, NOTE)
         if kept is not None:
-            self._progress = decode_stored(Progress, kept)
+            self._progress = noted(Progress, kept, f"{self._log}-{NOTE}.json")
         else:
             self._progress = await self._of_before()
         self._noted, self._searched, self._fresh = self._progress, set(), []
@@ -111,13 +111,12 @@ class Placer:
         former = log_id(self._broker.cluster_id)
         kept = await asyncio.to_thread(self._files.note, former, NOTE)
         if kept is not None:
-            found = decode_stored(Progress, kept)
+            found = noted(Progress, kept, f"{former}-{NOTE}.json")
             if found.next_offset <= await self._broker.end_offset(TopicPartition(self._topic, 0)):
                 return found
-        others = await asyncio.to_thread(self._files.notes, NOTE)
-        return (
-            Progress(waiting=decode_stored(Progress, others[0]).waiting) if others else Progress()
-        )
+        for name, data in await asyncio.to_thread(self._files.notes, NOTE):
+            return Progress(waiting=noted(Progress, data, name).waiting)
+        return Progress()
 
     def take(self, records: Sequence[InputRecord]) -> None:
         """Keep those voices that have to be placed."""

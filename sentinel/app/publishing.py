@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sentinel.adapters.archive import ParquetArchive, Segment
-from sentinel.app.archive_logs import log_of
+from sentinel.app.archive_logs import log_of, noted
 from sentinel.app.dead_letters import read_to_end
 from sentinel.app.examples import (
     Labels,
@@ -30,7 +30,7 @@ from sentinel.app.examples import (
     superseding,
 )
 from sentinel.codec.records import decode_example, keyed
-from sentinel.codec.stored import decode_stored, encode_stored
+from sentinel.codec.stored import encode_stored
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.core.logs import log_id
 from sentinel.errors import RecordError
@@ -119,12 +119,12 @@ class ExamplePublisher:
         """What was noted of the log of examples; older versions named logs by the cluster alone."""
         kept = await asyncio.to_thread(self._files.note, self._log, NOTE)
         if kept is not None:
-            return decode_stored(Progress, kept)
+            return noted(Progress, kept, f"{self._log}-{NOTE}.json")
         former = log_id(self._broker.cluster_id)
         kept = await asyncio.to_thread(self._files.note, former, NOTE)
         if kept is None:
             return Progress()
-        found = decode_stored(Progress, kept)
+        found = noted(Progress, kept, f"{former}-{NOTE}.json")
         if await self._broker.end_offset(TopicPartition(self._topic, 0)) < found.published_to:
             return Progress()
         to = found.labels_to
@@ -134,23 +134,19 @@ class ExamplePublisher:
         """Publish what there is to publish."""
         before = self._progress
         assert isinstance(before.labels_to, dict)
-        labels_to = dict(before.labels_to)
-        labels = await asyncio.to_thread(
-            labels_from, self._files, before.labels_to, _LABEL_COUNT_MAX
-        )
-        for row in labels:
-            labels_to[row["log"]] = row["offset"] + 1
+        new = await asyncio.to_thread(labels_from, self._files, before.labels_to, _LABEL_COUNT_MAX)
+        labels = new.rows
         settled, waiting = await asyncio.to_thread(self._join, labels)
         await self._publish(settled)
         withdrawn = still_withdrawn(before.withdrawn, labels)
         silence = _Silence(before.presumed_to_ms)
-        if len(labels) < _LABEL_COUNT_MAX:  # else others speak first
+        if new.is_all:  # else others speak first
             silence = await asyncio.to_thread(self._silence, withdrawn)
         while (examples := await asyncio.to_thread(next, silence.examples, None)) is not None:
             await self._publish(examples)
         after = replace(
             before,
-            labels_to=labels_to,
+            labels_to=new.offsets,
             waiting=waiting,
             withdrawn={n: one for n, one in withdrawn.items() if n not in silence.again},
             presumed_to_ms=silence.to_ms,

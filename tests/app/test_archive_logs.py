@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -14,7 +15,7 @@ from sentinel import archive
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.memory import MemoryBroker
 from sentinel.app.archive_logs import log_files
-from sentinel.app.examples import current_labels, examples
+from sentinel.app.examples import current_labels, decided_last, examples, span_ms
 from sentinel.app.why import account_of, audit_of, replayed
 from sentinel.codec.archive import Kind, decode_archived, source_of
 from sentinel.core.logs import log_id
@@ -30,6 +31,7 @@ from tests.app.test_archive import (
     log_files_of,
 )
 from tests.app.test_publishing import PARAMS, published, vote, world_at
+from tests.archive.samples import archive_at, decided, write
 from tests.engine.clock import run, until
 from tests.engine.samples import DAY_MS, START_MS
 
@@ -72,6 +74,38 @@ def names(world: World, kind: Kind = "decisions") -> list[str]:
     """The transactions in the order in which they were appended."""
     rows = archive.scan(world.folder, kind).sort("appended_ms", "offset").collect()
     return [str(name) for name in rows["transaction_id"].to_list()]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_decisions_in_several_logs_the_one_that_was_appended_last_is_taken(
+    tmp_path: Path, seed: int
+) -> None:
+    """Each against each; on one day logs append at the same times."""
+    rng, files = np.random.default_rng(seed), archive_at(tmp_path)
+    for number in range(9):
+        day, log = number // 3, f"cluster/{rng.integers(0, 3)}"
+        values = [
+            decided(i, [0.5], decision_id=f"{number}-0-{i}")
+            for i in rng.permutation(20)[:8].tolist()
+        ]
+        write(files, "decisions", values, first=100 * number, day=day, log=log, names=["a"])
+    rows = archive.scan(tmp_path, "decisions").collect().to_dicts()
+    wanted = [
+        row["decision_id"]
+        for row in rows
+        if not any(
+            other["transaction_id"] == row["transaction_id"]
+            and other["log"] != row["log"]
+            and (other["appended_ms"], other["log"]) > (row["appended_ms"], row["log"])
+            for other in rows
+        )
+    ]
+
+    spans_ms = {one: span_ms(files, one) for one in files.segments("decisions")}
+    found = pl.concat(frame for one in spans_ms for frame in decided_last(files, one, spans_ms))
+
+    assert sorted(found["decision_id"].to_list()) == sorted(wanted)
+    assert len(wanted) < len(rows)
 
 
 @pytest.mark.parametrize("change", [lambda world: recreate(world, DECISIONS), move])
@@ -203,13 +237,14 @@ def test_files_of_an_older_version_that_go_further_than_the_log_are_of_another(
     assert [x["transaction_id"] for x in published(world, "feedback")] == ["t7"], "it waited"
 
 
-def test_a_note_on_older_files_that_nobody_can_read_is_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["decisions-log", "examples", "feedback"])
+def test_a_note_that_nobody_can_read_is_one_sentence(tmp_path: Path, name: str) -> None:
     world = world_at(tmp_path)
     notes = world.folder / "notes"
     notes.mkdir(parents=True)
-    (notes / f"{log_id('memory')}-decisions-log.json").write_text("{")
+    (notes / f"{log_id('memory')}-{name}.json").write_text("{")
 
-    with pytest.raises(ConfigError, match=r"-decisions-log\.json of the archive cannot be read"):
+    with pytest.raises(ConfigError, match=rf"notes/{log_id('memory')}-{name}\.json is not what"):
         run(world.archive())
 
 
@@ -336,6 +371,36 @@ def test_a_topic_of_labels_that_is_created_anew_repeats_no_example(tmp_path: Pat
     run(world.archive())
 
     assert [x["id"] for x in published(world, "examples")] == ["feedback-0", "feedback-1"]
+
+
+def test_labels_that_were_copied_to_another_cluster_repeat_no_example(tmp_path: Path) -> None:
+    """The topic of examples was copied, too, or not; the copies come in pieces."""
+    said = [
+        {**label(1), "feedback_log": "0a1b2c3d"},
+        {**label(2, "withdrawn"), "supersedes": "fraud"},
+        {**label(3), "feedback_log": "0a1b2c3d"},
+    ]
+    fresh = {**label(4), "feedback_offset": 0, "feedback_log": "11111111"}
+    for is_copied in (False, True):
+        world = world_at(tmp_path / str(is_copied))
+        world.append(DECISIONS, [decision(i) for i in range(5)])
+        world.append(LABELS, said)
+        run(world.archive())
+        before = published(world, "examples")
+        move(world)
+        world.now_ms += 1
+        if is_copied:
+            world.append("examples", before)
+        run(world.archive())
+        world.append(LABELS, said[:2])
+        run(world.archive())
+        world.append(LABELS, [said[2], fresh])
+        run(world.archive())
+        run(world.archive())
+
+        assert [x["id"] for x in published(world, "examples")] == [
+            *("feedback-0a1b2c3d-1", "feedback-2", "feedback-0a1b2c3d-3", "feedback-11111111-0"),
+        ]
 
 
 def test_a_vote_that_waits_goes_on_waiting_when_feedback_is_created_anew(tmp_path: Path) -> None:

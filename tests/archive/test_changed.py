@@ -70,8 +70,14 @@ def test_examples_have_the_columns_of_all_days(files: ParquetArchive) -> None:
 
 
 def test_labels_are_read_in_the_order_of_their_log(files: ParquetArchive) -> None:
-    assert [row["offset"] for row in labels_from(files, {}, 100)] == [0, 1, 2]
-    assert [row["transaction_id"] for row in labels_from(files, {log_id("memory/1"): 1}, 100)] == [
+    assert [row["offset"] for row in labels_from(files, {}, 100).rows] == [0, 1, 2]
+    assert labels_from(files, {}, 100).offsets == {log_id("memory/1"): 3}
+    first = labels_from(files, {}, 1)
+    assert ([row["offset"] for row in first.rows], first.is_all) == ([0], False)
+    assert [row["offset"] for row in labels_from(files, first.offsets, 100).rows] == [1, 2]
+    assert [
+        row["transaction_id"] for row in labels_from(files, {log_id("memory/1"): 1}, 100).rows
+    ] == [
         "t6",
         "t12",
     ]

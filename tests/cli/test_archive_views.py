@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from sentinel.core.logs import log_id
 from tests.archive.samples import COUNT, archive_at, changed_twice, decided, write
 from tests.cli.test_commands import refusal, sentinel
 
@@ -89,3 +90,29 @@ def test_what_is_not_there_or_not_whole_is_one_sentence() -> None:
     path.write_bytes(path.read_bytes()[:-9])
     for words in (("schema",), ("history", "C1")):
         assert f"{path}: cannot be read as Parquet" in refusal("archive", *words)
+
+
+def test_what_is_archived_is_told_of_while_nothing_runs() -> None:
+    """Neither of the brokers whose logs it came of is there any more."""
+    files = changed_twice(Path(".sentinel/archive"))
+    again = decided(0, [7.0], decision_id="transactions.1-0-0", action="review")
+    write(files, "decisions", [again], day=3, names=["other"], log="another/1")
+    entry = {"id": "feedback-0-vote", "kind": "vote", "subject": "t0", "who": "bank", "at_ms": 1}
+    write(files, "audit", [{**entry, "before": None, "after": {"label": "fraud"}}])
+
+    why = sentinel("why", "t0")
+
+    assert why.exit_code == 0, why.output
+    told = why.output.splitlines()
+    assert "decision transactions.1-0-0" in told[0]
+    assert told[1].startswith("before: t0 of")
+    assert "decision transactions-0-0" in told[1]
+    assert f"of log {log_id('memory/1')}" in told[1]
+    assert "label fraud" in why.output
+    assert "who said what is known while `sentinel run` is running" in why.output
+    assert "bank" in sentinel("audit", "t0").output
+    assert "19 decisions" in sentinel("why", "--replay").output
+    made = sentinel("archive", "examples", "examples.parquet")
+    assert made.exit_code == 0, made.output
+    assert len(pl.read_parquet("examples.parquet")) == 3
+    assert sentinel("archive", "compact").exit_code == 0

@@ -141,15 +141,15 @@ class ParquetArchive:
         path = self._note_path(log, name)
         return path.read_bytes() if path.exists() else None
 
-    def notes(self, name: str) -> list[bytes]:
-        """What was kept under a name beside the files of any log, the newest first."""
+    def notes(self, name: str) -> list[tuple[str, bytes]]:
+        """What was kept under a name, of any log, with the names of the files; newest first."""
         paths = [
             path
             for path in (self._root / "notes").glob(f"*-{name}.json")
             if self._only is None or path.name.partition("-")[0] in self._only
         ]
         paths.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        return [path.read_bytes() for path in paths]
+        return [(path.name, path.read_bytes()) for path in paths]
 
     def keep(self, log: str, name: str, data: bytes) -> None:
         """Keep some bytes under a name, in the place of those before, whole or not at all."""
