@@ -25,6 +25,7 @@ HOMES_OF = {
         "archive/",
         "adapters/files.py",
         "adapters/voice_files.py",
+        "app/archived_labels.py",
         "app/examples.py",
         "app/past.py",
         "cli/archive.py",

@@ -14,16 +14,13 @@ from typing import Any
 
 from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.app.archive_logs import log_of, noted
+from sentinel.app.archived_labels import Labels, current_labels, label_frame, labels_from
 from sentinel.app.dead_letters import read_to_end
 from sentinel.app.examples import (
-    Labels,
-    current_labels,
     decided_last,
     example_list,
     example_rows,
     horizons,
-    label_frame,
-    labels_from,
     presumed_again,
     presumed_rows,
     span_ms,

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sentinel.app.examples import current_labels, examples, horizons, span_ms
+from sentinel.app.archived_labels import current_labels
+from sentinel.app.examples import examples, horizons, span_ms
 from sentinel.codec.archive import archive_rows, decode_archived
 from sentinel.core.exploration import is_explored
 from sentinel.core.features.hashing import hash64

@@ -9,7 +9,8 @@ import pytest
 
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster, MemoryTail
-from sentinel.app.examples import current_labels, example_list, examples, labels_from
+from sentinel.app.archived_labels import current_labels, labels_from
+from sentinel.app.examples import example_list, examples
 from sentinel.app.placing import Placer
 from sentinel.app.publishing import ExamplePublisher
 from sentinel.app.topics import topic_specs
