@@ -12,7 +12,7 @@ from sentinel.engine.labels import LabelTail
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import NOTHING, InputPartition, Position, position_of
 from sentinel.engine.pipeline import Pipeline
-from sentinel.engine.store_owner import StoreOwner, change
+from sentinel.engine.store_owner import StoreOwner, change, check_log
 from sentinel.engine.store_watch import StoreWatch
 from sentinel.errors import ConfigError, StateLostError, TransientError
 from sentinel.ports import Broker, PartitionState, StateStore
@@ -183,6 +183,7 @@ class Ownership:
         end = await self._broker.end_offset(at)
         if known <= end:
             return
+        await check_log(self._broker, self._owner)  # it may have been made anew a moment ago
         self._checked_end(at, known, end, first)
         # A topic with an id is the same one, and shorter: all that is left in it was read.
         is_same = not self._owner.log.endswith(f"/{at.topic}")
