@@ -35,7 +35,7 @@ FILE_ROW_COUNT = 100_000
 LOOK_COUNT = 30
 FIRST_DAY = date(2026, 3, 1)
 DAY_MS = 86_400_000
-CLUSTER_ID = "benchmark"
+LOG = "0a1b2c3d"
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def looks(folder: Path) -> Looks:
 
 def joined(folder: Path, told: Any) -> None:
     """`sentinel archive compact`, with what it took."""
-    files = ParquetArchive(ArchiveParams(directory=str(folder)), cluster_id=CLUSTER_ID)
+    files = ParquetArchive(ArchiveParams(directory=str(folder)))
     begun_s = time.monotonic()
     files.compact("decisions", 10_000_000)
     told.put((time.monotonic() - begun_s, most_memory_mb()))
@@ -146,9 +146,8 @@ def many_days(folder: Path, day_count: int) -> None:
 
 def write(folder: Path, day: date, first: int, count: int) -> None:
     """Decisions at offsets from `first` on, as a file of their day."""
-    files = ParquetArchive(ArchiveParams(directory=str(folder)), cluster_id=CLUSTER_ID)
     last = first + count - 1
-    segment = Segment(0, first, last, last, day, folder, files.log)
+    segment = Segment(0, first, last, last, day, folder, LOG)
     path = folder / "decisions" / f"date={day}" / segment.name
     path.parent.mkdir(parents=True, exist_ok=True)
     write_frame(decisions(day, first, count), path)

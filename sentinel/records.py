@@ -168,6 +168,7 @@ class Label:
     entities: dict[str, str | None]
     supersedes: LabelWord | None = None
     feedback_offset: int = -1  # where the voice that settled it was read: grows, repeats on replay
+    feedback_log: str = ""  # of which log that offset is: another one begins anew
     v: int = 1
 
 

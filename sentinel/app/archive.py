@@ -4,24 +4,26 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from operator import add
 
-from sentinel.adapters.archive import ParquetArchive, day_of
+from sentinel.adapters.archive import LogFiles, ParquetArchive, day_of
 from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.registry import ModelDirectory
+from sentinel.app.archive_logs import log_files, log_of
+from sentinel.app.archive_stretches import Stretch, first_times
 from sentinel.app.placing import Placer
 from sentinel.app.publishing import ExamplePublisher
 from sentinel.codec.archive import (
     Archived,
-    ArchiveRows,
     Kind,
     archive_rows,
     decode_archived,
     model_of,
+    source_of,
 )
 from sentinel.config import Config
-from sentinel.errors import ConfigError, FileGoneError, ModelError, RecordError
+from sentinel.errors import ConfigError, FileGoneError, ModelError, RecordError, TransientError
 from sentinel.ports import Broker, Tail
 from sentinel.records import Commit, InputRecord, TopicPartition
 
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 
 _POLL_COUNT_MAX = 10_000
 _EXPIRE_S = 3_600.0
+_LOOK_S = 5.0  # so often it is looked at whether a topic is the one that is read
 
 
 @dataclass(slots=True)
@@ -36,9 +39,10 @@ class Buffer:
     """Records of one partition that wait to be written."""
 
     next_offset: int
-    position: int  # of the newest transaction, or feedback, that was archived
+    reach: dict[str, int]  # the newest transaction, or feedback, that was archived, by source
     records: list[InputRecord] = field(default_factory=list)
     since_s: float = 0.0  # when the oldest came
+    sure_to: int = 0  # records below this offset are of the log that the files are of
 
     def drop_to(self, offset: int) -> None:
         """Forget what is written; others may have come meanwhile."""
@@ -57,19 +61,6 @@ class Counts:
 
     def __add__(self, more: "Counts") -> "Counts":
         return Counts(*map(add, astuple(self), astuple(more)))
-
-
-@dataclass(slots=True)
-class Stretch:
-    """Records that become one file: a day, and the names of the features of decisions."""
-
-    layout: tuple[date, tuple[str, ...]]
-    records: list[InputRecord] = field(default_factory=list)
-    found: list[Archived] = field(default_factory=list)
-
-    def does_end(self, layout: tuple[date, tuple[str, ...]], row_count_max: int) -> bool:
-        """Whether a record of this layout belongs into another file."""
-        return layout != self.layout or len(self.records) >= row_count_max
 
 
 class Archiver:
@@ -98,9 +89,12 @@ class Archiver:
             topics.full(topics.labels): "labels",
             topics.full(topics.audit): "audit",
         }
+        self._transactions = topics.full(topics.transactions)
         self._config = config
         self._broker = broker
         self._archive = archive
+        self._logs: dict[str, LogFiles] = {}  # by topic
+        self._looked_s = clock_s()
         self._clock_s = clock_s
         self._models = ModelDirectory(config.model)
         self._names: dict[str, tuple[str, ...]] = {}  # of features, by model version
@@ -111,9 +105,8 @@ class Archiver:
         self._followed_s = clock_s()
         horizon_s = config.maturity.horizon_max_s
         self.placer = Placer(archive, broker, self._feedback.topic, horizon_s=horizon_s)
-        self.publisher = ExamplePublisher(
-            archive, broker, tail, topics.full(topics.examples), config.maturity
-        )
+        self._examples = topics.full(topics.examples)
+        self.publisher = ExamplePublisher(archive, broker, tail, self._examples, config.maturity)
         self._written = Counts()
         self._commit_count = 0
         self._assigned_s: float | None = None
@@ -135,7 +128,16 @@ class Archiver:
         return 0.0 if self._progress_s is None else self._clock_s() - self._progress_s
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Archive until stopped, then what is left."""
+        """Archive until stopped, then what is left.
+
+        Raises TransientError when the broker does, or a topic was replaced by another one.
+        """
+        for topic in (self._feedback.topic, self._examples):
+            await log_of(self._broker, topic)
+        for topic, kind in self._kinds.items():
+            self._logs[topic] = await log_files(
+                self._archive, self._broker, topic, kind, is_noted=True
+            )
         await self._broker.subscribe(
             [*self._kinds, self._feedback.topic],
             on_assigned=self._on_assigned,
@@ -147,10 +149,16 @@ class Archiver:
                 # How long files are kept is a fact about us: processing time is meant.
                 await asyncio.to_thread(self._archive.expire, datetime.now(UTC).date())
                 expired_s = self._clock_s()
-            polled = await self._broker.poll(
-                self._wanted(), timeout_s=0.2, count_max=_POLL_COUNT_MAX
-            )
+            try:
+                polled = await self._broker.poll(
+                    self._wanted(), timeout_s=0.2, count_max=_POLL_COUNT_MAX
+                )
+            except TransientError:
+                await self._look()  # the log may be gone, and with it what is not written yet
+                raise
             self._take(polled)
+            if self._clock_s() - self._looked_s >= _LOOK_S:
+                await self._look()
             for at in list(self._buffers):
                 await self._write_due(at)
             if self._clock_s() - self._followed_s >= self._config.archive.examples_interval_s:
@@ -190,9 +198,9 @@ class Archiver:
                 continue
             if self._kinds[at.topic] == "labels":
                 await self.publisher.begin()
-            newest = await asyncio.to_thread(
-                self._archive.settle, self._kinds[at.topic], at.partition
-            )
+            files = self._logs[at.topic]
+            newest = await asyncio.to_thread(files.settle, at.partition)
+            reach = await asyncio.to_thread(files.reach, at.partition)
             first = await self._broker.start_offset(at)
             start = first if newest is None else newest.last + 1
             if start < first:
@@ -200,7 +208,7 @@ class Archiver:
                     "%s-%d: the log begins at %d, what lies between that and %d was deleted "
                     "before it was archived", at.topic, at.partition, first, start,
                 )  # fmt: skip
-            self._buffers[at] = Buffer(max(start, first), -1 if newest is None else newest.position)
+            self._buffers[at] = Buffer(max(start, first), reach)
             self._broker.seek(at, max(start, first))
         self._owned |= set(assigned)  # only now: `run` goes on meanwhile, and may follow the files
         self._progress_s = self._clock_s()
@@ -237,16 +245,43 @@ class Archiver:
         async with self._writing:  # a rebalance may come meanwhile
             buffer = self._buffers.get(at)  # there is none of feedback
             if buffer is not None and buffer.records:
+                await self._prove(at.topic)
                 await self._write_files(at, buffer)
                 await self._commit(at, buffer.next_offset)
+
+    async def _look(self) -> None:
+        """Look whether the topics are those that are read."""
+        self._looked_s = self._clock_s()
+        async with self._writing:
+            for topic in (*self._kinds, self._feedback.topic, self._examples):
+                await self._prove(topic)
+
+    async def _prove(self, topic: str) -> None:
+        """Make sure that what was read of a topic is of the log that the files are of.
+
+        Raises TransientError when it is another one by now: what is known to be of the former is
+        written before, since nobody can read it again.
+        """
+        seen = await self._broker.look(topic)
+        is_same = seen is not None and seen.name == self._broker.log_of(topic)
+        for at, buffer in list(self._buffers.items()):
+            if at.topic == topic and buffer.records and is_same:
+                buffer.sure_to = buffer.records[-1].offset + 1
+            elif at.topic == topic and not is_same:
+                buffer.records = [one for one in buffer.records if one.offset < buffer.sure_to]
+                await self._write_files(at, buffer)
+                buffer.records = []
+        if not is_same:
+            raise TransientError(f"{topic} was deleted, or is another one by now: starting again")
 
     async def _write_files(self, at: TopicPartition, buffer: Buffer) -> None:
         kind, records = self._kinds[at.topic], list(buffer.records)
         for stretch in self._stretches(kind, records):
-            await self._write_stretch(at, kind, buffer, stretch)
+            await self._write_stretch(at, buffer, stretch)
             buffer.drop_to(stretch.records[-1].offset)
-        buffer.drop_to(records[-1].offset)
-        buffer.next_offset = records[-1].offset + 1
+        if records:
+            buffer.drop_to(records[-1].offset)
+            buffer.next_offset = records[-1].offset + 1
 
     async def _commit(self, at: TopicPartition, offset: int) -> None:
         await self._broker.commit({at: Commit(offset)})
@@ -259,14 +294,12 @@ class Archiver:
         """
         async with self._writing:
             for at, buffer in self._buffers.items():
-                newest = await asyncio.to_thread(
-                    self._archive.newest, self._kinds[at.topic], at.partition
-                )
+                newest = await asyncio.to_thread(self._logs[at.topic].newest, at.partition)
                 if buffer.records and (newest is None or newest.last < buffer.next_offset):
                     await self._write_files(at, buffer)
 
     def _stretches(self, kind: Kind, records: Sequence[InputRecord]) -> Iterator[Stretch]:
-        """Records that fit into one file: appended on one day, with the same features."""
+        """Records that fit into one file: of one day and source, with the same features."""
         stretch: Stretch | None = None
         for record in records:
             try:
@@ -274,7 +307,8 @@ class Archiver:
             except RecordError as error:
                 log.warning("left out of the archive: %s of %s", error.detail, kind)
                 continue
-            layout = day_of(record.timestamp), self._feature_names(found)
+            source = source_of(found, self._transactions)
+            layout = day_of(record.timestamp), self._feature_names(found), source
             if stretch is None or stretch.does_end(layout, self._config.archive.row_count_max):
                 if stretch is not None:
                     yield stretch
@@ -284,21 +318,18 @@ class Archiver:
         if stretch is not None:
             yield stretch
 
-    async def _write_stretch(
-        self, at: TopicPartition, kind: Kind, buffer: Buffer, stretch: Stretch
-    ) -> None:
+    async def _write_stretch(self, at: TopicPartition, buffer: Buffer, stretch: Stretch) -> None:
         last = stretch.records[-1].offset
+        _, names, source = stretch.layout
         rows = archive_rows(stretch.records, stretch.found)
-        fresh = first_times(rows, buffer.position)
+        fresh = first_times(rows, buffer.reach.get(source, -1))
         self._written += Counts(repeated=len(rows) - len(fresh))
         if not len(fresh):
             return
-        _, names = stretch.layout
         span, position = (buffer.next_offset, last), int(fresh.position[-1])
-        await asyncio.to_thread(
-            self._archive.write, kind, at.partition, span, position, fresh, names
-        )
-        buffer.next_offset, buffer.position = last + 1, position
+        write = self._logs[at.topic].write
+        await asyncio.to_thread(write, at.partition, span, (source, position), fresh, names)
+        buffer.next_offset, buffer.reach[source] = last + 1, position
         self._written += Counts(rows=len(fresh), files=1)
 
     def _feature_names(self, found: Archived) -> tuple[str, ...]:
@@ -319,25 +350,6 @@ class Archiver:
                 f"{len(names)} are named in {self._config.model.directory} or [[features]]"
             )
         return names
-
-
-def first_times(rows: ArchiveRows, position: int) -> ArchiveRows:
-    """Without what was archived before: an instance that starts again repeats what it decided."""
-    kept, newest = [], position
-    for number, found in enumerate(rows.position.tolist()):
-        if found > newest:
-            kept.append(number)
-            newest = found
-    if len(kept) == len(rows):
-        return rows
-    return replace(
-        rows,
-        offset=rows.offset[kept],
-        appended_ms=rows.appended_ms[kept],
-        position=rows.position[kept],
-        columns={name: [values[i] for i in kept] for name, values in rows.columns.items()},
-        features=rows.features[kept],
-    )
 
 
 def archive_kafka(config: Config) -> KafkaParams:

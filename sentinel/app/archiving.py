@@ -12,6 +12,7 @@ from sentinel.app.archive import Archiver, Counts, archive_kafka
 from sentinel.app.backoff import back_off
 from sentinel.app.topics import topic_specs
 from sentinel.config import Config
+from sentinel.core.logs import log_id
 from sentinel.errors import ConfigError, TransientError
 
 _TICK_S = 0.5
@@ -120,10 +121,13 @@ async def site_of(config: Config) -> AsyncIterator[Site]:
         broker = await stack.enter_async_context(KafkaBroker(kafka))
         await broker.ensure_topics(topic_specs(config))
         tail = await stack.enter_async_context(KafkaTail(kafka, [topics.full(topics.examples)]))
-        files = ParquetArchive(config.archive, cluster_id=broker.cluster_id)
+        is_log_lost = embedded.is_kafka_wanted(config)
+        only = [log_id(broker.log_of(spec.name)) for spec in topic_specs(config)]
+        # An embedded log is a world of its own: what former ones learnt is the future in this one.
+        files = ParquetArchive(config.archive, only=only if is_log_lost else None)
         clock_s = asyncio.get_running_loop().time
         archiver = Archiver(at, broker, files, tail, clock_s=clock_s)
-        yield Site(archiver, lambda: _has_moved(config, at), embedded.is_kafka_wanted(config))
+        yield Site(archiver, lambda: _has_moved(config, at), is_log_lost)
 
 
 def _found(config: Config) -> Config:

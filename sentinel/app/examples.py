@@ -10,6 +10,7 @@ import polars as pl
 from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.maturity import MaturityParams, horizon_ms, is_sampled
+from sentinel.core.logs import feedback_name
 from sentinel.records import WITHDRAWN, Example, LabelWord
 
 Labels = pl.DataFrame  # the newest label of each transaction, as `current_labels` gives them
@@ -32,6 +33,7 @@ _SAID = pl.Schema(
         "event_time_ms": pl.Int64,
         "supersedes": pl.String,
         "feedback_offset": pl.Int64,
+        "feedback_log": pl.String,
     }
 )
 
@@ -59,19 +61,24 @@ class Horizons:
 
 def label_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     """Labels as they were archived, in their order."""
-    return pl.DataFrame([{name: row[name] for name in _SAID} for row in rows], schema=_SAID)
+    return pl.DataFrame([{name: row.get(name) for name in _SAID} for row in rows], schema=_SAID)
 
 
 def current_labels(files: ParquetArchive) -> pl.DataFrame:
     """The newest label of each transaction: a later one supersedes those before."""
-    frames = [files.read(segment, list(_SAID)).cast(_SAID) for segment in files.segments("labels")]
+    frames = [
+        _in_order(files.read(one, ["offset", *_SAID]) for one in files.segments("labels", log))
+        for log in files.logs("labels")
+    ]
     if not frames:
         return label_frame(())
-    return (
-        pl.concat(frames)
-        .sort("feedback_offset")
-        .unique("transaction_id", keep="last", maintain_order=True)
-    )
+    return pl.concat(frames).unique("transaction_id", keep="last", maintain_order=True)
+
+
+def _in_order(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """The labels of one log."""
+    schema = pl.Schema({"offset": pl.Int64(), **_SAID})
+    return pl.concat(frame.cast(schema) for frame in frames).sort("offset").drop("offset")
 
 
 def holding(labels: pl.DataFrame, mature_ms: int) -> pl.DataFrame:
@@ -82,13 +89,23 @@ def holding(labels: pl.DataFrame, mature_ms: int) -> pl.DataFrame:
     return labels.filter((pl.col("label") != WITHDRAWN) | (pl.col("observed_ms") > mature_ms))
 
 
-def labels_from(files: ParquetArchive, offset: int) -> list[dict[str, Any]]:
-    """Archived labels from an offset of their log on, in its order."""
+def labels_from(
+    files: ParquetArchive, offsets: Mapping[str, int], count_max: int
+) -> list[dict[str, Any]]:
+    """Archived labels from some offset of each log on, in their order, the oldest log first.
+
+    Each with its `log`. At most so many, and the rest of a file.
+    """
     rows: list[dict[str, Any]] = []
-    for segment in files.segments("labels"):
-        if segment.last >= offset:
-            frame = files.read(segment, ["offset", *_SAID])
-            rows += frame.filter(pl.col("offset") >= offset).sort("offset").to_dicts()
+    for log in files.logs("labels"):
+        offset = offsets.get(log, 0)
+        for segment in files.segments("labels", log):
+            if len(rows) >= count_max:
+                return rows
+            if segment.last >= offset:
+                frame = files.read(segment, ["offset", *_SAID]).sort("offset")
+                found = frame.filter(pl.col("offset") >= offset).with_columns(log=pl.lit(log))
+                rows += found.to_dicts()
     return rows
 
 
@@ -96,6 +113,45 @@ def span_ms(files: ParquetArchive, segment: Segment) -> tuple[int, int]:
     """The oldest and the newest event time of the decisions in a file."""
     times = files.read(segment, ["event_time_ms"])["event_time_ms"].to_numpy()
     return int(times.min()), int(times.max())
+
+
+def decided_last(
+    files: ParquetArchive, segment: Segment, spans_ms: Mapping[Segment, tuple[int, int]]
+) -> Iterator[pl.DataFrame]:
+    """The decisions of a file, without those on transactions that another log decided later.
+
+    A stream that was sent again, or that was copied to another cluster, was decided, or archived,
+    twice. `spans_ms` are the event times of all files.
+    """
+    first_ms, last_ms = spans_ms[segment]
+    others = [
+        one
+        for one, (begin_ms, end_ms) in spans_ms.items()
+        if one.log != segment.log
+        and one.day >= segment.day
+        and begin_ms <= last_ms
+        and end_ms >= first_ms
+    ]
+    for frame in files.batches(segment):
+        yield _without_older(files, frame, segment.log, others) if others else frame
+
+
+def _without_older(
+    files: ParquetArchive, frame: pl.DataFrame, log: str, others: Sequence[Segment]
+) -> pl.DataFrame:
+    key = ["transaction_id", "appended_ms", "offset"]
+    found = files.matching(others, frame["transaction_id"].to_list(), key)
+    if found.is_empty():
+        return frame
+    here = frame.select(key).with_columns(log=pl.lit(log), row=pl.int_range(pl.len()))
+    later = here.join(found, on="transaction_id", suffix="_there").filter(
+        (pl.col("appended_ms_there") > pl.col("appended_ms"))
+        | (
+            (pl.col("appended_ms_there") == pl.col("appended_ms"))
+            & (pl.col("log_there") > pl.col("log"))
+        )
+    )
+    return frame.filter(~pl.int_range(pl.len()).is_in(later["row"].implode()))
 
 
 def horizons(labels: pl.DataFrame, now_ms: int, params: MaturityParams) -> Horizons:
@@ -123,11 +179,12 @@ def examples(files: ParquetArchive, params: MaturityParams) -> Iterator[pl.DataF
     """
     labels = current_labels(files)
     segments = files.segments("decisions")
-    newest_ms = max((span_ms(files, segment)[1] for segment in segments), default=0)
+    spans_ms = {segment: span_ms(files, segment) for segment in segments}
+    newest_ms = max((last_ms for _, last_ms in spans_ms.values()), default=0)
     end_ms = horizons(labels, newest_ms, params).mature_ms
     given, spoken_of = labels.filter(pl.col("label") != WITHDRAWN), holding(labels, end_ms)
     for segment in segments:
-        for frame in files.batches(segment):
+        for frame in decided_last(files, segment, spans_ms):
             silent = presumed_rows(frame, spoken_of, (None, end_ms), params)
             yield pl.concat([example_rows(frame, given), silent], how="vertical")
 
@@ -173,6 +230,7 @@ def presumed_rows(
             **_PRESUMED,
             supersedes=pl.lit(None, pl.String),
             feedback_offset=pl.lit(None, pl.Int64),
+            feedback_log=pl.lit(None, pl.String),
             propensity=pl.lit(params.genuine_share),
         )
     )
@@ -183,7 +241,7 @@ def presumed_again(
 ) -> pl.DataFrame:
     """The examples that silence gives of some transactions since their label was withdrawn."""
     withdrawn = labels.filter(pl.col("transaction_id").is_in(transaction_ids))
-    said = withdrawn.select("transaction_id", "feedback_offset")
+    said = withdrawn.select("transaction_id", "feedback_offset", "feedback_log")
     rows = said.join(_kept(decisions), on="transaction_id", how="inner", maintain_order="left")
     rows = rows.filter(pl.col("action") != "block")
     return _finished(
@@ -246,17 +304,19 @@ def _finished(rows: pl.DataFrame) -> pl.DataFrame:
     ).select(
         *_KEPT,
         *("label", "posterior", "source", "label_delay_ms", "propensity", "weight"),
-        *("is_selective", "supersedes", "feedback_offset"),
+        *("is_selective", "supersedes", "feedback_offset", "feedback_log"),
         *features,
     )
 
 
 def _example_id(row: Mapping[str, Any]) -> str:
     """Behind what it says stands a vote, silence, or silence since a vote was withdrawn."""
+    offset = row["feedback_offset"]
+    said = "" if offset is None else feedback_name(row["feedback_log"], offset)
     if row["source"] != PRESUMED:
-        return f"feedback-{row['feedback_offset']}"
-    since = row["feedback_offset"]
-    return f"presumed-{row['decision_id']}" + ("" if since is None else f"-since-{since}")
+        return said
+    since = said and f"-since-{said.removeprefix('feedback-')}"
+    return f"presumed-{row['decision_id']}{since}"
 
 
 def example_list(rows: pl.DataFrame) -> list[Example]:

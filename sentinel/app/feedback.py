@@ -56,7 +56,7 @@ async def send(
     what came before is sent.
     """
     async with open_cases(config.redis) as store, Sender(config) as sender:
-        files = ParquetArchive(config.archive, cluster_id=sender.cluster_id)
+        files = ParquetArchive(config.archive)
         try:
             while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
                 sent.refused.add(piece.refused)

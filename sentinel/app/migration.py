@@ -146,17 +146,18 @@ async def migrate(config: Config, world: OldWorld) -> Migrated:
 async def _name_documents(config: Config, world: OldWorld) -> None:
     """How far feedback was counted, and the newest update, are of the topics that are there now."""
     cluster_id = world.broker.cluster_id
-    for setting in ("feedback", "examples"):
-        await world.broker.look(config.topics.full(getattr(config.topics, setting)))
+    names = ("feedback", "examples", "control")
+    topics = [config.topics.full(getattr(config.topics, name)) for name in names]
+    for topic in topics:
+        await world.broker.look(topic)
+    feedback_log, example_log, control_log = map(world.broker.log_of, topics)
     progress = await world.cases.progress()
     if progress is not None and progress.log == cluster_id:
-        log = world.broker.log_of(config.topics.full(config.topics.feedback))
-        await world.cases.save(progress, Casework(replace(progress, log=log)))
+        await world.cases.save(progress, Casework(replace(progress, log=feedback_log)))
     noted = await world.models.update()
-    update = update_of(noted, log_name=cluster_id)
+    update = update_of(noted, example_log, control_log)
     if noted is not None and update.number:
-        log = world.broker.log_of(config.topics.full(config.topics.examples))
-        await world.models.note_update(noted, encode_stored(replace(update, log=log)))
+        await world.models.note_update(noted, encode_stored(update))
 
 
 async def _applied(

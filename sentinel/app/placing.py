@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from sentinel.adapters.archive import ArchiveParams, ParquetArchive, newest_note
+from sentinel.app.archive_logs import log_of
 from sentinel.codec.feedback import checked, is_placed
 from sentinel.codec.records import decode_feedback, keyed
 from sentinel.codec.stored import decode_stored, encode_stored
+from sentinel.core.logs import log_id
 from sentinel.engine.feedback import observed_ms
 from sentinel.errors import ConfigError, FileGoneError, RecordError
 from sentinel.ports import Broker
-from sentinel.records import Feedback, InputRecord
+from sentinel.records import Feedback, InputRecord, TopicPartition
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +84,7 @@ class Placer:
         self._broker = broker
         self._topic = topic
         self._horizon_ms = round(horizon_s * 1000)
+        self._log = ""
         self._progress = Progress()
         self._noted = self._progress  # as it is kept beside the files
         self._searched: set[Path] = set()  # files that hold nothing of what has waited so far
@@ -91,10 +94,30 @@ class Placer:
 
     async def begin(self) -> int:
         """Take up where the one before has stopped; returns from where on feedback is wanted."""
-        kept = await asyncio.to_thread(self._files.note, NOTE)
-        self._progress = Progress() if kept is None else decode_stored(Progress, kept)
+        self._log = await log_of(self._broker, self._topic)
+        kept = await asyncio.to_thread(self._files.note, self._log, NOTE)
+        if kept is not None:
+            self._progress = decode_stored(Progress, kept)
+        else:
+            self._progress = await self._of_before()
         self._noted, self._searched, self._fresh = self._progress, set(), []
         return self._progress.next_offset
+
+    async def _of_before(self) -> Progress:
+        """What was noted by an older version, which named logs by the cluster, or in another log.
+
+        Of another log the offset means nothing, and what waits is waited for all the same.
+        """
+        former = log_id(self._broker.cluster_id)
+        kept = await asyncio.to_thread(self._files.note, former, NOTE)
+        if kept is not None:
+            found = decode_stored(Progress, kept)
+            if found.next_offset <= await self._broker.end_offset(TopicPartition(self._topic, 0)):
+                return found
+        others = await asyncio.to_thread(self._files.notes, NOTE)
+        return (
+            Progress(waiting=decode_stored(Progress, others[0]).waiting) if others else Progress()
+        )
 
     def take(self, records: Sequence[InputRecord]) -> None:
         """Keep those voices that have to be placed."""
@@ -147,7 +170,8 @@ class Placer:
         kept = [one for one in left if one.since_ms >= oldest_ms]
         self._progress = replace(self._progress, waiting=kept)
         if self._progress != self._noted:
-            await asyncio.to_thread(self._files.keep, NOTE, encode_stored(self._progress))
+            data = encode_stored(self._progress)
+            await asyncio.to_thread(self._files.keep, self._log, NOTE, data)
             self._noted = self._progress
 
     def _find(

@@ -10,14 +10,15 @@ import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from sentinel.adapters.archive import ParquetArchive, Segment
+from sentinel.app.archive_logs import log_of
 from sentinel.app.dead_letters import read_to_end
 from sentinel.app.examples import (
     Labels,
     current_labels,
+    decided_last,
     example_list,
     example_rows,
     horizons,
@@ -31,9 +32,10 @@ from sentinel.app.examples import (
 from sentinel.codec.records import decode_example, keyed
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.learning.maturity import MaturityParams
+from sentinel.core.logs import log_id
 from sentinel.errors import RecordError
 from sentinel.ports import Broker, Tail
-from sentinel.records import WITHDRAWN, Example
+from sentinel.records import WITHDRAWN, Example, TopicPartition
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
 _SILENT_S_MAX = 20.0
 _PUBLISH_COUNT_MAX = 5_000
+_LABEL_COUNT_MAX = 50_000  # joined at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,12 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far examples were published.
+    """How far examples were published to one log of them.
 
     Attributes
     ----------
     labels_to
-        Labels below this offset are published, or wait.
+        By log: labels below this offset are published, or wait. An older version knew one log.
     waiting
         Labels whose decision is not archived yet, as rows.
     withdrawn
@@ -70,7 +73,7 @@ class Progress:
         Examples below this offset of their topic are part of this progress.
     """
 
-    labels_to: int = 0
+    labels_to: dict[str, int] | int = field(default_factory=dict)
     waiting: list[dict[str, Any]] = field(default_factory=list)
     withdrawn: dict[str, Withdrawn] = field(default_factory=dict)
     presumed_to_ms: int = 0
@@ -78,7 +81,10 @@ class Progress:
 
 
 class ExamplePublisher:
-    """Follows the archive: what is new in it becomes examples. One for each log of labels."""
+    """Follows the archive: what is new in it becomes examples.
+
+    Another log of examples than before is given all that the archive holds, of whatever log.
+    """
 
     def __init__(
         self,
@@ -94,32 +100,57 @@ class ExamplePublisher:
         self._topic = topic
         self._params = params
         self._progress = Progress()
-        self._spans_ms: dict[Path, tuple[int, int]] = {}  # of event time, by file
+        self._log = ""
+        self._spans_ms: dict[Segment, tuple[int, int]] = {}  # of event time
         self._looked_ms = 0  # the newest event time when last nothing was new to presume
-        self._seen: set[str] = set()  # examples that are out, and not part of the progress
+        # Examples that are out, and not part of the progress, with their transactions.
+        self._seen: set[tuple[str, str]] = set()
         self.count = 0
 
     async def begin(self) -> None:
         """Take up where the one before has stopped."""
-        kept = await asyncio.to_thread(self._files.note, NOTE)
-        self._progress = Progress() if kept is None else decode_stored(Progress, kept)
+        self._log = await log_of(self._broker, self._topic)
+        self._progress = await self._noted()
         self._tail.seek(self._topic, self._progress.published_to)
         self._seen = set()
         await self._follow()
 
+    async def _noted(self) -> Progress:
+        """What was noted of the log of examples; older versions named logs by the cluster alone."""
+        kept = await asyncio.to_thread(self._files.note, self._log, NOTE)
+        if kept is not None:
+            return decode_stored(Progress, kept)
+        former = log_id(self._broker.cluster_id)
+        kept = await asyncio.to_thread(self._files.note, former, NOTE)
+        if kept is None:
+            return Progress()
+        found = decode_stored(Progress, kept)
+        if await self._broker.end_offset(TopicPartition(self._topic, 0)) < found.published_to:
+            return Progress()
+        to = found.labels_to
+        return replace(found, labels_to={former: to} if isinstance(to, int) else to)
+
     async def work(self) -> None:
         """Publish what there is to publish."""
         before = self._progress
-        labels = await asyncio.to_thread(labels_from, self._files, before.labels_to)
+        assert isinstance(before.labels_to, dict)
+        labels_to = dict(before.labels_to)
+        labels = await asyncio.to_thread(
+            labels_from, self._files, before.labels_to, _LABEL_COUNT_MAX
+        )
+        for row in labels:
+            labels_to[row["log"]] = row["offset"] + 1
         settled, waiting = await asyncio.to_thread(self._join, labels)
         await self._publish(settled)
         withdrawn = still_withdrawn(before.withdrawn, labels)
-        silence = await asyncio.to_thread(self._silence, withdrawn)
+        silence = _Silence(before.presumed_to_ms)
+        if len(labels) < _LABEL_COUNT_MAX:  # else others speak first
+            silence = await asyncio.to_thread(self._silence, withdrawn)
         while (examples := await asyncio.to_thread(next, silence.examples, None)) is not None:
             await self._publish(examples)
         after = replace(
             before,
-            labels_to=max([before.labels_to, *(row["offset"] + 1 for row in labels)]),
+            labels_to=labels_to,
             waiting=waiting,
             withdrawn={n: one for n, one in withdrawn.items() if n not in silence.again},
             presumed_to_ms=silence.to_ms,
@@ -128,7 +159,8 @@ class ExamplePublisher:
             await self._follow()
             self._progress = replace(after, published_to=self._progress.published_to)
             self._seen = set()
-            await asyncio.to_thread(self._files.keep, NOTE, encode_stored(self._progress))
+            data = encode_stored(self._progress)
+            await asyncio.to_thread(self._files.keep, self._log, NOTE, data)
 
     async def _follow(self) -> None:
         """Read the examples that are out and not part of the progress."""
@@ -138,7 +170,7 @@ class ExamplePublisher:
             async for records in batches:
                 for record in records:
                     try:
-                        self._seen.add(decode_example(record.value).id)
+                        self._seen.add(_name(decode_example(record.value)))
                     except RecordError as error:
                         log.warning("example at offset %d: %s", record.offset, error.detail)
                 self._progress = replace(self._progress, published_to=records[-1].offset + 1)
@@ -176,7 +208,7 @@ class ExamplePublisher:
         begin_ms = self._progress.presumed_to_ms
         segments = self._files.segments("decisions")
         self._spans_ms = {
-            one.path: self._spans_ms.get(one.path) or span_ms(self._files, one) for one in segments
+            one: self._spans_ms.get(one) or span_ms(self._files, one) for one in segments
         }
         if not segments:
             return _Silence(begin_ms)
@@ -200,7 +232,7 @@ class ExamplePublisher:
 
     def _holds(self, segment: Segment, begin_ms: int, end_ms: int) -> bool:
         """Whether a file has decisions of these event times."""
-        first_ms, last_ms = self._spans_ms[segment.path]
+        first_ms, last_ms = self._spans_ms[segment]
         return first_ms <= end_ms and last_ms > begin_ms
 
     def _presumed(
@@ -211,15 +243,16 @@ class ExamplePublisher:
         again: Collection[str],
     ) -> Iterator[list[Example]]:
         """What was silent, file by file, then what has been silent since a label was withdrawn."""
-        for frame in (frame for one in segments for frame in self._files.batches(one)):
-            yield example_list(presumed_rows(frame, labels, between_ms, self._params))
+        for one in segments:
+            for frame in decided_last(self._files, one, self._spans_ms):
+                yield example_list(presumed_rows(frame, labels, between_ms, self._params))
         if again:
             names = sorted(again)
             decisions = self._files.matching(self._files.segments("decisions"), names)
             yield example_list(presumed_again(decisions, labels, names, self._params))
 
     async def _publish(self, examples: Sequence[Example]) -> None:
-        fresh = [example for example in examples if example.id not in self._seen]
+        fresh = [example for example in examples if _name(example) not in self._seen]
         for begin in range(0, len(fresh), _PUBLISH_COUNT_MAX):
             records = [
                 keyed(example.transaction_id, example)
@@ -228,8 +261,13 @@ class ExamplePublisher:
             await self._broker.publish(self._topic, 0, records)
         if fresh:
             await self._broker.flush()
-            self._seen |= {example.id for example in fresh}
+            self._seen |= {_name(example) for example in fresh}
             self.count += len(fresh)
+
+
+def _name(example: Example) -> tuple[str, str]:
+    """Clusters may have given the same name to decisions on two transactions."""
+    return example.id, example.transaction_id
 
 
 @dataclass(frozen=True, slots=True)

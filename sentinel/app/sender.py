@@ -50,11 +50,6 @@ class Sender:
     async def __aexit__(self, *_: object) -> None:
         await self._resources.aclose()
 
-    @property
-    def cluster_id(self) -> str:
-        """Of the broker: names the log that offsets belong to."""
-        return self._broker.cluster_id
-
     async def transactions(self, accounts: Sequence[str], values: Sequence[bytes]) -> None:
         """Publish each value under its account."""
         by_partition: dict[int, list[OutputRecord]] = {}

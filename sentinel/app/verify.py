@@ -3,9 +3,10 @@
 import asyncio
 from dataclasses import dataclass
 
-from sentinel.adapters.archive import ParquetArchive
+from sentinel.adapters.archive import LogFiles, ParquetArchive
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
 from sentinel.app.archive import archive_kafka
+from sentinel.app.archive_logs import log_files
 from sentinel.app.dead_letters import read_to_end
 from sentinel.codec.archive import Kind, decode_archived
 from sentinel.config import Config
@@ -13,6 +14,10 @@ from sentinel.errors import RecordError
 from sentinel.records import InputRecord, TopicPartition
 
 _SILENT_S_MAX = 20.0
+_NAMES: dict[Kind, tuple[str, ...]] = {
+    "decisions": ("decision_id",),
+    "labels": ("feedback_log", "feedback_offset"),  # another log begins anew
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +55,37 @@ async def verify(config: Config) -> list[Verified]:
     found = []
     params = archive_kafka(config)
     async with KafkaBroker(params) as broker:
-        files = ParquetArchive(config.archive, cluster_id=broker.cluster_id)
+        archive = ParquetArchive(config.archive)
+        logs = [
+            await log_files(archive, broker, topic, kind, is_noted=False) for topic, kind in kinds
+        ]
         counts = [await broker.partition_count(topic) for topic, _ in kinds]
-    for (topic, kind), count in zip(kinds, counts, strict=True):
+    for (topic, kind), files, count in zip(kinds, logs, counts, strict=True):
         for number in range(count):
+            at = TopicPartition(topic, number)
             async with KafkaTail(params, [topic], partition=number) as tail:
-                found.append(await _verified(files, tail, TopicPartition(topic, number), kind))
+                found.append(await _verified(archive, files, tail, at, kind))
     return found
 
 
 async def _verified(
-    files: ParquetArchive, tail: KafkaTail, at: TopicPartition, kind: Kind
+    archive: ParquetArchive, files: LogFiles, tail: KafkaTail, at: TopicPartition, kind: Kind
 ) -> Verified:
-    segments = await asyncio.to_thread(files.segments, kind, at.partition, with_parts=True)
+    segments = await asyncio.to_thread(files.segments, at.partition, with_parts=True)
     end = max((segment.last + 1 for segment in segments), default=0)
-    name = {"decisions": "decision_id", "labels": "feedback_offset"}[kind]
+    names = _NAMES[kind]
     in_log: set[object] = set()
     first, behind = None, 0
     async for records in read_to_end(tail, at.topic, timeout_s=_SILENT_S_MAX):
         first = records[0].offset if first is None else first
         behind += sum(record.offset >= end for record in records)
-        in_log |= {value_of(kind, name, record) for record in records if record.offset < end}
+        in_log |= {value_of(kind, record) for record in records if record.offset < end}
     in_log.discard(None)
     rows: list[object] = []
     for segment in segments:
-        frame = await asyncio.to_thread(files.read, segment, ["offset", name])
-        rows += frame.filter(frame["offset"] >= (first or 0))[name].to_list()
+        frame = await asyncio.to_thread(archive.read, segment, ["offset", *names])
+        frame = frame.filter(frame["offset"] >= (first or 0)).select(names)
+        rows += [tuple("" if value is None else value for value in row) for row in frame.rows()]
     overlaps = sum(any(other != one and other.holds(one) for other in segments) for one in segments)
     # A repetition at the beginning of the log may have been archived before it was cut off.
     distinct = set(rows)
@@ -89,10 +99,10 @@ async def _verified(
     )
 
 
-def value_of(kind: Kind, name: str, record: InputRecord) -> object:
+def value_of(kind: Kind, record: InputRecord) -> object:
     """What names a decision or a label; None of a record that is neither."""
     try:
-        value: object = getattr(decode_archived(kind, record), name)
+        found = decode_archived(kind, record)
     except RecordError:
         return None
-    return value
+    return tuple(getattr(found, name) for name in _NAMES[kind])

@@ -1,7 +1,7 @@
 """Why a transaction was decided as it was, and whether the same model decides it so again."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,9 @@ from sentinel.records import AuditEntry, Floats
 from sentinel.versions import Artifact
 
 FEATURE = "feature_"
+# What tells two decisions, or two labels, on a transaction apart; other logs may hold copies.
+_DECIDED = ("decision_id", "event_time_ms", "model_version", "score", "probability", "action")
+_SAID = ("label", "posterior", "source", "observed_ms", "supersedes", "feedback_offset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,9 @@ class Account:
     Attributes
     ----------
     decision
-        Its row in the archive.
+        Its row in the archive, with the `log` that it came of: the newest one.
+    older
+        Rows of other decisions on the same transaction, oldest first.
     features
         By name.
     contributions
@@ -44,6 +49,7 @@ class Account:
     features: dict[str, float]
     contributions: dict[str, float]
     labels: list[dict[str, Any]]
+    older: list[dict[str, Any]]
     audit: list[AuditEntry]
 
 
@@ -99,7 +105,7 @@ def account_of(files: ParquetArchive, config: Config, transaction_id: str) -> Ac
             f"no decision on transaction {transaction_id} is in {config.archive.directory}: "
             "is `sentinel archive run` running?"
         )
-    decision = decisions[-1]
+    *older, decision = _once(decisions, _DECIDED)
     features = {
         name.removeprefix(FEATURE): value
         for name, value in decision.items()
@@ -119,7 +125,8 @@ def account_of(files: ParquetArchive, config: Config, transaction_id: str) -> Ac
         decision,
         features,
         contributions,
-        labels=files.find("labels", transaction_id),
+        labels=_once(files.find("labels", transaction_id), _SAID),
+        older=older,
         audit=audit_of(files, transaction_id),
     )
 
@@ -127,10 +134,17 @@ def account_of(files: ParquetArchive, config: Config, transaction_id: str) -> Ac
 def audit_of(files: ParquetArchive, subject: str) -> list[AuditEntry]:
     """What was changed of a transaction, or of one who votes, oldest first.
 
-    After a crash a change may have been written down twice: each is told once.
+    After a crash a change may have been written down twice, or in another log: each is told once.
     """
-    rows = {row["id"]: row for row in files.find("audit", subject)}
-    return [audit_entry(row) for row in rows.values()]
+    return [audit_entry(row) for row in _once(files.find("audit", subject), ("id", "at_ms"))]
+
+
+def _once(rows: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Of rows that say the same in these columns the first: what follows is a copy of it."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        found.setdefault(tuple(row.get(name) for name in names), row)
+    return list(found.values())
 
 
 def replayed(files: ParquetArchive, config: Config, transaction_id: str = "") -> list[Replayed]:

@@ -7,9 +7,13 @@
 
 {directory}/{kind}/date={day appended, UTC}/{log}-p{partition}-{first}-{last}-{position}.parquet
 
-`kind` is decisions, labels or audit; `log` names the log that the offsets belong to. A file holds
-what lies between two offsets of one partition of its topic, without repetitions and in any order;
-`position` is the offset of the newest transaction (or feedback) that anything up to there came of.
+`kind` is decisions, labels or audit; `log` names the log that the offsets belong to: the topic that
+had the name then, on the cluster of then. A file holds what lies between two offsets of one
+partition of it, without repetitions and in any order; `position` is the offset of the newest
+transaction (or feedback) that anything up to there came of. Where these begin anew while the log
+goes on, `-{source}` follows, which names theirs. Older versions named the cluster only.
+
+Who asks reads the files of all logs.
 """
 
 from sentinel.archive.columns import Column, columns

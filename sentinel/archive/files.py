@@ -15,14 +15,24 @@ from sentinel.errors import ConfigError, FileGoneError
 
 T = TypeVar("T")
 
-_NAME = re.compile(r"([0-9a-f]{8})-p(\d{5})-(\d{15})-(\d{15})-(\d{15})\.parquet")
+_NAME = re.compile(
+    r"([0-9a-f]{8})-p(\d{5})-(\d{15})-(\d{15})-(\d{15})(?:-([0-9a-z]{1,16}))?\.parquet"
+)
 _FOLDER = re.compile(r"date=(\d{4}-\d{2}-\d{2})")
 _LOOK_COUNT_MAX = 5
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Segment:
-    """One file: the offsets from `first` to `last` of one partition of a log, both in it."""
+    """One file: the offsets from `first` to `last` of one partition of a log, both in it.
+
+    Attributes
+    ----------
+    position
+        Of the newest transaction (or feedback) that anything in it came of.
+    source
+        Which log that position is of; empty for the first one, and where it is not told.
+    """
 
     partition: int
     first: int
@@ -31,13 +41,14 @@ class Segment:
     day: date
     path: Path
     log: str
+    source: str = ""
 
     @property
     def name(self) -> str:
         """What the file is called."""
         return (
             f"{self.log}-p{self.partition:05}-{self.first:015}-{self.last:015}"
-            f"-{self.position:015}.parquet"
+            f"-{self.position:015}{self.source and '-'}{self.source}.parquet"
         )
 
     def holds(self, other: "Segment") -> bool:
@@ -65,8 +76,9 @@ def segments(
         if match is None or day is None:
             continue
         if (since is None or since <= day) and (until is None or day <= until):
-            partition, first, last, position = (int(text) for text in match.groups()[1:])
-            found.append(Segment(partition, first, last, position, day, path, match[1]))
+            partition, first, last, position = (int(text) for text in match.groups()[1:5])
+            source = match[6] or ""
+            found.append(Segment(partition, first, last, position, day, path, match[1], source))
     return sorted(found)
 
 

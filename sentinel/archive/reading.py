@@ -22,7 +22,8 @@ def scan(
     """All rows of a kind, in no particular order.
 
     Columns are those of all files that are read: null in files that have none, of the wider type
-    (`union.widened`) where it has changed. `date` is the day on which a row was appended, in UTC.
+    (`union.widened`) where it has changed. `date` is the day on which a row was appended, in UTC,
+    `log` names the log that it came of: another one may hold the same transaction once more.
     Days before `since` and after `until` (dates, or "2026-03-01") are not opened, and of days that
     a filter by `date` leaves out no row is read. Raises ConfigError when there is nothing to read.
     """
@@ -31,27 +32,32 @@ def scan(
         schema = schema_of(segment)
         # polars takes any folder of a path with a "=" for a column; only its own may be one.
         day = segment.day if "=" in str(Path(directory).absolute()) else None
-        group = groups.setdefault((*schema.items(), day), _Group(schema, day))
+        key = (*schema.items(), day, segment.log)
+        group = groups.setdefault(key, _Group(schema, day, segment.log))
         group.paths.append(segment.path)
     frames = [group.frame() for group in groups.values()]
-    schemas = [pl.Schema({**group.schema, "date": pl.Date()}) for group in groups.values()]
-    return union(frames, schemas).select(pl.exclude("date"), "date")
+    added = {"log": pl.String(), "date": pl.Date()}
+    schemas = [pl.Schema({**group.schema, **added}) for group in groups.values()]
+    return union(frames, schemas).select(pl.exclude(*added), *added)
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Files with the same columns; all of one day, or their folders tell which."""
+    """Files of one log with the same columns; all of one day, or their folders tell which."""
 
     schema: pl.Schema
     day: date | None
+    log: str
     paths: list[Path] = field(default_factory=list)
 
     def frame(self) -> pl.LazyFrame:
         if self.day is None:
-            return pl.scan_parquet(
+            frame = pl.scan_parquet(
                 self.paths, glob=False, hive_partitioning=True, hive_schema=_HIVE
             )
-        return table(*self.paths).with_columns(date=pl.lit(self.day))
+        else:
+            frame = table(*self.paths).with_columns(date=pl.lit(self.day))
+        return frame.with_columns(log=pl.lit(self.log))
 
 
 def history(
@@ -62,7 +68,7 @@ def history(
     since: Day = None,
     until: Day = None,
 ) -> pl.DataFrame:
-    """The decisions or labels of one account, in the order of event time.
+    """The decisions or labels of one account, by event time, then by when they were appended.
 
     Of a file that `sentinel archive compact` has sorted, only what may hold the account is read.
     """
@@ -72,8 +78,10 @@ def history(
         for segment in _found(directory, kind, since, until):
             with reading(segment.path):
                 wanted = pl.col("account") == pl.lit(account)
-                frames.append(table(segment.path).filter(wanted).collect())
-        return union_of(frames).sort("event_time_ms", "appended_ms", "offset")
+                rows = table(segment.path).filter(wanted).with_columns(log=pl.lit(segment.log))
+                frames.append(rows.collect())
+        found = union_of(frames).sort("event_time_ms", "appended_ms", "offset")
+        return found.select(pl.exclude("log"), "log")
 
     if kind == "audit":
         raise ConfigError("the audit is of transactions and of those who vote, not of accounts")

@@ -12,16 +12,13 @@ from rich.table import Table
 from sentinel import config as configuration
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.files import write_table
-from sentinel.adapters.kafka import KafkaBroker
 from sentinel.app import embedded
-from sentinel.app.archive import archive_kafka
 from sentinel.app.archiving import Status, archive
 from sentinel.app.ending import limit_s, signals, until_done
 from sentinel.app.examples import examples
 from sentinel.app.verify import verify
 from sentinel.archive.union import union_of
 from sentinel.codec.archive import KINDS
-from sentinel.config import Config
 from sentinel.errors import ConfigError
 
 
@@ -77,8 +74,8 @@ def verify_command(config_file: Path | None) -> bool:
 
 def compact_command(config_file: Path | None) -> None:
     """Join small files."""
-    config = embedded.running(configuration.load(config_file))
-    files = archive_of(config)
+    config = configuration.load(config_file)
+    files = ParquetArchive(config.archive)
     limit = config.archive.compact_row_count_max
     fewer = sum(files.compact(kind, limit) for kind in KINDS)
     typer.echo(f"{fewer:,} files fewer")
@@ -86,10 +83,10 @@ def compact_command(config_file: Path | None) -> None:
 
 def examples_command(out: Path, config_file: Path | None) -> None:
     """Write all examples to one file, and say how many of which kind there are."""
-    config = embedded.running(configuration.load(config_file))
+    config = configuration.load(config_file)
     if out.suffix != ".parquet" or not out.parent.is_dir():
         raise ConfigError(f"{out}: must be a .parquet file in a folder that exists")
-    frames = list(examples(archive_of(config), config.maturity))
+    frames = list(examples(ParquetArchive(config.archive), config.maturity))
     if not sum(map(len, frames)):
         raise ConfigError("the archive holds nothing that is labelled, or old enough to presume")
     frame = union_of(frames)
@@ -97,13 +94,3 @@ def examples_command(out: Path, config_file: Path | None) -> None:
     counts = frame.group_by("source", "label").len().sort("source", "label")
     for source, label, count in counts.iter_rows():
         typer.echo(f"{count:>12,} {('genuine', 'fraud')[label]}, {source}")
-
-
-def archive_of(config: Config) -> ParquetArchive:
-    """The files of the log that the configured cluster has."""
-
-    async def cluster_id() -> str:
-        async with KafkaBroker(archive_kafka(config)) as broker:
-            return broker.cluster_id
-
-    return ParquetArchive(config.archive, cluster_id=uvloop.run(cluster_id()))

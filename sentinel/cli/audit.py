@@ -9,9 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sentinel import config as configuration
-from sentinel.app import embedded
+from sentinel.adapters.archive import ParquetArchive
 from sentinel.app.why import audit_of
-from sentinel.cli.archive import archive_of
 from sentinel.cli.texts import shown
 from sentinel.codec.records import encode
 from sentinel.codec.times import date_text
@@ -21,8 +20,8 @@ from sentinel.records import AuditEntry
 
 def audit_command(subject: str, config_file: Path | None, *, limit: int, as_json: bool) -> None:
     """A line for each change, oldest first."""
-    config = embedded.running(configuration.load(config_file))
-    entries = audit_of(archive_of(config), subject)
+    config = configuration.load(config_file)
+    entries = audit_of(ParquetArchive(config.archive), subject)
     if not entries:
         raise ConfigError(
             f"nothing of {subject} is in the audit under {config.archive.directory}: name a "

@@ -16,7 +16,6 @@ from sentinel.adapters.archive import ParquetArchive
 from sentinel.app import embedded
 from sentinel.app import feedback as voices
 from sentinel.app.why import Account, account_of, replayed
-from sentinel.cli.archive import archive_of
 from sentinel.cli.audit import audit_table
 from sentinel.cli.feedback import vote_table
 from sentinel.cli.texts import shown
@@ -30,13 +29,20 @@ _SHOWN_COUNT = 10
 
 def why_command(transaction_id: str, config_file: Path | None, *, replay: bool) -> bool:
     """Show, or score again; False when a score is not what it was."""
-    config = embedded.running(configuration.load(config_file))
-    files = archive_of(config)
+    config = configuration.load(config_file)
+    files = ParquetArchive(config.archive)
     if not replay and not transaction_id:
         raise ConfigError("name a transaction, or give --replay for all that are archived")
+    try:
+        config, is_running = embedded.running(config), True
+    except ConfigError:  # what is archived outlives it
+        is_running = False
     if transaction_id:
         _show(account_of(files, config, transaction_id))
-        _show_votes(config, transaction_id)
+        if is_running:
+            _show_votes(config, transaction_id)
+        else:
+            typer.echo("who said what is known while `sentinel run` is running")
     return not replay or _replay(files, config, transaction_id)
 
 
@@ -59,6 +65,8 @@ def headline(decision: Mapping[str, Any]) -> str:
 def _show(account: Account) -> None:
     decision, console = account.decision, Console()
     console.print(shown(headline(decision)))
+    for older in account.older:
+        console.print(shown(f"before: {headline(older)}, of log {older['log']}"))
     table = Table(title="because")
     for name in ("feature", "value", "adds to the log-odds"):
         table.add_column(name, justify="left" if name == "feature" else "right")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 import numpy as np
 
+from sentinel.core.logs import log_id
 from sentinel.errors import RecordError
 from sentinel.records import AuditEntry, Floats, InputRecord, Ints, Label
 
@@ -18,6 +19,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 _OFFSET = re.compile(r"-[0-9]{1,18}\Z")
+_LOG_ID = re.compile(r"[0-9a-f]{8}")
+_ERA = re.compile(r"\.([0-9]{1,9})")
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
@@ -63,7 +66,7 @@ DECISION_FIELDS = (
 )
 LABEL_FIELDS = (
     *("transaction_id", "label", "posterior", "vote_count", "source", "observed_ms"),
-    *("event_time_ms", "supersedes", "feedback_offset"),
+    *("event_time_ms", "supersedes", "feedback_offset", "feedback_log"),
 )
 AUDIT_FIELDS = ("id", "kind", "subject", "who", "at_ms")
 
@@ -133,6 +136,23 @@ def decode_archived(kind: Kind, record: InputRecord) -> Archived:
 def model_of(found: Archived) -> tuple[str, int]:
     """The version that scored a decision and how many features it saw; of others "" and 0."""
     return (found.model_version, len(found.features)) if isinstance(found, _Decision) else ("", 0)
+
+
+def source_of(found: Archived, transactions: str) -> str:
+    """Names the log that its position is of, in digits and small letters.
+
+    Empty for the first log that the topic of `transactions` was, and where that is not told.
+    """
+    if isinstance(found, _Decision):
+        topic = found.decision_id.rsplit("-", 2)[0]
+        era = _ERA.fullmatch(topic.removeprefix(transactions))
+        if topic == transactions:
+            return ""
+        return log_id(topic) if era is None else f"e{int(era[1])}"
+    if isinstance(found, Label):
+        log = found.feedback_log
+        return log if _LOG_ID.fullmatch(log) else log_id(log)
+    return ""
 
 
 def archive_rows(records: Sequence[InputRecord], found: Sequence[Archived]) -> ArchiveRows:

@@ -12,6 +12,7 @@ from sentinel.core.consensus.casework import Change, Counted, count_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.refit import refit
 from sentinel.core.consensus.trail import audit_entries
+from sentinel.core.logs import log_id
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.dispatcher import Inbox
 from sentinel.engine.refitting import Refitting
@@ -273,7 +274,8 @@ class FeedbackTask:
     async def _publish(self, changes: Sequence[Change], entries: Sequence[AuditEntry]) -> None:
         if not entries:
             return
-        labels = [label_of(change) for change in changes]
+        log = log_id(self._broker.log_of(self._feedback_topic))
+        labels = [label_of(change, log) for change in changes]
         await self._broker.publish(
             self._label_topic,
             0,
@@ -325,8 +327,8 @@ def placed(voice: Feedback, case: Case, record: InputRecord) -> Placed:
     return case, vote
 
 
-def label_of(change: Change) -> Label:
-    """The label that a vote has brought about or undone, and what it replaces."""
+def label_of(change: Change, log: str) -> Label:
+    """The label that a vote of a log has brought about or undone, and what it replaces."""
     return Label(
         transaction_id=change.case.transaction_id,
         label=change.label,
@@ -338,6 +340,7 @@ def label_of(change: Change) -> Label:
         entities=change.case.entities,
         supersedes=change.supersedes,
         feedback_offset=change.vote.offset,
+        feedback_log=log,
     )
 
 

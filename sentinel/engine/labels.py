@@ -86,7 +86,7 @@ class LabelTail:
         self._metrics = metrics
         self._params = params
         self._reading = asyncio.Lock()
-        self._feedback_seen = -1  # newest feedback that gave a label
+        self._feedback_seen: dict[str, int] = {}  # newest feedback that gave a label, by its log
         self._seen_to = 0  # labels below this offset have been read once
         self._repeated: set[int] = set()  # offsets of labels that say again what was said
         self.read_to = 0
@@ -188,9 +188,10 @@ class LabelTail:
         """Whether the label was given before: feedback read again after a crash repeats it."""
         if offset >= self._seen_to:
             self._seen_to = offset + 1
-            if 0 <= label.feedback_offset <= self._feedback_seen:
+            seen = self._feedback_seen.get(label.feedback_log, -1)
+            if 0 <= label.feedback_offset <= seen:
                 self._repeated.add(offset)
-            self._feedback_seen = max(self._feedback_seen, label.feedback_offset)
+            self._feedback_seen[label.feedback_log] = max(seen, label.feedback_offset)
         return offset in self._repeated
 
     async def rewind(self, offset: int) -> None:

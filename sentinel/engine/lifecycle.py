@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from sentinel.codec.stored import decode_stored
 from sentinel.core.learning.triggers import Trigger
+from sentinel.core.logs import cluster_of, is_of
 from sentinel.errors import RecordError
 from sentinel.records import AuditEntry
 
@@ -103,7 +104,9 @@ class Update:
     Attributes
     ----------
     log
-        Names the log that the offsets belong to.
+        Names the log of the examples.
+    control_log
+        Names the log of the commands; empty where an older version has noted it, which did not say.
     number
         How many updates were begun: it draws what is replayed.
     trigger, reason
@@ -146,6 +149,7 @@ class Update:
     watch_until_ms: int = 0
     judgement: Judgement | None = None
     former: str = ""
+    control_log: str = ""
 
     def to(self, state: UpdateState, **changes: object) -> "Update":
         """The update in its next state."""
@@ -165,6 +169,7 @@ class Update:
         assert self.state == "idle"
         return Update(
             log=self.log,
+            control_log=self.control_log,
             number=self.number + 1,
             trigger=trigger.kind,
             reason=trigger.reason,
@@ -201,7 +206,7 @@ def begun_entry(update: Update) -> AuditEntry:
     return _entry(update, "begun", None, {**_cause(update), "champion": update.champion})
 
 
-def update_of(noted: bytes | None, *, log_name: str) -> Update:
+def update_of(noted: bytes | None, example_log: str, control_log: str) -> Update:
     """What was noted; the offsets of another log mean nothing in this one."""
     found = Update()
     if noted is not None:
@@ -209,9 +214,11 @@ def update_of(noted: bytes | None, *, log_name: str) -> Update:
             found = decode_stored(Update, noted)
         except RecordError as error:
             log.warning("what was noted of updates is not readable: %s", error)
-    if found.log != log_name:
-        found = replace(found, log=log_name, examples_to=0, control_to=0)
-    return found
+    if not is_of(control_log, found.control_log or cluster_of(found.log)):
+        found = replace(found, control_to=0)
+    if not is_of(example_log, found.log):
+        found = replace(found, examples_to=0)
+    return replace(found, log=example_log, control_log=control_log)
 
 
 def is_behind(found: bytes | None, known: bytes) -> bool:

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 from sentinel.codec.records import keyed
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.refit import Refit, refit
+from sentinel.core.logs import feedback_name, log_id
 from sentinel.ports import Broker, CaseStore
 from sentinel.records import AuditEntry, Feedback
 from sentinel.votes import CONSENSUS, RECENT_COUNT_MAX, Annotator, Case, Casework, FeedbackProgress
@@ -129,7 +130,7 @@ def recounting(case: Case, revision: int) -> Feedback:
 
 def _entry(before: Annotator, group: str, progress: FeedbackProgress) -> AuditEntry:
     return AuditEntry(
-        id=f"feedback-{progress.next_offset}-group-{before.name}",
+        id=f"{feedback_name(log_id(progress.log), progress.next_offset)}-group-{before.name}",
         kind="standing",
         subject=before.name,
         who=CONSENSUS,

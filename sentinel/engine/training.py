@@ -158,7 +158,8 @@ class TrainingTask:
     async def _take_up(self) -> None:
         """Go on where whoever trained before has stopped."""
         self._noted = await self._store.update()
-        found = update_of(self._noted, log_name=self._broker.log_of(self._example_topic))
+        logs = [self._broker.log_of(topic) for topic in (self._example_topic, self._control_topic)]
+        found = update_of(self._noted, *logs)
         if found.state == "training":
             await self._registrar.tell(begun_entry(found))
             found, is_made_again = interrupted(found)
@@ -237,9 +238,8 @@ class TrainingTask:
         """Why the next update is due. It takes the place of one that waits or is watched."""
         if not self._params.is_on or (self._newest_ms < 0 and self._asked_by is None):
             return None
-        now_ms = max(self._newest_ms, update.updated_ms)
         progress = Progress(
-            now_ms=now_ms,
+            now_ms=max(self._newest_ms, update.updated_ms),
             updated_ms=update.updated_ms,
             example_count=self._new_count,
             asked_by=self._asked_by,

@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 
 from sentinel import archive
-from sentinel.adapters.archive import ParquetArchive, compaction
+from sentinel.adapters.archive import LogFiles, ParquetArchive, compaction
+from sentinel.core.logs import log_id
 from sentinel.errors import ConfigError, FileGoneError, TransientError
 from tests.app.test_archive import label
 from tests.archive.samples import archive_at, changed_twice, decided, write
@@ -36,6 +37,10 @@ def filled(
         ]
         write(files, "decisions", values, first=first, names=NAMES)
     return files
+
+
+def log_files(files: ParquetArchive) -> LogFiles:
+    return files.log("decisions", log_id("memory/1"))
 
 
 def rows(folder: Path) -> pl.DataFrame:
@@ -173,7 +178,7 @@ def test_killed_at_any_step_of_joining_each_row_is_read_once(
             except KilledError:
                 pass
         assert rows(folder).equals(before), f"killed at step {at}"
-        newest = files.settle("decisions", 0)
+        newest = log_files(files).settle(0)
         assert newest is not None
         assert newest.last == 199
         files.compact("decisions", 1_000)
@@ -215,7 +220,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_half(tmp_path: Path) -> 
         with pytest.raises(TransientError, match="make room"):
             write(files, "decisions", [decided(i, [0.1, 0.2]) for i in range(400)], names=NAMES)
         with pytest.raises(TransientError, match="make room"):
-            files.keep("note", b"x" * 3_000)
+            files.keep("log", "note", b"x" * 3_000)
 
     assert "\n" not in str(caught.value)
     assert rows(tmp_path).equals(before)
@@ -240,7 +245,7 @@ def test_a_newest_file_without_its_end_is_set_aside_and_archived_again(
     newest.write_bytes(data[: int(len(data) * share)])
     newest.with_suffix(".partial").write_bytes(b"of one who was killed")
 
-    found = files.settle("decisions", 0)
+    found = log_files(files).settle(0)
 
     assert found is not None
     assert found.last == 99, "the log is read again from 100 on"
@@ -259,7 +264,7 @@ def test_parts_are_kept_as_long_as_their_union_cannot_be_read(tmp_path: Path) ->
         path.write_bytes(data)
     union.path.write_bytes(b"damaged")
 
-    files.settle("decisions", 0)
+    log_files(files).settle(0)
 
     assert all(path.exists() for path, _ in parts)
 

@@ -12,13 +12,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sentinel.adapters.archive import ArchiveParams, ParquetArchive
+from sentinel.adapters.archive import ArchiveParams, LogFiles, ParquetArchive
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster, MemoryTail
 from sentinel.app.archive import Archiver
 from sentinel.app.topics import topic_specs
-from sentinel.codec.archive import archive_rows, decode_archived
+from sentinel.codec.archive import Kind, archive_rows, decode_archived
 from sentinel.config import Config
 from sentinel.core.learning.maturity import MaturityParams
+from sentinel.core.logs import log_id
 from sentinel.errors import ConfigError
 from sentinel.records import OutputRecord, Record, TopicPartition
 from tests.engine.clock import run, until
@@ -99,7 +100,7 @@ class World:
         return Archiver(
             self.config,
             broker,
-            ParquetArchive(self.config.archive, cluster_id=broker.cluster_id),
+            ParquetArchive(self.config.archive),
             MemoryTail(self.cluster, ["examples"], faults=faults),
             clock_s=asyncio.get_running_loop().time,
         )
@@ -299,7 +300,7 @@ def test_files_that_a_crash_left_beside_their_union_are_removed(tmp_path: Path) 
             path.write_bytes(data)
     assert len(world.rows()) > 3
 
-    newest = archive_of(world).settle("decisions", 0)
+    newest = log_files_of(world, "decisions").settle(0)
 
     assert len(world.rows()) == 3
     assert newest is not None
@@ -308,13 +309,13 @@ def test_files_that_a_crash_left_beside_their_union_are_removed(tmp_path: Path) 
 
 def test_days_older_than_is_kept_are_deleted(tmp_path: Path) -> None:
     world = World(tmp_path, retention_days=2)
-    files = archive_of(world)
+    files, written = archive_of(world), log_files_of(world, "decisions")
     for number in range(4):
         record = Record(
             number, START_MS + number * DAY_MS, None, json.dumps(decision(number)).encode()
         )
         rows = archive_rows([record], [decode_archived("decisions", record)])
-        files.write("decisions", 0, (number, number), number, rows, NAMES)
+        written.write(0, (number, number), ("", number), rows, NAMES)
     days = sorted(path.parent.name for path in world.files())
 
     gone = files.expire(date.fromisoformat(days[-1].removeprefix("date=")))
@@ -324,4 +325,8 @@ def test_days_older_than_is_kept_are_deleted(tmp_path: Path) -> None:
 
 
 def archive_of(world: World) -> ParquetArchive:
-    return ParquetArchive(world.config.archive, cluster_id=world.cluster.cluster_id)
+    return ParquetArchive(world.config.archive)
+
+
+def log_files_of(world: World, kind: Kind) -> LogFiles:
+    return archive_of(world).log(kind, log_id(world.cluster.log_name(kind)))

@@ -41,7 +41,7 @@ def build_of(
             archiver = Archiver(
                 world.config,
                 broker,
-                ParquetArchive(world.config.archive, cluster_id=broker.cluster_id),
+                ParquetArchive(world.config.archive),
                 MemoryTail(cluster, ["examples"], faults=faults),
                 clock_s=asyncio.get_running_loop().time,
             )

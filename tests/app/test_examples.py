@@ -14,7 +14,7 @@ from sentinel.core.exploration import is_explored
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.records import Record
-from tests.app.test_archive import World, archive_of, decision, label
+from tests.app.test_archive import World, archive_of, decision, label, log_files_of
 from tests.engine.samples import DAY_MS, NAMES, START_MS
 
 PARAMS = MaturityParams(
@@ -31,7 +31,8 @@ def write(world: World, kind: Any, values: list[dict[str, Any]], first: int = 0)
     rows = archive_rows(records, [decode_archived(kind, record) for record in records])
     span = (records[0].offset, records[-1].offset)
     names = NAMES if kind == "decisions" else []
-    archive_of(world).write(kind, 0, span, int(rows.position[-1]), rows, names)
+    written = log_files_of(world, kind)
+    written.write(0, span, ("", int(rows.position[-1])), rows, names)
 
 
 def at_day(offset: int, day: float, **others: Any) -> dict[str, Any]:

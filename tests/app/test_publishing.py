@@ -276,10 +276,9 @@ def test_a_decision_tells_of_whom_and_when_its_transaction_was(tmp_path: Path) -
     run(world.archive())
 
     async def scenario() -> dict[str, Place]:
-        async with MemoryBroker(world.cluster) as broker:
-            files = JoinedMeanwhile(world.config.archive, cluster_id=broker.cluster_id)
-            assert archived_places(files, []) == {}
-            return archived_places(files, ["t1", "t5"])
+        files = JoinedMeanwhile(world.config.archive)
+        assert archived_places(files, []) == {}
+        return archived_places(files, ["t1", "t5"])
 
     assert run(scenario()) == {
         "t1": Place(START_MS + 1, {"account": "a1", "terminal": "m1"}, 0.25, "approve")
@@ -307,11 +306,16 @@ class JoinedMeanwhile(ParquetArchive):
 
     is_joined = False
 
-    def matching(self, segments: Sequence[Segment], transaction_ids: Sequence[str]) -> pl.DataFrame:
+    def matching(
+        self,
+        segments: Sequence[Segment],
+        transaction_ids: Sequence[str],
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
         if not self.is_joined:
             self.is_joined = True
             raise FileGoneError(segments[0].path)
-        return super().matching(segments, transaction_ids)
+        return super().matching(segments, transaction_ids, columns)
 
 
 def test_a_vote_that_came_while_files_were_joined_is_placed_afterwards(tmp_path: Path) -> None:
@@ -321,7 +325,7 @@ def test_a_vote_that_came_while_files_were_joined_is_placed_afterwards(tmp_path:
 
     async def scenario() -> None:
         async with MemoryBroker(world.cluster) as broker:
-            files = JoinedMeanwhile(world.config.archive, cluster_id=broker.cluster_id)
+            files = JoinedMeanwhile(world.config.archive)
             placer = Placer(files, broker, "feedback", horizon_s=86_400.0)
             await placer.begin()
             placer.take([Record(0, START_MS, None, json.dumps(vote(0)).encode())])

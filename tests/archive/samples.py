@@ -8,6 +8,7 @@ from typing import Any
 
 from sentinel.adapters.archive import ArchiveParams, ParquetArchive, Segment
 from sentinel.codec.archive import Kind, archive_rows, decode_archived
+from sentinel.core.logs import log_id
 from sentinel.records import Record
 from tests.app.test_archive import decision, label
 
@@ -19,10 +20,8 @@ ACCOUNTS = 3
 COUNT = 6  # rows of a day
 
 
-def archive_at(folder: Path, *, cluster_id: str = "memory", **params: Any) -> ParquetArchive:
-    return ParquetArchive(
-        replace(ArchiveParams(), directory=str(folder), **params), cluster_id=cluster_id
-    )
+def archive_at(folder: Path, **params: Any) -> ParquetArchive:
+    return ParquetArchive(replace(ArchiveParams(), directory=str(folder), **params))
 
 
 def write(
@@ -34,6 +33,7 @@ def write(
     day: int = 0,
     partition: int = 0,
     names: Sequence[str] = (),
+    log: str = "memory/1",
 ) -> Segment:
     """Archive these values as one file: as many offsets from `first` on, appended on that day."""
     records = [
@@ -42,7 +42,8 @@ def write(
     ]
     rows = archive_rows(records, [decode_archived(kind, record) for record in records])
     span = (first, first + len(values) - 1)
-    return files.write(kind, partition, span, int(rows.position[-1]), rows, names)
+    reached = "", int(rows.position[-1])
+    return files.log(kind, log_id(log)).write(partition, span, reached, rows, names)
 
 
 def decided(offset: int, features: Sequence[float | None], **others: Any) -> dict[str, Any]:

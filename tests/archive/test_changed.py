@@ -17,6 +17,7 @@ from sentinel.app.why import account_of, replayed
 from sentinel.archive.union import union_of
 from sentinel.config import Config
 from sentinel.core.learning.maturity import MaturityParams
+from sentinel.core.logs import log_id
 from sentinel.records import Record, TopicPartition
 from tests.archive.samples import COUNT, FEATURES, FIRST_MS, changed_twice
 from tests.engine.clock import run
@@ -69,8 +70,11 @@ def test_examples_have_the_columns_of_all_days(files: ParquetArchive) -> None:
 
 
 def test_labels_are_read_in_the_order_of_their_log(files: ParquetArchive) -> None:
-    assert [row["offset"] for row in labels_from(files, 0)] == [0, 1, 2]
-    assert [row["transaction_id"] for row in labels_from(files, 1)] == ["t6", "t12"]
+    assert [row["offset"] for row in labels_from(files, {}, 100)] == [0, 1, 2]
+    assert [row["transaction_id"] for row in labels_from(files, {log_id("memory/1"): 1}, 100)] == [
+        "t6",
+        "t12",
+    ]
     assert current_labels(files)["transaction_id"].to_list() == ["t0", "t6", "t12"]
 
 

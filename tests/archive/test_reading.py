@@ -219,9 +219,8 @@ def test_the_columns_say_since_when_and_in_how_many_files(tmp_path: Path) -> Non
 
 def test_archives_of_several_logs_are_one_table(tmp_path: Path) -> None:
     """Another log has its own offsets; when each was appended tells which came first."""
-    changed_twice(tmp_path)
-    other = archive_at(tmp_path, cluster_id="another")
-    write(other, "decisions", [decided(0, [7.0])], day=3, names=["other"])
+    files = changed_twice(tmp_path)
+    write(files, "decisions", [decided(0, [7.0])], day=3, names=["other"], log="another/1")
 
     rows = archive.scan(tmp_path, "decisions").sort("appended_ms").collect()
 

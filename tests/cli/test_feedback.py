@@ -14,7 +14,7 @@ import pytest
 
 from sentinel.adapters import voice_files
 from sentinel.adapters.archive import ArchiveParams, ParquetArchive
-from sentinel.adapters.kafka import KafkaBroker, KafkaParams
+from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.redis import RedisParams
 from sentinel.app.stores import open_cases
 from sentinel.cli.texts import plain
@@ -104,19 +104,14 @@ def test_a_voice_on_a_transaction_that_nobody_has_placed_waits_for_the_archive(
 
 
 def archived(folder: Folder, *decisions: dict[str, Any]) -> None:
-    """Write decisions as the archive of this folder's log would."""
-
-    async def cluster_id() -> str:
-        async with KafkaBroker(folder.kafka) as broker:
-            return broker.cluster_id
-
-    files = ParquetArchive(ArchiveParams(), cluster_id=asyncio.run(cluster_id()))
+    """Write decisions as the archive of some log would."""
+    files = ParquetArchive(ArchiveParams()).log("decisions", "0a1b2c3d")
     records = [
         Record(i, TIME_MS, None, json.dumps({**one, "features": []}).encode())
         for i, one in enumerate(decisions)
     ]
     rows = archive_rows(records, [decode_archived("decisions", record) for record in records])
-    files.write("decisions", 0, (0, len(records) - 1), len(records) - 1, rows, [])
+    files.write(0, (0, len(records) - 1), ("", len(records) - 1), rows, [])
 
 
 def test_one_who_does_not_say_who_they_are_is_who_has_logged_in(folder: Folder) -> None:

@@ -93,10 +93,11 @@ def test_what_is_explored_is_archived_with_its_share(
     world, _ = lived
     records = world.records("decisions")
     rows = archive_rows(records, [decode_archived("decisions", record) for record in records])
-    files = ParquetArchive(ArchiveParams(directory=str(tmp_path)), cluster_id="some")
+    files = ParquetArchive(ArchiveParams(directory=str(tmp_path)))
     span = (0, len(records) - 1)
 
-    found = files.read(files.write("decisions", 0, span, span[1], rows, NAMES))
+    written = files.log("decisions", "00000000").write(0, span, ("", span[1]), rows, NAMES)
+    found = files.read(written)
 
     values = world.values("decisions")
     assert found["explored"].to_list() == [d["explored"] for d in values]

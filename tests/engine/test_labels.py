@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sentinel.adapters.memory import Faults, MemoryCluster
 from sentinel.codec.records import encode
+from sentinel.core.logs import log_id
 from sentinel.core.partitioning import PartitionOf, murmur2
 from sentinel.engine.partitions import WaitingLabels
 from sentinel.errors import TransientError
@@ -77,6 +78,7 @@ def test_a_trusted_voice_becomes_a_label_and_counts_for_account_and_terminal() -
             "entities": {"account": fraud["account"], "terminal": fraud["terminal"]},
             "supersedes": None,
             "feedback_offset": 0,
+            "feedback_log": log_id(world.cluster.log_name("feedback")),
             "v": 1,
         }
     ]
@@ -385,6 +387,24 @@ def test_a_tail_that_is_rewound_knows_repetitions_again() -> None:
         return seen
 
     assert run(scenario()) == [[0, 1, 2, 3, -1]] * 3
+
+
+def test_feedback_that_was_created_anew_repeats_nothing() -> None:
+    """Its offsets begin at 0 again; each log knows its own repetitions."""
+    world = World()
+    said = [(0, ""), (1, ""), (0, "a"), (1, "a"), (0, "a"), (1, ""), (2, "a"), (0, "b")]
+    for offset, log in said:
+        world.append("labels", a_label(offset, feedback_log=log))
+
+    async def scenario() -> list[tuple[int, str]]:
+        async with world.instance() as instance:
+            await until(lambda: len(instance.parts.partitions) == 1)
+            tail, (partition,) = instance.parts.labels, instance.parts.partitions.values()
+            await until(lambda: tail.read_to == len(said))
+            found = [one.label for one in partition.waiting]
+            return [(label.feedback_offset, label.feedback_log) for label in found]
+
+    assert sorted(run(scenario())) == sorted(set(said))
 
 
 # The partitioner of the producers' default, on which ownership of labels depends.

@@ -2,13 +2,13 @@
 
 import itertools
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.learning.triggers import Trigger
-from sentinel.engine.lifecycle import Update, UpdateState, audit_entry_of, begun_entry
+from sentinel.engine.lifecycle import Update, UpdateState, audit_entry_of, begun_entry, update_of
 
 STATES: tuple[UpdateState, ...] = get_args(UpdateState)
 ALLOWED: set[tuple[UpdateState, UpdateState]] = {
@@ -60,6 +60,29 @@ def test_no_other_state_can_follow(pair: tuple[UpdateState, UpdateState]) -> Non
 
     with pytest.raises(AssertionError, match=f"{before} does not lead to {after}"):
         Update(state=before).to(after)
+
+
+@pytest.mark.parametrize(
+    ("noted", "to"),
+    [
+        ({"log": "c/1", "control_log": "c/2"}, (4_000, 3)),
+        ({"log": "c/9", "control_log": "c/2"}, (0, 3)),
+        ({"log": "c/1", "control_log": "c/9"}, (4_000, 0)),
+        ({"log": "c/1"}, (4_000, 3)),  # of before the log of commands was noted
+        ({"log": "c"}, (4_000, 3)),  # of before topics had names of their own
+        ({"log": "other"}, (0, 0)),
+    ],
+)
+def test_each_offset_holds_in_its_own_log(noted: dict[str, Any], to: tuple[int, int]) -> None:
+    """The topic of commands may be created anew alone: it was obeyed no more."""
+    found = update_of(encode_stored(replace(WHOLE, **noted)), "c/1", "c/2")
+
+    assert (found.examples_to, found.control_to) == to
+    assert (found.log, found.control_log) == ("c/1", "c/2")
+    begun = replace(found, state="idle").next(
+        Trigger("demand", "asked"), updated_ms=1, examples_to=1, control_to=1, champion="1.0.0"
+    )
+    assert begun.control_log == "c/2"
 
 
 @pytest.mark.parametrize("update", [Update(), WHOLE])

@@ -14,6 +14,7 @@ from sentinel.codec.records import decode_feedback, encode
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.consensus.casework import count_votes
 from sentinel.core.consensus.params import ConsensusParams
+from sentinel.core.logs import feedback_name, log_id
 from sentinel.engine.feedback import FeedbackParams, label_of, placed
 from sentinel.errors import RecordError
 from sentinel.records import Feedback, InputRecord, Label
@@ -92,9 +93,12 @@ def expected_of(
         progress=encode_stored(work.progress),
         cases={name: encode_stored(case) for name, case in work.cases.items()},
         annotators={name: encode_stored(one) for name, one in work.annotators.items()},
-        labels=[label_of(change) for change in counted.changes],
+        labels=[label_of(change, log_id(log)) for change in counted.changes],
         votes={
-            f"feedback-{one.vote.offset}-vote": (one.transaction_id, one.vote.annotator)
+            f"{feedback_name(log_id(log), one.vote.offset)}-vote": (
+                one.transaction_id,
+                one.vote.annotator,
+            )
             for one in counted.votes
         },
         refused=refused,
@@ -218,7 +222,7 @@ def _of_examples(found: Found, expected: Expected) -> dict[str, Collection[Hasha
     """One of each label whose transaction was decided; beside them what silence presumes, once."""
     decided = set(found.decided)
     wanted = [
-        f"feedback-{label.feedback_offset}"
+        feedback_name(label.feedback_log, label.feedback_offset)
         for label in expected.labels
         if label.transaction_id in decided
     ]

@@ -16,6 +16,7 @@ from sentinel.codec.dead_letters import decode_dead_letter
 from sentinel.codec.records import decode_example, decode_label, decode_object
 from sentinel.codec.stored import decode_stored
 from sentinel.config import Config
+from sentinel.core.logs import log_id
 from sentinel.records import InputRecord
 from tests.faults.label_oracle import Expected, Found, expected_of
 
@@ -35,7 +36,7 @@ async def read(config: Config) -> Reading:
     """Read all of it: where nothing moves any more, it belongs together."""
     files = await _files(config)
     feedback = await _topic(config, config.topics.feedback)
-    expected = expected_of(files.cluster_id, feedback, config.feedback, config.consensus)
+    expected = expected_of(files.feedback_log, feedback, config.feedback, config.consensus)
     return Reading(await _found(config, files.archive), expected, len(feedback))
 
 
@@ -47,7 +48,7 @@ async def is_quiet(config: Config, transaction_count: int) -> bool:
         return False
     reading = await read(config)
     found, expected = reading.found, reading.expected
-    note = files.archive.note(NOTE)
+    note = files.archive.note(log_id(files.feedback_log), NOTE)
     placing = Progress() if note is None else decode_stored(Progress, note)
     of_labels = {name for name in found.examples if name.startswith("feedback-")}
     decided = set(found.decided)
@@ -63,13 +64,14 @@ async def is_quiet(config: Config, transaction_count: int) -> bool:
 @dataclass(frozen=True, slots=True)
 class _Files:
     archive: ParquetArchive
-    cluster_id: str
+    feedback_log: str
 
 
 async def _files(config: Config) -> _Files:
     async with KafkaBroker(config.kafka) as broker:
-        cluster_id = broker.cluster_id
-    return _Files(ParquetArchive(config.archive, cluster_id=cluster_id), cluster_id)
+        seen = await broker.look(config.topics.full(config.topics.feedback))
+    assert seen is not None
+    return _Files(ParquetArchive(config.archive), seen.name)
 
 
 async def _found(config: Config, archive: ParquetArchive) -> Found:

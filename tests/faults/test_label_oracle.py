@@ -51,7 +51,7 @@ def log_of(voices: Sequence[Feedback]) -> list[Record]:
 
 
 def oracle(voices: Sequence[Feedback]) -> Expected:
-    return expected_of("log", log_of(voices), FeedbackParams(), ConsensusParams())
+    return expected_of("", log_of(voices), FeedbackParams(), ConsensusParams())
 
 
 def all_well(expected: Expected) -> Found:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from sentinel import archive
 from sentinel.adapters.archive import ArchiveParams
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
 from sentinel.app.archiving import Status, keep_archiving, site_of
 from sentinel.app.topics import topic_specs
+from sentinel.app.verify import verify
 from sentinel.codec.records import encode
 from sentinel.config import Config
 from sentinel.errors import ConfigError
@@ -90,3 +92,39 @@ async def test_the_archiver_goes_on_when_its_only_broker_comes_back(
         stop.set()
         await keeping
     assert names == sorted(f"transactions-0-{i}" for i in range(12))
+
+
+async def test_the_archiver_goes_on_when_its_topic_is_created_anew(
+    tmp_path: Path, kafka_params: KafkaParams, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The new log gets longer than the old one was: offsets alone would say that all is written."""
+    caplog.set_level(logging.CRITICAL, "aiokafka")
+    folder = tmp_path / "archive"
+    config = replace(
+        a_config(), kafka=kafka_params, archive=ArchiveParams(directory=str(folder), interval_s=0.3)
+    )
+    async with KafkaBroker(kafka_params) as broker:
+        await broker.ensure_topics(topic_specs(config))
+    stop = asyncio.Event()
+    keeping = asyncio.create_task(keep_archiving(lambda: site_of(config), config, stop, nothing))
+    await send(config, [decision(i) for i in range(5)])
+    await archived(folder, 5)
+
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka_params.bootstrap_servers)
+    await client.start()
+    try:
+        await client.delete_topics([config.topics.full(config.topics.decisions)])
+    finally:
+        await client.close()
+    await asyncio.sleep(1.0)  # it is deleted in the background
+    async with KafkaBroker(kafka_params) as broker:
+        await broker.ensure_topics(topic_specs(config))
+    await send(config, [decision(i) for i in range(5, 17)])
+
+    names = await archived(folder, 17)
+    stop.set()
+    await keeping
+    assert names == sorted(f"transactions-0-{i}" for i in range(17))
+    assert all(one.is_right for one in await verify(config))
+    logs = {one.log for one in archive.segments(folder, "decisions")}
+    assert len(logs) == 2

@@ -8,6 +8,7 @@ a range of accounts at a time.
 import fcntl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -30,7 +31,7 @@ _FOLDER = "compacting"
 
 
 def compact(directory: Path, kind: Kind, segments: Sequence[Segment], row_count_max: int) -> int:
-    """Join files of one partition, day and layout up to so many rows; returns how many are gone.
+    """Join neighbours of one log and layout up to so many rows; returns how many files are gone.
 
     The union is on the disk before its parts are deleted. Raises ConfigError when another one is
     at work, or a file cannot be read or written; TransientError when the disk is full.
@@ -39,9 +40,7 @@ def compact(directory: Path, kind: Kind, segments: Sequence[Segment], row_count_
     with _alone(directory) as folder:
         for run in _runs(segments, key, row_count_max):
             first, last = run[0], run[-1]
-            union = Segment(
-                last.partition, first.first, last.last, last.position, last.day, last.path, last.log
-            )
+            union = replace(last, first=first.first)
             path = last.path.with_name(union.name)
             with writing(path):
                 _sort(run, key, folder, folder / path.name)
@@ -80,19 +79,17 @@ def _sweep(folder: Path) -> None:
 
 
 def _runs(segments: Sequence[Segment], key: str, row_count_max: int) -> Iterator[list[Segment]]:
-    """Files of one partition, day and layout that fit in one; one alone only if it is unsorted."""
+    """Files of one log and layout that follow each other and fit in one.
+
+    One alone only if it is unsorted.
+    """
     run: list[Segment] = []
     layout, count = None, 0
-    for segment in segments:
+    for segment in sorted(segments, key=lambda one: (one.log, one)):
         found = schema_of(segment)
         with reading(segment.path):
             rows = table(segment.path).select(pl.len()).collect().item()
-        follows = run and (segment.partition, segment.day, segment.first) == (
-            run[-1].partition,
-            run[-1].day,
-            run[-1].last + 1,
-        )
-        if follows and found == layout and count + rows <= row_count_max:
+        if run and _follows(run[-1], segment) and found == layout and count + rows <= row_count_max:
             run.append(segment)
             count += rows
             continue
@@ -101,6 +98,13 @@ def _runs(segments: Sequence[Segment], key: str, row_count_max: int) -> Iterator
         run, layout, count = [segment], found, rows
     if _needs_work(run, key):
         yield run
+
+
+def _follows(before: Segment, segment: Segment) -> bool:
+    return segment.first == before.last + 1 and all(
+        getattr(segment, name) == getattr(before, name)
+        for name in ("log", "partition", "day", "source")
+    )
 
 
 def _needs_work(run: Sequence[Segment], key: str) -> bool:

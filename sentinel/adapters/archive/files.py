@@ -1,117 +1,64 @@
-"""The files of one log, as the archiver writes them and as Sentinel reads them.
-
-The files say how far the archive has come: nothing else remembers it, so that a crash between a
-file and a commit neither loses a row nor writes it twice.
+"""The files of all logs, as Sentinel reads them; and what is kept beside them.
 
 {directory}/notes/{log}-{name}.json
 
-What follows the archive keeps how far it has come.
+What follows the archive keeps how far it has come, of each log that it writes to.
 """
 
-import hashlib
-import logging
 import shutil
-from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from sentinel import archive
 from sentinel.adapters.archive.compaction import compact
+from sentinel.adapters.archive.log_files import LogFiles
 from sentinel.adapters.archive.params import ArchiveParams
-from sentinel.adapters.archive.writing import PARTIAL, write_frame, write_whole, writing
+from sentinel.adapters.archive.writing import write_whole, writing
 from sentinel.archive import Segment
 from sentinel.archive.files import day_of_folder, looked_again, reading, table
 from sentinel.archive.reading import schema_of
 from sentinel.archive.union import union_of
-from sentinel.codec.archive import FIELD_TYPES, ArchiveRows, Kind
-from sentinel.errors import ConfigError
+from sentinel.codec.archive import Kind
 
-log = logging.getLogger(__name__)
-
-_TYPES: dict[type, pl.DataType] = {
-    bool: pl.Boolean(),
-    int: pl.Int64(),
-    float: pl.Float64(),
-    str: pl.String(),
-}
 _BATCH_ROW_COUNT = 200_000  # a joined file may have millions, with a column for each feature
-_UNREADABLE = ".unreadable"
 
 
 class ParquetArchive:
-    """The files of one log. Reads and writes files: call it off the loop."""
+    """All files of a folder, of whatever log. Reads and writes files: call it off the loop.
 
-    def __init__(self, params: ArchiveParams, *, cluster_id: str) -> None:
+    Parameters
+    ----------
+    only
+        The logs whose files are looked at; None: all.
+    """
+
+    def __init__(self, params: ArchiveParams, *, only: Collection[str] | None = None) -> None:
         self._params = params
         self._root = Path(params.directory)
-        self.log = hashlib.sha256(cluster_id.encode()).hexdigest()[:8]
+        self._only = only
 
-    def segments(
-        self, kind: Kind, partition: int | None = None, *, with_parts: bool = False
-    ) -> list[Segment]:
-        """What there is of a kind, by partition and offset.
+    def log(self, kind: Kind, log: str, former: str = "") -> LogFiles:
+        """The files of one log, to go on behind them."""
+        return LogFiles(self._root, kind, log, former)
 
-        A crash may leave files beside what was made of them: `with_parts` these, too.
-        """
-        found = archive.segments(self._root, kind, log=self.log)
-        found = found if with_parts else archive.whole(found)
-        return [segment for segment in found if partition in (None, segment.partition)]
+    def segments(self, kind: Kind, log: str = "*") -> list[Segment]:
+        """What there is of a kind, by partition and offset; each row is in one of them."""
+        found = archive.whole(archive.segments(self._root, kind, log=log))
+        return [one for one in found if self._only is None or one.log in self._only]
 
-    def settle(self, kind: Kind, partition: int) -> Segment | None:
-        """Remove what a crash has left twice, and return the newest file of a partition.
-
-        A larger file that was made of smaller ones may have come to stand beside them. A newest
-        file that cannot be read is set aside: what it held is archived again.
-        """
-        for segment in reversed(self.segments(kind, partition, with_parts=True)):
-            if _is_readable(segment):
-                break
-            aside = segment.path.with_name(segment.path.name + _UNREADABLE)
-            segment.path.rename(aside)
-            log.warning(
-                "%s is no whole Parquet file: it was set aside as %s, and what it held is "
-                "archived again where the log still has it", segment.path, aside.name,
-            )  # fmt: skip
-        for partial in (self._root / kind).glob(f"date=*/{self.log}-p{partition:05}-*{PARTIAL}"):
-            partial.unlink(missing_ok=True)  # of one who was killed
-        kept = self.segments(kind, partition)
-        for part in self.segments(kind, partition, with_parts=True):
-            if part not in kept and all(_is_readable(one) for one in kept if one.holds(part)):
-                part.path.unlink(missing_ok=True)
-        return self.newest(kind, partition)
-
-    def newest(self, kind: Kind, partition: int) -> Segment | None:
-        """The file that goes furthest of a partition."""
-        found = self.segments(kind, partition)
-        return max(found, key=lambda segment: segment.last, default=None)
-
-    def write(
-        self,
-        kind: Kind,
-        partition: int,
-        span: tuple[int, int],
-        position: int,
-        rows: ArchiveRows,
-        feature_names: Sequence[str],
-    ) -> Segment:
-        """Write rows that were appended on one day, whole or not at all.
-
-        `span` are the first and the last offset that were looked at, with those of repetitions.
-        Raises ConfigError when the directory cannot be written, TransientError when it is full.
-        """
-        assert len(rows)
-        day = day_of(int(rows.appended_ms[0]))
-        folder = self._root / kind / f"date={day}"
-        segment = Segment(partition, *span, position, day, folder, self.log)
-        path = folder / segment.name
-        with writing(path):
-            folder.mkdir(parents=True, exist_ok=True)
-            write_frame(_frame(rows, partition, feature_names), path)
-        return Segment(partition, *span, position, day, path, self.log)
+    def logs(self, kind: Kind) -> list[str]:
+        """The logs of which there are files of a kind, by when their first row was appended."""
+        firsts: dict[str, Segment] = {}
+        for one in sorted(self.segments(kind), key=lambda segment: (segment.day, segment.first)):
+            firsts.setdefault(one.log, one)
+        if len(firsts) < 2:
+            return list(firsts)
+        begins = {log: self.read(one, ["appended_ms"]).min().item() for log, one in firsts.items()}
+        return sorted(begins, key=lambda log: (begins[log], log))
 
     def compact(self, kind: Kind, row_count_max: int) -> int:
         """Join neighbouring files of a day; returns how many there are fewer."""
@@ -163,74 +110,69 @@ class ParquetArchive:
             yield frame
 
     def find(self, kind: Kind, name: str) -> list[dict[str, Any]]:
-        """All rows of a transaction, or of another subject of the audit, oldest first."""
+        """All rows of a transaction, or of another subject of the audit, oldest first.
+
+        Each with the `log` that it came of.
+        """
         wanted = pl.col("subject" if kind == "audit" else "transaction_id") == pl.lit(name)
         found = looked_again(lambda: _filtered(self.segments(kind), wanted))
         rows = found.to_dicts()
-        return sorted(rows, key=lambda row: (row["appended_ms"], row["offset"]))
+        return sorted(rows, key=lambda row: (row["appended_ms"], row["log"], row["offset"]))
 
-    def matching(self, segments: Sequence[Segment], transaction_ids: Sequence[str]) -> pl.DataFrame:
+    def matching(
+        self,
+        segments: Sequence[Segment],
+        transaction_ids: Sequence[str],
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
         """The rows of these files on these transactions, the newest of each; no order.
 
-        Raises FileGoneError when a file has gone meanwhile: small ones are joined.
+        Of several logs, too: the one that was appended last. Raises FileGoneError when a file has
+        gone meanwhile: small ones are joined.
         """
-        found = _filtered(segments, pl.col("transaction_id").is_in(list(transaction_ids)))
+        wanted = pl.col("transaction_id").is_in(list(transaction_ids))
+        found = _filtered(segments, wanted, columns)
         if not found.width:
             return pl.DataFrame(schema={"transaction_id": pl.String})
-        return found.sort("appended_ms", "offset").unique("transaction_id", keep="last")
+        return found.sort("appended_ms", "log", "offset").unique("transaction_id", keep="last")
 
-    def note(self, name: str) -> bytes | None:
-        """What was kept under a name beside the files; None if nothing was."""
-        path = self._note_path(name)
+    def note(self, log: str, name: str) -> bytes | None:
+        """What was kept under a name beside the files of a log; None if nothing was."""
+        path = self._note_path(log, name)
         return path.read_bytes() if path.exists() else None
 
-    def keep(self, name: str, data: bytes) -> None:
+    def notes(self, name: str) -> list[bytes]:
+        """What was kept under a name beside the files of any log, the newest first."""
+        paths = [
+            path
+            for path in (self._root / "notes").glob(f"*-{name}.json")
+            if self._only is None or path.name.partition("-")[0] in self._only
+        ]
+        paths.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        return [path.read_bytes() for path in paths]
+
+    def keep(self, log: str, name: str, data: bytes) -> None:
         """Keep some bytes under a name, in the place of those before, whole or not at all."""
-        path = self._note_path(name)
+        path = self._note_path(log, name)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, lambda partial: partial.write_bytes(data))
 
-    def _note_path(self, name: str) -> Path:
-        return self._root / "notes" / f"{self.log}-{name}.json"
+    def _note_path(self, log: str, name: str) -> Path:
+        return self._root / "notes" / f"{log}-{name}.json"
 
 
-def day_of(time_ms: int) -> date:
-    """The day in UTC."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).date()
+def _filtered(
+    segments: Sequence[Segment], wanted: pl.Expr, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """The rows of these files that are wanted, with all columns that any of the files has.
 
-
-def _filtered(segments: Sequence[Segment], wanted: pl.Expr) -> pl.DataFrame:
-    """The rows of these files that are wanted, with all columns that any of the files has."""
+    And with `log`, which the rows came of.
+    """
     frames = []
     for segment in segments:
         with reading(segment.path):
-            frames.append(table(segment.path).filter(wanted).collect())
+            rows = table(segment.path).filter(wanted)
+            rows = rows if columns is None else rows.select(columns)
+            frames.append(rows.with_columns(log=pl.lit(segment.log)).collect())
     return union_of(frames)
-
-
-def _is_readable(segment: Segment) -> bool:
-    """Whether its end is there; raises ConfigError when we are not allowed to look."""
-    try:
-        schema_of(segment)
-    except ConfigError as error:
-        if isinstance(error.__cause__, OSError):
-            raise
-        return False
-    return True
-
-
-def _frame(rows: ArchiveRows, partition: int, feature_names: Sequence[str]) -> pl.DataFrame:
-    columns = {
-        "partition": pl.Series(np.full(len(rows), partition, dtype=np.int32)),
-        "offset": pl.Series(rows.offset),
-        "appended_ms": pl.Series(rows.appended_ms),
-        **{
-            name: pl.Series(values, dtype=_TYPES[FIELD_TYPES.get(name, str)], strict=False)
-            for name, values in rows.columns.items()
-        },
-    }
-    assert len(feature_names) == rows.features.shape[1]
-    for number, name in enumerate(feature_names):
-        columns[f"feature_{name}"] = pl.Series(np.ascontiguousarray(rows.features[:, number]))
-    return pl.DataFrame(columns)

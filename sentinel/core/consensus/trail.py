@@ -6,6 +6,7 @@ from typing import Any
 from sentinel.core.consensus.casework import Change, Counted, CountedVote
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
+from sentinel.core.logs import feedback_name, log_id
 from sentinel.records import AuditEntry
 from sentinel.votes import CONSENSUS, Annotator, Casework, Vote
 
@@ -23,11 +24,13 @@ def audit_entries(
     found
         What was known before the votes were counted.
     """
+    log = log_id(counted.work.progress.log)
     changes = {change.vote.offset: change for change in counted.changes}
     for one in counted.votes:
-        yield _vote_entry(one)
+        name = feedback_name(log, one.vote.offset)
+        yield _vote_entry(name, one)
         if one.vote.offset in changes:
-            yield _label_entry(changes[one.vote.offset])
+            yield _label_entry(name, changes[one.vote.offset])
     if not counted.votes:
         return
     last = counted.votes[-1].vote
@@ -40,7 +43,7 @@ def audit_entries(
     )
     for name, rate in zip(moved, rates, strict=True):
         yield AuditEntry(
-            id=f"feedback-{last.offset}-standing-{name}",
+            id=f"{feedback_name(log, last.offset)}-standing-{name}",
             kind="standing",
             subject=name,
             who=CONSENSUS,
@@ -50,11 +53,11 @@ def audit_entries(
         )
 
 
-def _vote_entry(one: CountedVote) -> AuditEntry:
+def _vote_entry(name: str, one: CountedVote) -> AuditEntry:
     vote = one.vote
     said = {} if one.said is None else _said(one.said)
     return AuditEntry(
-        id=f"feedback-{vote.offset}-vote",
+        id=f"{name}-vote",
         kind="vote",
         subject=one.transaction_id,
         who=vote.annotator,
@@ -66,9 +69,9 @@ def _vote_entry(one: CountedVote) -> AuditEntry:
     )
 
 
-def _label_entry(change: Change) -> AuditEntry:
+def _label_entry(name: str, change: Change) -> AuditEntry:
     return AuditEntry(
-        id=f"feedback-{change.vote.offset}-label",
+        id=f"{name}-label",
         kind="label",
         subject=change.case.transaction_id,
         who=change.vote.annotator,
