@@ -10,6 +10,7 @@ import typer
 from sentinel import config as configuration
 from sentinel.adapters.kafka import KafkaAdmin
 from sentinel.app import embedded
+from sentinel.app.placement import placement_findings
 from sentinel.app.topics import topic_demands, topic_specs
 from sentinel.config import Config
 from sentinel.core.topics import TopicFacts, describe, findings, resolved
@@ -85,4 +86,6 @@ def check_topics_command(config_file: Path | None) -> bool:
         for finding in found:
             typer.echo(f"{finding.severity:<8} {demands.name}: {finding.text}")
             is_right = is_right and finding.severity != "wrong"
+    for finding in asyncio.run(placement_findings(config)):
+        typer.echo(f"{finding.severity:<8} {names[0]}: {finding.text}")
     return is_right

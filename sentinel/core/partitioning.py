@@ -1,6 +1,7 @@
 """Which partition of a topic a key belongs to, by the rules of common Kafka clients."""
 
 import zlib
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 # murmur2 is that of the Java client, and of all that want to agree with it; crc32 is librdkafka's
@@ -26,6 +27,28 @@ class PartitionOf:
         if self._is_crc32:
             return zlib.crc32(data) % self._partition_count
         return (murmur2(data) & 0x7FFFFFFF) % self._partition_count
+
+
+def fitting(
+    keys: Mapping[int, Sequence[str]], partition_count: int, partitioner: Partitioner
+) -> tuple[int, list[Partitioner]]:
+    """How many keys are in another partition than a rule gives them, and the rules that fit all.
+
+    Parameters
+    ----------
+    keys
+        By the partition in which they were found.
+    """
+    rules: list[Partitioner] = ["murmur2", "crc32"]
+    wrong = {
+        rule: sum(
+            PartitionOf(partition_count, rule)(key) != number
+            for number, found in keys.items()
+            for key in found
+        )
+        for rule in rules
+    }
+    return wrong.get(partitioner, 0), [rule for rule in rules if not wrong[rule]]
 
 
 def murmur2(data: bytes) -> int:

@@ -12,7 +12,7 @@ from sentinel.engine.labels import LabelTail
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions import NOTHING, InputPartition, Position, position_of
 from sentinel.engine.pipeline import Pipeline
-from sentinel.engine.store_owner import StoreOwner, change
+from sentinel.engine.store_owner import StoreOwner, change, check_log
 from sentinel.engine.store_watch import StoreWatch
 from sentinel.errors import ConfigError, StateLostError, TransientError
 from sentinel.ports import Broker, PartitionState, StateStore
@@ -98,6 +98,9 @@ class Ownership:
         if counted_to is None and committed is not None and first > 0:
             start = min(start, first - 1)  # all of it was counted, and none of that is known
         if start > (end := await self._broker.end_offset(at)):
+            seen = await self._broker.look(at.topic)
+            if seen is not None and seen.name != self._broker.log_of(at.topic):
+                raise TransientError(f"{at.topic} was made anew: starting again")
             start = self._checked_end(at, start, end, first)
         self._broker.seek(at, self._checked_start(at, start, first, loss))
 
@@ -145,10 +148,7 @@ class Ownership:
             # The log may be a copy of one in another cluster, with the group's offsets.
             if _cluster(position.log) != _cluster(name):
                 return committed, position
-            committed = position = None
-        beginning = self._owner.beginnings.get(at.partition)
-        if committed is None and beginning is not None:
-            committed = Commit(beginning.offset)
+            return None, None
         return committed, position
 
     async def _wanted(
@@ -183,6 +183,7 @@ class Ownership:
         end = await self._broker.end_offset(at)
         if known <= end:
             return
+        await check_log(self._broker, self._owner)  # it may have been made anew a moment ago
         self._checked_end(at, known, end, first)
         # A topic with an id is the same one, and shorter: all that is left in it was read.
         is_same = not self._owner.log.endswith(f"/{at.topic}")

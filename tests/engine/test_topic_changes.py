@@ -313,3 +313,22 @@ def test_a_copy_of_the_log_in_another_cluster_is_read_on_where_the_group_stands(
 
     assert account_features(world) == alone(150)
     assert {len(found) for found in world.decisions().values()} == {1}
+
+
+def test_a_log_that_began_anew_goes_on_from_its_state_when_the_group_forgets() -> None:
+    """Kafka drops the commits of a group that was idle for a week."""
+    world = a_world(1, on_gap="earliest")
+    world.send(transactions(100))
+    run(world.run_through())
+    del world.cluster.log(TopicPartition("transactions", 0)).records[60:]
+    with pytest.raises(TransientError, match="starting again with what the log holds"):
+        run(world.run_through())
+    world.send(transactions(50, first=100))
+    run(world.run_through())
+    world.cluster.group("sentinel").committed.clear()
+    world.send(transactions(50, first=150))
+
+    run(world.run_through())
+
+    assert account_features(world) == alone(200)
+    assert all(len(found) == 1 for found in world.decisions().values())

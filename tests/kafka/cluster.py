@@ -6,6 +6,7 @@ Measured on two cores: one broker is ready 2.5 s after it was asked for, three a
 
 import asyncio
 import base64
+import os
 import re
 import shutil
 import signal
@@ -39,7 +40,9 @@ LOGGING = (f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}",)
 
 
 def kafka_version() -> str:
-    """The one that `pom.xml` names."""
+    """The one that `pom.xml` names, or SENTINEL_TEST_KAFKA_VERSION."""
+    if asked := os.environ.get("SENTINEL_TEST_KAFKA_VERSION"):
+        return asked
     found = re.search(r"<kafka\.version>(.+?)</kafka\.version>", (HERE / "pom.xml").read_text())
     assert found is not None
     return found[1]
@@ -51,7 +54,7 @@ def jars() -> Path:
     if not folder.is_dir():
         partial = CACHE / f"partial-{uuid.uuid4().hex}"
         command = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies"]
-        command.append(f"-DoutputDirectory={partial}")
+        command += [f"-DoutputDirectory={partial}", f"-Dkafka.version={kafka_version()}"]
         subprocess.run(command, check=True, timeout=FETCH_S_MAX, stdin=subprocess.DEVNULL)
         partial.rename(folder)  # whole or not at all
     return folder
