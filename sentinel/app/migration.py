@@ -4,12 +4,14 @@ Format 1 knew offsets without names: they become those of the topics that are th
 the labels of a partition by how far they had been applied: each becomes one that is.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sentinel.adapters.kafka import KafkaAdmin, KafkaBroker, KafkaTail
 from sentinel.adapters.redis import Format1, RedisStateStore
 from sentinel.app.stores import open_cases, open_models
+from sentinel.app.topics import topic_specs
 from sentinel.codec.records import decode_label
 from sentinel.codec.stored import encode_stored
 from sentinel.config import Config
@@ -23,6 +25,8 @@ from sentinel.errors import ConfigError, RecordError
 from sentinel.ports import Broker, CaseStore, ModelStore, PartitionState, StateStore, Tail
 from sentinel.records import TopicPartition
 from sentinel.votes import Casework
+
+log = logging.getLogger(__name__)
 
 _POLL_S = 1.0
 
@@ -54,25 +58,43 @@ async def adopt_store(config: Config) -> StoreOwner:
     return found
 
 
+async def migrate_our_own(config: Config) -> None:
+    """The same of an embedded store, which nobody else can have running."""
+    layout = layout_of(config.entities, config.features)
+    topic = config.topics.full(config.topics.transactions)
+    async with RedisStateStore(config.redis, layout=layout) as store:
+        if not await store.is_of_format_1(topic, config.topics.partition_count):
+            return
+    async with KafkaBroker(config.kafka) as broker:
+        await broker.ensure_topics(topic_specs(config))
+    done = await _migrate_store(config, {})  # its log is gone, with all that groups had committed
+    log.info("%d entities that an older version has stored are in the present form",
+             done.blob_count)  # fmt: skip
+
+
 async def migrate_store(config: Config) -> Migrated:
     """Bring what format 1 has written under the prefix to the present one.
 
     No instance may run. Raises ConfigError when there is nothing of format 1, or its instances were
     not stopped in order.
     """
+    topic = config.topics.full(config.topics.transactions)
+    async with KafkaAdmin(config.kafka) as admin:
+        committed = await admin.group_offsets(config.kafka.group_id, topic)
+    return await _migrate_store(config, committed)
+
+
+async def _migrate_store(config: Config, committed: Mapping[int, int]) -> Migrated:
     layout = layout_of(config.entities, config.features)
     labels = config.topics.full(config.topics.labels)
-    topic = config.topics.full(config.topics.transactions)
     async with (
         KafkaBroker(config.kafka) as broker,
-        KafkaAdmin(config.kafka) as admin,
         RedisStateStore(config.redis, layout=layout) as store,
         open_cases(config.redis) as cases,
         open_models(config.redis) as models,
         Format1(config.redis, layout=layout) as old,
         KafkaTail(config.kafka, [labels]) as tail,
     ):
-        committed = await admin.group_offsets(config.kafka.group_id, topic)
         world = OldWorld(broker, store, old, tail, cases, models, committed)
         return await migrate(config, world)
 

@@ -17,6 +17,7 @@ from sentinel.app.archive_child import ArchiveChild
 from sentinel.app.backoff import back_off, failures_in_a_row
 from sentinel.app.ending import CLOSE_S_MAX, limit_s, signals, unless_stopped, until_done
 from sentinel.app.instance import Instance
+from sentinel.app.migration import migrate_our_own
 from sentinel.app.playing import play, teach
 from sentinel.app.prepare import Prepared, Progress, prepare
 from sentinel.config import Config
@@ -94,10 +95,13 @@ async def run(
         await stack.enter_async_context(servers)
         announced = embedded.is_wanted(config)
         is_broker_ours = config.kafka.bootstrap_servers == EMBEDDED
+        is_store_ours = config.redis.url == EMBEDDED
         config = embedded.with_servers(config, servers)
         if announced:
             path = embedded.announce(config, options.directory)
             stack.callback(path.unlink, missing_ok=True)
+        if is_store_ours:
+            await migrate_our_own(config)
         status = Status(config, Metrics(), "", asyncio.get_running_loop().time())
         preparing = prepare(config, options.directory, progress, stream=options.stream)
         if (prepared := await unless_stopped(preparing, stop)) is None:

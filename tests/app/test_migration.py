@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.memory import MemoryBroker, MemoryStore, MemoryTail
 from sentinel.adapters.redis import Format1, RedisParams, RedisStateStore, connect
-from sentinel.app.migration import OldWorld, migrate
+from sentinel.app.migration import OldWorld, migrate, migrate_our_own
 from sentinel.app.stores import open_cases, open_models
 from sentinel.config import Config
 from sentinel.core.features.state import layout_of
@@ -192,6 +193,24 @@ async def test_state_that_was_not_stopped_in_order_is_not_migrated(old: Config) 
     """Which labels its entities hold would not be known."""
     with pytest.raises(ConfigError, match="start the version that wrote it once more"):
         await migrated(old, a_world(old), {0: COMMITTED[0] + 1, 1: COMMITTED[1]})
+
+
+async def test_an_embedded_store_of_before_is_migrated_at_the_start(
+    old: Config, kafka_params: KafkaParams
+) -> None:
+    """Its broker is another one each time: entities are kept, offsets mean nothing."""
+    topics = replace(old.topics, prefix="")
+    config = replace(old, kafka=kafka_params, topics=topics)
+
+    await migrate_our_own(config)
+    await migrate_our_own(config)  # there is nothing more to do
+
+    layout = layout_of(config.entities, config.features)
+    async with RedisStateStore(config.redis, layout=layout) as store:
+        assert not await store.is_of_format_1("transactions", 2)
+        accounts = [key for _, entity, key, _, _ in DUMP["blobs"] if entity == "account"]
+        found = await store.load_owned("account", accounts, {})
+    assert all(blob is not None and blob[0] == 2 for blob in found)
 
 
 async def test_there_must_be_something_to_migrate(config: Config) -> None:
