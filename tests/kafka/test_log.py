@@ -13,12 +13,12 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
+from sentinel.adapters.kafka import KafkaAdmin, KafkaBroker, KafkaParams, KafkaTail
 from sentinel.core.topics import TopicSpec
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.errors import ConfigError, RecordError, TransientError
 from sentinel.metrics import Metrics
-from sentinel.records import OutputRecord, Record, TopicPartition
+from sentinel.records import Commit, OutputRecord, Record, TopicPartition
 from tests.adapters.contracts import WAIT_S_MAX, join, read, read_tail, send, values
 
 
@@ -251,3 +251,18 @@ async def test_only_a_reader_of_uncommitted_records_sees_what_was_aborted(
         while broker.lag(partition) != 0:  # the last control record may come later
             assert time.monotonic() < deadline
             assert await broker.poll([partition], timeout_s=0.1, count_max=9) == {}
+
+
+async def test_what_a_group_has_committed_is_told_to_who_is_no_member(
+    kafka_params: KafkaParams,
+) -> None:
+    params = replace(kafka_params, group_id="told")
+    async with KafkaBroker(params) as broker, KafkaAdmin(params) as asked:
+        await broker.ensure_topics([TopicSpec("told", 2)])
+        assert await asked.group_offsets("told", "told") == {}
+        await join(broker, "told")
+        await send(broker, TopicPartition("told", 1), values("a", "b"))
+        await broker.commit({TopicPartition("told", 1): Commit(2, "beside")})
+
+        assert await asked.group_offsets("told", "told") == {1: 2}
+        assert await asked.group_offsets("told", "another") == {}

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Self
+from typing import Any, Self
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -85,8 +85,20 @@ class Admin:
         """What a group has committed for a topic, by partition."""
         with translated(f"ask what {group_id} has committed"):
             async with asyncio.timeout(self._params.request_timeout_s):
-                found = await self._client.list_consumer_group_offsets(group_id)
+                found = await self._group_offsets(group_id)
         return {at.partition: one.offset for at, one in found.items() if at.topic == topic}
+
+    async def _group_offsets(self, group_id: str) -> Mapping[Any, Any]:
+        """A cluster that is young has no coordinator yet, and makes one when it is asked."""
+        while True:
+            try:
+                found: Mapping[Any, Any] = await self._client.list_consumer_group_offsets(group_id)
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(RETRY_S)
+            else:
+                return found
 
     async def partition_counts(self) -> dict[str, int]:
         """Of every topic: asking for one by name would create it where that is automatic."""
