@@ -62,8 +62,8 @@ class StoreFacts:
 
     Attributes
     ----------
-    version
-        Of the server; empty where there is none.
+    unfit
+        Why it cannot be used; empty if it can.
     run
         Names the run of the server: another one after each start.
     evicted_count
@@ -74,7 +74,7 @@ class StoreFacts:
         Why a restart of it may lose what it acknowledged long ago; empty if it keeps all.
     """
 
-    version: str = ""
+    unfit: str = ""
     run: str = ""
     evicted_count: int = 0
     may_evict: str = ""
@@ -88,10 +88,7 @@ class StateStore(Protocol):
     """
 
     async def facts(self) -> StoreFacts | None:
-        """What the store says of itself; None where we are not allowed to ask.
-
-        Raises ConfigError when it is one that cannot be used.
-        """
+        """What the store says of itself; None where we are not allowed to ask."""
         ...
 
     async def owner(self) -> bytes | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypedDict
 
-from sentinel.errors import StateLostError
+from sentinel.errors import ConfigError, StateLostError
 from sentinel.ports import PartitionState, StateStore, StoreFacts
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,8 @@ class StoreWatch:
             log.warning("the store does not tell how it is (the ACL rule +info lets it): "
                         "whether it drops entries cannot be seen")  # fmt: skip
             return
+        if self._facts.unfit:
+            raise ConfigError(f"redis.url: {self._facts.unfit}")
         for risk in (self._facts.may_evict, self._facts.may_forget):
             if risk:
                 log.warning("%s", risk)

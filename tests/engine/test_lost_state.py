@@ -17,7 +17,7 @@ from tests.engine.samples import FEATURES, a_config, transactions
 from tests.engine.world import MemoryInstance, World
 
 ACCOUNT = [i for i, f in enumerate(FEATURES) if f.entity == "account"]
-EVICTING = StoreFacts(version="7.0", run="r1", may_evict="redis may drop entity state")
+EVICTING = StoreFacts(run="r1", may_evict="redis may drop entity state")
 
 
 def a_world(*, seed: int | None = None, **engine: Any) -> World:
@@ -263,3 +263,11 @@ def expected_of(count: int, *, account_count: int) -> dict[str, list[float | Non
     world.send(transactions(count, account_count=account_count))
     run(world.run_through())
     return account_features(world)
+
+
+def test_a_store_that_cannot_be_used_is_refused() -> None:
+    world = a_world()
+    world.store.facts = StoreFacts(unfit="it has one database")
+
+    with pytest.raises(ConfigError, match=r"^redis\.url: it has one database$"):
+        run(world.run_through())

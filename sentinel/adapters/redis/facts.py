@@ -3,32 +3,40 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sentinel.errors import ConfigError
 from sentinel.ports import StoreFacts
 
 VERSION_MIN = (6, 2)  # of Redis; Valkey tells the version of Redis that it stands for
 
 
 def facts_of(info: Mapping[str, Any]) -> StoreFacts:
-    """From the answer to INFO. Raises ConfigError when the server cannot be used."""
-    version = str(info.get("redis_version", ""))
-    numbers = [int(word) for word in version.split(".")[:2] if word.isdigit()]
-    if numbers and tuple(numbers) < VERSION_MIN:
-        needed = ".".join(map(str, VERSION_MIN))
-        raise ConfigError(f"redis.url: the server is Redis {version}, {needed} or newer is needed")
-    if info.get("cluster_enabled"):
-        raise ConfigError(
-            "redis.url: the server is one of a Redis Cluster, which has one database and spreads "
-            "keys over servers: use a single server, with a replica and Sentinel or your "
-            "provider's failover"
-        )
+    """From the answer to INFO."""
     return StoreFacts(
-        version=version,
+        unfit=_unfit(info),
         run=str(info.get("run_id", "")),
         evicted_count=int(info.get("evicted_keys", 0)),
         may_evict=_may_evict(info),
         may_forget=_may_forget(info),
     )
+
+
+def _unfit(info: Mapping[str, Any]) -> str:
+    version = str(info.get("redis_version", ""))
+    numbers = [int(word) for word in version.split(".")[:2] if word.isdigit()]
+    if numbers and tuple(numbers) < VERSION_MIN:
+        needed = ".".join(map(str, VERSION_MIN))
+        return f"the server is Redis {version}, {needed} or newer is needed"
+    if info.get("cluster_enabled"):
+        return (
+            "the server is one of a Redis Cluster, which has one database and spreads keys over "
+            "servers: use a single server, with a replica and a failover behind one name"
+        )
+    policy = str(info.get("maxmemory_policy", ""))
+    if policy.startswith("allkeys") and int(info.get("maxmemory", 0)):
+        return (
+            f"maxmemory-policy is {policy}: a full server would drop models, votes and fencing "
+            "epochs, too; set it to noeviction"
+        )
+    return ""
 
 
 def _may_evict(info: Mapping[str, Any]) -> str:

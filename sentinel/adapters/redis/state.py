@@ -303,7 +303,8 @@ def _lost(partition: TopicPartition) -> StateLostError:
     name = f"{partition.topic}-{partition.partition}"
     return StateLostError(
         f"redis, {name}: the server does not know any more what it has acknowledged: it was "
-        "flushed, or came back from an older copy; what it lacks is read from the log again"
+        "flushed, drops keys, or came back from an older copy; what it lacks is read from the log "
+        "again"
     )
 
 
