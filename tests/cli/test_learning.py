@@ -16,6 +16,7 @@ from sentinel.core.features.spec import FeatureParams
 from sentinel.core.learning.awaiting import Awaited
 from sentinel.engine.awaiting import Outlook
 from sentinel.engine.health import Health
+from sentinel.engine.labels import LabelsWaiting
 from sentinel.engine.lifecycle import Answer, Judgement, Try, Update
 from sentinel.metrics import Metrics
 
@@ -67,6 +68,9 @@ class Running:
 
     def lag(self) -> int:
         return 0
+
+    def labels_waiting(self) -> LabelsWaiting:
+        return LabelsWaiting(0, None)
 
     def last_alerts(self) -> list[bytes]:
         return []
