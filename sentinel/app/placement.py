@@ -1,8 +1,9 @@
 """Whether transactions are where their accounts belong: a look at the newest of each partition."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from sentinel.adapters.kafka import KafkaBroker, KafkaTail
+from sentinel.adapters.kafka import UNTOLD_END, KafkaBroker, KafkaTail
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
 from sentinel.core.partitioning import fitting
@@ -17,12 +18,13 @@ async def placement_findings(config: Config) -> list[Finding]:
     """What is wrong with where accounts are; nothing where nobody can tell."""
     topic = config.topics.full(config.topics.transactions)
     accounts: dict[int, list[str]] = {}
-    async with KafkaBroker(config.kafka) as broker:
+    async with KafkaBroker(replace(config.kafka, idempotence=False)) as broker:  # only to look
         count = await broker.partition_count(topic)
         for number in range(count if count > 1 else 0):
             at = TopicPartition(topic, number)
             first, end = await broker.start_offset(at), await broker.end_offset(at)
-            accounts[number] = await _newest(config, at, max(first, end - _COUNT))
+            begin = first if end == UNTOLD_END else max(first, end - _COUNT)
+            accounts[number] = await _newest(config, at, begin)
     return findings_of(accounts, count, config)
 
 

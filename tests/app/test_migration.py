@@ -38,7 +38,7 @@ def config(redis_params: RedisParams) -> Config:
     return replace(a_config(2, commit_interval_s=0.2, batch_count_max=64), redis=redis)
 
 
-async def write_as_before(config: Config) -> None:
+async def write_as_before(config: Config, topic: str = "transactions") -> None:
     """The keys of format 1."""
     prefix = config.redis.key_prefix
     async with connect(config.redis, db=config.redis.state_db) as redis:
@@ -51,8 +51,8 @@ async def write_as_before(config: Config) -> None:
                 await client.hset(name, str(part), blob)
                 await client.pexpire(name, 10**9)
         for layout, partition, state in DUMP["states"]:
-            await client.hset(f"{prefix}:p:{layout}:transactions:{partition}", mapping=state)
-            await client.set(f"{prefix}:e:transactions:{partition}", "1750000000000")
+            await client.hset(f"{prefix}:p:{layout}:{topic}:{partition}", mapping=state)
+            await client.set(f"{prefix}:e:{topic}:{partition}", "1750000000000")
 
 
 def a_world(config: Config, labels_behind: int = 240) -> World:
@@ -196,18 +196,19 @@ async def test_state_that_was_not_stopped_in_order_is_not_migrated(old: Config) 
 
 
 async def test_an_embedded_store_of_before_is_migrated_at_the_start(
-    old: Config, kafka_params: KafkaParams
+    config: Config, kafka_params: KafkaParams
 ) -> None:
     """Its broker is another one each time: entities are kept, offsets mean nothing."""
-    topics = replace(old.topics, prefix="")
-    config = replace(old, kafka=kafka_params, topics=topics)
+    topics = replace(config.topics, prefix="of-before-")
+    config = replace(config, kafka=kafka_params, topics=topics)
+    await write_as_before(config, "of-before-transactions")
 
     await migrate_our_own(config)
     await migrate_our_own(config)  # there is nothing more to do
 
     layout = layout_of(config.entities, config.features)
     async with RedisStateStore(config.redis, layout=layout) as store:
-        assert not await store.is_of_format_1("transactions", 2)
+        assert not await store.is_of_format_1("of-before-transactions", 2)
         accounts = [key for _, entity, key, _, _ in DUMP["blobs"] if entity == "account"]
         found = await store.load_owned("account", accounts, {})
     assert all(blob is not None and blob[0] == 2 for blob in found)

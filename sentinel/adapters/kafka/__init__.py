@@ -5,7 +5,7 @@ It is the only home of aiokafka.
 """
 
 from sentinel.adapters.kafka.admin import Admin as KafkaAdmin
-from sentinel.adapters.kafka.broker import KafkaBroker
+from sentinel.adapters.kafka.broker import UNTOLD_END, KafkaBroker
 from sentinel.adapters.kafka.client import EMBEDDED, KafkaParams
 from sentinel.adapters.kafka.group_members import Member as GroupMember
 from sentinel.adapters.kafka.group_members import described
@@ -13,6 +13,7 @@ from sentinel.adapters.kafka.tail import KafkaTail
 
 __all__ = [
     "EMBEDDED",
+    "UNTOLD_END",
     "GroupMember",
     "KafkaAdmin",
     "KafkaBroker",
