@@ -43,6 +43,8 @@ def _members_of(answer: dict[str, Any]) -> Iterator[Member]:
         if is_consumers and group["state"] != "Stable":
             continue  # in a rebalance nobody is told what they read
         for one in group["members"]:
+            if not one["client_id"]:
+                continue  # Tansu tells that there is a member, and nothing of it
             topics = _topics(one["member_metadata"]) if is_consumers else frozenset()
             yield Member(one["client_id"], one["client_host"].lstrip("/"), topics)
 
