@@ -6,7 +6,7 @@ from dataclasses import replace
 from sentinel.adapters.kafka import UNTOLD_END, KafkaBroker, KafkaTail
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
-from sentinel.core.partitioning import fitting
+from sentinel.core.partitioning import fitting, misplacement
 from sentinel.core.topics import Finding
 from sentinel.records import TopicPartition
 
@@ -37,14 +37,7 @@ def findings_of(
     misplaced, fits = fitting(accounts, partition_count, named)
     if named == "any" or not misplaced:
         return []
-    better = " or ".join(f'"{rule}"' for rule in fits) or '"any"'
-    return [
-        Finding(
-            "warning",
-            f"{misplaced} of {looked_at} transactions looked at are not in the partition that "
-            f'kafka.partitioner = "{named}" gives their account: set it to {better}',
-        )
-    ]
+    return [Finding("warning", misplacement(named, misplaced, looked_at, fits))]
 
 
 async def _newest(config: Config, at: TopicPartition, offset: int) -> list[str]:

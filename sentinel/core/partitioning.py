@@ -51,6 +51,17 @@ def fitting(
     return wrong.get(partitioner, 0), [rule for rule in rules if not wrong[rule]]
 
 
+def misplacement(
+    partitioner: Partitioner, misplaced: int, looked_at: int, fitting_rules: Sequence[str]
+) -> str:
+    """What to tell a person of transactions that are where the rule does not put them."""
+    better = " or ".join(f'"{rule}"' for rule in fitting_rules) or '"any"'
+    return (
+        f"{misplaced:,} of {looked_at:,} transactions looked at are not in the partition that "
+        f'kafka.partitioner = "{partitioner}" gives their account: set it to {better}'
+    )
+
+
 def murmur2(data: bytes) -> int:
     """Kafka's 32-bit murmur2, as an unsigned integer."""
     m, mask = 0x5BD1E995, 0xFFFFFFFF

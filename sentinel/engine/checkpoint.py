@@ -35,7 +35,7 @@ from sentinel.records import Batch, Commit, TopicPartition
 
 log = logging.getLogger(__name__)
 
-_EVERYTHING = 1 << 40
+EVERYTHING = 1 << 40  # rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class Checkpoints:
         except TransientError:
             is_idle = all(p.busy_to <= p.next_offset for p in self._partitions.values())
             if is_idle and reached == self._seen_at:
-                for snapshot in self.cut(row_count_max=_EVERYTHING).snapshots:
+                for snapshot in self.cut(row_count_max=EVERYTHING).snapshots:
                     await self._save(snapshot)
             raise
         if seen is not None:

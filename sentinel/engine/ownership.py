@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from sentinel.core.features.state import FeatureState
+from sentinel.core.logs import cluster_of
 from sentinel.engine.checkpoint import Checkpoints
 from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.labels import LabelTail
@@ -146,7 +147,7 @@ class Ownership:
         position = None if committed is None else position_of(committed)
         if position is not None and position.log not in ("", name):
             # The log may be a copy of one in another cluster, with the group's offsets.
-            if _cluster(position.log) != _cluster(name):
+            if cluster_of(position.log) != cluster_of(name):
                 return committed, position
             return None, None
         return committed, position
@@ -313,7 +314,3 @@ class Ownership:
         for inbox in self._other_inboxes:
             await inbox.join()
         await self._pipeline.write_everything()
-
-
-def _cluster(log_name: str) -> str:
-    return log_name.rpartition("/")[0]

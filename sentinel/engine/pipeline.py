@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from sentinel.engine.checkpoint import Checkpoints
+from sentinel.engine.checkpoint import EVERYTHING, Checkpoints
 from sentinel.engine.dispatcher import Inbox
 from sentinel.engine.entities import EntityLoader
 from sentinel.engine.labels import LabelTail
@@ -16,7 +16,6 @@ from sentinel.records import Batch
 
 # After a restart the labels that were applied before must come again before going live.
 _LABELS_TIMEOUT_S = 30.0
-_EVERYTHING = 1 << 40
 # An answer of the store comes after one or two turns: so many batches wait for theirs.
 _PREPARED_COUNT_MAX = 3
 
@@ -173,7 +172,7 @@ class Pipeline:
         Only state before this batch may be written: the batch in hand has folded nothing yet.
         """
         await self._finish()
-        await self._checkpoints.complete(self._checkpoints.cut(row_count_max=_EVERYTHING))
+        await self._checkpoints.complete(self._checkpoints.cut(row_count_max=EVERYTHING))
 
     async def write_everything(self) -> None:
         """Between turns: commit and store all there is, before giving partitions up."""
@@ -181,7 +180,7 @@ class Pipeline:
         async with self._turn:
             await self._finish()
             await self._checkpoints.complete(
-                self._checkpoints.cut(row_count_max=_EVERYTHING, is_last=True)
+                self._checkpoints.cut(row_count_max=EVERYTHING, is_last=True)
             )
 
     async def aclose(self) -> None:

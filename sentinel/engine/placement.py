@@ -12,7 +12,7 @@ import numpy as np
 
 from sentinel.core.features.packing import partition_of_blob
 from sentinel.core.features.state import FeatureState
-from sentinel.core.partitioning import Partitioner, PartitionOf
+from sentinel.core.partitioning import Partitioner, PartitionOf, misplacement
 from sentinel.engine.partitions import InputPartition
 from sentinel.metrics import Metrics
 from sentinel.ports import StateStore
@@ -67,12 +67,9 @@ class Placement:
         """What is wrong with where accounts are; empty if nothing is."""
         if self._partitioner == "any" or self.is_computed:
             return ""
-        right = next((f'"{name}"' for name, fits in self._fits.items() if fits), '"any"')
-        return (
-            f"{self._metrics.misplaced:,} of {self._looked_count:,} transactions looked at are not "
-            f'in the partition that kafka.partitioner = "{self._partitioner}" gives their account, '
-            f"set it to {right}: labels find their way by asking the store for each"
-        )
+        fits = [name for name, fits in self._fits.items() if fits]
+        said = misplacement(self._partitioner, self._metrics.misplaced, self._looked_count, fits)
+        return f"{said}; until then labels find their way by asking the store for each"
 
     def look(self, rows: Transactions) -> None:
         """Look at some rows of a batch, whether they are where the rule puts them."""

@@ -1,7 +1,7 @@
 """What the admin client is asked: topics, and the cluster's id."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
@@ -61,15 +61,7 @@ class Admin:
 
     async def _describe(self) -> Mapping[str, object]:
         """The client asks any broker that it once heard of: when it is dead, another one."""
-        while True:
-            try:
-                description: Mapping[str, object] = await self._client.describe_cluster()
-            except KafkaError as error:
-                if not error.retriable:
-                    raise
-                await asyncio.sleep(RETRY_S)
-            else:
-                return description
+        return await _again(self._client.describe_cluster)
 
     async def topic_id(self, name: str) -> tuple[str, int] | None:
         """The id of a topic, and its partition count; empty where the broker has no ids."""
@@ -90,15 +82,7 @@ class Admin:
 
     async def _group_offsets(self, group_id: str) -> Mapping[Any, Any]:
         """A cluster that is young has no coordinator yet, and makes one when it is asked."""
-        while True:
-            try:
-                found: Mapping[Any, Any] = await self._client.list_consumer_group_offsets(group_id)
-            except KafkaError as error:
-                if not error.retriable:
-                    raise
-                await asyncio.sleep(RETRY_S)
-            else:
-                return found
+        return await _again(lambda: self._client.list_consumer_group_offsets(group_id))
 
     async def partition_counts(self) -> dict[str, int]:
         """Of every topic: asking for one by name would create it where that is automatic."""
@@ -229,3 +213,14 @@ class Admin:
                     await asyncio.sleep(RETRY_S)
         except TimeoutError as error:
             raise TransientError("the topics that were created do not appear") from error
+
+
+async def _again(ask: Callable[[], Awaitable[Mapping[Any, Any]]]) -> Mapping[Any, Any]:
+    """Ask until there is an answer; whoever calls sets the limit."""
+    while True:
+        try:
+            return await ask()
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+        await asyncio.sleep(RETRY_S)
