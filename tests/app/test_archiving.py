@@ -166,7 +166,9 @@ def test_a_full_disk_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_another_log_in_the_place_of_the_first_is_gone_on_with(tmp_path: Path) -> None:
+def test_another_log_in_the_place_of_the_first_is_gone_on_with(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """What was read of the first one, and not yet written, is nowhere else any more."""
     world = World(tmp_path, interval_s=3_600.0)
     world.append(DECISIONS, [decision(i) for i in range(3)])
@@ -207,6 +209,7 @@ def test_another_log_in_the_place_of_the_first_is_gone_on_with(tmp_path: Path) -
     assert len({path.name[:8] for path in world.files()}) == 2, "of two logs"
     assert len(world.files(LABELS)) == 1
     assert status.counts.rows == 6
+    assert "was started again, with a log of its own" in caplog.text
 
 
 def test_what_an_heir_has_written_is_not_written_again(tmp_path: Path) -> None:
