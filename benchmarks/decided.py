@@ -14,8 +14,8 @@ from benchmarks.harness import Site
 from sentinel.adapters.kafka import KafkaTail
 from sentinel.app.dead_letters import read_to_end
 from sentinel.core.learning.examples import Bools
-from sentinel.engine.serving import ServingModel
 from sentinel.records import Floats, Ints
+from sentinel.serving_model import ServingModel
 
 SILENT_S_MAX = 60.0
 

@@ -33,7 +33,7 @@ from sentinel.core.learning.memory import Memory, MemoryParams, empty_memory
 from sentinel.core.learning.params import FitParams
 from sentinel.core.learning.replay import ReplayParams
 from sentinel.core.learning.selection import Unfit
-from sentinel.engine.candidates import (
+from sentinel.learner.candidates import (
     Candidate,
     CandidateParams,
     CapReached,

@@ -26,7 +26,7 @@ from sentinel.core.learning.memory import MemoryParams, empty_memory
 from sentinel.core.learning.params import FitParams
 from sentinel.core.learning.selection import SelectionParams
 from sentinel.core.learning.undersampling import is_kept, kept_share
-from sentinel.engine.candidates import (
+from sentinel.learner.candidates import (
     Candidate,
     CandidateParams,
     CapReached,

@@ -48,8 +48,8 @@ from sentinel.core.consensus.casework import count_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.votes import Votes
 from sentinel.engine.feedback import FeedbackParams
-from sentinel.engine.serving import serving_model
 from sentinel.records import Feedback, Floats, Ints
+from sentinel.serving_model import serving_model
 from sentinel.simulation.alert_centre import Scored, checked_daily, voices
 from sentinel.simulation.chargebacks import DAY_MS, Chargebacks, chargebacks
 from sentinel.simulation.investigators import Collapse, Team, one_careless, votes_on

@@ -15,11 +15,11 @@ import asyncio
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import uvloop
@@ -27,7 +27,7 @@ import uvloop
 from benchmarks.harness import ROOT, facts, header, print_table, write_json
 from sentinel import config as configuration
 from sentinel.adapters.embedded import EmbeddedServers
-from sentinel.adapters.pool import WorkerParams, WorkerProcess
+from sentinel.adapters.pool import AskedTrainer, WorkerParams, WorkerProcess
 from sentinel.adapters.redis import RedisParams
 from sentinel.app.demo import values_of
 from sentinel.app.history import History
@@ -35,12 +35,15 @@ from sentinel.app.stores import open_savepoints
 from sentinel.core.decision import PolicyParams
 from sentinel.core.learning.columns import Columns, strata
 from sentinel.core.learning.examples import Examples
-from sentinel.engine.flat import flat
-from sentinel.engine.learner import Learner
-from sentinel.engine.learner_params import LearningParams
 from sentinel.engine.savepoints import SavepointParams, Savepoints
+from sentinel.learner.flat import flat
+from sentinel.learner.learner import Learner
+from sentinel.learner.params import LearningParams
 from sentinel.records import Floats
 from sentinel.simulation.handbook import SimulationParams, days
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 SEED = 11
 FEATURE_COUNT = 60
@@ -102,6 +105,18 @@ class FilledLearner(Learner):
         return used.ru_utime + used.ru_stime
 
 
+class FilledTrainer(AskedTrainer):
+    """Such a learner, in a process of its own."""
+
+    def __init__(self, process: WorkerProcess[FilledLearner]) -> None:
+        self.process = process
+
+    async def ask(
+        self, method: Callable[Concatenate[Learner, P], R], *arguments: P.args, **named: P.kwargs
+    ) -> R:
+        return await self.process.call(method, *arguments, **named)
+
+
 def examples(features: Floats, first: int) -> Columns:
     """One a second; what is not a feature is as it mostly is."""
     rng = np.random.default_rng([SEED, first])
@@ -156,16 +171,16 @@ async def lateness_ms(stop: asyncio.Event) -> float:
     return 1_000 * worst_s
 
 
-async def timed(worker: WorkerProcess, work: Any) -> tuple[float, float, float]:
+async def timed(worker: WorkerProcess[FilledLearner], work: Any) -> tuple[float, float, float]:
     """Seconds that it takes, of these the processor time of the worker, and how late others are."""
-    cpu_s, stop = await worker.call("cpu_s"), asyncio.Event()
+    cpu_s, stop = await worker.call(FilledLearner.cpu_s), asyncio.Event()
     watching = asyncio.create_task(lateness_ms(stop))
     await asyncio.sleep(0.1)
     begun_s = time.perf_counter()
     await work
     taken_s = time.perf_counter() - begun_s
     stop.set()
-    return taken_s, await worker.call("cpu_s") - cpu_s, await watching
+    return taken_s, await worker.call(FilledLearner.cpu_s) - cpu_s, await watching
 
 
 async def measured(kind: str, count: int, redis: RedisParams, folder: Path) -> Figures:
@@ -177,17 +192,17 @@ async def measured(kind: str, count: int, redis: RedisParams, folder: Path) -> F
         WorkerProcess(make, params) as first,
         WorkerProcess(make, params) as second,
     ):
-        await first.call("fill", str(folder), count)
-        rows, raw_bytes = await first.call("sizes")
-        saving = Savepoints(store, first, SavepointParams(after_example_count=1))
+        await first.call(FilledLearner.fill, str(folder), count)
+        rows, raw_bytes = await first.call(FilledLearner.sizes)
+        saving = Savepoints(store, FilledTrainer(first), SavepointParams(after_example_count=1))
         saving.take(1)
         save = await timed(first, saving.save("a log"))
         found = await store.savepoint()
         assert found is not None, "it was not kept"
-        restoring = Savepoints(store, second, SavepointParams())
+        restoring = Savepoints(store, FilledTrainer(second), SavepointParams())
         restore = await timed(second, restoring.restore("a log"))
         idle = await timed(first, asyncio.sleep(save[0]))
-        again = await second.call("save", log="a log")
+        again = await second.call(FilledLearner.save, log="a log")
         assert again.sha256 == found.sha256, "it is not what was saved"
     return Figures(
         kind, rows, raw_bytes, again.byte_count, found.piece_count, *save, *restore, idle[2]

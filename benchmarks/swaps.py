@@ -24,7 +24,7 @@ from benchmarks.stretches import STALL_MS, Arrivals, arrivals, longest_gap_ms, s
 from benchmarks.update_site import WHO, begun, spec_of, update_site
 from sentinel.app import models as app
 from sentinel.core.learning.shelf import promoted, rolled_back
-from sentinel.engine.serving import serving_model
+from sentinel.serving_model import serving_model
 from sentinel.versions import Artifact
 
 FIRST, SECOND = 0, 1  # the versions' places

@@ -28,8 +28,8 @@ from sentinel.app import models as app
 from sentinel.app import updates
 from sentinel.app.dead_letters import read_to_end
 from sentinel.codec.records import keyed
-from sentinel.engine.learner_params import STRATEGIES
 from sentinel.engine.lifecycle import Update
+from sentinel.learner.params import STRATEGIES
 from sentinel.records import OutputRecord
 
 A_CALL = 5_000  # examples, as the archive publishes them

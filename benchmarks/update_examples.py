@@ -20,9 +20,9 @@ from sentinel.codec.records import encode
 from sentinel.core.decision import PolicyParams, usual_ranges
 from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.hold_out import is_held_out
-from sentinel.engine.candidates import Candidate, retrain
-from sentinel.engine.learner import Learner
-from sentinel.engine.learner_params import LearningParams
+from sentinel.learner.candidates import Candidate, retrain
+from sentinel.learner.learner import Learner
+from sentinel.learner.params import LearningParams
 from sentinel.records import Example, Floats
 from sentinel.versions import Artifact
 

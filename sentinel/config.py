@@ -23,11 +23,11 @@ from sentinel.core.learning.maturity import MaturityParams
 from sentinel.core.learning.params import TrainingParams
 from sentinel.engine.deployment import DeploymentParams
 from sentinel.engine.feedback import FeedbackParams
-from sentinel.engine.learner_params import LearningParams
 from sentinel.engine.params import EngineParams, TopicParams
 from sentinel.engine.trial import TrialParams
 from sentinel.engine.update_params import UpdateParams
 from sentinel.errors import ConfigError
+from sentinel.learner.params import LearningParams
 
 T = TypeVar("T")
 

@@ -28,7 +28,7 @@ from sentinel.engine.remembered import Copies, RegistryMemory, RememberedShelf, 
 from sentinel.engine.reporting import Reporting
 from sentinel.engine.savepoints import Savepoints
 from sentinel.engine.scoring import Scoring
-from sentinel.engine.serving import Serving, ServingModel
+from sentinel.engine.serving import Serving
 from sentinel.engine.store_owner import StoreOwner
 from sentinel.engine.store_watch import StoreWatch
 from sentinel.engine.training import TrainingTask
@@ -43,9 +43,10 @@ from sentinel.ports import (
     SavepointStore,
     StateStore,
     Tail,
-    Worker,
+    Trainer,
 )
 from sentinel.records import TopicPartition
+from sentinel.serving_model import ServingModel
 from sentinel.versions import ServingReport
 
 REMEMBERED_WHO = "sentinel run"  # puts back what the registry has lost
@@ -65,7 +66,7 @@ class Ports:
     reports: ReportStore
     bell: Tail  # of `model-updates`
     lessons: Tail  # of `examples` and `control`
-    trainer: Worker
+    trainer: Trainer
     savepoints: SavepointStore
     copies: Copies  # of models, on this machine
 
@@ -334,7 +335,7 @@ def _training(config: Config, ports: Ports, metrics: Metrics) -> TrainingTask:
         broker=ports.broker,
         tail=ports.lessons,
         store=ports.models,
-        worker=ports.trainer,
+        trainer=ports.trainer,
         registrar=registrar(config, ports, who="training"),
         savepoints=Savepoints(ports.savepoints, ports.trainer, updates.savepoint),
         home=TopicPartition(topics.full(topics.feedback), 0),

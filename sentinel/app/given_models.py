@@ -16,16 +16,16 @@ from sentinel.core.forest_columns import check_categories, column_names, over_co
 from sentinel.core.forest_probe import probe_rows
 from sentinel.core.learning.calibration import Calibration, fit_calibration
 from sentinel.core.xgboost_forest import XgboostForest, lightgbm_text, margins, probabilities
-from sentinel.engine.serving import (
+from sentinel.engine.trial import Reference
+from sentinel.model import Model
+from sentinel.records import Floats, Ints
+from sentinel.serving_model import (
     GOLDEN_ROW_COUNT,
     ServingModel,
     golden,
     serving_manifest,
     window_manifest,
 )
-from sentinel.engine.trial import Reference
-from sentinel.model import Model
-from sentinel.records import Floats, Ints
 
 VERSION_UNKNOWN = "0.0.0"  # a number is given to it when it has stood its trial
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
-from sentinel.adapters.pool import ExplainerPool, WorkerProcess
+from sentinel.adapters.pool import ExplainerPool, TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.assembly import Parts, Ports, assemble, registrar
@@ -29,17 +29,17 @@ from sentinel.engine import feedback
 from sentinel.engine.awaiting import Outlook
 from sentinel.engine.health import Health, health, longest_silence, total_lag, watch_loop
 from sentinel.engine.labels import LabelsWaiting
-from sentinel.engine.learner import Learner
 from sentinel.engine.lifecycle import Update
 from sentinel.engine.ownership import Ownership
 from sentinel.engine.patience import Patience
 from sentinel.engine.remembered import RegistryMemory
-from sentinel.engine.serving import ServingModel
 from sentinel.engine.store_owner import StoreOwner, own
 from sentinel.engine.store_watch import StoreWatch
 from sentinel.engine.tasks import end, outlast
 from sentinel.errors import ModelError, SentinelError, TransientError
+from sentinel.learner.learner import Learner
 from sentinel.metrics import Metrics
+from sentinel.serving_model import ServingModel
 from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
 from sentinel.versions import Artifact
 
@@ -105,7 +105,7 @@ class Instance:
             registry = await stack.enter_async_context(registry_documents(config.redis))
             models = LocalModels(StoredModels(registry), ModelDirectory(config.model))
             names = [feature.name for feature in config.features]
-            trainer = WorkerProcess(
+            trainer = TrainerProcess(
                 partial(Learner, names, config.policy, config.learning), config.trainer
             )
             pool = await stack.enter_async_context(ExplainerPool(config.pool))

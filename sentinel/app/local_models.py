@@ -14,9 +14,9 @@ from sentinel.app.stores import open_models
 from sentinel.config import Config
 from sentinel.core.learning import shelf as shelves
 from sentinel.engine.registrar import Registrar
-from sentinel.engine.serving import ready_model
 from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
 from sentinel.ports import Explainer, ModelStore
+from sentinel.serving_model import ready_model
 from sentinel.versions import Artifact, ModelEvent, Shelf
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ from sentinel.app.stores import open_models, open_reports
 from sentinel.config import Config
 from sentinel.core.learning.shelf import kind_of_change, next_version, registered, staged
 from sentinel.core.learning.trail import audit_entry
-from sentinel.engine.serving import ready_model
 from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
 from sentinel.ports import ModelStore
 from sentinel.records import AuditEntry
+from sentinel.serving_model import ready_model
 from sentinel.versions import Artifact, ModelEvent, ServingReport, Shelf, parsed
 
 Step = Callable[[Shelf], tuple[Shelf, ModelEvent]]

@@ -25,10 +25,10 @@ from sentinel.core.features.spec import duration_ms
 from sentinel.core.learning.examples import Bools
 from sentinel.core.learning.hold_out import is_held_out
 from sentinel.core.learning.maturity import is_sampled
-from sentinel.engine.serving import ServingModel
 from sentinel.errors import RecordError
 from sentinel.ports import Tail
 from sentinel.records import Example
+from sentinel.serving_model import ServingModel
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from sentinel.app.past import PastRows, held_out_of, keep_past, past_rows
 from sentinel.app.train import train
 from sentinel.app.warming import warm
 from sentinel.config import Config
-from sentinel.engine.serving import ServingModel, serving_model
 from sentinel.errors import ConfigError
+from sentinel.serving_model import ServingModel, serving_model
 from sentinel.versions import Artifact
 
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done

@@ -23,16 +23,16 @@ from sentinel.core.learning.evaluation import (
     card_precision_top_k,
     recall_at_false_positive_rate,
 )
-from sentinel.engine.serving import (
+from sentinel.errors import ConfigError
+from sentinel.model import Model, fit
+from sentinel.records import Floats, Ints
+from sentinel.serving_model import (
     GOLDEN_ROW_COUNT,
     ServingModel,
     golden,
     serving_manifest,
     window_manifest,
 )
-from sentinel.errors import ConfigError
-from sentinel.model import Model, fit
-from sentinel.records import Floats, Ints
 
 DAY_MS = 86_400_000
 

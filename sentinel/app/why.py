@@ -14,9 +14,9 @@ from sentinel.adapters.registry import ModelDirectory
 from sentinel.app import embedded, models
 from sentinel.codec.archive import audit_entry
 from sentinel.config import Config
-from sentinel.engine.serving import ServingModel, serving_model
 from sentinel.errors import ConfigError, ModelError, TransientError
 from sentinel.records import AuditEntry, Floats
+from sentinel.serving_model import ServingModel, serving_model
 from sentinel.versions import Artifact
 
 FEATURE = "feature_"

@@ -9,12 +9,12 @@ from sentinel.codec.decisions import alert
 from sentinel.core.decision import account_range, reasons
 from sentinel.core.features.spec import FeatureParams
 from sentinel.engine.params import EngineParams
-from sentinel.engine.serving import ServingModel
 from sentinel.engine.tasks import end
 from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, Explainer
 from sentinel.records import Floats, OutputRecord, TopicPartition
+from sentinel.serving_model import ServingModel
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from sentinel.core.learning.triggers import (
     trigger_needs,
 )
 from sentinel.engine.watching import LEARNER_ERRORS
-from sentinel.ports import ModelStore, Worker
+from sentinel.ports import ModelStore, Trainer
 from sentinel.versions import Artifact
 
 log = logging.getLogger(__name__)
@@ -53,8 +53,6 @@ class Awaiting:
 
     Parameters
     ----------
-    worker
-        Its object is a `Learner`.
     clock_s, clock_ms
         Monotonic, for paces; and the time of day, for people.
     """
@@ -62,14 +60,14 @@ class Awaiting:
     def __init__(
         self,
         store: ModelStore,
-        worker: Worker,
+        trainer: Trainer,
         params: TriggerParams,
         *,
         clock_s: Callable[[], float],
         clock_ms: Callable[[], int],
     ) -> None:
         self._store = store
-        self._worker = worker
+        self._trainer = trainer
         self._params = params
         self._clock_s = clock_s
         self._clock_ms = clock_ms
@@ -121,13 +119,10 @@ class Awaiting:
             manifest = (await self._store.manifests([champion])).get(champion, {})
             self._manifest = champion, manifest
         try:
-            found: tuple[Need, ...] = await self._worker.call(
-                "needs", Artifact(champion, "", manifest)
-            )
+            return await self._trainer.needs(Artifact(champion, "", manifest))
         except LEARNER_ERRORS as error:
             log.warning("what an update needs is not known: %s", error)
             return ()
-        return found
 
 
 def _wait_s(awaited: Awaited) -> float:

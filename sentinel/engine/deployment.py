@@ -21,10 +21,11 @@ from dataclasses import dataclass
 
 from sentinel.engine.patience import Patience
 from sentinel.engine.remembered import RememberedShelf
-from sentinel.engine.serving import Serving, ServingModel, ready_model
+from sentinel.engine.serving import Serving
 from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Explainer, ModelStore, Tail
+from sentinel.serving_model import ServingModel, ready_model
 from sentinel.versions import Artifact, Shelf
 
 log = logging.getLogger(__name__)

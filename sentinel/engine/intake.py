@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sentinel.engine.watching import LEARNER_ERRORS
 from sentinel.errors import WorkerLostError
 from sentinel.metrics import Metrics
-from sentinel.ports import Worker
+from sentinel.ports import Trainer
 from sentinel.records import InputRecord
 
 log = logging.getLogger(__name__)
@@ -15,16 +15,10 @@ _Rows = Sequence[tuple[int, int, bytes | None]]  # offset, when it was appended,
 
 
 class Intake:
-    """Hands records over, and leaves out those that a learner cannot take.
+    """Hands records over, and leaves out those that a learner cannot take."""
 
-    Parameters
-    ----------
-    worker
-        Its object is a `Learner`.
-    """
-
-    def __init__(self, worker: Worker, metrics: Metrics) -> None:
-        self._worker = worker
+    def __init__(self, trainer: Trainer, metrics: Metrics) -> None:
+        self._trainer = trainer
         self._metrics = metrics
         self._stumbles = Stumbles()
 
@@ -48,7 +42,7 @@ class Intake:
         before; to end the instance would end it at the same record for ever.
         """
         try:
-            taken = await self._worker.call("take", rows)
+            taken = await self._trainer.take(rows)
         except LEARNER_ERRORS as error:
             if len(rows) == 1:
                 self._leave_out(rows[0][0], error)
@@ -61,8 +55,7 @@ class Intake:
             raise
         self._metrics.examples += taken.count
         self._metrics.examples_refused += taken.refused_count
-        newest_ms: int = taken.newest_ms
-        return newest_ms
+        return taken.newest_ms
 
     def _leave_out(self, offset: int, error: Exception) -> None:
         if not self._metrics.examples_stumbled:

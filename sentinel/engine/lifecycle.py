@@ -22,6 +22,7 @@ from sentinel.codec.stored import decode_stored
 from sentinel.core.learning.triggers import Trigger
 from sentinel.core.logs import cluster_of, is_of
 from sentinel.errors import RecordError
+from sentinel.ports import Updated
 from sentinel.records import AuditEntry
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,17 @@ class Judgement:
     reason: str
     tries: tuple[Try, ...] = ()
     answers: tuple[Answer, ...] = ()
+
+
+def judgement_of(updated: Updated) -> Judgement:
+    """What is noted with an update of what the trainer has found."""
+    tries = [
+        Try(one.strategy, one.reason, one.average_precision, one.seconds)
+        for one in updated.attempts
+    ]
+    checks = () if updated.verdict is None else updated.verdict.checks
+    answers = [Answer(one.name, one.status, one.sentence, one.is_required) for one in checks]
+    return Judgement(updated.outcome, updated.reason, tuple(tries), tuple(answers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,8 @@ import logging
 from dataclasses import dataclass
 
 from sentinel.codec.savepoints import decode_head
-from sentinel.engine.learner import Saved, Taken
 from sentinel.errors import RecordError, TrainingError, TransientError, WorkerLostError
-from sentinel.ports import Savepoint, SavepointStore, Worker
+from sentinel.ports import Saved, Savepoint, SavepointStore, Taken, Trainer
 
 log = logging.getLogger(__name__)
 
@@ -42,17 +41,11 @@ class SavepointParams:
 
 
 class Savepoints:
-    """Saves what a learner holds, and restores it. Nothing that fails here ends the training.
+    """Saves what a learner holds, and restores it. Nothing that fails here ends the training."""
 
-    Parameters
-    ----------
-    worker
-        Its object is a `Learner`.
-    """
-
-    def __init__(self, store: SavepointStore, worker: Worker, params: SavepointParams) -> None:
+    def __init__(self, store: SavepointStore, trainer: Trainer, params: SavepointParams) -> None:
         self._store = store
-        self._worker = worker
+        self._trainer = trainer
         self._params = params
         self._new_count = 0  # examples since the last one
         self._is_asked = False
@@ -110,8 +103,8 @@ class Savepoints:
                 if await self._store.savepoint() != found:
                     raise TransientError("another savepoint was kept meanwhile")
                 raise RecordError("savepoint", f"its piece {number} is missing")
-            await self._worker.call("receive", number, piece)
-        taken: Taken = await self._worker.call("restore", found.head, found.sha256, log=log_name)
+            await self._trainer.receive(number, piece)
+        taken = await self._trainer.restore(found.head, found.sha256, log=log_name)
         log.info("%d pieces of a savepoint were read: it goes on at offset %d of the examples",
                  found.piece_count, taken.next_offset)  # fmt: skip
         return taken
@@ -130,7 +123,7 @@ class Savepoints:
             log.warning("what the trainer holds is not saved: %s", error)
 
     async def _save(self, log_name: str) -> None:
-        saved: Saved = await self._worker.call("save", log=log_name)
+        saved = await self._trainer.save(log=log_name)
         if saved.byte_count > self._params.byte_count_max:
             limit = self._params.byte_count_max
             raise TransientError(f"it has {saved.byte_count:,} bytes, {limit:,} are allowed")
@@ -140,7 +133,7 @@ class Savepoints:
         number = 1 if before is None else before.number + 1
         after = Savepoint(number, saved.piece_count, saved.sha256, saved.head)
         for number in range(saved.piece_count):
-            await self._store.add_piece(after, number, await self._worker.call("piece", number))
+            await self._store.add_piece(after, number, await self._trainer.piece(number))
         await self._store.keep(before, after)
         log.info("what the trainer holds is saved: %d bytes", saved.byte_count)
 

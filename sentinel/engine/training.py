@@ -18,7 +18,6 @@ from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.triggers import Progress, Trigger
 from sentinel.engine.awaiting import Awaiting, Outlook
 from sentinel.engine.intake import Intake
-from sentinel.engine.learner import Updated
 from sentinel.engine.lifecycle import (
     RESTART,
     SERVES,
@@ -26,6 +25,7 @@ from sentinel.engine.lifecycle import (
     audit_entry_of,
     begun_entry,
     interrupted,
+    judgement_of,
     update_of,
 )
 from sentinel.engine.patience import Patience
@@ -35,7 +35,7 @@ from sentinel.engine.update_params import UpdateParams
 from sentinel.engine.watching import LEARNER_ERRORS, Watching
 from sentinel.errors import ModelError, RecordError, TransientError, WorkerLostError
 from sentinel.metrics import Metrics
-from sentinel.ports import Broker, ModelStore, Tail, Worker
+from sentinel.ports import Broker, ModelStore, Tail, Trainer, Updated
 from sentinel.records import InputRecord, TopicPartition
 from sentinel.versions import Artifact
 
@@ -56,8 +56,6 @@ class TrainingTask:
     ----------
     home
         Whoever owns this partition trains.
-    worker
-        Its object is a `Learner`.
     config_version
         Stands in the manifests of what is made here, as in those of first models.
     """
@@ -68,7 +66,7 @@ class TrainingTask:
         broker: Broker,
         tail: Tail,
         store: ModelStore,
-        worker: Worker,
+        trainer: Trainer,
         registrar: Registrar,
         savepoints: Savepoints,
         home: TopicPartition,
@@ -83,7 +81,7 @@ class TrainingTask:
         self._broker = broker
         self._tail = tail
         self._store = store
-        self._worker = worker
+        self._trainer = trainer
         self._registrar = registrar
         self._savepoints = savepoints
         self._home = home
@@ -97,7 +95,7 @@ class TrainingTask:
         self._update: Update | None = None  # None: to be read from the store
         self._asked_by: str | None = None
         self._patience_count = self._control_next = 0
-        self._intake = Intake(worker, metrics)
+        self._intake = Intake(trainer, metrics)
         self._candidate: Artifact | None = None  # on its way into the registry
         self._watching = watching
         self._forget()
@@ -192,7 +190,7 @@ class TrainingTask:
     async def _begin_anew(self, offset: int) -> None:
         """The topic is not the one that was read: what is held is of another log."""
         await self._savepoints.refuse()
-        await self._worker.call("forget")
+        await self._trainer.forget()
         self._forget()
         raise TransientError(f"the examples begin anew at {offset}: what was held is forgotten")
 
@@ -265,7 +263,7 @@ class TrainingTask:
         await self._registrar.tell(begun_entry(update))
         try:
             champion = await self._store.load(shelf.champion)
-            updated = await self._worker.call("update", champion, draw=update.number % 2**32)
+            updated = await self._trainer.update(champion, draw=update.number % 2**32)
         except LEARNER_ERRORS as error:
             log.warning("update %d makes no candidate: %r", update.number, error)
             await self._finish(update, f"no candidate: {error}")
@@ -279,7 +277,7 @@ class TrainingTask:
     async def _made(self, update: Update, champion: Artifact, updated: Updated) -> None:
         """Note what the trainer has found, and put a candidate into the store."""
         verdict, made = updated.verdict, updated.made
-        update = replace(update, judgement=updated.judgement())
+        update = replace(update, judgement=judgement_of(updated))
         self._metrics.updates[updated.outcome] += 1
         await self._registrar.tell(audit_entry_of(update, "judged", updated.facts()))
         if made is None or verdict is None:

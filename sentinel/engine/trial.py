@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sentinel.core.forest_probe import probe_rows
-from sentinel.engine.serving import ServingModel, check_golden, serving_model
 from sentinel.errors import ModelError
 from sentinel.model import LightGBMError
 from sentinel.records import Floats
+from sentinel.serving_model import ServingModel, check_golden, serving_model
 from sentinel.versions import Artifact
 
 BATCH_ROW_COUNT = 512

@@ -6,7 +6,7 @@ from sentinel.engine.lifecycle import Update
 from sentinel.engine.watch import Baseline, WatchParams, harm
 from sentinel.errors import ModelError, RecordError, TrainingError
 from sentinel.metrics import Metrics
-from sentinel.ports import ModelStore, Worker
+from sentinel.ports import ModelStore, Trainer
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +19,6 @@ class Watching:
 
     Parameters
     ----------
-    worker
-        Its object is a `Learner`.
     compare_after_count
         So many new examples, and again and again, before the two champions are compared.
     """
@@ -28,14 +26,14 @@ class Watching:
     def __init__(
         self,
         store: ModelStore,
-        worker: Worker,
+        trainer: Trainer,
         metrics: Metrics,
         params: WatchParams,
         *,
         compare_after_count: int,
     ) -> None:
         self._store = store
-        self._worker = worker
+        self._trainer = trainer
         self._metrics = metrics
         self._params = params
         self._compare_after_count = compare_after_count
@@ -88,9 +86,7 @@ class Watching:
         try:
             former = await self._store.load(update.champion)
             champion = await self._store.load(update.version)
-            verdict = await self._worker.call(
-                "compare", former, champion, since_ms=update.updated_ms + 1
-            )
+            verdict = await self._trainer.compare(former, champion, since_ms=update.updated_ms + 1)
         except LEARNER_ERRORS as error:
             log.warning("%s and %s are not compared: %r", update.champion, update.version, error)
             return None

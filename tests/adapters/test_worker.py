@@ -35,13 +35,17 @@ from tests.adapters.counter import Counter
 
 async def main():
     async with WorkerProcess(Counter, WorkerParams()) as worker:
-        print(await worker.call("process_id"), flush=True)
-        call = asyncio.create_task(worker.call("sleep", 60.0))
+        print(await worker.call(Counter.process_id), flush=True)
+        call = asyncio.create_task(worker.call(Counter.sleep, 60.0))
         await asyncio.sleep(60)
 
 if __name__ == "__main__":
     asyncio.run(main())
 """
+
+
+def no_such(counter: Counter) -> None:
+    """Not a method of it."""
 
 
 @pytest.mark.parametrize(
@@ -62,19 +66,19 @@ def test_wrong_settings_are_refused(wrong: dict[str, Any], message: str) -> None
 async def test_it_answers_keeps_its_state_and_raises_what_is_raised() -> None:
     params = WorkerParams(niceness=7)
     async with WorkerProcess(partial(Counter, 10), params) as worker:
-        assert await worker.call("add", 1) == 11
-        assert await worker.call("add", 2, times=3) == 17
-        assert await worker.call("process_id") != os.getpid()
-        assert await worker.call("niceness") == min(os.nice(0) + 7, 19)
+        assert await worker.call(Counter.add, 1) == 11
+        assert await worker.call(Counter.add, 2, times=3) == 17
+        assert await worker.call(Counter.process_id) != os.getpid()
+        assert await worker.call(Counter.niceness) == min(os.nice(0) + 7, 19)
         with pytest.raises(ModelError, match=r"model 1\.2\.0: is damaged") as found:
-            await worker.call("fail", ModelError("1.2.0", "is damaged"))
+            await worker.call(Counter.fail, ModelError("1.2.0", "is damaged"))
         assert (found.value.version, found.value.detail) == ("1.2.0", "is damaged")
         with pytest.raises(TrainingError, match=r"cannot fail: ZeroDivisionError: of 1 \(counter"):
-            await worker.call("fail", ZeroDivisionError("of 1"))
+            await worker.call(Counter.fail, ZeroDivisionError("of 1"))
         with pytest.raises(TrainingError, match=r"AttributeError: .*no_such"):
-            await worker.call("no_such")
+            await worker.call(no_such)
 
-        sums = await asyncio.gather(*(worker.call("add", number) for number in (0, 1, 2)))
+        sums = await asyncio.gather(*(worker.call(Counter.add, number) for number in (0, 1, 2)))
         assert sums == [17, 18, 20], "what was raised must not cost its state, nor the order"
     assert multiprocessing.active_children() == []
 
@@ -92,35 +96,35 @@ async def test_it_answers_keeps_its_state_and_raises_what_is_raised() -> None:
 )
 async def test_whatever_goes_wrong_in_it_is_a_line_of_text(method: str, said: str) -> None:
     async with WorkerProcess(Counter, ANY_MEMORY) as worker:
-        await worker.call("add", 5)
+        await worker.call(Counter.add, 5)
         with pytest.raises(TrainingError, match=said) as found:
-            await worker.call(method)
+            await worker.call(getattr(Counter, method))
         assert str(found.value).isprintable()
         assert len(str(found.value)) < 1_100
-        assert await worker.call("add", 1) == 6, "it lives on"
+        assert await worker.call(Counter.add, 1) == 6, "it lives on"
 
 
 async def test_an_answer_that_only_fails_here_loses_the_process_and_nothing_else() -> None:
     async with WorkerProcess(Counter, ANY_MEMORY) as worker:
         with pytest.raises(WorkerLostError, match="the process died"):
-            await worker.call("give", Unreadable())
-        assert await worker.call("add", 1) == 1
+            await worker.call(Counter.give, Unreadable())
+        assert await worker.call(Counter.add, 1) == 1
 
 
 async def test_what_cannot_be_sent_there_is_refused() -> None:
     async with WorkerProcess(Counter, ANY_MEMORY) as worker:
         with pytest.raises(TrainingError, match="cannot give"):
-            await worker.call("give", lambda: 1)
-        assert await worker.call("add", 1) == 1
+            await worker.call(Counter.give, lambda: 1)
+        assert await worker.call(Counter.add, 1) == 1
 
 
 async def test_calls_that_wait_for_one_that_is_lost_are_lost_with_it() -> None:
     async with WorkerProcess(Counter, ANY_MEMORY) as worker:
-        await worker.call("add", 1)
-        calls = [worker.call("end"), *(worker.call("sleep", 60.0) for _ in range(20))]
+        await worker.call(Counter.add, 1)
+        calls = [worker.call(Counter.end), *(worker.call(Counter.sleep, 60.0) for _ in range(20))]
         found = await asyncio.gather(*calls, return_exceptions=True)
         assert all(isinstance(one, WorkerLostError) for one in found)
-        assert await worker.call("add", 1) == 1
+        assert await worker.call(Counter.add, 1) == 1
 
 
 async def test_without_a_process_to_be_had_it_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,62 +136,62 @@ async def test_without_a_process_to_be_had_it_is_lost(monkeypatch: pytest.Monkey
         with monkeypatch.context() as patched:
             patched.setattr(multiprocessing.popen_spawn_posix.Popen, "_launch", refused)
             with pytest.raises(WorkerLostError, match="Cannot allocate memory"):
-                await worker.call("add", 1)
-        assert await worker.call("add", 1) == 1
+                await worker.call(Counter.add, 1)
+        assert await worker.call(Counter.add, 1) == 1
 
 
 async def test_a_refusal_of_a_record_comes_as_it_was() -> None:
     async with WorkerProcess(Counter, ANY_MEMORY) as worker:
         with pytest.raises(RecordError) as found:
-            await worker.call("fail", RecordError("savepoint", "is cut"))
+            await worker.call(Counter.fail, RecordError("savepoint", "is cut"))
         assert (found.value.reason, found.value.detail) == ("savepoint", "is cut")
     assert issubclass(TrainingError, SentinelError)
 
 
 async def test_one_that_dies_is_lost_and_another_takes_its_place() -> None:
     async with WorkerProcess(Counter, ANY_MEMORY) as worker:
-        await worker.call("add", 5)
+        await worker.call(Counter.add, 5)
         with pytest.raises(WorkerLostError, match="the process died"):
-            await worker.call("end")
-        assert await worker.call("add", 1) == 1, "the new one begins anew"
+            await worker.call(Counter.end)
+        assert await worker.call(Counter.add, 1) == 1, "the new one begins anew"
 
-        os.kill(await worker.call("process_id"), signal.SIGKILL)
+        os.kill(await worker.call(Counter.process_id), signal.SIGKILL)
         with pytest.raises(WorkerLostError, match="the process died"):
-            await worker.call("add", 1)
+            await worker.call(Counter.add, 1)
     assert multiprocessing.active_children() == []
     assert issubclass(WorkerLostError, TransientError)
 
 
 async def test_one_that_takes_too_long_is_lost_and_ended() -> None:
     async with WorkerProcess(Counter, ANY_MEMORY) as worker:
-        slow = await worker.call("process_id")
+        slow = await worker.call(Counter.process_id)
         worker._params = WorkerParams(timeout_s=0.2)
         with pytest.raises(WorkerLostError, match=r"no answer in 0\.2 s"):
-            await worker.call("sleep", 60.0)
+            await worker.call(Counter.sleep, 60.0)
         assert not psutil.pid_exists(slow)
 
 
 async def test_one_that_needs_too_much_memory_is_lost() -> None:
     params = WorkerParams(memory_mb_max=1_000, timeout_s=60.0)
     async with WorkerProcess(Counter, params) as worker:
-        assert await worker.call("fill", 10) == 10 * 2**17
-        await worker.call("add", 5)
+        assert await worker.call(Counter.fill, 10) == 10 * 2**17
+        await worker.call(Counter.add, 5)
         with pytest.raises(WorkerLostError, match="it needs more than 1000 MB of memory"):
-            await worker.call("fill", 2_000)
+            await worker.call(Counter.fill, 2_000)
 
 
 async def test_one_whose_object_cannot_be_made_is_lost() -> None:
     async with WorkerProcess(unmakable, ANY_MEMORY) as worker:
         with pytest.raises(WorkerLostError, match="the process died"):
-            await worker.call("add", 1)
+            await worker.call(Counter.add, 1)
     assert multiprocessing.active_children() == []
 
 
 async def test_it_ends_with_its_context_though_it_is_busy() -> None:
     begun_s = time.monotonic()
     async with WorkerProcess(Counter, ANY_MEMORY) as worker:
-        busy = await worker.call("process_id")
-        call = asyncio.create_task(worker.call("sleep", 60.0))
+        busy = await worker.call(Counter.process_id)
+        call = asyncio.create_task(worker.call(Counter.sleep, 60.0))
         await asyncio.sleep(0.05)
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)

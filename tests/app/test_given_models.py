@@ -20,9 +20,9 @@ from sentinel.app import trial
 from sentinel.app.given_models import VERSION_UNKNOWN, Origin, Past
 from sentinel.config import Config
 from sentinel.core.features.spec import FeatureParams
-from sentinel.engine.serving import ServingModel, serving_model
 from sentinel.errors import ConfigError, ModelError
 from sentinel.records import Floats, Ints
+from sentinel.serving_model import ServingModel, serving_model
 from sentinel.versions import Artifact
 from tests.app import small
 

@@ -21,10 +21,10 @@ from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.hold_out import is_held_out
 from sentinel.core.learning.maturity import is_sampled
 from sentinel.core.topics import TopicSpec
-from sentinel.engine.manifests import lineage
-from sentinel.engine.serving import ServingModel, serving_model
 from sentinel.errors import ConfigError
+from sentinel.learner.manifests import lineage
 from sentinel.records import Example
+from sentinel.serving_model import ServingModel, serving_model
 from sentinel.versions import Artifact
 from tests.app import small
 

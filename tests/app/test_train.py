@@ -13,9 +13,9 @@ from sentinel.app.prepare import prepare_model
 from sentinel.app.train import DAY_MS, stretches, train
 from sentinel.config import Config
 from sentinel.core.learning.params import TrainingParams
-from sentinel.engine.serving import serving_model
 from sentinel.errors import ConfigError, ModelError
 from sentinel.model import Model
+from sentinel.serving_model import serving_model
 from sentinel.versions import Artifact
 from tests.app import small
 

@@ -13,9 +13,9 @@ from numpy.random import default_rng
 from sentinel.app import imports
 from sentinel.app.given_models import Origin
 from sentinel.config import Config
-from sentinel.engine.serving import check_golden, serving_model
 from sentinel.engine.trial import TrialParams, tried
 from sentinel.errors import ConfigError, ModelError
+from sentinel.serving_model import check_golden, serving_model
 from tests.app import small
 
 ORIGIN = Origin("model.txt", by_position=False, trained_until_ms=5)

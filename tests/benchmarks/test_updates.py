@@ -13,8 +13,8 @@ from benchmarks.update_examples import END_MS, FRAUD_SHARE, examples, intercept,
 from sentinel.core.decision import Usual
 from sentinel.core.learning.calibration import Calibration
 from sentinel.core.learning.params import FitParams
-from sentinel.engine.serving import ServingModel
 from sentinel.model import Model, fit
+from sentinel.serving_model import ServingModel
 
 NAMES = [*(f"f{i}" for i in range(3)), "amount", "device_sum_7d"]
 PREFIX = "transactions-2-"

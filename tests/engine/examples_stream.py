@@ -16,8 +16,8 @@ from sentinel.core.learning.hold_out import is_held_out
 from sentinel.core.learning.memory import MemoryParams
 from sentinel.core.learning.params import FitParams
 from sentinel.core.learning.selection import SelectionParams
-from sentinel.engine.candidates import Candidate, CandidateParams, retrain
-from sentinel.engine.learner_params import LearningParams
+from sentinel.learner.candidates import Candidate, CandidateParams, retrain
+from sentinel.learner.params import LearningParams
 from sentinel.records import Example
 from sentinel.versions import Artifact
 

@@ -22,18 +22,18 @@ from sentinel.core.learning.gate import Outcome, Verdict
 from sentinel.core.learning.params import FitParams
 from sentinel.core.learning.triggers import TriggerParams
 from sentinel.engine.deployment import DeploymentParams
-from sentinel.engine.learner import Made, Saved, Taken, Updated
 from sentinel.engine.lifecycle import Update
 from sentinel.engine.savepoints import SavepointParams
-from sentinel.engine.serving import ServingModel, golden, serving_model
 from sentinel.engine.update_params import UpdateParams
 from sentinel.engine.watch import WatchParams
 from sentinel.errors import RecordError
 from sentinel.model import fit
+from sentinel.ports import Made, Saved, Taken, Updated
 from sentinel.records import Floats
+from sentinel.serving_model import ServingModel, golden, serving_model
 from sentinel.versions import Artifact, Command, ModelEvent, Shelf
 from tests.engine.samples import NAMES, START_MS, a_config, encoded, transactions
-from tests.engine.world import InProcessWorker, World
+from tests.engine.world import InProcessTrainer, World
 from tests.kept import KeptModels
 
 Rows = Sequence[tuple[int, int, bytes | None]]
@@ -262,8 +262,8 @@ class ScriptedLearner:
         return found
 
 
-def a_worker(script: Script) -> InProcessWorker:
-    return InProcessWorker(lambda: ScriptedLearner(script))
+def a_worker(script: Script) -> InProcessTrainer:
+    return InProcessTrainer(lambda: ScriptedLearner(script))
 
 
 def nothing() -> Updated:

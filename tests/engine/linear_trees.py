@@ -7,7 +7,7 @@ import re
 import lightgbm
 import numpy as np
 
-from sentinel.engine.serving import golden, serving_model
+from sentinel.serving_model import golden, serving_model
 from sentinel.versions import Artifact
 from tests.engine.learning_world import artifact, training_rows
 from tests.engine.samples import NAMES

@@ -15,8 +15,8 @@ from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.learning.calibration import Calibration
 from sentinel.core.learning.params import FitParams
 from sentinel.engine.params import EngineParams, TopicParams
-from sentinel.engine.serving import ServingModel
 from sentinel.model import Model, fit
+from sentinel.serving_model import ServingModel
 
 START_MS = 1_750_000_000_000
 MINUTE_MS = 60_000

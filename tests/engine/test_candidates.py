@@ -19,7 +19,8 @@ from sentinel.core.learning.memory import Memory, MemoryParams, empty_memory
 from sentinel.core.learning.params import FitParams
 from sentinel.core.learning.replay import ReplayParams
 from sentinel.core.learning.selection import SelectionParams, Unfit
-from sentinel.engine.candidates import (
+from sentinel.errors import ModelError
+from sentinel.learner.candidates import (
     Candidate,
     CandidateParams,
     CapReached,
@@ -28,7 +29,6 @@ from sentinel.engine.candidates import (
     recalibrate,
     retrain,
 )
-from sentinel.errors import ModelError
 from sentinel.model import Model
 from sentinel.records import Floats
 

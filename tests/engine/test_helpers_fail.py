@@ -12,11 +12,12 @@ from sentinel.codec.stored import decode_stored
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.core.learning import shelf as shelves
 from sentinel.engine.judging import Judge
-from sentinel.engine.serving import Serving, ServingModel
+from sentinel.engine.serving import Serving
 from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.model import LightGBMError
 from sentinel.records import Floats, Transactions
+from sentinel.serving_model import ServingModel
 from sentinel.versions import ServingReport
 from tests.engine.clock import run, until
 from tests.engine.faults import Away

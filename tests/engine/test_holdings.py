@@ -12,17 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentinel.adapters.memory import MemoryDocuments
-from sentinel.adapters.pool import WorkerParams, WorkerProcess
+from sentinel.adapters.pool import TrainerProcess, WorkerParams
 from sentinel.codec.records import encode
 from sentinel.codec.savepoints import Column, Encoded, decode_savepoint, encode_savepoint
 from sentinel.core.decision import PolicyParams
-from sentinel.engine import holdings
-from sentinel.engine.flat import flat
-from sentinel.engine.holdings import Holdings
-from sentinel.engine.learner import Learner, Taken
-from sentinel.engine.learner_params import LearningParams
 from sentinel.engine.savepoints import SavepointParams, Savepoints
 from sentinel.errors import RecordError
+from sentinel.learner import holdings
+from sentinel.learner.flat import flat
+from sentinel.learner.holdings import Holdings
+from sentinel.learner.learner import Learner
+from sentinel.learner.params import LearningParams
+from sentinel.ports import Taken
 from sentinel.records import Example
 from sentinel.stores import StoredSavepoints
 from tests.engine.examples_stream import NAMES, PARAMS, Records, records, stream
@@ -258,21 +259,21 @@ async def test_a_savepoint_goes_from_one_process_to_another() -> None:
     params = SavepointParams(after_example_count=1)
     make, other = (partial(Learner, names, PolicyParams(), SMALL) for names in (NAMES, NAMES[1:]))
     async with (
-        WorkerProcess(make, WorkerParams()) as first,
-        WorkerProcess(make, WorkerParams()) as second,
-        WorkerProcess(other, WorkerParams()) as third,
+        TrainerProcess(make, WorkerParams()) as first,
+        TrainerProcess(make, WorkerParams()) as second,
+        TrainerProcess(other, WorkerParams()) as third,
     ):
-        taken_by_first = await first.call("take", history())
+        taken_by_first = await first.take(history())
         saving = Savepoints(store, first, params)
         saving.take(len(history()))
         await saving.save("a log")
 
         found = await Savepoints(store, second, params).restore("a log")
         assert found == replace(taken_by_first, count=0, refused_count=0)
-        saved = [await worker.call("save", log="a log") for worker in (first, second)]
+        saved = [await worker.save(log="a log") for worker in (first, second)]
         assert saved[0] == saved[1]
         assert await Savepoints(store, third, params).restore("a log") is None
-        assert (await third.call("take", [])).next_offset == 0
+        assert (await third.take([])).next_offset == 0
 
 
 def test_a_learner_that_forgets_is_as_in_the_beginning() -> None:

@@ -17,16 +17,16 @@ from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.checks import Check
 from sentinel.core.learning.gate import Verdict
 from sentinel.core.learning.hold_out import is_held_out
-from sentinel.engine import attempts, candidates, holdings
-from sentinel.engine.attempts import Attempt
-from sentinel.engine.holdings import Holdings
-from sentinel.engine.learner import Learner, Made, Taken, Updated
-from sentinel.engine.learner_params import LearningParams
-from sentinel.engine.manifests import lineage
-from sentinel.engine.serving import check_golden, serving_model
 from sentinel.errors import ModelError
+from sentinel.learner import attempts, candidates, holdings
+from sentinel.learner.holdings import Holdings
+from sentinel.learner.learner import Learner
+from sentinel.learner.manifests import lineage
+from sentinel.learner.params import LearningParams
 from sentinel.model import LightGBMError, fit
+from sentinel.ports import Attempt, Made, Taken, Updated
 from sentinel.records import Example, Floats
+from sentinel.serving_model import check_golden, serving_model
 from sentinel.versions import Artifact
 from tests.engine.examples_stream import (
     BEGIN_MS,

@@ -6,7 +6,7 @@ import pytest
 
 from sentinel.core.learning.gate import GateParams
 from sentinel.core.learning.memory import MemoryParams
-from sentinel.engine.learner_params import STRATEGIES, LearningParams
+from sentinel.learner.params import STRATEGIES, LearningParams
 
 
 def test_the_defaults_make_sense() -> None:

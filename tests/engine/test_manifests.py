@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sentinel.engine.manifests import Lineage, lineage
 from sentinel.errors import ModelError
+from sentinel.learner.manifests import Lineage, lineage
 from sentinel.versions import Artifact
 
 

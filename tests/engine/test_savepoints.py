@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,12 +16,12 @@ from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.decision import PolicyParams
 from sentinel.core.features.spec import FeatureParams
 from sentinel.core.learning.gate import Verdict
-from sentinel.engine.learner import Learner
 from sentinel.engine.savepoints import SavepointParams
-from sentinel.engine.serving import serving_model
 from sentinel.errors import TransientError
+from sentinel.learner.learner import Learner
 from sentinel.ports import Savepoint
 from sentinel.records import TopicPartition
+from sentinel.serving_model import serving_model
 from tests.engine import examples_stream
 from tests.engine.clock import run, until
 from tests.engine.faults import Away, CrashError, DoomAmong
@@ -47,7 +48,7 @@ from tests.engine.test_training import (
     training_alone,
     worker_of,
 )
-from tests.engine.world import InProcessWorker, World
+from tests.engine.world import InProcessTrainer, World
 from tests.kept import KeptModels
 
 EXAMPLES = TopicPartition("examples", 0)
@@ -152,13 +153,13 @@ async def trained(world: World, params: Any, rest: examples_stream.Records | Non
     end = world.cluster.log(EXAMPLES).end
     if rest is not None:
         instance = world.instance()
-        instance.trainer = InProcessWorker(make)
+        instance.trainer = InProcessTrainer(make)
         async with instance:
             await saved_to(world, end)
         world.cluster.trim(EXAMPLES, end)
         append(world, rest)
     instance = world.instance()
-    instance.trainer = InProcessWorker(make)
+    instance.trainer = InProcessTrainer(make)
     async with instance:
         count = end if rest is None else len(rest)
         await until(lambda: instance.metrics.examples == count)
@@ -470,13 +471,13 @@ def test_one_that_every_process_dies_of_is_given_up() -> None:
     assert script.seen == [list(range(25))]
 
 
-class Deadly(InProcessWorker):
+class Deadly(InProcessTrainer):
     """It dies whenever it is to restore something."""
 
-    async def call(self, method: str, *arguments: Any, **named: Any) -> Any:
-        if method == "restore":
-            self.lost_at.add(method)
-        return await super().call(method, *arguments, **named)
+    async def ask(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        if method.__name__ == "restore":
+            self.lost_at.add("restore")
+        return await super().ask(method, *arguments, **named)
 
 
 def test_a_trainer_that_was_left_behind_does_not_put_less_in_the_place_of_more() -> None:

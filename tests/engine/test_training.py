@@ -20,12 +20,12 @@ from sentinel.core.learning.awaiting import Need
 from sentinel.core.learning.checks import Check
 from sentinel.core.learning.gate import Outcome, Verdict
 from sentinel.engine.awaiting import Outlook
-from sentinel.engine.learner import Learner
 from sentinel.engine.lifecycle import Answer, Judgement
-from sentinel.engine.serving import serving_model
 from sentinel.errors import ModelError, RecordError, TrainingError, TransientError, WorkerLostError
+from sentinel.learner.learner import Learner
 from sentinel.model import LightGBMError
 from sentinel.records import TopicPartition
+from sentinel.serving_model import serving_model
 from tests.engine import examples_stream
 from tests.engine.clock import run, until
 from tests.engine.faults import Away, CrashError, DoomAmong
@@ -49,7 +49,7 @@ from tests.engine.learning_world import (
 )
 from tests.engine.linear_trees import linear
 from tests.engine.samples import transactions
-from tests.engine.world import InProcessWorker, MemoryInstance, World
+from tests.engine.world import InProcessTrainer, MemoryInstance, World
 from tests.kept import KeptModels
 
 HOME = TopicPartition("feedback", 0)
@@ -92,8 +92,8 @@ async def reached(world: World, state: str, number: int = 1, *, timeout_s: float
     await until(is_reached, timeout_s=timeout_s)
 
 
-def worker_of(instance: MemoryInstance) -> InProcessWorker:
-    assert isinstance(instance.trainer, InProcessWorker)
+def worker_of(instance: MemoryInstance) -> InProcessTrainer:
+    assert isinstance(instance.trainer, InProcessTrainer)
     return instance.trainer
 
 
@@ -422,7 +422,7 @@ def test_an_update_that_ends_its_process_each_time_is_not_made_for_ever() -> Non
     async def scenario() -> None:
         for number in (1, 2):
             async with learning(world, script) as instance:
-                assert isinstance(instance.trainer, InProcessWorker)
+                assert isinstance(instance.trainer, InProcessTrainer)
                 instance.trainer.delay_s["update"] = 1_000.0
                 await reached(world, "training", number)
         async with learning(world, script) as instance:
@@ -671,7 +671,7 @@ def test_the_learner_itself_makes_a_champion_of_what_has_changed() -> None:
 
     async def scenario() -> None:
         instance = world.instance()
-        instance.trainer = InProcessWorker(
+        instance.trainer = InProcessTrainer(
             partial(Learner, examples_stream.NAMES, PolicyParams(), params)
         )
         async with instance:

@@ -22,6 +22,7 @@ from sentinel.adapters.memory import (
     MemoryStore,
     MemoryTail,
 )
+from sentinel.adapters.pool import AskedTrainer
 from sentinel.app.assembly import Parts, Ports, assemble
 from sentinel.app.instance import Instance
 from sentinel.app.topics import topic_specs
@@ -32,13 +33,12 @@ from sentinel.core.features.state import layout_of
 from sentinel.core.partitioning import PartitionOf
 from sentinel.engine.partitions import InputPartition
 from sentinel.engine.remembered import RegistryMemory
-from sentinel.engine.serving import ServingModel
 from sentinel.engine.store_owner import own
 from sentinel.engine.store_watch import StoreWatch
 from sentinel.errors import ModelError, RecordError, TrainingError, WorkerLostError
 from sentinel.metrics import Metrics
 from sentinel.model import Model
-from sentinel.ports import Blob, Fence, Fences, PartitionState, Worker
+from sentinel.ports import Blob, Fence, Fences, PartitionState, Trainer
 from sentinel.records import (
     Commit,
     Floats,
@@ -46,6 +46,7 @@ from sentinel.records import (
     OutputRecord,
     TopicPartition,
 )
+from sentinel.serving_model import ServingModel
 from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
 from sentinel.versions import Artifact, Shelf
 from tests.engine.clock import until
@@ -131,32 +132,33 @@ class InProcessExplainer:
             return self._models[model_version].contributions(features)
 
 
-class InProcessWorker:
-    """`ports.Worker` with the object itself; settable to lose it, or to take its time."""
+class InProcessTrainer(AskedTrainer):
+    """`ports.Trainer` with the learner itself; settable to lose it, or to take its time."""
 
-    def __init__(self, make: Callable[[], object]) -> None:
+    def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
         self._object = make()
         self.lost_at: set[str] = set()  # methods at whose next call the process dies
         self.delay_s: dict[str, float] = {}  # by method
         self.calls: list[str] = []
 
-    async def call(self, method: str, *arguments: Any, **named: Any) -> Any:
-        self.calls.append(method)
-        await asyncio.sleep(self.delay_s.get(method, 0.01))
-        if method in self.lost_at:
-            self.lost_at.remove(method)
+    async def ask(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        name = method.__name__
+        self.calls.append(name)
+        await asyncio.sleep(self.delay_s.get(name, 0.01))
+        if name in self.lost_at:
+            self.lost_at.remove(name)
             self._object = self._make()
             raise WorkerLostError("the process died")
         try:
-            return getattr(self._object, method)(*arguments, **named)
+            return getattr(self._object, name)(*arguments, **named)
         except WorkerLostError:  # as told: it dies of what it was given
             self._object = self._make()
             raise
         except (ModelError, RecordError):
             raise
         except Exception as error:
-            raise TrainingError(method, repr(error)) from error
+            raise TrainingError(name, repr(error)) from error
 
 
 @dataclass
@@ -450,7 +452,7 @@ class MemoryInstance(Instance):
         self._stop = asyncio.Event()
         self.latency = Latency(world.rng)
         self.explainer = InProcessExplainer(world.serving, self.faults)
-        self.trainer: Worker = InProcessWorker(lambda: None)
+        self.trainer: Trainer = InProcessTrainer(lambda: None)
         self.task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from sentinel.adapters.pool.answers import Failure, ask
 from sentinel.adapters.pool.processes import executor, stop
@@ -38,8 +38,13 @@ class WorkerParams:
             raise ValueError("memory_mb_max must be 0, or at least 256")
 
 
-class WorkerProcess:
-    """`ports.Worker`. Use it from the main thread, which starts the process.
+T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class WorkerProcess(Generic[T]):
+    """One object in its process. Use it from the main thread, which starts the process.
 
     Parameters
     ----------
@@ -47,7 +52,7 @@ class WorkerProcess:
         Makes the object, there; it must be picklable, as a class with its arguments is.
     """
 
-    def __init__(self, make: Callable[[], object], params: WorkerParams) -> None:
+    def __init__(self, make: Callable[[], T], params: WorkerParams) -> None:
         self._make = make
         self._params = params
 
@@ -58,10 +63,18 @@ class WorkerProcess:
     async def __aexit__(self, *_: object) -> None:
         await stop(self._executor)
 
-    async def call(self, method: str, *arguments: Any, **named: Any) -> Any:
-        pool, timeout_s = self._executor, self._params.timeout_s
+    async def call(
+        self, method: Callable[Concatenate[T, P], R], *arguments: P.args, **named: P.kwargs
+    ) -> R:
+        """Call a method of the object there; raises the ModelError or RecordError that it raises.
+
+        Whatever else goes wrong in it is a TrainingError. WorkerLostError when the process died,
+        took too long or needed too much memory: another has taken its place, whose object is as it
+        was made.
+        """
+        pool, timeout_s, name = self._executor, self._params.timeout_s, method.__name__
         try:
-            found = await ask(pool, timeout_s, _call, method, arguments, named)
+            found: R | Failure = await ask(pool, timeout_s, _call, name, arguments, named)
         except WorkerLostError:
             await self._replace(pool)
             raise
@@ -74,7 +87,7 @@ class WorkerProcess:
             raise WorkerLostError(f"it needs {allowed}")
         if found.error is not None:
             raise found.error
-        raise TrainingError(method, found.text)
+        raise TrainingError(name, found.text)
 
     async def _replace(self, pool: ProcessPoolExecutor) -> None:
         if pool is self._executor:  # another call may have failed with the same one

@@ -11,7 +11,8 @@ from sentinel.core.learning.columns import Columns
 from sentinel.core.learning.evaluation import auc, average_precision
 from sentinel.core.learning.memory import Memory
 from sentinel.core.learning.selection import Unfit
-from sentinel.engine.candidates import (
+from sentinel.errors import ModelError
+from sentinel.learner.candidates import (
     Candidate,
     CandidateParams,
     CapReached,
@@ -20,40 +21,12 @@ from sentinel.engine.candidates import (
     recalibrate,
     retrain,
 )
-from sentinel.engine.serving import ServingModel
-from sentinel.errors import ModelError
 from sentinel.model import LightGBMError, Model
+from sentinel.ports import Attempt
+from sentinel.serving_model import ServingModel
 from sentinel.versions import Artifact
 
 _Found = Candidate | Unfit | CapReached
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What came of one strategy.
-
-    Attributes
-    ----------
-    reason
-        Why there is no candidate; empty if there is one.
-    average_precision, auc
-        Of the candidate, on examples that no candidate has seen; None where there are no frauds
-        among them.
-    tree_count, row_count, fraud_count
-        Of its trees, and of the examples that the newest of them were fitted on.
-    seconds
-        What it took to make it.
-    """
-
-    strategy: str
-    outcome: Literal["fitted", "unfit", "failed"]
-    reason: str
-    average_precision: float | None
-    auc: float | None
-    tree_count: int
-    row_count: int
-    fraud_count: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,7 @@ It reads no file and waits for nobody; what it gives is the same for the same ex
 batches they came, but for how long it took.
 """
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -17,13 +14,11 @@ from sentinel.core.learning.columns import Columns
 from sentinel.core.learning.gate import Verdict, judge, judge_recalibration
 from sentinel.core.learning.hold_out import is_held_out
 from sentinel.core.learning.window import gate_begin_ms
-from sentinel.engine.attempts import Attempt, Material, Tried, best, measured, tried
-from sentinel.engine.candidates import Candidate
-from sentinel.engine.comparison import Compared, compared
-from sentinel.engine.holdings import Holdings
-from sentinel.engine.learner_params import LearningParams
-from sentinel.engine.lifecycle import Answer, Judgement, Try
-from sentinel.engine.manifests import (
+from sentinel.learner.attempts import Material, Tried, best, measured, tried
+from sentinel.learner.candidates import Candidate
+from sentinel.learner.comparison import Compared, compared
+from sentinel.learner.holdings import Holdings
+from sentinel.learner.manifests import (
     Judged,
     Lineage,
     candidate_model,
@@ -31,102 +26,14 @@ from sentinel.engine.manifests import (
     lineage,
     manifest,
 )
-from sentinel.engine.needs import needs
-from sentinel.engine.serving import ServingModel, serving_model
+from sentinel.learner.needs import needs
+from sentinel.learner.params import LearningParams
+from sentinel.ports import Attempt, Made, Saved, Taken, Updated
+from sentinel.serving_model import ServingModel, serving_model
 from sentinel.versions import Artifact
 
 # It has no new trees, and a criterion of its own.
 _CHEAPEST = "recalibrate"
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What came of some records.
-
-    Attributes
-    ----------
-    count, refused_count
-        Examples, and records that are none.
-    newest_ms
-        Event time of the newest example so far, -1 if there is none.
-    next_offset
-        What comes next in the topic.
-    """
-
-    count: int
-    refused_count: int
-    newest_ms: int
-    next_offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A candidate, ready for the registry but for its version and the checksum of its text."""
-
-    strategy: str
-    text: str
-    manifest: dict[str, Any]
-
-    def artifact(self, version: str, **facts: Any) -> Artifact:
-        """It, under a version, with these facts in its manifest, too."""
-        sha256 = hashlib.sha256(self.text.encode()).hexdigest()
-        return Artifact(
-            version, self.text, {**self.manifest, **facts, "version": version, "sha256": sha256}
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Updated:
-    """What came of an update.
-
-    Attributes
-    ----------
-    attempts
-        One for each strategy that was tried.
-    made, verdict
-        The best candidate, and the gate's word on it; None if there is none.
-    reason
-        In a sentence.
-    """
-
-    attempts: tuple[Attempt, ...]
-    made: Made | None
-    verdict: Verdict | None
-    reason: str
-
-    @property
-    def outcome(self) -> str:
-        """The gate's word, or that there was nothing to judge."""
-        return "no candidate" if self.verdict is None else self.verdict.outcome
-
-    def judgement(self) -> Judgement:
-        """What is noted of it with the update."""
-        tries = [
-            Try(one.strategy, one.reason, one.average_precision, one.seconds)
-            for one in self.attempts
-        ]
-        checks = () if self.verdict is None else self.verdict.checks
-        answers = [Answer(one.name, one.status, one.sentence, one.is_required) for one in checks]
-        return Judgement(self.outcome, self.reason, tuple(tries), tuple(answers))
-
-    def facts(self) -> dict[str, Any]:
-        """What is remembered of it: all but the candidate."""
-        return {
-            "attempts": [asdict(attempt) for attempt in self.attempts],
-            "checks": [] if self.verdict is None else [asdict(one) for one in self.verdict.checks],
-            "outcome": self.outcome,
-            "reason": self.reason,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A savepoint whose pieces wait to be fetched, with what `ports.Savepoint` needs of it."""
-
-    head: bytes
-    sha256: str
-    piece_count: int
-    byte_count: int
 
 
 class Learner:

@@ -14,19 +14,19 @@ from sentinel.core.learning.evaluation import auc, average_precision
 from sentinel.core.learning.evidence import PairedScores
 from sentinel.core.learning.examples import Examples
 from sentinel.core.learning.gate import Verdict
-from sentinel.engine.attempts import Material
-from sentinel.engine.candidates import Candidate, CandidateParams
-from sentinel.engine.comparison import Compared, score_map
-from sentinel.engine.serving import (
+from sentinel.errors import ModelError
+from sentinel.learner.attempts import Material
+from sentinel.learner.candidates import Candidate, CandidateParams
+from sentinel.learner.comparison import Compared, score_map
+from sentinel.model import Model
+from sentinel.records import Floats
+from sentinel.serving_model import (
     GOLDEN_ROW_COUNT,
     ServingModel,
     golden,
     serving_manifest,
     window_manifest,
 )
-from sentinel.errors import ModelError
-from sentinel.model import Model
-from sentinel.records import Floats
 from sentinel.versions import Artifact
 
 _USUAL_ROW_COUNT_MAX = 200_000

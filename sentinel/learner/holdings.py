@@ -11,9 +11,9 @@ from sentinel.core.learning.columns import Columns, joined, no_columns
 from sentinel.core.learning.hold_out import HeldOut, is_held_out, nothing_held_out
 from sentinel.core.learning.memory import Memory, empty_memory
 from sentinel.core.learning.window import counting, mature_ms, with_newest
-from sentinel.engine.flat import filled, flat
-from sentinel.engine.learner_params import LearningParams
 from sentinel.errors import RecordError
+from sentinel.learner.flat import filled, flat
+from sentinel.learner.params import LearningParams
 
 # Taking a batch into the memory costs a sort of all of it.
 _BATCH_ROW_COUNT = 20_000

@@ -6,7 +6,7 @@ from typing import get_args
 from sentinel.core.learning.columns import STRATUM_COUNT
 from sentinel.core.learning.gate import GateParams
 from sentinel.core.learning.memory import MemoryParams
-from sentinel.engine.candidates import CandidateParams, Strategy
+from sentinel.learner.candidates import CandidateParams, Strategy
 
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 

@@ -9,9 +9,9 @@ from sentinel.core.decision import PolicyParams, actions
 from sentinel.core.learning.columns import SEGMENT_NAMES, Columns
 from sentinel.core.learning.evidence import Evidence, PairedScores
 from sentinel.core.learning.scale import ScoreMap, fit_score_map
-from sentinel.engine.serving import ServingModel
 from sentinel.model import Model
 from sentinel.records import Floats
+from sentinel.serving_model import ServingModel
 
 _DAY_MS = 86_400_000
 # Few enough to be quick, and more than the branches of a tree can be predicted for.

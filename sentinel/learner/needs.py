@@ -5,8 +5,8 @@ import numpy as np
 from sentinel.core.learning.awaiting import Need
 from sentinel.core.learning.columns import Columns
 from sentinel.core.learning.hold_out import HeldOut
-from sentinel.engine.learner_params import LearningParams
-from sentinel.engine.manifests import Lineage
+from sentinel.learner.manifests import Lineage
+from sentinel.learner.params import LearningParams
 
 
 def needs(
