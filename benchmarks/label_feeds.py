@@ -47,7 +47,7 @@ from sentinel.app.train import train
 from sentinel.core.consensus.casework import count_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.votes import Votes
-from sentinel.engine.feedback import FeedbackParams
+from sentinel.engine.feedback.task import FeedbackParams
 from sentinel.records import Feedback, Floats, Ints
 from sentinel.serving_model import serving_model
 from sentinel.simulation.alert_centre import Scored, checked_daily, voices

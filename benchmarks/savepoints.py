@@ -35,7 +35,7 @@ from sentinel.app.stores import open_savepoints
 from sentinel.core.decision import PolicyParams
 from sentinel.core.learning.columns import Columns, strata
 from sentinel.core.learning.examples import Examples
-from sentinel.engine.savepoints import SavepointParams, Savepoints
+from sentinel.engine.updates.savepoints import SavepointParams, Savepoints
 from sentinel.learner.flat import flat
 from sentinel.learner.learner import Learner
 from sentinel.learner.params import LearningParams

@@ -28,7 +28,7 @@ from sentinel.app import models as app
 from sentinel.app import updates
 from sentinel.app.dead_letters import read_to_end
 from sentinel.codec.records import keyed
-from sentinel.engine.lifecycle import Update
+from sentinel.engine.registry.lifecycle import Update
 from sentinel.learner.params import STRATEGIES
 from sentinel.records import OutputRecord
 

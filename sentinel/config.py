@@ -21,11 +21,11 @@ from sentinel.core.decision import PolicyParams
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.core.learning.params import TrainingParams
-from sentinel.engine.deployment import DeploymentParams
-from sentinel.engine.feedback import FeedbackParams
+from sentinel.engine.deployment.champion import DeploymentParams
+from sentinel.engine.deployment.trial import TrialParams
+from sentinel.engine.feedback.task import FeedbackParams
 from sentinel.engine.params import EngineParams, TopicParams
-from sentinel.engine.trial import TrialParams
-from sentinel.engine.update_params import UpdateParams
+from sentinel.engine.updates.params import UpdateParams
 from sentinel.errors import ConfigError
 from sentinel.learner.params import LearningParams
 

@@ -8,31 +8,36 @@ from sentinel.codec.feedback import FeedbackBounds
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState
-from sentinel.engine.alerts import Alerts
-from sentinel.engine.awaiting import Awaiting
-from sentinel.engine.checkpoint import Checkpoints
 from sentinel.engine.dead_letters import DeadLetters
-from sentinel.engine.deployment import Deployment
+from sentinel.engine.deployment.champion import Deployment
+from sentinel.engine.deployment.reporting import Reporting
 from sentinel.engine.dispatcher import Dispatcher, Inbox
-from sentinel.engine.entities import EntityLoader
-from sentinel.engine.feedback import FeedbackTask
-from sentinel.engine.judging import Judge
-from sentinel.engine.labels import LabelTail
-from sentinel.engine.ownership import Ownership
+from sentinel.engine.feedback.task import FeedbackTask
 from sentinel.engine.params import EngineParams
-from sentinel.engine.partitions import InputPartition
-from sentinel.engine.pipeline import Pipeline
-from sentinel.engine.placement import Placement
-from sentinel.engine.registrar import Registrar
-from sentinel.engine.remembered import Copies, RegistryMemory, RememberedShelf, SteadyModels
-from sentinel.engine.reporting import Reporting
-from sentinel.engine.savepoints import Savepoints
-from sentinel.engine.scoring import Scoring
-from sentinel.engine.serving import Serving
+from sentinel.engine.registry.registrar import Registrar
+from sentinel.engine.registry.remembered import (
+    Copies,
+    RegistryMemory,
+    RememberedShelf,
+    SteadyModels,
+)
+from sentinel.engine.scoring.alerts import Alerts
+from sentinel.engine.scoring.checkpoint import Checkpoints
+from sentinel.engine.scoring.entities import EntityLoader
+from sentinel.engine.scoring.judging import Judge
+from sentinel.engine.scoring.labels import LabelTail
+from sentinel.engine.scoring.ownership import Ownership
+from sentinel.engine.scoring.partitions import InputPartition
+from sentinel.engine.scoring.pipeline import Pipeline
+from sentinel.engine.scoring.placement import Placement
+from sentinel.engine.scoring.scorer import Scoring
+from sentinel.engine.scoring.serving import Serving
 from sentinel.engine.store_owner import StoreOwner
 from sentinel.engine.store_watch import StoreWatch
-from sentinel.engine.training import TrainingTask
-from sentinel.engine.watching import Watching
+from sentinel.engine.updates.awaiting import Awaiting
+from sentinel.engine.updates.savepoints import Savepoints
+from sentinel.engine.updates.training import TrainingTask
+from sentinel.engine.updates.watching import Watching
 from sentinel.metrics import Metrics
 from sentinel.ports import (
     Broker,

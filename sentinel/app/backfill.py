@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from sentinel.core.features.state import FeatureState
-from sentinel.engine.checkpoint import blobs_of
+from sentinel.engine.scoring.checkpoint import blobs_of
 from sentinel.ports import PartitionState, StateStore
 from sentinel.records import TopicPartition
 

@@ -16,7 +16,7 @@ from sentinel.core.forest_columns import check_categories, column_names, over_co
 from sentinel.core.forest_probe import probe_rows
 from sentinel.core.learning.calibration import Calibration, fit_calibration
 from sentinel.core.xgboost_forest import XgboostForest, lightgbm_text, margins, probabilities
-from sentinel.engine.trial import Reference
+from sentinel.engine.deployment.trial import Reference
 from sentinel.model import Model
 from sentinel.records import Floats, Ints
 from sentinel.serving_model import (

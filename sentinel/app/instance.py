@@ -25,17 +25,17 @@ from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState, layout_of
-from sentinel.engine import feedback
-from sentinel.engine.awaiting import Outlook
+from sentinel.engine.feedback import task as feedback
 from sentinel.engine.health import Health, health, longest_silence, total_lag, watch_loop
-from sentinel.engine.labels import LabelsWaiting
-from sentinel.engine.lifecycle import Update
-from sentinel.engine.ownership import Ownership
 from sentinel.engine.patience import Patience
-from sentinel.engine.remembered import RegistryMemory
+from sentinel.engine.registry.lifecycle import Update
+from sentinel.engine.registry.remembered import RegistryMemory
+from sentinel.engine.scoring.labels import LabelsWaiting
+from sentinel.engine.scoring.ownership import Ownership
 from sentinel.engine.store_owner import StoreOwner, own
 from sentinel.engine.store_watch import StoreWatch
 from sentinel.engine.tasks import end, outlast
+from sentinel.engine.updates.awaiting import Outlook
 from sentinel.errors import ModelError, SentinelError, TransientError
 from sentinel.learner.learner import Learner
 from sentinel.metrics import Metrics

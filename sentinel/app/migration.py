@@ -20,7 +20,7 @@ from sentinel.core.features.hashing import hash64
 from sentinel.core.features.packing import from_format_1, log_numbers
 from sentinel.core.features.state import layout_of
 from sentinel.core.partitioning import PartitionOf
-from sentinel.engine.lifecycle import update_of
+from sentinel.engine.registry.lifecycle import update_of
 from sentinel.engine.store_owner import StoreOwner, read_owner
 from sentinel.errors import ConfigError, RecordError, TransientError
 from sentinel.ports import Broker, CaseStore, ModelStore, PartitionState, StateStore, Tail

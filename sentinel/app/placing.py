@@ -19,7 +19,7 @@ from sentinel.codec.feedback import checked, is_placed
 from sentinel.codec.records import decode_feedback, keyed
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.logs import log_id
-from sentinel.engine.feedback import observed_ms
+from sentinel.engine.feedback.task import observed_ms
 from sentinel.errors import ConfigError, FileGoneError, RecordError
 from sentinel.ports import Broker
 from sentinel.records import Feedback, InputRecord, TopicPartition

@@ -22,8 +22,8 @@ from sentinel.app.playing import play, teach
 from sentinel.app.prepare import Prepared, Progress, prepare
 from sentinel.config import Config
 from sentinel.engine.health import Health
-from sentinel.engine.labels import LabelsWaiting
-from sentinel.engine.remembered import RegistryMemory
+from sentinel.engine.registry.remembered import RegistryMemory
+from sentinel.engine.scoring.labels import LabelsWaiting
 from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 

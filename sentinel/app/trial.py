@@ -23,7 +23,7 @@ from sentinel.adapters.registry import read_folder, write_folder
 from sentinel.app.given_models import VERSION_UNKNOWN, Origin, Past, manifest_of, read_given
 from sentinel.codec.records import decode_object, encode
 from sentinel.config import Config
-from sentinel.engine.trial import TrialParams, Tried, tried
+from sentinel.engine.deployment.trial import TrialParams, Tried, tried
 from sentinel.errors import ConfigError, ModelError
 from sentinel.versions import Artifact
 

@@ -6,8 +6,8 @@ from sentinel.app.sender import Sender
 from sentinel.app.stores import open_models
 from sentinel.codec.stored import decode_stored
 from sentinel.config import Config
-from sentinel.engine.awaiting import Outlook
-from sentinel.engine.lifecycle import Update
+from sentinel.engine.registry.lifecycle import Update
+from sentinel.engine.updates.awaiting import Outlook
 from sentinel.errors import ConfigError, RecordError
 from sentinel.versions import Command
 

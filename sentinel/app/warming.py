@@ -14,7 +14,7 @@ from sentinel.core.features.state import FeatureState
 from sentinel.core.learning.evidence import PairedScores
 from sentinel.core.learning.paired_bootstrap import bootstrap_average_precision, bootstrap_money
 from sentinel.core.learning.params import FitParams
-from sentinel.engine import feedback
+from sentinel.engine.feedback import task as feedback
 from sentinel.errors import ConfigError
 from sentinel.kernel_cache import VARIABLE, folder
 from sentinel.model import Model, fit

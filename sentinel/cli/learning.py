@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from sentinel.app.updates import Standing
 from sentinel.core.learning.awaiting import Awaited, about, longest_wait_s
-from sentinel.engine.awaiting import Outlook
-from sentinel.engine.lifecycle import Answer, Judgement, Update, UpdateState
+from sentinel.engine.registry.lifecycle import Answer, Judgement, Update, UpdateState
+from sentinel.engine.updates.awaiting import Outlook
 
 # Of an update that is under way.
 _STEPS: dict[UpdateState, str] = {

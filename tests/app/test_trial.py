@@ -13,7 +13,7 @@ from numpy.random import default_rng
 from sentinel.app import imports
 from sentinel.app.given_models import Origin
 from sentinel.config import Config
-from sentinel.engine.trial import TrialParams, tried
+from sentinel.engine.deployment.trial import TrialParams, tried
 from sentinel.errors import ConfigError, ModelError
 from sentinel.serving_model import check_golden, serving_model
 from tests.app import small

@@ -14,10 +14,10 @@ from sentinel.cli.view import View, _picture
 from sentinel.config import Config
 from sentinel.core.features.spec import FeatureParams
 from sentinel.core.learning.awaiting import Awaited
-from sentinel.engine.awaiting import Outlook
 from sentinel.engine.health import Health
-from sentinel.engine.labels import LabelsWaiting
-from sentinel.engine.lifecycle import Answer, Judgement, Try, Update
+from sentinel.engine.registry.lifecycle import Answer, Judgement, Try, Update
+from sentinel.engine.scoring.labels import LabelsWaiting
+from sentinel.engine.updates.awaiting import Outlook
 from sentinel.metrics import Metrics
 
 FRAUDS = Awaited("frauds among mature examples", 38, 100, True, 251.0)

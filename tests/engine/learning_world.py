@@ -21,11 +21,11 @@ from sentinel.core.learning.calibration import Calibration
 from sentinel.core.learning.gate import Outcome, Verdict
 from sentinel.core.learning.params import FitParams
 from sentinel.core.learning.triggers import TriggerParams
-from sentinel.engine.deployment import DeploymentParams
-from sentinel.engine.lifecycle import Update
-from sentinel.engine.savepoints import SavepointParams
-from sentinel.engine.update_params import UpdateParams
-from sentinel.engine.watch import WatchParams
+from sentinel.engine.deployment.champion import DeploymentParams
+from sentinel.engine.registry.lifecycle import Update
+from sentinel.engine.updates.params import UpdateParams
+from sentinel.engine.updates.savepoints import SavepointParams
+from sentinel.engine.updates.watch import WatchParams
 from sentinel.errors import RecordError
 from sentinel.model import fit
 from sentinel.ports import Made, Saved, Taken, Updated

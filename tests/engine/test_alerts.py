@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sentinel.engine.alerts import Flagged
+from sentinel.engine.scoring.alerts import Flagged
 from sentinel.errors import ModelError, TransientError
 from sentinel.records import TopicPartition
 from tests.engine.clock import run

@@ -15,10 +15,10 @@ from sentinel.codec.artifacts import encode_artifact
 from sentinel.core.exploration import is_shadowed
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning import shelf as shelves
-from sentinel.engine.deployment import Deployment, DeploymentParams
-from sentinel.engine.registrar import Registrar
-from sentinel.engine.remembered import RegistryMemory, RememberedShelf
-from sentinel.engine.serving import Serving
+from sentinel.engine.deployment.champion import Deployment, DeploymentParams
+from sentinel.engine.registry.registrar import Registrar
+from sentinel.engine.registry.remembered import RegistryMemory, RememberedShelf
+from sentinel.engine.scoring.serving import Serving
 from sentinel.engine.tasks import end
 from sentinel.metrics import Metrics
 from sentinel.records import OutputRecord, TopicPartition
@@ -424,7 +424,7 @@ def test_a_version_that_was_missing_for_a_moment_comes_without_a_change_of_the_s
                 timeout_s=90.0,
             )
 
-    with caplog.at_level(logging.ERROR, logger="sentinel.engine.deployment"):
+    with caplog.at_level(logging.ERROR, logger="sentinel.engine.deployment.champion"):
         run(scenario())
     assert [one.getMessage() for one in caplog.records] == [
         "model 1.1.0: its text is missing; what served goes on serving"
@@ -464,7 +464,7 @@ def test_a_version_that_will_never_load_is_tried_ever_more_seldom_and_said_once(
             times_s.extend([clock_s()] * (calls.names.count("load model 1.1.0") + 1 - len(times_s)))
         await end([following])
 
-    with caplog.at_level(logging.ERROR, logger="sentinel.engine.deployment"):
+    with caplog.at_level(logging.ERROR, logger="sentinel.engine.deployment.champion"):
         run(scenario())
     assert (len(caplog.records), metrics.deployment_failures) == (1, 1)
     assert serving.champion is world.serving

@@ -11,7 +11,7 @@ from sentinel.adapters.memory import Faults, MemoryCluster
 from sentinel.codec.stored import decode_stored
 from sentinel.core.consensus import groups, online
 from sentinel.core.consensus.channels import WIDTH
-from sentinel.engine.feedback import warm
+from sentinel.engine.feedback.task import warm
 from sentinel.errors import FencedError, TransientError
 from sentinel.votes import Annotator, Case
 from tests.engine.clock import run

@@ -8,7 +8,7 @@ import pytest
 
 from sentinel.codec.artifacts import decode_artifact
 from sentinel.core.learning import shelf as shelves
-from sentinel.engine.remembered import RegistryMemory
+from sentinel.engine.registry.remembered import RegistryMemory
 from sentinel.errors import FencedError
 from sentinel.ports import Savepoint
 from tests.engine.clock import run, until
@@ -42,7 +42,7 @@ from tests.kept import KeptModels
 
 NEW = artifact("1.1.0", 1)
 OTHER = artifact("1.2.0", 2)
-LOGGER = "sentinel.engine.remembered"
+LOGGER = "sentinel.engine.registry.remembered"
 PROMOTED = partial(shelves.promoted, approval_needed=False)
 
 

@@ -11,8 +11,8 @@ from sentinel.adapters.memory import MemoryRecord
 from sentinel.codec.stored import decode_stored
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.core.learning import shelf as shelves
-from sentinel.engine.judging import Judge
-from sentinel.engine.serving import Serving
+from sentinel.engine.scoring.judging import Judge
+from sentinel.engine.scoring.serving import Serving
 from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.model import LightGBMError
@@ -80,7 +80,7 @@ def test_a_model_that_lightgbm_scores_and_will_not_explain_serves_without_reason
             assert [one.unexplained for one in reports(world)] == [""]
             await instance.stop()
 
-    with caplog.at_level(logging.WARNING, logger="sentinel.engine.alerts"):
+    with caplog.at_level(logging.WARNING, logger="sentinel.engine.scoring.alerts"):
         run(scenario())
     assert len(world.values("decisions")) == 500
     unexplained = alerts_of(world, "1.1.0")
@@ -88,7 +88,7 @@ def test_a_model_that_lightgbm_scores_and_will_not_explain_serves_without_reason
     assert all(one["explained"] is False and one["reasons"] == [] for one in unexplained)
     for version in ("1.0.0", "1.2.0"):
         assert all(one["explained"] for one in alerts_of(world, version))
-    said = [one for one in caplog.records if one.name == "sentinel.engine.alerts"]
+    said = [one for one in caplog.records if one.name == "sentinel.engine.scoring.alerts"]
     assert len(said) == 1, "it is said once"
     assert world.unsafe == []
 
@@ -409,9 +409,9 @@ def test_a_store_of_reports_that_is_away_costs_the_reports_only(
             await until(lambda: [one.version for one in reports(world)] == ["1.2.0"])
             await instance.stop()
 
-    with caplog.at_level(logging.WARNING, logger="sentinel.engine.reporting"):
+    with caplog.at_level(logging.WARNING, logger="sentinel.engine.deployment.reporting"):
         run(scenario())
-    said = [one for one in caplog.records if one.name == "sentinel.engine.reporting"]
+    said = [one for one in caplog.records if one.name == "sentinel.engine.deployment.reporting"]
     assert len(said) <= 1
     assert len(world.decisions()) == 50
 

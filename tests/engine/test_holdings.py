@@ -16,7 +16,7 @@ from sentinel.adapters.pool import TrainerProcess, WorkerParams
 from sentinel.codec.records import encode
 from sentinel.codec.savepoints import Column, Encoded, decode_savepoint, encode_savepoint
 from sentinel.core.decision import PolicyParams
-from sentinel.engine.savepoints import SavepointParams, Savepoints
+from sentinel.engine.updates.savepoints import SavepointParams, Savepoints
 from sentinel.errors import RecordError
 from sentinel.learner import holdings
 from sentinel.learner.flat import flat

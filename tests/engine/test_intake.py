@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.engine.intake import Stumbles
+from sentinel.engine.updates.intake import Stumbles
 
 sizes = st.lists(st.integers(1, 9), min_size=1, max_size=8)
 

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.engine.partitions import NOTHING, InputPartition, Opened, WaitingLabels, position_of
+from sentinel.engine.scoring.partitions import (
+    NOTHING,
+    InputPartition,
+    Opened,
+    WaitingLabels,
+    position_of,
+)
 from sentinel.ports import Fence
 from sentinel.records import Commit, Label, TopicPartition
 from tests.engine.clock import run

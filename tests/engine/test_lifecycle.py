@@ -8,7 +8,13 @@ import pytest
 
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.learning.triggers import Trigger
-from sentinel.engine.lifecycle import Update, UpdateState, audit_entry_of, begun_entry, update_of
+from sentinel.engine.registry.lifecycle import (
+    Update,
+    UpdateState,
+    audit_entry_of,
+    begun_entry,
+    update_of,
+)
 
 STATES: tuple[UpdateState, ...] = get_args(UpdateState)
 ALLOWED: set[tuple[UpdateState, UpdateState]] = {

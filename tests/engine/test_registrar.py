@@ -7,7 +7,7 @@ import pytest
 
 from sentinel.adapters.memory import Faults, MemoryBroker, MemoryDocuments
 from sentinel.core.learning import shelf as shelves
-from sentinel.engine.registrar import Registrar
+from sentinel.engine.registry.registrar import Registrar
 from sentinel.errors import TransientError
 from sentinel.records import AuditEntry
 from sentinel.stores import StoredModels

@@ -16,7 +16,7 @@ from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.decision import PolicyParams
 from sentinel.core.features.spec import FeatureParams
 from sentinel.core.learning.gate import Verdict
-from sentinel.engine.savepoints import SavepointParams
+from sentinel.engine.updates.savepoints import SavepointParams
 from sentinel.errors import TransientError
 from sentinel.learner.learner import Learner
 from sentinel.ports import Savepoint
@@ -55,7 +55,7 @@ EXAMPLES = TopicPartition("examples", 0)
 SAVING = replace(UPDATES, savepoint=SavepointParams(after_example_count=20))
 # On demand only, so that examples that come do not begin updates.
 ON_DEMAND = replace(SAVING, triggers=replace(SAVING.triggers, after_example_count=0))
-LOGGER = "sentinel.engine.savepoints"
+LOGGER = "sentinel.engine.updates.savepoints"
 
 
 def kept(world: World) -> Savepoint:

@@ -19,8 +19,8 @@ from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.awaiting import Need
 from sentinel.core.learning.checks import Check
 from sentinel.core.learning.gate import Outcome, Verdict
-from sentinel.engine.awaiting import Outlook
-from sentinel.engine.lifecycle import Answer, Judgement
+from sentinel.engine.registry.lifecycle import Answer, Judgement
+from sentinel.engine.updates.awaiting import Outlook
 from sentinel.errors import ModelError, RecordError, TrainingError, TransientError, WorkerLostError
 from sentinel.learner.learner import Learner
 from sentinel.model import LightGBMError
@@ -524,7 +524,7 @@ def test_examples_at_which_the_learner_fails_are_left_out_and_nothing_else(
             assert counts == (56, 4, 4)
             await instance.stop()
 
-    with caplog.at_level(logging.ERROR, logger="sentinel.engine.training"):
+    with caplog.at_level(logging.ERROR, logger="sentinel.engine.updates.training"):
         run(scenario())
     assert [one.getMessage() for one in caplog.records] == [
         f"examples are left out, the first at offset 7: {seen!r}"
@@ -553,7 +553,7 @@ def test_examples_that_end_the_learner_s_process_are_left_out_at_the_second_time
             await instance.idle()
             await instance.stop()
 
-    with caplog.at_level(logging.ERROR, logger="sentinel.engine.training"):
+    with caplog.at_level(logging.ERROR, logger="sentinel.engine.updates.training"):
         run(scenario())
     [said] = [one.getMessage() for one in caplog.records]
     assert said == "the trainer's process is lost at them: range(250, 350) are left out"
@@ -707,7 +707,7 @@ def test_what_may_not_go_back_by_itself_is_said_once(caplog: pytest.LogCaptureFi
             await instance.idle()
             await asyncio.sleep(60.0)
 
-    with caplog.at_level(logging.WARNING, logger="sentinel.engine.watching"):
+    with caplog.at_level(logging.WARNING, logger="sentinel.engine.updates.watching"):
         run(scenario())
     assert [record.getMessage()[:32] for record in caplog.records] == [
         "1.1.0 hurts: its share of alerts"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.engine.watch import Baseline, WatchParams, harm
+from sentinel.engine.updates.watch import Baseline, WatchParams, harm
 
 PARAMS = WatchParams(decision_count_min=1_000)
 # Of 10,000 decisions 2 % are alerts, the mean probability is 1 %, scoring takes 5 us.

@@ -15,7 +15,7 @@ from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.consensus.casework import count_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.logs import feedback_name, log_id
-from sentinel.engine.feedback import FeedbackParams, label_of, placed
+from sentinel.engine.feedback.task import FeedbackParams, label_of, placed
 from sentinel.errors import RecordError
 from sentinel.records import Feedback, InputRecord, Label
 from sentinel.votes import Case, Casework, FeedbackProgress, Vote

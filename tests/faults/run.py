@@ -135,7 +135,7 @@ def under_fire(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
         "SENTINEL__KAFKA__GROUP_ID": "fire",
         "SENTINEL__REDIS__KEY_PREFIX": "fire",
         "FAULTS_CLOCK_FILE": str(folder / "clock"),
-        "PYTHONPATH": str(CLOCK),
+        "PYTHONPATH": os.pathsep.join([str(CLOCK), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
 
 

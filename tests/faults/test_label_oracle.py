@@ -9,7 +9,7 @@ import pytest
 from sentinel.codec.records import encode
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.engine.feedback import FeedbackParams
+from sentinel.engine.feedback.task import FeedbackParams
 from sentinel.records import Feedback, Record
 from sentinel.votes import Annotator, Case
 from tests.faults.label_oracle import Expected, Found, Offences, compare, expected_of

@@ -15,7 +15,7 @@ from sentinel.core.consensus.trail import audit_entries
 from sentinel.core.logs import log_id
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.dispatcher import Inbox
-from sentinel.engine.refitting import Refitting
+from sentinel.engine.feedback.refitting import Refitting
 from sentinel.errors import FencedError, RecordError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, CaseStore

@@ -2,8 +2,8 @@
 
 import logging
 
-from sentinel.engine.lifecycle import Update
-from sentinel.engine.watch import Baseline, WatchParams, harm
+from sentinel.engine.registry.lifecycle import Update
+from sentinel.engine.updates.watch import Baseline, WatchParams, harm
 from sentinel.errors import ModelError, RecordError, TrainingError
 from sentinel.metrics import Metrics
 from sentinel.ports import ModelStore, Trainer

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from sentinel.core.features.state import FeatureState
 from sentinel.core.logs import cluster_of
-from sentinel.engine.checkpoint import Checkpoints
 from sentinel.engine.dispatcher import Dispatcher, Inbox
-from sentinel.engine.labels import LabelTail
 from sentinel.engine.params import EngineParams
-from sentinel.engine.partitions import NOTHING, InputPartition, Position, position_of
-from sentinel.engine.pipeline import Pipeline
+from sentinel.engine.scoring.checkpoint import Checkpoints
+from sentinel.engine.scoring.labels import LabelTail
+from sentinel.engine.scoring.partitions import NOTHING, InputPartition, Position, position_of
+from sentinel.engine.scoring.pipeline import Pipeline
 from sentinel.engine.store_owner import StoreOwner, change, check_log
 from sentinel.engine.store_watch import StoreWatch
 from sentinel.errors import ConfigError, StateLostError, TransientError

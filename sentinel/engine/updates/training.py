@@ -3,7 +3,8 @@
 The control plane's instance, the one that owns the feedback partition, reads all examples into the
 trainer's process (of those that a savepoint holds, the savepoint), asks it for a candidate when an
 update is due, and takes what the gate lets through to the registry, from where every instance
-follows. Each step is noted before it is taken (`engine/lifecycle.py`): whoever takes over goes on.
+follows. Each step is noted before it is taken (`engine/registry/lifecycle.py`):
+whoever takes over goes on.
 """
 
 import asyncio
@@ -16,9 +17,8 @@ from sentinel.codec.records import decode_command
 from sentinel.codec.stored import encode_stored
 from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.triggers import Progress, Trigger
-from sentinel.engine.awaiting import Awaiting, Outlook
-from sentinel.engine.intake import Intake
-from sentinel.engine.lifecycle import (
+from sentinel.engine.patience import Patience
+from sentinel.engine.registry.lifecycle import (
     RESTART,
     SERVES,
     Update,
@@ -28,11 +28,12 @@ from sentinel.engine.lifecycle import (
     judgement_of,
     update_of,
 )
-from sentinel.engine.patience import Patience
-from sentinel.engine.registrar import Registrar, back_to
-from sentinel.engine.savepoints import Savepoints
-from sentinel.engine.update_params import UpdateParams
-from sentinel.engine.watching import LEARNER_ERRORS, Watching
+from sentinel.engine.registry.registrar import Registrar, back_to
+from sentinel.engine.updates.awaiting import Awaiting, Outlook
+from sentinel.engine.updates.intake import Intake
+from sentinel.engine.updates.params import UpdateParams
+from sentinel.engine.updates.savepoints import Savepoints
+from sentinel.engine.updates.watching import LEARNER_ERRORS, Watching
 from sentinel.errors import ModelError, RecordError, TransientError, WorkerLostError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, ModelStore, Tail, Trainer, Updated

@@ -14,7 +14,7 @@ from sentinel.core.learning.triggers import (
     due_triggers,
     trigger_needs,
 )
-from sentinel.engine.watching import LEARNER_ERRORS
+from sentinel.engine.updates.watching import LEARNER_ERRORS
 from sentinel.ports import ModelStore, Trainer
 from sentinel.versions import Artifact
 

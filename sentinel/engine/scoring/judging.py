@@ -15,7 +15,7 @@ from sentinel.codec.decisions import Verdicts
 from sentinel.core.decision import PolicyParams, actions, severities
 from sentinel.core.exploration import exploration, explored_actions, is_shadowed
 from sentinel.core.features.hashing import hash64
-from sentinel.engine.serving import Serving
+from sentinel.engine.scoring.serving import Serving
 from sentinel.errors import ModelError
 from sentinel.metrics import Metrics
 from sentinel.records import Floats, Transactions

@@ -14,8 +14,8 @@ from typing import Any
 
 from sentinel.core.learning.lineage import Relation, is_decided, lost_events, relation
 from sentinel.core.learning.trail import put_back_entry
-from sentinel.engine.lifecycle import WHO, is_behind
-from sentinel.engine.registrar import Registrar
+from sentinel.engine.registry.lifecycle import WHO, is_behind
+from sentinel.engine.registry.registrar import Registrar
 from sentinel.errors import FencedError, ModelError
 from sentinel.ports import ModelStore
 from sentinel.records import AuditEntry

@@ -15,14 +15,14 @@ from sentinel.codec.transactions import TransactionDecoder
 from sentinel.core.decision import ACTIONS, APPROVE, SEVERITIES, PolicyParams
 from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.core.features.table import NEWEST
-from sentinel.engine.alerts import Alerts, Flagged
 from sentinel.engine.dead_letters import DeadLetters
-from sentinel.engine.entities import Answer, EntityLoader
-from sentinel.engine.judging import Judge, Judged
-from sentinel.engine.labels import DueLabel, label_rows
 from sentinel.engine.params import TopicParams
-from sentinel.engine.partitions import InputPartition, WaitingLabel
-from sentinel.engine.placement import Placement
+from sentinel.engine.scoring.alerts import Alerts, Flagged
+from sentinel.engine.scoring.entities import Answer, EntityLoader
+from sentinel.engine.scoring.judging import Judge, Judged
+from sentinel.engine.scoring.labels import DueLabel, label_rows
+from sentinel.engine.scoring.partitions import InputPartition, WaitingLabel
+from sentinel.engine.scoring.placement import Placement
 from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker

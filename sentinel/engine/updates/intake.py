@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from sentinel.engine.watching import LEARNER_ERRORS
+from sentinel.engine.updates.watching import LEARNER_ERRORS
 from sentinel.errors import WorkerLostError
 from sentinel.metrics import Metrics
 from sentinel.ports import Trainer

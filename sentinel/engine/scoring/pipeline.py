@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Callable
 
-from sentinel.engine.checkpoint import EVERYTHING, Checkpoints
 from sentinel.engine.dispatcher import Inbox
-from sentinel.engine.entities import EntityLoader
-from sentinel.engine.labels import LabelTail
 from sentinel.engine.params import EngineParams
-from sentinel.engine.partitions import InputPartition
-from sentinel.engine.scoring import Prepared, Scoring
+from sentinel.engine.scoring.checkpoint import EVERYTHING, Checkpoints
+from sentinel.engine.scoring.entities import EntityLoader
+from sentinel.engine.scoring.labels import LabelTail
+from sentinel.engine.scoring.partitions import InputPartition
+from sentinel.engine.scoring.scorer import Prepared, Scoring
 from sentinel.engine.tasks import end
 from sentinel.errors import TransientError
 from sentinel.records import Batch

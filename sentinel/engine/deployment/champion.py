@@ -10,7 +10,7 @@ last few stay in memory: a rollback has nothing to build.
 What cannot be loaded is tried again, ever more seldom: it may have been missing for a moment, or be
 put right. It is counted and logged once, and again when there is another reason. Until then the
 newest of those serves that were champions before, and `trouble` says why. A registry that goes back
-to what it was before changes nothing here (`engine/remembered.py`).
+to what it was before changes nothing here (`engine/registry/remembered.py`).
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sentinel.engine.patience import Patience
-from sentinel.engine.remembered import RememberedShelf
-from sentinel.engine.serving import Serving
+from sentinel.engine.registry.remembered import RememberedShelf
+from sentinel.engine.scoring.serving import Serving
 from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Explainer, ModelStore, Tail

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from sentinel.blobs import OWNED, BlobBlock, BlobColumn
 from sentinel.core.features.state import FeatureState
 from sentinel.core.features.table import Cut
-from sentinel.engine.alerts import Alerts
 from sentinel.engine.params import EngineParams
-from sentinel.engine.partitions import UNKNOWN, InputPartition, Position
+from sentinel.engine.scoring.alerts import Alerts
+from sentinel.engine.scoring.partitions import UNKNOWN, InputPartition, Position
 from sentinel.engine.store_owner import StoreOwner, check_log
 from sentinel.engine.store_watch import StoreWatch
 from sentinel.errors import FencedError, TransientError

@@ -1,0 +1,1 @@
+"""A version comes to serve on this instance."""

@@ -1,0 +1,1 @@
+"""The registry as the engine changes and remembers it."""

@@ -1,0 +1,1 @@
+"""A model update, from new examples to a champion that is watched."""
