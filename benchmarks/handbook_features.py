@@ -14,8 +14,8 @@ import numpy as np
 
 from benchmarks.handbook_file import DAY_MS, LABEL_DELAY_DAYS, Payments
 from sentinel.adapters.files import TransactionFile
-from sentinel.app.history import History
 from sentinel.config import Config
+from sentinel.operations.data.history import History
 from sentinel.records import Floats, Ints
 
 CONFIG = Path(__file__).parents[1] / "config" / "handbook.toml"

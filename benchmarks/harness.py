@@ -21,10 +21,10 @@ from benchmarks.workloads import card_stream, write_config, write_model
 from sentinel import config as configuration
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker
-from sentinel.app.sender import Sender
-from sentinel.app.topics import topic_specs
 from sentinel.config import Config
 from sentinel.metrics import Histogram
+from sentinel.operations.data.sender import Sender
+from sentinel.operations.topics import topic_specs
 from sentinel.records import Ints
 
 ROOT = Path(__file__).parents[1]

@@ -8,10 +8,10 @@ more sees more: so each learner has a run of its own.
 import numpy as np
 
 from benchmarks.handbook_file import LABEL_DELAY_DAYS, Payments
-from sentinel.app.history import ENTITIES_MAX
 from sentinel.config import Config
 from sentinel.core.features.events import MARK_FRAUD
 from sentinel.core.features.state import FeatureState, Labels
+from sentinel.operations.data.history import ENTITIES_MAX
 from sentinel.records import Floats, Ints, Transactions, chosen
 from sentinel.simulation.handbook import SimulationParams
 from sentinel.simulation.handbook import days as simulated_days

@@ -30,11 +30,11 @@ from benchmarks.label_figures import Heard, KnownSkill, judged, show
 from benchmarks.label_play import Play, played, scored_rows
 from sentinel import config as configuration
 from sentinel.adapters.embedded import EmbeddedServers
-from sentinel.app.sender import Sender
-from sentinel.app.stores import open_cases
 from sentinel.codec.records import decode_label
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.patterns import skill_of
+from sentinel.operations.data.sender import Sender
+from sentinel.operations.stores import open_cases
 from sentinel.ports import CaseStore
 from sentinel.records import WITHDRAWN, Feedback, Label
 from sentinel.simulation.chargebacks import DAY_MS

@@ -29,9 +29,7 @@ from sentinel import config as configuration
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.pool import AskedTrainer, WorkerParams, WorkerProcess
 from sentinel.adapters.redis import RedisParams
-from sentinel.app.demo import values_of
-from sentinel.app.history import History
-from sentinel.app.stores import open_savepoints
+from sentinel.app.builtin.stream import values_of
 from sentinel.core.decision import PolicyParams
 from sentinel.core.learning.columns import Columns, strata
 from sentinel.core.learning.examples import Examples
@@ -39,6 +37,8 @@ from sentinel.engine.updates.savepoints import SavepointParams, Savepoints
 from sentinel.learner.flat import flat
 from sentinel.learner.learner import Learner
 from sentinel.learner.params import LearningParams
+from sentinel.operations.data.history import History
+from sentinel.operations.stores import open_savepoints
 from sentinel.records import Floats
 from sentinel.simulation.handbook import SimulationParams, days
 

@@ -22,8 +22,8 @@ from benchmarks.latency import generated
 from benchmarks.load import Phase, Spec
 from benchmarks.stretches import STALL_MS, Arrivals, arrivals, longest_gap_ms, stalls
 from benchmarks.update_site import WHO, begun, spec_of, update_site
-from sentinel.app import models as app
 from sentinel.core.learning.shelf import promoted, rolled_back
+from sentinel.operations.models import registry as app
 from sentinel.serving_model import serving_model
 from sentinel.versions import Artifact
 

@@ -24,12 +24,12 @@ from benchmarks.stretches import arrivals, stretch_figures
 from benchmarks.update_examples import Material
 from benchmarks.update_site import POLL_S, WHO, begun, check, spec_of, update_site
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
-from sentinel.app import models as app
-from sentinel.app import updates
-from sentinel.app.dead_letters import read_to_end
 from sentinel.codec.records import keyed
 from sentinel.engine.registry.lifecycle import Update
+from sentinel.engine.tail import read_to_end
 from sentinel.learner.params import STRATEGIES
+from sentinel.operations.models import registry as app
+from sentinel.operations.models import updates
 from sentinel.records import OutputRecord
 
 A_CALL = 5_000  # examples, as the archive publishes them

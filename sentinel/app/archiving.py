@@ -7,13 +7,21 @@ from dataclasses import dataclass, field
 
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
-from sentinel.app import embedded
-from sentinel.app.archive import Archiver, Counts, archive_kafka
+from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.backoff import back_off
-from sentinel.app.topics import topic_specs
 from sentinel.config import Config
 from sentinel.core.logs import log_id
-from sentinel.errors import ConfigError, TransientError
+from sentinel.engine.archive.archiver import (
+    ArchivedTopics,
+    Archiver,
+    ArchiverParams,
+    Counts,
+    FeatureNames,
+)
+from sentinel.errors import ConfigError, ModelError, TransientError
+from sentinel.operations import embedded
+from sentinel.operations.topics import archive_kafka, topic_specs
+from sentinel.ports import Archive, Broker, Tail
 
 _TICK_S = 0.5
 
@@ -126,8 +134,52 @@ async def site_of(config: Config) -> AsyncIterator[Site]:
         # An embedded log is a world of its own: what former ones learnt is the future in this one.
         files = ParquetArchive(config.archive, only=only if is_log_lost else None)
         clock_s = asyncio.get_running_loop().time
-        archiver = Archiver(at, broker, files, tail, clock_s=clock_s)
+        archiver = archiver_of(at, broker, files, tail, clock_s=clock_s)
         yield Site(archiver, lambda: _has_moved(config, at), is_log_lost)
+
+
+def archiver_of(
+    config: Config, broker: Broker, files: Archive, tail: Tail, *, clock_s: Callable[[], float]
+) -> Archiver:
+    """An archiver as the configuration wants it, of what these ports reach."""
+    names, settings = config.topics, config.archive
+    topics = ArchivedTopics(
+        transactions=names.full(names.transactions),
+        decisions=names.full(names.decisions),
+        labels=names.full(names.labels),
+        audit=names.full(names.audit),
+        feedback=names.full(names.feedback),
+        examples=names.full(names.examples),
+    )
+    params = ArchiverParams(
+        settings.interval_s, settings.row_count_max, settings.examples_interval_s, config.maturity
+    )
+    return Archiver(
+        topics, broker, files, tail, params, feature_names=_feature_names(config), clock_s=clock_s
+    )
+
+
+def _feature_names(config: Config) -> FeatureNames:
+    """As the model of a decision names them, or this configuration if it is gone."""
+    models = ModelDirectory(config.model)
+    known: dict[str, tuple[str, ...]] = {}
+
+    def found(version: str, count: int) -> tuple[str, ...]:
+        if version not in known:
+            try:
+                told = models.load(version).manifest["features"]
+            except (ModelError, KeyError):
+                told = [feature.name for feature in config.features]
+            known[version] = tuple(told)
+        names = known[version]
+        if len(names) != count:
+            raise ConfigError(
+                f"decisions of model {version} have {count} features, "
+                f"{len(names)} are named in {config.model.directory} or [[features]]"
+            )
+        return names
+
+    return found
 
 
 def _found(config: Config) -> Config:

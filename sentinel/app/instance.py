@@ -16,9 +16,6 @@ from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.assembly import Parts, Ports, assemble, registrar
 from sentinel.app.company import Company
-from sentinel.app.local_models import FIRST_WHO, LocalModels, adopt, tell_adopted
-from sentinel.app.stores import feedback_documents, registry_documents
-from sentinel.app.topics import refuse_wrong, topic_specs
 from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
@@ -39,6 +36,9 @@ from sentinel.engine.updates.awaiting import Outlook
 from sentinel.errors import ModelError, SentinelError, TransientError
 from sentinel.learner.learner import Learner
 from sentinel.metrics import Metrics
+from sentinel.operations.models.local import FIRST_WHO, LocalModels, adopt, tell_adopted
+from sentinel.operations.stores import feedback_documents, registry_documents
+from sentinel.operations.topics import refuse_wrong, topic_specs
 from sentinel.serving_model import ServingModel
 from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
 from sentinel.versions import Artifact

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
-from sentinel.app import demo
-from sentinel.app.backfill import backfill
+from sentinel.app.builtin import stream as demo
+from sentinel.app.builtin.past import PastRows, held_out_of, keep_past, past_rows
 from sentinel.app.ending import abandonable
-from sentinel.app.history import History, Rows, joined
-from sentinel.app.local_models import fetch_champion
-from sentinel.app.past import PastRows, held_out_of, keep_past, past_rows
-from sentinel.app.train import train
 from sentinel.app.warming import warm
 from sentinel.config import Config
 from sentinel.errors import ConfigError
+from sentinel.operations.data.backfill import backfill
+from sentinel.operations.data.history import History, Rows, joined
+from sentinel.operations.models.local import fetch_champion
+from sentinel.operations.models.train import train
 from sentinel.serving_model import ServingModel, serving_model
 from sentinel.versions import Artifact
 

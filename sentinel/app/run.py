@@ -11,14 +11,14 @@ from typing import Any
 
 from sentinel.adapters.embedded import STOP_S_MAX, EmbeddedServers
 from sentinel.adapters.kafka import EMBEDDED
-from sentinel.app import archive_child, demo, embedded
-from sentinel.app.alert_desk import investigate
+from sentinel.app import archive_child
 from sentinel.app.archive_child import ArchiveChild
 from sentinel.app.backoff import back_off, failures_in_a_row
+from sentinel.app.builtin import stream as demo
+from sentinel.app.builtin.investigators import investigate
+from sentinel.app.builtin.playing import play, teach
 from sentinel.app.ending import CLOSE_S_MAX, limit_s, signals, unless_stopped, until_done
 from sentinel.app.instance import Instance
-from sentinel.app.migration import migrate_our_own
-from sentinel.app.playing import play, teach
 from sentinel.app.prepare import Prepared, Progress, prepare
 from sentinel.config import Config
 from sentinel.engine.health import Health
@@ -26,6 +26,8 @@ from sentinel.engine.registry.remembered import RegistryMemory
 from sentinel.engine.scoring.labels import LabelsWaiting
 from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
+from sentinel.operations import embedded
+from sentinel.operations.migration import migrate_our_own
 
 _TICK_S = 0.25
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -89,6 +89,11 @@ def whole(found: Iterable[Segment]) -> list[Segment]:
         if not kept or not kept[-1].holds(one):
             kept.append(one)
     return sorted(kept)
+
+
+def day_of(time_ms: int) -> date:
+    """The day in UTC."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).date()
 
 
 def day_of_folder(folder: Path) -> date | None:

@@ -12,14 +12,14 @@ from rich.table import Table
 from sentinel import config as configuration
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.files import write_table
-from sentinel.app import embedded
 from sentinel.app.archiving import Status, archive
 from sentinel.app.ending import limit_s, signals, until_done
-from sentinel.app.examples import examples
-from sentinel.app.verify import verify
 from sentinel.archive.union import union_of
 from sentinel.codec.archive import KINDS
+from sentinel.engine.archive.examples import examples
 from sentinel.errors import ConfigError
+from sentinel.operations import embedded
+from sentinel.operations.verify import verify
 
 
 def run_command(config_file: Path | None, *, exit_when_idle_s: float | None) -> None:

@@ -10,11 +10,11 @@ from rich.table import Table
 
 from sentinel import config as configuration
 from sentinel.adapters.archive import ParquetArchive
-from sentinel.app.why import audit_of
 from sentinel.cli.texts import shown
 from sentinel.codec.records import encode
 from sentinel.codec.times import date_text
 from sentinel.errors import ConfigError
+from sentinel.operations.why import audit_of
 from sentinel.records import AuditEntry
 
 

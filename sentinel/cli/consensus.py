@@ -13,13 +13,13 @@ from rich.table import Table
 from sentinel import config as configuration
 from sentinel.adapters.files import write_table
 from sentinel.adapters.voice_files import read_voices
-from sentinel.app.consensus import cases_of
 from sentinel.cli.rows import passed, reader_of, say_left_out, say_refused
 from sentinel.cli.texts import shown
 from sentinel.codec.voices import Refusals
 from sentinel.core.consensus.judging import Judged, judged
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.errors import ConfigError
+from sentinel.operations.data.consensus import cases_of
 from sentinel.votes import RETRACTED, Case
 
 _SHOWN_COUNT = 20

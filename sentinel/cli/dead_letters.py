@@ -13,14 +13,14 @@ import typer
 
 from sentinel import config as configuration
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
-from sentinel.app import embedded
-from sentinel.app.dead_letters import Found, Plan, Wanted, look_through, planned, replay
 from sentinel.cli.texts import plain
 from sentinel.codec.dead_letters import DeadLetter
 from sentinel.codec.records import encode
 from sentinel.config import Config
 from sentinel.core.features.spec import duration_ms
 from sentinel.errors import ConfigError
+from sentinel.operations import embedded
+from sentinel.operations.dead_letters import Found, Plan, Wanted, look_through, planned, replay
 
 _DETAIL_WIDTH = 100
 _HEX_WIDTH = 16

@@ -12,14 +12,14 @@ from rich.table import Table
 
 from sentinel import config as configuration
 from sentinel.adapters.voice_files import read_voices
-from sentinel.app import embedded
-from sentinel.app import feedback as app
 from sentinel.cli.rows import reader_of, say_left_out, say_refused
 from sentinel.cli.texts import plain, shown
 from sentinel.codec.times import date_text
 from sentinel.codec.voices import ENTITY, Rows
 from sentinel.config import Config
 from sentinel.errors import ConfigError
+from sentinel.operations import embedded
+from sentinel.operations import feedback as app
 from sentinel.votes import Case
 
 _AHEAD_MS_MAX = 60_000  # clocks differ; what is further ahead was not seen yet

@@ -12,10 +12,10 @@ from rich.table import Table
 from sentinel import config as configuration
 from sentinel.adapters.files import TransactionFile, write_table
 from sentinel.adapters.registry import ModelDirectory
-from sentinel.app.history import UNKNOWN, History, Rows, joined
-from sentinel.app.train import DAY_MS, train
 from sentinel.config import Config
 from sentinel.errors import ConfigError
+from sentinel.operations.data.history import UNKNOWN, History, Rows, joined
+from sentinel.operations.models.train import DAY_MS, train
 
 
 def progress_bar(console: Console) -> Progress:

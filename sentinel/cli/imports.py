@@ -11,15 +11,16 @@ from rich.console import Console
 
 from sentinel import config as configuration
 from sentinel.adapters.registry import ModelDirectory, read_folder, version_of
-from sentinel.app import embedded, imports
-from sentinel.app import models as app
-from sentinel.app.given_models import Origin, Past
-from sentinel.app.history import UNKNOWN, joined
 from sentinel.cli.history import folded, metrics_table, progress_bar
 from sentinel.cli.models import by_whom, tell
 from sentinel.codec.times import epoch_ms
 from sentinel.config import Config
 from sentinel.errors import ConfigError
+from sentinel.operations import embedded
+from sentinel.operations.data.history import UNKNOWN, joined
+from sentinel.operations.models import imports
+from sentinel.operations.models import registry as app
+from sentinel.operations.models.given import Origin, Past
 from sentinel.versions import VERSION, Artifact
 
 

@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from sentinel import config as configuration
-from sentinel.app import embedded
-from sentinel.app import feedback as app
 from sentinel.cli.texts import shown
 from sentinel.codec.records import encode
 from sentinel.codec.times import date_text
 from sentinel.config import Config
 from sentinel.core.consensus.asking import Question
 from sentinel.core.consensus.patterns import agreement_of, oddities, skill_of, weight_of
+from sentinel.operations import embedded
+from sentinel.operations import feedback as app
 from sentinel.votes import Annotator, Case
 
 

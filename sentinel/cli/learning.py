@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from sentinel.app.updates import Standing
 from sentinel.core.learning.awaiting import Awaited, about, longest_wait_s
 from sentinel.engine.registry.lifecycle import Answer, Judgement, Update, UpdateState
 from sentinel.engine.updates.awaiting import Outlook
+from sentinel.operations.models.updates import Standing
 
 # Of an update that is under way.
 _STEPS: dict[UpdateState, str] = {

@@ -6,9 +6,9 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from sentinel.app.models import Registry
 from sentinel.cli.texts import plain
 from sentinel.codec.times import date_text
+from sentinel.operations.models.registry import Registry
 from sentinel.versions import ModelEvent, ServingReport, Shelf
 
 # Of a manifest, what nobody wants to read, and what a list of versions has room for.

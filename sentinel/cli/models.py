@@ -11,8 +11,6 @@ from rich.text import Text
 
 from sentinel import config as configuration
 from sentinel.adapters.registry import write_folder
-from sentinel.app import embedded
-from sentinel.app import models as app
 from sentinel.cli import model_tables as tables
 from sentinel.cli.options import login_name
 from sentinel.codec.records import encode
@@ -20,6 +18,8 @@ from sentinel.codec.times import date_text, epoch_ms
 from sentinel.config import Config
 from sentinel.core.learning import shelf as shelves
 from sentinel.errors import ConfigError
+from sentinel.operations import embedded
+from sentinel.operations.models import registry as app
 from sentinel.versions import ModelEvent, Shelf
 
 

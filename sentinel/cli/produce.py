@@ -9,12 +9,12 @@ from rich.console import Console
 
 from sentinel import config as configuration
 from sentinel.adapters.files import TransactionFile
-from sentinel.app import embedded
-from sentinel.app.produce import Player, ProduceOptions, Sent
-from sentinel.app.sender import Sender
 from sentinel.cli.history import progress_bar
 from sentinel.core.features.spec import duration_ms
 from sentinel.errors import ConfigError
+from sentinel.operations import embedded
+from sentinel.operations.data.produce import Player, ProduceOptions, Sent
+from sentinel.operations.data.sender import Sender
 
 _SPEED = re.compile(r"(\d+(?:\.\d+)?)x?")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import typer
 
 from sentinel import config as configuration
-from sentinel.app import embedded
-from sentinel.app.migration import adopt_store, migrate_store
+from sentinel.operations import embedded
+from sentinel.operations.migration import adopt_store, migrate_store
 
 
 def migrate_command(config_file: Path | None) -> None:

@@ -9,12 +9,12 @@ import typer
 
 from sentinel import config as configuration
 from sentinel.adapters.kafka import KafkaAdmin
-from sentinel.app import embedded
-from sentinel.app.placement import placement_findings
-from sentinel.app.topics import topic_demands, topic_specs
 from sentinel.config import Config
 from sentinel.core.topics import TopicFacts, describe, findings, resolved
 from sentinel.errors import ConfigError
+from sentinel.operations import embedded
+from sentinel.operations.placement import placement_findings
+from sentinel.operations.topics import topic_demands, topic_specs
 
 
 def create_command(

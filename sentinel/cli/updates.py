@@ -19,8 +19,9 @@ def now(
 ) -> None:
     """Have the running instance make a candidate, and judge it, as soon as it can."""
     from sentinel import config as configuration
-    from sentinel.app import embedded, updates
-    from sentinel.app.models import pin_note
+    from sentinel.operations import embedded
+    from sentinel.operations.models import updates
+    from sentinel.operations.models.registry import pin_note
 
     settings = embedded.running(configuration.load(config))
     asyncio.run(updates.ask_for_update(settings, who=login_name(who), why=why))
@@ -36,9 +37,10 @@ def show(
 ) -> None:
     """How the newest update stands, what the gate said of it, and what the next one waits for."""
     from sentinel import config as configuration
-    from sentinel.app import embedded, updates
     from sentinel.cli.learning import standing_lines
     from sentinel.codec.stored import encode_stored
+    from sentinel.operations import embedded
+    from sentinel.operations.models import updates
 
     settings = embedded.running(configuration.load(config))
     found = asyncio.run(updates.standing(settings))

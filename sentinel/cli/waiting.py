@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from sentinel import config as configuration
-from sentinel.app.placing import Waiting, noted_waiting
 from sentinel.cli.texts import age_text, shown
 from sentinel.codec.records import encode
 from sentinel.codec.times import date_text
+from sentinel.engine.archive.linking import Waiting
 from sentinel.errors import ConfigError
+from sentinel.operations.feedback import noted_waiting
 
 
 def waiting_command(config_file: Path | None, *, limit: int, as_json: bool) -> None:

@@ -13,15 +13,15 @@ from rich.text import Text
 
 from sentinel import config as configuration
 from sentinel.adapters.archive import ParquetArchive
-from sentinel.app import embedded
-from sentinel.app import feedback as voices
-from sentinel.app.why import Account, account_of, replayed
 from sentinel.cli.audit import audit_table
 from sentinel.cli.feedback import vote_table
 from sentinel.cli.texts import shown
 from sentinel.codec.times import date_text
 from sentinel.config import Config
 from sentinel.errors import ConfigError, TransientError
+from sentinel.operations import embedded
+from sentinel.operations import feedback as voices
+from sentinel.operations.why import Account, account_of, replayed
 from sentinel.records import WITHDRAWN
 
 _SHOWN_COUNT = 10

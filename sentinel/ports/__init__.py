@@ -1,6 +1,7 @@
 """What the engine needs from the outside, as Protocols that every adapter and its twin fulfil."""
 
 from sentinel.blobs import Blob
+from sentinel.ports.archive import Archive, LogArchive
 from sentinel.ports.broker import Broker, PartitionsCallback, Tail, TopicLog
 from sentinel.ports.explainer import Explainer
 from sentinel.ports.stores import CaseStore, ModelStore, ReportStore, Savepoint, SavepointStore
@@ -8,6 +9,7 @@ from sentinel.ports.trainer import Attempt, Made, Saved, Taken, Trainer, Updated
 from sentinel.state_store import Fence, Fences, PartitionState, StateStore, StoreFacts
 
 __all__ = [
+    "Archive",
     "Attempt",
     "Blob",
     "Broker",
@@ -15,6 +17,7 @@ __all__ = [
     "Explainer",
     "Fence",
     "Fences",
+    "LogArchive",
     "Made",
     "ModelStore",
     "PartitionState",

@@ -9,8 +9,8 @@ import pytest_asyncio
 
 from sentinel.adapters.memory import MemoryDocuments, MemoryStateStore, MemoryStore
 from sentinel.adapters.redis import RedisParams, RedisStateStore
-from sentinel.app.stores import open_cases
 from sentinel.core.topics import TopicSpec
+from sentinel.operations.stores import open_cases
 from sentinel.ports import Broker, CaseStore, StateStore
 from sentinel.stores import StoredCases
 from tests.adapters.contracts import (

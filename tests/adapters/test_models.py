@@ -9,9 +9,9 @@ import pytest
 
 from sentinel.adapters.memory import Faults, MemoryDocuments
 from sentinel.adapters.redis import RedisParams, connect
-from sentinel.app.stores import open_models
 from sentinel.codec import artifacts
 from sentinel.errors import ModelError, TransientError
+from sentinel.operations.stores import open_models
 from sentinel.stores import StoredModels
 from sentinel.versions import Shelf
 from tests.adapters.model_contracts import ARTIFACT, CONTRACTS, Registry, on_shelf

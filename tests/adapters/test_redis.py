@@ -9,8 +9,8 @@ import pytest
 
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.redis import RedisParams, RedisStateStore, connect
-from sentinel.app.stores import open_cases
 from sentinel.errors import FencedError, TransientError
+from sentinel.operations.stores import open_cases
 from sentinel.ports import Blob, PartitionState
 from sentinel.records import TopicPartition
 from sentinel.votes import Casework, FeedbackProgress

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from sentinel.adapters.redis import RedisParams, RedisStateStore, connect
-from sentinel.app.stores import open_cases, open_models, open_reports, open_savepoints
 from sentinel.errors import ConfigError, TransientError
+from sentinel.operations.stores import open_cases, open_models, open_reports, open_savepoints
 from sentinel.ports import Blob, PartitionState
 from sentinel.records import TopicPartition
 from sentinel.votes import Casework, FeedbackProgress

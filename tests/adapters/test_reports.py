@@ -9,8 +9,8 @@ import pytest
 
 from sentinel.adapters.memory import Faults, MemoryDocuments
 from sentinel.adapters.redis import RedisParams, connect
-from sentinel.app.stores import open_reports
 from sentinel.errors import TransientError
+from sentinel.operations.stores import open_reports
 from sentinel.stores import StoredReports
 from tests.adapters.report_contracts import CONTRACTS, A, B, Reports
 from tests.kept import KeptReports

@@ -10,11 +10,11 @@ import pytest
 
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster
 from sentinel.adapters.redis import RedisParams, connect
-from sentinel.app.stores import open_cases, open_models, open_savepoints
 from sentinel.core.learning.shelf import promoted
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.engine.registry.remembered import RegistryMemory, RememberedShelf
 from sentinel.errors import FencedError
+from sentinel.operations.stores import open_cases, open_models, open_savepoints
 from sentinel.ports import ModelStore
 from sentinel.versions import Artifact
 from sentinel.votes import Casework, FeedbackProgress

@@ -9,8 +9,8 @@ import pytest
 
 from sentinel.adapters.memory import Faults, MemoryDocuments
 from sentinel.adapters.redis import RedisParams, connect
-from sentinel.app.stores import open_savepoints
 from sentinel.errors import TransientError
+from sentinel.operations.stores import open_savepoints
 from sentinel.stores import StoredSavepoints
 from tests.adapters.savepoint_contracts import CONTRACTS, Place, a_savepoint, written
 from tests.kept import KeptSavepoints

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from sentinel.adapters.redis import RedisParams, connect
-from sentinel.app.stores import open_cases, open_models, open_reports, open_savepoints
 from sentinel.codec.artifacts import encode_artifact
 from sentinel.codec.stored import encode_stored
+from sentinel.operations.stores import open_cases, open_models, open_reports, open_savepoints
 from sentinel.ports import Savepoint
 from sentinel.versions import Shelf
 from sentinel.votes import Casework, FeedbackProgress

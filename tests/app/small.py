@@ -9,11 +9,11 @@ from typing import Any
 
 from sentinel import config as configuration
 from sentinel.adapters.registry import ModelDirectory, ModelParams
-from sentinel.app.demo import values_of
-from sentinel.app.history import History, joined
-from sentinel.app.train import train
+from sentinel.app.builtin.stream import values_of
 from sentinel.config import Config
 from sentinel.engine.params import TopicParams
+from sentinel.operations.data.history import History, joined
+from sentinel.operations.models.train import train
 from sentinel.records import Floats, Ints
 from sentinel.simulation.handbook import SimulationParams, days
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sentinel.app.alert_desk import NAMES, votes_on
-from sentinel.app.demo import CHARGEBACK_DELAY_MS, DAY_MS, HISTORY_DAY_COUNT, DemoStream
+from sentinel.app.builtin.investigators import NAMES, votes_on
+from sentinel.app.builtin.stream import CHARGEBACK_DELAY_MS, DAY_MS, HISTORY_DAY_COUNT, DemoStream
 from sentinel.codec.records import decode_feedback, encode
 from sentinel.records import Feedback
 from sentinel.simulation.handbook import Day, SimulationParams, days

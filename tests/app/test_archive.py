@@ -14,13 +14,14 @@ import pytest
 
 from sentinel.adapters.archive import ArchiveParams, LogFiles, ParquetArchive
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster, MemoryTail
-from sentinel.app.archive import Archiver
-from sentinel.app.topics import topic_specs
+from sentinel.app.archiving import archiver_of
 from sentinel.codec.archive import Kind, archive_rows, decode_archived
 from sentinel.config import Config
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.core.logs import log_id
+from sentinel.engine.archive.archiver import Archiver
 from sentinel.errors import ConfigError
+from sentinel.operations.topics import topic_specs
 from sentinel.records import OutputRecord, Record, TopicPartition
 from tests.engine.clock import run, until
 from tests.engine.faults import CrashError, Doom
@@ -97,7 +98,7 @@ class World:
         self.cluster.append(TopicPartition(topic, 0), records)
 
     def archiver(self, broker: MemoryBroker, faults: Doom | None = None) -> Archiver:
-        return Archiver(
+        return archiver_of(
             self.config,
             broker,
             ParquetArchive(self.config.archive),

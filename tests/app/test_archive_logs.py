@@ -14,13 +14,13 @@ import pytest
 from sentinel import archive
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.memory import MemoryBroker
-from sentinel.app.archive_logs import log_files
-from sentinel.app.archived_labels import current_labels
-from sentinel.app.examples import decided_last, examples, span_ms
-from sentinel.app.why import account_of, audit_of, replayed
 from sentinel.codec.archive import Kind, decode_archived, source_of
 from sentinel.core.logs import log_id
+from sentinel.engine.archive.examples import decided_last, examples, span_ms
+from sentinel.engine.archive.labels import current_labels
+from sentinel.engine.archive.logs import log_files
 from sentinel.errors import ConfigError, TransientError
+from sentinel.operations.why import account_of, audit_of, replayed
 from sentinel.records import Record, TopicPartition
 from tests.app.test_archive import (
     DECISIONS,

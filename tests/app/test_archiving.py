@@ -11,11 +11,10 @@ import pytest
 from sentinel import archive
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.memory import Faults, MemoryBroker, MemoryCluster, MemoryTail
-from sentinel.app.archive import Archiver
-from sentinel.app.archiving import Build, Site, Status, keep_archiving
-from sentinel.app.topics import topic_specs
+from sentinel.app.archiving import Build, Site, Status, archiver_of, keep_archiving
 from sentinel.codec.archive import Kind
 from sentinel.errors import ConfigError, TransientError
+from sentinel.operations.topics import topic_specs
 from sentinel.records import TopicPartition
 from tests.adapters.test_archive import full_disk
 from tests.app.test_archive import DECISIONS, FEEDBACK, LABELS, World, decision, label
@@ -38,7 +37,7 @@ def build_of(
         cluster = world.cluster  # of now: another one may have taken its place
         async with MemoryBroker(cluster, group_id="archive", faults=faults) as broker:
             await broker.ensure_topics(topic_specs(world.config))
-            archiver = Archiver(
+            archiver = archiver_of(
                 world.config,
                 broker,
                 ParquetArchive(world.config.archive),
@@ -272,7 +271,8 @@ def test_features_that_are_as_many_but_others_begin_another_file(tmp_path: Path)
     async def scenario() -> None:
         async with build_of(world, Faults())() as site:
             others = ["renamed", *names[1:]]
-            site.archiver._names |= {"1.0.0": tuple(names), "2.0.0": tuple(others)}
+            of = {"1.0.0": tuple(names), "2.0.0": tuple(others)}
+            site.archiver._feature_names = lambda version, count: of[version]
             stop = asyncio.Event()
             working = asyncio.create_task(site.archiver.run(stop))
             await until(lambda: committed(world).get(DECISIONS) == 3)

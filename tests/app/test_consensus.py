@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.app.consensus import cases_of
 from sentinel.core.consensus.casework import count_votes
 from sentinel.core.consensus.judging import Judged, judged
 from sentinel.core.consensus.known import truth_of
 from sentinel.core.consensus.params import ConsensusParams
+from sentinel.operations.data.consensus import cases_of
 from sentinel.records import Feedback
 from sentinel.simulation.investigators import TEAMS, votes_on
 from sentinel.votes import Case, Casework, FeedbackProgress, Vote

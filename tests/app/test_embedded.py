@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from sentinel.adapters.kafka import EMBEDDED
-from sentinel.app import embedded
 from sentinel.config import Config
 from sentinel.core.features.spec import FeatureParams
 from sentinel.errors import ConfigError
+from sentinel.operations import embedded
 
 
 @pytest.fixture

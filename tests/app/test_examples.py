@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sentinel.app.archived_labels import current_labels
-from sentinel.app.examples import examples, horizons, span_ms
 from sentinel.codec.archive import archive_rows, decode_archived
 from sentinel.core.exploration import is_explored
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.maturity import MaturityParams
+from sentinel.engine.archive.examples import examples, horizons, span_ms
+from sentinel.engine.archive.labels import current_labels
 from sentinel.records import Record
 from tests.app.test_archive import World, archive_of, decision, label, log_files_of
 from tests.engine.samples import DAY_MS, NAMES, START_MS

@@ -16,11 +16,11 @@ from numpy.random import default_rng
 from scipy.special import expit
 
 from sentinel.adapters.registry import read_folder, write_folder
-from sentinel.app import trial
-from sentinel.app.given_models import VERSION_UNKNOWN, Origin, Past
 from sentinel.config import Config
 from sentinel.core.features.spec import FeatureParams
 from sentinel.errors import ConfigError, ModelError
+from sentinel.operations.models import trial
+from sentinel.operations.models.given import VERSION_UNKNOWN, Origin, Past
 from sentinel.records import Floats, Ints
 from sentinel.serving_model import ServingModel, serving_model
 from sentinel.versions import Artifact

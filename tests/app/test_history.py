@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.app.history import UNKNOWN, History, Rows, joined
 from sentinel.codec.schema import SchemaParams
 from sentinel.config import Config
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.learning.params import TrainingParams
 from sentinel.core.partitioning import murmur2
 from sentinel.errors import ConfigError
+from sentinel.operations.data.history import UNKNOWN, History, Rows, joined
 from sentinel.records import Floats
 from tests.app import small
 

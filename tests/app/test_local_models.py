@@ -10,10 +10,10 @@ import pytest
 
 from sentinel.adapters.memory import Faults, MemoryDocuments
 from sentinel.adapters.registry import ModelDirectory, ModelParams
-from sentinel.app.local_models import LocalModels, adopt, usable_champion
 from sentinel.codec.artifacts import encode_artifact
 from sentinel.core.learning.shelf import replayed
 from sentinel.errors import ModelError, TransientError
+from sentinel.operations.models.local import LocalModels, adopt, usable_champion
 from sentinel.stores import StoredModels
 from sentinel.versions import Artifact, Shelf
 from tests.engine.faults import Noted

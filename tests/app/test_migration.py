@@ -16,12 +16,12 @@ import pytest
 from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.memory import MemoryBroker, MemoryStore, MemoryTail
 from sentinel.adapters.redis import Format1, RedisParams, RedisStateStore, connect
-from sentinel.app.migration import OldWorld, migrate, migrate_our_own
-from sentinel.app.stores import open_cases, open_models
 from sentinel.config import Config
 from sentinel.core.features.state import layout_of
 from sentinel.engine.store_owner import own, read_owner
 from sentinel.errors import ConfigError
+from sentinel.operations.migration import OldWorld, migrate, migrate_our_own
+from sentinel.operations.stores import open_cases, open_models
 from sentinel.records import Commit, TopicPartition
 from sentinel.votes import Casework, FeedbackProgress
 from tests.engine.clock import run

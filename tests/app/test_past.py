@@ -11,9 +11,7 @@ import pytest
 
 from sentinel import config as configuration
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster, MemoryTail
-from sentinel.app.history import History, Rows
-from sentinel.app.past import Past, held_out_of, keep_past, past_rows
-from sentinel.app.train import train
+from sentinel.app.builtin.past import Past, held_out_of, keep_past, past_rows
 from sentinel.codec.examples import decode_columns
 from sentinel.codec.records import encode, keyed
 from sentinel.config import Config
@@ -23,6 +21,8 @@ from sentinel.core.learning.maturity import is_sampled
 from sentinel.core.topics import TopicSpec
 from sentinel.errors import ConfigError
 from sentinel.learner.manifests import lineage
+from sentinel.operations.data.history import History, Rows
+from sentinel.operations.models.train import train
 from sentinel.records import Example
 from sentinel.serving_model import ServingModel, serving_model
 from sentinel.versions import Artifact

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from sentinel.app.placement import findings_of
 from sentinel.config import Config
 from sentinel.core.partitioning import Partitioner, PartitionOf
+from sentinel.operations.placement import findings_of
 from tests.engine.samples import a_config
 
 ACCOUNTS = [f"a{i}" for i in range(40)]

@@ -12,14 +12,14 @@ import pytest
 from sentinel.adapters import files
 from sentinel.adapters.files import TransactionFile
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster
-from sentinel.app.produce import Player, ProduceOptions, Sent
-from sentinel.app.sender import Sender
 from sentinel.codec.records import decode_feedback
 from sentinel.codec.schema import SchemaParams
 from sentinel.config import Config
 from sentinel.core.features.spec import FeatureParams
 from sentinel.core.partitioning import PartitionOf
 from sentinel.engine.params import TopicParams
+from sentinel.operations.data.produce import Player, ProduceOptions, Sent
+from sentinel.operations.data.sender import Sender
 from sentinel.records import Feedback, TopicPartition
 
 DAY_MS = 86_400_000

@@ -10,12 +10,13 @@ import pytest
 
 from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.adapters.memory import MemoryBroker
-from sentinel.app.placing import Place, Placer, archived_places, noted_waiting
 from sentinel.codec.examples import decode_columns
 from sentinel.codec.records import encode
 from sentinel.core.learning.examples import newest
 from sentinel.core.learning.maturity import MaturityParams
+from sentinel.engine.archive.linking import Place, Placer, archived_places
 from sentinel.errors import ConfigError, FileGoneError
+from sentinel.operations.feedback import noted_waiting
 from sentinel.records import Record, TopicPartition
 from tests.app.test_archive import DECISIONS, LABELS, World, decision, label
 from tests.app.test_examples import at_day, said

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from sentinel.adapters.registry import ModelDirectory
-from sentinel.app.history import UNKNOWN
 from sentinel.app.prepare import prepare_model
-from sentinel.app.train import DAY_MS, stretches, train
 from sentinel.config import Config
 from sentinel.core.learning.params import TrainingParams
 from sentinel.errors import ConfigError, ModelError
 from sentinel.model import Model
+from sentinel.operations.data.history import UNKNOWN
+from sentinel.operations.models.train import DAY_MS, stretches, train
 from sentinel.serving_model import serving_model
 from sentinel.versions import Artifact
 from tests.app import small

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
-from sentinel.app import imports
-from sentinel.app.given_models import Origin
 from sentinel.config import Config
 from sentinel.engine.deployment.trial import TrialParams, tried
 from sentinel.errors import ConfigError, ModelError
+from sentinel.operations.models import imports
+from sentinel.operations.models.given import Origin
 from sentinel.serving_model import check_golden, serving_model
 from tests.app import small
 

@@ -9,16 +9,16 @@ import pytest
 
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster, MemoryTail
-from sentinel.app.archived_labels import current_labels, labels_from
-from sentinel.app.examples import example_list, examples
-from sentinel.app.placing import Placer
-from sentinel.app.publishing import ExamplePublisher
-from sentinel.app.topics import topic_specs
-from sentinel.app.why import account_of, replayed
 from sentinel.archive.union import union_of
 from sentinel.config import Config
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.core.logs import log_id
+from sentinel.engine.archive.examples import example_list, examples
+from sentinel.engine.archive.labels import current_labels, labels_from
+from sentinel.engine.archive.linking import Placer
+from sentinel.engine.archive.publishing import ExamplePublisher
+from sentinel.operations.topics import topic_specs
+from sentinel.operations.why import account_of, replayed
 from sentinel.records import Record, TopicPartition
 from tests.archive.samples import COUNT, FEATURES, FIRST_MS, changed_twice
 from tests.engine.clock import run

@@ -8,8 +8,8 @@ from typer.testing import CliRunner, Result
 
 from sentinel.adapters.kafka import KafkaParams, KafkaTail
 from sentinel.adapters.redis import RedisParams
-from sentinel.app.dead_letters import read_to_end
 from sentinel.cli import app
+from sentinel.engine.tail import read_to_end
 from sentinel.records import InputRecord
 
 

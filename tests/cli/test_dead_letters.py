@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams, KafkaTail
-from sentinel.app.dead_letters import read_to_end
 from sentinel.cli import app
 from sentinel.core.topics import TopicSpec
 from sentinel.engine.dead_letters import DeadLetters
+from sentinel.engine.tail import read_to_end
 from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
 from sentinel.records import Header, InputRecord, OutputRecord, Record, TopicPartition

@@ -16,9 +16,9 @@ from sentinel.adapters import voice_files
 from sentinel.adapters.archive import ArchiveParams, ParquetArchive
 from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.redis import RedisParams
-from sentinel.app.stores import open_cases
 from sentinel.cli.texts import plain
 from sentinel.codec.archive import archive_rows, decode_archived
+from sentinel.operations.stores import open_cases
 from sentinel.records import Record
 from sentinel.votes import Annotator, Case, Casework, FeedbackProgress, Vote
 from tests.app import small

@@ -14,8 +14,8 @@ import pytest
 
 from sentinel.adapters.files import write_table
 from sentinel.adapters.registry import ModelDirectory, ModelParams
-from sentinel.app.demo import DemoStream
-from sentinel.app.past import keep_past
+from sentinel.app.builtin.past import keep_past
+from sentinel.app.builtin.stream import DemoStream
 from sentinel.errors import ConfigError
 from sentinel.versions import Artifact
 from tests.cli.test_run import folder  # noqa: F401 - a fixture

@@ -12,7 +12,7 @@ from numpy.random import default_rng
 
 from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.redis import RedisParams
-from sentinel.app.stores import open_models
+from sentinel.operations.stores import open_models
 from sentinel.serving_model import check_golden, serving_model
 from sentinel.versions import Artifact, Shelf
 from tests.app import small

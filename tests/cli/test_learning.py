@@ -8,7 +8,6 @@ import pytest
 from rich.console import Console
 
 from sentinel.app.run import Status
-from sentinel.app.updates import Standing
 from sentinel.cli.learning import awaited_summary, headline, is_at_work, standing_lines, tally
 from sentinel.cli.view import View, _picture
 from sentinel.config import Config
@@ -19,6 +18,7 @@ from sentinel.engine.registry.lifecycle import Answer, Judgement, Try, Update
 from sentinel.engine.scoring.labels import LabelsWaiting
 from sentinel.engine.updates.awaiting import Outlook
 from sentinel.metrics import Metrics
+from sentinel.operations.models.updates import Standing
 
 FRAUDS = Awaited("frauds among mature examples", 38, 100, True, 251.0)
 HOURS = Awaited("hours of the examples' time", 31, 48, True, 40.0)

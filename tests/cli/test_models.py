@@ -14,10 +14,10 @@ import pytest
 from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.redis import RedisParams, connect
 from sentinel.adapters.registry import ModelDirectory, ModelParams
-from sentinel.app import imports
-from sentinel.app import models as app_models
-from sentinel.app.stores import open_models, open_reports
 from sentinel.codec.records import decode_model_event
+from sentinel.operations.models import imports
+from sentinel.operations.models import registry as app_models
+from sentinel.operations.stores import open_models, open_reports
 from sentinel.stores import StoredModels
 from sentinel.versions import ModelEvent, ServingReport, Shelf
 from tests.app import small

@@ -21,9 +21,10 @@ from sentinel import config as configuration
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
 from sentinel.adapters.registry import ModelDirectory, ModelParams
-from sentinel.app import embedded, models
-from sentinel.app.sender import Sender
 from sentinel.config import Config
+from sentinel.operations import embedded
+from sentinel.operations.data.sender import Sender
+from sentinel.operations.models import registry as models
 from sentinel.versions import Artifact
 from tests.app import small
 from tests.engine.linear_trees import linear_text

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sentinel.app.placing import Progress, Waiting
 from sentinel.codec.stored import encode_stored
+from sentinel.engine.archive.linking import Progress, Waiting
 from sentinel.records import Feedback
 from tests.cli.test_commands import refusal, sentinel
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from sentinel.app.history import History
 from sentinel.codec.artifacts import encode_artifact
 from sentinel.codec.records import encode
 from sentinel.codec.savepoints import decode_savepoint, encode_savepoint
@@ -28,6 +27,7 @@ from sentinel.engine.updates.savepoints import SavepointParams
 from sentinel.engine.updates.watch import WatchParams
 from sentinel.errors import RecordError
 from sentinel.model import fit
+from sentinel.operations.data.history import History
 from sentinel.ports import Made, Saved, Taken, Updated
 from sentinel.records import Floats
 from sentinel.serving_model import ServingModel, golden, serving_model

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from sentinel.adapters.kafka import KafkaParams
-from sentinel.app.history import History
 from sentinel.codec.schema import SchemaParams
 from sentinel.config import Config
 from sentinel.core.decision import PolicyParams, Usual
@@ -16,6 +15,7 @@ from sentinel.core.learning.calibration import Calibration
 from sentinel.core.learning.params import FitParams
 from sentinel.engine.params import EngineParams, TopicParams
 from sentinel.model import Model, fit
+from sentinel.operations.data.history import History
 from sentinel.serving_model import ServingModel
 
 START_MS = 1_750_000_000_000

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sentinel.adapters.memory import MemoryCluster, MemoryStateStore, MemoryStore
-from sentinel.app.history import History
 from sentinel.errors import ConfigError, FencedError, TransientError
+from sentinel.operations.data.history import History
 from sentinel.records import Commit, TopicPartition
 from tests.engine.clock import run, until
 from tests.engine.faults import Away, CrashError, Doom

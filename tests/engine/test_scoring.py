@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sentinel.app.history import History
 from sentinel.core.partitioning import PartitionOf
+from sentinel.operations.data.history import History
 from tests.engine.clock import run
 from tests.engine.samples import (
     DAY_MS,

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from sentinel.app.topics import topic_demands, topic_specs
 from sentinel.engine.params import TopicParams
 from sentinel.engine.topics import TOPICS
+from sentinel.operations.topics import topic_demands, topic_specs
 from tests.engine.samples import a_config
 
 README = (Path(__file__).parents[2] / "README.md").read_text()

@@ -25,7 +25,6 @@ from sentinel.adapters.memory import (
 from sentinel.adapters.pool import AskedTrainer
 from sentinel.app.assembly import Parts, Ports, assemble
 from sentinel.app.instance import Instance
-from sentinel.app.topics import topic_specs
 from sentinel.codec.stored import encode_stored
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
@@ -38,6 +37,7 @@ from sentinel.engine.store_watch import StoreWatch
 from sentinel.errors import ModelError, RecordError, TrainingError, WorkerLostError
 from sentinel.metrics import Metrics
 from sentinel.model import Model
+from sentinel.operations.topics import topic_specs
 from sentinel.ports import Blob, Fence, Fences, PartitionState, Trainer
 from sentinel.records import (
     Commit,

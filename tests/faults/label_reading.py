@@ -9,14 +9,14 @@ import redis.asyncio
 
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
-from sentinel.app.dead_letters import read_to_end
-from sentinel.app.placing import NOTE, Progress
 from sentinel.codec.archive import Kind
 from sentinel.codec.dead_letters import decode_dead_letter
 from sentinel.codec.records import decode_example, decode_label, decode_object
 from sentinel.codec.stored import decode_stored
 from sentinel.config import Config
 from sentinel.core.logs import log_id
+from sentinel.engine.archive.linking import NOTE, Progress
+from sentinel.engine.tail import read_to_end
 from sentinel.records import InputRecord
 from tests.faults.label_oracle import Expected, Found, expected_of
 

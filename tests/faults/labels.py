@@ -25,8 +25,8 @@ from aiokafka.errors import KafkaError
 
 from benchmarks.workloads import write_model
 from sentinel import config as configuration
-from sentinel.app.sender import Sender
 from sentinel.errors import SentinelError
+from sentinel.operations.data.sender import Sender
 from sentinel.records import WITHDRAWN, Feedback
 from tests.faults.label_oracle import Offences, compare
 from tests.faults.label_reading import Reading, is_quiet, read

@@ -38,7 +38,7 @@ from aiokafka.structs import TopicPartition as ClientPartition
 
 from benchmarks.workloads import write_model
 from sentinel import config as configuration
-from sentinel.app.sender import Sender
+from sentinel.operations.data.sender import Sender
 from tests.faults.plan import Fault
 from tests.faults.run import environment_of
 from tests.faults.stream import Stream

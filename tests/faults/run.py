@@ -13,10 +13,10 @@ from typing import Any
 
 from benchmarks.workloads import write_model
 from sentinel import config as configuration
-from sentinel.app.sender import Sender
-from sentinel.app.stores import open_cases
 from sentinel.config import Config
 from sentinel.core.partitioning import PartitionOf
+from sentinel.operations.data.sender import Sender
+from sentinel.operations.stores import open_cases
 from tests.faults.ledger import Comparison, compare
 from tests.faults.plan import FAULTS, Fault, Strike, plan
 from tests.faults.stream import Stream, ends_of

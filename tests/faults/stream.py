@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition as ClientPartition
 
-from sentinel.app.sender import Sender
 from sentinel.config import Config
 from sentinel.errors import TransientError
+from sentinel.operations.data.sender import Sender
 from tests.faults.workload import Chunk, Workload
 
 FLUSH_CHUNKS = 4

@@ -15,11 +15,11 @@ from sentinel import archive
 from sentinel.adapters.archive import ArchiveParams
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
 from sentinel.app.archiving import Status, keep_archiving, site_of
-from sentinel.app.topics import topic_specs
-from sentinel.app.verify import verify
 from sentinel.codec.records import encode
 from sentinel.config import Config
 from sentinel.errors import ConfigError
+from sentinel.operations.topics import topic_specs
+from sentinel.operations.verify import verify
 from sentinel.records import OutputRecord
 from tests.app.test_archive import decision
 from tests.engine.samples import a_config

@@ -11,7 +11,7 @@ from aiokafka.structs import TopicPartition as ClientPartition
 
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
-from sentinel.app.sender import Sender
+from sentinel.operations.data.sender import Sender
 from sentinel.records import Commit, TopicPartition
 from tests.adapters.contracts import join
 from tests.app import small

@@ -5,9 +5,9 @@ from dataclasses import replace
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from sentinel.adapters.kafka import KafkaAdmin, KafkaParams
-from sentinel.app.topics import topic_demands, topic_specs
 from sentinel.core.topics import SETTINGS, TopicDemands, findings
 from sentinel.engine.params import TopicParams
+from sentinel.operations.topics import topic_demands, topic_specs
 from tests.engine.samples import a_config
 
 

@@ -6,7 +6,6 @@ file and a commit neither loses a row nor writes it twice.
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import polars as pl
 from sentinel import archive
 from sentinel.adapters.archive.writing import PARTIAL, write_frame, writing
 from sentinel.archive import Segment
+from sentinel.archive.files import day_of
 from sentinel.archive.reading import schema_of
 from sentinel.codec.archive import FIELD_TYPES, ArchiveRows, Kind
 from sentinel.errors import ConfigError
@@ -124,11 +124,6 @@ class LogFiles:
             folder.mkdir(parents=True, exist_ok=True)
             write_frame(_frame(rows, partition, feature_names), path)
         return at(path)
-
-
-def day_of(time_ms: int) -> date:
-    """The day in UTC."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).date()
 
 
 def _is_readable(segment: Segment) -> bool:

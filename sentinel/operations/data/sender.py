@@ -9,10 +9,10 @@ from contextlib import AsyncExitStack
 from typing import Self
 
 from sentinel.adapters.kafka import KafkaBroker
-from sentinel.app.topics import topic_specs
 from sentinel.codec.records import encode, keyed
 from sentinel.config import Config
 from sentinel.core.partitioning import PartitionOf
+from sentinel.operations.topics import topic_specs
 from sentinel.ports import Broker
 from sentinel.records import AuditEntry, Example, Feedback, OutputRecord
 from sentinel.versions import Command, ModelEvent

@@ -3,12 +3,12 @@
 import asyncio
 from typing import TypeVar
 
-from sentinel.adapters.archive import LogFiles, ParquetArchive, Segment
+from sentinel.archive import Segment
 from sentinel.codec.archive import Kind
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.logs import log_id
 from sentinel.errors import ConfigError, RecordError, TransientError
-from sentinel.ports import Broker
+from sentinel.ports import Archive, Broker, LogArchive
 from sentinel.records import TopicPartition
 
 T = TypeVar("T")
@@ -36,8 +36,8 @@ def noted(kind: type[T], data: bytes, name: str) -> T:
 
 
 async def log_files(
-    files: ParquetArchive, broker: Broker, topic: str, kind: Kind, *, is_noted: bool
-) -> LogFiles:
+    files: Archive, broker: Broker, topic: str, kind: Kind, *, is_noted: bool
+) -> LogArchive:
     """The files that came of the log that the topic is now.
 
     An older version named its files by the cluster alone. They are taken for those of the first log

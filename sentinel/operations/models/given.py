@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from sentinel import __version__
-from sentinel.app.train import evaluate, stretches
 from sentinel.codec.model_files import decode_model_file, pandas_categories
 from sentinel.config import Config
 from sentinel.core.decision import Usual, usual_ranges
@@ -18,6 +17,7 @@ from sentinel.core.learning.calibration import Calibration, fit_calibration
 from sentinel.core.xgboost_forest import XgboostForest, lightgbm_text, margins, probabilities
 from sentinel.engine.deployment.trial import Reference
 from sentinel.model import Model
+from sentinel.operations.models.train import evaluate, stretches
 from sentinel.records import Floats, Ints
 from sentinel.serving_model import (
     GOLDEN_ROW_COUNT,

@@ -12,11 +12,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sentinel.adapters.archive import ParquetArchive, Segment
-from sentinel.app.archive_logs import log_of, noted
-from sentinel.app.archived_labels import Labels, current_labels, label_frame, labels_from
-from sentinel.app.dead_letters import read_to_end
-from sentinel.app.examples import (
+from sentinel.archive import Segment
+from sentinel.codec.records import decode_example, keyed
+from sentinel.codec.stored import encode_stored
+from sentinel.core.learning.maturity import MaturityParams
+from sentinel.core.logs import log_id
+from sentinel.engine.archive.examples import (
     decided_last,
     example_list,
     example_rows,
@@ -26,12 +27,11 @@ from sentinel.app.examples import (
     span_ms,
     superseding,
 )
-from sentinel.codec.records import decode_example, keyed
-from sentinel.codec.stored import encode_stored
-from sentinel.core.learning.maturity import MaturityParams
-from sentinel.core.logs import log_id
+from sentinel.engine.archive.labels import Labels, current_labels, label_frame, labels_from
+from sentinel.engine.archive.logs import log_of, noted
+from sentinel.engine.tail import read_to_end
 from sentinel.errors import RecordError
-from sentinel.ports import Broker, Tail
+from sentinel.ports import Archive, Broker, Tail
 from sentinel.records import WITHDRAWN, Example, TopicPartition
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class ExamplePublisher:
 
     def __init__(
         self,
-        files: ParquetArchive,
+        files: Archive,
         broker: Broker,
         tail: Tail,
         topic: str,

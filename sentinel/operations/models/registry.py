@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from sentinel.adapters.registry import ModelDirectory
-from sentinel.app.sender import Sender
-from sentinel.app.stores import open_models, open_reports
 from sentinel.config import Config
 from sentinel.core.learning.shelf import kind_of_change, next_version, registered, staged
 from sentinel.core.learning.trail import audit_entry
 from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
+from sentinel.operations.data.sender import Sender
+from sentinel.operations.stores import open_models, open_reports
 from sentinel.ports import ModelStore
 from sentinel.records import AuditEntry
 from sentinel.serving_model import ready_model

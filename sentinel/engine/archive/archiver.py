@@ -7,13 +7,7 @@ from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime
 from operator import add
 
-from sentinel.adapters.archive import LogFiles, ParquetArchive, day_of
-from sentinel.adapters.kafka import KafkaParams
-from sentinel.adapters.registry import ModelDirectory
-from sentinel.app.archive_logs import log_files, log_of
-from sentinel.app.archive_stretches import Stretch, first_times
-from sentinel.app.placing import Placer
-from sentinel.app.publishing import ExamplePublisher
+from sentinel.archive.files import day_of
 from sentinel.codec.archive import (
     Archived,
     Kind,
@@ -22,12 +16,18 @@ from sentinel.codec.archive import (
     model_of,
     source_of,
 )
-from sentinel.config import Config
-from sentinel.errors import ConfigError, FileGoneError, ModelError, RecordError, TransientError
-from sentinel.ports import Broker, Tail
+from sentinel.core.learning.maturity import MaturityParams
+from sentinel.engine.archive.linking import Placer
+from sentinel.engine.archive.logs import log_files, log_of
+from sentinel.engine.archive.publishing import ExamplePublisher
+from sentinel.engine.archive.stretches import Stretch, first_times
+from sentinel.errors import ConfigError, FileGoneError, RecordError, TransientError
+from sentinel.ports import Archive, Broker, LogArchive, Tail
 from sentinel.records import Commit, InputRecord, TopicPartition
 
 log = logging.getLogger(__name__)
+
+FeatureNames = Callable[[str, int], tuple[str, ...]]
 
 _POLL_COUNT_MAX = 10_000
 _EXPIRE_S = 3_600.0
@@ -63,11 +63,45 @@ class Counts:
         return Counts(*map(add, astuple(self), astuple(more)))
 
 
+@dataclass(frozen=True, slots=True)
+class ArchivedTopics:
+    """The topics that are read and written, by their full names."""
+
+    transactions: str
+    decisions: str
+    labels: str
+    audit: str
+    feedback: str
+    examples: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiverParams:
+    """When what was read is written, and what follows from it.
+
+    Attributes
+    ----------
+    interval_s, row_count_max
+        A file is written when its oldest record has waited for so long, or it has so many rows.
+    examples_interval_s
+        So often what was archived becomes examples, and feedback on it is placed.
+    maturity
+        When what nobody speaks of is an example, too.
+    """
+
+    interval_s: float
+    row_count_max: int
+    examples_interval_s: float
+    maturity: MaturityParams
+
+
 class Archiver:
     """Writes what it reads to files, and only then commits.
 
     Parameters
     ----------
+    feature_names
+        As the model of a version names its features, of which there are so many.
     tail
         Reads the topic of examples.
     clock_s
@@ -76,37 +110,37 @@ class Archiver:
 
     def __init__(
         self,
-        config: Config,
+        topics: ArchivedTopics,
         broker: Broker,
-        archive: ParquetArchive,
+        archive: Archive,
         tail: Tail,
+        params: ArchiverParams,
         *,
+        feature_names: FeatureNames,
         clock_s: Callable[[], float],
     ) -> None:
-        topics = config.topics
         self._kinds: dict[str, Kind] = {
-            topics.full(topics.decisions): "decisions",
-            topics.full(topics.labels): "labels",
-            topics.full(topics.audit): "audit",
+            topics.decisions: "decisions",
+            topics.labels: "labels",
+            topics.audit: "audit",
         }
-        self._transactions = topics.full(topics.transactions)
-        self._config = config
+        self._transactions = topics.transactions
+        self._params = params
         self._broker = broker
         self._archive = archive
-        self._logs: dict[str, LogFiles] = {}  # by topic
+        self._logs: dict[str, LogArchive] = {}  # by topic
         self._looked_s = clock_s()
         self._clock_s = clock_s
-        self._models = ModelDirectory(config.model)
-        self._names: dict[str, tuple[str, ...]] = {}  # of features, by model version
+        self._feature_names = feature_names
         self._buffers: dict[TopicPartition, Buffer] = {}
         self._writing = asyncio.Lock()
-        self._feedback = TopicPartition(topics.full(topics.feedback), 0)
+        self._feedback = TopicPartition(topics.feedback, 0)
         self._owned: set[TopicPartition] = set()
         self._followed_s = clock_s()
-        horizon_s = config.maturity.horizon_max_s
-        self.placer = Placer(archive, broker, self._feedback.topic, horizon_s=horizon_s)
-        self._examples = topics.full(topics.examples)
-        self.publisher = ExamplePublisher(archive, broker, tail, self._examples, config.maturity)
+        horizon_s = params.maturity.horizon_max_s
+        self.placer = Placer(archive, broker, topics.feedback, horizon_s=horizon_s)
+        self._examples = topics.examples
+        self.publisher = ExamplePublisher(archive, broker, tail, topics.examples, params.maturity)
         self._written = Counts()
         self._commit_count = 0
         self._assigned_s: float | None = None
@@ -161,7 +195,7 @@ class Archiver:
                 await self._look()
             for at in list(self._buffers):
                 await self._write_due(at)
-            if self._clock_s() - self._followed_s >= self._config.archive.examples_interval_s:
+            if self._clock_s() - self._followed_s >= self._params.examples_interval_s:
                 await self._follow()
         for at in list(self._buffers):
             await self._write(at)
@@ -235,7 +269,7 @@ class Archiver:
             self._progress_s = self._clock_s()
 
     async def _write_due(self, at: TopicPartition) -> None:
-        buffer, params = self._buffers[at], self._config.archive
+        buffer, params = self._buffers[at], self._params
         is_old = self._clock_s() - buffer.since_s >= params.interval_s
         if buffer.records and (is_old or len(buffer.records) >= params.row_count_max):
             await self._write(at)
@@ -308,8 +342,8 @@ class Archiver:
                 log.warning("left out of the archive: %s of %s", error.detail, kind)
                 continue
             source = source_of(found, self._transactions)
-            layout = day_of(record.timestamp), self._feature_names(found), source
-            if stretch is None or stretch.does_end(layout, self._config.archive.row_count_max):
+            layout = day_of(record.timestamp), self._names(found), source
+            if stretch is None or stretch.does_end(layout, self._params.row_count_max):
                 if stretch is not None:
                     yield stretch
                 stretch = Stretch(layout)
@@ -332,28 +366,6 @@ class Archiver:
         buffer.next_offset, buffer.reach[source] = last + 1, position
         self._written += Counts(rows=len(fresh), files=1)
 
-    def _feature_names(self, found: Archived) -> tuple[str, ...]:
-        """As the model of a decision names them, or this configuration if it is gone."""
+    def _names(self, found: Archived) -> tuple[str, ...]:
         version, count = model_of(found)
-        if not version:
-            return ()
-        if version not in self._names:
-            try:
-                told = self._models.load(version).manifest["features"]
-            except (ModelError, KeyError):
-                told = [feature.name for feature in self._config.features]
-            self._names[version] = tuple(told)
-        names = self._names[version]
-        if len(names) != count:
-            raise ConfigError(
-                f"decisions of model {version} have {count} features, "
-                f"{len(names)} are named in {self._config.model.directory} or [[features]]"
-            )
-        return names
-
-
-def archive_kafka(config: Config) -> KafkaParams:
-    """The archive reads in a group of its own, and only what was committed."""
-    kafka = config.kafka
-    isolation = "read_committed" if config.engine.delivery == "exactly_once" else kafka.isolation
-    return replace(kafka, group_id=f"{kafka.group_id}-archive", isolation=isolation)
+        return self._feature_names(version, count) if version else ()

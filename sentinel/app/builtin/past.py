@@ -15,9 +15,6 @@ import numpy as np
 import polars as pl
 
 from sentinel.adapters.files import write_table
-from sentinel.app.dead_letters import read_to_end
-from sentinel.app.examples import PRESUMED, example_list
-from sentinel.app.history import Rows
 from sentinel.codec.records import decode_example
 from sentinel.config import Config
 from sentinel.core.features.hashing import hash64
@@ -25,7 +22,10 @@ from sentinel.core.features.spec import duration_ms
 from sentinel.core.learning.examples import Bools
 from sentinel.core.learning.hold_out import is_held_out
 from sentinel.core.learning.maturity import is_sampled
+from sentinel.engine.archive.examples import PRESUMED, example_list
+from sentinel.engine.tail import read_to_end
 from sentinel.errors import RecordError
+from sentinel.operations.data.history import Rows
 from sentinel.ports import Tail
 from sentinel.records import Example
 from sentinel.serving_model import ServingModel

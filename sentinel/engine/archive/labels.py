@@ -6,7 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from sentinel.adapters.archive import ParquetArchive, Segment
+from sentinel.archive import Segment
+from sentinel.ports import Archive
 from sentinel.records import WITHDRAWN
 
 Labels = pl.DataFrame  # the newest label of each transaction, as `current_labels` gives them
@@ -32,7 +33,7 @@ def label_frame(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame([{name: row.get(name) for name in _SAID} for row in rows], schema=_SAID)
 
 
-def current_labels(files: ParquetArchive) -> pl.DataFrame:
+def current_labels(files: Archive) -> pl.DataFrame:
     """The newest label of each transaction: a later one supersedes those before."""
     frames = [
         _in_order([files.read(one, ["offset", *_SAID]) for one in files.segments("labels", log)])
@@ -75,7 +76,7 @@ class NewLabels:
     is_all: bool
 
 
-def labels_from(files: ParquetArchive, offsets: Mapping[str, int], count_max: int) -> NewLabels:
+def labels_from(files: Archive, offsets: Mapping[str, int], count_max: int) -> NewLabels:
     """Archived labels from some offset of each log on; at most so many, and the rest of a file.
 
     Without those that an older log has as well: their topic was copied to another cluster.
@@ -95,7 +96,7 @@ def labels_from(files: ParquetArchive, offsets: Mapping[str, int], count_max: in
     return NewLabels(rows, found, is_all=True)
 
 
-def _not_in(files: ParquetArchive, older: Sequence[Segment], frame: pl.DataFrame) -> pl.DataFrame:
+def _not_in(files: Archive, older: Sequence[Segment], frame: pl.DataFrame) -> pl.DataFrame:
     """The labels that none of these files has."""
     wanted = frame["transaction_id"].implode()
     for segment in older:

@@ -13,15 +13,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sentinel.adapters.archive import ArchiveParams, ParquetArchive, newest_note
-from sentinel.app.archive_logs import log_of, noted
 from sentinel.codec.feedback import checked, is_placed
 from sentinel.codec.records import decode_feedback, keyed
-from sentinel.codec.stored import decode_stored, encode_stored
+from sentinel.codec.stored import encode_stored
 from sentinel.core.logs import log_id
+from sentinel.engine.archive.logs import log_of, noted
 from sentinel.engine.feedback.task import observed_ms
-from sentinel.errors import ConfigError, FileGoneError, RecordError
-from sentinel.ports import Broker
+from sentinel.errors import FileGoneError, RecordError
+from sentinel.ports import Archive, Broker
 from sentinel.records import Feedback, InputRecord, TopicPartition
 
 log = logging.getLogger(__name__)
@@ -77,9 +76,7 @@ class Progress:
 class Placer:
     """Follows the archive: what waits for a decision is placed when it comes."""
 
-    def __init__(
-        self, files: ParquetArchive, broker: Broker, topic: str, *, horizon_s: float
-    ) -> None:
+    def __init__(self, files: Archive, broker: Broker, topic: str, *, horizon_s: float) -> None:
         self._files = files
         self._broker = broker
         self._topic = topic
@@ -209,7 +206,7 @@ def _place(decision: dict[str, Any]) -> Place:
     )
 
 
-def archived_places(files: ParquetArchive, transaction_ids: Sequence[str]) -> dict[str, Place]:
+def archived_places(files: Archive, transaction_ids: Sequence[str]) -> dict[str, Place]:
     """Of those transactions whose decisions are archived, when and of whom they were."""
     if not transaction_ids:
         return {}
@@ -220,35 +217,3 @@ def archived_places(files: ParquetArchive, transaction_ids: Sequence[str]) -> di
             continue
         return {row["transaction_id"]: _place(row) for row in rows}
     return {}
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """What waits, as whoever archives has noted it last.
-
-    Attributes
-    ----------
-    at_ms
-        When that was.
-    log_count
-        How many logs have such notes in the folder; this one is the newest.
-    """
-
-    waiting: list[Waiting]
-    at_ms: int
-    log_count: int
-
-
-def noted_waiting(params: ArchiveParams) -> Noted | None:
-    """What waits for its transaction, by the folder alone; None: it holds no note of it.
-
-    Raises ConfigError when the note cannot be read.
-    """
-    found = newest_note(params, NOTE)
-    if found is None:
-        return None
-    try:
-        progress = decode_stored(Progress, found.data)
-    except RecordError as error:
-        raise ConfigError(f"{found.path}: is not what the archive writes: {error}") from error
-    return Noted(progress.waiting, found.at_ms, found.log_count)

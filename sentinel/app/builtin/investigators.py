@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sentinel.adapters.kafka import KafkaTail
-from sentinel.app.demo import DemoStream
+from sentinel.app.builtin.stream import DemoStream
 from sentinel.codec.records import decode_object
 from sentinel.config import Config
 from sentinel.core.features.hashing import hash64

@@ -1,4 +1,6 @@
-"""A model's trial in a process of its own: `python -m sentinel.app.trial FOLDER CONFIG`.
+"""A model's trial in a process of its own.
+
+`python -m sentinel.operations.models.trial FOLDER CONFIG` is run by an import.
 
 The process is given a folder. There it finds a request, the model as a file or as a version with
 its manifest, and perhaps a history; there it leaves its answer, and the version it has made of a
@@ -20,11 +22,11 @@ import numpy as np
 from sentinel import config as configuration
 from sentinel.adapters.pool.processes import begin
 from sentinel.adapters.registry import read_folder, write_folder
-from sentinel.app.given_models import VERSION_UNKNOWN, Origin, Past, manifest_of, read_given
 from sentinel.codec.records import decode_object, encode
 from sentinel.config import Config
 from sentinel.engine.deployment.trial import TrialParams, Tried, tried
 from sentinel.errors import ConfigError, ModelError
+from sentinel.operations.models.given import VERSION_UNKNOWN, Origin, Past, manifest_of, read_given
 from sentinel.versions import Artifact
 
 _REQUEST, _GIVEN, _HISTORY = "request.json", "given", "history.npz"

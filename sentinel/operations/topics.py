@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
+from sentinel.adapters.kafka import KafkaParams
 from sentinel.config import Config
 from sentinel.core.topics import TopicDemands, TopicFacts, TopicSpec, findings
 from sentinel.engine.topics import TOPICS, Topic
@@ -86,3 +88,10 @@ def _because(topic: Topic) -> str:
         if topic.is_spread
         else "everything in it must be in one order"
     )
+
+
+def archive_kafka(config: Config) -> KafkaParams:
+    """The archive reads in a group of its own, and only what was committed."""
+    kafka = config.kafka
+    isolation = "read_committed" if config.engine.delivery == "exactly_once" else kafka.isolation
+    return replace(kafka, group_id=f"{kafka.group_id}-archive", isolation=isolation)

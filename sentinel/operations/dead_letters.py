@@ -1,8 +1,7 @@
 """Looks through the dead letters, and sends them back where they came from."""
 
-import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -13,12 +12,10 @@ from sentinel.codec.dead_letters import (
     replay_note,
     replay_record,
 )
-from sentinel.errors import ConfigError, TransientError
+from sentinel.engine.tail import read_to_end
+from sentinel.errors import ConfigError
 from sentinel.ports import Broker, Tail
 from sentinel.records import InputRecord, OutputRecord, TopicPartition
-
-_POLL_S = 0.2
-_POLL_COUNT_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,32 +82,6 @@ def _take(record: InputRecord, wanted: Wanted, found: Found) -> None:
         found.reasons[letter.reason] += 1
         if letter.shortened is not None:
             found.shortened.add(letter.offset)
-
-
-async def read_to_end(
-    tail: Tail, topic: str, *, timeout_s: float
-) -> AsyncGenerator[Sequence[InputRecord], None]:
-    """What a topic holds, up to where its end is at the first fetch.
-
-    Raises TransientError when nothing comes for so long.
-    """
-    clock_s = asyncio.get_running_loop().time
-    end: int | None = None
-    heard_s = clock_s()
-    while True:
-        polled = await tail.poll(timeout_s=_POLL_S, count_max=_POLL_COUNT_MAX)
-        records, lag = polled.get(topic, ()), tail.lag(topic)
-        if records:
-            heard_s = clock_s()
-            yield records
-            next_offset = records[-1].offset + 1
-            end = next_offset + (lag or 0) if end is None else end
-            if next_offset >= end:
-                return
-        if lag == 0:
-            return
-        if clock_s() - heard_s > timeout_s:
-            raise TransientError(f"nothing can be read of {topic}")
 
 
 async def planned(broker: Broker, found: Found, *, again: bool) -> Plan:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from sentinel.adapters.files import Chunk, TransactionFile
-from sentinel.app.sender import Sender
 from sentinel.codec.records import decode_object, encode_pretty
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
 from sentinel.errors import ConfigError, RecordError
+from sentinel.operations.data.sender import Sender
 from sentinel.records import Feedback, Ints, Record, Transactions
 
 _RECORDS_A_SEND = 1_000

@@ -3,14 +3,15 @@
 import asyncio
 from dataclasses import dataclass
 
-from sentinel.adapters.archive import LogFiles, ParquetArchive
+from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
-from sentinel.app.archive import archive_kafka
-from sentinel.app.archive_logs import log_files
-from sentinel.app.dead_letters import read_to_end
 from sentinel.codec.archive import Kind, decode_archived
 from sentinel.config import Config
+from sentinel.engine.archive.logs import log_files
+from sentinel.engine.tail import read_to_end
 from sentinel.errors import RecordError
+from sentinel.operations.topics import archive_kafka
+from sentinel.ports import LogArchive
 from sentinel.records import InputRecord, TopicPartition
 
 _SILENT_S_MAX = 20.0
@@ -69,7 +70,7 @@ async def verify(config: Config) -> list[Verified]:
 
 
 async def _verified(
-    archive: ParquetArchive, files: LogFiles, tail: KafkaTail, at: TopicPartition, kind: Kind
+    archive: ParquetArchive, files: LogArchive, tail: KafkaTail, at: TopicPartition, kind: Kind
 ) -> Verified:
     segments = await asyncio.to_thread(files.segments, at.partition, with_parts=True)
     end = max((segment.last + 1 for segment in segments), default=0)

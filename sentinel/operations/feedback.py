@@ -5,15 +5,16 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from sentinel.adapters.archive import ParquetArchive
-from sentinel.app.placing import Place, archived_places
-from sentinel.app.sender import Sender
-from sentinel.app.stores import open_cases
+from sentinel.adapters.archive import ArchiveParams, ParquetArchive, newest_note
 from sentinel.codec.feedback import checked, is_placed, other_entities
+from sentinel.codec.stored import decode_stored
 from sentinel.codec.voices import Refusals, Voices
 from sentinel.config import Config
 from sentinel.core.consensus.asking import Question, questions
+from sentinel.engine.archive.linking import NOTE, Place, Progress, Waiting, archived_places
 from sentinel.errors import ConfigError, RecordError
+from sentinel.operations.data.sender import Sender
+from sentinel.operations.stores import open_cases
 from sentinel.ports import CaseStore
 from sentinel.records import Feedback
 from sentinel.votes import CONSENSUS, UNSETTLED_COUNT_MAX, Annotator, Case
@@ -145,3 +146,35 @@ async def unsettled(config: Config, *, source: str, capacity: int, limit: int) -
     cases.sort(key=lambda case: case.status != "contested")  # stable: the newest stays first
     candidates = [one for one in everybody if one.source == source]
     return questions(cases[:limit], candidates, config.consensus, capacity=capacity)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What waits, as whoever archives has noted it last.
+
+    Attributes
+    ----------
+    at_ms
+        When that was.
+    log_count
+        How many logs have such notes in the folder; this one is the newest.
+    """
+
+    waiting: list[Waiting]
+    at_ms: int
+    log_count: int
+
+
+def noted_waiting(params: ArchiveParams) -> Noted | None:
+    """What waits for its transaction, by the folder alone; None: it holds no note of it.
+
+    Raises ConfigError when the note cannot be read.
+    """
+    found = newest_note(params, NOTE)
+    if found is None:
+        return None
+    try:
+        progress = decode_stored(Progress, found.data)
+    except RecordError as error:
+        raise ConfigError(f"{found.path}: is not what the archive writes: {error}") from error
+    return Noted(progress.waiting, found.at_ms, found.log_count)

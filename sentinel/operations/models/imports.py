@@ -5,11 +5,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sentinel.app import models, trial
-from sentinel.app.given_models import Origin, Past
 from sentinel.codec.artifacts import TEXT_BYTES_MAX
 from sentinel.config import Config
 from sentinel.errors import ConfigError, ModelError
+from sentinel.operations.models import registry as models
+from sentinel.operations.models import trial
+from sentinel.operations.models.given import Origin, Past
 from sentinel.versions import Artifact
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from heapq import heappop, heappush
 from pathlib import Path
 
-from sentinel.app.sender import Sender
 from sentinel.codec.records import encode
+from sentinel.operations.data.sender import Sender
 from sentinel.records import Feedback
 from sentinel.simulation.handbook import Day, SimulationParams, days
 

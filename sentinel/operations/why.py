@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.adapters.registry import ModelDirectory
-from sentinel.app import embedded, models
 from sentinel.codec.archive import audit_entry
 from sentinel.config import Config
 from sentinel.errors import ConfigError, ModelError, TransientError
+from sentinel.operations import embedded
+from sentinel.operations.models import registry as models
 from sentinel.records import AuditEntry, Floats
 from sentinel.serving_model import ServingModel, serving_model
 from sentinel.versions import Artifact

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from sentinel.adapters.kafka import KafkaTail
-from sentinel.app.demo import DemoStream
-from sentinel.app.past import Past
-from sentinel.app.sender import Sender
+from sentinel.app.builtin.past import Past
+from sentinel.app.builtin.stream import DemoStream
 from sentinel.config import Config
 from sentinel.engine.patience import Patience
 from sentinel.errors import TransientError
+from sentinel.operations.data.sender import Sender
 
 _LOOK_S = 1.0
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel import __version__
-from sentinel.app.history import UNKNOWN
 from sentinel.config import Config
 from sentinel.core.decision import usual_ranges
 from sentinel.core.features.spec import duration_ms
@@ -25,6 +24,7 @@ from sentinel.core.learning.evaluation import (
 )
 from sentinel.errors import ConfigError
 from sentinel.model import Model, fit
+from sentinel.operations.data.history import UNKNOWN
 from sentinel.records import Floats, Ints
 from sentinel.serving_model import (
     GOLDEN_ROW_COUNT,

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sentinel.adapters.archive import ParquetArchive, Segment
-from sentinel.app.archived_labels import Labels, current_labels, holding
+from sentinel.archive import Segment
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.maturity import MaturityParams, horizon_ms, is_sampled
 from sentinel.core.logs import feedback_name
+from sentinel.engine.archive.labels import Labels, current_labels, holding
+from sentinel.ports import Archive
 from sentinel.records import WITHDRAWN, Example, LabelWord
 
 PRESUMED = "presumed"
@@ -44,14 +45,14 @@ class Horizons:
         return self.now_ms - max(self.by_source_ms.values())
 
 
-def span_ms(files: ParquetArchive, segment: Segment) -> tuple[int, int]:
+def span_ms(files: Archive, segment: Segment) -> tuple[int, int]:
     """The oldest and the newest event time of the decisions in a file."""
     times = files.read(segment, ["event_time_ms"])["event_time_ms"].to_numpy()
     return int(times.min()), int(times.max())
 
 
 def decided_last(
-    files: ParquetArchive, segment: Segment, spans_ms: Mapping[Segment, tuple[int, int]]
+    files: Archive, segment: Segment, spans_ms: Mapping[Segment, tuple[int, int]]
 ) -> Iterator[pl.DataFrame]:
     """The decisions of a file, without those on transactions that another log decided later.
 
@@ -72,7 +73,7 @@ def decided_last(
 
 
 def _without_older(
-    files: ParquetArchive, frame: pl.DataFrame, log: str, others: Sequence[Segment]
+    files: Archive, frame: pl.DataFrame, log: str, others: Sequence[Segment]
 ) -> pl.DataFrame:
     key = ["transaction_id", "appended_ms", "offset"]
     found = files.matching(others, frame["transaction_id"].to_list(), key)
@@ -103,7 +104,7 @@ def horizons(labels: pl.DataFrame, now_ms: int, params: MaturityParams) -> Horiz
     return Horizons(found, now_ms)
 
 
-def examples(files: ParquetArchive, params: MaturityParams) -> Iterator[pl.DataFrame]:
+def examples(files: Archive, params: MaturityParams) -> Iterator[pl.DataFrame]:
     """Every decision whose truth is known or presumed, some frames for each archived file.
 
     Beside the features: `label` (1 fraud, 0 genuine), `posterior`, `source`, `label_delay_ms`,

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 
 from sentinel.adapters.kafka import KafkaAdmin, KafkaBroker, KafkaTail
 from sentinel.adapters.redis import Format1, RedisStateStore
-from sentinel.app.stores import open_cases, open_models
-from sentinel.app.topics import topic_specs
 from sentinel.codec.records import decode_label
 from sentinel.codec.stored import encode_stored
 from sentinel.config import Config
@@ -23,6 +21,8 @@ from sentinel.core.partitioning import PartitionOf
 from sentinel.engine.registry.lifecycle import update_of
 from sentinel.engine.store_owner import StoreOwner, read_owner
 from sentinel.errors import ConfigError, RecordError, TransientError
+from sentinel.operations.stores import open_cases, open_models
+from sentinel.operations.topics import topic_specs
 from sentinel.ports import Broker, CaseStore, ModelStore, PartitionState, StateStore, Tail
 from sentinel.records import TopicPartition
 from sentinel.votes import Casework

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from sentinel.app.sender import Sender
-from sentinel.app.stores import open_models
 from sentinel.codec.stored import decode_stored
 from sentinel.config import Config
 from sentinel.engine.registry.lifecycle import Update
 from sentinel.engine.updates.awaiting import Outlook
 from sentinel.errors import ConfigError, RecordError
+from sentinel.operations.data.sender import Sender
+from sentinel.operations.stores import open_models
 from sentinel.versions import Command
 
 

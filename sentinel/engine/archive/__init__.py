@@ -1,0 +1,1 @@
+"""Decisions, labels and the audit into the archive, and what follows from them."""

@@ -1,0 +1,1 @@
+"""What a person asks for, as functions: the command line is one face of them."""

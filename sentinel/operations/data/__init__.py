@@ -1,0 +1,1 @@
+"""Files of transactions and labels: as history, into topics, into the store."""

@@ -1,0 +1,1 @@
+"""Model versions: trained, brought, tried, looked at, promoted."""
