@@ -14,8 +14,10 @@ from sentinel.adapters.kafka import KafkaBroker, KafkaTail
 from sentinel.adapters.pool import ExplainerPool, TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
-from sentinel.app.assembly import Parts, Ports, assemble, registrar
+from sentinel.app.assembly import Parts, assemble
 from sentinel.app.company import Company
+from sentinel.app.control_plane import registrar
+from sentinel.app.shared import Ports
 from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder

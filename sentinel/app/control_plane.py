@@ -1,0 +1,129 @@
+"""Wires the tasks that judge feedback, train, and bring a version to serve."""
+
+from sentinel.app.shared import Ports, Shared, clock_ms, clock_s
+from sentinel.codec.feedback import FeedbackBounds
+from sentinel.config import Config
+from sentinel.engine.dead_letters import DeadLetters
+from sentinel.engine.deployment.champion import Deployment
+from sentinel.engine.deployment.reporting import Reporting
+from sentinel.engine.feedback.task import FeedbackTask
+from sentinel.engine.registry.registrar import Registrar
+from sentinel.engine.registry.remembered import RegistryMemory, RememberedShelf
+from sentinel.engine.updates.awaiting import Awaiting
+from sentinel.engine.updates.savepoints import Savepoints
+from sentinel.engine.updates.training import TrainingTask
+from sentinel.engine.updates.watching import Watching
+from sentinel.ports import ModelStore
+from sentinel.records import TopicPartition
+from sentinel.versions import ServingReport
+
+REMEMBERED_WHO = "sentinel run"  # puts back what the registry has lost
+
+
+def registrar(
+    config: Config, ports: Ports, *, who: str, models: ModelStore | None = None
+) -> Registrar:
+    """What changes the registry in somebody's name, and tells of it."""
+    topics = config.topics
+    return Registrar(
+        ports.models if models is None else models,
+        ports.broker,
+        update_topic=topics.full(topics.model_updates),
+        audit_topic=topics.full(topics.audit),
+        who=who,
+        clock_ms=clock_ms,
+    )
+
+
+def feedback(shared: Shared, dead_letters: DeadLetters) -> FeedbackTask:
+    """What judges feedback."""
+    config, topics = shared.config, shared.topics
+    return FeedbackTask(
+        broker=shared.ports.broker,
+        store=shared.ports.cases,
+        inbox=shared.feedback_inbox,
+        feedback_topic=topics.feedback,
+        label_topic=topics.labels,
+        audit_topic=topics.audit,
+        dead_letters=dead_letters,
+        progress=shared.progress,
+        metrics=shared.metrics,
+        params=config.feedback,
+        consensus=config.consensus,
+        base_rate=lambda: shared.serving.champion.base_rate,
+        bounds=FeedbackBounds.of(config.schema),
+        outage_s_max=config.engine.outage_s_max,
+    )
+
+
+def remembered(config: Config, ports: Ports, memory: RegistryMemory) -> RememberedShelf:
+    """The registry as this process has seen it."""
+    teller = registrar(config, ports, who=REMEMBERED_WHO)
+    return RememberedShelf(memory, ports.models, teller, ports.copies)
+
+
+def deployment(shared: Shared, known: RememberedShelf) -> Deployment:
+    """What follows the registry."""
+    config, ports = shared.config, shared.ports
+    return Deployment(
+        store=ports.models,
+        remembered=known,
+        tail=ports.bell,
+        serving=shared.serving,
+        features=[feature.name for feature in config.features],
+        metrics=shared.metrics,
+        params=config.deployment,
+        clock_s=clock_s,
+        explainer=ports.explainer,
+    )
+
+
+def reporting(shared: Shared, following: Deployment) -> Reporting:
+    """What tells others what serves here."""
+    config, ports, serving = shared.config, shared.ports, shared.serving
+
+    def now() -> ServingReport:
+        return ServingReport(
+            instance=ports.name,
+            version=serving.champion.version,
+            champion=following.wanted,
+            why=following.why,
+            is_pinned=bool(config.model.version),
+            shadow="" if serving.shadow is None else serving.shadow.version,
+            shadow_why=following.shadow_trouble,
+            unexplained=following.unexplained,
+        )
+
+    return Reporting(ports.reports, now, clock_ms=clock_ms)
+
+
+def training(shared: Shared) -> TrainingTask:
+    """What makes model updates."""
+    config, ports, metrics, topics = shared.config, shared.ports, shared.metrics, shared.topics
+    updates = config.updates
+    awaiting = Awaiting(
+        ports.models, ports.trainer, updates.triggers, clock_s=clock_s, clock_ms=clock_ms
+    )
+    watching = Watching(
+        ports.models,
+        ports.trainer,
+        metrics,
+        updates.watch,
+        compare_after_count=updates.compare_after_count,
+    )
+    return TrainingTask(
+        broker=ports.broker,
+        tail=ports.lessons,
+        store=ports.models,
+        trainer=ports.trainer,
+        registrar=registrar(config, ports, who="training"),
+        savepoints=Savepoints(ports.savepoints, ports.trainer, updates.savepoint),
+        home=TopicPartition(topics.feedback, 0),
+        example_topic=topics.examples,
+        control_topic=topics.control,
+        metrics=metrics,
+        awaiting=awaiting,
+        watching=watching,
+        params=updates,
+        config_version=config.version,
+    )

@@ -1,0 +1,103 @@
+"""What the tasks of an instance share: its outside world, and what several of them write in."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sentinel.config import Config
+from sentinel.core.features.state import FeatureState
+from sentinel.engine.dispatcher import Inbox
+from sentinel.engine.registry.remembered import Copies
+from sentinel.engine.scoring.partitions import InputPartition
+from sentinel.engine.scoring.serving import Serving
+from sentinel.engine.store_owner import StoreOwner
+from sentinel.engine.store_watch import StoreWatch
+from sentinel.metrics import Metrics
+from sentinel.ports import (
+    Broker,
+    CaseStore,
+    Explainer,
+    ModelStore,
+    ReportStore,
+    SavepointStore,
+    StateStore,
+    Tail,
+    Trainer,
+)
+from sentinel.records import TopicPartition
+
+
+@dataclass(slots=True)
+class Ports:
+    """The outside world of one instance, and the name by which that knows it."""
+
+    name: str
+    broker: Broker
+    tail: Tail
+    store: StateStore
+    cases: CaseStore
+    explainer: Explainer
+    models: ModelStore
+    reports: ReportStore
+    bell: Tail  # of `model-updates`
+    lessons: Tail  # of `examples` and `control`
+    trainer: Trainer
+    savepoints: SavepointStore
+    copies: Copies  # of models, on this machine
+
+
+class Topics(NamedTuple):
+    """The topics of a deployment, by their full names."""
+
+    transactions: str
+    decisions: str
+    alerts: str
+    dead_letters: str
+    feedback: str
+    labels: str
+    examples: str
+    audit: str
+    model_updates: str
+    control: str
+
+
+@dataclass(slots=True)
+class Shared:
+    """One of each for all tasks.
+
+    Attributes
+    ----------
+    partitions
+        The input partitions that this instance owns, by their numbers.
+    progress
+        What comes next of each partition of other topics that is committed with the cut.
+    """
+
+    config: Config
+    ports: Ports
+    metrics: Metrics
+    state: FeatureState
+    serving: Serving
+    owner: StoreOwner
+    watch: StoreWatch
+    inbox: Inbox
+    feedback_inbox: Inbox
+    partitions: dict[int, InputPartition] = field(default_factory=dict)
+    progress: dict[TopicPartition, int] = field(default_factory=dict)
+
+    @property
+    def topics(self) -> Topics:
+        """Of the configuration."""
+        names = self.config.topics
+        return Topics(*(names.full(getattr(names, name)) for name in Topics._fields))
+
+
+def clock_s() -> float:
+    """Monotonic seconds, of the running event loop."""
+    return asyncio.get_running_loop().time()
+
+
+def clock_ms() -> int:
+    """Epoch milliseconds: what serves when is a matter of the clock."""
+    return time.time_ns() // 1_000_000
