@@ -82,7 +82,7 @@ def assemble(
     )  # fmt: skip
     labels = _labels(shared, placement)
     checkpoints = Checkpoints(
-        ports.broker, ports.store, state, alerts, shared.partitions, shared.progress, metrics,
+        ports.broker, ports.store, state, [alerts], shared.partitions, shared.progress, metrics,
         params, labels_log=labels.log, owner=owner, watch=watch, clock_s=clock_s,
     )  # fmt: skip
     loader = EntityLoader(

@@ -3,6 +3,8 @@
 from sentinel.app.shared import Ports, Shared, clock_ms, clock_s
 from sentinel.codec.feedback import FeedbackBounds
 from sentinel.config import Config
+from sentinel.engine.audit import AuditLog
+from sentinel.engine.control import ControlPlane
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.deployment.champion import Deployment
 from sentinel.engine.deployment.reporting import Reporting
@@ -29,7 +31,7 @@ def registrar(
         ports.models if models is None else models,
         ports.broker,
         update_topic=topics.full(topics.model_updates),
-        audit_topic=topics.full(topics.audit),
+        audit=AuditLog(ports.broker, topics.full(topics.audit)),
         who=who,
         clock_ms=clock_ms,
     )
@@ -42,9 +44,10 @@ def feedback(shared: Shared, dead_letters: DeadLetters) -> FeedbackTask:
         broker=shared.ports.broker,
         store=shared.ports.cases,
         inbox=shared.feedback_inbox,
+        control=_control(shared),
         feedback_topic=topics.feedback,
         label_topic=topics.labels,
-        audit_topic=topics.audit,
+        audit=AuditLog(shared.ports.broker, topics.audit),
         dead_letters=dead_letters,
         progress=shared.progress,
         metrics=shared.metrics,
@@ -54,6 +57,10 @@ def feedback(shared: Shared, dead_letters: DeadLetters) -> FeedbackTask:
         bounds=FeedbackBounds.of(config.schema),
         outage_s_max=config.engine.outage_s_max,
     )
+
+
+def _control(shared: Shared) -> ControlPlane:
+    return ControlPlane(shared.ports.broker, TopicPartition(shared.topics.feedback, 0))
 
 
 def remembered(config: Config, ports: Ports, memory: RegistryMemory) -> RememberedShelf:
@@ -118,7 +125,7 @@ def training(shared: Shared) -> TrainingTask:
         trainer=ports.trainer,
         registrar=registrar(config, ports, who="training"),
         savepoints=Savepoints(ports.savepoints, ports.trainer, updates.savepoint),
-        home=TopicPartition(topics.feedback, 0),
+        control=_control(shared),
         example_topic=topics.examples,
         control_topic=topics.control,
         metrics=metrics,

@@ -11,6 +11,7 @@ import pytest
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster
 from sentinel.adapters.redis import RedisParams, connect
 from sentinel.core.learning.shelf import promoted
+from sentinel.engine.audit import AuditLog
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.engine.registry.remembered import RegistryMemory, RememberedShelf
 from sentinel.errors import FencedError
@@ -88,12 +89,13 @@ async def test_a_registry_is_put_back_on_a_server_that_came_back_with_an_older_d
 ) -> None:
     cluster = MemoryCluster()
     cluster.create_topic("audit", 1)
+    broker = MemoryBroker(cluster)
     async with open_models(server.params) as store, open_models(server.params) as other:
         teller = Registrar(
             store,
-            MemoryBroker(cluster),
+            broker,
             update_topic="model-updates",
-            audit_topic="audit",
+            audit=AuditLog(broker, "audit"),
             who="run",
             clock_ms=lambda: 7,
         )

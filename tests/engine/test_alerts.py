@@ -141,7 +141,7 @@ def test_a_missing_value_among_the_reasons_is_null() -> None:
             )
             usual = replace(world.serving.usual, low=np.full_like(features[0], np.nan))
             instance.parts.alerts.submit(one, replace(world.serving, usual=usual))
-            await instance.parts.alerts.settle(instance.parts.alerts.pending())
+            await instance.parts.alerts.at_cut()()
 
     run(scenario())
     (alert,) = world.values("alerts")

@@ -15,6 +15,7 @@ from sentinel.codec.artifacts import encode_artifact
 from sentinel.core.exploration import is_shadowed
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning import shelf as shelves
+from sentinel.engine.audit import AuditLog
 from sentinel.engine.deployment.champion import Deployment, DeploymentParams
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.engine.registry.remembered import RegistryMemory, RememberedShelf
@@ -444,7 +445,12 @@ def test_a_version_that_will_never_load_is_tried_ever_more_seldom_and_said_once(
         store = StoredModels(MemoryDocuments(world.models, faults=calls))
         broker = MemoryBroker(world.cluster)
         teller = Registrar(
-            store, broker, update_topic="", audit_topic="audit", who="", clock_ms=lambda: 0
+            store,
+            broker,
+            update_topic="",
+            audit=AuditLog(broker, "audit"),
+            who="",
+            clock_ms=lambda: 0,
         )
         alone = Deployment(
             store=store,

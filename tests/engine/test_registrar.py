@@ -7,6 +7,7 @@ import pytest
 
 from sentinel.adapters.memory import Faults, MemoryBroker, MemoryDocuments
 from sentinel.core.learning import shelf as shelves
+from sentinel.engine.audit import AuditLog
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.errors import TransientError
 from sentinel.records import AuditEntry
@@ -42,11 +43,12 @@ class Interrupted(StoredModels):
 
 
 def a_registrar(world: World, store: StoredModels, faults: Faults | None = None) -> Registrar:
+    broker = MemoryBroker(world.cluster, faults=faults)
     return Registrar(
         store,
-        MemoryBroker(world.cluster, faults=faults),
+        broker,
         update_topic="model-updates",
-        audit_topic="audit",
+        audit=AuditLog(broker, "audit"),
         who="training",
         clock_ms=lambda: 5,
     )

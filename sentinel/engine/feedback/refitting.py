@@ -14,6 +14,7 @@ from sentinel.codec.records import keyed
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.refit import Refit, refit
 from sentinel.core.logs import feedback_name, log_id
+from sentinel.engine.audit import AuditLog
 from sentinel.ports import Broker, CaseStore
 from sentinel.records import AuditEntry, Feedback
 from sentinel.votes import CONSENSUS, RECENT_COUNT_MAX, Annotator, Case, Casework, FeedbackProgress
@@ -42,7 +43,7 @@ class Refitting:
         broker: Broker,
         store: CaseStore,
         feedback_topic: str,
-        audit_topic: str,
+        audit: AuditLog,
         trusted_sources: Collection[str],
         params: ConsensusParams,
         patiently: Patience,
@@ -50,7 +51,7 @@ class Refitting:
         self._broker = broker
         self._store = store
         self._feedback_topic = feedback_topic
-        self._audit_topic = audit_topic
+        self._audit = audit
         self._trusted_sources = trusted_sources
         self._params = params
         self._patiently = patiently
@@ -102,9 +103,7 @@ class Refitting:
         if again:
             records = [keyed(voice.transaction_id, voice) for voice in again]
             await self._broker.publish(self._feedback_topic, 0, records)
-        if entries:
-            records = [keyed(entry.subject, entry) for entry in entries]
-            await self._broker.publish(self._audit_topic, 0, records)
+        await self._audit.write(entries)
         if again or entries:
             await self._broker.flush()
 

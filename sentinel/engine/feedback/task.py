@@ -13,6 +13,8 @@ from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.refit import refit
 from sentinel.core.consensus.trail import audit_entries
 from sentinel.core.logs import log_id
+from sentinel.engine.audit import AuditLog
+from sentinel.engine.control import ControlPlane
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.dispatcher import Inbox
 from sentinel.engine.feedback.refitting import Refitting
@@ -86,9 +88,10 @@ class FeedbackTask:
         broker: Broker,
         store: CaseStore,
         inbox: Inbox,
+        control: ControlPlane,
         feedback_topic: str,
         label_topic: str,
-        audit_topic: str,
+        audit: AuditLog,
         dead_letters: DeadLetters,
         progress: dict[TopicPartition, int],
         metrics: Metrics,
@@ -103,7 +106,7 @@ class FeedbackTask:
         self._inbox = inbox
         self._feedback_topic = feedback_topic
         self._label_topic = label_topic
-        self._audit_topic = audit_topic
+        self._audit = audit
         self._dead_letters = dead_letters
         self._progress = progress
         self._metrics = metrics
@@ -117,12 +120,12 @@ class FeedbackTask:
             broker=broker,
             store=store,
             feedback_topic=feedback_topic,
-            audit_topic=audit_topic,
+            audit=audit,
             trusted_sources=params.trusted_sources,
             params=consensus,
             patiently=self._patiently,
         )
-        self._home = TopicPartition(feedback_topic, 0)
+        self._control = control
         self._saved: Saved | None = None
         self._counted_to = 0  # as it was saved, or read, last
 
@@ -153,7 +156,7 @@ class FeedbackTask:
 
         The next vote would show it, too: whoever asks for cases meanwhile is told what was before.
         """
-        if self._home not in self._broker.assignment():
+        if not self._control.is_here:
             return  # another counts
         try:
             stored_to = await self._stored_to() or 0
@@ -281,11 +284,7 @@ class FeedbackTask:
             0,
             [keyed(label.transaction_id, label) for label in labels],
         )
-        await self._broker.publish(
-            self._audit_topic,
-            0,
-            [keyed(entry.subject, entry) for entry in entries],
-        )
+        await self._audit.write(entries)
         await self._broker.flush()
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:

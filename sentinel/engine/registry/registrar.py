@@ -7,6 +7,7 @@ from typing import Protocol
 from sentinel.codec.records import keyed
 from sentinel.core.learning.shelf import Change, next_version, replayed, rolled_back
 from sentinel.core.learning.trail import audit_entry
+from sentinel.engine.audit import AuditLog
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import Broker, ModelStore
 from sentinel.records import AuditEntry
@@ -40,14 +41,14 @@ class Registrar:
         broker: Broker,
         *,
         update_topic: str,
-        audit_topic: str,
+        audit: AuditLog,
         who: str,
         clock_ms: Callable[[], int],
     ) -> None:
         self._store = store
         self._broker = broker
         self._update_topic = update_topic
-        self._audit_topic = audit_topic
+        self._audit = audit
         self.who = who
         self.clock_ms = clock_ms
 
@@ -97,7 +98,7 @@ class Registrar:
 
     async def tell(self, entry: AuditEntry) -> None:
         """Write something else into the audit."""
-        await self._broker.publish(self._audit_topic, 0, [keyed(entry.subject, entry)])
+        await self._audit.write([entry])
         await self._broker.flush()
 
     async def _say(self, event: ModelEvent, entry: AuditEntry) -> None:

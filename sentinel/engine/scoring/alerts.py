@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sentinel.codec.decisions import alert
 from sentinel.core.decision import account_range, reasons
@@ -68,7 +69,7 @@ class Alerts:
         self.last: list[bytes] = []  # the newest few, for a person to look at
 
     def submit(self, flagged: Flagged, serving: ServingModel) -> None:
-        """Start explaining and publishing; `settle` waits for it."""
+        """Start explaining and publishing; a cut waits for it."""
         count = len(flagged.decisions)
         explain = self._rows_waiting + count <= self._params.explain_rows_max
         if not explain:
@@ -78,12 +79,11 @@ class Alerts:
         task = asyncio.create_task(self._publish(flagged, serving, explain=explain), name="alerts")
         self._tasks.add(task)
 
-    def pending(self) -> frozenset[asyncio.Task[None]]:
-        """What has been submitted and may not be out yet."""
-        return frozenset(self._tasks)
+    def at_cut(self) -> Callable[[], Awaitable[None]]:
+        """What has been submitted and may not be out yet, to be waited for."""
+        return partial(self._settle, frozenset(self._tasks))
 
-    async def settle(self, tasks: frozenset[asyncio.Task[None]]) -> None:
-        """Wait until these are handed to the producer. Raises what went wrong."""
+    async def _settle(self, tasks: frozenset[asyncio.Task[None]]) -> None:
         if tasks:
             await asyncio.gather(*tasks)
         self._tasks -= tasks

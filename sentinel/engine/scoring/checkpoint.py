@@ -4,7 +4,7 @@ Between two batches, again and again, a few hundred of the oldest dirty rows are
 have waited a while: each includes exactly what lies before. At a cut, between two batches:
   1. note how far each partition has come; what was packed since the last cut goes with this one;
 then, while scoring goes on:
-  2. wait for the alerts that were submitted before the cut;
+  2. wait for what its participants had under way then, as alerts that wait for their reasons;
   3. flush the producer and check every delivery;
   4. commit the offsets of the cut to Kafka; the same commit opens the labels read by then;
   5. write the packed state, each partition under its fencing epoch, with the offset to replay from.
@@ -16,15 +16,14 @@ state that it was decided from before. A crash between any two lines repeats wor
 import asyncio
 import logging
 import time
-from asyncio import Task
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sentinel.blobs import OWNED, BlobBlock, BlobColumn
 from sentinel.core.features.state import FeatureState
 from sentinel.core.features.table import Cut
 from sentinel.engine.params import EngineParams
-from sentinel.engine.scoring.alerts import Alerts
 from sentinel.engine.scoring.partitions import UNKNOWN, InputPartition, Position
 from sentinel.engine.store_owner import StoreOwner, check_log
 from sentinel.engine.store_watch import StoreWatch
@@ -36,6 +35,21 @@ from sentinel.records import Batch, Commit, TopicPartition
 log = logging.getLogger(__name__)
 
 EVERYTHING = 1 << 40  # rows
+
+
+Settle = Callable[[], Awaitable[None]]
+
+
+class Participant(Protocol):
+    """Puts something out beside the decisions, which a cut must not leave behind."""
+
+    def at_cut(self) -> Settle:
+        """What lies before the cut: call it to wait until that is handed to the producer.
+
+        Raises what went wrong, when it is called. What comes of a cut that is never completed is
+        replayed.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +68,7 @@ class Checkpoint:
     progress: dict[TopicPartition, int]
     positions: dict[TopicPartition, Position]
     snapshots: list[Snapshot]
-    alerts: frozenset[Task[None]]
+    settles: tuple[Settle, ...]
 
 
 def blobs_of(state: FeatureState, partition: int, cuts: Sequence[Mapping[str, Cut]]) -> BlobBlock:
@@ -75,7 +89,7 @@ class Checkpoints:
         broker: Broker,
         store: StateStore,
         state: FeatureState,
-        alerts: Alerts,
+        participants: Sequence[Participant],
         partitions: Mapping[int, InputPartition],
         progress: dict[TopicPartition, int],
         metrics: Metrics,
@@ -92,7 +106,7 @@ class Checkpoints:
         self._watch = watch
         self._store = store
         self._state = state
-        self._alerts = alerts
+        self._participants = participants
         self._partitions = partitions
         self._progress = progress  # of the other topics of the group, kept by their tasks
         self._committed: dict[TopicPartition, Commit] = {}
@@ -161,13 +175,15 @@ class Checkpoints:
                 **self._watch.stamp(),
             )
             snapshots.append(Snapshot(partition, self._packed.pop(number, []), position))
-        return Checkpoint(dict(self._progress), positions, snapshots, self._alerts.pending())
+        settles = tuple(one.at_cut() for one in self._participants)
+        return Checkpoint(dict(self._progress), positions, snapshots, settles)
 
     async def complete(self, checkpoint: Checkpoint) -> None:
         """Steps 2 to 5. Raises TransientError when outputs cannot be confirmed, FencedError when
         a newer owner has taken over; state that cannot be written waits for the next cut.
         """
-        await self._alerts.settle(checkpoint.alerts)
+        for settle in checkpoint.settles:
+            await settle()
         await self._broker.flush()
         await self.check_log()
         await self._commit(checkpoint)

@@ -7,7 +7,6 @@ follows. Each step is noted before it is taken (`engine/registry/lifecycle.py`):
 whoever takes over goes on.
 """
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from sentinel.codec.records import decode_command
 from sentinel.codec.stored import encode_stored
 from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.triggers import Progress, Trigger
+from sentinel.engine.control import ControlPlane
 from sentinel.engine.patience import Patience
 from sentinel.engine.registry.lifecycle import (
     RESTART,
@@ -37,14 +37,13 @@ from sentinel.engine.updates.watching import LEARNER_ERRORS, Watching
 from sentinel.errors import ModelError, RecordError, TransientError, WorkerLostError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, ModelStore, Tail, Trainer, Updated
-from sentinel.records import InputRecord, TopicPartition
+from sentinel.records import InputRecord
 from sentinel.versions import Artifact
 
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.5
 _POLL_COUNT_MAX = 500  # more would hold the loop for too long at once
-_ELSEWHERE_S = 1.0
 # Polls before what was asked for is begun: examples of before may be under way.
 _PATIENCE_COUNT = 6
 _ELSEWHERE = "somebody has decided otherwise"
@@ -55,8 +54,8 @@ class TrainingTask:
 
     Parameters
     ----------
-    home
-        Whoever owns this partition trains.
+    control
+        Where it is, is trained.
     config_version
         Stands in the manifests of what is made here, as in those of first models.
     """
@@ -70,7 +69,7 @@ class TrainingTask:
         trainer: Trainer,
         registrar: Registrar,
         savepoints: Savepoints,
-        home: TopicPartition,
+        control: ControlPlane,
         example_topic: str,
         control_topic: str,
         metrics: Metrics,
@@ -85,7 +84,7 @@ class TrainingTask:
         self._trainer = trainer
         self._registrar = registrar
         self._savepoints = savepoints
-        self._home = home
+        self._control = control
         self._example_topic = example_topic
         self._control_topic = control_topic
         self._metrics = metrics
@@ -122,12 +121,8 @@ class TrainingTask:
     async def run(self) -> None:
         """Train as long as the control plane is here, until cancelled."""
         lost, waiting = Patience("the trainer's process was lost"), Patience("training waits")
-        while True:
-            if self._home not in self._broker.assignment():
-                self._update = None
-                self._watching.end()
-                await asyncio.sleep(_ELSEWHERE_S)
-                continue
+
+        async def try_step() -> None:
             try:
                 await self.step()
                 lost.over()
@@ -138,6 +133,12 @@ class TrainingTask:
             except (TransientError, *LEARNER_ERRORS) as error:
                 self._update = None  # what is noted is read again: it may have been saved
                 await waiting.failed(error)
+
+        await self._control.run(try_step, self._let_go)
+
+    def _let_go(self) -> None:
+        self._update = None
+        self._watching.end()
 
     async def step(self) -> None:
         """Read some of what there is to read; near its end, take the update a step further."""

@@ -12,6 +12,7 @@ from sentinel.adapters.kafka import KafkaBroker
 from sentinel.codec.records import encode, keyed
 from sentinel.config import Config
 from sentinel.core.partitioning import PartitionOf
+from sentinel.engine.audit import AuditLog
 from sentinel.operations.topics import topic_specs
 from sentinel.ports import Broker
 from sentinel.records import AuditEntry, Example, Feedback, OutputRecord
@@ -84,8 +85,7 @@ class Sender:
         topics = self._config.topics
         changes = [keyed(event.version, event) for event in events]
         await self._broker.publish(topics.full(topics.model_updates), 0, changes)
-        audit = [keyed(entry.subject, entry) for entry in entries]
-        await self._broker.publish(topics.full(topics.audit), 0, audit)
+        await AuditLog(self._broker, topics.full(topics.audit)).write(entries)
 
     async def flush(self) -> None:
         """Wait until all of it is acknowledged."""
