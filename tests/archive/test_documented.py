@@ -9,6 +9,7 @@ import pytest
 from tests.archive.samples import COUNT, changed_twice
 
 ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```(python|sql)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -23,7 +24,7 @@ def blocks(path: Path) -> list[tuple[str, str]]:
 
 SNIPPETS = [
     pytest.param(language, text, id=f"{page}-{number}-{language}")
-    for page in ("README.md", "docs/archive.md")
+    for page in PAGES
     for number, (language, text) in enumerate(blocks(ROOT / page))
 ]
 
@@ -47,9 +48,7 @@ def ran(language: str, text: str) -> tuple[dict[str, Any], list[tuple[Any, ...]]
 
 
 def test_every_reader_is_documented() -> None:
-    text = "".join(
-        text for page in ("README.md", "docs/archive.md") for _, text in blocks(ROOT / page)
-    )
+    text = "".join(text for page in PAGES for _, text in blocks(ROOT / page))
     for reader in (
         "archive.scan",
         "archive.history",
