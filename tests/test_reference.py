@@ -1,9 +1,14 @@
 """docs/reference.md says what the code does."""
 
+import re
+
 import pytest
 
+from sentinel.app.run import Status, report
 from sentinel.engine.params import TopicParams
 from sentinel.engine.topics import TOPICS
+from sentinel.metrics import Metrics
+from tests.engine.samples import a_config
 from tests.reference import PAGE, PARTS, block, comments, rows_of, settings, written
 
 
@@ -29,6 +34,15 @@ def test_every_topic_is_in_the_table_as_it_is_kept_written_and_read() -> None:
         ]
         for topic in TOPICS
     }
+
+
+async def test_every_field_of_a_report_is_in_the_table() -> None:
+    rows = rows_of("| field | unit | what |", PAGE.read_text())
+
+    made = report(Status(a_config(), Metrics(), "1.0.0", 0.0))
+
+    told = [name for cell, *_ in rows for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(told) == sorted(made)
 
 
 def test_a_comment_is_of_the_key_that_it_stands_behind_or_before() -> None:
