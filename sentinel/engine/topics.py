@@ -1,7 +1,8 @@
 """The one table of topics: what each is keyed by, how it is kept, who writes it, and who reads it.
 
-Whatever must be known of all topics is asked here: what to create, what to check, what the README
-says. The names themselves can be configured (`TopicParams`); a row is called as its setting is.
+Whatever must be known of all topics is asked here: what to create, what to check, what
+docs/reference.md says. The names themselves can be configured (`TopicParams`); a row is called as
+its setting is.
 """
 
 from dataclasses import dataclass

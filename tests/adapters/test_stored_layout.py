@@ -6,21 +6,23 @@ from typing import Any
 
 import pytest
 
-from sentinel.adapters.redis import RedisParams, connect
+from sentinel.adapters.redis import RedisParams, RedisStateStore, connect
 from sentinel.codec.artifacts import encode_artifact
 from sentinel.codec.stored import encode_stored
 from sentinel.operations.stores import open_cases, open_models, open_reports, open_savepoints
-from sentinel.ports import Savepoint
+from sentinel.ports import Blob, Savepoint
 from sentinel.versions import Shelf
 from sentinel.votes import Casework, FeedbackProgress
-from tests.adapters.contracts import ANN, CASE, a_case
+from tests.adapters.contracts import ANN, CASE, PARTITION, STATE, a_case
 from tests.adapters.model_contracts import ARTIFACT, on_shelf
 from tests.adapters.report_contracts import A, B
 from tests.adapters.savepoint_contracts import a_savepoint, written
+from tests.reference import redis_keys
 
 pytestmark = pytest.mark.integration
 
 DAY_S = 86_400
+KINDS = {"string": b"string", "hash": b"hash", "list": b"list", "sorted set": b"zset"}
 
 
 @pytest.fixture
@@ -45,6 +47,29 @@ async def kept(params: RedisParams, db: int) -> tuple[dict[str, Any], dict[str, 
     return found, lifetimes_s
 
 
+async def check_reference(params: RedisParams, db: int) -> None:
+    """The reference has every key of this database, its type and whether it expires; no other."""
+    left = {row.key: row for row in redis_keys(db)}
+    rows = list(left.values())
+    async with connect(params, db=db) as client:
+        async for key in client.scan_iter(f"{params.key_prefix}:*"):
+            name = key.decode().removeprefix(f"{params.key_prefix}:")
+            row = next(row for row in rows if row.is_of(name))
+            assert await client.type(key) == KINDS[row.kind], name
+            assert (await client.ttl(key) >= 0) == row.expires, name
+            left.pop(row.key, None)
+    assert not left
+
+
+async def test_entity_state(params: RedisParams) -> None:
+    blobs = [Blob("account", "a:1", -1, b"a", (7,)), Blob("terminal", "t", 0, b"t", (7,))]
+    async with RedisStateStore(params, layout="layout") as store:
+        await store.note_owner(None, b"owner")
+        await store.save(PARTITION, await store.claim(PARTITION), blobs, STATE)
+
+    await check_reference(params, 0)
+
+
 async def test_feedback(params: RedisParams) -> None:
     progress, open_case = FeedbackProgress("log", 1), a_case("é", "open", 5)
     async with open_cases(params) as store:
@@ -66,6 +91,7 @@ async def test_feedback(params: RedisParams) -> None:
         {"case:t:1": 180 * DAY_S, "case:é": 180 * DAY_S, f"annotator:{ANN.name}": 730 * DAY_S},
         abs=60,
     )
+    await check_reference(params, 2)
 
 
 async def test_the_registry(params: RedisParams) -> None:
@@ -102,6 +128,7 @@ async def test_the_registry(params: RedisParams) -> None:
         f"savepoint:{one.name}:1": b"",
     }
     assert lifetimes_s == pytest.approx({f"serves:{A.instance}": 45}, abs=10)
+    await check_reference(params, 3)
 
 
 async def test_a_savepoint_of_an_older_sentinel_goes_when_the_next_one_is_kept(

@@ -6,24 +6,27 @@ from typing import Any
 
 import pytest
 
-from tests.archive.samples import COUNT, changed_twice
+from sentinel import archive
+from sentinel.codec.archive import KINDS, Kind
+from tests.app.test_archive import label
+from tests.archive.samples import COUNT, FIRST_MS, archive_at, changed_twice, write
 
 ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+FOLDER = ".sentinel/archive"
 _BLOCK = re.compile(r"^```(python|sql)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(path: Path) -> list[tuple[str, str]]:
     """Of a page the blocks that read the archive, with their language."""
     return [
-        (language, text)
-        for language, text in _BLOCK.findall(path.read_text())
-        if ".sentinel/archive" in text
+        (language, text) for language, text in _BLOCK.findall(path.read_text()) if FOLDER in text
     ]
 
 
 SNIPPETS = [
     pytest.param(language, text, id=f"{page}-{number}-{language}")
-    for page in ("README.md", "docs/archive.md")
+    for page in PAGES
     for number, (language, text) in enumerate(blocks(ROOT / page))
 ]
 
@@ -32,7 +35,7 @@ SNIPPETS = [
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder as `sentinel archive run` leaves it."""
     monkeypatch.chdir(tmp_path)
-    changed_twice(Path(".sentinel/archive"))
+    changed_twice(Path(FOLDER))
 
 
 def ran(language: str, text: str) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
@@ -47,9 +50,7 @@ def ran(language: str, text: str) -> tuple[dict[str, Any], list[tuple[Any, ...]]
 
 
 def test_every_reader_is_documented() -> None:
-    text = "".join(
-        text for page in ("README.md", "docs/archive.md") for _, text in blocks(ROOT / page)
-    )
+    text = "".join(text for page in PAGES for _, text in blocks(ROOT / page))
     for reader in (
         "archive.scan",
         "archive.history",
@@ -95,3 +96,18 @@ def test_a_query_counts_each_decision_once() -> None:
     _, rows = ran("sql", query)
 
     assert rows == [("approve", COUNT, 0.25)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_column_is_in_the_table(kind: Kind) -> None:
+    page = (ROOT / "docs/archive.md").read_text()
+    rows = dict(re.findall(r"^\| (all|decisions|labels|audit) \| (.*) \|$", page, re.MULTILINE))
+    cells = [re.sub(r"\([^)]*\)", "", rows[of]) for of in ("all", kind)]
+    files, entry = archive_at(Path(FOLDER)), {"id": "1", "kind": "vote", "subject": "t", "who": "a"}
+    write(files, "audit", [{**entry, "at_ms": FIRST_MS, "before": None, "after": {}}])
+    write(files, "labels", [{**label(9), "entities": {"terminal": "m"}}], first=9, day=9)
+
+    columns = archive.scan(FOLDER, kind).collect_schema().names()
+
+    told = {name for cell in cells for name in re.findall(r"`([\w…]+)`", cell)}
+    assert {re.sub(r"^(entity|feature)_.*", r"\1_…", name) for name in columns} == told

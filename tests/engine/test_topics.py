@@ -1,14 +1,10 @@
-"""The table of topics against the settings that name them, and against what the README says."""
-
-import re
-from pathlib import Path
+"""The table of topics against the settings that name them."""
 
 from sentinel.engine.params import TopicParams
 from sentinel.engine.topics import TOPICS
 from sentinel.operations.topics import topic_demands, topic_specs
 from tests.engine.samples import a_config
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
 WEEK_MS = 7 * 86_400_000
 
 
@@ -16,16 +12,6 @@ def test_every_topic_that_can_be_named_is_in_the_table_once() -> None:
     names = TopicParams()
 
     assert [getattr(names, topic.setting) for topic in TOPICS] == names.names()
-
-
-def test_the_readme_lists_every_topic_with_its_key() -> None:
-    rows = re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \|", README, re.MULTILINE)
-    said = {name: key.strip() for name, key in rows}
-    names = TopicParams()
-
-    for topic in TOPICS:
-        key = said[getattr(names, topic.setting)]
-        assert key == (topic.key or "–") or topic.key == "subject"
 
 
 def test_whoever_writes_and_reads_is_named_and_nothing_is_written_for_nobody() -> None:

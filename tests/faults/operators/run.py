@@ -167,7 +167,7 @@ HEAD = (
 
 
 def row(outcome: Outcome) -> str:
-    """One row of the table "What faults cost" in ARCHITECTURE.md."""
+    """One row of the table "What faults cost" in docs/measurements.md."""
     took_s = outcome.recoveries_s
     recovery = ""
     if took_s:
