@@ -23,6 +23,8 @@ settings.register_profile("sentinel", deadline=None)
 settings.load_profile("sentinel")
 
 ON_KAFKA = os.environ.get("SENTINEL_TEST_KAFKA") == "1"
+# Above every limit of a single wait in a test, which says more about what did not come.
+INTEGRATION_S_MAX = 600
 KAFKA_TESTS = Path(__file__).parent / "kafka"
 
 
@@ -44,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    patient = pytest.mark.timeout(INTEGRATION_S_MAX)
     skip = pytest.mark.skip(reason="needs Apache Kafka: `make test-kafka`")
     for item in items:
         needs_kafka = item.path.is_relative_to(KAFKA_TESTS)
@@ -51,6 +54,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("kafka")
         if needs_kafka and not ON_KAFKA:
             item.add_marker(skip)
+        if item.get_closest_marker("integration") or "kafka" in item.keywords:
+            item.add_marker(patient, append=False)
 
 
 @pytest.fixture(scope="session")
@@ -89,4 +94,5 @@ def kafka_params(request: pytest.FixtureRequest) -> KafkaParams:
 
 @pytest.fixture(scope="session")
 def redis_params(servers: EmbeddedServers) -> RedisParams:
-    return RedisParams(url=servers.redis_url)
+    """Patient: in a test of the store, a busy machine is not an outage."""
+    return RedisParams(url=servers.redis_url, connect_timeout_s=30.0, request_timeout_s=30.0)

@@ -22,6 +22,7 @@ from sentinel.model import Model, fit
 from sentinel.records import Floats
 from tests.adapters import garbage
 from tests.adapters.garbage import GARBAGE
+from tests.children import WAIT_S_MAX
 from tests.engine.linear_trees import linear_text
 from tests.engine.samples import NAMES
 
@@ -261,7 +262,7 @@ def test_workers_die_with_a_parent_killed_with_9(text: str, tmp_path: Any) -> No
         assert len(pids) == 1
         parent.kill()
 
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + WAIT_S_MAX
     while any(is_running(pid) for pid in pids):
         assert time.monotonic() < deadline, "a worker outlives its parent"
         time.sleep(0.02)

@@ -25,7 +25,7 @@ DAY_S = 86_400
 
 @pytest.fixture
 def params(store_params: RedisParams) -> RedisParams:
-    return RedisParams(url=store_params.url, key_prefix=uuid.uuid4().hex)
+    return replace(store_params, key_prefix=uuid.uuid4().hex)
 
 
 async def kept(params: RedisParams, db: int) -> tuple[dict[str, Any], dict[str, int]]:

@@ -17,9 +17,10 @@ import pytest
 from sentinel import archive
 from sentinel.adapters.embedded import EmbeddedServers
 from tests.app import small
+from tests.children import WAIT_S_MAX
 from tests.cli.test_run import await_start, await_that, output, sentinel
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 ROWS, LIFE_COUNT = 2_000, 2
 PRODUCE = ("produce", "rows.jsonl", "--label-column", "is_fraud", "--label-delay", "1d")
@@ -36,7 +37,7 @@ class Folder:
         """What a command says that ends by itself."""
         before = len(output(self.path)) if (self.path / "output.txt").exists() else 0
         with sentinel(self.path, *arguments, "-c", "small.toml", settings=self.settings) as process:
-            assert process.wait(120) == exit_code, output(self.path)[before:]
+            assert process.wait(WAIT_S_MAX) == exit_code, output(self.path)[before:]
         return output(self.path)[before:]
 
     def archive(self) -> pl.DataFrame:
@@ -151,13 +152,13 @@ def test_the_archive_outlives_the_run_whose_log_it_reads(tmp_path: Path) -> None
         sentinel(tmp_path, *run) as first,
         sentinel_when_live(tmp_path, first, settings) as archiving,
     ):
-        await_that(lambda: len(logs()) == 1, "nothing is archived", 60.0)
+        await_that(lambda: len(logs()) == 1, "nothing is archived")
         first.kill()
         first.wait()
         with sentinel(tmp_path, *run) as second:
-            await_that(lambda: len(logs()) == 2, "the second log is not archived", 90.0)
+            await_that(lambda: len(logs()) == 2, "the second log is not archived")
             archiving.send_signal(signal.SIGTERM)
-            assert archiving.wait(60) == 0, output(tmp_path)
+            assert archiving.wait(WAIT_S_MAX) == 0, output(tmp_path)
             second.kill()
 
     said = output(tmp_path)

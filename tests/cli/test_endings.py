@@ -15,8 +15,8 @@ import pytest_asyncio
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
 from tests.app import small
+from tests.children import WAIT_S_MAX
 from tests.cli.test_run import (
-    START_S_MAX,
     await_that,
     decided,
     external,
@@ -26,7 +26,7 @@ from tests.cli.test_run import (
     sentinel,
 )
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 SHUTDOWN_S = 2.0
 # Before, it was the 30 s of a request; two seconds above the limit are promised, on a free machine.
@@ -126,7 +126,7 @@ async def test_an_archive_whose_broker_hangs_ends_in_time_too(
     async with KafkaBroker(KafkaParams().embedded_at(own.kafka_servers)) as broker:
         await send(config, broker, [value for value, _ in small.flat()][:300])
         with sentinel(folder, *RUN, "--exit-when-idle", "2", settings=env) as process:
-            assert await asyncio.to_thread(process.wait, 90) == 0, output(folder)
+            assert await asyncio.to_thread(process.wait, WAIT_S_MAX) == 0, output(folder)
     with sentinel(folder, "archive", "run", "-c", "small.toml", settings=env) as process:
         port = port_of(own, "tansu")
         await asyncio.to_thread(await_that, lambda: is_connected(process, port), "no start")
@@ -143,7 +143,7 @@ def test_kernels_that_are_compiled_do_not_hold_up_the_end(folder: Path) -> None:
     """Nothing is owned yet, and half a minute is too long for whoever stops a pod."""
     kernels = {"NUMBA_CACHE_DIR": str(folder / "kernels")}
     with sentinel(folder, *RUN, settings=kernels) as process:
-        await_that(lambda: "compiling kernels" in output(folder), "it does not begin", START_S_MAX)
+        await_that(lambda: "compiling kernels" in output(folder), "it does not begin")
 
         process.send_signal(signal.SIGTERM)
 
@@ -165,7 +165,7 @@ def warmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             env={**os.environ, "NUMBA_CACHE_DIR": str(kernels)},
             capture_output=True,
             text=True,
-            timeout=170,
+            timeout=WAIT_S_MAX,
             check=True,
         )
         assert compiled in done.stdout
@@ -173,14 +173,13 @@ def warmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return kernels
 
 
-@pytest.mark.timeout(400)
 def test_after_warm_a_start_compiles_nothing(folder: Path, warmed: Path) -> None:  # noqa: F811
     before = sorted(warmed.rglob("*.nb*"))
     arguments = ("--plain", "--stream", "--rate", "200", "--duration", "6", "--no-archive")
     settings = {"NUMBA_CACHE_DIR": str(warmed)}
 
     with sentinel(folder, "run", "-c", "small.toml", *arguments, settings=settings) as process:
-        assert process.wait(90) == 0, output(folder)
+        assert process.wait(WAIT_S_MAX) == 0, output(folder)
 
     assert len(before) > 100
     assert sorted(warmed.rglob("*.nb*")) == before
