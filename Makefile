@@ -9,20 +9,25 @@ ARGS ?=
 run: .venv/run
 	$(BIN)/python -m sentinel run $(ARGS)
 
+# Kernels are compiled once, before there are several processes and a tracer. What needs a server
+# waits for most of its time, so there are two of them at once. Of some tests, by ARGS, no coverage
+# is asked.
 test: .venv/dev
-	rm -f .coverage .coverage.*
-ifeq ($(ARGS),)
-	$(BIN)/python -m coverage run -m pytest -n auto -m "not integration"
-	$(BIN)/python -m coverage run -m pytest -m integration
+	$(BIN)/python -m tests
+ifneq ($(ARGS),)
+	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m coverage run -m pytest $(ARGS)
-endif
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m coverage run -m pytest -n auto -m "not integration"
+	$(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal -m integration
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --fail-under=85 --skip-covered --sort=cover
 	$(BIN)/python -m coverage report --fail-under=95 --include='sentinel/core/*' --format=total
+endif
 
 # On Apache Kafka, of which Maven fetches 43 MB the first time; it runs on Java 17.
 test-kafka: .venv/dev
+	$(BIN)/python -m tests
 	$(BIN)/python -m tests.kafka.cluster
 	SENTINEL_TEST_KAFKA=1 $(BIN)/python -m pytest -m kafka $(ARGS)
 

@@ -9,9 +9,7 @@ from typing import Any
 from sentinel.documents import SCORE_MAX, Change, Documents
 
 EVERY_BYTE = bytes(range(256))
-SHORT_S = (
-    2.0  # a lifetime that is changed before it ends, also on a machine that stands still at times
-)
+SHORT_S = 2.0  # a lifetime that is changed before it ends, also where a second is lost
 MANY = 2_500  # more than a script can have on its stack at once
 
 
