@@ -46,7 +46,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    patient = pytest.mark.timeout(INTEGRATION_S_MAX)
     skip = pytest.mark.skip(reason="needs Apache Kafka: `make test-kafka`")
     for item in items:
         needs_kafka = item.path.is_relative_to(KAFKA_TESTS)
@@ -54,8 +53,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("kafka")
         if needs_kafka and not ON_KAFKA:
             item.add_marker(skip)
-        if item.get_closest_marker("integration") or "kafka" in item.keywords:
-            item.add_marker(patient, append=False)
+        is_integration = item.get_closest_marker("integration") or "kafka" in item.keywords
+        if is_integration and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(INTEGRATION_S_MAX))
 
 
 @pytest.fixture(scope="session")

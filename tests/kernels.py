@@ -21,13 +21,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "sentinel"
 KEPT = ROOT / ".cache" / "kernels"
-KEPT_COUNT_MAX = 5  # of 10 MB each
+KEPT_COUNT_MAX = 5  # of 20 MB each
 VARIABLE = "NUMBA_CACHE_DIR"
 _USES_NUMBA = re.compile(r"^(from|import) numba\b", re.MULTILINE)
 
 
 def folder() -> Path:
     """Of the sources as they are now."""
+    return _place() / "all"
+
+
+def warmed() -> Path:
+    """Where there is what `sentinel warm` has compiled, and nothing that a test has added."""
+    return _place() / "warm"
+
+
+def _place() -> Path:
     digest = hashlib.sha256()
     for path in sorted(sources()):
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
@@ -67,13 +76,23 @@ def settle() -> None:
 
 
 def warm() -> None:
-    """Compile what is missing, and forget the folders that were not used for longest."""
+    """Compile what is missing, and forget the places that were not used for longest."""
     settle()
-    at = Path(os.environ[VARIABLE])
-    at.mkdir(parents=True, exist_ok=True)
-    os.utime(at)
-    if at.parent == KEPT:
-        by_use = sorted(KEPT.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)
-        for old in by_use[KEPT_COUNT_MAX:]:
-            shutil.rmtree(old)
-    subprocess.run([sys.executable, "-m", "sentinel", "warm"], cwd=ROOT, check=True)
+    at, pristine = Path(os.environ[VARIABLE]), warmed()
+    if at != folder():
+        _compile(at)
+        return
+    _compile(pristine)
+    if not at.exists():
+        half = at.with_name("half")
+        shutil.copytree(pristine, half, dirs_exist_ok=True)
+        half.replace(at)
+    os.utime(_place())
+    by_use = sorted(KEPT.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)
+    for old in by_use[KEPT_COUNT_MAX:]:
+        shutil.rmtree(old)
+
+
+def _compile(at: Path) -> None:
+    command = [sys.executable, "-m", "sentinel", "warm"]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, VARIABLE: str(at)}, check=True)

@@ -27,7 +27,7 @@ from sentinel.errors import (
 from tests.adapters.counter import Counter, Unreadable, unmakable
 from tests.children import WAIT_S_MAX
 
-ANY_MEMORY = WorkerParams(memory_mb_max=0, timeout_s=60.0)
+ANY_MEMORY = WorkerParams(memory_mb_max=0, timeout_s=WAIT_S_MAX)
 
 PARENT = """
 import asyncio, sys
@@ -169,7 +169,7 @@ async def test_one_that_takes_too_long_is_lost_and_ended() -> None:
 
 
 async def test_one_that_needs_too_much_memory_is_lost() -> None:
-    params = WorkerParams(memory_mb_max=1_000, timeout_s=60.0)
+    params = WorkerParams(memory_mb_max=1_000, timeout_s=WAIT_S_MAX)
     async with WorkerProcess(Counter, params) as worker:
         assert await worker.call("fill", 10) == 10 * 2**17
         await worker.call("add", 5)

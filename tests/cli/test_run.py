@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -297,13 +297,17 @@ def test_a_file_is_played_into_a_running_instance(folder: Path) -> None:
     for i, line in enumerate(bad):
         lines[500 * (i + 1)] = line
     (folder / "rows.jsonl").write_text("\n".join(lines))
-    arguments = ("--plain", "--no-stream", "--exit-when-idle", "20", "--report", "r.json")
+    arguments = ("--plain", "--no-stream", "--report", "r.json")
 
     with sentinel(folder, "run", "-c", "small.toml", *arguments) as process:
         await_start(folder, process)
         options = ("--label-column", "is_fraud", "--label-delay", "2d")
         with sentinel(folder, "produce", "rows.jsonl", "-c", "small.toml", *options) as producing:
             assert producing.wait(WAIT_S_MAX) == 0, output(folder)
+        kafka = embedded.running(configuration.load(folder / "small.toml"), folder / ".sentinel")
+        for topic, count in (("decisions", 2_995), ("dead-letters", 5), ("labels", 1_001)):
+            asyncio.run(counted(kafka.kafka, topic, until=count))
+        process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT_S_MAX) == 0, output(folder)
 
     report = json.loads((folder / "r.json").read_text())
@@ -337,26 +341,53 @@ def external(servers: EmbeddedServers, topics: str) -> dict[str, str]:
     }
 
 
-async def decided(params: KafkaParams, topic: str, *, until: int) -> list[dict[str, Any]]:
-    """All decisions that there are for now, `until` at least; for 1 the first that come."""
+async def decided(
+    params: KafkaParams, topic: str, *, until: int, by: str = ""
+) -> list[dict[str, Any]]:
+    """All decisions that there are for now, `until` at least; for 1 the first that come.
+
+    With `by`, those of the same value there count once.
+    """
+    found: list[dict[str, Any]] = []
+    async with reading(params, topic) as more:
+        while True:
+            values = await more()
+            found += map(json.loads, values)
+            count = len({one[by] for one in found} if by else found)
+            if count >= until and (not values or until == 1):
+                return found
+
+
+async def counted(params: KafkaParams, topic: str, *, until: int) -> None:
+    """Wait until so many records are there, whatever they hold."""
+    count = 0
+    async with reading(params, topic) as more:
+        while count < until:
+            count += len(await more())
+
+
+@asynccontextmanager
+async def reading(
+    params: KafkaParams, topic: str
+) -> AsyncIterator[Callable[[], Awaitable[list[bytes]]]]:
+    """Gives what a topic holds, from its begin on; nothing while no more has come."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=params.bootstrap_servers, auto_offset_reset="earliest"
     )
-    found: list[dict[str, Any]] = []
+
+    async def more() -> list[bytes]:
+        records = await consumer.getmany(timeout_ms=300)
+        return [record.value for part in records.values() for record in part]
+
     await consumer.start()
     try:
-        consumer.assign([TopicPartition(topic, partition) for partition in range(2)])
+        await consumer.topics()  # asks for all that there are
+        partitions = consumer.partitions_for_topic(topic)
+        consumer.assign([TopicPartition(topic, partition) for partition in partitions])
         async with asyncio.timeout(WAIT_S_MAX):
-            read = True
-            while read or len(found) < until:
-                records = await consumer.getmany(timeout_ms=300)
-                read = bool(records)
-                found += [json.loads(r.value) for part in records.values() for r in part]
-                if until == 1 and found:
-                    break
+            yield more
     finally:
         await consumer.stop()
-    return found
 
 
 async def send(config: Config, broker: KafkaBroker, values: list[bytes]) -> None:
@@ -382,10 +413,12 @@ async def test_killed_with_9_it_goes_on_without_loss(
             await decided(params, "crash-decisions", until=1)
             process.kill()  # within the second before the first commit
         await send(config, broker, values[3_000:])
-        more = ("--exit-when-idle", "10", "--report", "r.json")
+        more = ("--report", "r.json")
         with sentinel(folder, *arguments, *more, settings=settings) as process:
+            await decided(params, "crash-decisions", until=6_000, by="decision_id")
+            process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(process.wait, WAIT_S_MAX) == 0, output(folder)
-        found = await decided(params, "crash-decisions", until=6_000)
+        found = await decided(params, "crash-decisions", until=6_000, by="decision_id")
 
     assert json.loads((folder / "r.json").read_text())["dead_letters"] == 0
     assert len(found) > 6_000, "some were decided twice"

@@ -12,7 +12,7 @@ import pytest
 
 from sentinel.cli.streams import Display
 from tests.children import WAIT_S_MAX
-from tests.cli.test_run import folder  # noqa: F401 - a fixture
+from tests.cli.test_run import await_that, folder  # noqa: F401 - a fixture
 
 SENTINEL = [sys.executable, "-m", "sentinel"]
 RUN = [*SENTINEL, "run", "-c", "small.toml", "--stream", "--rate", "50", "--duration", "4"]
@@ -97,8 +97,13 @@ def test_a_view_that_is_held_up_drops_what_it_cannot_show() -> None:
 
         assert taken.startswith(text.encode())
         os.close(reading)
-        for one in held_up:
-            one.join(WAIT_S_MAX)
+        await_that(lambda: not is_writing(display, held_up), "it writes for ever")
+
+
+def is_writing(display: Display, threads: list[threading.Thread]) -> bool:
+    """Whether they still do, though they are told to end as soon as there is room to say so."""
+    display.drain()
+    return any(one.is_alive() for one in threads)
 
 
 def test_what_an_encoding_lacks_is_replaced() -> None:
