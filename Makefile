@@ -59,7 +59,7 @@ constraints: .venv/dev
 	mv .venv/constraints constraints.txt
 
 clean:
-	rm -rf .venv .sentinel .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .sentinel .cache/kernels .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python:
