@@ -8,4 +8,4 @@ from sentinel import kernel_cache
 
 kernel_cache.settle()  # before anything imports numba
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -4,6 +4,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.children import WAIT_S_MAX
+
 
 @dataclass(frozen=True)
 class Authority:
@@ -29,7 +31,11 @@ class Authority:
 
     def _openssl(self, *arguments: str) -> None:
         subprocess.run(
-            ["openssl", *arguments], cwd=self.directory, check=True, capture_output=True, timeout=30
+            ["openssl", *arguments],
+            cwd=self.directory,
+            check=True,
+            capture_output=True,
+            timeout=WAIT_S_MAX,
         )
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from sentinel.adapters.embedded import EXEC_WRAPPER
 
+# What takes longer than this hangs: the slowest machine does each thing that is waited for in a
+# fraction of it, and where the thing happens the limit costs nothing.
+WAIT_S_MAX = 120.0
 STOP_S_MAX = 20.0
 
 # Below the ports that the system gives to outgoing connections, or one of them could take the port

@@ -23,6 +23,8 @@ settings.register_profile("sentinel", deadline=None)
 settings.load_profile("sentinel")
 
 ON_KAFKA = os.environ.get("SENTINEL_TEST_KAFKA") == "1"
+# Above every limit of a single wait in a test, which says more about what did not come.
+INTEGRATION_S_MAX = 600
 KAFKA_TESTS = Path(__file__).parent / "kafka"
 
 
@@ -51,6 +53,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("kafka")
         if needs_kafka and not ON_KAFKA:
             item.add_marker(skip)
+        is_integration = item.get_closest_marker("integration") or "kafka" in item.keywords
+        if is_integration and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(INTEGRATION_S_MAX))
 
 
 @pytest.fixture(scope="session")
@@ -89,4 +94,5 @@ def kafka_params(request: pytest.FixtureRequest) -> KafkaParams:
 
 @pytest.fixture(scope="session")
 def redis_params(servers: EmbeddedServers) -> RedisParams:
-    return RedisParams(url=servers.redis_url)
+    """Patient: in a test of the store, a busy machine is not an outage."""
+    return RedisParams(url=servers.redis_url, connect_timeout_s=30.0, request_timeout_s=30.0)

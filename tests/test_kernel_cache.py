@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sentinel import kernel_cache
+from tests.children import WAIT_S_MAX
 
 ROOT = Path(kernel_cache.__file__).parents[1]
 UNSHARE = ["unshare", "--mount"] if os.getuid() == 0 else ["unshare", "--map-root-user", "--mount"]
@@ -30,7 +31,7 @@ def check_config(where: Path, **environment: str) -> "subprocess.CompletedProces
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=WAIT_S_MAX,
     )
 
 

@@ -15,6 +15,7 @@ from sentinel.core.learning.params import FitParams
 from sentinel.errors import ModelError
 from sentinel.model import Model, fit
 from sentinel.records import Floats, Ints
+from tests.children import WAIT_S_MAX
 
 NAMES = ("amount", "count_1h", "known_frauds", "age_ms")
 SMALL = FitParams(tree_count=10, leaf_count_max=8)
@@ -285,7 +286,11 @@ def test_no_call_starts_a_thread_of_openmp() -> None:
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", program], input=TEXT, capture_output=True, text=True, timeout=50
+        [sys.executable, "-c", program],
+        input=TEXT,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S_MAX,
     )
 
     assert done.stdout == "0\n", done.stderr

@@ -2,12 +2,11 @@
 
 import ast
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 PACKAGE = Path(__file__).parent.parent / "sentinel"
-CORE = PACKAGE / "core"
 
 FUNCTION_LINE_COUNT_MAX = 70  # one screen; the number is TigerStyle's
 MODULE_LINE_COUNT_MAX = 400  # near the 90th percentile of the codebases we learned from
@@ -38,110 +37,194 @@ HOMES_OF = {
     "uvloop": ("cli/archive.py", "cli/run.py", "cli/produce.py"),
 }
 
-every_module = pytest.mark.parametrize(
-    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
-)
-every_core_module = pytest.mark.parametrize(
-    "path", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
-)
+
+@dataclass(frozen=True)
+class Module:
+    """One file of the product, read and parsed once for all tests."""
+
+    name: str  # below the package
+    source: str
+    tree: ast.Module
+    nodes: tuple[ast.AST, ...]
+
+    def at(self, node: ast.stmt | ast.expr | ast.excepthandler, what: str) -> str:
+        """A fault for a person to read, and an editor to jump to."""
+        return f"{PACKAGE.name}/{self.name}:{node.lineno}: {what}"
+
+    def as_a_whole(self, what: str) -> str:
+        return f"{PACKAGE.name}/{self.name}:1: {what}"
 
 
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
-
-
-def imported(tree: ast.AST) -> set[str]:
-    """Top-level names of the packages that `tree` imports, anywhere in it."""
-    plain = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-    from_ = {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    return {name.split(".")[0] for name in plain | from_}
-
-
-def called(tree: ast.AST) -> set[str]:
-    """Plain names that are called; methods do not count."""
-    calls = [n.func for n in ast.walk(tree) if isinstance(n, ast.Call)]
-    return {function.id for function in calls if isinstance(function, ast.Name)}
-
-
-@every_module
-def test_a_module_says_what_it_is_for(path: Path) -> None:
+def module_of(path: Path) -> Module:
     source = path.read_text()
-    assert not source.strip() or ast.get_docstring(ast.parse(source))
+    tree = ast.parse(source)
+    return Module(path.relative_to(PACKAGE).as_posix(), source, tree, tuple(ast.walk(tree)))
 
 
-@every_module
-def test_a_module_fits_in_one_sitting(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= MODULE_LINE_COUNT_MAX
+MODULES = [module_of(path) for path in sorted(PACKAGE.rglob("*.py"))]
+CORE = [module for module in MODULES if module.name.startswith("core/")]
+
+Fault = tuple[ast.stmt | ast.expr | ast.excepthandler, str]
 
 
-@every_module
-def test_a_function_fits_on_one_screen(path: Path) -> None:
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert node.end_lineno is not None
-            line_count = node.end_lineno - node.lineno + 1
-            assert line_count <= FUNCTION_LINE_COUNT_MAX, f"{node.name}: {line_count} lines"
+def imports(module: Module) -> Iterator[Fault]:
+    """Where packages are imported, anywhere in the module, and their top-level names."""
+    for node in module.nodes:
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name.split(".")[0]) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node, (node.module or "").split(".")[0]
 
 
-@every_module
-def test_nothing_swallows_every_error(path: Path) -> None:
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.ExceptHandler):
-            assert node.type is not None, f"line {node.lineno}: bare except"
-            names = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)}
-            assert names.isdisjoint({"Exception", "BaseException"}), f"line {node.lineno}"
+def calls(module: Module) -> Iterator[Fault]:
+    """Where plain names are called; methods do not count."""
+    for node in module.nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield node, node.func.id
 
 
-@every_module
-def test_a_third_party_client_has_one_home(path: Path) -> None:
-    name = path.relative_to(PACKAGE).as_posix()
-    for library in imported(tree_of(path)) & HOMES_OF.keys():
-        homes = HOMES_OF[library]
-        assert any(name == home or (home[-1] == "/" and name.startswith(home)) for home in homes)
+def assert_none(faults: Iterable[str]) -> None:
+    """Names every fault, each on a line of its own."""
+    found = list(faults)
+    assert not found, "\n".join(["", *found])
 
 
-@every_module
-def test_nothing_is_pickled_and_nothing_is_left_to_do(path: Path) -> None:
-    source = path.read_text()
-    assert imported(ast.parse(source)).isdisjoint({"pickle", "cloudpickle", "dill", "shelve"})
-    assert not re.search(r"\b(TODO|FIXME|XXX)\b", source)
+def test_there_is_a_tree_to_look_at() -> None:
+    assert len(MODULES) > 100
+    assert len(CORE) > 20
 
 
-@every_module
-def test_nobody_asks_redis_for_all_its_keys(path: Path) -> None:
+def test_a_module_says_what_it_is_for() -> None:
+    assert_none(
+        module.as_a_whole("no docstring")
+        for module in MODULES
+        if module.source.strip() and not ast.get_docstring(module.tree)
+    )
+
+
+def test_a_module_fits_in_one_sitting() -> None:
+    line_counts = [(module, len(module.source.splitlines())) for module in MODULES]
+    assert_none(
+        module.as_a_whole(f"{line_count} lines")
+        for module, line_count in line_counts
+        if line_count > MODULE_LINE_COUNT_MAX
+    )
+
+
+def test_a_function_fits_on_one_screen() -> None:
+    assert_none(
+        module.at(node, f"{node.name}: {line_count} lines")
+        for module in MODULES
+        for node in module.nodes
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (line_count := (node.end_lineno or 0) - node.lineno + 1) > FUNCTION_LINE_COUNT_MAX
+    )
+
+
+def swallowed(handler: ast.ExceptHandler) -> set[str]:
+    """What a handler catches that is too much."""
+    if handler.type is None:
+        return {"bare except"}
+    names = {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)}
+    return names & {"Exception", "BaseException"}
+
+
+def test_nothing_swallows_every_error() -> None:
+    assert_none(
+        module.at(node, ", ".join(swallowed(node)))
+        for module in MODULES
+        for node in module.nodes
+        if isinstance(node, ast.ExceptHandler) and swallowed(node)
+    )
+
+
+def test_a_third_party_client_has_one_home() -> None:
+    def is_home(name: str, home: str) -> bool:
+        return name == home or (home[-1] == "/" and name.startswith(home))
+
+    assert_none(
+        module.at(node, f"imports {library}")
+        for module in MODULES
+        for node, library in imports(module)
+        if library in HOMES_OF and not any(is_home(module.name, h) for h in HOMES_OF[library])
+    )
+
+
+def test_nothing_is_pickled() -> None:
+    assert_none(
+        module.at(node, f"imports {library}")
+        for module in MODULES
+        for node, library in imports(module)
+        if library in {"pickle", "cloudpickle", "dill", "shelve"}
+    )
+
+
+def test_nothing_is_left_to_do() -> None:
+    assert_none(
+        f"{PACKAGE.name}/{module.name}:{number}: {line.strip()}"
+        for module in MODULES
+        for number, line in enumerate(module.source.splitlines(), start=1)
+        if re.search(r"\b(TODO|FIXME|XXX)\b", line)
+    )
+
+
+def test_nobody_asks_redis_for_all_its_keys() -> None:
     """KEYS holds a Redis of a hundred million keys for a minute; SCAN does not."""
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
-            text = node.value if isinstance(node.value, str) else node.value.decode("latin-1")
-            assert not re.match(r"KEYS\b", text), f"line {node.lineno}"
-            assert "redis.call('KEYS'" not in text, f"line {node.lineno}"
-            assert 'redis.call("KEYS"' not in text, f"line {node.lineno}"
+    asks = re.compile(r"\AKEYS\b|redis\.call\(['\"]KEYS['\"]")
+    assert_none(
+        module.at(node, text)
+        for module in MODULES
+        for node in module.nodes
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)
+        for text in [node.value if isinstance(node.value, str) else node.value.decode("latin-1")]
+        if asks.search(text)
+    )
 
 
-@every_module
-def test_only_the_command_line_talks_to_a_person(path: Path) -> None:
-    if path.parent.name != "cli":
-        assert "print" not in called(tree_of(path))
+def test_only_the_command_line_talks_to_a_person() -> None:
+    assert_none(
+        module.at(node, "print")
+        for module in MODULES
+        for node, name in calls(module)
+        if name == "print" and Path(module.name).parent.name != "cli"
+    )
 
 
-@every_module
-def test_nothing_depends_on_a_hash_that_differs_from_run_to_run(path: Path) -> None:
-    assert "hash" not in called(tree_of(path))
+def test_nothing_depends_on_a_hash_that_differs_from_run_to_run() -> None:
+    assert_none(
+        module.at(node, "hash")
+        for module in MODULES
+        for node, name in calls(module)
+        if name == "hash"
+    )
 
 
-@every_core_module
-def test_the_core_never_waits_and_never_asks_the_time(path: Path) -> None:
-    tree = tree_of(path)
-    assert imported(tree).isdisjoint(IMPURE)
-    assert not any(isinstance(n, ast.AsyncFunctionDef | ast.Await) for n in ast.walk(tree))
+def test_the_core_never_waits_and_never_asks_the_time() -> None:
+    waits = ast.AsyncFunctionDef | ast.Await
+    assert_none(
+        module.at(node, f"imports {library}")
+        for module in CORE
+        for node, library in imports(module)
+        if library in IMPURE
+    )
+    assert_none(
+        module.at(node, "waits")
+        for module in CORE
+        for node in module.nodes
+        if isinstance(node, waits)
+    )
 
 
-@every_core_module
-def test_the_core_draws_only_from_a_generator_that_it_was_given(path: Path) -> None:
-    tree = tree_of(path)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr == "random":
-            assert not (isinstance(node.value, ast.Name) and node.value.id in {"np", "numpy"})
+def test_the_core_draws_only_from_a_generator_that_it_was_given() -> None:
+    assert_none(
+        module.at(node, f"{node.value.id}.random")
+        for module in CORE
+        for node in module.nodes
+        if isinstance(node, ast.Attribute)
+        and node.attr == "random"
+        and isinstance(node.value, ast.Name)
+        and node.value.id in {"np", "numpy"}
+    )
 
 
 def test_assertions_are_switched_on() -> None:

@@ -45,13 +45,15 @@ def store_params(
     server = children.start(command, directory / "redis.log", directory)
     with asyncio.Runner() as runner:
         runner.run(await_server(port))
-        yield RedisParams(url=f"redis://127.0.0.1:{port}")
+        yield RedisParams(
+            url=f"redis://127.0.0.1:{port}", connect_timeout_s=30.0, request_timeout_s=30.0
+        )
         server.terminate()
         runner.run(children.exit_of(server))
 
 
 async def await_server(port: int) -> None:
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(children.WAIT_S_MAX):
         while not await children.connects(port):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.01)
 

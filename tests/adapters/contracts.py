@@ -23,8 +23,7 @@ from sentinel.votes import (
     FeedbackProgress,
     Vote,
 )
-
-WAIT_S_MAX = 15.0  # Tansu and Kafka let the first member of a group wait
+from tests.children import WAIT_S_MAX
 
 PARTITION = TopicPartition("anything", 0)
 STATE = PartitionState("cluster-1/topic", 7, "cluster-1/labels", 3)
@@ -167,7 +166,7 @@ async def a_poll_for_nothing_waits_and_brings_nothing(broker: Broker, topic: str
     assert await broker.poll([], timeout_s=0.05, count_max=10) == {}
     assert await broker.poll([PARTITION], timeout_s=0.05, count_max=10) == {}
 
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 10.0, "as long as a request may take"
 
 
 async def a_poll_brings_no_more_than_asked(broker: Broker, topic: str) -> None:

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -72,9 +73,7 @@ async def test_a_state_store_on_redis(contract: StoreContract, store_params: Red
     prefix = uuid.uuid4().hex
 
     def reopen() -> AbstractAsyncContextManager[StateStore]:
-        return RedisStateStore(
-            RedisParams(url=store_params.url, key_prefix=prefix), layout="layout"
-        )
+        return RedisStateStore(replace(store_params, key_prefix=prefix), layout="layout")
 
     await contract(reopen)
 
@@ -95,6 +94,6 @@ async def test_a_case_store_on_redis(contract: CaseContract, store_params: Redis
     prefix = uuid.uuid4().hex
 
     def reopen() -> AbstractAsyncContextManager[CaseStore]:
-        return open_cases(RedisParams(url=store_params.url, key_prefix=prefix))
+        return open_cases(replace(store_params, key_prefix=prefix))
 
     await contract(reopen)

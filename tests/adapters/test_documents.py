@@ -42,7 +42,7 @@ DB = 4
 @pytest.fixture
 def params(store_params: RedisParams) -> RedisParams:
     """Keys of their own for each test."""
-    return RedisParams(url=store_params.url, key_prefix=uuid.uuid4().hex)
+    return replace(store_params, key_prefix=uuid.uuid4().hex)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ async def everything(store: Documents) -> list[Any]:
 async def test_any_changes_give_the_same_on_both(
     history: list[Change], store_params: RedisParams
 ) -> None:
-    params = RedisParams(url=store_params.url, key_prefix=uuid.uuid4().hex)
+    params = replace(store_params, key_prefix=uuid.uuid4().hex)
     kept = MemoryDatabase()
     twin = MemoryDocuments(kept)
     async with RedisDocuments(params, db=DB) as store, connect(params, db=DB) as client:

@@ -22,6 +22,7 @@ from sentinel.adapters.redis import RedisParams, connect
 from sentinel.core.topics import TopicSpec
 from sentinel.errors import ConfigError, TransientError
 from tests.adapters.contracts import join
+from tests.children import WAIT_S_MAX
 
 pytestmark = pytest.mark.integration
 
@@ -51,7 +52,7 @@ def pids(servers: EmbeddedServers) -> list[int]:
 
 
 def await_end_of(processes: Iterable[int]) -> None:
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + WAIT_S_MAX
     while any(is_running(pid) for pid in processes):
         assert time.monotonic() < deadline, "a child outlives its parent"
         time.sleep(0.02)
@@ -88,7 +89,7 @@ async def test_a_death_is_noticed(tmp_path: Path) -> None:
         assert servers.dead() is None
         os.kill(pids(servers)[0], signal.SIGKILL)
 
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(WAIT_S_MAX):
             with pytest.raises(TransientError, match=r"valkey exited with -9; see .*valkey\.log"):
                 await servers.watch()
 

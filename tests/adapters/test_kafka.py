@@ -21,6 +21,8 @@ from sentinel.records import Commit, OutputRecord, TopicPartition
 from tests.adapters.contracts import Callbacks, join, poll_until, read, read_tail, send, values
 
 PARTITION = TopicPartition("t", 0)
+# Requests end after 1.5 s here; left to itself, the client waits for 40 s or for ever.
+ENDED_S_MAX = 20.0
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ async def doomed(tmp_path: Path) -> AsyncIterator[tuple[KafkaBroker, EmbeddedSer
             await join(broker, "t")
             yield broker, servers
             closing = time.monotonic()
-        assert time.monotonic() - closing < 3.0
+        assert time.monotonic() - closing < ENDED_S_MAX
 
 
 @pytest.mark.integration
@@ -116,7 +118,7 @@ async def test_when_the_cluster_goes_away_every_call_ends_in_time(
         started = time.monotonic()
         with pytest.raises(TransientError):
             await call()
-        assert time.monotonic() - started < 3.0
+        assert time.monotonic() - started < ENDED_S_MAX
 
 
 @pytest.mark.integration

@@ -7,6 +7,7 @@ from aiokafka.structs import TopicPartition as ClientPartition
 
 from sentinel.adapters.kafka.membership import Membership
 from sentinel.records import TopicPartition
+from tests.children import WAIT_S_MAX
 
 
 async def test_a_callback_ends_when_the_consumer_is_closed() -> None:
@@ -25,5 +26,5 @@ async def test_a_callback_ends_when_the_consumer_is_closed() -> None:
     await began.wait()
     closed.cancel()
 
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(WAIT_S_MAX):
         await ended.wait()

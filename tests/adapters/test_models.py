@@ -23,7 +23,7 @@ Contract = Callable[[Registry], Awaitable[None]]
 @pytest.fixture
 def params(redis_params: RedisParams) -> RedisParams:
     """Keys of their own for each test."""
-    return RedisParams(url=redis_params.url, key_prefix=uuid.uuid4().hex)
+    return replace(redis_params, key_prefix=uuid.uuid4().hex)
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)
@@ -42,7 +42,7 @@ async def test_a_model_store_in_memory(contract: Contract) -> None:
 @pytest.mark.integration
 @pytest.mark.parametrize("contract", CONTRACTS)
 async def test_a_model_store_on_redis(contract: Contract, store_params: RedisParams) -> None:
-    params = RedisParams(url=store_params.url, key_prefix=uuid.uuid4().hex)
+    params = replace(store_params, key_prefix=uuid.uuid4().hex)
     async with connect(params, db=params.registry_db) as client:
 
         async def put(kind: str, version: str, data: bytes | None) -> None:

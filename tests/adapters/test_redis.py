@@ -23,7 +23,7 @@ STATE = PartitionState("cluster/a", 10, "cluster/b", 20)
 @pytest.fixture
 def params(redis_params: RedisParams) -> RedisParams:
     """Keys of their own for each test."""
-    return RedisParams(url=redis_params.url, key_prefix=uuid.uuid4().hex)
+    return replace(redis_params, key_prefix=uuid.uuid4().hex)
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,8 @@ def tls_server(
             raise
         yield RedisParams(
             url=f"rediss://127.0.0.1:{port}",
+            connect_timeout_s=30.0,
+            request_timeout_s=30.0,
             tls_ca_file=authority.path("ca.pem"),
             tls_certificate_file=authority.path("client.pem"),
             tls_key_file=authority.path("client.key"),

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 
@@ -33,13 +34,13 @@ async def test_a_report_store_in_memory(contract: Contract) -> None:
 @pytest.mark.integration
 @pytest.mark.parametrize("contract", CONTRACTS)
 async def test_a_report_store_on_redis(contract: Contract, store_params: RedisParams) -> None:
-    params = RedisParams(url=store_params.url, key_prefix=uuid.uuid4().hex)
+    params = replace(store_params, key_prefix=uuid.uuid4().hex)
     await contract(Reports(lambda: open_reports(params), asyncio.sleep))
 
 
 @pytest.mark.integration
 async def test_what_is_damaged_is_as_if_it_were_not_there(redis_params: RedisParams) -> None:
-    params = RedisParams(url=redis_params.url, key_prefix=uuid.uuid4().hex)
+    params = replace(redis_params, key_prefix=uuid.uuid4().hex)
     async with (
         open_reports(params) as store,
         connect(params, db=params.registry_db) as client,
@@ -57,7 +58,7 @@ async def test_what_is_damaged_is_as_if_it_were_not_there(redis_params: RedisPar
 
 @pytest.mark.integration
 async def test_a_word_expires_and_the_lists_do_not_grow(redis_params: RedisParams) -> None:
-    params = RedisParams(url=redis_params.url, key_prefix=uuid.uuid4().hex)
+    params = replace(redis_params, key_prefix=uuid.uuid4().hex)
     async with (
         open_reports(params) as store,
         connect(params, db=params.registry_db) as client,

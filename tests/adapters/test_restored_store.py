@@ -38,7 +38,8 @@ class Server:
 
     @property
     def params(self) -> RedisParams:
-        return RedisParams(url=f"redis://127.0.0.1:{self.port}", key_prefix="restored")
+        url = f"redis://127.0.0.1:{self.port}"
+        return RedisParams(url, key_prefix="restored", request_timeout_s=30.0)
 
     async def start(self) -> None:
         binary = shutil.which("redis-server")

@@ -21,7 +21,7 @@ Contract = Callable[[Place], Awaitable[None]]
 @pytest.fixture
 def params(store_params: RedisParams) -> RedisParams:
     """Keys of their own for each test."""
-    return RedisParams(url=store_params.url, key_prefix=uuid.uuid4().hex)
+    return replace(store_params, key_prefix=uuid.uuid4().hex)
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)

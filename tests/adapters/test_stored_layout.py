@@ -27,7 +27,7 @@ KINDS = {"string": b"string", "hash": b"hash", "list": b"list", "sorted set": b"
 
 @pytest.fixture
 def params(store_params: RedisParams) -> RedisParams:
-    return RedisParams(url=store_params.url, key_prefix=uuid.uuid4().hex)
+    return replace(store_params, key_prefix=uuid.uuid4().hex)
 
 
 async def kept(params: RedisParams, db: int) -> tuple[dict[str, Any], dict[str, int]]:

@@ -25,8 +25,9 @@ from sentinel.errors import (
     WorkerLostError,
 )
 from tests.adapters.counter import Counter, Unreadable, unmakable
+from tests.children import WAIT_S_MAX
 
-ANY_MEMORY = WorkerParams(memory_mb_max=0, timeout_s=60.0)
+ANY_MEMORY = WorkerParams(memory_mb_max=0, timeout_s=WAIT_S_MAX)
 
 PARENT = """
 import asyncio, sys
@@ -172,7 +173,7 @@ async def test_one_that_takes_too_long_is_lost_and_ended() -> None:
 
 
 async def test_one_that_needs_too_much_memory_is_lost() -> None:
-    params = WorkerParams(memory_mb_max=1_000, timeout_s=60.0)
+    params = WorkerParams(memory_mb_max=1_000, timeout_s=WAIT_S_MAX)
     async with WorkerProcess(Counter, params) as worker:
         assert await worker.call(Counter.fill, 10) == 10 * 2**17
         await worker.call(Counter.add, 5)
@@ -191,13 +192,13 @@ async def test_it_ends_with_its_context_though_it_is_busy() -> None:
     begun_s = time.monotonic()
     async with WorkerProcess(Counter, ANY_MEMORY) as worker:
         busy = await worker.call(Counter.process_id)
-        call = asyncio.create_task(worker.call(Counter.sleep, 60.0))
+        call = asyncio.create_task(worker.call(Counter.sleep, 600.0))
         await asyncio.sleep(0.05)
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
 
     assert not psutil.pid_exists(busy)
-    assert time.monotonic() - begun_s < 50.0
+    assert time.monotonic() - begun_s < WAIT_S_MAX
 
 
 def test_it_dies_with_a_parent_that_is_killed_with_9(tmp_path: Path) -> None:
@@ -214,7 +215,7 @@ def test_it_dies_with_a_parent_that_is_killed_with_9(tmp_path: Path) -> None:
         pid = int(parent.stdout.readline())
         parent.kill()
 
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + WAIT_S_MAX
     while is_running(pid):
         assert time.monotonic() < deadline, "it outlives its parent"
         time.sleep(0.02)

@@ -12,6 +12,7 @@ import pytest
 
 from sentinel.app.archive_child import ArchiveChild
 from sentinel.engine.health import Health
+from tests.children import WAIT_S_MAX
 
 # It does nothing, and ends with its input, as `sentinel archive run --until-input-ends` does.
 IDLE = [sys.executable, "-c", "import sys; sys.stdin.read()"]
@@ -45,7 +46,7 @@ def child_of(tmp_path: Path, clock: Clock) -> Iterator[Callable[[list[str]], Arc
 
 
 def until(is_true: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 20.0
+    deadline_s = time.monotonic() + WAIT_S_MAX
     while not is_true():
         assert time.monotonic() < deadline_s
         time.sleep(0.02)

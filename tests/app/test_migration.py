@@ -34,7 +34,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def config(redis_params: RedisParams) -> Config:
-    redis = RedisParams(url=redis_params.url, key_prefix=uuid.uuid4().hex)
+    redis = replace(redis_params, key_prefix=uuid.uuid4().hex)
     return replace(a_config(2, commit_interval_s=0.2, batch_count_max=64), redis=redis)
 
 

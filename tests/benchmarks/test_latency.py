@@ -23,6 +23,7 @@ from benchmarks.workloads import card_stream
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
 from sentinel.core.topics import TopicSpec
+from tests.children import WAIT_S_MAX
 
 RATE, DURATION_S = 1_000.0, 20.0
 
@@ -119,7 +120,7 @@ async def test_what_is_produced_by_hand_is_read_back_from_a_broker(tmp_path: Pat
         await decisions.read(wait_ms=50)
         await decisions.connect()  # and goes on where it was
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S_MAX):
             while decisions.count < 7:
                 await decisions.read(wait_ms=50)
 

@@ -11,6 +11,7 @@ from sentinel.adapters.redis import RedisParams
 from sentinel.cli import app
 from sentinel.engine.tail import read_to_end
 from sentinel.records import InputRecord
+from tests.children import WAIT_S_MAX
 
 
 @dataclass
@@ -60,6 +61,8 @@ class Folder:
         async def main() -> list[InputRecord]:
             name = f"{self.name}-{topic}"
             async with KafkaTail(self.kafka, [name]) as tail:
-                return [r async for some in read_to_end(tail, name, timeout_s=20.0) for r in some]
+                return [
+                    r async for some in read_to_end(tail, name, timeout_s=WAIT_S_MAX) for r in some
+                ]
 
         return asyncio.run(main())

@@ -1,11 +1,13 @@
 """The archive end to end: `sentinel archive` killed with -9, verified, and decided again."""
 
+import asyncio
 import json
+import re
 import signal
 import subprocess
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,10 +18,12 @@ import pytest
 
 from sentinel import archive
 from sentinel.adapters.embedded import EmbeddedServers
+from sentinel.adapters.kafka import KafkaParams
 from tests.app import small
-from tests.cli.test_run import await_start, await_that, output, sentinel
+from tests.children import WAIT_S_MAX
+from tests.cli.test_run import await_start, await_that, counted, output, sentinel
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 ROWS, LIFE_COUNT = 2_000, 2
 PRODUCE = ("produce", "rows.jsonl", "--label-column", "is_fraud", "--label-delay", "1d")
@@ -32,12 +36,37 @@ class Folder:
     path: Path
     settings: dict[str, str]
 
+    def command(self, *arguments: str) -> "AbstractContextManager[subprocess.Popen[str]]":
+        return sentinel(self.path, *arguments, "-c", "small.toml", settings=self.settings)
+
     def done(self, *arguments: str, exit_code: int = 0) -> str:
         """What a command says that ends by itself."""
         before = len(output(self.path)) if (self.path / "output.txt").exists() else 0
-        with sentinel(self.path, *arguments, "-c", "small.toml", settings=self.settings) as process:
-            assert process.wait(120) == exit_code, output(self.path)[before:]
+        with self.command(*arguments) as process:
+            assert process.wait(WAIT_S_MAX) == exit_code, output(self.path)[before:]
         return output(self.path)[before:]
+
+    def produce(self) -> int:
+        """Send the rows; returns how many votes came with them."""
+        found = re.search(r"transactions and ([\d,]+)", self.done(*PRODUCE))
+        assert found is not None
+        return int(found[1].replace(",", ""))
+
+    def decide(self, vote_count: int) -> None:
+        """Run until each row has its decision, and each vote its label."""
+        params = KafkaParams(self.settings["SENTINEL__KAFKA__BOOTSTRAP_SERVERS"])
+        prefix = self.settings["SENTINEL__TOPICS__PREFIX"]
+        with self.command("run", "--plain", "--no-stream") as process:
+            await_start(self.path, process)
+            for topic, count in (("decisions", ROWS), ("labels", vote_count)):
+                asyncio.run(counted(params, f"{prefix}{topic}", until=count))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(WAIT_S_MAX) == 0, output(self.path)
+
+    def row_count(self, kind: str) -> int:
+        root = self.path / ".sentinel" / "archive" / kind
+        paths = list(root.rglob("*.parquet"))
+        return sum(pl.scan_parquet(path).select(pl.len()).collect().item() for path in paths)
 
     def archive(self) -> pl.DataFrame:
         """All decisions that are archived."""
@@ -70,21 +99,27 @@ def folder(tmp_path: Path, servers: EmbeddedServers) -> Folder:
 
 def test_killed_with_9_again_and_again_each_decision_is_archived_once(folder: Folder) -> None:
     """And each is decided again from the archive, bit for bit."""
-    folder.done(*PRODUCE)
-    folder.done("run", "--plain", "--no-stream", "--exit-when-idle", "2")
+    vote_count = folder.produce()
+    folder.decide(vote_count)
     rng = np.random.default_rng(5)
     files = folder.path / ".sentinel" / "archive"
     for life in range(LIFE_COUNT):
         wanted = len(list(files.rglob("*.parquet"))) + int(rng.integers(1, 4))
-        with sentinel(
-            folder.path, "archive", "run", "-c", "small.toml", settings=folder.settings
-        ) as process:
+        with folder.command("archive", "run") as process:
             await_that(
                 lambda wanted=wanted: len(list(files.rglob("*.parquet"))) >= wanted,  # type: ignore[misc]
                 f"life {life} archives nothing: {output(folder.path)}",
             )
             process.kill()
-    folder.done("archive", "run", "--exit-when-idle", "3")
+    with folder.command("archive", "run") as archiving:
+        await_that(
+            lambda: (
+                [folder.row_count(kind) for kind in ("decisions", "labels")] == [ROWS, vote_count]
+            ),
+            f"not all is archived: {output(folder.path)}",
+        )
+        archiving.send_signal(signal.SIGTERM)
+        assert archiving.wait(WAIT_S_MAX) == 0, output(folder.path)
 
     decisions = folder.archive()
     assert len(decisions) == decisions["decision_id"].n_unique() == ROWS
@@ -151,13 +186,13 @@ def test_the_archive_outlives_the_run_whose_log_it_reads(tmp_path: Path) -> None
         sentinel(tmp_path, *run) as first,
         sentinel_when_live(tmp_path, first, settings) as archiving,
     ):
-        await_that(lambda: len(logs()) == 1, "nothing is archived", 60.0)
+        await_that(lambda: len(logs()) == 1, "nothing is archived")
         first.kill()
         first.wait()
         with sentinel(tmp_path, *run) as second:
-            await_that(lambda: len(logs()) == 2, "the second log is not archived", 90.0)
+            await_that(lambda: len(logs()) == 2, "the second log is not archived")
             archiving.send_signal(signal.SIGTERM)
-            assert archiving.wait(60) == 0, output(tmp_path)
+            assert archiving.wait(WAIT_S_MAX) == 0, output(tmp_path)
             second.kill()
 
     said = output(tmp_path)

@@ -66,7 +66,7 @@ def folder(
     found = Folder(kafka_params, redis_params)
 
     async def fill() -> None:
-        params = RedisParams(url=redis_params.url, key_prefix=found.name)
+        params = replace(redis_params, key_prefix=found.name)
         async with open_cases(params) as store:
             people = {one.name: one for one in (ANN, ZED, BANK)}
             progress = FeedbackProgress("log", 0)
@@ -183,7 +183,7 @@ def test_a_voice_says_when_it_was_observed_and_how_the_transaction_was_chosen(
 def test_what_cannot_be_true_of_a_known_transaction_is_refused(
     folder: Folder, more: list[str], words: str
 ) -> None:
-    soon = datetime.fromtimestamp(time.time() + 90, UTC).isoformat()
+    soon = datetime.fromtimestamp(time.time() + 150, UTC).isoformat()
     options = [soon if word == "{soon}" else word for word in more]
 
     assert words in folder.refusal("feedback", "add", "known", "fraud", *options)
@@ -309,7 +309,7 @@ def test_what_strangers_have_written_acts_nowhere(folder: Folder) -> None:
     names = [name for name in names if len(name) < 50]
 
     async def fill() -> None:
-        params = RedisParams(url=folder.redis.url, key_prefix=folder.name)
+        params = replace(folder.redis, key_prefix=folder.name)
         votes = tuple(
             Vote(f"investigator/{name}", "fraud", 0, 1.0, TIME_MS, i, notes=name)
             for i, name in enumerate(names)

@@ -18,6 +18,7 @@ from sentinel.app.builtin.past import keep_past
 from sentinel.app.builtin.stream import DemoStream
 from sentinel.errors import ConfigError
 from sentinel.versions import Artifact
+from tests.children import WAIT_S_MAX
 from tests.cli.test_run import folder  # noqa: F401 - a fixture
 from tests.test_kernel_cache import UNSHARE
 
@@ -38,7 +39,7 @@ def on_full_disk(where: Path, full: str, *arguments: str) -> "subprocess.Complet
         env={**os.environ, "FULL": full, "SENTINEL__MODEL__DIRECTORY": "models"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=WAIT_S_MAX,
     )
 
 

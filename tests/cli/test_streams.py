@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from sentinel.cli.streams import Display
-from tests.cli.test_run import folder  # noqa: F401 - a fixture
+from tests.children import WAIT_S_MAX
+from tests.cli.test_run import await_that, folder  # noqa: F401 - a fixture
 
 SENTINEL = [sys.executable, "-m", "sentinel"]
 RUN = [*SENTINEL, "run", "-c", "small.toml", "--stream", "--rate", "50", "--duration", "4"]
@@ -34,14 +35,13 @@ def in_shell(command: list[str], tail: str, where: Path, **environment: str) -> 
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
-        timeout=90,
+        timeout=WAIT_S_MAX,
     )
     return done.returncode, done.stderr
 
 
 @pytest.mark.integration
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "tail",
     ["| head -1", ">&-", ">&- 2>&- <&-", ">/dev/full", ">out.txt"],
@@ -66,7 +66,7 @@ def test_a_command_whose_reader_has_gone_ends_quietly(command: list[str]) -> Non
     writing = broken_pipe()
 
     done = subprocess.run(
-        [*SENTINEL, *command], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60
+        [*SENTINEL, *command], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=WAIT_S_MAX
     )
 
     os.close(writing)
@@ -97,8 +97,13 @@ def test_a_view_that_is_held_up_drops_what_it_cannot_show() -> None:
 
         assert taken.startswith(text.encode())
         os.close(reading)
-        for one in held_up:
-            one.join(10)
+        await_that(lambda: not is_writing(display, held_up), "it writes for ever")
+
+
+def is_writing(display: Display, threads: list[threading.Thread]) -> bool:
+    """Whether they still do, though they are told to end as soon as there is room to say so."""
+    display.drain()
+    return any(one.is_alive() for one in threads)
 
 
 def test_what_an_encoding_lacks_is_replaced() -> None:

@@ -18,6 +18,7 @@ from sentinel.codec.transactions import TransactionDecoder
 from sentinel.record_blocks import RecordBlock
 from sentinel.records import InputRecord, Record
 from sentinel.texts import Texts
+from tests.children import WAIT_S_MAX
 from tests.codec.mutations import NEW_YEAR, batch, schemas
 
 BATCH_COUNT = 40
@@ -183,7 +184,7 @@ def test_the_kernels_do_the_same_without_their_compiler() -> None:
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
     command = [sys.executable, "-W", "error", "-m", "tests.codec.test_scanning"]
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=50, check=False
+        command, env=environment, capture_output=True, text=True, timeout=WAIT_S_MAX, check=False
     )
 
     assert done.returncode == 0, done.stderr

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 
 from sentinel.codec.decisions import decisions
+from tests.children import WAIT_S_MAX
 from tests.codec.numbers import special_floats, special_integers, written
 from tests.codec.test_decisions import STAMP, rows, verdicts
 
@@ -33,7 +34,9 @@ def main() -> None:
 def test_kernels_do_the_same_without_their_compiler() -> None:
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
     command = [sys.executable, "-W", "error", "-m", "tests.codec.test_unjitted"]
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=50, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, timeout=WAIT_S_MAX, check=False
+    )
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout == outcome()
 

@@ -20,7 +20,7 @@ from sentinel.engine.tail import read_to_end
 from sentinel.records import InputRecord
 from tests.faults.label_oracle import Expected, Found, expected_of
 
-SILENT_S_MAX = 30.0
+SILENT_S_MAX = 120.0
 
 
 @dataclass(frozen=True, slots=True)

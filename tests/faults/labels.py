@@ -39,8 +39,8 @@ from tests.faults.world import Instance, Servers
 FAULT = Fault("kill-label-chain", (0.2, 2.5), (0.0, 1.0), ("tansu",))
 TARGETS = (("run",), ("archive",), ("run", "archive"))
 ARCHIVE = ("archive", "run")
-WORKING_S_MAX = 120.0  # until what was struck works again, on a loaded machine
-QUIET_S_MAX = 180.0
+WORKING_S_MAX = 240.0  # until what was struck works again, on a loaded machine
+QUIET_S_MAX = 300.0
 CHUNK_S = 0.4
 # Small files and short waits, so that there are many moments to die in. Silence is presumed to mean
 # genuine after a day of event time, of which a run has several.

@@ -26,7 +26,7 @@ from tests.faults.workload import Workload, write_config
 from tests.faults.world import Instance, Servers
 
 COMMIT_INTERVAL_S = 0.5
-CAUGHT_UP_S_MAX = 120.0
+CAUGHT_UP_S_MAX = 240.0
 TRAILER_ROUNDS = 4
 CLOCK = Path(__file__).parent / "clock"
 

@@ -89,7 +89,7 @@ async def ends_of(servers: str, topic: str, known: Sequence[int]) -> dict[int, i
         consumer.assign(partitions)
         for at, offset in zip(partitions, known, strict=True):
             consumer.seek(at, offset)
-        async with asyncio.timeout(30.0):
+        async with asyncio.timeout(120.0):
             while any(consumer.highwater(at) is None for at in partitions):
                 await consumer.getmany(timeout_ms=50)
         return {at.partition: int(consumer.highwater(at)) for at in partitions}

@@ -54,7 +54,7 @@ async def stop(target: Target, strike: Strike) -> None:
     instance.send(signal.SIGSTOP)
     await asyncio.sleep(strike.hold_s)
     if len(target.instances) > 1:
-        async with asyncio.timeout(60.0):
+        async with asyncio.timeout(120.0):
             while target.watcher.ledger.handled <= before:  # noqa: ASYNC110 - other processes
                 await asyncio.sleep(0.1)
     instance.send(signal.SIGCONT)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.run import Options, Outcome, run
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 async def outcome_of(fault: str, seed: int, *, strike_count: int = 1) -> Outcome:

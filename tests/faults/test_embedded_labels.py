@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.labels import run
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 async def test_killed_with_9_between_vote_and_example_nothing_is_lost_or_counted_twice() -> None:

@@ -9,7 +9,6 @@ from tests.faults.run import Options, Outcome, run
 pytestmark = [
     pytest.mark.kafka,
     pytest.mark.slow,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(not ON_KAFKA, reason="needs Apache Kafka: `make test-kafka`"),
 ]
 

@@ -17,7 +17,7 @@ from sentinel.adapters import embedded
 from tests import children
 from tests.kafka.cluster import KafkaCluster
 
-READY_S_MAX = 60.0
+READY_S_MAX = 120.0
 
 
 class Server:
@@ -166,7 +166,7 @@ class Instance:
         """Whether it has come to own a partition since it was started."""
         return "live from" in self.output()
 
-    async def await_live(self, timeout_s: float = 90.0) -> None:
+    async def await_live(self, timeout_s: float = 240.0) -> None:
         async with asyncio.timeout(timeout_s):
             while not self.is_live:
                 assert self.is_running, self.output()[-4000:]
@@ -185,7 +185,7 @@ class Instance:
             await children.exit_of(self.process)
             self.process = None
 
-    async def terminate(self, timeout_s: float = 40.0) -> int:
+    async def terminate(self, timeout_s: float = 120.0) -> int:
         """Stop it in order; returns its exit code."""
         assert self.process is not None
         process = self.process

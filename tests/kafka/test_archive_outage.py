@@ -27,7 +27,7 @@ from tests.kafka.cluster import KafkaCluster
 
 RECOVERY_S_MAX = 60.0
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio]
 
 
 def nothing(status: Status) -> None:

@@ -16,7 +16,7 @@ from sentinel.core.topics import TopicSpec
 from tests import children
 from tests.kafka.cluster import KafkaCluster
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 
 INPUT, INPUT_COUNT = "transactions", 6
 CONTROL = ["control", "feedback", "labels"]

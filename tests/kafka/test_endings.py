@@ -28,7 +28,7 @@ from tests.kafka.test_run import (
     settings,
 )
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 
 ENDED_S_MAX = 60.0
 # So that a test sees the end of what backs off.

@@ -25,7 +25,7 @@ from tests.cli.test_run import output, sentinel
 from tests.kafka.cluster import KafkaCluster
 from tests.kafka.test_run import RUN, settings
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -148,7 +148,6 @@ def entities(servers: EmbeddedServers, prefix: str) -> dict[bytes, dict[bytes, b
     return found
 
 
-@pytest.mark.timeout(600)
 async def test_killed_with_9_again_and_again_each_transaction_has_one_decision(
     kafka: KafkaCluster, servers: EmbeddedServers, folder: Path
 ) -> None:

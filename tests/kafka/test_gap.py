@@ -5,7 +5,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition as ClientPartition
 
@@ -19,8 +18,6 @@ from tests.cli.test_run import output, sentinel
 from tests.kafka.cluster import KafkaCluster
 
 RUN = ("run", "-c", "small.toml", "--plain", "--no-stream", "--exit-when-idle", "2")
-
-pytestmark = pytest.mark.timeout(180)
 
 
 async def delete_before(cluster: KafkaCluster, topic: str, offset: int) -> None:

@@ -19,7 +19,8 @@ from sentinel.engine.dead_letters import DeadLetters
 from sentinel.errors import ConfigError, RecordError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.records import Commit, OutputRecord, Record, TopicPartition
-from tests.adapters.contracts import WAIT_S_MAX, join, read, read_tail, send, values
+from tests.adapters.contracts import join, read, read_tail, send, values
+from tests.children import WAIT_S_MAX
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from tests.kafka.cluster import KafkaCluster
 PARTITION = TopicPartition("t", 0)
 RECOVERY_S_MAX = 25.0
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest.fixture(autouse=True)

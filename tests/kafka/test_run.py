@@ -21,7 +21,7 @@ ROWS = 5_000
 PROGRESS_S_MAX = 40.0
 NOTICED_S_MAX = 15.0
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

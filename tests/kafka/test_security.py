@@ -20,7 +20,7 @@ from tests.kafka.cluster import KafkaCluster, Listener
 PARTITION = TopicPartition("secret", 0)
 PASSWORD = "correct horse battery staple"
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest.fixture(autouse=True)

@@ -159,10 +159,10 @@ def words_over_time(
 
 
 @pytest.mark.slow
-def test_of_steady_people_next_to_nobody_is_said_to_have_changed() -> None:
+def test_of_steady_people_next_to_nobody_is_said_to_have_changed(sweep: bool) -> None:
     """Of 4,000 in 200 teams, looked at 18 times in 900 votes each, one was ever flagged."""
     flagged = []
-    for seed in range(200):
+    for seed in range(200 if sweep else 50):
         said = words_over_time(seed, votes_each=900, look_count=50, first=TEAM_COUNT)
         flagged.append([any(look[i] for look in said) for i in range(TEAM_COUNT)])
 
@@ -170,10 +170,10 @@ def test_of_steady_people_next_to_nobody_is_said_to_have_changed() -> None:
 
 
 @pytest.mark.slow
-def test_a_skill_that_collapses_is_noticed_within_150_votes() -> None:
+def test_a_skill_that_collapses_is_noticed_within_150_votes(sweep: bool) -> None:
     """From 0.9 to 0.4 on both sides. Of 200, half are found after 50 votes, the last after 150."""
     delays = []
-    for seed in range(200):
+    for seed in range(200 if sweep else 50):
         said = words_over_time(seed, votes_each=500, look_count=25, first=1, falls_to=0.4)
         noticed = next((i for i, look in enumerate(said) if look[0]), len(said))
         delays.append((noticed + 1) * 25 - 300)

@@ -11,6 +11,7 @@ import pytest
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.spec import EntityKind, EntityParams
 from sentinel.core.features.state import FeatureState
+from tests.children import WAIT_S_MAX
 from tests.core.features.streams import every_feature, fold_all, long_stream, same_bits
 
 KINDS: tuple[EntityKind, ...] = ("events", "tiles")
@@ -52,7 +53,7 @@ def test_kernels_do_the_same_without_their_compiler() -> None:
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
     command = [sys.executable, "-W", "error", "-m", "tests.core.features.test_unjitted"]
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=50, check=False
+        command, env=environment, capture_output=True, text=True, timeout=WAIT_S_MAX, check=False
     )
     assert done.returncode == 0, done.stderr
 

@@ -19,7 +19,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.kafka,
     pytest.mark.slow,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(not ON_KAFKA, reason="needs Apache Kafka: `make test-kafka`"),
 ]
 

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from tests.children import WAIT_S_MAX
 from tests.faults.operators.store import Proxy
 
 
@@ -26,7 +27,7 @@ class Server:
         self._is_cut.set()
 
     async def await_cut(self) -> None:
-        await asyncio.wait_for(self._is_cut.wait(), 5.0)
+        await asyncio.wait_for(self._is_cut.wait(), WAIT_S_MAX)
 
 
 @asynccontextmanager
@@ -46,7 +47,7 @@ class Client:
         """Its answer; empty when the connection was cut."""
         self.writer.write(line)
         with contextlib.suppress(ConnectionError):
-            return await asyncio.wait_for(self._reader.readline(), 5.0)
+            return await asyncio.wait_for(self._reader.readline(), WAIT_S_MAX)
         return b""
 
 

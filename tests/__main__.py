@@ -1,0 +1,5 @@
+"""`python -m tests`: compile the kernels before the tests run."""
+
+from tests import kernels
+
+kernels.warm()
