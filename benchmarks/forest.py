@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import lightgbm
 import numpy as np
 
-from sentinel.core import forest
-from sentinel.core.forest import ForestTables
+from sentinel.core.forest import forest
+from sentinel.core.forest.forest import ForestTables
 from sentinel.core.learning.params import FitParams
 from sentinel.model import fit
 from sentinel.records import Floats, Ints

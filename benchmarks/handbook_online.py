@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.handbook_file import LABEL_DELAY_DAYS, Payments
 from benchmarks.handbook_folds import WEEK
 from sentinel.core.features.hashing import hash64
-from sentinel.core.forest_merge import shifted
+from sentinel.core.forest.merge import shifted
 from sentinel.core.learning.evaluation import auc, average_precision
 from sentinel.core.learning.examples import Examples
 from sentinel.core.learning.memory import MemoryParams, empty_memory

@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.handbook_file import Payments
 from benchmarks.handbook_folds import Fold, Quality, judged_rows, mean_quality, quality
 from sentinel.core.features.hashing import hash64
-from sentinel.core.forest_merge import weighted_sum
+from sentinel.core.forest.merge import weighted_sum
 from sentinel.core.learning.params import FitParams
 from sentinel.core.learning.undersampling import is_kept
 from sentinel.model import Model, fit

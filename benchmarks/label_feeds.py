@@ -53,8 +53,8 @@ from sentinel.serving_model import serving_model
 from sentinel.simulation.alert_centre import Scored, checked_daily, voices
 from sentinel.simulation.chargebacks import DAY_MS, Chargebacks, chargebacks
 from sentinel.simulation.investigators import Collapse, Team, one_careless, votes_on
-from sentinel.versions import Artifact
-from sentinel.votes import Annotator, Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.versions import Artifact
+from sentinel.stored.votes import Annotator, Case, Casework, FeedbackProgress, Vote
 
 SEED = 11
 ENGINE = configuration.load(CONFIG, {})

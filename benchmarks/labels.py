@@ -38,7 +38,7 @@ from sentinel.operations.stores import open_cases
 from sentinel.ports import CaseStore
 from sentinel.records import WITHDRAWN, Feedback, Label
 from sentinel.simulation.chargebacks import DAY_MS
-from sentinel.votes import CONSENSUS, Annotator
+from sentinel.stored.votes import CONSENSUS, Annotator
 
 SEED = 11
 COUNTED_S_MAX = 300.0  # of the first day: until the instance has started, too

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sentinel.core.forest_merge import weighted_sum
+from sentinel.core.forest.merge import weighted_sum
 from sentinel.core.learning.evaluation import auc, average_precision
 from sentinel.core.learning.params import FitParams
 from sentinel.model import Model, fit

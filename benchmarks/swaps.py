@@ -22,10 +22,10 @@ from benchmarks.latency import generated
 from benchmarks.load import Phase, Spec
 from benchmarks.stretches import STALL_MS, Arrivals, arrivals, longest_gap_ms, stalls
 from benchmarks.update_site import WHO, begun, spec_of, update_site
-from sentinel.core.learning.shelf import promoted, rolled_back
+from sentinel.core.registry.transitions import promoted, rolled_back
 from sentinel.operations.models import registry as app
 from sentinel.serving_model import serving_model
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 FIRST, SECOND = 0, 1  # the versions' places
 LAST_S = 2.0  # behind the last change

@@ -18,13 +18,13 @@ from scipy.special import expit
 from sentinel.codec.examples import decode_columns
 from sentinel.codec.records import encode
 from sentinel.core.decision import PolicyParams, usual_ranges
-from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.hold_out import is_held_out
+from sentinel.core.registry import transitions as shelves
 from sentinel.learner.candidates import Candidate, retrain
 from sentinel.learner.learner import Learner
 from sentinel.learner.params import LearningParams
 from sentinel.records import Example, Floats
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 FRAUD_SHARE = 0.02
 FLAGGED_SHARE = 0.06  # of the transactions an investigator has looked at

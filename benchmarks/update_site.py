@@ -12,7 +12,7 @@ from benchmarks.harness import Instance, Site, site
 from benchmarks.latency import FILL_RATE, KAFKA_LINGER_MS, SEED, TANSU_LINGER_MS
 from benchmarks.load import Phase, Spec
 from sentinel.adapters.registry import ModelDirectory, ModelParams
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 WHO = "benchmark"
 # The only update is the one that is asked for.

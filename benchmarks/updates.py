@@ -33,7 +33,7 @@ from benchmarks.update_examples import Material, champion_of, continuation_of, m
 from benchmarks.update_site import write_champion
 from benchmarks.workloads import write_config
 from sentinel import config as configuration
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 PARTS = ("update", "swaps")
 

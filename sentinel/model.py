@@ -10,8 +10,8 @@ from typing import Any, Literal, Self
 import lightgbm
 import numpy as np
 
-from sentinel.core import forest
-from sentinel.core.forest import ForestTables, Unsupported
+from sentinel.core.forest import forest
+from sentinel.core.forest.forest import ForestTables, Unsupported
 from sentinel.core.learning.params import FitParams
 from sentinel.errors import ModelError
 from sentinel.records import Floats, Ints

@@ -13,7 +13,7 @@ from sentinel.core.learning.scale import ScoreMap
 from sentinel.errors import ModelError
 from sentinel.model import Model
 from sentinel.records import Floats, Ints
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 GOLDEN_ROW_COUNT = 16
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from sentinel.blobs import Blob
 from sentinel.records import TopicPartition
+from sentinel.stored.blobs import Blob
 
 
 @dataclass(frozen=True, slots=True)

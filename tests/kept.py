@@ -5,7 +5,7 @@ from collections.abc import Iterator, MutableMapping
 from sentinel.adapters.memory import MemoryDatabase
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.ports import Savepoint
-from sentinel.votes import Case, FeedbackProgress
+from sentinel.stored.votes import Case, FeedbackProgress
 
 
 class Named(MutableMapping[str, bytes]):

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.blobs import Blob, BlobBlock
+from sentinel.stored.blobs import Blob, BlobBlock
 
 blobs = st.lists(
     st.builds(

@@ -137,7 +137,7 @@ def test_every_program_and_target_is_there(page: Path) -> None:
 
 @every_present_page
 def test_every_file_that_is_named_is_there(page: Path) -> None:
-    """A path may begin anywhere: `core/forest.py` is sentinel/core/forest.py."""
+    """A path may begin anywhere: `core/forest/forest.py` is sentinel/core/forest/forest.py."""
     files = {path.relative_to(ROOT).as_posix() for path in tracked()}
     for text in inline(page):
         if re.fullmatch(r"[\w/]+\.(?:py|toml)", text) and "/" in text:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sentinel.codec.records import decode_object, encode_pretty
 from sentinel.errors import ConfigError, ModelError, RecordError
-from sentinel.versions import VERSION, Artifact
+from sentinel.stored.versions import VERSION, Artifact
 
 
 @dataclass(frozen=True, slots=True)

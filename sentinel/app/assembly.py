@@ -25,8 +25,8 @@ from sentinel.engine.scoring.pipeline import Pipeline
 from sentinel.engine.scoring.placement import Placement
 from sentinel.engine.scoring.scorer import Scoring
 from sentinel.engine.scoring.serving import Serving
-from sentinel.engine.store_owner import StoreOwner
-from sentinel.engine.store_watch import StoreWatch
+from sentinel.engine.store.owner import StoreOwner
+from sentinel.engine.store.watch import StoreWatch
 from sentinel.engine.updates.training import TrainingTask
 from sentinel.metrics import Metrics
 from sentinel.ports import ModelStore

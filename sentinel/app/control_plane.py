@@ -17,7 +17,7 @@ from sentinel.engine.updates.training import TrainingTask
 from sentinel.engine.updates.watching import Watching
 from sentinel.ports import ModelStore
 from sentinel.records import TopicPartition
-from sentinel.versions import ServingReport
+from sentinel.stored.versions import ServingReport
 
 REMEMBERED_WHO = "sentinel run"  # puts back what the registry has lost
 

@@ -31,8 +31,8 @@ from sentinel.engine.registry.lifecycle import Update
 from sentinel.engine.registry.remembered import RegistryMemory
 from sentinel.engine.scoring.labels import LabelsWaiting
 from sentinel.engine.scoring.ownership import Ownership
-from sentinel.engine.store_owner import StoreOwner, own
-from sentinel.engine.store_watch import StoreWatch
+from sentinel.engine.store.owner import StoreOwner, own
+from sentinel.engine.store.watch import StoreWatch
 from sentinel.engine.tasks import end, outlast
 from sentinel.engine.updates.awaiting import Outlook
 from sentinel.errors import ModelError, SentinelError, TransientError
@@ -42,8 +42,8 @@ from sentinel.operations.models.local import FIRST_WHO, LocalModels, adopt, tell
 from sentinel.operations.stores import feedback_documents, registry_documents
 from sentinel.operations.topics import refuse_wrong, topic_specs
 from sentinel.serving_model import ServingModel
+from sentinel.stored.versions import Artifact
 from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
-from sentinel.versions import Artifact
 
 log = logging.getLogger(__name__)
 

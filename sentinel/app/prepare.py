@@ -19,7 +19,7 @@ from sentinel.operations.data.history import History, Rows, joined
 from sentinel.operations.models.local import fetch_champion
 from sentinel.operations.models.train import train
 from sentinel.serving_model import ServingModel, serving_model
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done
 

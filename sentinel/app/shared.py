@@ -11,8 +11,8 @@ from sentinel.engine.dispatcher import Inbox
 from sentinel.engine.registry.remembered import Copies
 from sentinel.engine.scoring.partitions import InputPartition
 from sentinel.engine.scoring.serving import Serving
-from sentinel.engine.store_owner import StoreOwner
-from sentinel.engine.store_watch import StoreWatch
+from sentinel.engine.store.owner import StoreOwner
+from sentinel.engine.store.watch import StoreWatch
 from sentinel.metrics import Metrics
 from sentinel.ports import (
     Broker,

@@ -20,7 +20,7 @@ from sentinel.core.consensus.judging import Judged, judged
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.errors import ConfigError
 from sentinel.operations.data.consensus import cases_of
-from sentinel.votes import RETRACTED, Case
+from sentinel.stored.votes import RETRACTED, Case
 
 _SHOWN_COUNT = 20
 

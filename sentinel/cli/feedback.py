@@ -20,7 +20,7 @@ from sentinel.config import Config
 from sentinel.errors import ConfigError
 from sentinel.operations import embedded
 from sentinel.operations import feedback as app
-from sentinel.votes import Case
+from sentinel.stored.votes import Case
 
 _AHEAD_MS_MAX = 60_000  # clocks differ; what is further ahead was not seen yet
 _WAITING = (

@@ -21,7 +21,7 @@ from sentinel.operations.data.history import UNKNOWN, joined
 from sentinel.operations.models import imports
 from sentinel.operations.models import registry as app
 from sentinel.operations.models.given import Origin, Past
-from sentinel.versions import VERSION, Artifact
+from sentinel.stored.versions import VERSION, Artifact
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from sentinel.core.consensus.asking import Question
 from sentinel.core.consensus.patterns import agreement_of, oddities, skill_of, weight_of
 from sentinel.operations import embedded
 from sentinel.operations import feedback as app
-from sentinel.votes import Annotator, Case
+from sentinel.stored.votes import Annotator, Case
 
 
 def investigators_command(config_file: Path | None, *, as_json: bool) -> None:

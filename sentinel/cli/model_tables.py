@@ -9,7 +9,7 @@ from rich.table import Table
 from sentinel.cli.texts import plain
 from sentinel.codec.times import date_text
 from sentinel.operations.models.registry import Registry
-from sentinel.versions import ModelEvent, ServingReport, Shelf
+from sentinel.stored.versions import ModelEvent, ServingReport, Shelf
 
 # Of a manifest, what nobody wants to read, and what a list of versions has room for.
 _LONG = ("version", "golden", "scale", "usual")

@@ -16,11 +16,11 @@ from sentinel.cli.options import login_name
 from sentinel.codec.records import encode
 from sentinel.codec.times import date_text, epoch_ms
 from sentinel.config import Config
-from sentinel.core.learning import shelf as shelves
+from sentinel.core.registry import transitions as shelves
 from sentinel.errors import ConfigError
 from sentinel.operations import embedded
 from sentinel.operations.models import registry as app
-from sentinel.versions import ModelEvent, Shelf
+from sentinel.stored.versions import ModelEvent, Shelf
 
 
 def list_command(config_file: Path | None, *, as_json: bool) -> None:

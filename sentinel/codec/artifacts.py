@@ -9,7 +9,7 @@ import orjson
 
 from sentinel.codec.records import decode_object
 from sentinel.errors import ModelError, RecordError
-from sentinel.versions import VERSION, Artifact
+from sentinel.stored.versions import VERSION, Artifact
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from sentinel.codec.emit import ENTITIES, Fragments, decision_texts
+from sentinel.codec.kernels.emit import ENTITIES, Fragments, decision_texts
 from sentinel.core.decision import ACTIONS, SEVERITIES, Codes
 from sentinel.records import Floats, Transactions
 from sentinel.texts import Texts

@@ -10,7 +10,7 @@ from sentinel.codec.times import date_text
 from sentinel.core.consensus.channels import CHANNEL_LENGTH_MAX
 from sentinel.errors import RecordError
 from sentinel.records import Feedback, InputRecord
-from sentinel.votes import RETRACTED
+from sentinel.stored.votes import RETRACTED
 
 WORDS = ("fraud", "genuine", "unsure", RETRACTED)
 REVISION_MAX = 2**53 - 1  # what every reader of JSON knows exactly

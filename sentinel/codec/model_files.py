@@ -7,7 +7,7 @@ import orjson
 
 from sentinel.codec.artifacts import TEXT_BYTES_MAX
 from sentinel.codec.xgboost import decode_xgboost
-from sentinel.core.xgboost_forest import XgboostForest
+from sentinel.core.forest.xgboost import XgboostForest
 
 _AS_TEXT = "save it as text, with booster.save_model(…) or model.booster_.save_model(…)"
 

@@ -10,7 +10,7 @@ import orjson
 from sentinel.codec.schema import EVENT_TIME_MS_MAX
 from sentinel.errors import RecordError
 from sentinel.records import AuditEntry, Example, Feedback, Label, OutputRecord
-from sentinel.versions import VERSION, Command, ModelEvent
+from sentinel.stored.versions import VERSION, Command, ModelEvent
 
 T = TypeVar("T")
 

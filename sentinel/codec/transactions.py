@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.codec import lexing, scan
+from sentinel.codec.kernels import lexing, scan
 from sentinel.codec.rows import Columns, Rejected, RowDecoder
 from sentinel.codec.schema import AMOUNT_MINOR_MAX, EVENT_TIME_MS_MAX, SchemaParams, epoch_ms
 from sentinel.record_blocks import RecordBlock
@@ -26,7 +26,7 @@ class _Piece(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """What is read of a batch, as the compiled functions know it (sentinel/codec/scan.py)."""
+    """What is read of a batch, as the compiled functions know it (codec/kernels/scan.py)."""
 
     arena: Bytes
     ints: Ints

@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 
 from sentinel.codec.ubjson import decode_ubjson
-from sentinel.core.xgboost_forest import XgboostForest, XgboostTree, checked
+from sentinel.core.forest.xgboost import XgboostForest, XgboostTree, checked
 from sentinel.records import Floats, Ints
 
 _OBJECTIVE = "binary:logistic"

@@ -24,7 +24,7 @@ from sentinel.learner.candidates import (
 from sentinel.model import LightGBMError, Model
 from sentinel.ports import Attempt
 from sentinel.serving_model import ServingModel
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 _Found = Candidate | Unfit | CapReached
 

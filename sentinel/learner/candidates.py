@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from sentinel.core.forest_merge import shifted, weighted_sum
+from sentinel.core.forest.merge import shifted, weighted_sum
 from sentinel.core.learning.calibration import Calibration, fit_calibration
 from sentinel.core.learning.examples import Examples
 from sentinel.core.learning.memory import Memory, MemoryParams, empty_memory

@@ -30,7 +30,7 @@ from sentinel.learner.needs import needs
 from sentinel.learner.params import LearningParams
 from sentinel.ports import Attempt, Made, Saved, Taken, Updated
 from sentinel.serving_model import ServingModel, serving_model
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 # It has no new trees, and a criterion of its own.
 _CHEAPEST = "recalibrate"

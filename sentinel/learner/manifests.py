@@ -27,7 +27,7 @@ from sentinel.serving_model import (
     serving_manifest,
     window_manifest,
 )
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 _USUAL_ROW_COUNT_MAX = 200_000
 

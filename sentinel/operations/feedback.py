@@ -17,7 +17,7 @@ from sentinel.operations.data.sender import Sender
 from sentinel.operations.stores import open_cases
 from sentinel.ports import CaseStore
 from sentinel.records import Feedback
-from sentinel.votes import CONSENSUS, UNSETTLED_COUNT_MAX, Annotator, Case
+from sentinel.stored.votes import CONSENSUS, UNSETTLED_COUNT_MAX, Annotator, Case
 
 
 @dataclass(slots=True)

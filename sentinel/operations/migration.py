@@ -19,13 +19,13 @@ from sentinel.core.features.packing import from_format_1, log_numbers
 from sentinel.core.features.state import layout_of
 from sentinel.core.partitioning import PartitionOf
 from sentinel.engine.registry.lifecycle import update_of
-from sentinel.engine.store_owner import StoreOwner, read_owner
+from sentinel.engine.store.owner import StoreOwner, read_owner
 from sentinel.errors import ConfigError, RecordError, TransientError
 from sentinel.operations.stores import open_cases, open_models
 from sentinel.operations.topics import topic_specs
 from sentinel.ports import Broker, CaseStore, ModelStore, PartitionState, StateStore, Tail
 from sentinel.records import TopicPartition
-from sentinel.votes import Casework
+from sentinel.stored.votes import Casework
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from sentinel.operations import embedded
 from sentinel.operations.models import registry as models
 from sentinel.records import AuditEntry, Floats
 from sentinel.serving_model import ServingModel, serving_model
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 FEATURE = "feature_"
 # What tells two decisions, or two labels, on a transaction apart; other logs may hold copies.

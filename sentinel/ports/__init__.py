@@ -1,12 +1,12 @@
 """What the engine needs from the outside, as Protocols that every adapter and its twin fulfil."""
 
-from sentinel.blobs import Blob
 from sentinel.ports.archive import Archive, LogArchive
 from sentinel.ports.broker import Broker, PartitionsCallback, Tail, TopicLog
 from sentinel.ports.explainer import Explainer
 from sentinel.ports.stores import CaseStore, ModelStore, ReportStore, Savepoint, SavepointStore
 from sentinel.ports.trainer import Attempt, Made, Saved, Taken, Trainer, Updated
 from sentinel.state_store import Fence, Fences, PartitionState, StateStore, StoreFacts
+from sentinel.stored.blobs import Blob
 
 __all__ = [
     "Archive",

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sentinel.versions import Artifact, ModelEvent, ServingReport, Shelf
-from sentinel.votes import Annotator, Case, Casework, FeedbackProgress
+from sentinel.stored.versions import Artifact, ModelEvent, ServingReport, Shelf
+from sentinel.stored.votes import Annotator, Case, Casework, FeedbackProgress
 
 
 class CaseStore(Protocol):

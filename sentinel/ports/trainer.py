@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 from sentinel.core.learning.awaiting import Need
 from sentinel.core.learning.gate import Verdict
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import TypeVar
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.documents import Change, Documents
 from sentinel.errors import FencedError, RecordError, TransientError
-from sentinel.votes import (
+from sentinel.stored.votes import (
     RECENT_COUNT_MAX,
     UNSETTLED_COUNT_MAX,
     Annotator,

@@ -22,7 +22,7 @@ from sentinel.codec.artifacts import (
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.documents import Change, Documents
 from sentinel.errors import FencedError, RecordError, TransientError
-from sentinel.versions import Artifact, ModelEvent, Shelf
+from sentinel.stored.versions import Artifact, ModelEvent, Shelf
 
 log = logging.getLogger(__name__)
 

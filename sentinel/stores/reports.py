@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.documents import Change, Documents
 from sentinel.errors import RecordError
-from sentinel.versions import REPORT_COUNT_MAX, ServingReport
+from sentinel.stored.versions import REPORT_COUNT_MAX, ServingReport
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,7 @@ from sentinel.errors import ConfigError, FencedError, StateLostError, TransientE
 from sentinel.ports import Blob, Broker, CaseStore, PartitionState, StateStore, Tail
 from sentinel.record_blocks import OutputBlock, RecordBlock
 from sentinel.records import Commit, Header, InputRecord, OutputRecord, TopicPartition
-from sentinel.texts import Texts
-from sentinel.votes import (
+from sentinel.stored.votes import (
     UNSETTLED_COUNT_MAX,
     Annotator,
     Case,
@@ -23,6 +22,7 @@ from sentinel.votes import (
     FeedbackProgress,
     Vote,
 )
+from sentinel.texts import Texts
 from tests.children import WAIT_S_MAX
 
 PARTITION = TopicPartition("anything", 0)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from sentinel.core.learning.shelf import approved, promoted, registered, shadowed, staged
+from sentinel.core.registry.transitions import approved, promoted, registered, shadowed, staged
 from sentinel.errors import FencedError, ModelError
 from sentinel.ports import ModelStore
-from sentinel.versions import Artifact, ModelEvent, Shelf
+from sentinel.stored.versions import Artifact, ModelEvent, Shelf
 
 
 @dataclass(frozen=True)

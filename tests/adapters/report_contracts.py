@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from sentinel.ports import ReportStore
-from sentinel.versions import REPORT_COUNT_MAX, ServingReport
+from sentinel.stored.versions import REPORT_COUNT_MAX, ServingReport
 
 
 @dataclass(frozen=True)

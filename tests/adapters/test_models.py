@@ -12,8 +12,8 @@ from sentinel.adapters.redis import RedisParams, connect
 from sentinel.codec import artifacts
 from sentinel.errors import ModelError, TransientError
 from sentinel.operations.stores import open_models
+from sentinel.stored.versions import Shelf
 from sentinel.stores import StoredModels
-from sentinel.versions import Shelf
 from tests.adapters.model_contracts import ARTIFACT, CONTRACTS, Registry, on_shelf
 from tests.kept import KeptModels
 

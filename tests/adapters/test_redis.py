@@ -13,7 +13,7 @@ from sentinel.errors import FencedError, TransientError
 from sentinel.operations.stores import open_cases
 from sentinel.ports import Blob, PartitionState
 from sentinel.records import TopicPartition
-from sentinel.votes import Casework, FeedbackProgress
+from sentinel.stored.votes import Casework, FeedbackProgress
 from tests.adapters.contracts import a_case
 
 PARTITION = TopicPartition("transactions", 3)

@@ -17,7 +17,7 @@ from sentinel.errors import ConfigError, TransientError
 from sentinel.operations.stores import open_cases, open_models, open_reports, open_savepoints
 from sentinel.ports import Blob, PartitionState
 from sentinel.records import TopicPartition
-from sentinel.votes import Casework, FeedbackProgress
+from sentinel.stored.votes import Casework, FeedbackProgress
 from tests import children
 from tests.adapters.conftest import await_server
 from tests.adapters.contracts import ANN, CASE

@@ -10,15 +10,15 @@ import pytest
 
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster
 from sentinel.adapters.redis import RedisParams, connect
-from sentinel.core.learning.shelf import promoted
+from sentinel.core.registry.transitions import promoted
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.engine.registry.remembered import RegistryMemory, RememberedShelf
 from sentinel.errors import FencedError
 from sentinel.operations.stores import open_cases, open_models, open_savepoints
 from sentinel.ports import ModelStore
-from sentinel.versions import Artifact
-from sentinel.votes import Casework, FeedbackProgress
+from sentinel.stored.versions import Artifact
+from sentinel.stored.votes import Casework, FeedbackProgress
 from tests import children
 from tests.adapters.conftest import await_server
 from tests.adapters.contracts import CASE

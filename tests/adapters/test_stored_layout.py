@@ -11,8 +11,8 @@ from sentinel.codec.artifacts import encode_artifact
 from sentinel.codec.stored import encode_stored
 from sentinel.operations.stores import open_cases, open_models, open_reports, open_savepoints
 from sentinel.ports import Blob, Savepoint
-from sentinel.versions import Shelf
-from sentinel.votes import Casework, FeedbackProgress
+from sentinel.stored.versions import Shelf
+from sentinel.stored.votes import Casework, FeedbackProgress
 from tests.adapters.contracts import ANN, CASE, PARTITION, STATE, a_case
 from tests.adapters.model_contracts import ARTIFACT, on_shelf
 from tests.adapters.report_contracts import A, B

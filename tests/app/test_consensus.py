@@ -14,7 +14,7 @@ from sentinel.core.consensus.params import ConsensusParams
 from sentinel.operations.data.consensus import cases_of
 from sentinel.records import Feedback
 from sentinel.simulation.investigators import TEAMS, votes_on
-from sentinel.votes import Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import Case, Casework, FeedbackProgress, Vote
 
 PARAMS = ConsensusParams()
 TRUSTED = ("chargeback", "ground_truth", "gold")

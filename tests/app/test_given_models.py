@@ -23,7 +23,7 @@ from sentinel.operations.models import trial
 from sentinel.operations.models.given import VERSION_UNKNOWN, Origin, Past
 from sentinel.records import Floats, Ints
 from sentinel.serving_model import ServingModel, serving_model
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 from tests.app import small
 
 NAMES = (

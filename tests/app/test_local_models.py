@@ -11,11 +11,11 @@ import pytest
 from sentinel.adapters.memory import Faults, MemoryDocuments
 from sentinel.adapters.registry import ModelDirectory, ModelParams
 from sentinel.codec.artifacts import encode_artifact
-from sentinel.core.learning.shelf import replayed
+from sentinel.core.registry.transitions import replayed
 from sentinel.errors import ModelError, TransientError
 from sentinel.operations.models.local import LocalModels, adopt, usable_champion
+from sentinel.stored.versions import Artifact, Shelf
 from sentinel.stores import StoredModels
-from sentinel.versions import Artifact, Shelf
 from tests.engine.faults import Noted
 from tests.engine.learning_world import artifact, put, serve
 from tests.engine.samples import NAMES, serving

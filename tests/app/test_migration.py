@@ -18,12 +18,12 @@ from sentinel.adapters.memory import MemoryBroker, MemoryStore, MemoryTail
 from sentinel.adapters.redis import Format1, RedisParams, RedisStateStore, connect
 from sentinel.config import Config
 from sentinel.core.features.state import layout_of
-from sentinel.engine.store_owner import own, read_owner
+from sentinel.engine.store.owner import own, read_owner
 from sentinel.errors import ConfigError
 from sentinel.operations.migration import OldWorld, migrate, migrate_our_own
 from sentinel.operations.stores import open_cases, open_models
 from sentinel.records import Commit, TopicPartition
-from sentinel.votes import Casework, FeedbackProgress
+from sentinel.stored.votes import Casework, FeedbackProgress
 from tests.engine.clock import run
 from tests.engine.samples import a_config, transactions
 from tests.engine.world import World

@@ -25,7 +25,7 @@ from sentinel.operations.data.history import History, Rows
 from sentinel.operations.models.train import train
 from sentinel.records import Example
 from sentinel.serving_model import ServingModel, serving_model
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 from tests.app import small
 
 DAY_MS = 86_400_000

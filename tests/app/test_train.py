@@ -16,7 +16,7 @@ from sentinel.model import Model
 from sentinel.operations.data.history import UNKNOWN
 from sentinel.operations.models.train import DAY_MS, stretches, train
 from sentinel.serving_model import serving_model
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 from tests.app import small
 
 START = 1_577_836_800_000

@@ -20,7 +20,7 @@ from sentinel.cli.texts import plain
 from sentinel.codec.archive import archive_rows, decode_archived
 from sentinel.operations.stores import open_cases
 from sentinel.records import Record
-from sentinel.votes import Annotator, Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import Annotator, Case, Casework, FeedbackProgress, Vote
 from tests.app import small
 from tests.app.test_archive import decision
 from tests.cli.folder import Folder

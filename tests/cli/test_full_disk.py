@@ -17,7 +17,7 @@ from sentinel.adapters.registry import ModelDirectory, ModelParams
 from sentinel.app.builtin.past import keep_past
 from sentinel.app.builtin.stream import DemoStream
 from sentinel.errors import ConfigError
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 from tests.children import WAIT_S_MAX
 from tests.cli.test_run import folder  # noqa: F401 - a fixture
 from tests.test_kernel_cache import UNSHARE

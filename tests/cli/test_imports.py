@@ -14,7 +14,7 @@ from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.redis import RedisParams
 from sentinel.operations.stores import open_models
 from sentinel.serving_model import check_golden, serving_model
-from sentinel.versions import Artifact, Shelf
+from sentinel.stored.versions import Artifact, Shelf
 from tests.app import small
 from tests.cli.folder import Folder
 

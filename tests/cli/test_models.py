@@ -18,8 +18,8 @@ from sentinel.codec.records import decode_model_event
 from sentinel.operations.models import imports
 from sentinel.operations.models import registry as app_models
 from sentinel.operations.stores import open_models, open_reports
+from sentinel.stored.versions import ModelEvent, ServingReport, Shelf
 from sentinel.stores import StoredModels
-from sentinel.versions import ModelEvent, ServingReport, Shelf
 from tests.app import small
 from tests.cli.folder import Folder
 from tests.engine.linear_trees import linear_text

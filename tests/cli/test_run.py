@@ -25,7 +25,7 @@ from sentinel.config import Config
 from sentinel.operations import embedded
 from sentinel.operations.data.sender import Sender
 from sentinel.operations.models import registry as models
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 from tests.app import small
 from tests.children import WAIT_S_MAX
 from tests.engine.linear_trees import linear_text

@@ -5,8 +5,8 @@ from itertools import pairwise
 import numba
 import numpy as np
 
-from sentinel.codec import shortest
-from sentinel.codec.shortest import FLOAT_BYTES_MAX, INTEGER_BYTES_MAX, SPARE_BYTES
+from sentinel.codec.kernels import shortest
+from sentinel.codec.kernels.shortest import FLOAT_BYTES_MAX, INTEGER_BYTES_MAX, SPARE_BYTES
 from sentinel.core.unowned import unowned
 from sentinel.records import Floats, Ints
 from sentinel.texts import Bytes, Spans

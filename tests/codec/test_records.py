@@ -20,7 +20,7 @@ from sentinel.codec.records import (
 )
 from sentinel.errors import RecordError
 from sentinel.records import Feedback, Label
-from sentinel.versions import EventKind, ModelEvent
+from sentinel.stored.versions import EventKind, ModelEvent
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 times = st.integers(0, 253_402_300_799_999)

@@ -4,7 +4,7 @@ import pytest
 
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.errors import RecordError
-from sentinel.votes import Annotator, Case, Vote
+from sentinel.stored.votes import Annotator, Case, Vote
 
 ANN = Annotator("x/ann", 1.5, 0.5, 2.0, 0.0, 3, 2, 1, 0, 500, 1_000, 9.0, 1.0, 8.0, 2.0, 20, 18)
 

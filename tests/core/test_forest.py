@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import Generator, default_rng
 
-from sentinel.core import forest
-from sentinel.core.forest import ForestTables, Unsupported, build_tables, raw_scores
+from sentinel.core.forest import forest
+from sentinel.core.forest.forest import ForestTables, Unsupported, build_tables, raw_scores
 from sentinel.records import Floats
 
 FEATURE_COUNT = 8
@@ -177,7 +177,7 @@ def test_a_sparser_snapshot_changes_no_score(monkeypatch: pytest.MonkeyPatch) ->
     text = trained(**SUPPORTED["200 trees of 31 leaves"])
     features = edged(default_rng(5), text, 500)
     dense = tables_of(text)
-    monkeypatch.setattr("sentinel.core.forest_tables._SNAPSHOT_BYTES_MAX", 100_000)
+    monkeypatch.setattr("sentinel.core.forest.tables._SNAPSHOT_BYTES_MAX", 100_000)
     sparse = tables_of(text)
 
     assert sparse.rows.snapshots.nbytes < 120_000 < dense.rows.snapshots.nbytes
@@ -206,7 +206,7 @@ def test_what_the_kernel_cannot_score_is_named(params: dict[str, object], reason
 
 
 def test_more_thresholds_than_ranks_are_unsupported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sentinel.core.forest_tables.THRESHOLD_COUNT_MAX", 10)
+    monkeypatch.setattr("sentinel.core.forest.tables.THRESHOLD_COUNT_MAX", 10)
 
     assert isinstance(build_tables(trained(num_leaves=31)), Unsupported)
 

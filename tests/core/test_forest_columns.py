@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
-from sentinel.core.forest import build_tables
-from sentinel.core.forest_columns import column_names, over_columns, places
-from sentinel.core.forest_probe import probe_rows
-from sentinel.core.forest_tables import ForestTables
+from sentinel.core.forest.columns import column_names, over_columns, places
+from sentinel.core.forest.forest import build_tables
+from sentinel.core.forest.probe import probe_rows
+from sentinel.core.forest.tables import ForestTables
 from sentinel.model import Model
 
 DECLARED = ("a", "b", "c", "d", "e")

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import default_rng
 
-from sentinel.core.forest_merge import shifted, tree_count, weighted_sum
-from sentinel.core.forest_text import read_sections
+from sentinel.core.forest.merge import shifted, tree_count, weighted_sum
+from sentinel.core.forest.text import read_sections
 from sentinel.core.learning.params import FitParams
 from sentinel.model import Model, fit
 from sentinel.records import Floats, Ints

@@ -14,8 +14,8 @@ from numpy.random import default_rng
 
 from sentinel.codec.model_files import decode_model_file
 from sentinel.codec.xgboost import decode_xgboost
-from sentinel.core.forest_merge import shifted, weighted_sum
-from sentinel.core.xgboost_forest import XgboostForest, last_left, lightgbm_text, margins
+from sentinel.core.forest.merge import shifted, weighted_sum
+from sentinel.core.forest.xgboost import XgboostForest, last_left, lightgbm_text, margins
 from sentinel.errors import ModelError
 from sentinel.model import Model
 from sentinel.records import Floats

@@ -19,7 +19,7 @@ from sentinel.core.learning.selection import SelectionParams
 from sentinel.learner.candidates import Candidate, CandidateParams, retrain
 from sentinel.learner.params import LearningParams
 from sentinel.records import Example
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 NAMES = ("amount", "count_1h", "known_frauds", "age_ms")
 OLD, NEW = 0, 1  # the columns by which frauds are told: always, and since the world has changed

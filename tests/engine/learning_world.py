@@ -14,12 +14,12 @@ from sentinel.codec.records import encode
 from sentinel.codec.savepoints import decode_savepoint, encode_savepoint
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.config import Config
-from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.awaiting import Need
 from sentinel.core.learning.calibration import Calibration
 from sentinel.core.learning.gate import Outcome, Verdict
 from sentinel.core.learning.params import FitParams
 from sentinel.core.learning.triggers import TriggerParams
+from sentinel.core.registry import transitions as shelves
 from sentinel.engine.deployment.champion import DeploymentParams
 from sentinel.engine.registry.lifecycle import Update
 from sentinel.engine.updates.params import UpdateParams
@@ -31,7 +31,7 @@ from sentinel.operations.data.history import History
 from sentinel.ports import Made, Saved, Taken, Updated
 from sentinel.records import Floats
 from sentinel.serving_model import ServingModel, golden, serving_model
-from sentinel.versions import Artifact, Command, ModelEvent, Shelf
+from sentinel.stored.versions import Artifact, Command, ModelEvent, Shelf
 from tests.engine.samples import NAMES, START_MS, a_config, encoded, transactions
 from tests.engine.world import InProcessTrainer, World
 from tests.kept import KeptModels

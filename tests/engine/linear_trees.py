@@ -8,7 +8,7 @@ import lightgbm
 import numpy as np
 
 from sentinel.serving_model import golden, serving_model
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 from tests.engine.learning_world import artifact, training_rows
 from tests.engine.samples import NAMES
 

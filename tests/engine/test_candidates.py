@@ -12,7 +12,7 @@ from numpy.random import default_rng
 from scipy.special import expit
 
 from sentinel.core.features.hashing import hash64
-from sentinel.core.forest_text import read_sections
+from sentinel.core.forest.text import read_sections
 from sentinel.core.learning.evaluation import average_precision
 from sentinel.core.learning.examples import Examples
 from sentinel.core.learning.memory import Memory, MemoryParams, empty_memory

@@ -14,7 +14,7 @@ from sentinel.adapters.memory import Faults, MemoryBroker, MemoryDocuments, Memo
 from sentinel.codec.artifacts import encode_artifact
 from sentinel.core.exploration import is_shadowed
 from sentinel.core.features.hashing import hash64
-from sentinel.core.learning import shelf as shelves
+from sentinel.core.registry import transitions as shelves
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.deployment.champion import Deployment, DeploymentParams
 from sentinel.engine.registry.registrar import Registrar
@@ -23,9 +23,9 @@ from sentinel.engine.scoring.serving import Serving
 from sentinel.engine.tasks import end
 from sentinel.metrics import Metrics
 from sentinel.records import OutputRecord, TopicPartition
+from sentinel.stored.versions import Artifact
 from sentinel.stores import StoredModels
 from sentinel.texts import Texts
-from sentinel.versions import Artifact
 from tests.engine.clock import run, until
 from tests.engine.faults import Away, CrashError, DoomAt, Noted
 from tests.engine.learning_world import (

@@ -9,8 +9,8 @@ from sentinel.adapters.memory import MemoryBroker, MemoryCluster, MemoryDocument
 from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.params import EngineParams
 from sentinel.records import Batch, OutputRecord, TopicPartition
+from sentinel.stored.votes import Case
 from sentinel.stores import StoredCases
-from sentinel.votes import Case
 from tests.engine.clock import run, until
 from tests.engine.samples import a_config, transactions, voice
 from tests.engine.world import World

@@ -13,7 +13,7 @@ from sentinel.core.consensus import groups, online
 from sentinel.core.consensus.channels import WIDTH
 from sentinel.engine.feedback.task import warm
 from sentinel.errors import FencedError, TransientError
-from sentinel.votes import Annotator, Case
+from sentinel.stored.votes import Annotator, Case
 from tests.engine.clock import run
 from tests.engine.faults import CrashError, Doom
 from tests.engine.samples import DAY_MS, START_MS, a_config, transactions, voice

@@ -10,7 +10,7 @@ import pytest
 from sentinel.adapters.memory import MemoryRecord
 from sentinel.codec.stored import decode_stored
 from sentinel.codec.transactions import TransactionDecoder
-from sentinel.core.learning import shelf as shelves
+from sentinel.core.registry import transitions as shelves
 from sentinel.engine.scoring.judging import Judge
 from sentinel.engine.scoring.serving import Serving
 from sentinel.errors import ModelError, TransientError
@@ -18,7 +18,7 @@ from sentinel.metrics import Metrics
 from sentinel.model import LightGBMError
 from sentinel.records import Floats, Transactions
 from sentinel.serving_model import ServingModel
-from sentinel.versions import ServingReport
+from sentinel.stored.versions import ServingReport
 from tests.engine.clock import run, until
 from tests.engine.faults import Away
 from tests.engine.learning_world import artifact, change, model_of, serve, step, training_rows

@@ -27,7 +27,7 @@ from sentinel.model import LightGBMError, fit
 from sentinel.ports import Attempt, Made, Taken, Updated
 from sentinel.records import Example, Floats
 from sentinel.serving_model import check_golden, serving_model
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 from tests.engine.examples_stream import (
     BEGIN_MS,
     NAMES,

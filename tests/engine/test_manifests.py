@@ -6,7 +6,7 @@ import pytest
 
 from sentinel.errors import ModelError
 from sentinel.learner.manifests import Lineage, lineage
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 
 @pytest.mark.parametrize(

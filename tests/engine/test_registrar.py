@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from sentinel.adapters.memory import Faults, MemoryBroker, MemoryDocuments
-from sentinel.core.learning import shelf as shelves
+from sentinel.core.registry import transitions as shelves
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.errors import TransientError
 from sentinel.records import AuditEntry
+from sentinel.stored.versions import Shelf
 from sentinel.stores import StoredModels
-from sentinel.versions import Shelf
 from tests.engine.clock import run
 from tests.engine.learning_world import (
     a_learning_world,

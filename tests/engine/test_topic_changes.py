@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentinel.engine.store_owner import own, read_owner
+from sentinel.engine.store.owner import own, read_owner
 from sentinel.errors import ConfigError, FencedError, TransientError
 from sentinel.records import Commit, TopicPartition
 from tests.engine.clock import run, until

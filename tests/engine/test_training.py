@@ -15,10 +15,10 @@ from sentinel.adapters.memory import Faults, MemoryRecord
 from sentinel.codec.stored import decode_stored
 from sentinel.core.decision import PolicyParams
 from sentinel.core.features.spec import FeatureParams
-from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.awaiting import Need
 from sentinel.core.learning.checks import Check
 from sentinel.core.learning.gate import Outcome, Verdict
+from sentinel.core.registry import transitions as shelves
 from sentinel.engine.registry.lifecycle import Answer, Judgement
 from sentinel.engine.updates.awaiting import Outlook
 from sentinel.errors import ModelError, RecordError, TrainingError, TransientError, WorkerLostError

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sentinel.codec.stored import decode_stored
-from sentinel.votes import Case
+from sentinel.stored.votes import Case
 from tests.engine.clock import run
 from tests.engine.samples import MINUTE_MS, transactions, voice
 from tests.engine.test_feedback import a_past, case, labels, play, vote

@@ -33,8 +33,8 @@ from sentinel.core.features.state import layout_of
 from sentinel.core.partitioning import PartitionOf
 from sentinel.engine.registry.remembered import RegistryMemory
 from sentinel.engine.scoring.partitions import InputPartition
-from sentinel.engine.store_owner import own
-from sentinel.engine.store_watch import StoreWatch
+from sentinel.engine.store.owner import own
+from sentinel.engine.store.watch import StoreWatch
 from sentinel.errors import ModelError, RecordError, TrainingError, WorkerLostError
 from sentinel.metrics import Metrics
 from sentinel.model import Model
@@ -48,8 +48,8 @@ from sentinel.records import (
     TopicPartition,
 )
 from sentinel.serving_model import ServingModel
+from sentinel.stored.versions import Artifact, Shelf
 from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
-from sentinel.versions import Artifact, Shelf
 from tests.engine.clock import until
 from tests.engine.faults import Part
 from tests.engine.samples import DAY_MS, START_MS, a_config, encoded, serving

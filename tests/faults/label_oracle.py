@@ -18,7 +18,7 @@ from sentinel.core.logs import feedback_name, log_id
 from sentinel.engine.feedback.task import FeedbackParams, label_of, placed
 from sentinel.errors import RecordError
 from sentinel.records import Feedback, InputRecord, Label
-from sentinel.votes import Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import Case, Casework, FeedbackProgress, Vote
 
 Spoken = tuple[str, str]  # a transaction, and who spoke of it
 # What is wrong, by a name for a person to read: the things that are, sorted.

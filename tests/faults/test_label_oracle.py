@@ -11,7 +11,7 @@ from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.engine.feedback.task import FeedbackParams
 from sentinel.records import Feedback, Record
-from sentinel.votes import Annotator, Case
+from sentinel.stored.votes import Annotator, Case
 from tests.faults.label_oracle import Expected, Found, Offences, compare, expected_of
 from tests.faults.labels import TARGETS, plan
 from tests.faults.voices import EARLY_CHUNKS, LATE_CHUNKS, Voices

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from sentinel.adapters.memory.faults import Faults
-from sentinel.blobs import OWNED
 from sentinel.errors import FencedError, StateLostError
 from sentinel.ports import Blob, Fence, Fences, PartitionState, StoreFacts
 from sentinel.records import TopicPartition
+from sentinel.stored.blobs import OWNED
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from sentinel.core.learning.awaiting import Need
 from sentinel.core.learning.gate import Verdict
 from sentinel.learner.learner import Learner
 from sentinel.ports import Saved, Taken, Updated
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -24,12 +24,12 @@ from sentinel.adapters.redis.client import RedisParams, connect, translated
 from sentinel.adapters.redis.documents import RedisDocuments
 from sentinel.adapters.redis.facts import facts_of
 from sentinel.adapters.redis.resp import Command, arguments, bulk
-from sentinel.blobs import BlobBlock
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.documents import Change
 from sentinel.errors import FencedError, RecordError, StateLostError, TransientError
 from sentinel.ports import Blob, Fence, Fences, PartitionState, StoreFacts
 from sentinel.records import TopicPartition
+from sentinel.stored.blobs import BlobBlock
 from sentinel.texts import Texts, packed
 
 # Of one script call and one round trip. While it writes, the server answers nobody: at 10,000

@@ -10,7 +10,7 @@ from scipy.special import xlogy
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.records import Floats, Ints
-from sentinel.votes import Annotator, Case
+from sentinel.stored.votes import Annotator, Case
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.core.consensus.verdict import Verdict, label_as, verdicts
 from sentinel.records import WITHDRAWN, Floats, Ints, LabelWord
-from sentinel.votes import RETRACTED, Annotator, Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import RETRACTED, Annotator, Case, Casework, FeedbackProgress, Vote
 
 _SAYS = {"fraud": SAYS_FRAUD, "genuine": SAYS_GENUINE}
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sentinel.votes import Case, Vote
+from sentinel.stored.votes import Case, Vote
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.verdict import Verdict, verdicts
 from sentinel.core.consensus.votes import Votes, numbered, temporal_weight
 from sentinel.records import Floats, Ints
-from sentinel.votes import Case, Vote
+from sentinel.stored.votes import Case, Vote
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from sentinel.votes import Annotator, Case
+from sentinel.stored.votes import Annotator, Case
 
 
 def truth_of(case: Case, trusted_sources: Collection[str]) -> str | None:

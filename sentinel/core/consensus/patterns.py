@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
-from sentinel.votes import Annotator
+from sentinel.stored.votes import Annotator
 
 VOTE_COUNT_MIN = 20  # fewer say nothing
 # One who votes blindly has sensitivity = 1 - specificity, whatever the label they prefer.

@@ -14,7 +14,7 @@ import numpy as np
 from sentinel.core.consensus.judging import Judged, judged
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.verdict import label_as
-from sentinel.votes import Case
+from sentinel.stored.votes import Case
 
 RECOUNTED_COUNT_MAX = 1_000
 

@@ -13,7 +13,7 @@ from scipy.stats import beta
 
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.records import Floats
-from sentinel.votes import Annotator
+from sentinel.stored.votes import Annotator
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.core.logs import feedback_name, log_id
 from sentinel.records import AuditEntry
-from sentinel.votes import CONSENSUS, Annotator, Casework, Vote
+from sentinel.stored.votes import CONSENSUS, Annotator, Casework, Vote
 
 
 def audit_entries(

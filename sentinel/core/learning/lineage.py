@@ -7,7 +7,7 @@ tells whether two shelves have the same past.
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from sentinel.versions import ModelEvent, Shelf
+from sentinel.stored.versions import ModelEvent, Shelf
 
 Relation = Literal["same", "later", "earlier", "apart"]
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sentinel.records import AuditEntry
-from sentinel.versions import ModelEvent, Shelf
+from sentinel.stored.versions import ModelEvent, Shelf
 
 
 def audit_entry(before: Shelf, after: Shelf, event: ModelEvent) -> AuditEntry:

@@ -26,7 +26,7 @@ from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Explainer, ModelStore, Tail
 from sentinel.serving_model import ServingModel, ready_model
-from sentinel.versions import Artifact, Shelf
+from sentinel.stored.versions import Artifact, Shelf
 
 log = logging.getLogger(__name__)
 

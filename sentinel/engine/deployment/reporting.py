@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sentinel.errors import TransientError
 from sentinel.ports import ReportStore
-from sentinel.versions import ServingReport
+from sentinel.stored.versions import ServingReport
 
 log = logging.getLogger(__name__)
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sentinel.core.forest_probe import probe_rows
+from sentinel.core.forest.probe import probe_rows
 from sentinel.errors import ModelError
 from sentinel.model import LightGBMError
 from sentinel.records import Floats
 from sentinel.serving_model import ServingModel, check_golden, serving_model
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 BATCH_ROW_COUNT = 512
 _ALONE_COUNT = 32  # rows that are also scored one by one: few rows have a kernel of their own

@@ -17,7 +17,14 @@ from sentinel.core.logs import feedback_name, log_id
 from sentinel.engine.audit import AuditLog
 from sentinel.ports import Broker, CaseStore
 from sentinel.records import AuditEntry, Feedback
-from sentinel.votes import CONSENSUS, RECENT_COUNT_MAX, Annotator, Case, Casework, FeedbackProgress
+from sentinel.stored.votes import (
+    CONSENSUS,
+    RECENT_COUNT_MAX,
+    Annotator,
+    Case,
+    Casework,
+    FeedbackProgress,
+)
 
 T = TypeVar("T")
 

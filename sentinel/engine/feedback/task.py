@@ -29,7 +29,7 @@ from sentinel.records import (
     Label,
     TopicPartition,
 )
-from sentinel.votes import (
+from sentinel.stored.votes import (
     CONSENSUS,
     Annotator,
     Case,

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sentinel.codec.records import keyed
-from sentinel.core.learning.shelf import Change, next_version, replayed, rolled_back
 from sentinel.core.learning.trail import audit_entry
+from sentinel.core.registry.transitions import Change, next_version, replayed, rolled_back
 from sentinel.engine.audit import AuditLog
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import Broker, ModelStore
 from sentinel.records import AuditEntry
-from sentinel.versions import ModelEvent, Shelf
+from sentinel.stored.versions import ModelEvent, Shelf
 
 log = logging.getLogger(__name__)
 

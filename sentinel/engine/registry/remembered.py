@@ -19,7 +19,7 @@ from sentinel.engine.registry.registrar import Registrar
 from sentinel.errors import FencedError, ModelError
 from sentinel.ports import ModelStore
 from sentinel.records import AuditEntry
-from sentinel.versions import Artifact, ModelEvent, Shelf
+from sentinel.stored.versions import Artifact, ModelEvent, Shelf
 
 log = logging.getLogger(__name__)
 

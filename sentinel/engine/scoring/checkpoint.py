@@ -20,17 +20,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sentinel.blobs import OWNED, BlobBlock, BlobColumn
 from sentinel.core.features.state import FeatureState
 from sentinel.core.features.table import Cut
 from sentinel.engine.params import EngineParams
 from sentinel.engine.scoring.partitions import UNKNOWN, InputPartition, Position
-from sentinel.engine.store_owner import StoreOwner, check_log
-from sentinel.engine.store_watch import StoreWatch
+from sentinel.engine.store.owner import StoreOwner, check_log
+from sentinel.engine.store.watch import StoreWatch
 from sentinel.errors import FencedError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, PartitionState, StateStore, TopicLog
 from sentinel.records import Batch, Commit, TopicPartition
+from sentinel.stored.blobs import OWNED, BlobBlock, BlobColumn
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from sentinel.core.features.state import FeatureState
 from sentinel.core.features.table import EntityTable, TableFullError
 from sentinel.engine.params import EngineParams
 from sentinel.engine.scoring.partitions import InputPartition
-from sentinel.engine.store_watch import StoreWatch
+from sentinel.engine.store.watch import StoreWatch
 from sentinel.errors import FencedError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import StateStore

@@ -13,8 +13,8 @@ from sentinel.engine.scoring.checkpoint import Checkpoints
 from sentinel.engine.scoring.labels import LabelTail
 from sentinel.engine.scoring.partitions import NOTHING, InputPartition, Position, position_of
 from sentinel.engine.scoring.pipeline import Pipeline
-from sentinel.engine.store_owner import StoreOwner, change, check_log
-from sentinel.engine.store_watch import StoreWatch
+from sentinel.engine.store.owner import StoreOwner, change, check_log
+from sentinel.engine.store.watch import StoreWatch
 from sentinel.errors import ConfigError, StateLostError, TransientError
 from sentinel.ports import Broker, PartitionState, StateStore
 from sentinel.records import Commit, TopicPartition

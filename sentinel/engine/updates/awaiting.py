@@ -16,7 +16,7 @@ from sentinel.core.learning.triggers import (
 )
 from sentinel.engine.updates.watching import LEARNER_ERRORS
 from sentinel.ports import ModelStore, Trainer
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 log = logging.getLogger(__name__)
 

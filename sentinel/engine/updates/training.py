@@ -14,8 +14,8 @@ from functools import partial
 
 from sentinel.codec.records import decode_command
 from sentinel.codec.stored import encode_stored
-from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.triggers import Progress, Trigger
+from sentinel.core.registry import transitions as shelves
 from sentinel.engine.control import ControlPlane
 from sentinel.engine.patience import Patience
 from sentinel.engine.registry.lifecycle import (
@@ -38,7 +38,7 @@ from sentinel.errors import ModelError, RecordError, TransientError, WorkerLostE
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, ModelStore, Tail, Trainer, Updated
 from sentinel.records import InputRecord
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 log = logging.getLogger(__name__)
 

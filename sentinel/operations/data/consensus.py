@@ -7,7 +7,7 @@ from sentinel.core.consensus.intake import take
 from sentinel.core.consensus.judging import is_judged_first
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.records import Feedback
-from sentinel.votes import Case, Vote
+from sentinel.stored.votes import Case, Vote
 
 
 def cases_of(

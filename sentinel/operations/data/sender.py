@@ -16,7 +16,7 @@ from sentinel.engine.audit import AuditLog
 from sentinel.operations.topics import topic_specs
 from sentinel.ports import Broker
 from sentinel.records import AuditEntry, Example, Feedback, OutputRecord
-from sentinel.versions import Command, ModelEvent
+from sentinel.stored.versions import Command, ModelEvent
 
 _EXAMPLE_COUNT_MAX = 5_000  # published at once
 

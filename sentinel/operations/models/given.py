@@ -11,10 +11,10 @@ from sentinel import __version__
 from sentinel.codec.model_files import decode_model_file, pandas_categories
 from sentinel.config import Config
 from sentinel.core.decision import Usual, usual_ranges
-from sentinel.core.forest_columns import check_categories, column_names, over_columns, places
-from sentinel.core.forest_probe import probe_rows
+from sentinel.core.forest.columns import check_categories, column_names, over_columns, places
+from sentinel.core.forest.probe import probe_rows
+from sentinel.core.forest.xgboost import XgboostForest, lightgbm_text, margins, probabilities
 from sentinel.core.learning.calibration import Calibration, fit_calibration
-from sentinel.core.xgboost_forest import XgboostForest, lightgbm_text, margins, probabilities
 from sentinel.engine.deployment.trial import Reference
 from sentinel.model import Model
 from sentinel.operations.models.train import evaluate, stretches

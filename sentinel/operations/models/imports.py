@@ -11,7 +11,7 @@ from sentinel.errors import ConfigError, ModelError
 from sentinel.operations.models import registry as models
 from sentinel.operations.models import trial
 from sentinel.operations.models.given import Origin, Past
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from typing import Any
 from sentinel.adapters.pool import ExplainerPool
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.config import Config
-from sentinel.core.learning import shelf as shelves
+from sentinel.core.registry import transitions as shelves
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
 from sentinel.operations.stores import open_models
 from sentinel.ports import Explainer, ModelStore
 from sentinel.serving_model import ready_model
-from sentinel.versions import Artifact, ModelEvent, Shelf
+from sentinel.stored.versions import Artifact, ModelEvent, Shelf
 
 log = logging.getLogger(__name__)
 

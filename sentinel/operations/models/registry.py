@@ -9,15 +9,15 @@ import numpy as np
 
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.config import Config
-from sentinel.core.learning.shelf import kind_of_change, next_version, registered, staged
 from sentinel.core.learning.trail import audit_entry
+from sentinel.core.registry.transitions import kind_of_change, next_version, registered, staged
 from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
 from sentinel.operations.data.sender import Sender
 from sentinel.operations.stores import open_models, open_reports
 from sentinel.ports import ModelStore
 from sentinel.records import AuditEntry
 from sentinel.serving_model import ready_model
-from sentinel.versions import Artifact, ModelEvent, ServingReport, Shelf, parsed
+from sentinel.stored.versions import Artifact, ModelEvent, ServingReport, Shelf, parsed
 
 Step = Callable[[Shelf], tuple[Shelf, ModelEvent]]
 

@@ -27,7 +27,7 @@ from sentinel.config import Config
 from sentinel.engine.deployment.trial import TrialParams, Tried, tried
 from sentinel.errors import ConfigError, ModelError
 from sentinel.operations.models.given import VERSION_UNKNOWN, Origin, Past, manifest_of, read_given
-from sentinel.versions import Artifact
+from sentinel.stored.versions import Artifact
 
 _REQUEST, _GIVEN, _HISTORY = "request.json", "given", "history.npz"
 _VERSION, _ANSWER = "version", "answer.json"

@@ -9,7 +9,7 @@ from sentinel.engine.updates.awaiting import Outlook
 from sentinel.errors import ConfigError, RecordError
 from sentinel.operations.data.sender import Sender
 from sentinel.operations.stores import open_models
-from sentinel.versions import Command
+from sentinel.stored.versions import Command
 
 
 async def ask_for_update(config: Config, *, who: str, why: str) -> None:

@@ -19,7 +19,7 @@ from sentinel.core.consensus.standing import Standing
 from sentinel.core.consensus.verdict import verdicts
 from sentinel.core.consensus.votes import Votes
 from sentinel.simulation.investigators import TEAMS, cases
-from sentinel.votes import Annotator, Case, Vote
+from sentinel.stored.votes import Annotator, Case, Vote
 
 PARAMS = ConsensusParams()
 rates = st.floats(0.01, 0.99)

@@ -23,7 +23,7 @@ from sentinel.core.consensus.channels import (
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.verdict import verdict
 from sentinel.records import Floats
-from sentinel.votes import Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import Case, Casework, FeedbackProgress, Vote
 
 PARAMS = ConsensusParams()
 TRUSTED = ("chargeback",)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sentinel.core.consensus.casework import count_votes
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.votes import Annotator, Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import Annotator, Case, Casework, FeedbackProgress, Vote
 
 PARAMS = ConsensusParams()
 TRUSTED = ("chargeback", "gold")

@@ -17,7 +17,7 @@ from sentinel.core.consensus.patterns import (
     specificity_drift,
     weight_of,
 )
-from sentinel.votes import Annotator
+from sentinel.stored.votes import Annotator
 from tests.core.consensus.test_online import new_ballots, nobody
 
 PARAMS = ConsensusParams()

@@ -7,7 +7,7 @@ import pytest
 
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.refit import refit
-from sentinel.votes import Case, Vote
+from sentinel.stored.votes import Case, Vote
 
 PARAMS = ConsensusParams()
 TRUSTED = ("chargeback",)

@@ -10,7 +10,7 @@ from sentinel.core.consensus.casework import count_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.trail import audit_entries
 from sentinel.records import AuditEntry
-from sentinel.votes import Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import Case, Casework, FeedbackProgress, Vote
 
 PARAMS = ConsensusParams()
 TRUSTED = ("chargeback",)

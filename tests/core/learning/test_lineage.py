@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from sentinel.core.learning import shelf as shelves
 from sentinel.core.learning.lineage import is_decided, lost_events, relation
-from sentinel.versions import ModelEvent, Shelf
+from sentinel.core.registry import transitions as shelves
+from sentinel.stored.versions import ModelEvent, Shelf
 
 State = tuple[Shelf, tuple[ModelEvent, ...]]
 

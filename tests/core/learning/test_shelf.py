@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.core.learning import shelf as shelves
-from sentinel.core.learning.shelf import (
+from sentinel.core.learning.trail import audit_entry
+from sentinel.core.registry import transitions as shelves
+from sentinel.core.registry.transitions import (
     approved,
     archived,
     kind_of_change,
@@ -24,8 +25,7 @@ from sentinel.core.learning.shelf import (
     shadowed,
     staged,
 )
-from sentinel.core.learning.trail import audit_entry
-from sentinel.versions import ModelEvent, Shelf, parsed
+from sentinel.stored.versions import ModelEvent, Shelf, parsed
 
 BY: dict[str, Any] = {"who": "ann", "why": "it is better", "at_ms": 5}
 VERSIONS = ("1.0.0", "1.1.0", "1.1.1", "2.0.0")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from sentinel.versions import Approval, EventKind, ModelEvent, Shelf, Stage, parsed
+from sentinel.stored.versions import Approval, EventKind, ModelEvent, Shelf, Stage, parsed
 
 Change = Literal["major", "minor", "patch"]
 

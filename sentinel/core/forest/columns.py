@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from sentinel.core.forest_text import Sections, read_sections, written
+from sentinel.core.forest.text import Sections, read_sections, written
 
 _NAMES_SHOWN_MAX = 8
 _UNNAMED = re.compile(r"(Column_|f|feature_?)?\d+")  # LightGBM's, XGBoost's and scikit-learn's

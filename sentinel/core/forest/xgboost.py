@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.forest_kernels import logistic32, logit32
-from sentinel.core.forest_text import FLOAT32_KEY, LEAF_COUNT_MAX, written
+from sentinel.core.forest.kernels import logistic32, logit32
+from sentinel.core.forest.text import FLOAT32_KEY, LEAF_COUNT_MAX, written
 from sentinel.records import Floats, Ints
 
 _DEFAULT_LEFT, _MISSING_NAN = 2, 8  # bits of LightGBM's `decision_type`

@@ -13,9 +13,9 @@ of the value among the thresholds. Two layouts of the same nodes are kept:
 
 import numpy as np
 
-from sentinel.core.forest_kernels import logistic, logistic32, score_blocks, score_rows
-from sentinel.core.forest_tables import ForestTables, build_tables
-from sentinel.core.forest_text import FLOAT32_KEY, Unsupported
+from sentinel.core.forest.kernels import logistic, logistic32, score_blocks, score_rows
+from sentinel.core.forest.tables import ForestTables, build_tables
+from sentinel.core.forest.text import FLOAT32_KEY, Unsupported
 from sentinel.records import Floats
 
 __all__ = [

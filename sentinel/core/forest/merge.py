@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from sentinel.core.forest_text import FLOAT32_KEY, Sections, read_sections, written
+from sentinel.core.forest.text import FLOAT32_KEY, Sections, read_sections, written
 
 # What has to be alike, or the sum would mean nothing.
 _ALIKE = ("num_class", "num_tree_per_iteration", "max_feature_idx", "objective", "feature_names")

@@ -10,7 +10,7 @@ refuses, nor read it differently.
 import numba
 import numpy as np
 
-from sentinel.codec.lexing import (
+from sentinel.codec.kernels.lexing import (
     BRACE,
     BRACE_END,
     BRACKET,
@@ -29,7 +29,7 @@ from sentinel.codec.lexing import (
     number,
     text_end,
 )
-from sentinel.codec.rfc3339 import time_s
+from sentinel.codec.kernels.rfc3339 import time_s
 from sentinel.records import Floats, Ints
 from sentinel.texts import NONE, Bytes
 

@@ -6,7 +6,7 @@ import re
 import numpy as np
 from numpy.random import Generator
 
-from sentinel.core.forest_text import read_sections
+from sentinel.core.forest.text import read_sections
 from sentinel.records import Floats
 
 _LINES = re.compile(r"^(split_feature|threshold)=(.*)$", re.MULTILINE)

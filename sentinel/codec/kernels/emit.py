@@ -7,7 +7,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.codec.shortest import (
+from sentinel.codec.kernels.shortest import (
     FLOAT_BYTES_MAX,
     INTEGER_BYTES_MAX,
     SPARE_BYTES,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.forest_kernels import WORD_BITS
-from sentinel.core.forest_text import Forest, Nodes, Unsupported, read_forest
+from sentinel.core.forest.kernels import WORD_BITS
+from sentinel.core.forest.text import Forest, Nodes, Unsupported, read_forest
 from sentinel.records import Floats, Ints
 
 # Thresholds of one feature: ranks are int16, and one more stands for "above them all".

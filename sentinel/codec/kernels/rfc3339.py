@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from sentinel.codec.lexing import digits
+from sentinel.codec.kernels.lexing import digits
 from sentinel.texts import Bytes
 
 _PLUS, _MINUS, _POINT, _ZERO, _COLON = 0x2B, 0x2D, 0x2E, 0x30, 0x3A

@@ -1,0 +1,1 @@
+"""Compiled scanning and writing of JSON."""

@@ -1,0 +1,1 @@
+"""Forests of trees: read, merged, probed, and scored by kernels."""

@@ -1,0 +1,1 @@
+"""The registry of models, as values: stages, and the steps between them."""

@@ -1,0 +1,1 @@
+"""Whose a state store is, and whether it still holds what it was given."""
