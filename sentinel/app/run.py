@@ -1,6 +1,7 @@
 """`sentinel run`: servers if asked for, a first model if there is none, then one instance."""
 
 import asyncio
+import logging
 import resource
 import time
 from collections.abc import Callable
@@ -28,6 +29,8 @@ from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.operations import embedded
 from sentinel.operations.migration import migrate_our_own
+
+log = logging.getLogger(__name__)
 
 _TICK_S = 0.25
 
@@ -157,6 +160,9 @@ async def _keep_running(
             has_committed = status.metrics.commits > before
             failures = failures_in_a_row(failures, error, has_committed=has_committed)
             await back_off(error, failures, config.engine, stop)
+    if status.instance is None and status.metrics.decisions:
+        log.warning("stopped before it had started again: not everything could be written, "
+                    "and the next start replays it")  # fmt: skip
 
 
 async def _watch(
