@@ -34,7 +34,7 @@ from sentinel.core.decision import PolicyParams
 from sentinel.core.learning.columns import Columns, strata
 from sentinel.core.learning.examples import Examples
 from sentinel.engine.updates.savepoints import SavepointParams, Savepoints
-from sentinel.learner.flat import flat
+from sentinel.learner.flattening import flatten
 from sentinel.learner.learner import Learner
 from sentinel.learner.params import LearningParams
 from sentinel.operations.data.history import History
@@ -77,7 +77,7 @@ class FilledLearner(Learner):
 
     def fill(self, folder: str, count: int) -> None:
         features: Floats = np.load(Path(folder) / "features.npy", mmap_mode="r")
-        held = self._holdings
+        held = self._state
         for begin in range(0, count, BATCH_COUNT):
             rows = examples(np.array(features[begin : begin + BATCH_COUNT]), begin)
             held._buffer.append(rows)
@@ -87,7 +87,7 @@ class FilledLearner(Learner):
 
     def sizes(self) -> tuple[dict[str, int], int]:
         """Rows of each part, and bytes of all their arrays."""
-        parts = self._holdings._parts()
+        parts = self._state._parts()
         rows = {
             "window": len(parts["window"]),
             "memory": len(parts["memory"]),
@@ -95,7 +95,7 @@ class FilledLearner(Learner):
         }
         wide = [parts["window"].examples, parts["memory"].rows]
         wide += [parts["held_out"].memory.rows, parts["held_out"].rows.examples]
-        columns = flat(parts)
+        columns = flatten(parts)
         pool = [name for name in columns if name.startswith("pool.")]
         narrow = sum(c.nbytes for name, c in columns.items() if name not in pool)
         return rows, narrow + sum(one.features.nbytes for one in wide)

@@ -75,7 +75,7 @@ def deployment(shared: Shared, known: RememberedShelf) -> Deployment:
     return Deployment(
         store=ports.models,
         remembered=known,
-        tail=ports.bell,
+        tail=ports.model_updates_tail,
         serving=shared.serving,
         features=[feature.name for feature in config.features],
         metrics=shared.metrics,
@@ -120,7 +120,7 @@ def training(shared: Shared) -> TrainingTask:
     )
     return TrainingTask(
         broker=ports.broker,
-        tail=ports.lessons,
+        tail=ports.training_tail,
         store=ports.models,
         trainer=ports.trainer,
         registrar=registrar(config, ports, who="training"),

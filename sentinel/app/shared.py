@@ -40,8 +40,8 @@ class Ports:
     explainer: Explainer
     models: ModelStore
     reports: ReportStore
-    bell: Tail  # of `model-updates`
-    lessons: Tail  # of `examples` and `control`
+    model_updates_tail: Tail  # of `model-updates`
+    training_tail: Tail  # of `examples` and `control`
     trainer: Trainer
     savepoints: SavepointStore
     copies: Copies  # of models, on this machine

@@ -17,7 +17,6 @@ from sentinel.core.learning.window import gate_begin_ms
 from sentinel.learner.attempts import Material, Tried, best, measured, tried
 from sentinel.learner.candidates import Candidate
 from sentinel.learner.comparison import Compared, compared
-from sentinel.learner.holdings import Holdings
 from sentinel.learner.manifests import (
     Judged,
     Lineage,
@@ -28,6 +27,7 @@ from sentinel.learner.manifests import (
 )
 from sentinel.learner.needs import needs
 from sentinel.learner.params import LearningParams
+from sentinel.learner.trainer_state import TrainerState
 from sentinel.ports import Attempt, Made, Saved, Taken, Updated
 from sentinel.serving_model import ServingModel, serving_model
 from sentinel.stored.versions import Artifact
@@ -53,21 +53,21 @@ class Learner:
         self._features = tuple(features)
         self._policy = policy
         self._params = params
-        self._holdings = Holdings(features, params)
+        self._state = TrainerState(features, params)
         self._pieces: list[bytes] = []  # of a savepoint on its way out or in
 
     def take(self, records: Sequence[tuple[int, int, bytes | None]]) -> Taken:
         """Records of the examples topic, in its order: offset, when it was appended, value."""
-        count, refused_count = self._holdings.take(records)
-        return Taken(count, refused_count, self._holdings.newest_ms, self._holdings.next_offset)
+        count, refused_count = self._state.take(records)
+        return Taken(count, refused_count, self._state.newest_ms, self._state.next_offset)
 
     def forget(self) -> None:
         """Hold nothing, as in the beginning."""
-        self._holdings = Holdings(self._features, self._params)
+        self._state = TrainerState(self._features, self._params)
 
     def save(self, *, log: str) -> Saved:
         """Make a savepoint of all that is held; `log` names the log that the examples are of."""
-        encoded = self._holdings.saved(log=log)
+        encoded = self._state.saved(log=log)
         self._pieces = encoded.pieces
         byte_count = len(encoded.head) + sum(map(len, encoded.pieces))
         return Saved(encoded.head, encoded.sha256, len(encoded.pieces), byte_count)
@@ -87,17 +87,17 @@ class Learner:
     def restore(self, head: bytes, sha256: str, *, log: str) -> Taken:
         """Hold what the pieces say instead of what is held. Raises RecordError if it cannot be."""
         pieces, self._pieces = self._pieces, []
-        self._holdings.restore(head, sha256, pieces, log=log)
-        return Taken(0, 0, self._holdings.newest_ms, self._holdings.next_offset)
+        self._state.restore(head, sha256, pieces, log=log)
+        return Taken(0, 0, self._state.newest_ms, self._state.next_offset)
 
     def needs(self, champion: Artifact) -> tuple[Need, ...]:
         """What an update needs, and how much of it is here; of the champion the manifest is read.
 
         Raises ModelError if that makes no sense.
         """
-        rows, since = self._holdings.mature(), lineage(champion, self._params.old_share)
+        rows, since = self._state.mature(), lineage(champion, self._params.old_share)
         begin_ms = self._gate_begin_ms(rows, since.trained_until_ms)
-        held_out = self._holdings.held_out()
+        held_out = self._state.held_out()
         return needs(rows, held_out, since, self._params, gate_begin_ms=begin_ms)
 
     def update(self, champion: Artifact, *, draw: int) -> Updated:
@@ -115,7 +115,7 @@ class Learner:
         """
         serving = serving_model(champion, self._features)
         since = lineage(champion, self._params.old_share)
-        rows = self._holdings.mature()
+        rows = self._state.mature()
         begin_ms = self._gate_begin_ms(rows, since.trained_until_ms)
         if begin_ms is None:
             return _nothing(
@@ -132,7 +132,7 @@ class Learner:
             serving,
             since.trained_until_ms,
             before.take(ours),
-            self._holdings.memory(),
+            self._state.memory(),
             self._features,
             draw,
         )
@@ -147,7 +147,7 @@ class Learner:
         was, now = (serving_model(one, self._features) for one in (former, champion))
         lines = [lineage(one, self._params.old_share) for one in (former, champion)]
         begin_ms = max(since_ms, *(line.trained_until_ms for line in lines))
-        rows = self._holdings.mature()
+        rows = self._state.mature()
         recent = rows.take(rows.examples.event_time_ms >= begin_ms)
         if len(recent) < self._params.gate.example_count_min or self._lack(recent):
             return None
@@ -216,7 +216,7 @@ class Learner:
     ) -> Compared:
         """Both on the recent examples, and on those of before that neither has been trained on."""
         since_ms = max(line.held_out_since_ms for line in lines)
-        old = self._holdings.held_out().between(since_ms, int(recent.examples.event_time_ms[0]))
+        old = self._state.held_out().between(since_ms, int(recent.examples.event_time_ms[0]))
         return compared(champion, challenger, recent, old, self._policy)
 
     def _updated(

@@ -118,7 +118,7 @@ class World:
 
             def is_done() -> bool:
                 taken = {at.topic: b for at, b in archiver._buffers.items()}
-                heard = archiver.placer.taken_to >= self.cluster.log(FEEDBACK).end
+                heard = archiver.linker.taken_to >= self.cluster.log(FEEDBACK).end
                 return working.done() or (
                     heard
                     and all(

@@ -14,7 +14,7 @@ from sentinel.codec.examples import decode_columns
 from sentinel.codec.records import encode
 from sentinel.core.learning.examples import newest
 from sentinel.core.learning.maturity import MaturityParams
-from sentinel.engine.archive.linking import Place, Placer, archived_places
+from sentinel.engine.archive.linking import Linker, Place, archived_places
 from sentinel.errors import ConfigError, FileGoneError
 from sentinel.operations.feedback import noted_waiting
 from sentinel.records import Record, TopicPartition
@@ -327,12 +327,12 @@ def test_a_vote_that_came_while_files_were_joined_is_placed_afterwards(tmp_path:
     async def scenario() -> None:
         async with MemoryBroker(world.cluster) as broker:
             files = JoinedMeanwhile(world.config.archive)
-            placer = Placer(files, broker, "feedback", horizon_s=86_400.0)
-            await placer.begin()
-            placer.take([Record(0, START_MS, None, json.dumps(vote(0)).encode())])
+            linker = Linker(files, broker, "feedback", horizon_s=86_400.0)
+            await linker.begin()
+            linker.take([Record(0, START_MS, None, json.dumps(vote(0)).encode())])
             with pytest.raises(FileGoneError):
-                await placer.work()
-            await placer.work()
+                await linker.work()
+            await linker.work()
 
     run(scenario())
 

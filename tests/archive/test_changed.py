@@ -15,7 +15,7 @@ from sentinel.core.learning.maturity import MaturityParams
 from sentinel.core.logs import log_id
 from sentinel.engine.archive.examples import example_list, examples
 from sentinel.engine.archive.labels import current_labels, labels_from
-from sentinel.engine.archive.linking import Placer
+from sentinel.engine.archive.linking import Linker
 from sentinel.engine.archive.publishing import ExamplePublisher
 from sentinel.operations.topics import topic_specs
 from sentinel.operations.why import account_of, replayed
@@ -92,16 +92,16 @@ def test_votes_and_labels_find_decisions_of_all_days(files: ParquetArchive) -> N
 
     async def scenario() -> None:
         async with MemoryBroker(cluster) as broker:
-            placer = Placer(files, broker, "feedback", horizon_s=86_400.0)
-            await placer.begin()
+            linker = Linker(files, broker, "feedback", horizon_s=86_400.0)
+            await linker.begin()
             vote = {"label": "fraud", "source": "investigator", "who": "ann"}
-            placer.take(
+            linker.take(
                 [
                     Record(i, FIRST_MS, None, json.dumps({**vote, "transaction_id": name}).encode())
                     for i, name in enumerate(("t1", "t7", "t13"))
                 ]
             )
-            await placer.work()
+            await linker.work()
             tail = MemoryTail(cluster, ["examples"])
             publisher = ExamplePublisher(files, broker, tail, "examples", MaturityParams())
             await publisher.begin()

@@ -7,13 +7,13 @@ import numpy as np
 
 from sentinel.codec.kernels import shortest
 from sentinel.codec.kernels.shortest import FLOAT_BYTES_MAX, INTEGER_BYTES_MAX, SPARE_BYTES
-from sentinel.core.unowned import unowned
+from sentinel.core.borrowed import borrowed
 from sentinel.records import Floats, Ints
 from sentinel.texts import Bytes, Spans
 
 
 def _put_floats(values: Floats, owned: Bytes, ends: Spans) -> None:
-    out = unowned(owned)
+    out = borrowed(owned)
     at = 0
     for i in range(values.size):
         at = shortest.put_float(out, at, values[i])
@@ -21,7 +21,7 @@ def _put_floats(values: Floats, owned: Bytes, ends: Spans) -> None:
 
 
 def _put_integers(values: Ints, owned: Bytes, ends: Spans) -> None:
-    out = unowned(owned)
+    out = borrowed(owned)
     at = 0
     for i in range(values.size):
         at = shortest.put_integer(out, at, values[i])

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sentinel.adapters.memory import Faults
-from sentinel.core.learning.trail import audit_entry
+from sentinel.core.registry.audit import audit_entry
 from sentinel.core.registry.transitions import replayed
 from sentinel.errors import TransientError
 from tests.engine.clock import run

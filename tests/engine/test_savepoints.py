@@ -430,7 +430,7 @@ def test_a_store_that_fails_for_a_while_is_asked_again_before_the_topic_is() -> 
             faults.names = frozenset()
             await until(lambda: script.restored == [25])
             assert instance.metrics.examples == 0
-            faults.names = frozenset({"lessons.tail.poll"})
+            faults.names = frozenset({"training_tail.tail.poll"})
             await asyncio.sleep(3.0)
             faults.names = frozenset()
             await asyncio.sleep(3.0)
@@ -512,14 +512,14 @@ def test_a_topic_that_was_made_anew_is_read_from_its_start(
         instance = world.instance()
         instance.trainer = a_worker(script)
         await instance.open()
-        seek = instance.ports.lessons.seek
+        seek = instance.ports.training_tail.seek
 
         def like_kafka(topic: str, offset: int) -> None:
             """Beyond the end of a log its client begins at its start."""
             end = world.cluster.log(TopicPartition(topic, 0)).end
             seek(topic, 0 if offset > end else offset)
 
-        instance.ports.lessons.seek = like_kafka  # type: ignore[method-assign]
+        instance.ports.training_tail.seek = like_kafka  # type: ignore[method-assign]
         async with instance.started():
             send_examples(world, 22)
             await saved_to(world, 22)

@@ -330,14 +330,14 @@ def test_nothing_begins_before_it_is_known_how_much_there_is_to_read() -> None:
 
     async def scenario() -> None:
         async with training_alone(world, script) as instance:
-            lessons = instance.ports.lessons
-            lag = lessons.lag
-            lessons.lag = lambda topic: None  # type: ignore[method-assign]
+            training_tail = instance.ports.training_tail
+            lag = training_tail.lag
+            training_tail.lag = lambda topic: None  # type: ignore[method-assign]
             ask(world)
             await asyncio.sleep(30.0)
             assert update_of(world).number == 0
             send_examples(world, 20)
-            lessons.lag = lag  # type: ignore[method-assign]
+            training_tail.lag = lag  # type: ignore[method-assign]
             await reached(world, "idle")
 
     run(scenario())
@@ -562,7 +562,7 @@ def test_examples_that_end_the_learner_s_process_are_left_out_at_the_second_time
 
 
 @pytest.mark.parametrize(
-    "name", ["models.note how the update stands", "publish", "lessons.tail.seek"]
+    "name", ["models.note how the update stands", "publish", "training_tail.tail.seek"]
 )
 def test_a_process_that_is_lost_while_the_world_is_away_reads_all_examples_again(
     name: str,
@@ -593,7 +593,7 @@ def test_a_process_that_is_lost_while_the_world_is_away_reads_all_examples_again
     [
         "models.read where the models stand",
         "models.note how the update stands",
-        "lessons.tail.poll",
+        "training_tail.tail.poll",
         "publish",
     ],
 )
@@ -945,7 +945,10 @@ async def at_home(*instances: MemoryInstance) -> MemoryInstance:
 
 def is_of_learning(name: str) -> bool:
     """Whether a call is one of those that updates and their deployment make, or may make."""
-    return name.startswith(("models.", "lessons.", "bell.")) or name in ("publish", "flush")
+    return name.startswith(("models.", "training_tail.", "model_updates_tail.")) or name in (
+        "publish",
+        "flush",
+    )
 
 
 async def live(world: World, script: Script, faults: Faults, later: list[Any]) -> list[str]:

@@ -499,9 +499,11 @@ class MemoryInstance(Instance):
                 reports=StoredReports(
                     MemoryDocuments(world.reports, faults=Part(self.report_faults, "reports."))
                 ),
-                bell=MemoryTail(world.cluster, ["model-updates"], faults=Part(faults, "bell.")),
-                lessons=MemoryTail(
-                    world.cluster, ["examples", "control"], faults=Part(faults, "lessons.")
+                model_updates_tail=MemoryTail(
+                    world.cluster, ["model-updates"], faults=Part(faults, "model_updates_tail.")
+                ),
+                training_tail=MemoryTail(
+                    world.cluster, ["examples", "control"], faults=Part(faults, "training_tail.")
                 ),
                 trainer=self.trainer,
                 savepoints=StoredSavepoints(

@@ -15,7 +15,7 @@ from sentinel.codec.kernels.shortest import (
     put_integer,
     put_word,
 )
-from sentinel.core.unowned import unowned
+from sentinel.core.borrowed import borrowed
 from sentinel.records import Floats, Ints
 from sentinel.texts import Bytes, Spans, Texts
 
@@ -165,7 +165,7 @@ def _put_rows(
     begin: Spans,
 ) -> None:
     """Write row behind row, and where each begins and the last ends."""
-    out = unowned(owned)
+    out = borrowed(owned)
     data, start, length = texts
     at = 0
     for row in range(middle.size):

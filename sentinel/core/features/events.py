@@ -5,6 +5,7 @@ import math
 import numba
 import numpy as np
 
+from sentinel.core.borrowed import borrowed
 from sentinel.core.features.plan import (
     COUNT,
     DECAYED_COUNT,
@@ -35,7 +36,6 @@ from sentinel.core.features.plan import (
     Z_SCORE,
 )
 from sentinel.core.features.progress import advances
-from sentinel.core.unowned import unowned
 from sentinel.records import Floats, Ints
 
 # The two low bits of an event's key say what is known of it.
@@ -355,8 +355,8 @@ def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as 
 ) -> int:
     """Row by row: read the features, then count the row in; returns how many parts turned dirty."""
     # Rows are sliced for each step: counting references to them took a third of the time.
-    totals, parts, layout = unowned(totals), unowned(parts), unowned(layout)
-    windows, hashes = unowned(windows), unowned(hashes)
+    totals, parts, layout = borrowed(totals), borrowed(parts), borrowed(layout)
+    windows, hashes = borrowed(windows), borrowed(hashes)
     found = np.zeros((max(windows.shape[0], 1), 7), dtype=np.int64)
     seen_size = 4
     while seen_size <= 2 * layout[L_CAPACITY]:

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel.core.features import events, packing, tiles
+from sentinel.core.features.dirty_rows import DirtyRows, ints
 from sentinel.core.features.keys import MISSING
 from sentinel.core.features.memory import zeroed, zeroed_rows
 from sentinel.core.features.plan import FOLDED_BY, NEXT_OFFSET, EntityPlan
 from sentinel.core.features.slots import Slots
-from sentinel.core.features.unwritten import Unwritten, ints
 from sentinel.records import Ints
 from sentinel.texts import Texts
 
@@ -45,7 +45,7 @@ class EntityRows:
             zeroed_rows(entities_max, plan.word_count) if plan.shared else self.parts
         )
         self.owner: Ints = zeroed(parts_max, np.int64)  # input partition + 1; 0 is none
-        self.unwritten = Unwritten(self.owner)
+        self.dirty_rows = DirtyRows(self.owner)
         self.entity_of: Ints = zeroed(parts_max, np.int64)
         self._part_of: NDArray[np.int32] = zeroed(
             entities_max * partition_count if plan.shared else 0, np.int32
@@ -84,7 +84,7 @@ class EntityRows:
         self.owner[slots] = partitions + 1
         moved = (before != 0) & (before != partitions + 1)
         if moved.any():
-            self.unwritten.move(slots[moved], before[moved] - 1)
+            self.dirty_rows.move(slots[moved], before[moved] - 1)
 
     def parts_of(self, slot: int) -> list[int]:
         """The parts of one entity, by partition ascending; an owned one is its own part."""
@@ -121,7 +121,7 @@ class EntityRows:
             self._slots.give_back(parts)
         self.parts[parts] = 0
         self.owner[parts] = 0
-        self.unwritten.drop(parts)
+        self.dirty_rows.drop(parts)
 
     # Joining what was stored
 

@@ -1,6 +1,6 @@
 """Which rows of an array are taken: those given back are taken again before fresh ones."""
 
-from sentinel.core.features.unwritten import ints
+from sentinel.core.features.dirty_rows import ints
 from sentinel.records import Ints
 
 

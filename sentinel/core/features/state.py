@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel.core.features import events, tiles
+from sentinel.core.features.dirty_rows import Cut
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.keys import distinct
 from sentinel.core.features.plan import L_LABEL, EntityPlan, entity_plans
@@ -21,7 +22,6 @@ from sentinel.core.features.spec import (
 )
 from sentinel.core.features.stateless import column, quotient
 from sentinel.core.features.table import ABSENT, MISSING, NEWEST, EntityTable
-from sentinel.core.features.unwritten import Cut
 from sentinel.records import Floats, Ints, Transactions
 from sentinel.texts import Texts
 
@@ -239,17 +239,17 @@ class FeatureState:
         what = (plan.layout, plan.windows, plan.ops, plan.constants)
         columns_of = (rows.partition, rows.offset, rows.event_time_ms, rows.amount_minor)
         head = (*where, *what, *columns_of)
-        tail = (self._scale, table.unwritten.dirty_from, fresh, late, out)
+        tail = (self._scale, table.dirty_rows.dirty_from, fresh, late, out)
         if plan.is_events:
             count = events.read_and_fold(*head, keys, columns, labels.mark, *tail)
         else:
             marks = (labels.mark, labels.fraud_change)
             count = tiles.read_and_fold(*head, columns, *marks, *tail)
-        table.unwritten.note_dirty(fresh[:count])
+        table.dirty_rows.note_dirty(fresh[:count])
         marked = labels.mark > 0
         if marked.any():
             here = marked & (slots != ABSENT)
-            table.unwritten.note_labelled(parts[here], rows.offset[here])
+            table.dirty_rows.note_labelled(parts[here], rows.offset[here])
 
     def warm(self) -> None:
         """Compile or load the kernels, by folding two rows into a throw-away state."""

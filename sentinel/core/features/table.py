@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sentinel.core.features.dirty_rows import Cut as Cut
+from sentinel.core.features.dirty_rows import ints
 from sentinel.core.features.keys import ABSENT as ABSENT
 from sentinel.core.features.keys import MISSING as MISSING
 from sentinel.core.features.keys import KeyIndex, distinct
@@ -13,8 +15,6 @@ from sentinel.core.features.memory import zeroed
 from sentinel.core.features.plan import FOLDED_BY, EntityPlan
 from sentinel.core.features.rows import EntityRows
 from sentinel.core.features.slots import Slots
-from sentinel.core.features.unwritten import Cut as Cut
-from sentinel.core.features.unwritten import ints
 from sentinel.records import Ints
 from sentinel.texts import Texts, packed
 
@@ -49,7 +49,7 @@ class EntityTable:
         self.plan = plan
         self.partition_count = logs.size
         self.rows = EntityRows(plan, logs=logs, entities_max=entities_max)
-        self.unwritten = self.rows.unwritten
+        self.dirty_rows = self.rows.dirty_rows
         self._keys = KeyIndex(entities_max)
         # Of released entities that wait to be written: to `find` they are missing.
         self._is_aside: NDArray[np.bool_] = np.zeros(entities_max, dtype=np.bool_)
@@ -290,7 +290,7 @@ class EntityTable:
     def _waits(self) -> NDArray[np.bool_]:
         """Whether the store lacks something of the entity in each slot, so that it must stay."""
         waits = np.zeros(self._slots.used_count, dtype=np.bool_)
-        waits[self.rows.entity_of[self.unwritten.parts(self._part_count)]] = True
+        waits[self.rows.entity_of[self.dirty_rows.parts(self._part_count)]] = True
         waits[ints([self._slot(name) for name in self.unloaded])] = True
         return waits
 
@@ -320,7 +320,7 @@ class EntityTable:
         Of a shared entity only the parts stay that other partitions must still write. No cut of the
         partition may be under way.
         """
-        self.unwritten.forget(partition)
+        self.dirty_rows.forget(partition)
         slots = np.flatnonzero(self._last_used[: self._slots.used_count])
         if not self.plan.shared:
             owner = self.rows.owner[slots]
@@ -328,7 +328,7 @@ class EntityTable:
             return
         parts = self.rows.all_parts(slots)
         waits = np.zeros(self._part_count, dtype=np.bool_)
-        waits[self.unwritten.parts(self._part_count)] = True
+        waits[self.dirty_rows.parts(self._part_count)] = True
         self.rows.drop_parts(parts[(self.rows.owner[parts] == partition + 1) | ~waits[parts]])
         is_empty = self.rows.are_empty(slots)
         self._drop(slots[is_empty])
@@ -349,11 +349,11 @@ class EntityTable:
 
     def dirty_count(self, partition: int) -> int:
         """About how many parts of a partition wait to be written."""
-        return self.unwritten.count(partition)
+        return self.dirty_rows.count(partition)
 
     def oldest_dirty(self, partition: int) -> int | None:
         """The first offset of a partition that some stored blob may lack; None if all are whole."""
-        return self.unwritten.oldest(partition)
+        return self.dirty_rows.oldest(partition)
 
     def cut(self, partition: int, *, count_max: int, before: int = NEWEST) -> Cut:
         """Pack all labelled and the oldest `count_max` dirty parts of a partition.
@@ -363,22 +363,22 @@ class EntityTable:
         What the store could not be asked about is not written, or the store would lose what it
         knows.
         """
-        if 2 * self.unwritten.total_count > self.entities_max:
+        if 2 * self.dirty_rows.total_count > self.entities_max:
             before = NEWEST  # what waits takes the room of what may have to come in
-        if not self.unwritten.is_due(partition, before):
+        if not self.dirty_rows.is_due(partition, before):
             return Cut(ints(()), ints(()), [], Texts.of(()), Texts.of(()))
         staying = ints([p for name in self.unloaded for p in self.rows.parts_of(self._slot(name))])
-        parts, dirty_from, labels = self.unwritten.take(partition, count_max, before, staying)
+        parts, dirty_from, labels = self.dirty_rows.take(partition, count_max, before, staying)
         names = self._keys.names(self.rows.entity_of[parts])
         return Cut(parts, dirty_from, labels, names, self.rows.pack(parts))
 
     def confirm(self, cut: Cut) -> None:
         """The cut is stored: its rows may leave memory."""
-        self.unwritten.confirm(cut)
+        self.dirty_rows.confirm(cut)
 
     def restore(self, cut: Cut, partition: int) -> None:
         """The cut was not stored: its rows are as dirty as before, and all go with the next cut."""
-        self.unwritten.restore(cut, partition)
+        self.dirty_rows.restore(cut, partition)
 
 
 def _without(blobs: Mapping[int, bytes], parts: frozenset[int]) -> Mapping[int, bytes]:

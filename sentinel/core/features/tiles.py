@@ -5,6 +5,7 @@ import math
 import numba
 import numpy as np
 
+from sentinel.core.borrowed import borrowed
 from sentinel.core.features.events import past_value
 from sentinel.core.features.plan import (
     BITMAP_WORDS,
@@ -33,7 +34,6 @@ from sentinel.core.features.plan import (
     Z_SCORE,
 )
 from sentinel.core.features.progress import advances
-from sentinel.core.unowned import unowned
 from sentinel.records import Floats, Ints
 
 # An amount is at most 10**12 < 2**40, so its square takes two words of 40 bits and some:
@@ -338,8 +338,8 @@ def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as 
 ) -> int:
     """Row by row: read the features, then count the row in; returns how many parts turned dirty."""
     # Rows are sliced for each step: counting references to them took a third of the time.
-    totals, parts, layout = unowned(totals), unowned(parts), unowned(layout)
-    windows, hashes = unowned(windows), unowned(hashes)
+    totals, parts, layout = borrowed(totals), borrowed(parts), borrowed(layout)
+    windows, hashes = borrowed(windows), borrowed(hashes)
     found = np.zeros((max(windows.shape[0], 1), 8), dtype=np.int64)
     # The parity is of no use, but stored it cannot be optimised away.
     found[0, 0] = _touch(totals, slots, layout)

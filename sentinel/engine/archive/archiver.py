@@ -17,7 +17,7 @@ from sentinel.codec.archive import (
     source_of,
 )
 from sentinel.core.learning.maturity import MaturityParams
-from sentinel.engine.archive.linking import Placer
+from sentinel.engine.archive.linking import Linker
 from sentinel.engine.archive.logs import log_files, log_of
 from sentinel.engine.archive.publishing import ExamplePublisher
 from sentinel.engine.archive.stretches import Stretch, first_times
@@ -138,7 +138,7 @@ class Archiver:
         self._owned: set[TopicPartition] = set()
         self._followed_s = clock_s()
         horizon_s = params.maturity.horizon_max_s
-        self.placer = Placer(archive, broker, topics.feedback, horizon_s=horizon_s)
+        self.linker = Linker(archive, broker, topics.feedback, horizon_s=horizon_s)
         self._examples = topics.examples
         self.publisher = ExamplePublisher(archive, broker, tail, topics.examples, params.maturity)
         self._written = Counts()
@@ -149,7 +149,7 @@ class Archiver:
     @property
     def counts(self) -> Counts:
         """What it has done so far."""
-        return replace(self._written, examples=self.publisher.count, placed=self.placer.count)
+        return replace(self._written, examples=self.publisher.count, placed=self.linker.count)
 
     def is_settled(self, age_s: float) -> bool:
         """Whether it has committed something, or had its partitions for so long."""
@@ -202,7 +202,7 @@ class Archiver:
         await self._follow()
 
     def _wanted(self) -> list[TopicPartition]:
-        is_heard = self._feedback in self._owned and not self.placer.is_full
+        is_heard = self._feedback in self._owned and not self.linker.is_full
         return [*sorted(self._buffers), *([self._feedback] if is_heard else [])]
 
     async def _follow(self) -> None:
@@ -216,8 +216,8 @@ class Archiver:
                 if any(self._kinds.get(at.topic) == "labels" for at in self._owned):
                     await self.publisher.work()
                 if self._feedback in self._owned:
-                    await self.placer.work()
-                    await self._commit(self._feedback, self.placer.taken_to)
+                    await self.linker.work()
+                    await self._commit(self._feedback, self.linker.taken_to)
             except FileGoneError as error:
                 log.info("%s; it is read again later", error)
             except ConfigError as error:  # a damaged file: what comes is archived all the same
@@ -227,7 +227,7 @@ class Archiver:
         for at in assigned:
             if at == self._feedback:
                 self._broker.seek(
-                    at, max(await self.placer.begin(), await self._broker.start_offset(at))
+                    at, max(await self.linker.begin(), await self._broker.start_offset(at))
                 )
                 continue
             if self._kinds[at.topic] == "labels":
@@ -258,7 +258,7 @@ class Archiver:
     def _take(self, polled: Mapping[TopicPartition, Sequence[InputRecord]]) -> None:
         for at, records in polled.items():
             if at == self._feedback:
-                self.placer.take(records)
+                self.linker.take(records)
                 continue
             buffer = self._buffers.get(at)
             if buffer is None or not records:

@@ -73,7 +73,7 @@ class Progress:
     waiting: list[Waiting] = field(default_factory=list)
 
 
-class Placer:
+class Linker:
     """Follows the archive: what waits for a decision is placed when it comes."""
 
     def __init__(self, files: Archive, broker: Broker, topic: str, *, horizon_s: float) -> None:

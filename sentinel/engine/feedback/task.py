@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from sentinel.codec.feedback import FeedbackBounds, decode_checked, is_placed, other_entities
 from sentinel.codec.records import keyed
+from sentinel.core.consensus.audit import audit_entries
 from sentinel.core.consensus.casework import Change, Counted, count_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.refit import refit
-from sentinel.core.consensus.trail import audit_entries
 from sentinel.core.logs import log_id
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.control import ControlPlane

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sentinel.codec.records import keyed
-from sentinel.core.learning.trail import audit_entry
+from sentinel.core.registry.audit import audit_entry
 from sentinel.core.registry.transitions import Change, next_version, replayed, rolled_back
 from sentinel.engine.audit import AuditLog
 from sentinel.errors import FencedError, TransientError

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sentinel.core.learning.lineage import Relation, is_decided, lost_events, relation
-from sentinel.core.learning.trail import put_back_entry
+from sentinel.core.registry.audit import put_back_entry
 from sentinel.engine.registry.lifecycle import WHO, is_behind
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.errors import FencedError, ModelError

@@ -137,12 +137,12 @@ class Checkpoints:
         for _ in range(len(self._partitions)):
             self._turn += 1
             number = sorted(self._partitions)[self._turn % len(self._partitions)]
-            trail = self._partitions[number].trail
+            offset_history = self._partitions[number].offset_history
             cuts = self._state.cut(
                 number,
                 count_max=row_count_max,
-                before=trail.at(now_s - self._params.snapshot_after_s),
-                shared_before=trail.at(now_s - self._params.shared_snapshot_after_s),
+                before=offset_history.at(now_s - self._params.snapshot_after_s),
+                shared_before=offset_history.at(now_s - self._params.shared_snapshot_after_s),
             )
             if any(cut.parts.size for cut in cuts.values()):
                 self._packed.setdefault(number, []).append(cuts)
@@ -162,7 +162,7 @@ class Checkpoints:
         snapshots = []
         for number, partition in self._partitions.items():
             self._pack(number, row_count_max)
-            partition.trail.note(
+            partition.offset_history.note(
                 self._clock_s(), partition.next_offset, kept_s=self._params.snapshot_after_s
             )
             if partition.is_live:

@@ -102,7 +102,7 @@ def position_of(commit: Commit) -> Position | None:
     )
 
 
-class Trail:
+class OffsetHistory:
     """Which offset a partition had come to, over the last seconds."""
 
     def __init__(self) -> None:
@@ -219,7 +219,7 @@ class InputPartition:
     decided_to: int = 0  # how far a predecessor may have decided
     is_announced: bool = False  # whether the last commit says that decisions go on
     waiting: WaitingLabels = field(default_factory=WaitingLabels)
-    trail: Trail = field(default_factory=Trail)
+    offset_history: OffsetHistory = field(default_factory=OffsetHistory)
 
     @property
     def is_recovering(self) -> bool:

@@ -232,10 +232,10 @@ class Scoring:
         partial, due = await self._load(rows, due, prepared.answer)
         partial = sorted({*partial, *self._loader.doubtful(rows)})
         clock_s = self._metrics.lap("load", clock_s)
-        clock_s = await self._breathe(len(rows), clock_s)
+        clock_s = await self._yield_to_loop(len(rows), clock_s)
         folded = self._fold(rows, due)
         clock_s = self._metrics.lap("features", clock_s)
-        clock_s = await self._breathe(len(rows), clock_s, from_count=_MIDDLING_ROW_COUNT)
+        clock_s = await self._yield_to_loop(len(rows), clock_s, from_count=_MIDDLING_ROW_COUNT)
         judged = self._judge.judge(rows, folded.features)
         degraded: dict[int, list[str]] = {i: ["late"] for i in np.flatnonzero(folded.late).tolist()}
         for i in partial:
@@ -243,7 +243,7 @@ class Scoring:
         for i in judged.unscored:
             degraded.setdefault(i, []).append("model")
         clock_s = self._metrics.lap("score", clock_s)
-        await self._breathe(len(rows), clock_s)
+        await self._yield_to_loop(len(rows), clock_s)
         refused = [(*prepared.record(r.index), r.error) for r in rejected]
         await self._dead_letters.publish(refused)
         stamp = replace(
@@ -256,7 +256,7 @@ class Scoring:
             judged.verdicts, folded, len(rejected), len(degraded), prepared.stamps(), received_s
         )
 
-    async def _breathe(
+    async def _yield_to_loop(
         self, row_count: int, since_s: float, *, from_count: int = _LONG_ROW_COUNT
     ) -> float:
         """Let the loop serve its sockets between two long computations; returns the time now.
@@ -295,7 +295,7 @@ class Scoring:
         clock_s, verdicts = time.perf_counter(), judged.verdicts
         encoded = decisions(rows, verdicts, degraded, stamp)
         clock_s = self._metrics.lap("encode", clock_s)
-        clock_s = await self._breathe(len(rows), clock_s)
+        clock_s = await self._yield_to_loop(len(rows), clock_s)
         accounts = rows.entities["account"]
         for number in np.unique(rows.partition).tolist():
             at = np.flatnonzero(rows.partition == number)

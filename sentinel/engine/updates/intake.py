@@ -20,7 +20,7 @@ class Intake:
     def __init__(self, trainer: Trainer, metrics: Metrics) -> None:
         self._trainer = trainer
         self._metrics = metrics
-        self._stumbles = Stumbles()
+        self._quarantine = Quarantine()
 
     async def take(self, records: Sequence[InputRecord]) -> int:
         """Event time of the newest example so far, epoch milliseconds; -1 where nothing is known.
@@ -30,7 +30,7 @@ class Intake:
         rows = [
             (record.offset, record.timestamp, record.value)
             for record in records
-            if not self._stumbles.is_left_out(record.offset)
+            if not self._quarantine.is_left_out(record.offset)
         ]
         self._metrics.examples_refused += len(records) - len(rows)
         return await self._take(rows) if rows else -1
@@ -50,7 +50,7 @@ class Intake:
             half = len(rows) // 2
             return max(await self._take(rows[:half]), await self._take(rows[half:]))
         except WorkerLostError:
-            if out := self._stumbles.lost(rows[0][0], rows[-1][0]):
+            if out := self._quarantine.lost(rows[0][0], rows[-1][0]):
                 log.error("the trainer's process is lost at them: %s are left out", out)
             raise
         self._metrics.examples += taken.count
@@ -64,7 +64,7 @@ class Intake:
         self._metrics.examples_stumbled += 1
 
 
-class Stumbles:
+class Quarantine:
     """What lies in two lost batches that follow each other is left out from then on.
 
     A process may be lost for many reasons, so once is not enough; and the batches are others when

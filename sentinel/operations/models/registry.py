@@ -9,7 +9,7 @@ import numpy as np
 
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.config import Config
-from sentinel.core.learning.trail import audit_entry
+from sentinel.core.registry.audit import audit_entry
 from sentinel.core.registry.transitions import kind_of_change, next_version, registered, staged
 from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
 from sentinel.operations.data.sender import Sender

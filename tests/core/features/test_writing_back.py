@@ -293,6 +293,6 @@ def test_a_row_in_two_cuts_stays_in_memory_until_both_are_stored() -> None:
     state.confirm(first)
 
     table = state.tables["account"]
-    assert table.unwritten.parts(1).tolist() == [0]
+    assert table.dirty_rows.parts(1).tolist() == [0]
     state.confirm(second)
-    assert table.unwritten.parts(1).tolist() == []
+    assert table.dirty_rows.parts(1).tolist() == []

@@ -18,11 +18,11 @@ from sentinel.codec.savepoints import Column, Encoded, decode_savepoint, encode_
 from sentinel.core.decision import PolicyParams
 from sentinel.engine.updates.savepoints import SavepointParams, Savepoints
 from sentinel.errors import RecordError
-from sentinel.learner import holdings
-from sentinel.learner.flat import flat
-from sentinel.learner.holdings import Holdings
+from sentinel.learner import trainer_state as holdings
+from sentinel.learner.flattening import flatten
 from sentinel.learner.learner import Learner
 from sentinel.learner.params import LearningParams
+from sentinel.learner.trainer_state import TrainerState
 from sentinel.ports import Taken
 from sentinel.records import Example
 from sentinel.stores import StoredSavepoints
@@ -70,20 +70,20 @@ def columns(value: Any) -> list[bytes | int | float]:
     return [value]
 
 
-def bits(held: Holdings) -> list[bytes | int | float]:
+def bits(held: TrainerState) -> list[bytes | int | float]:
     parts = (held.mature(), held.memory(), held.held_out())
     return [one for part in parts for one in columns(part)] + [held.newest_ms, held.next_offset]
 
 
-def taken(rows: Records, cuts: Sequence[int] = (), params: LearningParams = SMALL) -> Holdings:
-    held = Holdings(NAMES, params)
+def taken(rows: Records, cuts: Sequence[int] = (), params: LearningParams = SMALL) -> TrainerState:
+    held = TrainerState(NAMES, params)
     for begin, end in pairwise([0, *cuts, len(rows)]):
         held.take(rows[begin:end])
     return held
 
 
-def restored(one: Encoded, params: LearningParams = SMALL) -> Holdings:
-    held = Holdings(NAMES, params)
+def restored(one: Encoded, params: LearningParams = SMALL) -> TrainerState:
+    held = TrainerState(NAMES, params)
     held.restore(one.head, one.sha256, one.pieces, log="a log")
     return held
 
@@ -101,7 +101,7 @@ def test_what_was_restored_goes_on_as_if_all_had_been_read(
         patch.setattr(holdings, "_BATCH_ROW_COUNT", batch_row_count)
         before = taken(rows[:saved_at], [cut for cut in cuts if cut <= saved_at])
         one = before.saved(log="a log")
-        after = taken(rows[:200]) if is_in_use else Holdings(NAMES, SMALL)
+        after = taken(rows[:200]) if is_in_use else TrainerState(NAMES, SMALL)
         after.restore(one.head, one.sha256, one.pieces, log="a log")
         assert after.next_offset == saved_at
 
@@ -122,10 +122,10 @@ def test_what_is_saved_again_is_the_same() -> None:
 
 
 def test_nothing_can_be_saved_and_restored() -> None:
-    held = restored(Holdings(NAMES, SMALL).saved(log="a log"))
+    held = restored(TrainerState(NAMES, SMALL).saved(log="a log"))
 
     assert (held.next_offset, held.newest_ms) == (0, -1)
-    assert bits(held) == bits(Holdings(NAMES, SMALL))
+    assert bits(held) == bits(TrainerState(NAMES, SMALL))
 
 
 def test_what_comes_twice_or_was_never_presumed_is_restored_too() -> None:
@@ -141,7 +141,7 @@ def test_rows_that_are_in_several_parts_are_saved_once() -> None:
     held = taken(records(stream(COUNT)), params=PARAMS)
 
     held.mature()
-    found = flat(held._parts())
+    found = flatten(held._parts())
 
     assert found["pool.0"].size == COUNT
     assert found["window.examples.features"].size == COUNT
@@ -149,7 +149,7 @@ def test_rows_that_are_in_several_parts_are_saved_once() -> None:
     assert bits(restored(held.saved(log="a log"), PARAMS)) == bits(held)
 
 
-def refusal(one: Encoded, held: Holdings | None = None, log: str = "a log") -> str:
+def refusal(one: Encoded, held: TrainerState | None = None, log: str = "a log") -> str:
     """Why it is refused; it must leave everything as it was."""
     held = held or taken(history()[:500])
     before = bits(held)
@@ -186,7 +186,7 @@ def test_one_that_was_kept_by_other_settings_is_refused(
 ) -> None:
     one = taken(history()).saved(log="a log")
 
-    assert refusal(one, Holdings(names, params)) == f"it was kept by other settings: {words}"
+    assert refusal(one, TrainerState(names, params)) == f"it was kept by other settings: {words}"
 
 
 def test_settings_that_decide_nothing_of_what_is_kept_may_differ() -> None:

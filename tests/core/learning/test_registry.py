@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.core.learning.trail import audit_entry
 from sentinel.core.registry import transitions as shelves
+from sentinel.core.registry.audit import audit_entry
 from sentinel.core.registry.transitions import (
     approved,
     archived,

@@ -12,7 +12,7 @@ from sentinel.core.learning.hold_out import HeldOut, is_held_out, nothing_held_o
 from sentinel.core.learning.memory import Memory, empty_memory
 from sentinel.core.learning.window import counting, mature_ms, with_newest
 from sentinel.errors import RecordError
-from sentinel.learner.flat import filled, flat
+from sentinel.learner.flattening import flatten, unflatten
 from sentinel.learner.params import LearningParams
 
 # Taking a batch into the memory costs a sort of all of it.
@@ -21,14 +21,14 @@ _BATCH_ROW_COUNT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What a savepoint says beside its columns; `kept_by` as `Holdings._kept_by` gives it."""
+    """What a savepoint says beside its columns; `kept_by` as `TrainerState._kept_by` gives it."""
 
     kept_by: dict[str, Any]
     newest_ms: int
     mature_ms: int | None
 
 
-class Holdings:
+class TrainerState:
     """What was taken of the examples topic; how its records were batched changes nothing.
 
     Attributes
@@ -84,7 +84,7 @@ class Holdings:
         self._absorb()
         facts = _Facts(self._kept_by(), self.newest_ms, self._mature_ms)
         return encode_savepoint(
-            flat(self._parts()), asdict(facts), log=log, next_offset=self.next_offset
+            flatten(self._parts()), asdict(facts), log=log, next_offset=self.next_offset
         )
 
     def restore(self, head: bytes, sha256: str, pieces: Sequence[bytes], *, log: str) -> None:
@@ -100,7 +100,7 @@ class Holdings:
         ours = self._kept_by()
         if others := sorted(name for name in ours if facts.kept_by.get(name) != ours[name]):
             raise RecordError("savepoint", f"it was kept by other settings: {', '.join(others)}")
-        parts = filled(Holdings(self._features, self._params)._parts(), columns)
+        parts = unflatten(TrainerState(self._features, self._params)._parts(), columns)
         self._buffer = []
         self._window, self._memory, self._held_out = parts.values()
         self._mature_ms, self.newest_ms = facts.mature_ms, facts.newest_ms

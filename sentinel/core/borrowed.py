@@ -26,4 +26,4 @@ def _same(array: NDArray[Any]) -> NDArray[Any]:
 # numba counts an array's references, atomically, wherever a function with a loop is handed it:
 # with one such function for each number, that took as long as the digits. The array lives as long
 # as its kernel runs, so the kernel's helpers get a view that owns nothing.
-unowned = _same if numba.config.DISABLE_JIT else intrinsic(_borrow)
+borrowed = _same if numba.config.DISABLE_JIT else intrinsic(_borrow)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sentinel.core.consensus.audit import audit_entries
 from sentinel.core.consensus.casework import count_votes
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.trail import audit_entries
 from sentinel.records import AuditEntry
 from sentinel.stored.votes import Case, Casework, FeedbackProgress, Vote
 

@@ -18,11 +18,12 @@ from sentinel.core.learning.checks import Check
 from sentinel.core.learning.gate import Verdict
 from sentinel.core.learning.hold_out import is_held_out
 from sentinel.errors import ModelError
-from sentinel.learner import attempts, candidates, holdings
-from sentinel.learner.holdings import Holdings
+from sentinel.learner import attempts, candidates
+from sentinel.learner import trainer_state as holdings
 from sentinel.learner.learner import Learner
 from sentinel.learner.manifests import lineage
 from sentinel.learner.params import LearningParams
+from sentinel.learner.trainer_state import TrainerState
 from sentinel.model import LightGBMError, fit
 from sentinel.ports import Attempt, Made, Taken, Updated
 from sentinel.records import Example, Floats
@@ -65,8 +66,8 @@ def learner_of(rows: Records | Callable[[], Records], params: LearningParams = P
     """A learner that has taken all of them; those of `changed` and `unchanged` are read once."""
     found = Learner(NAMES, POLICY, params)
     if callable(rows):
-        found._holdings = copy(_held(rows, _keeping(params)))
-        found._holdings._buffer = []
+        found._state = copy(_held(rows, _keeping(params)))
+        found._state._buffer = []
     else:
         found.take(rows)
     return found
@@ -84,8 +85,8 @@ def _keeping(params: LearningParams) -> LearningParams:
 
 
 @cache
-def _held(rows: Callable[[], Records], params: LearningParams) -> Holdings:
-    found = Holdings(NAMES, params)
+def _held(rows: Callable[[], Records], params: LearningParams) -> TrainerState:
+    found = TrainerState(NAMES, params)
     found.take(rows())
     found.mature()  # takes in what was buffered
     return found
@@ -662,7 +663,7 @@ def test_what_cannot_be_taken_in_is_dropped_whole_and_the_learner_goes_on_as_wit
     rows = changed()
     expected, found = learner_of(rows[:3_000]), learner_of(rows[:3_000])
     for learner in (expected, found):
-        assert len(learner._holdings.mature()) > 0
+        assert len(learner._state.mature()) > 0
     with monkeypatch.context() as broken:
         broken.setattr(holdings, "with_newest", _fails)
         found.take(rows[3_000:4_000])
@@ -673,7 +674,7 @@ def test_what_cannot_be_taken_in_is_dropped_whole_and_the_learner_goes_on_as_wit
         learner.take(rows[4_000:6_000])
 
     for name in ("mature", "memory", "held_out"):
-        one, other = (getattr(learner._holdings, name)() for learner in (expected, found))
+        one, other = (getattr(learner._state, name)() for learner in (expected, found))
         assert pickle.dumps(one) == pickle.dumps(other), name
 
 

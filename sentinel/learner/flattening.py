@@ -19,7 +19,7 @@ from sentinel.records import Floats
 _POOL = "pool."
 
 
-def flat(parts: Mapping[str, Any]) -> dict[str, Column]:
+def flatten(parts: Mapping[str, Any]) -> dict[str, Column]:
     """All that the parts hold, as columns of one dimension; at least one holds features."""
     leaves = dict(_leaves(parts))
     wide = [name for name, leaf in leaves.items() if leaf.ndim == 2]
@@ -28,7 +28,7 @@ def flat(parts: Mapping[str, Any]) -> dict[str, Column]:
     return columns | {f"{_POOL}{i}": column for i, column in enumerate(pool.T)}
 
 
-def filled(empty: Mapping[str, Any], columns: Mapping[str, Column]) -> dict[str, Any]:
+def unflatten(empty: Mapping[str, Any], columns: Mapping[str, Column]) -> dict[str, Any]:
     """Parts like the empty ones that hold these columns. Raises RecordError if they do not fit."""
     leaves = dict(_leaves(empty))
     feature_count = next(leaf.shape[1] for leaf in leaves.values() if leaf.ndim == 2)

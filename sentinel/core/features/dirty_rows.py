@@ -35,7 +35,7 @@ class Cut:
         return [blob or b"" for blob in self.data.values()]
 
 
-class Unwritten:
+class DirtyRows:
     """The parts of one table that wait to be written, by the input partition that owns them.
 
     Parameters
