@@ -19,7 +19,7 @@ from sentinel.codec.examples import decode_columns
 from sentinel.codec.records import encode
 from sentinel.core.decision import PolicyParams, usual_ranges
 from sentinel.core.learning.hold_out import is_held_out
-from sentinel.core.registry import transitions as shelves
+from sentinel.core.registry import transitions as transitions
 from sentinel.learner.candidates import Candidate, retrain
 from sentinel.learner.learner import Learner
 from sentinel.learner.params import LearningParams
@@ -157,8 +157,8 @@ def continuation_of(champion: Artifact, given: Material, names: Sequence[str]) -
     made = (updated := learner.update(champion, draw=1)).made
     if made is None:
         raise SystemExit(f"there is no second version: {updated.reason}")
-    change = shelves.kind_of_change(champion.manifest, made.manifest)
-    version = shelves.next_version([champion.version], champion.version, change)
+    change = transitions.kind_of_change(champion.manifest, made.manifest)
+    version = transitions.next_version([champion.version], champion.version, change)
     sha256 = hashlib.sha256(made.text.encode()).hexdigest()
     return Artifact(version, made.text, {**made.manifest, "version": version, "sha256": sha256})
 

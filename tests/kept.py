@@ -36,11 +36,11 @@ class KeptModels(MemoryDatabase):
     """A registry."""
 
     @property
-    def shelf(self) -> bytes | None:
+    def registry_state(self) -> bytes | None:
         return self.documents.get("shelf")
 
-    @shelf.setter
-    def shelf(self, data: bytes) -> None:
+    @registry_state.setter
+    def registry_state(self, data: bytes) -> None:
         self.documents["shelf"] = data
 
     @property

@@ -10,7 +10,7 @@ from sentinel.engine.deployment.champion import Deployment
 from sentinel.engine.deployment.reporting import Reporting
 from sentinel.engine.feedback.task import FeedbackTask
 from sentinel.engine.registry.registrar import Registrar
-from sentinel.engine.registry.remembered import RegistryMemory, RememberedShelf
+from sentinel.engine.registry.remembered import RegistryMemory, RememberedRegistry
 from sentinel.engine.updates.awaiting import Awaiting
 from sentinel.engine.updates.savepoints import Savepoints
 from sentinel.engine.updates.training import TrainingTask
@@ -63,13 +63,13 @@ def _control(shared: Shared) -> ControlPlane:
     return ControlPlane(shared.ports.broker, TopicPartition(shared.topics.feedback, 0))
 
 
-def remembered(config: Config, ports: Ports, memory: RegistryMemory) -> RememberedShelf:
+def remembered(config: Config, ports: Ports, memory: RegistryMemory) -> RememberedRegistry:
     """The registry as this process has seen it."""
     teller = registrar(config, ports, who=REMEMBERED_WHO)
-    return RememberedShelf(memory, ports.models, teller, ports.copies)
+    return RememberedRegistry(memory, ports.models, teller, ports.copies)
 
 
-def deployment(shared: Shared, known: RememberedShelf) -> Deployment:
+def deployment(shared: Shared, known: RememberedRegistry) -> Deployment:
     """What follows the registry."""
     config, ports = shared.config, shared.ports
     return Deployment(

@@ -9,28 +9,30 @@ from rich.table import Table
 from sentinel.cli.texts import plain
 from sentinel.codec.times import date_text
 from sentinel.operations.models.registry import Registry
-from sentinel.stored.versions import ModelEvent, ServingReport, Shelf
+from sentinel.stored.versions import ModelEvent, RegistryState, ServingReport
 
 # Of a manifest, what nobody wants to read, and what a list of versions has room for.
 _LONG = ("version", "golden", "scale", "usual")
 _LISTED = {"auc": "AUC", "average_precision": "AP", "expected_calibration_error": "ECE"}
 
 
-def roles(shelf: Shelf, version: str) -> list[str]:
+def roles(registry_state: RegistryState, version: str) -> list[str]:
     """What a version is at the moment."""
     return [
-        role for role in ("champion", "challenger", "shadow") if getattr(shelf, role) == version
+        role
+        for role in ("champion", "challenger", "shadow")
+        if getattr(registry_state, role) == version
     ]
 
 
 def facts(found: Registry, version: str) -> dict[str, Any]:
     """A version in short, for a script."""
     manifest = found.manifests.get(version, {})
-    approval = found.shelf.approvals.get(version)
+    approval = found.registry_state.approvals.get(version)
     return {
         "version": version,
-        "stage": found.shelf.stages[version],
-        "roles": roles(found.shelf, version),
+        "stage": found.registry_state.stages[version],
+        "roles": roles(found.registry_state, version),
         "approved_by": None if approval is None else approval.who,
         "approved_ms": None if approval is None else approval.at_ms,
         "served_by": [one.instance for one in found.reports if one.version == version],
@@ -48,7 +50,7 @@ def version_table(found: Registry) -> Table:
     """A line for each version."""
     count = len(found.versions)
     table = Table(title="1 version" if count == 1 else f"{count:,} versions")
-    is_approved = bool(found.shelf.approvals)
+    is_approved = bool(found.registry_state.approvals)
     for name in ("version", "stands as", *(["approved by"] if is_approved else []), "made by"):
         table.add_column(name)
     if found.reports:
@@ -112,11 +114,11 @@ def _difference(one: ServingReport, champion: str | None, *, was: bool) -> str:
 
 def headline(found: Registry, version: str) -> str:
     """Where a version stands, in a line."""
-    approval = found.shelf.approvals.get(version)
-    words = [found.shelf.stages[version], *roles(found.shelf, version)]
+    approval = found.registry_state.approvals.get(version)
+    words = [found.registry_state.stages[version], *roles(found.registry_state, version)]
     if version in found.manifests and not found.manifests[version].get("metrics"):
         words.append("unmeasured")
-    if version in found.shelf.before:
+    if version in found.registry_state.before:
         words.append("served before")
     if approval is not None:
         words.append(f"approved by {approval.who} {date_text(approval.at_ms)}")

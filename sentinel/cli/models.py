@@ -16,11 +16,11 @@ from sentinel.cli.options import login_name
 from sentinel.codec.records import encode
 from sentinel.codec.times import date_text, epoch_ms
 from sentinel.config import Config
-from sentinel.core.registry import transitions as shelves
+from sentinel.core.registry import transitions as transitions
 from sentinel.errors import ConfigError
 from sentinel.operations import embedded
 from sentinel.operations.models import registry as app
-from sentinel.stored.versions import ModelEvent, Shelf
+from sentinel.stored.versions import ModelEvent, RegistryState
 
 
 def list_command(config_file: Path | None, *, as_json: bool) -> None:
@@ -34,7 +34,7 @@ def list_command(config_file: Path | None, *, as_json: bool) -> None:
     console.print(tables.version_table(found))
     if not found.reports:
         console.print("no running instance has said what it serves")
-    for line in tables.serving_lines(found.reports, found.shelf.champion):
+    for line in tables.serving_lines(found.reports, found.registry_state.champion):
         console.print(Text(line))
 
 
@@ -75,7 +75,7 @@ def at_command(time_text: str, config_file: Path | None, *, as_json: bool) -> No
     config = _running(config_file)
     history = asyncio.run(app.history(config))
     reports = asyncio.run(app.served_at(config, at_ms))
-    champion = shelves.serving_at(history, at_ms)
+    champion = transitions.serving_at(history, at_ms)
     since = tables.last_change(history, at_ms)
     if as_json:
         facts = {"at_ms": at_ms, "champion": champion, "since": since, "reports": reports}
@@ -108,13 +108,15 @@ def history_command(config_file: Path | None, *, limit: int, as_json: bool) -> N
 def stage_command(version: str, config_file: Path | None, *, who: str, why: str) -> None:
     """From development to staging."""
     by = by_whom(who, why)
-    _change(config_file, [lambda shelf: shelves.staged(shelf, version, **by)])
+    _change(config_file, [lambda registry_state: transitions.staged(registry_state, version, **by)])
 
 
 def approve_command(version: str, config_file: Path | None, *, who: str, why: str) -> None:
     """A person's word that a version may serve."""
     by = by_whom(who, why)
-    _change(config_file, [lambda shelf: shelves.approved(shelf, version, **by)])
+    _change(
+        config_file, [lambda registry_state: transitions.approved(registry_state, version, **by)]
+    )
 
 
 def promote_command(
@@ -124,9 +126,13 @@ def promote_command(
     by = by_whom(who, why, is_needed=True)
     config = _running(config_file)
 
-    def step(shelf: Shelf) -> tuple[Shelf, ModelEvent]:
-        return shelves.promoted(
-            shelf, version, **by, approval_needed=config.updates.needs_approval, force=force
+    def step(registry_state: RegistryState) -> tuple[RegistryState, ModelEvent]:
+        return transitions.promoted(
+            registry_state,
+            version,
+            **by,
+            approval_needed=config.updates.needs_approval,
+            force=force,
         )
 
     tell(asyncio.run(app.change(config, [step])))
@@ -135,20 +141,25 @@ def promote_command(
 def roll_back_command(config_file: Path | None, *, to: str, who: str, why: str) -> None:
     """A champion before serves again."""
     by = by_whom(who, why, is_needed=True)
-    _change(config_file, [lambda shelf: shelves.rolled_back(shelf, **by, to=to or None)])
+    _change(
+        config_file,
+        [lambda registry_state: transitions.rolled_back(registry_state, **by, to=to or None)],
+    )
 
 
 def archive_command(version: str, config_file: Path | None, *, who: str, why: str) -> None:
     """A version that has not served is withdrawn."""
     by = by_whom(who, why)
-    _change(config_file, [lambda shelf: shelves.archived(shelf, version, **by)])
+    _change(
+        config_file, [lambda registry_state: transitions.archived(registry_state, version, **by)]
+    )
 
 
 def shadow_command(version: str, config_file: Path | None, *, who: str, why: str) -> None:
     """A version scores beside the champion, or none does."""
     by = by_whom(who, why)
     name = None if version == "none" else version
-    _change(config_file, [lambda shelf: shelves.shadowed(shelf, name, **by)])
+    _change(config_file, [lambda registry_state: transitions.shadowed(registry_state, name, **by)])
 
 
 def export_command(version: str, folder: Path, config_file: Path | None) -> None:
@@ -162,7 +173,7 @@ def _running(config_file: Path | None) -> Config:
 
 
 def by_whom(who: str, why: str, *, is_needed: bool = False) -> dict[str, Any]:
-    """Who says it, why and when, as the changes of a shelf take it. Raises ConfigError.
+    """Who says it, why and when, as changes of the registry take it. Raises ConfigError.
 
     `is_needed` asks for a reason.
     """

@@ -62,7 +62,7 @@ def decode_command(value: bytes | None) -> Command:
 
 
 def decode_model_event(value: bytes | None) -> ModelEvent:
-    """One change of the shelf. Raises RecordError."""
+    """One change of the registry. Raises RecordError."""
     event = _decoded(_MODEL_EVENT, value)
     _check_times(event.at_ms)
     for version in (event.version, event.champion, event.champion_before, event.shadow):

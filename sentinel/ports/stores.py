@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sentinel.stored.versions import Artifact, ModelEvent, ServingReport, Shelf
+from sentinel.stored.versions import Artifact, ModelEvent, RegistryState, ServingReport
 from sentinel.stored.votes import Annotator, Case, Casework, FeedbackProgress
 
 
@@ -49,8 +49,8 @@ class CaseStore(Protocol):
 class ModelStore(Protocol):
     """The model registry. Raises TransientError when out of reach."""
 
-    async def shelf(self) -> Shelf:
-        """Where every version stands now; an empty shelf before the first."""
+    async def registry_state(self) -> RegistryState:
+        """Where every version stands now; an empty state before the first."""
         ...
 
     async def manifests(self, versions: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -62,16 +62,18 @@ class ModelStore(Protocol):
         ...
 
     async def add(self, artifact: Artifact) -> None:
-        """Keep a version that no shelf names yet, with the SHA-256 of its text in its manifest.
+        """Keep a version that the registry does not name yet, its text's SHA-256 in its manifest.
 
         What is kept under that version is never changed: ModelError if it has another text.
         """
         ...
 
-    async def change(self, before: Shelf, after: Shelf, events: Sequence[ModelEvent]) -> None:
-        """Put one shelf in the place of another, and its events into the history: all or nothing.
+    async def change(
+        self, before: RegistryState, after: RegistryState, events: Sequence[ModelEvent]
+    ) -> None:
+        """Put one state in the place of another, and its events into the history: all or nothing.
 
-        FencedError if the shelf is not `before` any more.
+        FencedError if the registry is not `before` any more.
         """
         ...
 

@@ -34,7 +34,7 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class RegistryState:
     """Where every version stands. It changes as a whole, and each change has the next number.
 
     Attributes
@@ -72,12 +72,12 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class ModelEvent:
-    """One change of the shelf, as it is kept for good and published on `model-updates`.
+    """One change of the registry, as it is kept for good and published on `model-updates`.
 
     Attributes
     ----------
     number
-        That of the shelf behind the change.
+        That of the registry behind the change.
     at_ms
         When it was made, by the clock of whoever made it.
     version

@@ -2,7 +2,7 @@
 
 artifact:{version}   LightGBM's text; kept, and never changed
 manifest:{version}   what it is, how good, and the SHA-256 of its text, JSON; the same
-shelf                Shelf, JSON; kept
+shelf                RegistryState, JSON; kept
 model-history        list: every ModelEvent, JSON, oldest first; kept, it only grows
 update               how the update under way stands, in bytes of the engine's; kept
 outlook              what the next one waits for, in bytes of the engine's; kept
@@ -22,7 +22,7 @@ from sentinel.codec.artifacts import (
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.documents import Change, Documents
 from sentinel.errors import FencedError, RecordError, TransientError
-from sentinel.stored.versions import Artifact, ModelEvent, Shelf
+from sentinel.stored.versions import Artifact, ModelEvent, RegistryState
 
 log = logging.getLogger(__name__)
 
@@ -35,19 +35,19 @@ class StoredModels:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
-    async def shelf(self) -> Shelf:
-        _, shelf = await self._shelf()
-        return shelf
+    async def registry_state(self) -> RegistryState:
+        _, registry_state = await self._registry_state()
+        return registry_state
 
-    async def _shelf(self) -> tuple[bytes | None, Shelf]:
+    async def _registry_state(self) -> tuple[bytes | None, RegistryState]:
         """As it is stored, and what that means."""
         [found] = await self._documents.get(["shelf"], doing="read where the models stand")
         if found is None:
-            return None, Shelf()
+            return None, RegistryState()
         try:
-            return found, decode_stored(Shelf, found)
+            return found, decode_stored(RegistryState, found)
         except RecordError as error:  # whoever damaged it may put it right
-            raise TransientError(f"the shelf of the registry is damaged: {error}") from error
+            raise TransientError(f"the registry's state is damaged: {error}") from error
 
     async def manifests(self, versions: Sequence[str]) -> dict[str, dict[str, Any]]:
         names = [f"manifest:{version}" for version in versions]
@@ -68,9 +68,11 @@ class StoredModels:
         if not await self._documents.change(new, doing=f"keep model {version}"):
             check_same(version, await self.load(version), text, manifest)
 
-    async def change(self, before: Shelf, after: Shelf, events: Sequence[ModelEvent]) -> None:
+    async def change(
+        self, before: RegistryState, after: RegistryState, events: Sequence[ModelEvent]
+    ) -> None:
         assert after.number > before.number
-        stored, now = await self._shelf()
+        stored, now = await self._registry_state()
         change = Change(
             expected={"shelf": stored},
             puts={"shelf": encode_stored(after)},

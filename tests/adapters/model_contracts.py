@@ -10,7 +10,7 @@ import pytest
 from sentinel.core.registry.transitions import approved, promoted, registered, shadowed, staged
 from sentinel.errors import FencedError, ModelError
 from sentinel.ports import ModelStore
-from sentinel.stored.versions import Artifact, ModelEvent, Shelf
+from sentinel.stored.versions import Artifact, ModelEvent, RegistryState
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,9 @@ ARTIFACT = Artifact("1.0.0", TEXT, MANIFEST)
 TEXT_SHA256 = "78634fa96e93f859ce8cbbbbc1651182cef0bd09ced2a2c2c095e8436161a4fe"
 
 
-def on_shelf(before: Shelf, *versions: str) -> tuple[Shelf, list[ModelEvent]]:
+def on_registry_state(
+    before: RegistryState, *versions: str
+) -> tuple[RegistryState, list[ModelEvent]]:
     """Versions registered and staged, and the events of that."""
     events = []
     for version in versions:
@@ -83,75 +85,79 @@ async def a_version_is_kept_once_and_never_changed(registry: Registry) -> None:
         assert (found.text, found.manifest["metrics"]) == (TEXT, {"auc": 0.9})
 
 
-async def a_shelf_outlives_its_store(registry: Registry) -> None:
-    after, events = on_shelf(Shelf(), "1.0.0", "1.0.1")
+async def a_registry_state_outlives_its_store(registry: Registry) -> None:
+    after, events = on_registry_state(RegistryState(), "1.0.0", "1.0.1")
     async with registry.open() as store:
-        assert await store.shelf() == Shelf()
+        assert await store.registry_state() == RegistryState()
         assert await store.history() == []
-        await store.change(Shelf(), after, events)
+        await store.change(RegistryState(), after, events)
 
     async with registry.open() as store:
-        assert await store.shelf() == after
+        assert await store.registry_state() == after
         assert await store.history() == events
 
 
-async def every_part_of_a_shelf_is_kept(registry: Registry) -> None:
+async def every_part_of_a_registry_state_is_kept(registry: Registry) -> None:
     """Also as what a change starts from: a store that reads it otherwise refuses every change."""
-    shelf, events = on_shelf(Shelf(), "1.0.0", "1.0.1", "1.0.2")
+    registry_state, events = on_registry_state(RegistryState(), "1.0.0", "1.0.1", "1.0.2")
     for version in ("1.0.0", "1.0.1"):
-        shelf, said = approved(shelf, version, who="ann", why="", at_ms=1_700_000_000_000)
-        shelf, done = promoted(shelf, version, who="ann", why="", at_ms=8, approval_needed=True)
+        registry_state, said = approved(
+            registry_state, version, who="ann", why="", at_ms=1_700_000_000_000
+        )
+        registry_state, done = promoted(
+            registry_state, version, who="ann", why="", at_ms=8, approval_needed=True
+        )
         events += [said, done]
-    after, last = shadowed(shelf, "1.0.2", who="ann", why="", at_ms=0)
+    after, last = shadowed(registry_state, "1.0.2", who="ann", why="", at_ms=0)
     assert after.before
     assert after.approvals.keys() == {"1.0.0", "1.0.1"}
     assert (after.champion, after.challenger, after.shadow) == ("1.0.1", "1.0.2", "1.0.2")
     async with registry.open() as store:
-        await store.change(Shelf(), shelf, events)
-        await store.change(await store.shelf(), after, [last])
+        await store.change(RegistryState(), registry_state, events)
+        await store.change(await store.registry_state(), after, [last])
 
-        assert await store.shelf() == after
+        assert await store.registry_state() == after
         assert await store.history() == [*events, last]
 
 
-async def only_who_knows_the_shelf_may_change_it(registry: Registry) -> None:
+async def only_who_knows_the_registry_state_may_change_it(registry: Registry) -> None:
     """Nothing of a refused change is there afterwards."""
-    first, events = on_shelf(Shelf(), "1.0.0")
-    ours, our_events = on_shelf(first, "1.1.0")
-    theirs, their_events = on_shelf(first, "1.2.0")
+    first, events = on_registry_state(RegistryState(), "1.0.0")
+    ours, our_events = on_registry_state(first, "1.1.0")
+    theirs, their_events = on_registry_state(first, "1.2.0")
     async with registry.open() as store, registry.open() as another:
-        await store.change(Shelf(), first, events)
+        await store.change(RegistryState(), first, events)
         await store.change(first, ours, our_events)
 
-        for before in (first, Shelf(), theirs, replace(ours, challenger=None)):
+        for before in (first, RegistryState(), theirs, replace(ours, challenger=None)):
             after = replace(theirs, number=9)
             with pytest.raises(FencedError):
                 await another.change(before, after, their_events)
 
-        assert await another.shelf() == ours
+        assert await another.registry_state() == ours
         assert await another.history() == [*events, *our_events]
 
 
-async def of_two_at_once_one_changes_the_shelf(registry: Registry) -> None:
-    changes = [on_shelf(Shelf(), f"1.{number}.0") for number in range(8)]
+async def of_two_at_once_one_changes_the_registry_state(registry: Registry) -> None:
+    changes = [on_registry_state(RegistryState(), f"1.{number}.0") for number in range(8)]
     async with registry.open() as store:
         outcomes = await asyncio.gather(
-            *(store.change(Shelf(), *change) for change in changes), return_exceptions=True
+            *(store.change(RegistryState(), *change) for change in changes), return_exceptions=True
         )
 
         (winner,) = [i for i, outcome in enumerate(outcomes) if outcome is None]
         assert {type(one) for one in outcomes} == {type(None), FencedError}
-        assert await store.shelf() == changes[winner][0]
+        assert await store.registry_state() == changes[winner][0]
         assert await store.history() == changes[winner][1]
 
 
 async def a_long_history_is_read_whole(registry: Registry) -> None:
-    _, (event, _) = on_shelf(Shelf(), "1.0.0")
+    _, (event, _) = on_registry_state(RegistryState(), "1.0.0")
     events = [replace(event, number=number) for number in range(1, 3001)]
     async with registry.open() as store:
-        await store.change(Shelf(), Shelf(number=1000), events[:1000])
+        await store.change(RegistryState(), RegistryState(number=1000), events[:1000])
         assert await store.history() == events[:1000]
-        await store.change(Shelf(number=1000), Shelf(number=3000), events[1000:])
+        await store.change(RegistryState(number=1000), RegistryState(number=3000), events[1000:])
 
         assert await store.history() == events
 
@@ -235,10 +241,10 @@ CONTRACTS = (
     a_version_is_kept_once_and_never_changed,
     a_model_that_was_changed_is_refused,
     a_manifest_that_was_changed_is_refused,
-    a_shelf_outlives_its_store,
-    every_part_of_a_shelf_is_kept,
-    only_who_knows_the_shelf_may_change_it,
-    of_two_at_once_one_changes_the_shelf,
+    a_registry_state_outlives_its_store,
+    every_part_of_a_registry_state_is_kept,
+    only_who_knows_the_registry_state_may_change_it,
+    of_two_at_once_one_changes_the_registry_state,
     a_long_history_is_read_whole,
     an_update_is_noted_by_who_knows_how_it_stands,
     what_an_update_waits_for_is_as_whoever_noted_it_last,

@@ -12,9 +12,9 @@ from sentinel.adapters.redis import RedisParams, connect
 from sentinel.codec import artifacts
 from sentinel.errors import ModelError, TransientError
 from sentinel.operations.stores import open_models
-from sentinel.stored.versions import Shelf
+from sentinel.stored.versions import RegistryState
 from sentinel.stores import StoredModels
-from tests.adapters.model_contracts import ARTIFACT, CONTRACTS, Registry, on_shelf
+from tests.adapters.model_contracts import ARTIFACT, CONTRACTS, Registry, on_registry_state
 from tests.kept import KeptModels
 
 Contract = Callable[[Registry], Awaitable[None]]
@@ -61,7 +61,7 @@ async def test_the_registry_has_a_database_of_its_own_and_forgets_nothing(
         connect(params, db=3) as client,
     ):
         await store.add(ARTIFACT)
-        await store.change(Shelf(), *on_shelf(Shelf(), "1.0.0"))
+        await store.change(RegistryState(), *on_registry_state(RegistryState(), "1.0.0"))
         await store.note_update(None, b"under way")
 
         names = ("artifact:1.0.0", "manifest:1.0.0", "shelf", "model-history", "update")
@@ -71,7 +71,9 @@ async def test_the_registry_has_a_database_of_its_own_and_forgets_nothing(
 
 
 @pytest.mark.integration
-async def test_a_shelf_written_by_an_older_sentinel_can_be_changed(params: RedisParams) -> None:
+async def test_a_registry_state_written_by_an_older_sentinel_can_be_changed(
+    params: RedisParams,
+) -> None:
     """Before there were shadows and approvals: other bytes, the same meaning."""
     old = b'{"number": 3, "stages": {"1.0.0": "production"}, "champion": "1.0.0"}'
     async with (
@@ -79,36 +81,36 @@ async def test_a_shelf_written_by_an_older_sentinel_can_be_changed(params: Redis
         connect(params, db=params.registry_db) as client,
     ):
         await client.set(f"{params.key_prefix}:shelf", old)
-        before = await store.shelf()
-        assert before == Shelf(3, {"1.0.0": "production"}, "1.0.0")
+        before = await store.registry_state()
+        assert before == RegistryState(3, {"1.0.0": "production"}, "1.0.0")
 
-        after, events = on_shelf(before, "1.1.0")
+        after, events = on_registry_state(before, "1.1.0")
         await store.change(before, after, events)
 
-        assert await store.shelf() == after
+        assert await store.registry_state() == after
 
 
 @pytest.mark.integration
-async def test_a_damaged_shelf_or_event_is_no_crash(params: RedisParams) -> None:
-    after, events = on_shelf(Shelf(), "1.0.0")
+async def test_a_damaged_registry_state_or_event_is_no_crash(params: RedisParams) -> None:
+    after, events = on_registry_state(RegistryState(), "1.0.0")
     async with (
         open_models(params) as store,
         connect(params, db=params.registry_db) as client,
     ):
-        await store.change(Shelf(), after, events)
+        await store.change(RegistryState(), after, events)
         await client.lset(f"{params.key_prefix}:model-history", 0, "{")
         assert await store.history() == events[1:]
 
         await client.set(f"{params.key_prefix}:shelf", b"{")
-        with pytest.raises(TransientError, match="shelf"):
-            await store.shelf()
-        with pytest.raises(TransientError, match="shelf"):
+        with pytest.raises(TransientError, match="registry's state"):
+            await store.registry_state()
+        with pytest.raises(TransientError, match="registry's state"):
             await store.change(after, replace(after, number=9), events)
 
 
 @pytest.mark.integration
 async def test_a_user_who_may_not_write_the_history_changes_nothing(params: RedisParams) -> None:
-    after, events = on_shelf(Shelf(), "1.0.0")
+    after, events = on_registry_state(RegistryState(), "1.0.0")
     async with connect(params, db=params.registry_db) as client:
         await client.execute_command(  # type: ignore[no-untyped-call]
             "ACL", "SETUSER", params.key_prefix, "reset", "on", ">secret", "~*", "+@all", "-rpush"
@@ -116,20 +118,20 @@ async def test_a_user_who_may_not_write_the_history_changes_nothing(params: Redi
         limited = replace(params, username=params.key_prefix, password="secret")
         async with open_models(limited) as store:
             with pytest.raises(TransientError, match="permissions"):
-                await store.change(Shelf(), after, events)
+                await store.change(RegistryState(), after, events)
 
-            assert await store.shelf() == Shelf()
+            assert await store.registry_state() == RegistryState()
             assert await store.history() == []
 
 
 async def test_a_registry_that_is_away_is_a_transient_error() -> None:
     async with open_models(RedisParams(url="redis://127.0.0.1:1")) as store:
         for call in (
-            store.shelf(),
+            store.registry_state(),
             store.load("1.0.0"),
             store.manifests(["1.0.0"]),
             store.add(ARTIFACT),
-            store.change(Shelf(), Shelf(number=1), []),
+            store.change(RegistryState(), RegistryState(number=1), []),
             store.history(),
             store.update(),
             store.note_update(None, b""),
@@ -154,7 +156,7 @@ async def test_a_fault_comes_before_or_after_a_change(after_effect: bool) -> Non
     store = StoredModels(MemoryDocuments(kept, faults=Faults(fail_at=2, after_effect=after_effect)))
 
     with pytest.raises(TransientError, match="as planned"):
-        await store.change(Shelf(), *on_shelf(Shelf(), "1.0.0"))
+        await store.change(RegistryState(), *on_registry_state(RegistryState(), "1.0.0"))
 
-    assert (await store.shelf() != Shelf()) == after_effect
+    assert (await store.registry_state() != RegistryState()) == after_effect
     assert len(await store.history()) == (2 if after_effect else 0)

@@ -21,7 +21,7 @@ from sentinel.stored.votes import Casework, FeedbackProgress
 from tests import children
 from tests.adapters.conftest import await_server
 from tests.adapters.contracts import ANN, CASE
-from tests.adapters.model_contracts import ARTIFACT, on_shelf
+from tests.adapters.model_contracts import ARTIFACT, on_registry_state
 from tests.adapters.report_contracts import A
 from tests.adapters.savepoint_contracts import a_savepoint, written
 from tests.authority import Authority
@@ -72,9 +72,9 @@ async def exchange(params: RedisParams) -> None:
     async with open_models(params) as models:
         await models.add(ARTIFACT)
         assert (await models.load("1.0.0")).text == ARTIFACT.text
-        shelf = await models.shelf()
-        if "1.0.0" not in shelf.stages:
-            await models.change(shelf, *on_shelf(shelf, "1.0.0"))
+        registry_state = await models.registry_state()
+        if "1.0.0" not in registry_state.stages:
+            await models.change(registry_state, *on_registry_state(registry_state, "1.0.0"))
         assert len(await models.history()) == 2
         await models.note_update(await models.update(), b"under way")
     async with open_reports(params) as reports:

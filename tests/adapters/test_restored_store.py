@@ -13,7 +13,7 @@ from sentinel.adapters.redis import RedisParams, connect
 from sentinel.core.registry.transitions import promoted
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.registry.registrar import Registrar
-from sentinel.engine.registry.remembered import RegistryMemory, RememberedShelf
+from sentinel.engine.registry.remembered import RegistryMemory, RememberedRegistry
 from sentinel.errors import FencedError
 from sentinel.operations.stores import open_cases, open_models, open_savepoints
 from sentinel.ports import ModelStore
@@ -22,7 +22,7 @@ from sentinel.stored.votes import Casework, FeedbackProgress
 from tests import children
 from tests.adapters.conftest import await_server
 from tests.adapters.contracts import CASE
-from tests.adapters.model_contracts import ARTIFACT, on_shelf
+from tests.adapters.model_contracts import ARTIFACT, on_registry_state
 from tests.adapters.savepoint_contracts import a_savepoint, written
 
 pytestmark = pytest.mark.integration
@@ -78,8 +78,8 @@ SECOND = replace(ARTIFACT, version="1.1.0")
 
 
 async def promote(store: ModelStore, one: Artifact) -> None:
-    before = await store.shelf()
-    after, events = on_shelf(before, one.version)
+    before = await store.registry_state()
+    after, events = on_registry_state(before, one.version)
     after, event = promoted(after, one.version, who="ann", why="", at_ms=1, approval_needed=False)
     await store.add(one)
     await store.change(before, after, [*events, event])
@@ -105,7 +105,7 @@ async def test_a_registry_is_put_back_on_a_server_that_came_back_with_an_older_d
         async def copy(version: str) -> Artifact | None:
             return kept.get(version)
 
-        remembered = RememberedShelf(RegistryMemory(), store, teller, copy)
+        remembered = RememberedRegistry(RegistryMemory(), store, teller, copy)
         await promote(store, ARTIFACT)
         await server.save()
         await promote(store, SECOND)
@@ -113,10 +113,10 @@ async def test_a_registry_is_put_back_on_a_server_that_came_back_with_an_older_d
         kept["1.1.0"] = await store.load("1.1.0")
         await server.come_back()
 
-        assert (await other.shelf()).champion == "1.0.0"
+        assert (await other.registry_state()).champion == "1.0.0"
         assert await other.manifests(["1.1.0"]) == {}
         assert await remembered.look() == seen
-        assert await other.shelf() == seen
+        assert await other.registry_state() == seen
         assert await other.history() == history
         assert await other.load("1.1.0") == kept["1.1.0"]
         assert remembered.trouble == ""

@@ -11,10 +11,10 @@ from sentinel.codec.artifacts import encode_artifact
 from sentinel.codec.stored import encode_stored
 from sentinel.operations.stores import open_cases, open_models, open_reports, open_savepoints
 from sentinel.ports import Blob, Savepoint
-from sentinel.stored.versions import Shelf
+from sentinel.stored.versions import RegistryState
 from sentinel.stored.votes import Casework, FeedbackProgress
 from tests.adapters.contracts import ANN, CASE, PARTITION, STATE, a_case
-from tests.adapters.model_contracts import ARTIFACT, on_shelf
+from tests.adapters.model_contracts import ARTIFACT, on_registry_state
 from tests.adapters.report_contracts import A, B
 from tests.adapters.savepoint_contracts import a_savepoint, written
 from tests.reference import redis_keys
@@ -95,7 +95,7 @@ async def test_feedback(params: RedisParams) -> None:
 
 
 async def test_the_registry(params: RedisParams) -> None:
-    shelf, events = on_shelf(Shelf(), "1.0.0")
+    registry_state, events = on_registry_state(RegistryState(), "1.0.0")
     one = a_savepoint(1)
     async with (
         open_models(params) as models,
@@ -103,7 +103,7 @@ async def test_the_registry(params: RedisParams) -> None:
         open_savepoints(params) as savepoints,
     ):
         await models.add(ARTIFACT)
-        await models.change(Shelf(), shelf, events)
+        await models.change(RegistryState(), registry_state, events)
         await models.note_update(None, b"update")
         await models.note_outlook(b"outlook")
         await reports.report(A, ttl_s=45.0)
@@ -116,7 +116,7 @@ async def test_the_registry(params: RedisParams) -> None:
     assert found == {
         "artifact:1.0.0": text,
         "manifest:1.0.0": manifest,
-        "shelf": encode_stored(shelf),
+        "shelf": encode_stored(registry_state),
         "model-history": [encode_stored(event) for event in events],
         "update": b"update",
         "outlook": b"outlook",

@@ -14,7 +14,7 @@ from sentinel.codec.artifacts import encode_artifact
 from sentinel.core.registry.transitions import replayed
 from sentinel.errors import ModelError, TransientError
 from sentinel.operations.models.local import LocalModels, adopt, usable_champion
-from sentinel.stored.versions import Artifact, Shelf
+from sentinel.stored.versions import Artifact, RegistryState
 from sentinel.stores import StoredModels
 from tests.engine.faults import Noted
 from tests.engine.learning_world import artifact, put, serve
@@ -125,10 +125,10 @@ async def test_the_first_model_of_an_empty_registry_serves() -> None:
 
     await adopt(store, ONE)
 
-    shelf, history = await store.shelf(), await store.history()
-    assert (shelf.champion, shelf.stages) == ("1.0.0", {"1.0.0": "production"})
+    registry_state, history = await store.registry_state(), await store.history()
+    assert (registry_state.champion, registry_state.stages) == ("1.0.0", {"1.0.0": "production"})
     assert [event.kind for event in history] == ["registered", "staged", "promoted"]
-    assert [after for _, after, _ in replayed(history)][-1] == shelf
+    assert [after for _, after, _ in replayed(history)][-1] == registry_state
     assert await store.load("1.0.0") == whole(ONE)
 
 
@@ -139,15 +139,15 @@ async def test_a_registry_with_models_adopts_none() -> None:
 
     await adopt(store, Artifact("2.0.0", "other", {}))
 
-    assert (await store.shelf()).stages == {"1.0.0": "production"}
+    assert (await store.registry_state()).stages == {"1.0.0": "production"}
     assert models.texts.keys() == {"1.0.0"}
 
 
 class Racing(StoredModels):
-    """Both look at the shelf before one of them changes it."""
+    """Both look at the registry before one of them changes it."""
 
-    async def shelf(self) -> Shelf:
-        found = await super().shelf()
+    async def registry_state(self) -> RegistryState:
+        found = await super().registry_state()
         await asyncio.sleep(0)
         return found
 
@@ -163,7 +163,7 @@ async def test_of_two_that_start_at_once_one_adopts(first: int) -> None:
 
     history = await stores[0].history()
     assert [event.kind for event in history] == ["registered", "staged", "promoted"]
-    assert (await stores[0].shelf()).number == 3
+    assert (await stores[0].registry_state()).number == 3
 
 
 @pytest.mark.parametrize(

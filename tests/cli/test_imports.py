@@ -14,7 +14,7 @@ from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.redis import RedisParams
 from sentinel.operations.stores import open_models
 from sentinel.serving_model import check_golden, serving_model
-from sentinel.stored.versions import Artifact, Shelf
+from sentinel.stored.versions import Artifact, RegistryState
 from tests.app import small
 from tests.cli.folder import Folder
 
@@ -41,10 +41,10 @@ def kept(folder: Folder, version: str) -> Artifact:
     return asyncio.run(main())
 
 
-def shelf_of(folder: Folder) -> Shelf:
-    async def main() -> Shelf:
+def registry_state_of(folder: Folder) -> RegistryState:
+    async def main() -> RegistryState:
         async with open_models(replace(folder.redis, key_prefix=folder.name)) as store:
-            return await store.shelf()
+            return await store.registry_state()
 
     return asyncio.run(main())
 
@@ -115,7 +115,7 @@ def test_a_history_calibrates_and_measures_it(folder: Folder) -> None:
         "import", "mine.txt", "--history", "history.jsonl", "--label-column", "fraud"
     )
     assert "fraud" in refusal
-    assert list(shelf_of(folder).stages) == ["3.1.0"]
+    assert list(registry_state_of(folder).stages) == ["3.1.0"]
 
 
 def test_the_next_number_follows_from_the_champion(folder: Folder) -> None:
@@ -128,7 +128,9 @@ def test_the_next_number_follows_from_the_champion(folder: Folder) -> None:
     folder.said("import", "mine.txt")
     said = folder.said("import", "wide.txt")
 
-    assert list(shelf_of(folder).stages) == ["1.0.0", "1.1.0", "2.0.0"], "another engine is major"
+    assert list(registry_state_of(folder).stages) == ["1.0.0", "1.1.0", "2.0.0"], (
+        "another engine is major"
+    )
     assert "LightGBM scores it, as the kernel cannot: tree 0 has" in said
     again = folder.refusal("import", "mine.txt", "--as", "1.1.0")
     assert again.startswith("version 1.1.0 cannot be registered: it is in staging already")
@@ -146,7 +148,7 @@ def test_what_is_refused_leaves_nothing_behind(folder: Folder) -> None:
     assert onnx.startswith("model.onnx: is an ONNX model")
     assert folder.refusal("import", "linear.txt", "--as", "one").startswith("--as must be a vers")
     assert "is not a time" in folder.refusal("import", "linear.txt", "--trained-until", "noon")
-    assert shelf_of(folder) == Shelf()
+    assert registry_state_of(folder) == RegistryState()
     assert folder.published("model-updates") == []
 
 
@@ -160,4 +162,4 @@ def test_a_version_with_its_manifest_is_tried_as_well(folder: Folder) -> None:
     refusal = folder.refusal("import", "1.0.0")
 
     assert refusal == "model 1.0.0: gives another score here than where it was made"
-    assert shelf_of(folder) == Shelf()
+    assert registry_state_of(folder) == RegistryState()

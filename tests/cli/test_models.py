@@ -18,7 +18,7 @@ from sentinel.codec.records import decode_model_event
 from sentinel.operations.models import imports
 from sentinel.operations.models import registry as app_models
 from sentinel.operations.stores import open_models, open_reports
-from sentinel.stored.versions import ModelEvent, ServingReport, Shelf
+from sentinel.stored.versions import ModelEvent, RegistryState, ServingReport
 from sentinel.stores import StoredModels
 from tests.app import small
 from tests.cli.folder import Folder
@@ -38,9 +38,9 @@ def with_store(folder: Folder, work: Callable[[StoredModels], Coroutine[Any, Any
     return asyncio.run(main())
 
 
-def shelf_of(folder: Folder) -> Shelf:
-    shelf: Shelf = with_store(folder, lambda store: store.shelf())
-    return shelf
+def registry_state_of(folder: Folder) -> RegistryState:
+    registry_state: RegistryState = with_store(folder, lambda store: store.registry_state())
+    return registry_state
 
 
 def history_of(folder: Folder) -> list[ModelEvent]:
@@ -79,12 +79,12 @@ def serving(folder: Folder) -> Folder:
 def test_a_trained_version_is_imported_and_promoted(folder: Folder) -> None:
     said = folder.said("import", "1.0.0", "--who", "ann")
     assert said.splitlines() == ["1.0.0 is in the registry", "1.0.0 is in staging"]
-    assert shelf_of(folder) == Shelf(2, {"1.0.0": "staging"}, challenger="1.0.0")
+    assert registry_state_of(folder) == RegistryState(2, {"1.0.0": "staging"}, challenger="1.0.0")
 
     said = folder.said("promote", "1.0.0", "--who", "ann", "--why", "the first one")
 
     assert said == "1.0.0 is the champion\n"
-    assert shelf_of(folder) == Shelf(3, {"1.0.0": "production"}, "1.0.0")
+    assert registry_state_of(folder) == RegistryState(3, {"1.0.0": "production"}, "1.0.0")
     assert [(one.kind, one.who, one.why) for one in history_of(folder)] == [
         ("registered", "ann", "imported from models/1.0.0"),
         ("staged", "ann", "imported from models/1.0.0"),
@@ -140,7 +140,7 @@ def test_where_an_approval_is_needed_nothing_serves_without_one(serving: Folder)
     assert "approved by eve" in serving.said("show", "1.1.0")
     serving.said("promote", "1.1.0", "--why", "better", **needed)
 
-    assert shelf_of(serving).champion == "1.1.0"
+    assert registry_state_of(serving).champion == "1.1.0"
 
 
 def test_what_cannot_be_is_one_clear_line(serving: Folder) -> None:
@@ -169,7 +169,7 @@ def test_a_model_for_other_features_gets_no_way_in(folder: Folder) -> None:
     refusal = folder.refusal("import", "1.1.0")
 
     assert refusal.startswith("model 1.1.0: was trained on other features")
-    assert shelf_of(folder) == Shelf()
+    assert registry_state_of(folder) == RegistryState()
 
 
 def test_a_damaged_model_is_never_promoted(serving: Folder) -> None:
@@ -185,7 +185,7 @@ def test_a_damaged_model_is_never_promoted(serving: Folder) -> None:
     assert refusal == "model 1.1.0: its text does not have the manifest's SHA-256"
     assert "SHA-256" in serving.refusal("shadow", "1.1.0")
     assert "SHA-256" in serving.refusal("export", "1.1.0", "out")
-    assert shelf_of(serving).champion == "1.0.0"
+    assert registry_state_of(serving).champion == "1.0.0"
 
 
 def test_a_change_that_could_not_be_published_says_so_and_is_done(serving: Folder) -> None:
@@ -198,7 +198,7 @@ def test_a_change_that_could_not_be_published_says_so_and_is_done(serving: Folde
     (line,) = result.stderr.splitlines()
     assert line.startswith("sentinel: the registry is changed, and running instances see that")
     assert line.endswith("do not tell of it: connect to 127.0.0.1:1: nobody listens there")
-    assert shelf_of(serving).champion == "1.1.0"
+    assert registry_state_of(serving).champion == "1.1.0"
 
 
 def test_a_registry_that_is_away_changes_nothing(serving: Folder) -> None:
@@ -216,7 +216,9 @@ def test_what_another_has_changed_meanwhile_is_not_overwritten(
     """A rollback that takes away another champion than the one that was seen is no rollback."""
     change = StoredModels.change
 
-    async def late(store: StoredModels, before: Shelf, after: Shelf, events: Any) -> None:
+    async def late(
+        store: StoredModels, before: RegistryState, after: RegistryState, events: Any
+    ) -> None:
         await change(store, before, replace(before, number=before.number + 1), [])
         await change(store, before, after, events)
 
@@ -225,7 +227,7 @@ def test_what_another_has_changed_meanwhile_is_not_overwritten(
     refusal = serving.refusal("promote", "1.1.0", "--why", "better", exit_code=1)
 
     assert refusal.startswith("nothing is done: another has changed where the models stand")
-    assert shelf_of(serving).champion == "1.0.0"
+    assert registry_state_of(serving).champion == "1.0.0"
     assert len(serving.published("model-updates")) == 5
 
 
@@ -313,7 +315,7 @@ def test_what_is_exported_can_be_imported_elsewhere(serving: Folder) -> None:
     assert "holds version 1.1.0, not 1.0.0" in other.refusal("import", "1.0.0", "--file", "out")
     other.said("import", "--file", "out/model.txt")
 
-    assert shelf_of(other).stages == {"1.1.0": "staging"}
+    assert registry_state_of(other).stages == {"1.1.0": "staging"}
     text = ModelDirectory(ModelParams("models")).load("1.1.0").text
     assert with_store(other, lambda store: store.load("1.1.0")).text == text
     shutil.copy("models/1.0.0/model.txt", "out/model.txt")
@@ -326,7 +328,7 @@ def test_what_is_exported_can_be_imported_elsewhere(serving: Folder) -> None:
 def test_a_version_can_be_withdrawn(serving: Folder) -> None:
     assert serving.said("archive", "1.1.0", "--why", "not wanted") == "1.1.0 is archived\n"
 
-    assert shelf_of(serving).stages["1.1.0"] == "archived"
+    assert registry_state_of(serving).stages["1.1.0"] == "archived"
     assert "it is in production" in serving.refusal("archive", "1.0.0")
 
 
@@ -441,7 +443,7 @@ def test_a_model_that_no_instance_would_serve_is_not_promoted(serving: Folder) -
     refusal = serving.refusal("promote", "1.1.0", "--why", "better")
 
     assert refusal == "model 1.1.0: gives another score here than where it was made"
-    assert shelf_of(serving).champion == "1.0.0"
+    assert registry_state_of(serving).champion == "1.0.0"
 
 
 def test_a_model_that_will_not_be_explained_is_promoted_with_a_note(serving: Folder) -> None:
@@ -460,4 +462,4 @@ def test_a_model_that_will_not_be_explained_is_promoted_with_a_note(serving: Fol
     result = serving.command("promote", "1.2.0", "--why", "better")
 
     assert (result.exit_code, result.stderr) == (0, note)
-    assert shelf_of(serving).champion == "1.2.0"
+    assert registry_state_of(serving).champion == "1.2.0"

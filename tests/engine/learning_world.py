@@ -19,7 +19,7 @@ from sentinel.core.learning.calibration import Calibration
 from sentinel.core.learning.gate import Outcome, Verdict
 from sentinel.core.learning.params import FitParams
 from sentinel.core.learning.triggers import TriggerParams
-from sentinel.core.registry import transitions as shelves
+from sentinel.core.registry import transitions as transitions
 from sentinel.engine.deployment.champion import DeploymentParams
 from sentinel.engine.registry.lifecycle import Update
 from sentinel.engine.updates.params import UpdateParams
@@ -31,7 +31,7 @@ from sentinel.operations.data.history import History
 from sentinel.ports import Made, Saved, Taken, Updated
 from sentinel.records import Floats
 from sentinel.serving_model import ServingModel, golden, serving_model
-from sentinel.stored.versions import Artifact, Command, ModelEvent, Shelf
+from sentinel.stored.versions import Artifact, Command, ModelEvent, RegistryState
 from tests.engine.samples import NAMES, START_MS, a_config, encoded, transactions
 from tests.engine.world import InProcessTrainer, World
 from tests.kept import KeptModels
@@ -89,16 +89,20 @@ def model_of(one: Artifact) -> ServingModel:
 
 
 def put(models: KeptModels, one: Artifact) -> None:
-    """Into the registry, without a place on the shelf."""
+    """Into the registry, without a place on the registry."""
     models.texts[one.version], models.manifests[one.version] = encode_artifact(one)
 
 
 def change(models: KeptModels, *steps: Any) -> None:
-    """Change the shelf as a person does: each step is a function of `shelf`, with its arguments."""
+    """Change the registry as a person does: each step is one of `transitions`."""
     for step in steps:
-        before = Shelf() if models.shelf is None else decode_stored(Shelf, models.shelf)
+        before = (
+            RegistryState()
+            if models.registry_state is None
+            else decode_stored(RegistryState, models.registry_state)
+        )
         after, event = step(before, who="ann", why="tests", at_ms=1)
-        models.shelf = encode_stored(after)
+        models.registry_state = encode_stored(after)
         models.history.append(encode_stored(event))
 
 
@@ -107,19 +111,19 @@ def serve(models: KeptModels, one: Artifact) -> None:
     put(models, one)
     change(
         models,
-        partial(_on, shelves.registered, one.version),
-        partial(_on, shelves.staged, one.version),
-        partial(_on, partial(shelves.promoted, approval_needed=False), one.version),
+        partial(_on, transitions.registered, one.version),
+        partial(_on, transitions.staged, one.version),
+        partial(_on, partial(transitions.promoted, approval_needed=False), one.version),
     )
 
 
 def step(change_of: Any, version: str) -> Any:
-    """One of `core.learning.shelf`'s changes of a version, for `change`."""
+    """One of `transitions` of a version, for `change`."""
     return partial(_on, change_of, version)
 
 
-def _on(change_of: Any, version: str, shelf: Shelf, **stated: Any) -> Any:
-    return change_of(shelf, version, **stated)
+def _on(change_of: Any, version: str, registry_state: RegistryState, **stated: Any) -> Any:
+    return change_of(registry_state, version, **stated)
 
 
 def a_learning_world(
@@ -140,9 +144,9 @@ def a_learning_config(
     return replace(config, updates=updates, deployment=deployment or DeploymentParams())
 
 
-def shelf_of(world: World) -> Shelf:
-    assert world.models.shelf is not None
-    return decode_stored(Shelf, world.models.shelf)
+def registry_state_of(world: World) -> RegistryState:
+    assert world.models.registry_state is not None
+    return decode_stored(RegistryState, world.models.registry_state)
 
 
 def history_of(world: World) -> list[ModelEvent]:

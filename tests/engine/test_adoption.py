@@ -16,8 +16,8 @@ from tests.engine.learning_world import (
     a_learning_world,
     artifact,
     history_of,
+    registry_state_of,
     serve,
-    shelf_of,
 )
 from tests.engine.samples import transactions
 from tests.engine.world import World
@@ -39,7 +39,7 @@ def check_told(world: World) -> None:
     history = history_of(world)
     assert [event.kind for event in history] == STEPS
     assert {event.who for event in history} == {"sentinel run"}
-    assert shelf_of(world).champion == "1.0.0"
+    assert registry_state_of(world).champion == "1.0.0"
     entries = {entry.id: entry for entry in (audit_entry(*one) for one in replayed(history))}
     for topic, name in (("model-updates", "number"), ("audit", "id")):
         told = world.values(topic)

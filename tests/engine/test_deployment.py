@@ -14,11 +14,11 @@ from sentinel.adapters.memory import Faults, MemoryBroker, MemoryDocuments, Memo
 from sentinel.codec.artifacts import encode_artifact
 from sentinel.core.exploration import is_shadowed
 from sentinel.core.features.hashing import hash64
-from sentinel.core.registry import transitions as shelves
+from sentinel.core.registry import transitions as transitions
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.deployment.champion import Deployment, DeploymentParams
 from sentinel.engine.registry.registrar import Registrar
-from sentinel.engine.registry.remembered import RegistryMemory, RememberedShelf
+from sentinel.engine.registry.remembered import RegistryMemory, RememberedRegistry
 from sentinel.engine.scoring.serving import Serving
 from sentinel.engine.tasks import end
 from sentinel.metrics import Metrics
@@ -35,8 +35,8 @@ from tests.engine.learning_world import (
     change,
     model_of,
     put,
+    registry_state_of,
     serve,
-    shelf_of,
     step,
 )
 from tests.engine.samples import NAMES, transactions
@@ -76,15 +76,15 @@ async def serves(instance: MemoryInstance, version: str, *, timeout_s: float = 6
 
 
 def roll_back(world: World) -> None:
-    change(world.models, shelves.rolled_back)
+    change(world.models, transitions.rolled_back)
 
 
 def shadow(world: World, one: Artifact) -> None:
     put(world.models, one)
     change(
         world.models,
-        step(shelves.registered, one.version),
-        step(shelves.shadowed, one.version),
+        step(transitions.registered, one.version),
+        step(transitions.shadowed, one.version),
     )
 
 
@@ -280,10 +280,10 @@ def test_an_empty_registry_that_was_away_at_the_start_gets_its_first_model_later
         async with world.instance(faults) as instance:
             world.send(transactions(50))
             await instance.idle()
-            assert world.models.shelf is None
+            assert world.models.registry_state is None
             faults.names = frozenset()
-            await until(lambda: world.models.shelf is not None)
-            assert shelf_of(world).champion == "1.0.0"
+            await until(lambda: world.models.registry_state is not None)
+            assert registry_state_of(world).champion == "1.0.0"
             serve(world.models, NEW)
             await serves(instance, "1.1.0")
 
@@ -401,7 +401,7 @@ def test_a_damaged_version_never_serves_and_a_later_good_one_does(
 
 
 @pytest.mark.parametrize("role", [serve, shadow], ids=["champion", "shadow"])
-def test_a_version_that_was_missing_for_a_moment_comes_without_a_change_of_the_shelf(
+def test_a_version_that_was_missing_for_a_moment_comes_without_a_change_of_the_registry_state(
     role: Callable[[Any, Artifact], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     world = a_world()
@@ -454,7 +454,7 @@ def test_a_version_that_will_never_load_is_tried_ever_more_seldom_and_said_once(
         )
         alone = Deployment(
             store=store,
-            remembered=RememberedShelf(RegistryMemory(), store, teller, world.copy),
+            remembered=RememberedRegistry(RegistryMemory(), store, teller, world.copy),
             tail=MemoryTail(world.cluster, ["model-updates"]),
             serving=serving,
             features=NAMES,

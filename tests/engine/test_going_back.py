@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from sentinel.codec.artifacts import decode_artifact
-from sentinel.core.registry import transitions as shelves
+from sentinel.core.registry import transitions as transitions
 from sentinel.engine.registry.remembered import RegistryMemory
 from sentinel.errors import FencedError
 from sentinel.ports import Savepoint
@@ -22,9 +22,9 @@ from tests.engine.learning_world import (
     candidate,
     change,
     put,
+    registry_state_of,
     send_examples,
     serve,
-    shelf_of,
     step,
     update_of,
 )
@@ -43,7 +43,7 @@ from tests.kept import KeptModels
 NEW = artifact("1.1.0", 1)
 OTHER = artifact("1.2.0", 2)
 LOGGER = "sentinel.engine.registry.remembered"
-PROMOTED = partial(shelves.promoted, approval_needed=False)
+PROMOTED = partial(transitions.promoted, approval_needed=False)
 
 
 def keep_copies(world: World) -> None:
@@ -51,13 +51,13 @@ def keep_copies(world: World) -> None:
     models = world.models
     world.copies = {
         version: decode_artifact(version, models.texts[version], models.manifests[version])
-        for version in shelf_of(world).stages
+        for version in registry_state_of(world).stages
         if version in models.texts
     }
 
 
 def put_back(world: World) -> list[dict[str, object]]:
-    """What the audit has of shelves that were put back."""
+    """What the audit has of states of the registry that were put back."""
     return [x for x in world.values("audit") if x["after"].get("change") == "put_back"]
 
 
@@ -86,9 +86,9 @@ def test_a_registry_that_goes_back_is_put_back_and_what_serves_goes_on(
         async with world.instance() as instance, world.instance() as another:
             await instance.idle()
             put(world.models, NEW)
-            change(world.models, step(shelves.registered, "1.1.0"))
+            change(world.models, step(transitions.registered, "1.1.0"))
             snapshots["the promotion"] = world.models.snapshot()
-            change(world.models, step(shelves.staged, "1.1.0"))
+            change(world.models, step(transitions.staged, "1.1.0"))
             change(
                 world.models,
                 step(PROMOTED, "1.1.0"),
@@ -118,7 +118,7 @@ def test_a_registry_that_goes_back_is_put_back_and_what_serves_goes_on(
         "change": "put_back",
         "number": 6,
         "champion": "1.1.0",
-        "why": "the store came back with an earlier shelf",
+        "why": "the store came back with an earlier state of the registry",
     }
 
 
@@ -165,7 +165,7 @@ def test_a_registry_that_was_changed_since_is_followed_when_a_person_says_what_s
             keep_copies(world)
             world.models.restore(before)
             put(world.models, OTHER)
-            for one in (shelves.registered, shelves.staged):
+            for one in (transitions.registered, transitions.staged):
                 change(world.models, step(one, "1.2.0"))
                 ring(world)
                 await asyncio.sleep(20.0)
@@ -249,7 +249,7 @@ def test_the_trainer_takes_no_step_on_a_registry_that_went_back() -> None:
             await until(lambda: instance.parts.deployment.trouble != "")
             send_examples(world, 50)
             await asyncio.sleep(30.0)
-            assert world.models.shelf == before.shelf
+            assert world.models.registry_state == before.registry_state
             assert world.models.history == before.history
             put(world.models, OTHER)
             await until(lambda: world.models.history[: len(expected.history)] == expected.history)

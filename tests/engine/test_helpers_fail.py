@@ -10,7 +10,7 @@ import pytest
 from sentinel.adapters.memory import MemoryRecord
 from sentinel.codec.stored import decode_stored
 from sentinel.codec.transactions import TransactionDecoder
-from sentinel.core.registry import transitions as shelves
+from sentinel.core.registry import transitions as transitions
 from sentinel.engine.scoring.judging import Judge
 from sentinel.engine.scoring.serving import Serving
 from sentinel.errors import ModelError, TransientError
@@ -128,7 +128,7 @@ def test_a_champion_that_cannot_score_what_comes_is_left_for_the_one_before() ->
             [report] = reports(world)
             assert (report.version, report.champion) == ("1.0.0", "1.1.0")
             assert report.why == "it has no score for some transactions"
-            change(world.models, shelves.rolled_back)
+            change(world.models, transitions.rolled_back)
             ring(world)
             await until(lambda: instance.health().status == "ok")
             await instance.stop()
@@ -198,7 +198,7 @@ def test_a_shadow_that_cannot_score_costs_the_shadow_only() -> None:
             assert (report.version, report.why, report.shadow) == ("1.0.0", "", "")
             assert report.shadow_why == "it has no score for some transactions"
             assert instance.health().status == "ok"
-            change(world.models, step(shelves.shadowed, None))  # type: ignore[arg-type]
+            change(world.models, step(transitions.shadowed, None))  # type: ignore[arg-type]
             await until(lambda: reports(world)[0].shadow_why == "")
             await instance.stop()
 

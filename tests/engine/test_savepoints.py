@@ -35,9 +35,9 @@ from tests.engine.learning_world import (
     a_worker,
     ask,
     candidate,
+    registry_state_of,
     send_examples,
     serve,
-    shelf_of,
     update_of,
 )
 from tests.engine.samples import START_MS, transactions
@@ -121,7 +121,7 @@ def test_the_restored_learner_makes_the_candidate_that_it_would_have_made() -> N
         append(world, rows[:restarted_at])
         run(trained(world, params, None if restarted_at is None else rows[restarted_at:]))
         made = update_of(world).version
-        assert shelf_of(world).champion == made != "1.0.0"
+        assert registry_state_of(world).champion == made != "1.0.0"
         manifest = json.loads(world.models.manifests[made])
         texts.append((world.models.texts[made], manifest["window"], manifest["trained"]))
 

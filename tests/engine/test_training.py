@@ -18,7 +18,7 @@ from sentinel.core.features.spec import FeatureParams
 from sentinel.core.learning.awaiting import Need
 from sentinel.core.learning.checks import Check
 from sentinel.core.learning.gate import Outcome, Verdict
-from sentinel.core.registry import transitions as shelves
+from sentinel.core.registry import transitions as transitions
 from sentinel.engine.registry.lifecycle import Answer, Judgement
 from sentinel.engine.updates.awaiting import Outlook
 from sentinel.errors import ModelError, RecordError, TrainingError, TransientError, WorkerLostError
@@ -41,9 +41,9 @@ from tests.engine.learning_world import (
     change,
     history_of,
     nothing,
+    registry_state_of,
     send_examples,
     serve,
-    shelf_of,
     step,
     update_of,
 )
@@ -125,11 +125,13 @@ def check_trail(world: World) -> None:
 
     And there is one champion, of whose history nothing is missing.
     """
-    shelf, history = shelf_of(world), history_of(world)
-    again = [after for _, after, _ in shelves.replayed(history)]
-    assert again[-1] == shelf
-    assert [event.number for event in history] == list(range(1, shelf.number + 1))
-    assert [one for one, stage in shelf.stages.items() if stage == "production"] == [shelf.champion]
+    registry_state, history = registry_state_of(world), history_of(world)
+    again = [after for _, after, _ in transitions.replayed(history)]
+    assert again[-1] == registry_state
+    assert [event.number for event in history] == list(range(1, registry_state.number + 1))
+    assert [one for one, stage in registry_state.stages.items() if stage == "production"] == [
+        registry_state.champion
+    ]
     promoted = [event.version for event in history if event.kind == "promoted"]
     assert len(promoted) == len(set(promoted))
     ours = {event.number: event.kind for event in history if event.who == "training"}
@@ -158,7 +160,7 @@ def test_an_update_goes_from_its_trigger_to_the_watch_and_to_its_end() -> None:
 
             send_examples(world, 1, hours=1)
             await reached(world, "watching")
-            assert shelf_of(world).champion == "1.1.0"
+            assert registry_state_of(world).champion == "1.1.0"
             await until(lambda: instance.parts.serving.champion.version == "1.1.0")
             send_examples(world, 5, hours=1.9)
             await asyncio.sleep(5.0)
@@ -201,7 +203,7 @@ def test_what_the_gate_refuses_is_archived_and_the_champion_goes_on() -> None:
             assert instance.parts.serving.champion.version == "1.0.0"
 
     run(scenario())
-    assert shelf_of(world).stages == {"1.0.0": "production", "1.1.0": "archived"}
+    assert registry_state_of(world).stages == {"1.0.0": "production", "1.1.0": "archived"}
     assert changes(world) == [("registered", "1.1.0"), ("refused", "1.1.0")]
     assert outcomes(world) == {"update-1-finished": "retrain: refuse"}
     check_trail(world)
@@ -214,12 +216,15 @@ def test_what_the_gate_cannot_judge_yet_stays_in_development() -> None:
         async with learning(world, script):
             send_examples(world, 50)
             await reached(world, "idle")
-            assert shelf_of(world).stages == {"1.0.0": "production", "1.1.0": "development"}
+            assert registry_state_of(world).stages == {
+                "1.0.0": "production",
+                "1.1.0": "development",
+            }
             send_examples(world, 50, hours=1)
             await reached(world, "watching", 2)
 
     run(scenario())
-    assert shelf_of(world).stages == {
+    assert registry_state_of(world).stages == {
         "1.0.0": "archived",
         "1.1.0": "development",
         "1.2.0": "production",
@@ -254,7 +259,7 @@ def test_a_candidate_that_needs_approval_waits_for_it(by_hand: bool) -> None:
             assert update_of(world).state == "waiting"
             assert instance.parts.serving.champion.version == "1.0.0"
 
-            change(world.models, step(shelves.approved, "1.1.0"))
+            change(world.models, step(transitions.approved, "1.1.0"))
             if by_hand:
                 change(world.models, step(_promoted, "1.1.0"))
             await reached(world, "watching")
@@ -273,12 +278,12 @@ def test_a_candidate_that_is_turned_down_while_it_waits_never_serves() -> None:
         async with learning(world, Script([candidate(1)])):
             send_examples(world, 50)
             await reached(world, "waiting")
-            change(world.models, step(shelves.archived, "1.1.0"))
+            change(world.models, step(transitions.archived, "1.1.0"))
             await reached(world, "idle")
 
     run(scenario())
     assert outcomes(world) == {"update-1-finished": "somebody has decided otherwise"}
-    assert shelf_of(world).champion == "1.0.0"
+    assert registry_state_of(world).champion == "1.0.0"
     check_trail(world)
 
 
@@ -474,7 +479,7 @@ def test_a_lost_process_reads_all_examples_again(method: str) -> None:
             if method == "update":
                 await reached(world, "idle")
                 await until(lambda: instance.metrics.examples >= 100)
-                assert shelf_of(world).champion == "1.0.0"
+                assert registry_state_of(world).champion == "1.0.0"
                 send_examples(world, 50, hours=2)
                 await reached(world, "watching", 2)
             else:
@@ -606,9 +611,9 @@ def test_while_a_part_of_the_world_is_away_the_update_waits(name: str) -> None:
             faults.names = frozenset({name})
             send_examples(world, 50)
             await asyncio.sleep(30.0)
-            assert shelf_of(world).champion == "1.0.0"
+            assert registry_state_of(world).champion == "1.0.0"
             faults.names = frozenset()
-            await until(lambda: shelf_of(world).champion != "1.0.0")
+            await until(lambda: registry_state_of(world).champion != "1.0.0")
             await until(lambda: update_of(world).state == "watching")
 
     run(scenario())
@@ -646,8 +651,8 @@ def test_a_champion_that_flags_far_more_goes_back_by_itself_and_never_serves_aga
     check_trail(world)
 
 
-def _promoted(shelf: Any, version: str, **stated: Any) -> Any:
-    return shelves.promoted(shelf, version, **stated, approval_needed=False)
+def _promoted(registry_state: Any, version: str, **stated: Any) -> Any:
+    return transitions.promoted(registry_state, version, **stated, approval_needed=False)
 
 
 def test_the_learner_itself_makes_a_champion_of_what_has_changed() -> None:
@@ -685,7 +690,7 @@ def test_the_learner_itself_makes_a_champion_of_what_has_changed() -> None:
     run(scenario())
     made = update_of(world).version
     assert {one["model_version"] for one in world.values("decisions")} == {made}
-    assert shelf_of(world).champion == made
+    assert registry_state_of(world).champion == made
     [judged] = audit(world)["update-1-judged"]
     assert judged["after"]["outcome"] == "promote"
     assert [one["strategy"] for one in judged["after"]["attempts"]] == ["continue"]
@@ -712,7 +717,7 @@ def test_what_may_not_go_back_by_itself_is_said_once(caplog: pytest.LogCaptureFi
     assert [record.getMessage()[:32] for record in caplog.records] == [
         "1.1.0 hurts: its share of alerts"
     ]
-    assert shelf_of(world).champion == "1.1.0"
+    assert registry_state_of(world).champion == "1.1.0"
     assert update_of(world).state == "watching"
 
 
@@ -730,7 +735,7 @@ def test_a_champion_that_does_worse_on_newer_examples_goes_back() -> None:
                 send_examples(world, 30, hours=0.1 * count)
                 await until(partial(compared_so_often, script, count))
                 await asyncio.sleep(2.0)
-                assert shelf_of(world).champion == "1.1.0"
+                assert registry_state_of(world).champion == "1.1.0"
             send_examples(world, 30, hours=0.5)
             await reached(world, "idle")
             await until(lambda: instance.parts.serving.champion.version == "1.0.0")
@@ -807,7 +812,10 @@ def test_nothing_else_is_followed_up(strategy: str, why_not: str) -> None:
             if outcome == "promote":
                 await reached(world, "watching")
             if why_not == "rolled back":
-                change(world.models, lambda shelf, **by: shelves.rolled_back(shelf, **by))
+                change(
+                    world.models,
+                    lambda registry_state, **by: transitions.rolled_back(registry_state, **by),
+                )
             watched_out(world, 2.0)
             await reached(world, "idle")
             await asyncio.sleep(60.0)
@@ -824,7 +832,10 @@ def test_a_version_that_a_person_rolls_back_ends_its_watch() -> None:
         async with learning(world, Script([candidate(1)])):
             send_examples(world, 50)
             await reached(world, "watching")
-            change(world.models, lambda shelf, **by: shelves.rolled_back(shelf, **by))
+            change(
+                world.models,
+                lambda registry_state, **by: transitions.rolled_back(registry_state, **by),
+            )
             await reached(world, "idle")
 
     run(scenario())
@@ -881,7 +892,7 @@ def test_whoever_takes_the_control_plane_over_goes_on(state: str, in_order: bool
             await trainer.__aexit__()
             await until(lambda: HOME in other.ports.broker.assignment(), timeout_s=120.0)
             if needs_approval:
-                change(world.models, step(shelves.approved, "1.1.0"))
+                change(world.models, step(transitions.approved, "1.1.0"))
             if state != "idle":
                 await until(lambda: update_of(world).state == "watching")
             send_examples(world, 1, hours=4)
@@ -893,7 +904,7 @@ def test_whoever_takes_the_control_plane_over_goes_on(state: str, in_order: bool
             await other.stop()
 
     run(scenario())
-    assert shelf_of(world).champion == "1.1.0"
+    assert registry_state_of(world).champion == "1.1.0"
     assert update_of(world).outcome == "it serves"
     assert update_of(world).number == (2 if state == "training" else 1)
     assert len(script.draws) == 1  # what was interrupted had not been answered
@@ -919,7 +930,7 @@ def test_one_that_was_left_behind_in_an_update_changes_nothing_any_more() -> Non
                 await until(lambda: len(script.draws) == 2, timeout_s=600.0)
                 await asyncio.sleep(30.0)
                 assert update_of(world).number == 2
-                assert shelf_of(world).stages.keys() == {"1.0.0", "1.1.0"}
+                assert registry_state_of(world).stages.keys() == {"1.0.0", "1.1.0"}
                 worker_of(first).delay_s.clear()
                 for hours in (2, 4, 6):
                     send_examples(world, 1, hours=hours)
@@ -931,7 +942,7 @@ def test_one_that_was_left_behind_in_an_update_changes_nothing_any_more() -> Non
                 await asyncio.sleep(5.0)
 
     run(scenario())
-    assert shelf_of(world).champion == update_of(world).version
+    assert registry_state_of(world).champion == update_of(world).version
     check_trail(world)
 
 
@@ -971,7 +982,7 @@ async def live(world: World, script: Script, faults: Faults, later: list[Any]) -
                     send_examples(world, 5, hours=2)
                 await until(lambda: ending.done() or update_of(world).state == "idle")  # noqa: B023
                 await instance.idle()
-                await until(lambda: instance.version == shelf_of(world).champion)
+                await until(lambda: instance.version == registry_state_of(world).champion)
                 await asyncio.sleep(3.0)
                 await instance.idle()
                 await instance.stop()
@@ -992,7 +1003,7 @@ def lived(faults: DoomAmong, outcome: Outcome = "promote") -> tuple[World, list[
     faults.situation = lambda: (
         update_of(world).number,
         update_of(world).state,
-        shelf_of(world).number,
+        registry_state_of(world).number,
     )
     world.send(transactions(20))
     send_examples(world, 50)
@@ -1006,15 +1017,15 @@ def check_end(world: World) -> None:
     check_trail(world)
     assert world.unsafe == []
     assert len(world.decisions()) == len(world.records("transactions")) == 40
-    update, shelf = update_of(world), shelf_of(world)
+    update, registry_state = update_of(world), registry_state_of(world)
     assert update.state == "idle"
     assert update.number in (1, 2)
     promoted = [one for kind, one in changes(world) if kind == "promoted"]
     assert len(promoted) <= 1
-    assert shelf.champion == (promoted[0] if promoted else "1.0.0")
+    assert registry_state.champion == (promoted[0] if promoted else "1.0.0")
     if not promoted:
         assert update.outcome
-    for version in shelf.stages:
+    for version in registry_state.stages:
         assert version in world.models.texts
 
 
@@ -1049,7 +1060,7 @@ def test_whichever_call_fails_the_update_comes_to_its_end(
     calls = DoomAmong(is_of_learning)
     expected, _ = lived(calls, outcome)
     check_end(expected)
-    assert shelf_of(expected).champion == ("1.1.0" if outcome == "promote" else "1.0.0")
+    assert registry_state_of(expected).champion == ("1.1.0" if outcome == "promote" else "1.0.0")
     failed = set()
 
     numbers = numbered(calls, after_effect=after_effect, sweep=sweep)
@@ -1060,7 +1071,7 @@ def test_whichever_call_fails_the_update_comes_to_its_end(
         failed.add(faults.failed)
         if faults.failed not in ("publish", "flush"):
             assert restarts == []
-            assert shelf_of(world).champion == shelf_of(expected).champion
+            assert registry_state_of(world).champion == registry_state_of(expected).champion
 
     # A poll that is still waiting at the end fails nobody.
     assert failed - {None} == {calls.names[number - 1] for number in numbers}
@@ -1105,7 +1116,7 @@ def test_a_champion_that_cannot_score_what_comes_is_rolled_back_for_everybody() 
             await instance.stop()
 
     run(scenario())
-    assert shelf_of(world).champion == "1.0.0"
+    assert registry_state_of(world).champion == "1.0.0"
     assert outcomes(world) == {"update-1-finished": "rolled back: it cannot score what comes"}
     assert {one["model_version"] for one in world.values("decisions")} == {"1.0.0"}
     check_trail(world)

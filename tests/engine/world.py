@@ -48,7 +48,7 @@ from sentinel.records import (
     TopicPartition,
 )
 from sentinel.serving_model import ServingModel
-from sentinel.stored.versions import Artifact, Shelf
+from sentinel.stored.versions import Artifact, RegistryState
 from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
 from tests.engine.clock import until
 from tests.engine.faults import Part
@@ -188,10 +188,12 @@ class World:
     def __post_init__(self) -> None:
         for spec in topic_specs(self.config):
             self.cluster.create_topic(spec.name, spec.partition_count)
-        if self.models.shelf is None:
+        if self.models.registry_state is None:
             version = self.serving.version
-            shelf = Shelf(number=1, stages={version: "production"}, champion=version)
-            self.models.shelf = encode_stored(shelf)
+            registry_state = RegistryState(
+                number=1, stages={version: "production"}, champion=version
+            )
+            self.models.registry_state = encode_stored(registry_state)
 
     @property
     def partition_count(self) -> int:

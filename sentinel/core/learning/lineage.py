@@ -1,21 +1,24 @@
-"""Whether one shelf came of another: a store that was restored may hold one of long ago.
+"""Whether one state of the registry came of another: a restored store may hold one of long ago.
 
-Each change of the shelf has the next number and leaves an event, so the event of the same number
-tells whether two shelves have the same past.
+Each change of the registry has the next number and leaves an event, so the event of the same number
+tells whether two states of the registry have the same past.
 """
 
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from sentinel.stored.versions import ModelEvent, Shelf
+from sentinel.stored.versions import ModelEvent, RegistryState
 
 Relation = Literal["same", "later", "earlier", "apart"]
 
 
 def relation(
-    seen: Shelf, known: Sequence[ModelEvent], found: Shelf, told: Sequence[ModelEvent]
+    seen: RegistryState,
+    known: Sequence[ModelEvent],
+    found: RegistryState,
+    told: Sequence[ModelEvent],
 ) -> Relation:
-    """How a shelf that is found stands to one that was seen before.
+    """How a state of the registry that is found stands to one that was seen before.
 
     Parameters
     ----------
@@ -40,9 +43,9 @@ def relation(
 
 
 def lost_events(
-    seen: Shelf, known: Sequence[ModelEvent], found: Shelf
+    seen: RegistryState, known: Sequence[ModelEvent], found: RegistryState
 ) -> tuple[ModelEvent, ...] | None:
-    """The changes between an earlier shelf and the one seen; None if not all of them are known."""
+    """The changes between an earlier state and the one seen; None if not all of them are known."""
     lost = tuple(event for event in known if found.number < event.number <= seen.number)
     numbers = [event.number for event in lost]
     return lost if numbers == list(range(found.number + 1, seen.number + 1)) else None

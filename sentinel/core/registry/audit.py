@@ -1,18 +1,18 @@
-"""What a change of the shelf means to those who must be able to follow it later."""
+"""What a change of the registry means to those who must be able to follow it later."""
 
 from typing import Any
 
 from sentinel.records import AuditEntry
-from sentinel.stored.versions import ModelEvent, Shelf
+from sentinel.stored.versions import ModelEvent, RegistryState
 
 
-def audit_entry(before: Shelf, after: Shelf, event: ModelEvent) -> AuditEntry:
-    """One change of the shelf, named by its number: published again, it has the same name.
+def audit_entry(before: RegistryState, after: RegistryState, event: ModelEvent) -> AuditEntry:
+    """One change of the registry, named by its number: published again, it has the same name.
 
     Parameters
     ----------
     before, after
-        The shelf around the change; what they differ in beyond it is taken for its effect.
+        The registry around the change; what they differ in beyond it is taken for its effect.
     """
     return AuditEntry(
         id=f"models-{event.number}-{event.kind}",
@@ -25,8 +25,10 @@ def audit_entry(before: Shelf, after: Shelf, event: ModelEvent) -> AuditEntry:
     )
 
 
-def put_back_entry(found: Shelf, seen: Shelf, *, who: str, at_ms: int) -> AuditEntry:
-    """A later shelf in the place of an earlier one, which the store had come back with."""
+def put_back_entry(
+    found: RegistryState, seen: RegistryState, *, who: str, at_ms: int
+) -> AuditEntry:
+    """A later registry in the place of an earlier one, which the store had come back with."""
     return AuditEntry(
         id=f"models-{seen.number}-put-back-{at_ms}",
         kind="model",
@@ -38,17 +40,17 @@ def put_back_entry(found: Shelf, seen: Shelf, *, who: str, at_ms: int) -> AuditE
             "change": "put_back",
             "number": seen.number,
             "champion": seen.champion,
-            "why": "the store came back with an earlier shelf",
+            "why": "the store came back with an earlier state of the registry",
         },
     )
 
 
-def _standing(shelf: Shelf, version: str) -> dict[str, Any]:
-    approval = shelf.approvals.get(version)
+def _standing(registry_state: RegistryState, version: str) -> dict[str, Any]:
+    approval = registry_state.approvals.get(version)
     return {
-        "stage": shelf.stages.get(version),
-        "champion": shelf.champion,
-        "challenger": shelf.challenger,
-        "shadow": shelf.shadow,
+        "stage": registry_state.stages.get(version),
+        "champion": registry_state.champion,
+        "challenger": registry_state.challenger,
+        "shadow": registry_state.shadow,
         "approved_by": None if approval is None else approval.who,
     }

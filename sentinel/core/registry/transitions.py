@@ -1,4 +1,4 @@
-"""Where model versions stand: each change gives another shelf and the event that tells of it.
+"""Where model versions stand: a change gives another state, and the event that tells of it.
 
 A version is registered in development, staged when nothing was found against it, promoted to
 production, and archived when another takes its place, or when it is turned down. Of a change that
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from sentinel.stored.versions import Approval, EventKind, ModelEvent, Shelf, Stage, parsed
+from sentinel.stored.versions import Approval, EventKind, ModelEvent, RegistryState, Stage, parsed
 
 Change = Literal["major", "minor", "patch"]
 
@@ -20,44 +20,50 @@ _NEVER_SERVED = "it is archived and was refused, withdrawn or rolled back"
 
 
 def registered(
-    shelf: Shelf, version: str, *, who: str, why: str, at_ms: int
-) -> tuple[Shelf, ModelEvent]:
+    registry_state: RegistryState, version: str, *, who: str, why: str, at_ms: int
+) -> tuple[RegistryState, ModelEvent]:
     """A new version, in development."""
     parsed(version)
-    if version in shelf.stages:
+    if version in registry_state.stages:
         raise ValueError(
-            f"version {version} cannot be registered: it is in {shelf.stages[version]} already, "
-            "and a version is registered once"
+            f"version {version} cannot be registered: it is in "
+            f"{registry_state.stages[version]} already, and a version is registered once"
         )
-    after = _placed(shelf, version, "development")
-    return _changed(shelf, after, "registered", version, who, why, at_ms)
+    after = _placed(registry_state, version, "development")
+    return _changed(registry_state, after, "registered", version, who, why, at_ms)
 
 
 def staged(
-    shelf: Shelf, version: str, *, who: str, why: str, at_ms: int
-) -> tuple[Shelf, ModelEvent]:
+    registry_state: RegistryState, version: str, *, who: str, why: str, at_ms: int
+) -> tuple[RegistryState, ModelEvent]:
     """From development to staging, where it is the one to be tried: the challenger.
 
     A challenger before it stays in staging.
     """
-    _check_stage(shelf, version, "staged", ["development"])
-    after = replace(_placed(shelf, version, "staging"), challenger=version)
-    return _changed(shelf, after, "staged", version, who, why, at_ms)
+    _check_stage(registry_state, version, "staged", ["development"])
+    after = replace(_placed(registry_state, version, "staging"), challenger=version)
+    return _changed(registry_state, after, "staged", version, who, why, at_ms)
 
 
 def approved(
-    shelf: Shelf, version: str, *, who: str, why: str, at_ms: int
-) -> tuple[Shelf, ModelEvent]:
+    registry_state: RegistryState, version: str, *, who: str, why: str, at_ms: int
+) -> tuple[RegistryState, ModelEvent]:
     """A person says that the version may serve. It holds until the version is turned down."""
-    _check_stage(shelf, version, "approved", ["development", "staging", "archived"])
-    approvals = {**shelf.approvals, version: Approval(who, at_ms)}
+    _check_stage(registry_state, version, "approved", ["development", "staging", "archived"])
+    approvals = {**registry_state.approvals, version: Approval(who, at_ms)}
     return _changed(
-        shelf, replace(shelf, approvals=approvals), "approved", version, who, why, at_ms
+        registry_state,
+        replace(registry_state, approvals=approvals),
+        "approved",
+        version,
+        who,
+        why,
+        at_ms,
     )
 
 
 def promoted(
-    shelf: Shelf,
+    registry_state: RegistryState,
     version: str,
     *,
     who: str,
@@ -65,7 +71,7 @@ def promoted(
     at_ms: int,
     approval_needed: bool,
     force: bool = False,
-) -> tuple[Shelf, ModelEvent]:
+) -> tuple[RegistryState, ModelEvent]:
     """From staging to production; the champion until then is archived, and can be gone back to.
 
     Parameters
@@ -75,10 +81,10 @@ def promoted(
     force
         Promote what is archived, too: for a person who has a reason.
     """
-    stage = shelf.stages.get(version)
+    stage = registry_state.stages.get(version)
     if stage == "archived" and not force:
         served = "it is archived, and served before: a rollback goes back to it"
-        because = served if version in shelf.before else _NEVER_SERVED
+        because = served if version in registry_state.before else _NEVER_SERVED
         raise ValueError(
             f"version {version} cannot be promoted: {because}; by force, a named person with a "
             "reason can"
@@ -87,18 +93,20 @@ def promoted(
         raise ValueError(
             f"version {version} cannot be promoted by force without who does it, and a reason"
         )
-    _check_stage(shelf, version, "promoted", ["staging", "archived"] if force else ["staging"])
-    if approval_needed and version not in shelf.approvals:
+    _check_stage(
+        registry_state, version, "promoted", ["staging", "archived"] if force else ["staging"]
+    )
+    if approval_needed and version not in registry_state.approvals:
         raise ValueError(f"version {version} cannot be promoted: nobody has approved it yet")
-    after = _succeeded(shelf, version)
-    if shelf.champion is not None:
-        after = replace(after, before=(*after.before, shelf.champion))
-    return _changed(shelf, after, "promoted", version, who, why, at_ms)
+    after = _succeeded(registry_state, version)
+    if registry_state.champion is not None:
+        after = replace(after, before=(*after.before, registry_state.champion))
+    return _changed(registry_state, after, "promoted", version, who, why, at_ms)
 
 
 def rolled_back(
-    shelf: Shelf, *, who: str, why: str, at_ms: int, to: str | None = None
-) -> tuple[Shelf, ModelEvent]:
+    registry_state: RegistryState, *, who: str, why: str, at_ms: int, to: str | None = None
+) -> tuple[RegistryState, ModelEvent]:
     """The champion is archived as a bad one, and a champion before it serves again.
 
     The event is about the bad one, and names the other as the champion.
@@ -108,10 +116,10 @@ def rolled_back(
     to
         Which one; None for the last that there is.
     """
-    bad = shelf.champion
+    bad = registry_state.champion
     if bad is None:
         raise ValueError("nothing can be rolled back: no version serves")
-    there = [version for version in shelf.before if version in shelf.stages]
+    there = [version for version in registry_state.before if version in registry_state.stages]
     if not there:
         raise ValueError(f"version {bad} cannot be rolled back: no other version served before it")
     if to is not None and to not in there:
@@ -119,43 +127,45 @@ def rolled_back(
             f"version {bad} cannot be rolled back to {to}: only to one that served before it, "
             f"{_either(there)}"
         )
-    after = _succeeded(shelf, there[-1] if to is None else to)
-    return _changed(shelf, _turned_down(after, bad), "rolled_back", bad, who, why, at_ms)
+    after = _succeeded(registry_state, there[-1] if to is None else to)
+    return _changed(registry_state, _turned_down(after, bad), "rolled_back", bad, who, why, at_ms)
 
 
 def refused(
-    shelf: Shelf, version: str, *, who: str, why: str, at_ms: int
-) -> tuple[Shelf, ModelEvent]:
+    registry_state: RegistryState, version: str, *, who: str, why: str, at_ms: int
+) -> tuple[RegistryState, ModelEvent]:
     """Something speaks against it: archived without having served."""
-    _check_stage(shelf, version, "refused", ["development", "staging"])
-    after = _turned_down(_placed(shelf, version, "archived"), version)
-    return _changed(shelf, after, "refused", version, who, why, at_ms)
+    _check_stage(registry_state, version, "refused", ["development", "staging"])
+    after = _turned_down(_placed(registry_state, version, "archived"), version)
+    return _changed(registry_state, after, "refused", version, who, why, at_ms)
 
 
 def archived(
-    shelf: Shelf, version: str, *, who: str, why: str, at_ms: int
-) -> tuple[Shelf, ModelEvent]:
+    registry_state: RegistryState, version: str, *, who: str, why: str, at_ms: int
+) -> tuple[RegistryState, ModelEvent]:
     """Withdrawn: archived without having served, though nothing need speak against it."""
-    _check_stage(shelf, version, "archived", ["development", "staging"])
-    after = _turned_down(_placed(shelf, version, "archived"), version)
-    return _changed(shelf, after, "archived", version, who, why, at_ms)
+    _check_stage(registry_state, version, "archived", ["development", "staging"])
+    after = _turned_down(_placed(registry_state, version, "archived"), version)
+    return _changed(registry_state, after, "archived", version, who, why, at_ms)
 
 
 def shadowed(
-    shelf: Shelf, version: str | None, *, who: str, why: str, at_ms: int
-) -> tuple[Shelf, ModelEvent]:
+    registry_state: RegistryState, version: str | None, *, who: str, why: str, at_ms: int
+) -> tuple[RegistryState, ModelEvent]:
     """The version scores beside the champion and decides nothing; None: none does.
 
     The event is about the version that begins, or the one that ends.
     """
-    about = shelf.shadow if version is None else version
+    about = registry_state.shadow if version is None else version
     if about is None:
         raise ValueError("the shadow cannot be taken away: no version is one")
-    if version == shelf.shadow:
+    if version == registry_state.shadow:
         raise ValueError(f"version {version} cannot be the shadow: it is the shadow already")
     if version is not None:
-        _check_stage(shelf, version, "the shadow", ["development", "staging", "archived"])
-    return _changed(shelf, replace(shelf, shadow=version), "shadowed", about, who, why, at_ms)
+        _check_stage(registry_state, version, "the shadow", ["development", "staging", "archived"])
+    return _changed(
+        registry_state, replace(registry_state, shadow=version), "shadowed", about, who, why, at_ms
+    )
 
 
 def serving_at(history: Iterable[ModelEvent], at_ms: int) -> str | None:
@@ -173,8 +183,10 @@ def serving_at(history: Iterable[ModelEvent], at_ms: int) -> str | None:
     return champion
 
 
-def replayed(history: Iterable[ModelEvent]) -> Iterator[tuple[Shelf, Shelf, ModelEvent]]:
-    """Each event with the shelf before and behind it.
+def replayed(
+    history: Iterable[ModelEvent],
+) -> Iterator[tuple[RegistryState, RegistryState, ModelEvent]]:
+    """Each event with the registry before and behind it.
 
     Raises ValueError where the history does not follow from what was before, as where one of its
     events is missing.
@@ -184,7 +196,7 @@ def replayed(history: Iterable[ModelEvent]) -> Iterator[tuple[Shelf, Shelf, Mode
     history
         Every event, oldest first.
     """
-    before = Shelf()
+    before = RegistryState()
     for event in history:
         after, found = _again(before, event)
         if found != event:
@@ -193,18 +205,18 @@ def replayed(history: Iterable[ModelEvent]) -> Iterator[tuple[Shelf, Shelf, Mode
         before = after
 
 
-def _again(shelf: Shelf, event: ModelEvent) -> tuple[Shelf, ModelEvent]:
+def _again(registry_state: RegistryState, event: ModelEvent) -> tuple[RegistryState, ModelEvent]:
     """The change that an event tells of, made once more."""
     version = event.version
     stated: dict[str, Any] = {"who": event.who, "why": event.why, "at_ms": event.at_ms}
     match event.kind:
         case "promoted":
-            return promoted(shelf, version, **stated, approval_needed=False, force=True)
+            return promoted(registry_state, version, **stated, approval_needed=False, force=True)
         case "rolled_back":
-            return rolled_back(shelf, **stated, to=event.champion)
+            return rolled_back(registry_state, **stated, to=event.champion)
         case "shadowed":
-            return shadowed(shelf, event.shadow, **stated)
-    return _SIMPLE[event.kind](shelf, version, **stated)
+            return shadowed(registry_state, event.shadow, **stated)
+    return _SIMPLE[event.kind](registry_state, version, **stated)
 
 
 def next_version(versions: Iterable[str], parent: str | None, change: Change) -> str:
@@ -247,11 +259,13 @@ def _fit(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fit.items() if name != "tree_count"}
 
 
-def _check_stage(shelf: Shelf, version: str, what: str, allowed: Sequence[Stage]) -> None:
+def _check_stage(
+    registry_state: RegistryState, version: str, what: str, allowed: Sequence[Stage]
+) -> None:
     """Whether there is such a version, in one of these stages."""
-    stage = shelf.stages.get(version)
+    stage = registry_state.stages.get(version)
     if stage is None:
-        there = sorted(shelf.stages, key=parsed)
+        there = sorted(registry_state.stages, key=parsed)
         raise ValueError(
             f"version {version} cannot be {what}: there is no such version; "
             f"there {f'are {_either(there[-5:])}' if there else 'is none'}"
@@ -266,32 +280,32 @@ def _either(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def _placed(shelf: Shelf, version: str, stage: Stage) -> Shelf:
-    return replace(shelf, stages={**shelf.stages, version: stage})
+def _placed(registry_state: RegistryState, version: str, stage: Stage) -> RegistryState:
+    return replace(registry_state, stages={**registry_state.stages, version: stage})
 
 
-def _succeeded(shelf: Shelf, version: str) -> Shelf:
+def _succeeded(registry_state: RegistryState, version: str) -> RegistryState:
     """The version as champion in the place of the one until now, which is archived."""
-    stages: dict[str, Stage] = {**shelf.stages, version: "production"}
-    if shelf.champion is not None:
-        stages[shelf.champion] = "archived"
+    stages: dict[str, Stage] = {**registry_state.stages, version: "production"}
+    if registry_state.champion is not None:
+        stages[registry_state.champion] = "archived"
     return replace(
-        shelf,
+        registry_state,
         stages=stages,
         champion=version,
-        challenger=_unless(shelf.challenger, version),
-        shadow=_unless(shelf.shadow, version),
-        before=tuple(one for one in shelf.before if one != version),
+        challenger=_unless(registry_state.challenger, version),
+        shadow=_unless(registry_state.shadow, version),
+        before=tuple(one for one in registry_state.before if one != version),
     )
 
 
-def _turned_down(shelf: Shelf, version: str) -> Shelf:
+def _turned_down(registry_state: RegistryState, version: str) -> RegistryState:
     """Nothing is to be tried of the version any more, and what spoke for it is void."""
     return replace(
-        shelf,
-        challenger=_unless(shelf.challenger, version),
-        shadow=_unless(shelf.shadow, version),
-        approvals={name: one for name, one in shelf.approvals.items() if name != version},
+        registry_state,
+        challenger=_unless(registry_state.challenger, version),
+        shadow=_unless(registry_state.shadow, version),
+        approvals={name: one for name, one in registry_state.approvals.items() if name != version},
     )
 
 
@@ -300,8 +314,14 @@ def _unless(name: str | None, version: str) -> str | None:
 
 
 def _changed(
-    before: Shelf, after: Shelf, kind: EventKind, version: str, who: str, why: str, at_ms: int
-) -> tuple[Shelf, ModelEvent]:
+    before: RegistryState,
+    after: RegistryState,
+    kind: EventKind,
+    version: str,
+    who: str,
+    why: str,
+    at_ms: int,
+) -> tuple[RegistryState, ModelEvent]:
     after = replace(after, number=before.number + 1)
     event = ModelEvent(
         number=after.number,

@@ -1,11 +1,11 @@
 """The champion of the registry comes to serve on this instance, and goes again.
 
-The shelf of the registry says what serves; a record on `model-updates` is the bell that has every
-instance look at once, and all look now and then without it, so that a missed bell costs seconds and
-not a wrong model. The new model is tried by the explainer, whose process may die of it, then its
-tables are built here, and it has to give the same golden scores as where it was made, all of it
-beside scoring, which goes on with the old one; then it takes its place between two batches. The
-last few stay in memory: a rollback has nothing to build.
+The registry says what serves; a record on `model-updates` has every instance look at once, and all
+look now and then without one, so that a missed record costs seconds and not a wrong model. The new
+model is tried by the explainer, whose process may die of it, then its tables are built here, and it
+has to give the same golden scores as where it was made, all of it beside scoring, which goes on
+with the old one; then it takes its place between two batches. The last few stay in memory: a
+rollback has nothing to build.
 
 What cannot be loaded is tried again, ever more seldom: it may have been missing for a moment, or be
 put right. It is counted and logged once, and again when there is another reason. Until then the
@@ -20,13 +20,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sentinel.engine.patience import Patience
-from sentinel.engine.registry.remembered import RememberedShelf
+from sentinel.engine.registry.remembered import RememberedRegistry
 from sentinel.engine.scoring.serving import Serving
 from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Explainer, ModelStore, Tail
 from sentinel.serving_model import ServingModel, ready_model
-from sentinel.stored.versions import Artifact, Shelf
+from sentinel.stored.versions import Artifact, RegistryState
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class DeploymentParams:
         The share of the transactions that a shadow scores, too. Each costs what scoring costs, and
         some microseconds to write down.
     look_s
-        How often the registry is looked at without a bell.
+        How often the registry is looked at without a record.
     kept_count
         Models that stay in memory beside the champion and the shadow: for rollbacks, and to explain
         alerts that the one before had decided on when another took over.
@@ -78,7 +78,7 @@ class Deployment:
         self,
         *,
         store: ModelStore,
-        remembered: RememberedShelf,
+        remembered: RememberedRegistry,
         tail: Tail,
         serving: Serving,
         features: Sequence[str],
@@ -99,8 +99,8 @@ class Deployment:
         self._kept: OrderedDict[str, ServingModel] = OrderedDict()
         self._kept[serving.champion.version] = serving.champion
         self._unproven: str | None = serving.champion.version  # it is not from the registry
-        self._seen: Shelf | None = None
-        self._failures: dict[str, str] = {}  # why a version of the shelf cannot serve
+        self._seen: RegistryState | None = None
+        self._failures: dict[str, str] = {}  # why a version of the registry cannot serve
         self._failed_count = 0  # of those that have failed while they served, as last seen
         self._unexplained: dict[str, str] = {}  # why a version will not be explained
         self._again_s = 0.0  # when that is tried again
@@ -174,30 +174,30 @@ class Deployment:
         return self._unexplained.get(self._serving.champion.version, "")
 
     async def follow(self) -> None:
-        """Bring what the shelf says to serve; a version that cannot be loaded changes nothing."""
-        shelf = await self._remembered.look()
-        is_new = shelf != self._seen
+        """Bring what the registry says to serve; one that cannot be loaded changes nothing."""
+        registry_state = await self._remembered.look()
+        is_new = registry_state != self._seen
         has_failed = len(self._serving.failed) != self._failed_count
         is_due = bool(self._failures) and self._clock_s() >= self._again_s
         if not (is_new or has_failed or is_due):
             return
         self._failed_count = len(self._serving.failed)
-        champion = await self._best(shelf)
+        champion = await self._best(registry_state)
         if champion is not None and champion is not self._serving.champion:
             log.info("%s serves from now on", champion.version)
             self._serving.champion = champion
             self._metrics.deployments += 1
-        self._serving.shadow = await self._ready(shelf.shadow)
-        wanted = (*shelf.to_serve(), shelf.shadow)
+        self._serving.shadow = await self._ready(registry_state.shadow)
+        wanted = (*registry_state.to_serve(), registry_state.shadow)
         self._failures = {one: why for one, why in self._failures.items() if one in wanted}
         self._wait_s = self._params.look_s if is_new else min(2 * self._wait_s, _LOAD_AGAIN_S_MAX)
         self._again_s = self._clock_s() + self._wait_s
-        self._seen = shelf
+        self._seen = registry_state
         self._drop()
 
-    async def _best(self, shelf: Shelf) -> ServingModel | None:
+    async def _best(self, registry_state: RegistryState) -> ServingModel | None:
         """The champion, or the newest of those before it that can serve; None if none can."""
-        for version in shelf.to_serve():
+        for version in registry_state.to_serve():
             found = await self._ready(version)
             if found is not None:
                 return found

@@ -1,4 +1,4 @@
-"""Changes of the shelf, told to everybody: on `model-updates` and in the audit."""
+"""Changes of the registry, told to everybody: on `model-updates` and in the audit."""
 
 import logging
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from sentinel.engine.audit import AuditLog
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import Broker, ModelStore
 from sentinel.records import AuditEntry
-from sentinel.stored.versions import ModelEvent, Shelf
+from sentinel.stored.versions import ModelEvent, RegistryState
 
 log = logging.getLogger(__name__)
 
@@ -19,15 +19,15 @@ _TRY_COUNT = 5
 
 
 class Step(Protocol):
-    """One change of the shelf, as in `core.learning.shelf`; raises ValueError if it cannot be."""
+    """One of `core.registry.transitions`; raises ValueError if it cannot be."""
 
     def __call__(
-        self, shelf: Shelf, version: str, /, *, who: str, why: str, at_ms: int
-    ) -> tuple[Shelf, ModelEvent]: ...
+        self, registry_state: RegistryState, version: str, /, *, who: str, why: str, at_ms: int
+    ) -> tuple[RegistryState, ModelEvent]: ...
 
 
 class Registrar:
-    """Changes the shelf first and says so then: an instance that misses the word looks itself.
+    """Changes the registry first and says so then: an instance that misses the word looks itself.
 
     Parameters
     ----------
@@ -53,23 +53,25 @@ class Registrar:
         self.clock_ms = clock_ms
 
     async def change(self, step: Step, version: str, *, why: str) -> ModelEvent:
-        """Take a step; against whatever the shelf is by then, if somebody else was faster.
+        """Take a step; against whatever the registry is by then, if somebody else was faster.
 
         TransientError when it cannot be taken there: look again how things stand.
         """
         for _ in range(_TRY_COUNT):
-            shelf = await self._store.shelf()
+            registry_state = await self._store.registry_state()
             try:
-                after, event = step(shelf, version, who=self.who, why=why, at_ms=self.clock_ms())
+                after, event = step(
+                    registry_state, version, who=self.who, why=why, at_ms=self.clock_ms()
+                )
             except ValueError as error:
                 raise TransientError(str(error)) from error
             try:
-                await self._store.change(shelf, after, [event])
+                await self._store.change(registry_state, after, [event])
             except FencedError:
                 continue
-            await self._say(event, audit_entry(shelf, after, event))
+            await self._say(event, audit_entry(registry_state, after, event))
             return event
-        raise TransientError("the shelf of models changes all the time")
+        raise TransientError("the registry changes all the time")
 
     async def repeat(self, version: str) -> None:
         """Say again what was done to a version here, in the same words: perhaps nobody heard it."""
@@ -84,7 +86,7 @@ class Registrar:
 
     async def free_version(self, parent: str, change: Change) -> str:
         """The next version of which nothing is kept, not even from an update that was lost."""
-        taken = list((await self._store.shelf()).stages)
+        taken = list((await self._store.registry_state()).stages)
         while True:
             version = next_version(taken, parent, change)
             if version not in await self._store.manifests([version]):
@@ -110,10 +112,10 @@ def back_to(former: str) -> Step:
     """The step by which a former champion serves in the place of the version it is taken on."""
 
     def step(
-        shelf: Shelf, version: str, /, *, who: str, why: str, at_ms: int
-    ) -> tuple[Shelf, ModelEvent]:
-        if shelf.champion != version:
+        registry_state: RegistryState, version: str, /, *, who: str, why: str, at_ms: int
+    ) -> tuple[RegistryState, ModelEvent]:
+        if registry_state.champion != version:
             raise ValueError(f"version {version} cannot be rolled back: it does not serve")
-        return rolled_back(shelf, who=who, why=why, at_ms=at_ms, to=former)
+        return rolled_back(registry_state, who=who, why=why, at_ms=at_ms, to=former)
 
     return step

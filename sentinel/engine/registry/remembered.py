@@ -1,7 +1,7 @@
 """The registry as a process has seen it, against a store that goes back in time.
 
 A store that comes back from an older snapshot, or a replica that was behind and took over, names a
-former champion. What serves then goes on serving. Whoever has seen the later shelf puts it back by
+former champion. What serves then goes on serving. Whoever has seen the later one puts it back by
 compare-and-set, with the events that were lost, if all artifacts that it needs are there, or a copy
 of them here; the audit tells of it. Where that cannot be done, `trouble` says why until it can, or
 until a person says what serves. How the update under way stands is put back in the same way.
@@ -19,7 +19,7 @@ from sentinel.engine.registry.registrar import Registrar
 from sentinel.errors import FencedError, ModelError
 from sentinel.ports import ModelStore
 from sentinel.records import AuditEntry
-from sentinel.stored.versions import Artifact, ModelEvent, Shelf
+from sentinel.stored.versions import Artifact, ModelEvent, RegistryState
 
 log = logging.getLogger(__name__)
 
@@ -36,24 +36,24 @@ class RegistryMemory:
     Attributes
     ----------
     events
-        The newest of those up to the shelf, oldest first.
+        The newest of those up to the registry, oldest first.
     manifests
-        Of the versions that the shelf needs.
+        Of the versions that the registry needs.
     untold
         What the audit is still to be told.
     update
         How the update stands, as noted.
     """
 
-    shelf: Shelf | None = None
+    registry_state: RegistryState | None = None
     events: tuple[ModelEvent, ...] = ()
     manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
     untold: AuditEntry | None = None
     update: bytes | None = None
 
 
-class RememberedShelf:
-    """The newest shelf that was seen here.
+class RememberedRegistry:
+    """The newest state of the registry that was seen here.
 
     Parameters
     ----------
@@ -70,10 +70,14 @@ class RememberedShelf:
         self._copies = copies
         self.trouble = ""
 
-    async def look(self) -> Shelf:
+    async def look(self) -> RegistryState:
         """What the registry says, or what it said before it went back."""
         await self._tell()
-        found, seen, known = await self._store.shelf(), self._memory.shelf, self._memory.events
+        found, seen, known = (
+            await self._store.registry_state(),
+            self._memory.registry_state,
+            self._memory.events,
+        )
         if found == seen:
             self.trouble = ""
             return found
@@ -89,19 +93,19 @@ class RememberedShelf:
         await self._put_back(seen, found, how)
         return seen
 
-    def newer(self, found: Shelf) -> Shelf:
-        """A shelf that was read elsewhere, or the one seen here as long as that was lost."""
-        seen = self._memory.shelf
+    def newer(self, found: RegistryState) -> RegistryState:
+        """A state that was read elsewhere, or the one seen here as long as that was lost."""
+        seen = self._memory.registry_state
         return seen if seen is not None and (self.trouble or found.number < seen.number) else found
 
-    async def _remember(self, found: Shelf, told: Sequence[ModelEvent]) -> Shelf:
+    async def _remember(self, found: RegistryState, told: Sequence[ModelEvent]) -> RegistryState:
         memory = self._memory
         memory.manifests = await self._store.manifests(_needed(found))
-        memory.shelf, memory.events = found, tuple(told[-_EVENT_COUNT_MAX:])
+        memory.registry_state, memory.events = found, tuple(told[-_EVENT_COUNT_MAX:])
         self.trouble = ""
         return found
 
-    async def _put_back(self, seen: Shelf, found: Shelf, how: Relation) -> None:
+    async def _put_back(self, seen: RegistryState, found: RegistryState, how: Relation) -> None:
         lost = lost_events(seen, self._memory.events, found)
         if how == "apart":
             why = "it was changed since, and nobody has said what serves"
@@ -125,7 +129,7 @@ class RememberedShelf:
         await self._tell()
 
     async def _incomplete(self) -> str:
-        """Why what the shelf needs is not there; empty once it is, from copies if need be."""
+        """Why what the registry needs is not there; empty once it is, from copies if need be."""
         needed, why = self._memory.manifests, ""
         there = await self._store.manifests(list(needed))
         for version in needed.keys() - there.keys():
@@ -139,7 +143,7 @@ class RememberedShelf:
                 why = str(error)
         return why
 
-    def _note_trouble(self, seen: Shelf, found: Shelf, why: str) -> None:
+    def _note_trouble(self, seen: RegistryState, found: RegistryState, why: str) -> None:
         trouble = (
             f"the model registry came back as of change {found.number} (champion {found.champion}),"
             f" and change {seen.number} (champion {seen.champion}) holds here: {why}; promote or"
@@ -156,27 +160,27 @@ class RememberedShelf:
             self._memory.untold = None
 
 
-def _needed(shelf: Shelf) -> list[str]:
-    """The versions of a shelf that serve, stand in, score beside or may come to."""
-    waiting = [one for one, stage in shelf.stages.items() if stage != "archived"]
-    others = [one for one in (shelf.challenger, shelf.shadow) if one is not None]
-    return list(dict.fromkeys([*shelf.to_serve(), *others, *waiting]))
+def _needed(registry_state: RegistryState) -> list[str]:
+    """The versions of a state of the registry that serve, stand in, score beside or may come to."""
+    waiting = [one for one, stage in registry_state.stages.items() if stage != "archived"]
+    others = [one for one in (registry_state.challenger, registry_state.shadow) if one is not None]
+    return list(dict.fromkeys([*registry_state.to_serve(), *others, *waiting]))
 
 
 @dataclass(frozen=True, slots=True)
 class SteadyModels:
-    """`ports.ModelStore` whose shelf and update are never older than what is remembered.
+    """`ports.ModelStore` whose state and update are never older than what is remembered.
 
-    Nothing is to come of an older shelf, so changes are of the newer one, and refused as long as
+    Nothing is to come of an older state, so changes are of the newer one, and refused as long as
     that is not put back.
     """
 
     store: ModelStore
     memory: RegistryMemory
-    remembered: RememberedShelf
+    remembered: RememberedRegistry
 
-    async def shelf(self) -> Shelf:
-        return self.remembered.newer(await self.store.shelf())
+    async def registry_state(self) -> RegistryState:
+        return self.remembered.newer(await self.store.registry_state())
 
     async def manifests(self, versions: Sequence[str]) -> dict[str, dict[str, Any]]:
         return await self.store.manifests(versions)
@@ -187,7 +191,9 @@ class SteadyModels:
     async def add(self, artifact: Artifact) -> None:
         await self.store.add(artifact)
 
-    async def change(self, before: Shelf, after: Shelf, events: Sequence[ModelEvent]) -> None:
+    async def change(
+        self, before: RegistryState, after: RegistryState, events: Sequence[ModelEvent]
+    ) -> None:
         await self.store.change(before, after, events)
 
     async def history(self) -> list[ModelEvent]:

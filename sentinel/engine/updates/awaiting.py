@@ -88,7 +88,7 @@ class Awaiting:
         """
         if self.outlook is not None and self._clock_s() - self._looked_s < _LOOK_S:
             return self.outlook
-        champion = (await self._store.shelf()).champion
+        champion = (await self._store.registry_state()).champion
         if champion is not None and (champion, next_offset) != self._seen:
             self._needs = await self._needed(champion)
             self._seen = champion, next_offset

@@ -15,7 +15,7 @@ from functools import partial
 from sentinel.codec.records import decode_command
 from sentinel.codec.stored import encode_stored
 from sentinel.core.learning.triggers import Progress, Trigger
-from sentinel.core.registry import transitions as shelves
+from sentinel.core.registry import transitions as transitions
 from sentinel.engine.control import ControlPlane
 from sentinel.engine.patience import Patience
 from sentinel.engine.registry.lifecycle import (
@@ -248,8 +248,8 @@ class TrainingTask:
         return await self._awaiting.due(progress, self._next_offset)
 
     async def _begin(self, update: Update, trigger: Trigger) -> None:
-        shelf = await self._store.shelf()
-        if shelf.champion is None:
+        registry_state = await self._store.registry_state()
+        if registry_state.champion is None:
             return
         if update.state != "idle":
             update = await self._finish(update, "the next update took its place")
@@ -258,13 +258,13 @@ class TrainingTask:
             updated_ms=max(self._newest_ms, update.updated_ms),
             examples_to=self._next_offset,
             control_to=self._control_next,
-            champion=shelf.champion,
+            champion=registry_state.champion,
         )
         await self._note(update)
         self._asked_by, self._new_count = None, 0
         await self._registrar.tell(begun_entry(update))
         try:
-            champion = await self._store.load(shelf.champion)
+            champion = await self._store.load(registry_state.champion)
             updated = await self._trainer.update(champion, draw=update.number % 2**32)
         except LEARNER_ERRORS as error:
             log.warning("update %d makes no candidate: %r", update.number, error)
@@ -286,7 +286,7 @@ class TrainingTask:
             await self._finish(update, updated.reason)
             return
         facts = {"config_version": self._config_version, **update.origin}
-        change = shelves.kind_of_change(champion.manifest, {**made.manifest, **facts})
+        change = transitions.kind_of_change(champion.manifest, {**made.manifest, **facts})
         version = await self._registrar.free_version(champion.version, change)
         update = update.to(
             "made",
@@ -300,18 +300,18 @@ class TrainingTask:
         await self._register(update)
 
     async def _register(self, update: Update) -> None:
-        """Give the candidate its place on the shelf. Done twice, it finds it there."""
+        """Give the candidate its place on the registry. Done twice, it finds it there."""
         version = update.version
         if not await self._is_kept(update):
             await self._finish(update, "the candidate was lost before it was stored")
             return
-        shelf = await self._store.shelf()
+        registry_state = await self._store.registry_state()
         why = update.outcome
-        if version not in shelf.stages:
-            await self._registrar.change(shelves.registered, version, why=why)
-            shelf = await self._store.shelf()
-        if shelf.stages[version] == "development" and update.verdict != "not_yet":
-            step = shelves.staged if update.verdict == "promote" else shelves.refused
+        if version not in registry_state.stages:
+            await self._registrar.change(transitions.registered, version, why=why)
+            registry_state = await self._store.registry_state()
+        if registry_state.stages[version] == "development" and update.verdict != "not_yet":
+            step = transitions.staged if update.verdict == "promote" else transitions.refused
             await self._registrar.change(step, version, why=why)
         if update.verdict != "promote":
             await self._finish(update, why)
@@ -334,29 +334,29 @@ class TrainingTask:
 
     async def _is_decided(self, update: Update) -> bool:
         """Whether somebody has said what becomes of one that waits, and what was done about it."""
-        shelf = await self._store.shelf()
-        stage = shelf.stages.get(update.version)
+        registry_state = await self._store.registry_state()
+        stage = registry_state.stages.get(update.version)
         if stage not in ("staging", "production"):
             await self._finish(update, _ELSEWHERE)
-        elif stage == "production" or update.version in shelf.approvals:
+        elif stage == "production" or update.version in registry_state.approvals:
             await self._note(update.to("promoting"))
         else:
             return False
         return True
 
     async def _promote(self, update: Update) -> None:
-        shelf = await self._store.shelf()
-        stage = shelf.stages.get(update.version)
+        registry_state = await self._store.registry_state()
+        stage = registry_state.stages.get(update.version)
         if stage not in ("staging", "production"):
             await self._finish(update, f"it is in {stage}, {_ELSEWHERE}")
             return
         needs_approval = self._params.needs_approval
-        if stage == "staging" and needs_approval and update.version not in shelf.approvals:
+        if stage == "staging" and needs_approval and update.version not in registry_state.approvals:
             await self._note(update.to("waiting"))
             return
         before = self._watching.counts()
         if stage == "staging":
-            step = partial(shelves.promoted, approval_needed=needs_approval)
+            step = partial(transitions.promoted, approval_needed=needs_approval)
             await self._registrar.change(step, update.version, why=update.outcome)
         watch_ms = round(self._params.watch.watch_s * 1000)
         until_ms = max(self._newest_ms, update.updated_ms) + watch_ms
@@ -365,13 +365,13 @@ class TrainingTask:
 
     async def _is_watched_out(self, update: Update) -> bool:
         """Look after a new champion: whether the watch has ended, and with it the update."""
-        shelf = await self._store.shelf()
-        if shelf.champion != update.version:
+        registry_state = await self._store.registry_state()
+        if registry_state.champion != update.version:
             why = await self._registrar.why_rolled_back(update.version)
             await self._finish(update, _ELSEWHERE if why is None else f"rolled back: {why}")
             return True
         found = await self._watching.harm(update)
-        may_go_back = self._params.watch.is_automatic and update.champion in shelf.before
+        may_go_back = self._params.watch.is_automatic and update.champion in registry_state.before
         if found is not None and may_go_back:
             step = back_to(update.champion)
             await self._registrar.change(step, update.version, why=found)

@@ -11,13 +11,13 @@ from typing import Any
 from sentinel.adapters.pool import ExplainerPool
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.config import Config
-from sentinel.core.registry import transitions as shelves
+from sentinel.core.registry import transitions as transitions
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
 from sentinel.operations.stores import open_models
 from sentinel.ports import Explainer, ModelStore
 from sentinel.serving_model import ready_model
-from sentinel.stored.versions import Artifact, ModelEvent, Shelf
+from sentinel.stored.versions import Artifact, ModelEvent, RegistryState
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +61,8 @@ class LocalModels:
         except ModelError:
             return None
 
-    async def shelf(self) -> Shelf:
-        return await self.store.shelf()
+    async def registry_state(self) -> RegistryState:
+        return await self.store.registry_state()
 
     async def manifests(self, versions: Sequence[str]) -> dict[str, dict[str, Any]]:
         return await self.store.manifests(versions)
@@ -70,7 +70,9 @@ class LocalModels:
     async def add(self, artifact: Artifact) -> None:
         await self.store.add(artifact)
 
-    async def change(self, before: Shelf, after: Shelf, events: Sequence[ModelEvent]) -> None:
+    async def change(
+        self, before: RegistryState, after: RegistryState, events: Sequence[ModelEvent]
+    ) -> None:
         await self.store.change(before, after, events)
 
     async def history(self) -> list[ModelEvent]:
@@ -91,20 +93,20 @@ class LocalModels:
 
 async def adopt(store: ModelStore, artifact: Artifact) -> None:
     """Make a model the registry's first champion, if the registry is empty; then `tell_adopted`."""
-    shelf = await store.shelf()
-    if shelf.stages:
+    registry_state = await store.registry_state()
+    if registry_state.stages:
         return
     await store.add(artifact)
     at_ms = time.time_ns() // 1_000_000  # when people did something is a time of the clock
-    before, events = shelf, []
-    promoted = partial(shelves.promoted, approval_needed=False)
-    for step in (shelves.registered, shelves.staged, promoted):
-        shelf, event = step(
-            shelf, artifact.version, who=FIRST_WHO, why="the first model", at_ms=at_ms
+    before, events = registry_state, []
+    promoted = partial(transitions.promoted, approval_needed=False)
+    for step in (transitions.registered, transitions.staged, promoted):
+        registry_state, event = step(
+            registry_state, artifact.version, who=FIRST_WHO, why="the first model", at_ms=at_ms
         )
         events.append(event)
     try:
-        await store.change(before, shelf, events)
+        await store.change(before, registry_state, events)
     except FencedError:
         log.info("another instance has put the first model into the registry")
 
@@ -114,9 +116,9 @@ async def tell_adopted(store: ModelStore, registrar: Registrar) -> None:
 
     Each start says it again, in the same words: who has put it there may not have lived to.
     """
-    shelf = await store.shelf()
-    if shelf.champion is not None and not shelf.before:
-        await registrar.repeat(shelf.champion)
+    registry_state = await store.registry_state()
+    if registry_state.champion is not None and not registry_state.before:
+        await registrar.repeat(registry_state.champion)
 
 
 async def fetch_champion(config: Config) -> None:
@@ -145,8 +147,8 @@ async def usable_champion(
     The explainer tries each first: one that ends the process that loads it would end this one at
     each start. Raises TransientError.
     """
-    shelf = await store.shelf()
-    for version in shelf.to_serve():
+    registry_state = await store.registry_state()
+    for version in registry_state.to_serve():
         try:
             artifact = await store.load(version)
             explainer.register(version, artifact.text)

@@ -17,9 +17,9 @@ from sentinel.operations.stores import open_models, open_reports
 from sentinel.ports import ModelStore
 from sentinel.records import AuditEntry
 from sentinel.serving_model import ready_model
-from sentinel.stored.versions import Artifact, ModelEvent, ServingReport, Shelf, parsed
+from sentinel.stored.versions import Artifact, ModelEvent, RegistryState, ServingReport, parsed
 
-Step = Callable[[Shelf], tuple[Shelf, ModelEvent]]
+Step = Callable[[RegistryState], tuple[RegistryState, ModelEvent]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class Registry:
         What running instances say that they serve.
     """
 
-    shelf: Shelf
+    registry_state: RegistryState
     manifests: dict[str, dict[str, Any]]
     reports: list[ServingReport]
 
     @property
     def versions(self) -> list[str]:
         """All of them, lowest first."""
-        return sorted(self.shelf.stages, key=parsed)
+        return sorted(self.registry_state.stages, key=parsed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,10 @@ def now_ms() -> int:
 async def registry(config: Config) -> Registry:
     """All that there is."""
     async with open_models(config.redis) as store:
-        shelf = await store.shelf()
-        manifests = await store.manifests(list(shelf.stages))
+        registry_state = await store.registry_state()
+        manifests = await store.manifests(list(registry_state.stages))
     async with open_reports(config.redis) as reports:
-        return Registry(shelf, manifests, await reports.reports())
+        return Registry(registry_state, manifests, await reports.reports())
 
 
 async def served_at(config: Config, at_ms: int) -> list[ServingReport]:
@@ -100,9 +100,9 @@ async def artifact(config: Config, version: str) -> Artifact:
 async def free_version(config: Config, manifest: Mapping[str, Any]) -> str:
     """The next version for a model that somebody brings, under which nothing is kept."""
     async with open_models(config.redis) as store:
-        shelf = await store.shelf()
-        taken = [*shelf.stages, *ModelDirectory(config.model).versions()]
-        parent = shelf.champion
+        registry_state = await store.registry_state()
+        taken = [*registry_state.stages, *ModelDirectory(config.model).versions()]
+        parent = registry_state.champion
         known = {} if parent is None else await store.manifests([parent])
         change = kind_of_change(known.get(parent or ""), manifest)
         while True:
@@ -116,11 +116,13 @@ async def add(config: Config, given: Artifact, *, who: str, why: str) -> Changed
     """Take a version in that has stood its trial, and stage it."""
     by: dict[str, Any] = {"who": who, "why": why, "at_ms": now_ms()}
     steps: list[Step] = [
-        lambda shelf: registered(shelf, given.version, **by),
-        lambda shelf: staged(shelf, given.version, **by),
+        lambda registry_state: registered(registry_state, given.version, **by),
+        lambda registry_state: staged(registry_state, given.version, **by),
     ]
     async with open_models(config.redis) as store:
-        _applied(await store.shelf(), steps)  # nothing is kept of what cannot be registered
+        _applied(
+            await store.registry_state(), steps
+        )  # nothing is kept of what cannot be registered
         await store.add(given)
     return await change(config, steps)
 
@@ -133,7 +135,7 @@ async def change(config: Config, steps: Sequence[Step]) -> Changed:
     decides hangs on what there was.
     """
     async with open_models(config.redis) as store:
-        before = await store.shelf()
+        before = await store.registry_state()
         found = _applied(before, steps)
         after = found[-1][0]
         notes = await _check_new(config, store, before, after)
@@ -146,25 +148,29 @@ async def change(config: Config, steps: Sequence[Step]) -> Changed:
     if after.champion != before.champion:
         notes += await _pins(config)
     entries = []
-    for shelf, event in found:
-        entries.append(audit_entry(before, shelf, event))
-        before = shelf
+    for registry_state, event in found:
+        entries.append(audit_entry(before, registry_state, event))
+        before = registry_state
     events = [event for _, event in found]
     return Changed(events, await _published(config, events, entries), tuple(notes))
 
 
-def _applied(shelf: Shelf, steps: Sequence[Step]) -> list[tuple[Shelf, ModelEvent]]:
+def _applied(
+    registry_state: RegistryState, steps: Sequence[Step]
+) -> list[tuple[RegistryState, ModelEvent]]:
     found = []
     for step in steps:
         try:
-            shelf, event = step(shelf)
+            registry_state, event = step(registry_state)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        found.append((shelf, event))
+        found.append((registry_state, event))
     return found
 
 
-async def _check_new(config: Config, store: ModelStore, before: Shelf, after: Shelf) -> list[str]:
+async def _check_new(
+    config: Config, store: ModelStore, before: RegistryState, after: RegistryState
+) -> list[str]:
     """What is to be known of what begins to serve, or to score beside. Raises ModelError."""
     notes: list[str] = []
     pairs = ((after.champion, before.champion), (after.shadow, before.shadow))
@@ -248,7 +254,7 @@ def differences(
 
 def found_in(found: Registry, version: str) -> dict[str, Any]:
     """The manifest of a version. Raises ConfigError without the version, ModelError without it."""
-    if version not in found.shelf.stages:
+    if version not in found.registry_state.stages:
         there = ", ".join(found.versions) or "none"
         raise ConfigError(f"version {version} is not in the registry; there: {there}")
     if version not in found.manifests:

@@ -1,4 +1,4 @@
-"""Whether one shelf came of another, against histories that were made change by change."""
+"""Whether one state came of another, against histories that were made change by change."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from sentinel.core.learning.lineage import is_decided, lost_events, relation
-from sentinel.core.registry import transitions as shelves
-from sentinel.stored.versions import ModelEvent, Shelf
+from sentinel.core.registry import transitions as transitions
+from sentinel.stored.versions import ModelEvent, RegistryState
 
-State = tuple[Shelf, tuple[ModelEvent, ...]]
+State = tuple[RegistryState, tuple[ModelEvent, ...]]
 
-PROMOTED = partial(shelves.promoted, approval_needed=False)
+PROMOTED = partial(transitions.promoted, approval_needed=False)
 
 
 def grown(state: State, count: int, *, who: str, first: int) -> list[State]:
@@ -22,9 +22,9 @@ def grown(state: State, count: int, *, who: str, first: int) -> list[State]:
     found = [state]
     for number in itertools.count(first):
         version = f"1.{number}.0"
-        for change in (shelves.registered, shelves.staged, PROMOTED):
-            shelf, events = found[-1]
-            after, event = change(shelf, version, who=who, why="", at_ms=number)
+        for change in (transitions.registered, transitions.staged, PROMOTED):
+            registry_state, events = found[-1]
+            after, event = change(registry_state, version, who=who, why="", at_ms=number)
             found.append((after, (*events, event)))
         if len(found) > count:
             return found[: count + 1]
@@ -35,7 +35,7 @@ def test_what_was_before_what_is_later_and_what_is_apart_is_told() -> None:
     rng = np.random.default_rng(5)
     for _ in range(200):
         split, ours, theirs = (int(number) for number in rng.integers(0, 8, size=3))
-        trunk = grown((Shelf(), ()), split, who="ann", first=1)[-1]
+        trunk = grown((RegistryState(), ()), split, who="ann", first=1)[-1]
         seen, known = grown(trunk, ours, who="bob", first=10)[-1]
         found, told = grown(trunk, theirs, who="cyd", first=20)[-1]
         expected = {
@@ -51,18 +51,20 @@ def test_what_was_before_what_is_later_and_what_is_apart_is_told() -> None:
 
 
 def test_without_the_events_a_higher_number_is_later_and_nothing_is_earlier() -> None:
-    seen, known = grown((Shelf(), ()), 5, who="ann", first=1)[-1]
+    seen, known = grown((RegistryState(), ()), 5, who="ann", first=1)[-1]
     later, earlier = replace(seen, number=7), replace(seen, number=3)
 
     assert relation(seen, (), later, ()) == relation(seen, known, later, ()) == "later"
     assert relation(seen, (), earlier, known[:3]) == relation(seen, known, earlier, ()) == "apart"
     assert relation(seen, known, replace(seen, shadow="1.1.0"), known) == "apart"
-    assert relation(seen, known, Shelf(), ()) == "earlier", "before the first change is nothing"
+    assert relation(seen, known, RegistryState(), ()) == "earlier", (
+        "before the first change is nothing"
+    )
 
 
 def test_of_lost_events_one_that_is_missing_makes_all_unknown() -> None:
-    seen, known = grown((Shelf(), ()), 5, who="ann", first=1)[-1]
-    found = Shelf(number=2)
+    seen, known = grown((RegistryState(), ()), 5, who="ann", first=1)[-1]
+    found = RegistryState(number=2)
 
     assert lost_events(seen, known, found) == known[2:]
     for damaged in (known[:3] + known[4:], known[3:], known[:4], ()):
@@ -77,7 +79,7 @@ def test_of_lost_events_one_that_is_missing_makes_all_unknown() -> None:
 def test_what_serves_is_decided_by_whoever_changes_the_champion(
     count: int, who: str, expected: bool
 ) -> None:
-    trunk = grown((Shelf(), ()), 3, who="ann", first=1)[-1]
+    trunk = grown((RegistryState(), ()), 3, who="ann", first=1)[-1]
     _, known = grown(trunk, 2, who="bob", first=10)[-1]
     _, told = grown(trunk, count, who=who, first=20)[-1]
 
@@ -88,6 +90,6 @@ def test_what_serves_is_decided_by_whoever_changes_the_champion(
 
 def test_a_first_model_is_nobodys_decision() -> None:
     def first(number: int) -> Sequence[ModelEvent]:
-        return grown((Shelf(), ()), 3, who=f"run {number}", first=1)[-1][1]
+        return grown((RegistryState(), ()), 3, who=f"run {number}", first=1)[-1][1]
 
     assert not is_decided(first(1), first(2), ())

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.core.registry import transitions as shelves
+from sentinel.core.registry import transitions as transitions
 from sentinel.core.registry.audit import audit_entry
 from sentinel.core.registry.transitions import (
     approved,
@@ -25,34 +25,36 @@ from sentinel.core.registry.transitions import (
     shadowed,
     staged,
 )
-from sentinel.stored.versions import ModelEvent, Shelf, parsed
+from sentinel.stored.versions import ModelEvent, RegistryState, parsed
 
 BY: dict[str, Any] = {"who": "ann", "why": "it is better", "at_ms": 5}
 VERSIONS = ("1.0.0", "1.1.0", "1.1.1", "2.0.0")
 
 
-def serving(*versions: str) -> Shelf:
-    """A shelf on which these have served, one after the other; the last one does."""
-    shelf = Shelf()
+def serving(*versions: str) -> RegistryState:
+    """A registry in which these have served, one after the other; the last one does."""
+    registry_state = RegistryState()
     for version in versions:
-        shelf, _ = promoted(in_staging(shelf, version), version, **BY, approval_needed=False)
-    return shelf
+        registry_state, _ = promoted(
+            in_staging(registry_state, version), version, **BY, approval_needed=False
+        )
+    return registry_state
 
 
-def in_staging(shelf: Shelf, version: str) -> Shelf:
-    shelf, _ = registered(shelf, version, **BY)
-    shelf, _ = staged(shelf, version, **BY)
-    return shelf
+def in_staging(registry_state: RegistryState, version: str) -> RegistryState:
+    registry_state, _ = registered(registry_state, version, **BY)
+    registry_state, _ = staged(registry_state, version, **BY)
+    return registry_state
 
 
 def test_a_version_goes_from_development_through_staging_to_production() -> None:
-    shelf, first = registered(Shelf(), "1.0.0", **BY)
-    assert shelf == Shelf(1, {"1.0.0": "development"})
-    shelf, second = staged(shelf, "1.0.0", **BY)
-    assert shelf == Shelf(2, {"1.0.0": "staging"}, challenger="1.0.0")
-    shelf, third = promoted(shelf, "1.0.0", **BY, approval_needed=False)
+    registry_state, first = registered(RegistryState(), "1.0.0", **BY)
+    assert registry_state == RegistryState(1, {"1.0.0": "development"})
+    registry_state, second = staged(registry_state, "1.0.0", **BY)
+    assert registry_state == RegistryState(2, {"1.0.0": "staging"}, challenger="1.0.0")
+    registry_state, third = promoted(registry_state, "1.0.0", **BY, approval_needed=False)
 
-    assert shelf == Shelf(3, {"1.0.0": "production"}, "1.0.0")
+    assert registry_state == RegistryState(3, {"1.0.0": "production"}, "1.0.0")
     assert [one.kind for one in (first, second, third)] == ["registered", "staged", "promoted"]
     assert third == ModelEvent(
         3, 5, "promoted", "1.0.0", "1.0.0", None, None, "ann", "it is better"
@@ -60,9 +62,9 @@ def test_a_version_goes_from_development_through_staging_to_production() -> None
 
 
 def test_the_champion_before_is_archived_and_can_be_gone_back_to() -> None:
-    shelf = in_staging(serving("1.0.0", "1.1.0"), "2.0.0")
+    registry_state = in_staging(serving("1.0.0", "1.1.0"), "2.0.0")
 
-    after, event = promoted(shelf, "2.0.0", **BY, approval_needed=False)
+    after, event = promoted(registry_state, "2.0.0", **BY, approval_needed=False)
 
     assert after.stages == {"1.0.0": "archived", "1.1.0": "archived", "2.0.0": "production"}
     assert (after.champion, after.before, after.challenger) == ("2.0.0", ("1.0.0", "1.1.0"), None)
@@ -83,10 +85,10 @@ def test_a_roll_back_goes_to_the_last_champion_and_not_to_the_bad_one_again() ->
 
 
 def test_what_spoke_for_a_version_is_void_when_it_was_rolled_back() -> None:
-    shelf, _ = approved(in_staging(serving("1.0.0"), "1.1.0"), "1.1.0", **BY)
-    shelf, _ = promoted(shelf, "1.1.0", **BY, approval_needed=True)
+    registry_state, _ = approved(in_staging(serving("1.0.0"), "1.1.0"), "1.1.0", **BY)
+    registry_state, _ = promoted(registry_state, "1.1.0", **BY, approval_needed=True)
 
-    after, _ = rolled_back(shelf, **BY)
+    after, _ = rolled_back(registry_state, **BY)
 
     assert after.approvals == {}
     with pytest.raises(ValueError, match="nobody has approved it yet"):
@@ -94,66 +96,80 @@ def test_what_spoke_for_a_version_is_void_when_it_was_rolled_back() -> None:
 
 
 def test_a_roll_back_may_name_which_champion_it_goes_to() -> None:
-    shelf = serving("1.0.0", "1.1.0", "2.0.0")
+    registry_state = serving("1.0.0", "1.1.0", "2.0.0")
 
-    after, _ = rolled_back(shelf, **BY, to="1.0.0")
+    after, _ = rolled_back(registry_state, **BY, to="1.0.0")
 
     assert (after.champion, after.before) == ("1.0.0", ("1.1.0",))
     with pytest.raises(ValueError, match=r"to 2\.0\.0: only to .* 1\.0\.0 or 1\.1\.0"):
-        rolled_back(shelf, **BY, to="2.0.0")
+        rolled_back(registry_state, **BY, to="2.0.0")
     with pytest.raises(ValueError, match="nothing can be rolled back: no version serves"):
-        rolled_back(Shelf(), **BY)
+        rolled_back(RegistryState(), **BY)
 
 
 def test_a_roll_back_passes_over_a_champion_that_is_there_no_more() -> None:
-    shelf = Shelf(
+    registry_state = RegistryState(
         9, {"1.0.0": "archived", "2.0.0": "production"}, "2.0.0", before=("1.0.0", "1.1.0")
     )
 
-    assert rolled_back(shelf, **BY)[0].champion == "1.0.0"
+    assert rolled_back(registry_state, **BY)[0].champion == "1.0.0"
 
 
 def test_without_an_approval_nothing_is_promoted_where_one_is_needed() -> None:
-    shelf = in_staging(Shelf(), "1.0.0")
+    registry_state = in_staging(RegistryState(), "1.0.0")
     with pytest.raises(ValueError, match="nobody has approved it yet"):
-        promoted(shelf, "1.0.0", **BY, approval_needed=True)
+        promoted(registry_state, "1.0.0", **BY, approval_needed=True)
 
-    shelf, event = approved(shelf, "1.0.0", who="bob", why="read the report", at_ms=9)
+    registry_state, event = approved(
+        registry_state, "1.0.0", who="bob", why="read the report", at_ms=9
+    )
 
     assert (event.kind, event.who) == ("approved", "bob")
-    assert shelf.approvals["1.0.0"].who == "bob"
-    assert promoted(shelf, "1.0.0", **BY, approval_needed=True)[0].champion == "1.0.0"
+    assert registry_state.approvals["1.0.0"].who == "bob"
+    assert promoted(registry_state, "1.0.0", **BY, approval_needed=True)[0].champion == "1.0.0"
 
 
 @pytest.mark.parametrize("turn_down", [refused, archived])
 def test_what_was_turned_down_comes_back_only_by_force_of_somebody_with_a_reason(
-    turn_down: Callable[..., tuple[Shelf, ModelEvent]],
+    turn_down: Callable[..., tuple[RegistryState, ModelEvent]],
 ) -> None:
-    shelf, _ = approved(in_staging(serving("1.0.0"), "1.1.0"), "1.1.0", **BY)
-    shelf, _ = shadowed(shelf, "1.1.0", **BY)
+    registry_state, _ = approved(in_staging(serving("1.0.0"), "1.1.0"), "1.1.0", **BY)
+    registry_state, _ = shadowed(registry_state, "1.1.0", **BY)
 
-    shelf, event = turn_down(shelf, "1.1.0", **BY)
+    registry_state, event = turn_down(registry_state, "1.1.0", **BY)
 
     assert event.kind == turn_down.__name__
-    assert shelf.stages["1.1.0"] == "archived"
-    assert (shelf.challenger, shelf.shadow, shelf.before) == (None, None, ())
+    assert registry_state.stages["1.1.0"] == "archived"
+    assert (registry_state.challenger, registry_state.shadow, registry_state.before) == (
+        None,
+        None,
+        (),
+    )
     with pytest.raises(ValueError, match="refused, withdrawn or rolled back; by force"):
-        promoted(shelf, "1.1.0", **BY, approval_needed=False)
+        promoted(registry_state, "1.1.0", **BY, approval_needed=False)
     for who, why in (("", "x"), ("ann", " ")):
         with pytest.raises(ValueError, match="without who does it, and a reason"):
-            promoted(shelf, "1.1.0", who=who, why=why, at_ms=5, approval_needed=False, force=True)
+            promoted(
+                registry_state,
+                "1.1.0",
+                who=who,
+                why=why,
+                at_ms=5,
+                approval_needed=False,
+                force=True,
+            )
     with pytest.raises(ValueError, match="nobody has approved it yet"):
-        promoted(shelf, "1.1.0", **BY, approval_needed=True, force=True)
-    after, _ = promoted(shelf, "1.1.0", **BY, approval_needed=False, force=True)
+        promoted(registry_state, "1.1.0", **BY, approval_needed=True, force=True)
+    after, _ = promoted(registry_state, "1.1.0", **BY, approval_needed=False, force=True)
     assert (after.champion, after.before) == ("1.1.0", ("1.0.0",))
 
 
 def test_a_former_champion_comes_back_by_a_roll_back_or_by_force() -> None:
-    shelf = serving("1.0.0", "1.1.0")
+    registry_state = serving("1.0.0", "1.1.0")
 
     with pytest.raises(ValueError, match="served before: a rollback goes back to it; by force"):
-        promoted(shelf, "1.0.0", **BY, approval_needed=False)
-    after, _ = promoted(shelf, "1.0.0", **BY, approval_needed=False, force=True)
+        promoted(registry_state, "1.0.0", **BY, approval_needed=False)
+    after, _ = promoted(registry_state, "1.0.0", **BY, approval_needed=False, force=True)
 
     assert (after.champion, after.before) == ("1.0.0", ("1.1.0",)), "each once, and in their order"
 
@@ -164,7 +180,7 @@ def test_a_former_champion_comes_back_by_a_roll_back_or_by_force() -> None:
         (lambda s: registered(s, "1.0.0", **BY), "1.0.0 cannot be registered: it is in production"),
         (lambda s: registered(s, "new", **BY), 'version must look like "1.2.0", got "new"'),
         (lambda s: staged(s, "9.0.0", **BY), "no such version; there are 1.0.0 or 1.1.0"),
-        (lambda s: staged(Shelf(), "9.0.0", **BY), "no such version; there is none"),
+        (lambda s: staged(RegistryState(), "9.0.0", **BY), "no such version; there is none"),
         (lambda s: staged(s, "1.0.0", **BY), "it is in production, must be in development"),
         (lambda s: approved(s, "1.0.0", **BY), "in development, staging or archived"),
         (lambda s: refused(s, "1.0.0", **BY), "1.0.0 cannot be refused: it is in production"),
@@ -186,21 +202,21 @@ def test_a_former_champion_comes_back_by_a_roll_back_or_by_force() -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_said_in_a_sentence(
-    change: Callable[[Shelf], object], message: str
+    change: Callable[[RegistryState], object], message: str
 ) -> None:
-    shelf, _ = registered(serving("1.0.0"), "1.1.0", **BY)
+    registry_state, _ = registered(serving("1.0.0"), "1.1.0", **BY)
 
     with pytest.raises(ValueError, match=re.escape(message)):
-        change(shelf)
+        change(registry_state)
 
 
 def test_a_shadow_begins_and_ends() -> None:
-    shelf, begun = shadowed(in_staging(Shelf(), "1.0.0"), "1.0.0", **BY)
-    assert (shelf.shadow, begun.version, begun.shadow) == ("1.0.0", "1.0.0", "1.0.0")
+    registry_state, begun = shadowed(in_staging(RegistryState(), "1.0.0"), "1.0.0", **BY)
+    assert (registry_state.shadow, begun.version, begun.shadow) == ("1.0.0", "1.0.0", "1.0.0")
 
-    ended, event = shadowed(shelf, None, **BY)
+    ended, event = shadowed(registry_state, None, **BY)
     assert (ended.shadow, event.version, event.shadow) == (None, "1.0.0", None)
-    after, _ = promoted(shelf, "1.0.0", **BY, approval_needed=False)
+    after, _ = promoted(registry_state, "1.0.0", **BY, approval_needed=False)
     assert after.shadow is None, "what decides is no shadow"
 
 
@@ -218,17 +234,23 @@ attempts = st.lists(
 )
 
 
-def attempt(shelf: Shelf, what: str, version: str, choice: bool, at_ms: int) -> tuple[Shelf, Any]:
+def attempt(
+    registry_state: RegistryState, what: str, version: str, choice: bool, at_ms: int
+) -> tuple[RegistryState, Any]:
     by: dict[str, Any] = {"who": "ann", "why": "why", "at_ms": at_ms}
     match what:
         case "promoted" | "forced":
-            return promoted(shelf, version, **by, approval_needed=choice, force=what == "forced")
+            return promoted(
+                registry_state, version, **by, approval_needed=choice, force=what == "forced"
+            )
         case "rolled_back":
-            return rolled_back(shelf, **by, to=version if choice else None)
+            return rolled_back(registry_state, **by, to=version if choice else None)
         case "shadowed":
-            return shadowed(shelf, version if choice else None, **by)
+            return shadowed(registry_state, version if choice else None, **by)
         case _:
-            found: tuple[Shelf, Any] = getattr(shelves, what)(shelf, version, **by)
+            found: tuple[RegistryState, Any] = getattr(transitions, what)(
+                registry_state, version, **by
+            )
             return found
 
 
@@ -245,25 +267,25 @@ MOVES = {
 
 @settings(max_examples=300)
 @given(attempts)
-def test_whatever_is_tried_the_shelf_makes_sense(
+def test_whatever_is_tried_the_registry_state_makes_sense(
     tried: list[tuple[str, str, bool]],
 ) -> None:
-    shelf, history, turned_down = Shelf(), [], set[str]()
+    registry_state, history, turned_down = RegistryState(), [], set[str]()
     served: list[str | None] = []
-    changes: list[tuple[Shelf, Shelf, ModelEvent]] = []
+    changes: list[tuple[RegistryState, RegistryState, ModelEvent]] = []
     for at_ms, (what, version, choice) in enumerate(tried):
         try:
-            after, event = attempt(shelf, what, version, choice, at_ms)
+            after, event = attempt(registry_state, what, version, choice, at_ms)
         except ValueError:
-            served.append(shelf.champion)
+            served.append(registry_state.champion)
             continue
 
-        assert event.number == after.number == shelf.number + 1
-        assert (event.champion, event.champion_before) == (after.champion, shelf.champion)
+        assert event.number == after.number == registry_state.number + 1
+        assert (event.champion, event.champion_before) == (after.champion, registry_state.champion)
         assert event.shadow == after.shadow
         for name, stage in after.stages.items():
-            if stage != shelf.stages.get(name):
-                assert what in MOVES[shelf.stages.get(name), stage]
+            if stage != registry_state.stages.get(name):
+                assert what in MOVES[registry_state.stages.get(name), stage]
         if what in ("refused", "archived", "rolled_back"):
             turned_down.add(event.version)
         if what == "forced":
@@ -272,19 +294,19 @@ def test_whatever_is_tried_the_shelf_makes_sense(
         assert turned_down.isdisjoint(after.before)
         check(after)
         history.append(event)
-        changes.append((shelf, after, event))
+        changes.append((registry_state, after, event))
         served.append(after.champion)
-        shelf = after
+        registry_state = after
 
     assert [serving_at(history, at_ms) for at_ms in range(len(tried))] == served
-    assert shelf.number == len(history)
+    assert registry_state.number == len(history)
     assert list(replayed(history)) == changes
 
 
 def test_a_history_with_a_gap_is_not_replayed() -> None:
-    shelf, first = registered(Shelf(), "1.0.0", **BY)
-    shelf, second = registered(shelf, "1.1.0", **BY)
-    _, third = staged(shelf, "1.1.0", **BY)
+    registry_state, first = registered(RegistryState(), "1.0.0", **BY)
+    registry_state, second = registered(registry_state, "1.1.0", **BY)
+    _, third = staged(registry_state, "1.1.0", **BY)
 
     assert len(list(replayed([first, second, third]))) == 3
     with pytest.raises(ValueError, match="change 3 does not follow"):
@@ -293,15 +315,21 @@ def test_a_history_with_a_gap_is_not_replayed() -> None:
         list(replayed([first, third]))
 
 
-def check(shelf: Shelf) -> None:
-    """What holds of every shelf."""
-    in_production = [name for name, stage in shelf.stages.items() if stage == "production"]
-    assert in_production == ([] if shelf.champion is None else [shelf.champion])
-    assert shelf.challenger is None or shelf.stages[shelf.challenger] == "staging"
-    assert shelf.shadow is None or shelf.stages[shelf.shadow] != "production"
-    assert len(set(shelf.before)) == len(shelf.before)
-    assert all(shelf.stages[name] == "archived" for name in shelf.before)
-    assert shelf.approvals.keys() <= shelf.stages.keys()
+def check(registry_state: RegistryState) -> None:
+    """What holds of every state."""
+    in_production = [name for name, stage in registry_state.stages.items() if stage == "production"]
+    assert in_production == ([] if registry_state.champion is None else [registry_state.champion])
+    assert (
+        registry_state.challenger is None
+        or registry_state.stages[registry_state.challenger] == "staging"
+    )
+    assert (
+        registry_state.shadow is None
+        or registry_state.stages[registry_state.shadow] != "production"
+    )
+    assert len(set(registry_state.before)) == len(registry_state.before)
+    assert all(registry_state.stages[name] == "archived" for name in registry_state.before)
+    assert registry_state.approvals.keys() <= registry_state.stages.keys()
 
 
 def test_who_served_when_is_read_from_the_history() -> None:
@@ -336,7 +364,7 @@ def test_who_served_when_is_read_from_the_history() -> None:
     ],
 )
 def test_the_next_number(
-    versions: list[str], parent: str | None, change: shelves.Change, expected: str
+    versions: list[str], parent: str | None, change: transitions.Change, expected: str
 ) -> None:
     assert next_version(versions, parent, change) == expected
 
@@ -350,7 +378,7 @@ numbers = st.tuples(*[st.integers(0, 3)] * 3).map(lambda parts: "{}.{}.{}".forma
     st.sampled_from(["major", "minor", "patch"]),
 )
 def test_the_next_number_is_new_and_higher_than_its_parent(
-    versions: list[str], parent: str | None, change: shelves.Change
+    versions: list[str], parent: str | None, change: transitions.Change
 ) -> None:
     found = parsed(next_version(versions, parent, change))
 
@@ -413,5 +441,5 @@ def test_a_change_is_told_in_the_audit_with_before_and_after() -> None:
         "change": "promoted", "stage": "production", "champion": "1.1.0", "challenger": None,
         "shadow": None, "approved_by": "ann", "why": "it is better",
     }  # fmt: skip
-    first = audit_entry(Shelf(), *registered(Shelf(), "1.0.0", **BY))
+    first = audit_entry(RegistryState(), *registered(RegistryState(), "1.0.0", **BY))
     assert first.before is None
