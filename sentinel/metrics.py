@@ -3,7 +3,8 @@
 import math
 import time
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,40 +65,85 @@ class Histogram:
 SCORE_BUCKET_COUNT = 20
 
 
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a counter is: whoever shows it, on a page or in a report, has it from here.
+
+    Attributes
+    ----------
+    group
+        The capability that it is of.
+    label
+        By what it is split; empty where it is one number.
+    """
+
+    name: str
+    group: str
+    unit: str
+    what: str
+    label: str = ""
+
+
+_KEY = "metric"
+
+
+def _count(group: str, what: str) -> Any:
+    return field(default=0, metadata={_KEY: (group, "count", what)})
+
+
+def _split(group: str, label: str, what: str) -> dict[str, Any]:
+    return {_KEY: (group, "count", what, label)}
+
+
 @dataclass(slots=True)
 class Metrics:
     """What one instance counts about itself since it started."""
 
-    transactions: int = 0
-    decisions: int = 0
-    alerts: int = 0
-    unexplained: int = 0  # alerts that went out without reasons
-    dead_letters: int = 0
-    late: int = 0
-    replayed: int = 0  # folded again silently after a start or a rebalance
-    labels_applied: int = 0
-    misplaced: int = 0  # of those looked at, in another partition than the account's
-    feedback: int = 0
-    unplaced: int = 0  # of it, left to the archive, which knows when the transaction was
-    contradicted: int = 0  # of it, named another entity than the case: the case's was taken
-    degraded: int = 0
-    explored: int = 0  # reviewed, though the policy would have blocked
-    shadowed: int = 0  # scored by the shadow, too
-    unscored: int = 0  # decided without a score, as no model could give one
-    scoring_failures: int = 0  # a model that served could not score what came
-    shadow_failures: int = 0  # the same of one that scored beside
-    examples: int = 0  # that the trainer has taken
-    examples_refused: int = 0  # of them, not readable, dated into the future, or left out
-    examples_stumbled: int = 0  # of these, left out as the learner failed at them
-    updates: Counter[str] = field(default_factory=Counter)  # of the model, by what the gate said
+    transactions: int = _count("scoring", "read and decoded")
+    decisions: int = _count("scoring", "published")
+    actions: Counter[str] = field(
+        default_factory=Counter, metadata=_split("scoring", "action", "decisions")
+    )
+    alerts: int = _count("scoring", "published")
+    unexplained: int = _count("scoring", "alerts that went out without reasons")
+    dead_letters: int = _count("scoring", "records that could not be used")
+    dead_letter_reasons: Counter[str] = field(
+        default_factory=Counter, metadata=_split("scoring", "reason", "of these")
+    )
+    late: int = _count("scoring", "decided, not counted into the state")
+    degraded: int = _count("scoring", "decisions with something missing")
+    explored: int = _count("scoring", "reviewed, though the policy would have blocked")
+    replayed: int = _count("scoring", "folded again silently after a start or a rebalance")
+    misplaced: int = _count(
+        "scoring", "of the transactions looked at, in another partition than the account's"
+    )
+    feedback: int = _count("feedback", "records of feedback")
+    unplaced: int = _count(
+        "feedback", "of these, left to the archive, which knows when the transaction was"
+    )
+    contradicted: int = _count(
+        "feedback", "of these, named another entity than the case: the case's was taken"
+    )
+    labels_applied: int = _count("feedback", "labels that are in the features")
+    shadowed: int = _count("serving", "scored by the shadow, too")
+    unscored: int = _count("serving", "decided without a score, as no model could give one")
+    scoring_failures: int = _count("serving", "a model that served could not score what came")
+    shadow_failures: int = _count("serving", "the same of a shadow")
+    deployments: int = _count("serving", "another model took over; rollbacks count")
+    deployment_failures: int = _count("serving", "a model that should serve could not be loaded")
+    examples: int = _count("learning", "that the trainer has taken")
+    examples_refused: int = _count(
+        "learning", "of these, not readable, dated into the future, or left out"
+    )
+    examples_stumbled: int = _count("learning", "of these, left out as the learner failed at them")
+    updates: Counter[str] = field(
+        default_factory=Counter,
+        metadata=_split("learning", "outcome", "updates of the model, by what the gate said"),
+    )
+    commits: int = _count("state", "commits of offsets")
+    blobs_saved: int = _count("state", "rows of entities that the store has taken")
+    state_unreadable: int = _count("state", "rows of entities that the store gave back damaged")
     probability_sum: float = 0.0  # over all decisions
-    deployments: int = 0  # another model took over, a rollback among them
-    deployment_failures: int = 0  # a model that should serve could not be loaded
-    state_unreadable: int = 0
-    commits: int = 0
-    blobs_saved: int = 0
-    actions: Counter[str] = field(default_factory=Counter)
-    dead_letter_reasons: Counter[str] = field(default_factory=Counter)
     scores: NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(SCORE_BUCKET_COUNT, np.int64)
     )
@@ -111,6 +157,11 @@ class Metrics:
     last_decision_cpu_s: float = 0.0
     stage_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
+    def counted(self) -> dict[str, Any]:
+        """Every counter by its name; one that is split is numbers by label."""
+        values = {one.name: getattr(self, one.name) for one in METRICS}
+        return {name: dict(v) if isinstance(v, Counter) else v for name, v in values.items()}
+
     def lap(self, stage: str, since_s: float) -> float:
         """Add the time since `since_s` (monotonic) to a stage; returns the time now."""
         now_s = time.perf_counter()
@@ -123,3 +174,8 @@ class Metrics:
             (probability * SCORE_BUCKET_COUNT).astype(np.int64), SCORE_BUCKET_COUNT - 1
         )
         self.scores += np.bincount(index, minlength=SCORE_BUCKET_COUNT)
+
+
+METRICS = tuple(
+    Metric(one.name, *one.metadata[_KEY]) for one in fields(Metrics) if _KEY in one.metadata
+)

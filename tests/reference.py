@@ -15,6 +15,7 @@ import typer
 from sentinel.cli import app
 from sentinel.config import ENVIRONMENT_PREFIX, SECRETS, Config
 from sentinel.core.features.spec import EntityParams, FeatureParams
+from sentinel.metrics import METRICS
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "reference.md"
@@ -202,6 +203,18 @@ def command_list() -> str:
     return "\n\n".join(parts)
 
 
+# --- metrics ----------------------------------------------------------------------------------
+
+
+def metrics() -> str:
+    """Every counter."""
+    rows = [
+        [f"`{m.name}`", m.group, f"{m.unit}, by {m.label}" if m.label else m.unit, m.what]
+        for m in METRICS
+    ]
+    return table("| counter | of | unit | what |", rows)
+
+
 # --- tables that are written by hand ------------------------------------------------------------
 
 
@@ -236,7 +249,7 @@ def redis_keys(db: int) -> list[RedisKey]:
 
 # --- the page ---------------------------------------------------------------------------------
 
-PARTS = {"settings": settings, "commands": command_list}
+PARTS = {"metrics": metrics, "settings": settings, "commands": command_list}
 
 
 def block(name: str) -> re.Pattern[str]:
