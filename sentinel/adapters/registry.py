@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sentinel.codec.records import decode_object, encode_pretty
+from sentinel.core.registry.transitions import next_version
 from sentinel.errors import ConfigError, ModelError, RecordError
 from sentinel.stored.versions import VERSION, Artifact
 
@@ -64,17 +65,15 @@ class ModelDirectory:
             raise ModelError(version, "is not a version such as 1.2.0")
         return read_folder(self._root / version, version)
 
-    def next_version(self, features: Sequence[str]) -> str:
-        """Minor for the features of the champion, major for others."""
+    def free_version(self, features: Sequence[str]) -> str:
+        """Minor for the features of the newest version, major for others."""
         versions = self.versions()
-        if not versions:
-            return "1.0.0"
-        major, minor, _ = (int(part) for part in versions[-1].split("."))
+        newest = versions[-1] if versions else None
         try:
-            same = self.load(versions[-1]).manifest.get("features") == list(features)
+            told = None if newest is None else self.load(newest).manifest.get("features")
         except ModelError:
-            same = False
-        return f"{major}.{minor + 1}.0" if same else f"{major + 1}.0.0"
+            told = None
+        return next_version(versions, newest, "minor" if told == list(features) else "major")
 
     def add(self, version: str, text: str, manifest: dict[str, Any]) -> Artifact:
         """Write a version, whole or not at all, and make it the champion."""

@@ -80,7 +80,7 @@ def prepare_model(config: Config, progress: Progress, *, stream: bool) -> Prepar
     text, manifest = train(
         features, labels, times_ms, accounts, config, held_out=held_out, on_tree=on_tree
     )
-    artifact = Artifact(directory.next_version(names), text, manifest)
+    artifact = Artifact(directory.free_version(names), text, manifest)
     serving = serving_model(artifact, names)
     return Prepared(serving, artifact, history, past_rows(stretches, serving, config))
 

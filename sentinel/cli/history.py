@@ -81,7 +81,7 @@ def train_command(
         )
     manifest["rejected_rows"] = history.rejected_count
     directory = ModelDirectory(config.model)
-    version = directory.next_version(manifest["features"])
+    version = directory.free_version(manifest["features"])
     directory.add(version, text, manifest)
     title = f"model {version} on {manifest['window']['test']['rows']:,} later rows"
     console.print(metrics_table(title, manifest["metrics"]))

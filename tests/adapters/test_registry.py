@@ -40,7 +40,7 @@ def test_in_the_beginning_there_is_no_model(tmp_path: Path) -> None:
 
     assert models.champion() is None
     assert models.versions() == []
-    assert models.next_version(FEATURES) == "1.0.0"
+    assert models.free_version(FEATURES) == "1.0.0"
     with pytest.raises(ModelError, match=r"model 1\.0\.0: cannot be read"):
         models.load("1.0.0")
 
@@ -65,11 +65,11 @@ def test_the_same_features_make_a_minor_version_and_others_a_major_one(tmp_path:
     models = directory(tmp_path)
     models.add("1.4.0", "", MANIFEST)
 
-    assert models.next_version(FEATURES) == "1.5.0"
-    assert models.next_version(FEATURES[::-1]) == "2.0.0"
-    assert models.next_version([*FEATURES, "new"]) == "2.0.0"
+    assert models.free_version(FEATURES) == "1.5.0"
+    assert models.free_version(FEATURES[::-1]) == "2.0.0"
+    assert models.free_version([*FEATURES, "new"]) == "2.0.0"
     (tmp_path / "models" / "1.4.0" / "manifest.json").write_text("{")
-    assert models.next_version(FEATURES) == "2.0.0", "nobody knows what its features were"
+    assert models.free_version(FEATURES) == "2.0.0", "nobody knows what its features were"
 
 
 def test_a_version_is_written_once(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ names = champion.manifest["features"]
 manifest = {k: v for k, v in champion.manifest.items() if k not in ("version", "sha256")}
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 try:
-    directory.add(directory.next_version(names), champion.text, manifest)
+    directory.add(directory.free_version(names), champion.text, manifest)
 except ConfigError as error:
     print(error)
     raise SystemExit(2)
