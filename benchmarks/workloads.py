@@ -115,7 +115,7 @@ def write_model(folder: Path, names: list[str], *, tree_count: int = 200) -> str
         "calibration": {"slope": calibration.slope, "intercept": calibration.intercept},
         "usual": {"low": [0.0] * len(names), "high": [1.0] * len(names)},
     }
-    version = directory.next_version(names)
+    version = directory.free_version(names)
     directory.add(version, text, manifest)
     return version
 
