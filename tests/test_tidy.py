@@ -121,6 +121,18 @@ def test_a_function_fits_on_one_screen() -> None:
     )
 
 
+def test_a_class_has_a_name_of_its_own() -> None:
+    """Who reads it in a log, or searches for it, finds one thing."""
+    first: dict[str, str] = {}
+    assert_none(
+        module.at(node, f"{node.name} is in {first[node.name]}, too")
+        for module in MODULES
+        for node in module.tree.body
+        if isinstance(node, ast.ClassDef)
+        and first.setdefault(node.name, module.name) != module.name
+    )
+
+
 def swallowed(handler: ast.ExceptHandler) -> set[str]:
     """What a handler catches that is too much."""
     if handler.type is None:

@@ -50,7 +50,7 @@ class TransactionFile:
     def __init__(self, path: Path, schema: SchemaParams, *, label_column: str = "") -> None:
         self._path = path
         self._label_column = label_column
-        kind = _Lines if _format(path) == "jsonl" else _Table
+        kind = _Lines if _format(path) == "jsonl" else _FileTable
         if not path.is_file():
             raise ConfigError(f"{path}: there is no such file")
         self._rows = kind(path, schema, label_column)
@@ -129,7 +129,7 @@ def _not_blank(file: IO[bytes]) -> Iterator[bytes]:
     return (line.rstrip(b"\r\n") for line in file if not line.isspace())
 
 
-class _Table:
+class _FileTable:
     """Parquet and CSV, by polars. A CSV is text at first: no guess that a later row breaks."""
 
     def __init__(self, path: Path, schema: SchemaParams, label_column: str) -> None:

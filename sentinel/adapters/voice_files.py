@@ -18,9 +18,9 @@ from polars.exceptions import PolarsError
 from sentinel.codec.voice_values import COLUMNS, Micros
 from sentinel.codec.voices import (
     ENTITY,
-    Rows,
     VoiceReader,
     Voices,
+    VoteRows,
     columns_of,
     decode_line,
     missing_columns,
@@ -107,7 +107,7 @@ def _required(path: Path, names: Iterable[str]) -> None:
         raise ConfigError(f"{path}: has two columns {', '.join(doubled)}")
 
 
-class _Piece:
+class _FilePiece:
     """Rows that are gathered, until they are enough for a piece."""
 
     def __init__(self) -> None:
@@ -131,16 +131,16 @@ class _Piece:
     def is_full(self) -> bool:
         return len(self._rows) >= PIECE_ROW_COUNT or self._byte_count >= _PIECE_BYTES_MAX
 
-    def taken(self) -> Rows:
+    def taken(self) -> VoteRows:
         """The rows so far; the next ones follow them."""
-        rows = Rows(self._first, len(self._rows), dict(columns_of(self._rows)), self._refused)
+        rows = VoteRows(self._first, len(self._rows), dict(columns_of(self._rows)), self._refused)
         self._first += len(self._rows)
         self._clear()
         return rows
 
 
-def _line_rows(path: Path) -> Iterator[Rows]:
-    piece = _Piece()
+def _line_rows(path: Path) -> Iterator[VoteRows]:
+    piece = _FilePiece()
     for line in _lines(path):
         if not line.data.strip():
             continue
@@ -173,7 +173,7 @@ class _Texts:
             yield line.data.decode("utf-8", "surrogateescape")
 
 
-def _csv_rows(path: Path) -> Iterator[Rows]:
+def _csv_rows(path: Path) -> Iterator[VoteRows]:
     texts = _Texts(_lines(path))
     lines = iter(texts)
     header = next((line for line in lines if line.strip()), None)
@@ -181,7 +181,7 @@ def _csv_rows(path: Path) -> Iterator[Rows]:
         raise ConfigError(f"{path}: is empty")
     delimiter, names = _header(header)
     _required(path, names)
-    piece = _Piece()
+    piece = _FilePiece()
     for values, words in _values_of(csv.reader(lines, delimiter=delimiter, strict=True), texts):
         if words := words or _unreadable(values, names):
             piece.refuse(words)
@@ -241,7 +241,7 @@ def _is_utf8(value: str) -> bool:
     return True
 
 
-def _parquet_rows(path: Path) -> Iterator[Rows]:
+def _parquet_rows(path: Path) -> Iterator[VoteRows]:
     table = pl.scan_parquet(path, glob=False)
     names = table.collect_schema().names()
     _required(path, names)
@@ -254,7 +254,7 @@ def _parquet_rows(path: Path) -> Iterator[Rows]:
     for frame in frames:
         columns = {column.name: _values(column) for column in frame.iter_columns()}
         empty = dict.fromkeys(others, [None] * len(frame))  # named, and not read
-        yield Rows(first, len(frame), {**columns, **empty})
+        yield VoteRows(first, len(frame), {**columns, **empty})
         first += len(frame)
 
 

@@ -47,7 +47,7 @@ Build = Callable[[], AbstractAsyncContextManager[Site]]
 
 
 @dataclass(slots=True)
-class Status:
+class ArchivingStatus:
     """What has been done so far, by one archiver after the other."""
 
     archiver: Archiver | None = None
@@ -64,7 +64,9 @@ class Status:
         return 0.0 if self.archiver is None else self.archiver.idle_s
 
 
-async def archive(config: Config, stop: asyncio.Event, watch: Callable[[Status], None]) -> Status:
+async def archive(
+    config: Config, stop: asyncio.Event, watch: Callable[[ArchivingStatus], None]
+) -> ArchivingStatus:
     """Archive until stopped; `watch` is called twice a second while an archiver is at work.
 
     With an embedded broker it is found in this folder, each time anew: another `sentinel run` there
@@ -74,13 +76,13 @@ async def archive(config: Config, stop: asyncio.Event, watch: Callable[[Status],
 
 
 async def keep_archiving(
-    build: Build, config: Config, stop: asyncio.Event, watch: Callable[[Status], None]
-) -> Status:
+    build: Build, config: Config, stop: asyncio.Event, watch: Callable[[ArchivingStatus], None]
+) -> ArchivingStatus:
     """Build an archiver and run it; after a transient failure back off, and build another.
 
     Neither loses a row nor writes it twice: the files name their offsets.
     """
-    status, failures = Status(), 0
+    status, failures = ArchivingStatus(), 0
     while not stop.is_set():
         is_progress = False
         try:
@@ -98,7 +100,10 @@ async def keep_archiving(
 
 
 async def _work(
-    site: Site, status: Status, stop: asyncio.Event, watch: Callable[[Status], None]
+    site: Site,
+    status: ArchivingStatus,
+    stop: asyncio.Event,
+    watch: Callable[[ArchivingStatus], None],
 ) -> None:
     """Run it to its end; what waits is written if the log it came from may be gone."""
     working = asyncio.create_task(site.archiver.run(stop))

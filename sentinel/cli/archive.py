@@ -12,7 +12,7 @@ from rich.table import Table
 from sentinel import config as configuration
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.files import write_table
-from sentinel.app.archiving import Status, archive
+from sentinel.app.archiving import ArchivingStatus, archive
 from sentinel.app.ending import limit_s, signals, until_done
 from sentinel.archive.union import union_of
 from sentinel.codec.archive import KINDS
@@ -28,12 +28,12 @@ def run_command(config_file: Path | None, *, exit_when_idle_s: float | None) -> 
     config = configuration.load(config_file)
     embedded.running(config)  # says at once what is missing; later it may come back
 
-    seen = Status()
+    seen = ArchivingStatus()
 
     async def main() -> None:
         stop = asyncio.Event()
 
-        def watch(status: Status) -> None:
+        def watch(status: ArchivingStatus) -> None:
             nonlocal seen
             seen = status
             if exit_when_idle_s is not None and status.idle_s >= exit_when_idle_s:

@@ -15,7 +15,7 @@ from sentinel.adapters.voice_files import read_voices
 from sentinel.cli.rows import reader_of, say_left_out, say_refused
 from sentinel.cli.texts import plain, shown
 from sentinel.codec.times import date_text
-from sentinel.codec.voices import ENTITY, Rows
+from sentinel.codec.voices import ENTITY, VoteRows
 from sentinel.config import Config
 from sentinel.errors import ConfigError
 from sentinel.operations import embedded
@@ -44,13 +44,13 @@ def add_command(config_file: Path | None, voice: Mapping[str, object], placed: P
     config = embedded.running(configuration.load(config_file))
     reader = reader_of(config, source="")
     row = {**voice, **_placing(placed, config)}
-    read = reader.read(Rows(1, 1, {name: [value] for name, value in row.items()}))
+    read = reader.read(VoteRows(1, 1, {name: [value] for name, value in row.items()}))
     for reason in read.refused.values():
         raise ConfigError(reason)
     (one,) = read.voices
     if one.observed_ms > time.time() * 1000 + _AHEAD_MS_MAX:
         raise ConfigError(f"observed {date_text(one.observed_ms)} is in the future")
-    sent = app.Sent()
+    sent = app.FeedbackSent()
     asyncio.run(app.send(config, iter([read]), sent, everywhere=True))
     for reason in sent.refused.reasons.values():
         raise ConfigError(reason)
@@ -60,7 +60,7 @@ def add_command(config_file: Path | None, voice: Mapping[str, object], placed: P
     _say_corrected(sent)
 
 
-def _standing(name: str, sent: app.Sent, config: Config) -> str:
+def _standing(name: str, sent: app.FeedbackSent, config: Config) -> str:
     """When the only voice that was sent counts."""
     directory = config.archive.directory
     if sent.archived_count:
@@ -75,7 +75,7 @@ def _standing(name: str, sent: app.Sent, config: Config) -> str:
 def import_command(file: Path, config_file: Path | None, *, source: str) -> bool:
     """Send every voice of a file; False when rows were refused, which are listed."""
     config = embedded.running(configuration.load(config_file))
-    reader, sent = reader_of(config, source=source), app.Sent()
+    reader, sent = reader_of(config, source=source), app.FeedbackSent()
     try:
         asyncio.run(app.send(config, read_voices(file, reader), sent))
     except ConfigError:
@@ -95,7 +95,7 @@ def import_command(file: Path, config_file: Path | None, *, source: str) -> bool
     return not sent.refused.count
 
 
-def _say_corrected(sent: app.Sent) -> None:
+def _say_corrected(sent: app.FeedbackSent) -> None:
     if sent.corrected_count:
         typer.echo(
             f"{sent.corrected_count:,} gave another event time than their transaction has: that "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sentinel.core.learning.awaiting import Awaited, about, longest_wait_s
 from sentinel.engine.registry.lifecycle import Answer, Judgement, Update, UpdateState
 from sentinel.engine.updates.awaiting import Outlook
-from sentinel.operations.models.updates import Standing
+from sentinel.operations.models.updates import UpdateStanding
 
 # Of an update that is under way.
 _STEPS: dict[UpdateState, str] = {
@@ -108,7 +108,7 @@ def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4f}"
 
 
-def standing_lines(standing: Standing, now_ms: int) -> list[str]:
+def standing_lines(standing: UpdateStanding, now_ms: int) -> list[str]:
     """All that is known of the newest update and of the next, for a terminal."""
     update, lines = standing.update, []
     if update is None or not update.number:

@@ -13,7 +13,7 @@ from sentinel.cli.history import progress_bar
 from sentinel.core.features.spec import duration_ms
 from sentinel.errors import ConfigError
 from sentinel.operations import embedded
-from sentinel.operations.data.produce import Player, ProduceOptions, Sent
+from sentinel.operations.data.produce import Played, Player, ProduceOptions
 from sentinel.operations.data.sender import Sender
 
 _SPEED = re.compile(r"(\d+(?:\.\d+)?)x?")
@@ -56,7 +56,7 @@ def produce_command(
     with progress_bar(console) as progress:
         task = progress.add_task(f"sending {file.name}", total=total)
 
-        async def main() -> Sent:
+        async def main() -> Played:
             async with Sender(config) as sender:
                 return await player.run(
                     sender, lambda sent: progress.update(task, completed=sent.rows)

@@ -32,7 +32,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class TransactionColumns:
     """Transactions as columns before their values are checked: times and amounts as floats."""
 
     transaction_id: list[str]
@@ -62,7 +62,7 @@ class RowDecoder:
 
     def decode(
         self, values: list[bytes | None], stamps_ms: Ints
-    ) -> tuple[Columns, Ints, list[Rejected]]:
+    ) -> tuple[TransactionColumns, Ints, list[Rejected]]:
         """The usable ones of some records as columns, which these are, and the others."""
         rejected: list[Rejected] = []
         rows = self._rows(values, rejected)
@@ -108,7 +108,7 @@ class RowDecoder:
         except RecursionError as error:
             raise RecordError("not_json", "nested too deeply") from error
 
-    def _columns(self, rows: list[Any]) -> Columns:
+    def _columns(self, rows: list[Any]) -> TransactionColumns:
         """Structs turned on their side, with times and amounts as numbers."""
         schema = self._schema
         if rows:
@@ -116,7 +116,7 @@ class RowDecoder:
         else:
             fields = [()] * len(schema.columns)
         rest = iter(fields[REQUIRED_COUNT:])
-        return Columns(
+        return TransactionColumns(
             transaction_id=[_text(x) for x in fields[0]],
             event_time_ms=_times_ms(fields[1], schema.event_time_format),
             amount=_amounts(fields[3], schema),
@@ -133,7 +133,7 @@ class RowDecoder:
             },
         )
 
-    def _wrong_values(self, columns: Columns, stamps_ms: Ints) -> dict[int, RecordError]:
+    def _wrong_values(self, columns: TransactionColumns, stamps_ms: Ints) -> dict[int, RecordError]:
         """Rows whose values have the right type and cannot be true, with the reason."""
         wrong: dict[int, RecordError] = {}
         length_max = self._schema.id_length_max

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel.codec.kernels import lexing, scan
-from sentinel.codec.rows import Columns, Rejected, RowDecoder
+from sentinel.codec.rows import Rejected, RowDecoder, TransactionColumns
 from sentinel.codec.schema import AMOUNT_MINOR_MAX, EVENT_TIME_MS_MAX, SchemaParams, epoch_ms
 from sentinel.record_blocks import RecordBlock
 from sentinel.records import Floats, InputRecord, Ints, Transactions
@@ -113,7 +113,7 @@ class TransactionDecoder:
             first = end
         return _Table(arena[:used], ints, floats)
 
-    def _completed(self, table: _Table, at: Ints, columns: Columns) -> _Table:
+    def _completed(self, table: _Table, at: Ints, columns: TransactionColumns) -> _Table:
         """The table with these rows at these places."""
         ints, floats = table.ints, table.floats
         ints[scan.IS_READ, at] = 1

@@ -33,7 +33,7 @@ _DEFAULTS: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class VoteRows:
     """Some rows of a file as its format has them.
 
     Attributes
@@ -106,7 +106,7 @@ class VoiceReader:
         self.unknown_columns: dict[str, None] = {}
         self.unknown_kinds: dict[str, None] = {}
 
-    def read(self, rows: Rows) -> Voices:
+    def read(self, rows: VoteRows) -> Voices:
         """The rows as voices, in their order."""
         refused = dict(rows.refused)
         for name in rows.columns:
@@ -151,7 +151,9 @@ class VoiceReader:
             return name.removeprefix(ENTITY) in self._bounds.kinds
         return name in COLUMNS or name in ("account", "entities", "v")
 
-    def _entities(self, rows: Rows, refused: dict[int, str]) -> list[dict[str, str | None] | None]:
+    def _entities(
+        self, rows: VoteRows, refused: dict[int, str]
+    ) -> list[dict[str, str | None] | None]:
         """What the columns of single kinds and `entities` say together; None: nothing."""
         columns = []
         for name, values in rows.columns.items():
@@ -201,7 +203,7 @@ def _loosely(line: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _field(rows: Rows, name: str, refused: dict[int, str]) -> list[Any]:
+def _field(rows: VoteRows, name: str, refused: dict[int, str]) -> list[Any]:
     """A field of each row, from whichever of its columns has it."""
     found: list[Any] | None = None
     for column in (column for column in FIELDS[name] if column in rows.columns):

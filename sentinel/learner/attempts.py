@@ -57,14 +57,14 @@ class Material:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class Attempts:
     """The attempts, and the candidates of those that were fitted, by strategy."""
 
     attempts: tuple[Attempt, ...]
     candidates: dict[str, Candidate]
 
 
-def tried(strategies: Sequence[str], material: Material, params: CandidateParams) -> Tried:
+def tried(strategies: Sequence[str], material: Material, params: CandidateParams) -> Attempts:
     """One attempt for each of the strategies; one that fails does not keep the others."""
     attempts: list[Attempt] = []
     made: dict[str, Candidate] = {}
@@ -82,10 +82,10 @@ def tried(strategies: Sequence[str], material: Material, params: CandidateParams
         else:
             reason = _reason(found)
             attempts.append(Attempt(strategy, outcome, reason, None, None, 0, 0, 0, seconds))
-    return Tried(tuple(attempts), made)
+    return Attempts(tuple(attempts), made)
 
 
-def measured(found: Tried, rows: Columns) -> Tried:
+def measured(found: Attempts, rows: Columns) -> Attempts:
     """The same with what each is worth on those of the rows that no tree of any has seen.
 
     Parameters
@@ -111,7 +111,7 @@ def measured(found: Tried, rows: Columns) -> Tried:
     return replace(found, attempts=tuple(attempts))
 
 
-def best(found: Tried) -> Candidate | None:
+def best(found: Attempts) -> Candidate | None:
     """The one of the highest average precision, of equal ones the cheapest; None if none is."""
     worth = {
         attempt.strategy: -1.0 if attempt.average_precision is None else attempt.average_precision

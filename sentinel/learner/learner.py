@@ -14,11 +14,11 @@ from sentinel.core.learning.columns import Columns
 from sentinel.core.learning.gate import Verdict, judge, judge_recalibration
 from sentinel.core.learning.hold_out import is_held_out
 from sentinel.core.learning.window import gate_begin_ms
-from sentinel.learner.attempts import Material, Tried, best, measured, tried
+from sentinel.learner.attempts import Attempts, Material, best, measured, tried
 from sentinel.learner.candidates import Candidate
 from sentinel.learner.comparison import Compared, compared
 from sentinel.learner.manifests import (
-    Judged,
+    JudgedCandidate,
     Lineage,
     candidate_model,
     inherited,
@@ -191,10 +191,10 @@ class Learner:
             return Updated(attempts, None, verdict, _why_none(attempts, verdict))
         return self._updated(attempts, self._judged(chosen, material, gate), material)
 
-    def _measured(self, strategies: Sequence[str], material: Material, before: Columns) -> Tried:
+    def _measured(self, strategies: Sequence[str], material: Material, before: Columns) -> Attempts:
         return measured(tried(strategies, material, self._params.candidates), before)
 
-    def _judged(self, candidate: Candidate, material: Material, gate: Columns) -> Judged:
+    def _judged(self, candidate: Candidate, material: Material, gate: Columns) -> JudgedCandidate:
         model = candidate_model(candidate, material.rows)
         parent = lineage(material.champion, self._params.old_share)
         lines = (parent, inherited(candidate, parent))
@@ -205,7 +205,7 @@ class Learner:
             )
         else:
             verdict = judge(found.evidence, self._params.gate)
-        return Judged(candidate, model, found, verdict)
+        return JudgedCandidate(candidate, model, found, verdict)
 
     def _compared(
         self,
@@ -220,7 +220,7 @@ class Learner:
         return compared(champion, challenger, recent, old, self._policy)
 
     def _updated(
-        self, attempts: tuple[Attempt, ...], judged: Judged, material: Material
+        self, attempts: tuple[Attempt, ...], judged: JudgedCandidate, material: Material
     ) -> Updated:
         old_share, params = self._params.old_share, self._params.candidates
         candidate = judged.candidate

@@ -73,7 +73,7 @@ def inherited(candidate: Candidate, parent: Lineage) -> Lineage:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedCandidate:
     """A candidate, and what the gate says of it.
 
     Attributes
@@ -96,7 +96,7 @@ def candidate_model(candidate: Candidate, rows: Columns) -> ServingModel:
 
 
 def manifest(
-    judged: Judged, material: Material, params: CandidateParams, *, old_share: float
+    judged: JudgedCandidate, material: Material, params: CandidateParams, *, old_share: float
 ) -> dict[str, Any]:
     """The candidate's manifest, but for its version and the checksum of its text.
 

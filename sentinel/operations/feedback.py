@@ -11,7 +11,7 @@ from sentinel.codec.stored import decode_stored
 from sentinel.codec.voices import Refusals, Voices
 from sentinel.config import Config
 from sentinel.core.consensus.asking import Question, questions
-from sentinel.engine.archive.linking import NOTE, Place, Progress, Waiting, archived_places
+from sentinel.engine.archive.linking import NOTE, LinkingProgress, Place, Waiting, archived_places
 from sentinel.errors import ConfigError, RecordError
 from sentinel.operations.data.sender import Sender
 from sentinel.operations.stores import open_cases
@@ -21,7 +21,7 @@ from sentinel.stored.votes import CONSENSUS, UNSETTLED_COUNT_MAX, Annotator, Cas
 
 
 @dataclass(slots=True)
-class Sent:
+class FeedbackSent:
     """What became of voices so far.
 
     Attributes
@@ -46,7 +46,7 @@ class Sent:
 
 
 async def send(
-    config: Config, pieces: Iterator[Voices], sent: Sent, *, everywhere: bool = False
+    config: Config, pieces: Iterator[Voices], sent: FeedbackSent, *, everywhere: bool = False
 ) -> None:
     """Place voices, check them as the instance will, and publish what is right; count in `sent`.
 
@@ -82,7 +82,7 @@ async def _places(
 
 
 def _ready(
-    piece: Voices, known: dict[str, Place], archived: dict[str, Place], sent: Sent
+    piece: Voices, known: dict[str, Place], archived: dict[str, Place], sent: FeedbackSent
 ) -> list[Feedback]:
     """The voices of a piece as they are to be sent."""
     now_ms = round(time.time() * 1000)  # a person says it now: processing time is meant
@@ -174,7 +174,7 @@ def noted_waiting(params: ArchiveParams) -> Noted | None:
     if found is None:
         return None
     try:
-        progress = decode_stored(Progress, found.data)
+        progress = decode_stored(LinkingProgress, found.data)
     except RecordError as error:
         raise ConfigError(f"{found.path}: is not what the archive writes: {error}") from error
     return Noted(progress.waiting, found.at_ms, found.log_count)

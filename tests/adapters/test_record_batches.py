@@ -26,7 +26,7 @@ from sentinel.adapters.kafka.record_batches import (
     CRC_AT,
     HEADER,
     TRANSACTIONAL,
-    Head,
+    BatchHead,
     unpacked,
 )
 from sentinel.record_blocks import OutputBlock
@@ -70,7 +70,7 @@ def packed(spec: Spec, base_offset: int) -> bytes:
         headers = list(record.headers)
         builder.append(delta, record.ms, record.key, record.value, headers)
     raw = builder.build()
-    head = Head._make(HEADER.unpack_from(raw))
+    head = BatchHead._make(HEADER.unpack_from(raw))
     head = head._replace(
         base_offset=base_offset,
         last_offset_delta=delta + spec.gap,
@@ -82,7 +82,7 @@ def packed(spec: Spec, base_offset: int) -> bytes:
     return sealed(head, bytes(raw[HEADER.size :]))
 
 
-def sealed(head: Head, records: bytes) -> bytes:
+def sealed(head: BatchHead, records: bytes) -> bytes:
     """The header with a length and a CRC that fit, and the records."""
     head = head._replace(length=HEADER.size + len(records) - 12)
     raw = bytearray(HEADER.pack(*head) + records)
@@ -94,7 +94,9 @@ def fetch_of(specs: Sequence[Spec], base_offset: int = 0) -> bytes:
     raw = b""
     for spec in specs:
         raw += packed(spec, base_offset)
-        base_offset = Head._make(HEADER.unpack_from(raw, len(raw) - len_of_last(raw))).next_offset
+        base_offset = BatchHead._make(
+            HEADER.unpack_from(raw, len(raw) - len_of_last(raw))
+        ).next_offset
     return raw
 
 
@@ -213,7 +215,7 @@ def test_what_lies_before_a_corrupt_batch_is_read_before_it_is_complained_of() -
 def test_no_bytes_lead_the_reader_astray(records: bytes, record_count: int) -> None:
     """With a CRC that fits: either they are records, or they are said to be malformed."""
     good = packed(Spec(), 0)
-    head = Head._make(HEADER.unpack_from(good))
+    head = BatchHead._make(HEADER.unpack_from(good))
     bad = sealed(head._replace(base_offset=1, record_count=record_count), records)
 
     found = unpacked(good + bad, 0, lambda head, packed: False)
@@ -235,7 +237,7 @@ def test_whatever_is_no_batch_at_all_is_refused_or_left(raw: bytes) -> None:
 
 
 def test_an_unknown_compression_is_named() -> None:
-    head = Head._make(HEADER.unpack_from(packed(Spec(), 0)))
+    head = BatchHead._make(HEADER.unpack_from(packed(Spec(), 0)))
     raw = sealed(head._replace(attributes=6), b"x" * 20)
 
     with pytest.raises(UnsupportedCodecError, match="compression 6"):

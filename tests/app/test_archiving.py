@@ -11,7 +11,7 @@ import pytest
 from sentinel import archive
 from sentinel.adapters.archive import ParquetArchive
 from sentinel.adapters.memory import Faults, MemoryBroker, MemoryCluster, MemoryTail
-from sentinel.app.archiving import Build, Site, Status, archiver_of, keep_archiving
+from sentinel.app.archiving import ArchivingStatus, Build, Site, archiver_of, keep_archiving
 from sentinel.codec.archive import Kind
 from sentinel.errors import ConfigError, TransientError
 from sentinel.operations.topics import topic_specs
@@ -25,7 +25,7 @@ KINDS: tuple[Kind, ...] = ("decisions", "labels")
 RECORDS = {DECISIONS: [decision(i) for i in range(8)], LABELS: [label(i) for i in range(3)]}
 
 
-def nothing(status: Status) -> None:
+def nothing(status: ArchivingStatus) -> None:
     """Nobody watches."""
 
 
@@ -69,7 +69,7 @@ def is_done(world: World) -> bool:
     return ends == [7, 2] and len(world.cluster.records("examples")) == 3
 
 
-async def archived(world: World, faults: Faults) -> Status:
+async def archived(world: World, faults: Faults) -> ArchivingStatus:
     """Two halves of the records, the second when the first is done, and a stop behind them."""
     stop = asyncio.Event()
     for name, values in RECORDS.items():
@@ -174,11 +174,11 @@ def test_another_log_in_the_place_of_the_first_is_gone_on_with(
     world.append(LABELS, [label(0)])
     moved = False
 
-    async def scenario() -> Status:
+    async def scenario() -> ArchivingStatus:
         nonlocal moved
-        stop, seen = asyncio.Event(), Status()
+        stop, seen = asyncio.Event(), ArchivingStatus()
 
-        def watch(status: Status) -> None:
+        def watch(status: ArchivingStatus) -> None:
             nonlocal seen
             seen = status
 

@@ -11,7 +11,7 @@ import pytest
 
 from sentinel import config as configuration
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster, MemoryTail
-from sentinel.app.builtin.past import Past, held_out_of, keep_past, past_rows
+from sentinel.app.builtin.past import GeneratedPast, held_out_of, keep_past, past_rows
 from sentinel.codec.examples import decode_columns
 from sentinel.codec.records import encode, keyed
 from sentinel.config import Config
@@ -57,7 +57,7 @@ def _rows() -> pl.DataFrame:
     return past_rows(stretches(), _serving(), _config())
 
 
-def all_of(past: Past, now_ms: int = 10**15) -> list[Example]:
+def all_of(past: GeneratedPast, now_ms: int = 10**15) -> list[Example]:
     return asyncio.run(past.due(now_ms))
 
 
@@ -66,7 +66,7 @@ def end_ms() -> int:
 
 
 def test_frauds_are_all_there_and_the_genuine_as_often_as_the_archive_presumes_them() -> None:
-    found = all_of(Past(_rows()))
+    found = all_of(GeneratedPast(_rows()))
 
     ids = [one or "" for rows in stretches() for one in rows.transactions.transaction_id]
     is_fraud = np.concatenate([rows.labels for rows in stretches()]) == 1
@@ -89,7 +89,7 @@ def test_frauds_are_all_there_and_the_genuine_as_often_as_the_archive_presumes_t
 
 
 def test_their_features_are_those_that_scoring_would_have_had() -> None:
-    by_id = {one.transaction_id: one for one in all_of(Past(_rows()))}
+    by_id = {one.transaction_id: one for one in all_of(GeneratedPast(_rows()))}
     names = [feature.name for feature in _config().features]
 
     compared = 0
@@ -108,7 +108,7 @@ def test_their_features_are_those_that_scoring_would_have_had() -> None:
 
 
 def test_no_decision_can_have_the_name_of_one() -> None:
-    found = all_of(Past(_rows()))
+    found = all_of(GeneratedPast(_rows()))
 
     assert len({one.id for one in found}) == len(found)
     assert {one.decision_id for one in found} == {f"history-{o.transaction_id}" for o in found}
@@ -118,7 +118,7 @@ def test_no_decision_can_have_the_name_of_one() -> None:
 
 
 def test_a_trainer_takes_every_one_of_them() -> None:
-    found = all_of(Past(_rows()))
+    found = all_of(GeneratedPast(_rows()))
     records = [(i, 2**41, encode(one)) for i, one in enumerate(found)]
 
     decoded = decode_columns(records, [feature.name for feature in _config().features])
@@ -129,7 +129,7 @@ def test_a_trainer_takes_every_one_of_them() -> None:
 
 
 def test_each_comes_when_its_label_is_known_and_once() -> None:
-    past = Past(_rows())
+    past = GeneratedPast(_rows())
     middle_ms = end_ms() - 5 * DAY_MS
 
     first = all_of(past, middle_ms)
@@ -140,7 +140,7 @@ def test_each_comes_when_its_label_is_known_and_once() -> None:
     assert again == []
     assert max(one.event_time_ms for one in first) <= middle_ms - DELAY_MS
     assert min(one.event_time_ms for one in rest) > middle_ms - DELAY_MS
-    assert first + rest == all_of(Past(_rows()))
+    assert first + rest == all_of(GeneratedPast(_rows()))
     assert past.is_over
 
 
@@ -148,23 +148,23 @@ def test_after_a_restart_they_are_the_same_to_the_byte(tmp_path: Path) -> None:
     keep_past(_rows(), tmp_path)
     runs = []
     for _ in range(2):
-        past = Past.kept(tmp_path)
+        past = GeneratedPast.kept(tmp_path)
         assert past is not None
         runs.append([encode(one) for one in all_of(past)])
 
-    assert runs[0] == runs[1] == [encode(one) for one in all_of(Past(_rows()))]
+    assert runs[0] == runs[1] == [encode(one) for one in all_of(GeneratedPast(_rows()))]
 
 
 async def test_what_is_out_in_this_log_is_not_published_again(tmp_path: Path) -> None:
     """As after a crash in the middle; another log is empty, and gets all of them."""
     keep_past(_rows(), tmp_path)
-    everything = await Past(_rows()).due(10**15)
+    everything = await GeneratedPast(_rows()).due(10**15)
     cluster = MemoryCluster()
     async with MemoryBroker(cluster) as broker:
         await broker.ensure_topics([TopicSpec("examples", 1)])
         await broker.publish("examples", 0, [keyed(o.transaction_id, o) for o in everything[:700]])
         await broker.flush()
-    past = Past.kept(tmp_path)
+    past = GeneratedPast.kept(tmp_path)
     assert past is not None
 
     async with MemoryTail(cluster, ["examples"]) as tail:
@@ -174,9 +174,9 @@ async def test_what_is_out_in_this_log_is_not_published_again(tmp_path: Path) ->
 
 
 def test_without_a_readable_file_there_is_no_past(tmp_path: Path) -> None:
-    assert Past.kept(tmp_path) is None
+    assert GeneratedPast.kept(tmp_path) is None
     (tmp_path / "history.parquet").write_bytes(b"PAR1 and then nothing")
-    assert Past.kept(tmp_path) is None
+    assert GeneratedPast.kept(tmp_path) is None
 
 
 def test_a_file_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:

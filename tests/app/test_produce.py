@@ -18,7 +18,7 @@ from sentinel.config import Config
 from sentinel.core.features.spec import FeatureParams
 from sentinel.core.partitioning import PartitionOf
 from sentinel.engine.params import TopicParams
-from sentinel.operations.data.produce import Player, ProduceOptions, Sent
+from sentinel.operations.data.produce import Played, Player, ProduceOptions
 from sentinel.operations.data.sender import Sender
 from sentinel.records import Feedback, TopicPartition
 
@@ -67,7 +67,7 @@ class World:
         self._file.write_text("".join(line + "\n" for line in lines))
         self._config = config_
         self.cluster = MemoryCluster()
-        self.progress: list[Sent] = []
+        self.progress: list[Played] = []
 
     async def play(self, **options: Any) -> Player:
         source = TransactionFile(self._file, self._config.schema, label_column="is_fraud")
@@ -111,7 +111,7 @@ async def test_every_row_is_sent_once_and_in_order(
     player = await played.play()
 
     assert played.sent == ids(*range(50))
-    assert player.sent == Sent(rows=50, labels=50, unreadable=0)
+    assert player.sent == Played(rows=50, labels=50, unreadable=0)
     assert played.progress[-1] == player.sent
 
 
@@ -249,7 +249,7 @@ async def test_what_cannot_be_read_is_sent_as_it_is(world: Callable[..., World])
     player = await played.play(speed=PACED)
 
     assert played.sent == ["garbage", "T1", "[1]", "T3", "x"]
-    assert player.sent == Sent(rows=5, labels=1, unreadable=3)
+    assert player.sent == Played(rows=5, labels=1, unreadable=3)
 
 
 async def test_only_rows_that_are_sent_count_as_unreadable(world: Callable[..., World]) -> None:
@@ -257,7 +257,7 @@ async def test_only_rows_that_are_sent_count_as_unreadable(world: Callable[..., 
 
     player = await played.play(skip=1, count_max=2)
 
-    assert player.sent == Sent(rows=2, labels=1, unreadable=1)
+    assert player.sent == Played(rows=2, labels=1, unreadable=1)
 
 
 class FakeTimeLoop(asyncio.SelectorEventLoop):

@@ -37,7 +37,7 @@ def file(tmp_path: Path, config: Config) -> Path:
     return tmp_path / "mine.txt"
 
 
-def made(file: Path, config: Config) -> imports.Made:
+def made(file: Path, config: Config) -> imports.Imported:
     return imports.made(file, file.read_bytes(), ORIGIN, config, file.parent / "small.toml")
 
 

@@ -18,7 +18,7 @@ from sentinel.engine.registry.lifecycle import Answer, Judgement, Try, Update
 from sentinel.engine.scoring.labels import LabelsWaiting
 from sentinel.engine.updates.awaiting import Outlook
 from sentinel.metrics import Metrics
-from sentinel.operations.models.updates import Standing
+from sentinel.operations.models.updates import UpdateStanding
 
 FRAUDS = Awaited("frauds among mature examples", 38, 100, True, 251.0)
 HOURS = Awaited("hours of the examples' time", 31, 48, True, 40.0)
@@ -91,14 +91,14 @@ def drawn(status: Status) -> str:
 
 
 def test_before_the_first_update_it_is_said_what_it_waits_for() -> None:
-    assert standing_lines(Standing(None, OUTLOOK), 1_000_000) == [
+    assert standing_lines(UpdateStanding(None, OUTLOOK), 1_000_000) == [
         "there was no update yet",
         "the next one waits for",
         "  38 of 100 frauds among mature examples, about 4 minutes",
         "  31 of 48 hours of the examples' time, about 40 seconds",
         "  3 of 100 older frauds, no pace to estimate by",
     ]
-    assert standing_lines(Standing(None, None), 0) == ["there was no update yet"]
+    assert standing_lines(UpdateStanding(None, None), 0) == ["there was no update yet"]
 
 
 def test_the_view_says_in_a_line_what_takes_longest() -> None:
@@ -131,7 +131,7 @@ def test_when_it_was_judged_the_verdict_is_a_sentence_and_each_check_has_its_rea
 
     assert f"refused. {SAID.reason}" in shown
     assert "2 checks passed; failed: improvement; too little to tell: old" in shown
-    lines = standing_lines(Standing(REFUSED, None), 0)
+    lines = standing_lines(UpdateStanding(REFUSED, None), 0)
     assert lines == [
         f"update 3 (scheduled: every 172800 s): refused. {SAID.reason}",
         "candidate 1.1.0, after 1.0.0",
@@ -162,7 +162,7 @@ def test_how_an_update_ended_is_said_beside_the_verdict() -> None:
     promoted = replace(SAID, outcome="promote", reason="retrain: auc shown to be better")
     ended = replace(REFUSED, judgement=promoted, outcome="rolled back: too many alerts")
 
-    lines = standing_lines(Standing(ended, None), 0)
+    lines = standing_lines(UpdateStanding(ended, None), 0)
 
     assert lines[0].endswith("promoted. retrain: auc shown to be better")
     assert "rolled back: too many alerts" in lines
@@ -171,7 +171,7 @@ def test_how_an_update_ended_is_said_beside_the_verdict() -> None:
 
 
 def test_a_look_of_long_ago_says_so() -> None:
-    lines = standing_lines(Standing(None, OUTLOOK), 1_000_000 + 600_000)
+    lines = standing_lines(UpdateStanding(None, OUTLOOK), 1_000_000 + 600_000)
 
     assert lines[1] == "the next one waits for, about 10 minutes ago: does anything train?"
 

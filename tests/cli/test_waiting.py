@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sentinel.codec.stored import encode_stored
-from sentinel.engine.archive.linking import Progress, Waiting
+from sentinel.engine.archive.linking import LinkingProgress, Waiting
 from sentinel.records import Feedback
 from tests.cli.test_commands import refusal, sentinel
 
@@ -24,7 +24,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def note(*waiting: Waiting, log: str = "0badcafe", at_s: float = TIME_MS / 1000) -> None:
     NOTES.mkdir(parents=True, exist_ok=True)
     path = NOTES / f"{log}-feedback.json"
-    path.write_bytes(encode_stored(Progress(5, list(waiting))))
+    path.write_bytes(encode_stored(LinkingProgress(5, list(waiting))))
     os.utime(path, (at_s, at_s))
 
 

@@ -15,8 +15,8 @@ from sentinel.codec.voice_values import COLUMNS, Micros
 from sentinel.codec.voices import (
     REFUSED_COUNT_MAX,
     Refusals,
-    Rows,
     VoiceReader,
+    VoteRows,
     columns_of,
     decode_line,
     missing_columns,
@@ -35,7 +35,7 @@ def a_reader(source: str = "investigator") -> VoiceReader:
 
 def read(row: dict[str, Any], source: str = "investigator") -> Feedback | str:
     """The voice of a row, or why it is refused."""
-    found = a_reader(source).read(Rows(1, 1, dict(columns_of([row]))))
+    found = a_reader(source).read(VoteRows(1, 1, dict(columns_of([row]))))
     assert len(found.voices) + len(found.refused) == 1
     return found.voices[0] if found.voices else found.refused[1]
 
@@ -178,7 +178,7 @@ def test_entities_are_an_object_or_columns_and_what_the_schema_has() -> None:
 
     reader = a_reader()
     rows = [{"task": "T", "label": 1, "entities": text, "entity_moon": "x", "foo": 1, "v": 1}] * 2
-    reader.read(Rows(1, 2, dict(columns_of(rows))))
+    reader.read(VoteRows(1, 2, dict(columns_of(rows))))
     assert list(reader.unknown_columns) == ["entity_moon", "foo"]
     assert list(reader.unknown_kinds) == ["planet"]
 
@@ -299,7 +299,7 @@ NAMES = [*COLUMNS, "account", "entities", "entity_terminal"]
 
 @given(st.lists(st.dictionaries(st.sampled_from([*NAMES, "v", "foo", ""]), values), max_size=4))
 def test_any_value_in_any_field_is_read_or_refused_by_its_name(rows: list[dict[str, Any]]) -> None:
-    found = a_reader().read(Rows(1, len(rows), dict(columns_of(rows))))
+    found = a_reader().read(VoteRows(1, len(rows), dict(columns_of(rows))))
 
     assert sorted([*found.numbers, *found.refused]) == list(range(1, len(rows) + 1))
     for reason in found.refused.values():
@@ -313,7 +313,7 @@ def test_one_bad_field_refuses_its_row_alone(name: str, value: object) -> None:
     good: dict[str, object] = {"transaction_id": "T1", "label": "fraud"}
     rows: list[dict[str, object]] = [good, {**good, name: value}, good]
 
-    found = a_reader().read(Rows(7, 3, dict(columns_of(rows))))
+    found = a_reader().read(VoteRows(7, 3, dict(columns_of(rows))))
 
     assert {7, 9} <= set(found.numbers)
     assert 8 in found.numbers or list(found.refused) == [8]

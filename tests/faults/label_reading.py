@@ -15,7 +15,7 @@ from sentinel.codec.records import decode_example, decode_label, decode_object
 from sentinel.codec.stored import decode_stored
 from sentinel.config import Config
 from sentinel.core.logs import log_id
-from sentinel.engine.archive.linking import NOTE, Progress
+from sentinel.engine.archive.linking import NOTE, LinkingProgress
 from sentinel.engine.tail import read_to_end
 from sentinel.records import InputRecord
 from tests.faults.label_oracle import Expected, Found, expected_of
@@ -49,7 +49,7 @@ async def is_quiet(config: Config, transaction_count: int) -> bool:
     reading = await read(config)
     found, expected = reading.found, reading.expected
     note = files.archive.note(log_id(files.feedback_log), NOTE)
-    placing = Progress() if note is None else decode_stored(Progress, note)
+    placing = LinkingProgress() if note is None else decode_stored(LinkingProgress, note)
     of_labels = {name for name in found.examples if name.startswith("feedback-")}
     decided = set(found.decided)
     return (

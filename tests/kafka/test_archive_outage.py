@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from sentinel import archive
 from sentinel.adapters.archive import ArchiveParams
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
-from sentinel.app.archiving import Status, keep_archiving, site_of
+from sentinel.app.archiving import ArchivingStatus, keep_archiving, site_of
 from sentinel.codec.records import encode
 from sentinel.config import Config
 from sentinel.errors import ConfigError
@@ -30,7 +30,7 @@ RECOVERY_S_MAX = 60.0
 pytestmark = [pytest.mark.asyncio]
 
 
-def nothing(status: Status) -> None:
+def nothing(status: ArchivingStatus) -> None:
     """Nobody watches."""
 
 

@@ -31,7 +31,7 @@ from sentinel.adapters.kafka.group_members import Member, described, members
 from sentinel.adapters.kafka.membership import Membership
 from sentinel.adapters.kafka.producer import Producer
 from sentinel.adapters.kafka.stable_offsets import stable_commit
-from sentinel.adapters.kafka.transactions import Transactions
+from sentinel.adapters.kafka.transactions import ProducerTransactions
 from sentinel.core.topics import TopicFacts, TopicSpec
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import PartitionsCallback, TopicLog
@@ -69,7 +69,7 @@ class KafkaBroker:
     def __init__(self, params: KafkaParams, *, exactly_once: Collection[str] = ()) -> None:
         self._params = params
         self._exactly_once = exactly_once
-        self._transactions = Transactions(params)
+        self._transactions = ProducerTransactions(params)
         self._cluster_id = ""
         self._logs: dict[str, str] = {}  # by topic, as each was when it was first looked at
         self._membership: Membership | None = None

@@ -14,7 +14,7 @@ from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 
 from sentinel.adapters.kafka.client import readable_end
 from sentinel.adapters.kafka.record_batches import (
-    Head,
+    BatchHead,
     LegacyFormatError,
     Unpacked,
     first_key,
@@ -172,7 +172,7 @@ class _Aborted:
         self._coming = sorted(aborted or [], key=lambda of: of[1], reverse=True)
         self._producers: set[int] = set()
 
-    def __call__(self, head: Head, packed: memoryview) -> bool:
+    def __call__(self, head: BatchHead, packed: memoryview) -> bool:
         while self._coming and self._coming[-1][1] <= head.base_offset:
             self._producers.add(self._coming.pop()[0])
         if head.producer_id not in self._producers:

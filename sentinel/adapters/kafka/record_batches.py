@@ -46,7 +46,7 @@ _BEGIN, _END, _COUNT, _BASE_OFFSET, _NEXT_OFFSET, _BASE_MS, _MS_SCALE = range(7)
 _OFFSET, _MS, _KEY_START, _KEY_LENGTH, _VALUE_START, _VALUE_LENGTH, _HEADERS = range(7)
 
 
-class Head(NamedTuple):
+class BatchHead(NamedTuple):
     """The header of a batch."""
 
     base_offset: int
@@ -91,7 +91,7 @@ class LegacyFormatError(Exception):
 
 
 def unpacked(
-    raw: bytes, fetch_offset: int, is_hidden: Callable[[Head, memoryview], bool]
+    raw: bytes, fetch_offset: int, is_hidden: Callable[[BatchHead, memoryview], bool]
 ) -> Unpacked:
     """The records from `fetch_offset` on in the answer to a fetch, as far as they are sound.
 
@@ -120,7 +120,7 @@ def unpacked(
     return Unpacked(block, next_offset, failure)
 
 
-def batches(raw: bytes) -> Iterator[tuple[Head, memoryview]]:
+def batches(raw: bytes) -> Iterator[tuple[BatchHead, memoryview]]:
     """Each whole batch: its header, and its records as they came.
 
     Raises CorruptRecordException and LegacyFormatError when it gets there.
@@ -138,7 +138,7 @@ def batches(raw: bytes) -> Iterator[tuple[Head, memoryview]]:
             raise LegacyFormatError
         if end - begin < HEADER.size:
             raise CorruptRecordException(f"a batch of {length} bytes")
-        head = Head._make(HEADER.unpack_from(raw, begin))
+        head = BatchHead._make(HEADER.unpack_from(raw, begin))
         if head.crc != crc32c(view[begin + ATTRIBUTES_AT : end]):
             raise CorruptRecordException(f"wrong CRC of the batch at offset {head.base_offset}")
         yield head, view[begin + HEADER.size : end]
@@ -154,7 +154,7 @@ def first_key(packed: memoryview) -> bytes | None:
     return Texts(data, out[_KEY_START], out[_KEY_LENGTH]).bytes_at(0)
 
 
-def _decompressed(head: Head, packed: memoryview) -> bytes | memoryview:
+def _decompressed(head: BatchHead, packed: memoryview) -> bytes | memoryview:
     """The records of a batch; raises CorruptRecordException when there cannot be so many."""
     kind = head.attributes & CODEC_MASK
     if kind and kind not in DECODERS:
@@ -165,7 +165,7 @@ def _decompressed(head: Head, packed: memoryview) -> bytes | memoryview:
     return part
 
 
-def _row(head: Head, begin: int, size: int, count: int) -> tuple[int, ...]:
+def _row(head: BatchHead, begin: int, size: int, count: int) -> tuple[int, ...]:
     is_append_time = bool(head.attributes & APPEND_TIME)
     base_ms, scale = (head.max_ms, 0) if is_append_time else (head.first_ms, 1)
     return (begin, begin + size, count, head.base_offset, head.next_offset, base_ms, scale)

@@ -90,7 +90,7 @@ class TransactionalProducer(Producer):
         self._end()
 
 
-class Transactions:
+class ProducerTransactions:
     """The transactional producers of the partitions that this member owns."""
 
     def __init__(self, params: KafkaParams) -> None:

@@ -7,7 +7,7 @@ from typing import Self
 
 from numpy.random import Generator
 
-from sentinel.adapters.memory.cluster import Member, MemoryCluster
+from sentinel.adapters.memory.cluster import MemoryCluster, MemoryMember
 from sentinel.adapters.memory.faults import Faults
 from sentinel.core.topics import TopicSpec, lacking, resolved
 from sentinel.errors import FencedError, TransientError
@@ -44,7 +44,7 @@ class MemoryBroker:
         self._group_id = group_id
         self._faults = faults or Faults()
         self._rng = rng
-        self._member: Member | None = None
+        self._member: MemoryMember | None = None
         self._positions: dict[TopicPartition, int] = {}
         self._polled: set[TopicPartition] = set()
         self._unsent: dict[TopicPartition, list[OutputRecord]] = defaultdict(list)

@@ -33,7 +33,7 @@ class Log:
 
 
 @dataclass(eq=False, slots=True)
-class Member:
+class MemoryMember:
     """One member of a group, and what it owns in the group's present generation."""
 
     number: int
@@ -49,7 +49,7 @@ class Member:
 class Group:
     """A consumer group: who is in it, and what it has committed."""
 
-    members: list[Member] = field(default_factory=list)
+    members: list[MemoryMember] = field(default_factory=list)
     committed: dict[TopicPartition, Commit] = field(default_factory=dict)
     is_stale: bool = False  # somebody came or went since the last assignment
     is_rebalancing: bool = False
@@ -172,17 +172,17 @@ class MemoryCluster:
         topics: Sequence[str],
         on_assigned: PartitionsCallback,
         on_revoked: PartitionsCallback,
-    ) -> Member:
+    ) -> MemoryMember:
         """Add a member; it owns nothing before the group is settled."""
         self._member_count += 1
-        member = Member(self._member_count, frozenset(topics), on_assigned, on_revoked)
+        member = MemoryMember(self._member_count, frozenset(topics), on_assigned, on_revoked)
         group = self.group(group_id)
         group.members.append(member)
         group.is_stale = True
         self.notify()
         return member
 
-    def leave(self, group_id: str, member: Member) -> None:
+    def leave(self, group_id: str, member: MemoryMember) -> None:
         """Remove a member, without callbacks: it knows, or it is dead."""
         group = self.group(group_id)
         member.left.set()
@@ -224,7 +224,9 @@ class MemoryCluster:
             group.is_rebalancing = False
             self.notify()
 
-    def _share(self, member: Member, members: Sequence[Member]) -> frozenset[TopicPartition]:
+    def _share(
+        self, member: MemoryMember, members: Sequence[MemoryMember]
+    ) -> frozenset[TopicPartition]:
         """What the range assignor gives to one member."""
         share: list[TopicPartition] = []
         for topic in member.topics:
@@ -237,7 +239,7 @@ class MemoryCluster:
         return frozenset(share)
 
     def commit(
-        self, group_id: str, member: Member, commits: Mapping[TopicPartition, Commit]
+        self, group_id: str, member: MemoryMember, commits: Mapping[TopicPartition, Commit]
     ) -> None:
         group = self.group(group_id)
         if member not in group.members or not commits.keys() <= member.partitions:
@@ -245,7 +247,7 @@ class MemoryCluster:
         group.committed.update(commits)
 
 
-async def _call(member: Member, callback: PartitionsCallback) -> None:
+async def _call(member: MemoryMember, callback: PartitionsCallback) -> None:
     """Run a callback as the real client does: in a task of its own, whose failure is kept.
 
     The others do not wait for a member that is gone.

@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from sentinel.adapters.redis.resp import Command
+from sentinel.adapters.redis.resp import RespCommand
 from sentinel.errors import ConfigError, TransientError
 
 EMBEDDED = "embedded"
@@ -136,7 +136,7 @@ class _Packing:
             raise
 
     def pack_command(self, *args: Any) -> list[bytes]:
-        if isinstance(args[-1], Command):
+        if isinstance(args[-1], RespCommand):
             return [args[-1].data]
         head = args[0] if isinstance(args[0], bytes) else str(args[0]).encode()
         return [hiredis.pack_command((*head.split(), *args[1:]))]  # "SCRIPT LOAD" is two words

@@ -12,7 +12,7 @@ from sentinel.texts import Bytes, Spans, Texts
 _ZERO, _DOLLAR, _CR, _LF = (ord(sign) for sign in "0$\r\n")
 
 
-class Command:
+class RespCommand:
     """A command in the bytes of the protocol, which a connection sends as they are."""
 
     __slots__ = ("data",)

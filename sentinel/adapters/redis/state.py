@@ -23,7 +23,7 @@ from redis.exceptions import NoPermissionError, NoScriptError
 from sentinel.adapters.redis.client import RedisParams, connect, translated
 from sentinel.adapters.redis.documents import RedisDocuments
 from sentinel.adapters.redis.facts import facts_of
-from sentinel.adapters.redis.resp import Command, arguments, bulk
+from sentinel.adapters.redis.resp import RespCommand, arguments, bulk
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.documents import Change
 from sentinel.errors import FencedError, RecordError, StateLostError, TransientError
@@ -195,7 +195,7 @@ class RedisStateStore:
 
     def _save_commands(
         self, partition: TopicPartition, fence: Fence, blobs: BlobBlock, state: PartitionState
-    ) -> Iterator[Command]:
+    ) -> Iterator[RespCommand]:
         """Each is made when the one before is answered: all at once would hold the loop."""
         fixed_keys = bulk(self._epoch_key(partition)) + bulk(self._state_key(partition).encode())
         rest = len(blobs)
@@ -215,7 +215,7 @@ class RedisStateStore:
             head += bulk(self._save_sha.encode()) + bulk(b"%d" % (2 + count + len(bitmaps)))
             parts = (head, fixed_keys, *keys, *map(bulk, bitmaps))
             parts = (*parts, *map(bulk, fixed), *data, *map(bulk, bits))
-            yield Command(b"".join(parts))
+            yield RespCommand(b"".join(parts))
 
     def _bitmaps(self, piece: BlobBlock, log: str) -> dict[bytes, list[int]]:
         """The bits to set, by the key of their bitmap."""
@@ -226,7 +226,7 @@ class RedisStateStore:
                 found[key].append(offset & _LABEL_MASK)
         return found
 
-    async def _run(self, partition: TopicPartition, fence: Fence, command: Command) -> None:
+    async def _run(self, partition: TopicPartition, fence: Fence, command: RespCommand) -> None:
         redis: Any = self._redis  # its most general method is the one without types
         with translated(f"save {partition}"):
             try:

@@ -112,7 +112,7 @@ def keep_past(rows: PastRows, directory: Path) -> None:
     unfinished.replace(path)
 
 
-class Past:
+class GeneratedPast:
     """Publishes the examples of a history, each once in a log, when its label is known."""
 
     def __init__(self, rows: PastRows) -> None:
@@ -121,7 +121,7 @@ class Past:
         self._seen: set[str] = set()  # what is out already
 
     @classmethod
-    def kept(cls, directory: Path) -> "Past | None":
+    def kept(cls, directory: Path) -> "GeneratedPast | None":
         """What a first run has written down; None if there is nothing that can be read."""
         path = directory / _FILE
         try:

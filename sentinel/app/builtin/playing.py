@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from sentinel.adapters.kafka import KafkaTail
-from sentinel.app.builtin.past import Past
+from sentinel.app.builtin.past import GeneratedPast
 from sentinel.app.builtin.stream import DemoStream
 from sentinel.config import Config
 from sentinel.engine.patience import Patience
@@ -34,7 +34,7 @@ async def teach(config: Config, directory: Path, stream: DemoStream) -> None:
     """Publish what becomes known of the generated history, until all of it is."""
     patience = Patience("the generated history is not all told")
     while True:
-        past = await asyncio.to_thread(Past.kept, directory)
+        past = await asyncio.to_thread(GeneratedPast.kept, directory)
         if past is None:
             return
         try:
@@ -46,7 +46,7 @@ async def teach(config: Config, directory: Path, stream: DemoStream) -> None:
             return
 
 
-async def _taught(config: Config, past: Past, stream: DemoStream) -> None:
+async def _taught(config: Config, past: GeneratedPast, stream: DemoStream) -> None:
     topic = config.topics.full(config.topics.examples)
     async with Sender(config) as sender:
         async with KafkaTail(config.kafka, [topic]) as tail:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sentinel.core.consensus.casework import Change, Counted, CountedVote
+from sentinel.core.consensus.casework import Counted, CountedVote, LabelChange
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.core.logs import feedback_name, log_id
@@ -69,7 +69,7 @@ def _vote_entry(name: str, one: CountedVote) -> AuditEntry:
     )
 
 
-def _label_entry(name: str, change: Change) -> AuditEntry:
+def _label_entry(name: str, change: LabelChange) -> AuditEntry:
     return AuditEntry(
         id=f"{name}-label",
         kind="label",

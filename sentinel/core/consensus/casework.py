@@ -12,10 +12,10 @@ from sentinel.core.consensus.channels import (
     OF_DECISIONS,
     UNKNOWN,
     WIDTH,
-    Selection,
+    ChannelSelection,
     numbered_channels,
 )
-from sentinel.core.consensus.intake import Intake, take
+from sentinel.core.consensus.intake import VoteIntake, take
 from sentinel.core.consensus.known import agreement, with_known
 from sentinel.core.consensus.online import (
     SAYS_FRAUD,
@@ -35,7 +35,7 @@ _SAYS = {"fraud": SAYS_FRAUD, "genuine": SAYS_GENUINE}
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LabelChange:
     """A label that a vote has brought about, or that it has undone.
 
     Attributes
@@ -95,7 +95,7 @@ class Counted:
 
     work: Casework
     votes: list[CountedVote] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
+    changes: list[LabelChange] = field(default_factory=list)
 
 
 def count_votes(
@@ -152,11 +152,11 @@ def count_votes(
 
 
 def _standing(
-    intake: Intake,
+    intake: VoteIntake,
     case_names: Sequence[str],
     settled: Settled,
     statuses: Sequence[Verdict],
-    changes: Sequence[Change],
+    changes: Sequence[LabelChange],
     trusted_sources: Collection[str],
 ) -> dict[str, Case]:
     """The cases as they stand behind the votes; the last vote on each says how."""
@@ -184,7 +184,7 @@ def _standing(
     return found
 
 
-def _counted_votes(intake: Intake, posteriors: Sequence[float]) -> list[CountedVote]:
+def _counted_votes(intake: VoteIntake, posteriors: Sequence[float]) -> list[CountedVote]:
     last = dict(intake.before)
     found = []
     for (name, vote, replaced), posterior in zip(intake.taken, posteriors, strict=True):
@@ -200,7 +200,7 @@ def rows_of(rows: Sequence[tuple[str, Vote]]) -> list[tuple[str, str, int]]:
 
 
 def _ballots(
-    intake: Intake,
+    intake: VoteIntake,
     case_names: Sequence[str],
     names: Sequence[str],
     trusted_sources: Collection[str],
@@ -228,14 +228,14 @@ def _ballots(
 
 def selection_of(
     cases: Sequence[Case], base_rate: float | None, channel: Mapping[str, int] | None = None
-) -> Selection:
+) -> ChannelSelection:
     """How cases came to be looked at, and which of them count in their channel.
 
     `channel` numbers the channels; None: as they come. What is counted in them is left empty.
     """
     if channel is None:
         channel = numbered_channels(case.channel for case in cases)
-    return Selection(
+    return ChannelSelection(
         channel=np.array([channel.get(case.channel, 0) for case in cases], dtype=np.int64),
         probability=_numbers(case.prior for case in cases),
         evidence=_numbers(case.evidence for case in cases),
@@ -289,11 +289,11 @@ def _priors(cases: Sequence[Case], params: ConsensusParams) -> Floats:
 
 
 def _changes(
-    intake: Intake,
+    intake: VoteIntake,
     before: Mapping[str, Case],
     posteriors: Sequence[float],
     statuses: Sequence[Verdict],
-) -> list[Change]:
+) -> list[LabelChange]:
     """The labels that the votes have brought about or undone, in the order of their log."""
     held: dict[str, LabelWord | None] = {
         name: WITHDRAWN if case.is_withdrawn else case.label for name, case in before.items()
@@ -307,7 +307,7 @@ def _changes(
         new: LabelWord | None = label_as(status) or (None if old is None else WITHDRAWN)
         if new is not None and new != old:
             count = sum(one in _SAYS for one in votes.values())
-            found.append(Change(intake.cases[name], vote, posterior, new, old, count))
+            found.append(LabelChange(intake.cases[name], vote, posterior, new, old, count))
             held[name] = new
     return found
 

@@ -35,7 +35,7 @@ COUNT_MAX = 4_000.0
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class ChannelSelection:
     """How tasks came to be looked at, and what was found in each channel.
 
     Attributes

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from sentinel.core.consensus.channels import Selection, base_of
+from sentinel.core.consensus.channels import ChannelSelection, base_of
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.core.consensus.votes import Votes
@@ -44,7 +44,7 @@ def fit(
     votes: Votes,
     params: ConsensusParams,
     known: Floats | None = None,
-    selection: Selection | None = None,
+    selection: ChannelSelection | None = None,
 ) -> Consensus:
     """The posterior of every task and the standing of every annotator, from all votes at once.
 
@@ -61,7 +61,10 @@ def fit(
         known = np.full(votes.task_count, np.nan)
     has_votes = np.bincount(votes.task, minlength=votes.task_count) > 0
     if selection is None:
-        selection, is_counted = Selection.unknown(votes.task_count), has_votes & np.isnan(known)
+        selection, is_counted = (
+            ChannelSelection.unknown(votes.task_count),
+            has_votes & np.isnan(known),
+        )
     else:
         is_counted = has_votes & ~np.isnan(selection.evidence)
     assert known.shape == selection.channel.shape == (votes.task_count,)
@@ -129,7 +132,10 @@ def _first_guess(votes: Votes) -> Floats:
 
 
 def _priors(
-    by_votes: Floats, is_counted: NDArray[np.bool_], selection: Selection, params: ConsensusParams
+    by_votes: Floats,
+    is_counted: NDArray[np.bool_],
+    selection: ChannelSelection,
+    params: ConsensusParams,
 ) -> Floats:
     """Log-odds of fraud in each channel, float64 (n_channels,), as in `channels.py`."""
     channel, told = selection.channel[is_counted], selection.probability[is_counted]

@@ -7,7 +7,7 @@ from sentinel.stored.votes import Case, Vote
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class VoteIntake:
     """Votes on some cases: those that were there, then the new ones that count.
 
     Attributes
@@ -30,7 +30,7 @@ class Intake:
     taken: list[tuple[str, Vote, int]]
 
 
-def take(found: Mapping[str, Case], votes: Sequence[tuple[Case, Vote]]) -> Intake:
+def take(found: Mapping[str, Case], votes: Sequence[tuple[Case, Vote]]) -> VoteIntake:
     """The votes that are neither given before nor taken back by a later one."""
     cases = dict(found)
     before = {name: case.posterior for name, case in cases.items()}
@@ -56,7 +56,7 @@ def take(found: Mapping[str, Case], votes: Sequence[tuple[Case, Vote]]) -> Intak
         rows.append((name, vote))
     for name in dict.fromkeys(name for name, *_ in taken):
         cases[name] = replace(cases[name], votes=tuple(said[name].values()))
-    return Intake(cases, before, rows, old_count, taken)
+    return VoteIntake(cases, before, rows, old_count, taken)
 
 
 def _supersedes(vote: Vote, said: Vote) -> bool:

@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.consensus.channels import Selection, base_of, count_in, log_odds_in
+from sentinel.core.consensus.channels import ChannelSelection, base_of, count_in, log_odds_in
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.records import Floats, Ints
@@ -110,7 +110,7 @@ class Settled:
     standing: Standing
     long_run: Standing
     counted: Floats
-    selection: Selection
+    selection: ChannelSelection
 
 
 def settle(
@@ -119,7 +119,7 @@ def settle(
     standing: Standing,
     params: ConsensusParams,
     long_run: Standing | None = None,
-    selection: Selection | None = None,
+    selection: ChannelSelection | None = None,
 ) -> Settled:
     """Count the new votes, one after the other.
 
@@ -138,7 +138,7 @@ def settle(
         nothing is known of that.
     """
     if selection is None:
-        selection = Selection.unknown(before.size)
+        selection = ChannelSelection.unknown(before.size)
     fast = standing.columns()
     slow = fast if long_run is None else np.maximum(fast, long_run.columns())
     record = np.concatenate((fast, slow), axis=1)

@@ -66,7 +66,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class LinkingProgress:
     """How far feedback was looked at, and what of it waits."""
 
     next_offset: int = 0
@@ -82,7 +82,7 @@ class Linker:
         self._topic = topic
         self._horizon_ms = round(horizon_s * 1000)
         self._log = ""
-        self._progress = Progress()
+        self._progress = LinkingProgress()
         self._noted = self._progress  # as it is kept beside the files
         self._searched: set[Path] = set()  # files that hold nothing of what has waited so far
         self._fresh: list[Waiting] = []
@@ -94,13 +94,13 @@ class Linker:
         self._log = await log_of(self._broker, self._topic)
         kept = await asyncio.to_thread(self._files.note, self._log, NOTE)
         if kept is not None:
-            self._progress = noted(Progress, kept, f"{self._log}-{NOTE}.json")
+            self._progress = noted(LinkingProgress, kept, f"{self._log}-{NOTE}.json")
         else:
             self._progress = await self._of_before()
         self._noted, self._searched, self._fresh = self._progress, set(), []
         return self._progress.next_offset
 
-    async def _of_before(self) -> Progress:
+    async def _of_before(self) -> LinkingProgress:
         """What was noted by an older version, which named logs by the cluster, or in another log.
 
         Of another log the offset means nothing, and what waits is waited for all the same.
@@ -108,12 +108,12 @@ class Linker:
         former = log_id(self._broker.cluster_id)
         kept = await asyncio.to_thread(self._files.note, former, NOTE)
         if kept is not None:
-            found = noted(Progress, kept, f"{former}-{NOTE}.json")
+            found = noted(LinkingProgress, kept, f"{former}-{NOTE}.json")
             if found.next_offset <= await self._broker.end_offset(TopicPartition(self._topic, 0)):
                 return found
         for name, data in await asyncio.to_thread(self._files.notes, NOTE):
-            return Progress(waiting=noted(Progress, data, name).waiting)
-        return Progress()
+            return LinkingProgress(waiting=noted(LinkingProgress, data, name).waiting)
+        return LinkingProgress()
 
     def take(self, records: Sequence[InputRecord]) -> None:
         """Keep those voices that have to be placed."""

@@ -53,7 +53,7 @@ class Withdrawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class PublishingProgress:
     """How far examples were published to one log of them.
 
     Attributes
@@ -96,7 +96,7 @@ class ExamplePublisher:
         self._tail = tail
         self._topic = topic
         self._params = params
-        self._progress = Progress()
+        self._progress = PublishingProgress()
         self._log = ""
         self._spans_ms: dict[Segment, tuple[int, int]] = {}  # of event time
         self._looked_ms = 0  # the newest event time when last nothing was new to presume
@@ -112,18 +112,18 @@ class ExamplePublisher:
         self._seen = set()
         await self._follow()
 
-    async def _noted(self) -> Progress:
+    async def _noted(self) -> PublishingProgress:
         """What was noted of the log of examples; older versions named logs by the cluster alone."""
         kept = await asyncio.to_thread(self._files.note, self._log, NOTE)
         if kept is not None:
-            return noted(Progress, kept, f"{self._log}-{NOTE}.json")
+            return noted(PublishingProgress, kept, f"{self._log}-{NOTE}.json")
         former = log_id(self._broker.cluster_id)
         kept = await asyncio.to_thread(self._files.note, former, NOTE)
         if kept is None:
-            return Progress()
-        found = noted(Progress, kept, f"{former}-{NOTE}.json")
+            return PublishingProgress()
+        found = noted(PublishingProgress, kept, f"{former}-{NOTE}.json")
         if await self._broker.end_offset(TopicPartition(self._topic, 0)) < found.published_to:
-            return Progress()
+            return PublishingProgress()
         to = found.labels_to
         return replace(found, labels_to={former: to} if isinstance(to, int) else to)
 

@@ -49,7 +49,7 @@ class TrialParams:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TrialResult:
     """What the trial found: who scores the version, why the kernel does not, how long it takes."""
 
     engine: str
@@ -65,7 +65,7 @@ def tried(
     *,
     clock_s: Callable[[], float],
     reference: Reference | None = None,
-) -> Tried:
+) -> TrialResult:
     """Load, score, explain and time a version as an instance will. Raises ModelError.
 
     Parameters
@@ -91,7 +91,7 @@ def tried(
                 given.version,
                 f"takes {took:.3g} ms to score {what}, more than [trial] allows ({most:g} ms)",
             )
-    return Tried(serving.model.engine, serving.model.fallback_reason, row_ms, batch_ms)
+    return TrialResult(serving.model.engine, serving.model.fallback_reason, row_ms, batch_ms)
 
 
 def _check_scores(serving: ServingModel, rows: Floats, reference: Reference) -> None:

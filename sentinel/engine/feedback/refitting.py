@@ -29,7 +29,7 @@ from sentinel.stored.votes import (
 T = TypeVar("T")
 
 
-class Patience(Protocol):
+class AskPatiently(Protocol):
     """Asks the store again while it is away."""
 
     async def __call__(self, ask: Callable[[], Awaitable[T]]) -> T: ...
@@ -53,7 +53,7 @@ class Refitting:
         audit: AuditLog,
         trusted_sources: Collection[str],
         params: ConsensusParams,
-        patiently: Patience,
+        patiently: AskPatiently,
     ) -> None:
         self._broker = broker
         self._store = store

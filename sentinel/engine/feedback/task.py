@@ -9,7 +9,7 @@ from typing import TypeVar
 from sentinel.codec.feedback import FeedbackBounds, decode_checked, is_placed, other_entities
 from sentinel.codec.records import keyed
 from sentinel.core.consensus.audit import audit_entries
-from sentinel.core.consensus.casework import Change, Counted, count_votes
+from sentinel.core.consensus.casework import Counted, LabelChange, count_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.refit import refit
 from sentinel.core.logs import log_id
@@ -66,7 +66,7 @@ class FeedbackParams:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class SavedProgress:
     """What the task itself saved last: as long as that stands, nobody else has saved anything."""
 
     progress: FeedbackProgress
@@ -126,7 +126,7 @@ class FeedbackTask:
             patiently=self._patiently,
         )
         self._control = control
-        self._saved: Saved | None = None
+        self._saved: SavedProgress | None = None
         self._counted_to = 0  # as it was saved, or read, last
 
     async def counted_to(self) -> int | None:
@@ -207,7 +207,7 @@ class FeedbackTask:
         if await self._refitting.counted(vote_count, counted.work.progress):
             return  # it may have put people into groups
         if len(people) <= _PEOPLE_COUNT_MAX:
-            self._saved = Saved(counted.work.progress, people)
+            self._saved = SavedProgress(counted.work.progress, people)
 
     def _decoded(self, record: InputRecord) -> Feedback:
         """The voice, with the entities that the schema has. Raises RecordError."""
@@ -274,7 +274,7 @@ class FeedbackTask:
             found.append(placed(voice, case, record))
         return found
 
-    async def _publish(self, changes: Sequence[Change], entries: Sequence[AuditEntry]) -> None:
+    async def _publish(self, changes: Sequence[LabelChange], entries: Sequence[AuditEntry]) -> None:
         if not entries:
             return
         log = log_id(self._broker.log_of(self._feedback_topic))
@@ -326,7 +326,7 @@ def placed(voice: Feedback, case: Case, record: InputRecord) -> Placed:
     return case, vote
 
 
-def label_of(change: Change, log: str) -> Label:
+def label_of(change: LabelChange, log: str) -> Label:
     """The label that a vote of a log has brought about or undone, and what it replaces."""
     return Label(
         transaction_id=change.case.transaction_id,

@@ -28,7 +28,7 @@ Found = dict[str, tuple[Texts, Parts]]  # by entity kind: keys, and what the sto
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StoreAnswer:
     """What the store said of entities that a batch will need, before its turn has come."""
 
     missing: Found = field(default_factory=dict)
@@ -79,7 +79,7 @@ class EntityLoader:
         """Since when the store does not answer; None while it does."""
         return min(self._away_since_s.values(), default=None)
 
-    async def ask(self, rows: Transactions) -> Answer:
+    async def ask(self, rows: Transactions) -> StoreAnswer:
         """What the store knows of entities that are missing, or that others may have changed.
 
         Changes nothing, since batches before this one may still be worked on.
@@ -88,7 +88,7 @@ class EntityLoader:
         missing, stale = await asyncio.gather(
             self._ask_all(self._state.lacking(rows)), self._ask_all(self._stale(rows))
         )
-        return Answer(missing, stale, departures)
+        return StoreAnswer(missing, stale, departures)
 
     def _departures(self) -> dict[str, int]:
         return {entity: table.departure_count for entity, table in self._state.tables.items()}
@@ -124,7 +124,7 @@ class EntityLoader:
         self,
         rows: Transactions,
         more: Transactions | None = None,
-        answer: Answer = Answer(),
+        answer: StoreAnswer = StoreAnswer(),
     ) -> list[int]:
         """Admit every entity of the rows, and of `more` rows as if they stood behind.
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedBatch:
     """A batch with all that the models say of it.
 
     Attributes
@@ -61,7 +61,7 @@ class Judge:
         self._metrics = metrics
         self._shadow_share = shadow_share
 
-    def judge(self, rows: Transactions, features: Floats) -> Judged:
+    def judge(self, rows: Transactions, features: Floats) -> JudgedBatch:
         """What is to become of rows with these features."""
         raw = self._champion_scores(features)
         model = self._serving.champion
@@ -73,7 +73,7 @@ class Judge:
         if self._serving.shadow is not None:
             verdicts = self._shadowed(rows, verdicts, self._serving.shadow)
         shadow = self._serving.shadow
-        return Judged(verdicts, model, "" if shadow is None else shadow.version, unscored)
+        return JudgedBatch(verdicts, model, "" if shadow is None else shadow.version, unscored)
 
     def _champion_scores(self, features: Floats) -> Floats:
         """Raw scores of what is the champion then; NaN where there are none to be had."""

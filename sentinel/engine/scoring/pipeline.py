@@ -9,7 +9,7 @@ from sentinel.engine.scoring.checkpoint import EVERYTHING, Checkpoints
 from sentinel.engine.scoring.entities import EntityLoader
 from sentinel.engine.scoring.labels import LabelTail
 from sentinel.engine.scoring.partitions import InputPartition
-from sentinel.engine.scoring.scorer import Prepared, Scoring
+from sentinel.engine.scoring.scorer import PreparedBatch, Scoring
 from sentinel.engine.tasks import end
 from sentinel.errors import TransientError
 from sentinel.records import Batch
@@ -19,7 +19,7 @@ _LABELS_TIMEOUT_S = 30.0
 # An answer of the store comes after one or two turns: so many batches wait for theirs.
 _PREPARED_COUNT_MAX = 3
 
-Preparing = asyncio.Task[Prepared]
+Preparing = asyncio.Task[PreparedBatch]
 _PACK_ROW_COUNT = 400  # rows packed at once: about two milliseconds
 _PACKS_MAX = 2  # one behind the other, when a turn has taken long
 _PACK_S = 0.02

@@ -18,8 +18,8 @@ from sentinel.core.features.table import NEWEST
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.params import TopicParams
 from sentinel.engine.scoring.alerts import Alerts, Flagged
-from sentinel.engine.scoring.entities import Answer, EntityLoader
-from sentinel.engine.scoring.judging import Judge, Judged
+from sentinel.engine.scoring.entities import EntityLoader, StoreAnswer
+from sentinel.engine.scoring.judging import Judge, JudgedBatch
 from sentinel.engine.scoring.labels import DueLabel, label_rows
 from sentinel.engine.scoring.partitions import InputPartition, WaitingLabel
 from sentinel.engine.scoring.placement import Placement
@@ -35,7 +35,7 @@ _LONG_ROW_COUNT = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedBatch:
     """A batch that waits for its turn: decoded, with what the store said of its entities.
 
     Attributes
@@ -47,7 +47,7 @@ class Prepared:
     pieces: list[tuple[TopicPartition, Sequence[InputRecord]]]
     rows: Transactions
     rejected: list[Rejected]
-    answer: Answer
+    answer: StoreAnswer
 
     def record(self, index: int) -> tuple[TopicPartition, InputRecord]:
         """The record that stands at `index` over all pieces, and where it came from."""
@@ -104,7 +104,7 @@ class Scoring:
             explore_share=policy.explore_share,
         )
 
-    async def prepare(self, batch: Batch) -> Prepared:
+    async def prepare(self, batch: Batch) -> PreparedBatch:
         """Decode a batch and ask the store for what is missing; changes nothing."""
         clock_s = time.perf_counter()
         pieces = [
@@ -114,12 +114,12 @@ class Scoring:
         ]
         rows, rejected = self._decoder.decode([(at.partition, r) for at, r in pieces])
         self._metrics.lap("decode", clock_s)
-        return Prepared(pieces, rows, rejected, await self._loader.ask(rows))
+        return PreparedBatch(pieces, rows, rejected, await self._loader.ask(rows))
 
     async def score(
         self,
         batch: Batch,
-        prepared: Prepared,
+        prepared: PreparedBatch,
         catch_up: Callable[[InputPartition], Awaitable[None]],
     ) -> None:
         """Decide every record of the batch that is live, fold every one.
@@ -138,8 +138,8 @@ class Scoring:
             self._partitions[number].next_offset = end
 
     def _split(
-        self, prepared: Prepared, ends: Mapping[int, int]
-    ) -> tuple[Transactions | None, Prepared | None]:
+        self, prepared: PreparedBatch, ends: Mapping[int, int]
+    ) -> tuple[Transactions | None, PreparedBatch | None]:
         """Rows that were decided before, and the records that are to be decided now."""
         live_from = {number: self._partitions[number].live_from for number in ends}
         first = {at.partition: records[0].offset for at, records in prepared.pieces}
@@ -224,7 +224,7 @@ class Scoring:
         self._state.fold(rows, marks)
         self._metrics.labels_applied += len(labels)
 
-    async def _decide(self, prepared: Prepared, received_s: float) -> None:
+    async def _decide(self, prepared: PreparedBatch, received_s: float) -> None:
         clock_s = time.perf_counter()
         rows, rejected = prepared.rows, prepared.rejected
         self._placement.look(rows)
@@ -270,7 +270,7 @@ class Scoring:
         return self._metrics.lap("others", since_s)
 
     async def _load(
-        self, rows: Transactions, due: list[DueLabel], answer: Answer
+        self, rows: Transactions, due: list[DueLabel], answer: StoreAnswer
     ) -> tuple[list[int], list[DueLabel]]:
         """Bring all entities into memory at once, lest one makes another leave.
 
@@ -287,7 +287,7 @@ class Scoring:
     async def _publish(
         self,
         rows: Transactions,
-        judged: Judged,
+        judged: JudgedBatch,
         degraded: dict[int, list[str]],
         usual: Floats,
         stamp: Stamp,

@@ -28,7 +28,7 @@ class Evictions:
         return self.count - before.count if self.run == before.run else self.count
 
 
-class Stamp(TypedDict):
+class StoreStamp(TypedDict):
     """The words of a PartitionState that are the store's."""
 
     store_run: str
@@ -109,9 +109,9 @@ class StoreWatch:
         """Not all that was dropped can be read again: the log begins later."""
         self._lost_count = max(self._lost_count, lost_count)
 
-    def stamp(self) -> Stamp:
+    def stamp(self) -> StoreStamp:
         """What a partition that is saved now notes in its state."""
-        return Stamp(
+        return StoreStamp(
             store_run=self._whole.run,
             evicted_count=self._whole.count,
             rebuilt_ms=self._rebuilt_ms,

@@ -50,7 +50,7 @@ class ProduceOptions:
 
 
 @dataclass(slots=True)
-class Sent:
+class Played:
     """What was sent so far."""
 
     rows: int = 0
@@ -72,9 +72,9 @@ class Player:
         self._first_ms: int | None = None
         self._begun_s = 0.0
         self._begin = 0
-        self.sent = Sent()
+        self.sent = Played()
 
-    async def run(self, sender: Sender, on_sent: Callable[[Sent], None]) -> Sent:
+    async def run(self, sender: Sender, on_sent: Callable[[Played], None]) -> Played:
         """Send until the end of the file. A run that was broken off may repeat its last chunk.
 
         Rows that are left out still give their labels, when those fall due among the rows sent.
@@ -111,7 +111,7 @@ class Player:
         rows: Transactions,
         first: int,
         last: int,
-        on_sent: Callable[[Sent], None],
+        on_sent: Callable[[Played], None],
     ) -> None:
         """Send rows first to last of a chunk as they fall due."""
         at = rows.offset

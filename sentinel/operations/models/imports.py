@@ -15,7 +15,7 @@ from sentinel.stored.versions import Artifact
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Imported:
     """What came of a file: a version without a number, and what its trial found."""
 
     artifact: Artifact
@@ -38,7 +38,7 @@ def made(
     config: Config,
     config_file: Path | None,
     past: Past | None = None,
-) -> Made:
+) -> Imported:
     """A version of a file, which has stood its trial. Raises ConfigError, which says why not."""
     with TemporaryDirectory(prefix="sentinel-trial-") as name:
         folder = Path(name)
@@ -49,7 +49,7 @@ def made(
             answer = trial.stand(folder, config_file, config.trial)
         except ValueError as error:
             raise ConfigError(f"{path}: {error}") from error
-        return Made(trial.made_version(folder), answer["tried"])
+        return Imported(trial.made_version(folder), answer["tried"])
 
 
 def stand(given: Artifact, config: Config, config_file: Path | None) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def stand(given: Artifact, config: Config, config_file: Path | None) -> dict[str
     return tried
 
 
-async def numbered(found: Made, config: Config, version: str) -> Artifact:
+async def numbered(found: Imported, config: Config, version: str) -> Artifact:
     """The version under its number: the one that is wanted, or the next."""
     artifact = found.artifact
     version = version or await models.free_version(config, artifact.manifest)

@@ -24,7 +24,7 @@ from sentinel.adapters.pool.processes import begin
 from sentinel.adapters.registry import read_folder, write_folder
 from sentinel.codec.records import decode_object, encode
 from sentinel.config import Config
-from sentinel.engine.deployment.trial import TrialParams, Tried, tried
+from sentinel.engine.deployment.trial import TrialParams, TrialResult, tried
 from sentinel.errors import ConfigError, ModelError
 from sentinel.operations.models.given import VERSION_UNKNOWN, Origin, Past, manifest_of, read_given
 from sentinel.stored.versions import Artifact
@@ -107,7 +107,7 @@ def main(folder: Path, config_file: Path | None) -> None:
     (folder / _ANSWER).write_bytes(encode({"refused": refused, "tried": found}))
 
 
-def tried_in(folder: Path, config: Config) -> Tried:
+def tried_in(folder: Path, config: Config) -> TrialResult:
     """What is in the folder, tried. Raises ModelError, ConfigError or ValueError."""
     request = decode_object((folder / _REQUEST).read_bytes())
     names = [feature.name for feature in config.features]

@@ -20,7 +20,7 @@ async def ask_for_update(config: Config, *, who: str, why: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class UpdateStanding:
     """How updates stand.
 
     Attributes
@@ -35,12 +35,12 @@ class Standing:
     outlook: Outlook | None
 
 
-async def standing(config: Config) -> Standing:
+async def standing(config: Config) -> UpdateStanding:
     """How updates stand. Raises ConfigError if what is noted of them is damaged."""
     async with open_models(config.redis) as store:
         update, outlook = await store.update(), await store.outlook()
     try:
-        return Standing(
+        return UpdateStanding(
             None if update is None else decode_stored(Update, update),
             None if outlook is None else decode_stored(Outlook, outlook),
         )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentinel.core.consensus.channels import Selection
+from sentinel.core.consensus.channels import ChannelSelection
 from sentinel.core.consensus.online import settle
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.patterns import (
@@ -146,7 +146,7 @@ def words_over_time(
     for look in looks:
         votes, labels = who[look], says_fraud[look]
         ballots = new_ballots(np.repeat(np.arange(len(votes)), 3), votes.ravel(), labels.ravel())
-        selection = Selection.unknown(len(votes))
+        selection = ChannelSelection.unknown(len(votes))
         if totals is not None:
             selection = replace(selection, totals=totals)
         unknown = np.full(len(votes), np.nan)
