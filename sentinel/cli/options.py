@@ -32,8 +32,30 @@ def fail(error: SentinelError) -> NoReturn:
     raise typer.Exit(1 if isinstance(error, TransientError) else 2)
 
 
+# Along a user's way, each command in one of them.
+PANELS = {
+    "Run": ("run",),
+    "Your data": ("check-config", "train", "features", "produce"),
+    "Labels": ("feedback", "investigators", "consensus"),
+    "Models": ("models", "update"),
+    "Look into it": ("why", "audit", "archive"),
+    "Operate": ("topics", "dead-letters", "state", "warm"),
+}
+_ORDER = [name for names in PANELS.values() for name in names]
+
+
 class Commands(TyperGroup):
     """Commands, and groups of them, which end in one clear line when something is wrong."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            [panel] = [panel for panel, names in PANELS.items() if cmd_name in names]
+            command.rich_help_panel = panel  # type: ignore[attr-defined]
+        return command
 
     def main(self, *args: Any, **options: Any) -> Any:
         streams.settle()

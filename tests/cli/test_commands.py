@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from sentinel import __version__
 from sentinel.adapters.registry import ModelDirectory, ModelParams
 from sentinel.cli import app
+from sentinel.cli.options import PANELS
 from tests.app import small
 
 
@@ -57,20 +58,14 @@ def test_the_command_line_loads_nothing_heavy_before_it_is_needed() -> None:
     assert heavy.isdisjoint(found.stdout.split())
 
 
-def test_help_names_every_command() -> None:
+def test_help_names_every_command_along_a_users_way() -> None:
     result = sentinel("--help")
 
     assert result.exit_code == 0
-    for command in (
-        "run",
-        "produce",
-        "train",
-        "features",
-        "check-config",
-        "dead-letters",
-        "topics",
-    ):
-        assert command in result.output
+    said = [line.strip("│ ").split(" ")[0] for line in result.output.splitlines()]
+    names = [name for panel in PANELS.values() for name in panel]
+    assert [one for one in said if one in names] == names
+    assert said.index("run") < said.index("train") < said.index("warm")
     assert sentinel("--version").output.strip() == __version__
 
 
