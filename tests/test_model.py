@@ -272,7 +272,7 @@ def test_no_call_starts_a_thread_of_openmp() -> None:
     program = (
         "import os, sys\n"
         "import numpy as np\n"
-        "from sentinel.core import forest\n"
+        "from sentinel.core.forest import forest\n"
         "from sentinel.core.learning.params import FitParams\n"
         "from sentinel.model import Model, fit\n"
         "forest.scores(np.zeros(1), steepness=1.0)  # numba loads scipy, which starts its own\n"
