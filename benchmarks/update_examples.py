@@ -19,7 +19,7 @@ from sentinel.codec.examples import decode_columns
 from sentinel.codec.records import encode
 from sentinel.core.decision import PolicyParams, usual_ranges
 from sentinel.core.learning.hold_out import is_held_out
-from sentinel.core.registry import transitions as transitions
+from sentinel.core.registry import transitions
 from sentinel.learner.candidates import Candidate, retrain
 from sentinel.learner.learner import Learner
 from sentinel.learner.params import LearningParams

@@ -12,7 +12,6 @@ from sentinel.app.backoff import back_off
 from sentinel.config import Config
 from sentinel.core.logs import log_id
 from sentinel.engine.archive.archiver import (
-    ArchivedTopics,
     Archiver,
     ArchiverParams,
     Counts,
@@ -147,15 +146,7 @@ def archiver_of(
     config: Config, broker: Broker, files: Archive, tail: Tail, *, clock_s: Callable[[], float]
 ) -> Archiver:
     """An archiver as the configuration wants it, of what these ports reach."""
-    names, settings = config.topics, config.archive
-    topics = ArchivedTopics(
-        transactions=names.full(names.transactions),
-        decisions=names.full(names.decisions),
-        labels=names.full(names.labels),
-        audit=names.full(names.audit),
-        feedback=names.full(names.feedback),
-        examples=names.full(names.examples),
-    )
+    topics, settings = config.topics.in_full(), config.archive
     params = ArchiverParams(
         settings.interval_s, settings.row_count_max, settings.examples_interval_s, config.maturity
     )

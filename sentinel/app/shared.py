@@ -3,11 +3,11 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from sentinel.config import Config
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.dispatcher import Inbox
+from sentinel.engine.params import TopicParams
 from sentinel.engine.registry.remembered import Copies
 from sentinel.engine.scoring.partitions import InputPartition
 from sentinel.engine.scoring.serving import Serving
@@ -47,21 +47,6 @@ class Ports:
     copies: Copies  # of models, on this machine
 
 
-class Topics(NamedTuple):
-    """The topics of a deployment, by their full names."""
-
-    transactions: str
-    decisions: str
-    alerts: str
-    dead_letters: str
-    feedback: str
-    labels: str
-    examples: str
-    audit: str
-    model_updates: str
-    control: str
-
-
 @dataclass(slots=True)
 class Shared:
     """One of each for all tasks.
@@ -87,10 +72,9 @@ class Shared:
     progress: dict[TopicPartition, int] = field(default_factory=dict)
 
     @property
-    def topics(self) -> Topics:
-        """Of the configuration."""
-        names = self.config.topics
-        return Topics(*(names.full(getattr(names, name)) for name in Topics._fields))
+    def topics(self) -> TopicParams:
+        """Of the configuration, by their full names."""
+        return self.config.topics.in_full()
 
 
 def clock_s() -> float:

@@ -16,7 +16,7 @@ from sentinel.cli.options import login_name
 from sentinel.codec.records import encode
 from sentinel.codec.times import date_text, epoch_ms
 from sentinel.config import Config
-from sentinel.core.registry import transitions as transitions
+from sentinel.core.registry import transitions
 from sentinel.errors import ConfigError
 from sentinel.operations import embedded
 from sentinel.operations.models import registry as app

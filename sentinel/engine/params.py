@@ -1,7 +1,7 @@
 """How the engine paces itself, and what its topics are called."""
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
 
 OnGap = Literal["fail", "earliest"]
 
@@ -42,6 +42,13 @@ class TopicParams:
     def full(self, name: str) -> str:
         """A topic's name as the broker knows it."""
         return self.prefix + name
+
+    def in_full(self) -> "TopicParams":
+        """The same topics, each by its name as the broker knows it."""
+        full: dict[str, Any] = {
+            key: self.full(name) for key, name in asdict(self).items() if name in self.names()
+        }
+        return replace(self, **{**full, "prefix": ""})
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from sentinel.core.learning.calibration import Calibration
 from sentinel.core.learning.gate import Outcome, Verdict
 from sentinel.core.learning.params import FitParams
 from sentinel.core.learning.triggers import TriggerParams
-from sentinel.core.registry import transitions as transitions
+from sentinel.core.registry import transitions
 from sentinel.engine.deployment.champion import DeploymentParams
 from sentinel.engine.registry.lifecycle import Update
 from sentinel.engine.updates.params import UpdateParams

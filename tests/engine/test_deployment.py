@@ -14,7 +14,7 @@ from sentinel.adapters.memory import Faults, MemoryBroker, MemoryDocuments, Memo
 from sentinel.codec.artifacts import encode_artifact
 from sentinel.core.exploration import is_shadowed
 from sentinel.core.features.hashing import hash64
-from sentinel.core.registry import transitions as transitions
+from sentinel.core.registry import transitions
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.deployment.champion import Deployment, DeploymentParams
 from sentinel.engine.registry.registrar import Registrar

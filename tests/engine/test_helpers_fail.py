@@ -10,7 +10,7 @@ import pytest
 from sentinel.adapters.memory import MemoryRecord
 from sentinel.codec.stored import decode_stored
 from sentinel.codec.transactions import TransactionDecoder
-from sentinel.core.registry import transitions as transitions
+from sentinel.core.registry import transitions
 from sentinel.engine.scoring.judging import Judge
 from sentinel.engine.scoring.serving import Serving
 from sentinel.errors import ModelError, TransientError

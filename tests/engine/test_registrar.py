@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from sentinel.adapters.memory import Faults, MemoryBroker, MemoryDocuments
-from sentinel.core.registry import transitions as transitions
+from sentinel.core.registry import transitions
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.errors import TransientError

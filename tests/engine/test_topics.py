@@ -30,3 +30,12 @@ def test_what_state_is_built_from_is_kept_as_long_as_features_look_back() -> Non
         wanted = demands[name].history_ms
         assert (spec.retention_ms is None) == (wanted == 0)
         assert spec.retention_ms is None or spec.retention_ms >= max(wanted, WEEK_MS)
+
+
+def test_topics_in_full_are_those_with_the_prefix() -> None:
+    params = TopicParams(prefix="audit", audit="audit", partition_count=7)
+
+    full = params.in_full()
+
+    assert full.names() == [params.full(name) for name in params.names()]
+    assert (full.full(full.audit), full.partition_count) == ("auditaudit", 7)

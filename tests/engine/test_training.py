@@ -18,7 +18,7 @@ from sentinel.core.features.spec import FeatureParams
 from sentinel.core.learning.awaiting import Need
 from sentinel.core.learning.checks import Check
 from sentinel.core.learning.gate import Outcome, Verdict
-from sentinel.core.registry import transitions as transitions
+from sentinel.core.registry import transitions
 from sentinel.engine.registry.lifecycle import Answer, Judgement
 from sentinel.engine.updates.awaiting import Outlook
 from sentinel.errors import ModelError, RecordError, TrainingError, TransientError, WorkerLostError

@@ -21,6 +21,7 @@ from sentinel.engine.archive.linking import Linker
 from sentinel.engine.archive.logs import log_files, log_of
 from sentinel.engine.archive.publishing import ExamplePublisher
 from sentinel.engine.archive.stretches import Stretch, first_times
+from sentinel.engine.params import TopicParams
 from sentinel.errors import ConfigError, FileGoneError, RecordError, TransientError
 from sentinel.ports import Archive, Broker, LogArchive, Tail
 from sentinel.records import Commit, InputRecord, TopicPartition
@@ -64,18 +65,6 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class ArchivedTopics:
-    """The topics that are read and written, by their full names."""
-
-    transactions: str
-    decisions: str
-    labels: str
-    audit: str
-    feedback: str
-    examples: str
-
-
-@dataclass(frozen=True, slots=True)
 class ArchiverParams:
     """When what was read is written, and what follows from it.
 
@@ -100,6 +89,8 @@ class Archiver:
 
     Parameters
     ----------
+    topics
+        By their full names.
     feature_names
         As the model of a version names its features, of which there are so many.
     tail
@@ -110,7 +101,7 @@ class Archiver:
 
     def __init__(
         self,
-        topics: ArchivedTopics,
+        topics: TopicParams,
         broker: Broker,
         archive: Archive,
         tail: Tail,

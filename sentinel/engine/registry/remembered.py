@@ -16,6 +16,7 @@ from sentinel.core.learning.lineage import Relation, is_decided, lost_events, re
 from sentinel.core.registry.audit import put_back_entry
 from sentinel.engine.registry.lifecycle import WHO, is_behind
 from sentinel.engine.registry.registrar import Registrar
+from sentinel.engine.registry.wrapping import WrappedModels
 from sentinel.errors import FencedError, ModelError
 from sentinel.ports import ModelStore
 from sentinel.records import AuditEntry
@@ -168,36 +169,18 @@ def _needed(registry_state: RegistryState) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class SteadyModels:
+class SteadyModels(WrappedModels):
     """`ports.ModelStore` whose state and update are never older than what is remembered.
 
     Nothing is to come of an older state, so changes are of the newer one, and refused as long as
     that is not put back.
     """
 
-    store: ModelStore
     memory: RegistryMemory
     remembered: RememberedRegistry
 
     async def registry_state(self) -> RegistryState:
         return self.remembered.newer(await self.store.registry_state())
-
-    async def manifests(self, versions: Sequence[str]) -> dict[str, dict[str, Any]]:
-        return await self.store.manifests(versions)
-
-    async def load(self, version: str) -> Artifact:
-        return await self.store.load(version)
-
-    async def add(self, artifact: Artifact) -> None:
-        await self.store.add(artifact)
-
-    async def change(
-        self, before: RegistryState, after: RegistryState, events: Sequence[ModelEvent]
-    ) -> None:
-        await self.store.change(before, after, events)
-
-    async def history(self) -> list[ModelEvent]:
-        return await self.store.history()
 
     async def update(self) -> bytes | None:
         found, known = await self.store.update(), self.memory.update
@@ -211,9 +194,3 @@ class SteadyModels:
     async def note_update(self, before: bytes | None, after: bytes) -> None:
         await self.store.note_update(before, after)
         self.memory.update = after
-
-    async def outlook(self) -> bytes | None:
-        return await self.store.outlook()
-
-    async def note_outlook(self, outlook: bytes) -> None:
-        await self.store.note_outlook(outlook)

@@ -15,7 +15,7 @@ from functools import partial
 from sentinel.codec.records import decode_command
 from sentinel.codec.stored import encode_stored
 from sentinel.core.learning.triggers import Progress, Trigger
-from sentinel.core.registry import transitions as transitions
+from sentinel.core.registry import transitions
 from sentinel.engine.control import ControlPlane
 from sentinel.engine.patience import Patience
 from sentinel.engine.registry.lifecycle import (

@@ -6,18 +6,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from sentinel.adapters.pool import ExplainerPool
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.config import Config
-from sentinel.core.registry import transitions as transitions
+from sentinel.core.registry import transitions
 from sentinel.engine.registry.registrar import Registrar
+from sentinel.engine.registry.wrapping import WrappedModels
 from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
 from sentinel.operations.stores import open_models
 from sentinel.ports import Explainer, ModelStore
 from sentinel.serving_model import ready_model
-from sentinel.stored.versions import Artifact, ModelEvent, RegistryState
+from sentinel.stored.versions import Artifact
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ FIRST_WHO = "sentinel run"  # brings an empty registry its first model
 
 
 @dataclass(frozen=True, slots=True)
-class LocalModels:
+class LocalModels(WrappedModels):
     """`ports.ModelStore` that reads a version from the model directory if it is the same one there.
 
     The same in every word of its manifest, the SHA-256 of the text among them: two versions may
@@ -35,7 +35,6 @@ class LocalModels:
     start while the registry is away.
     """
 
-    store: ModelStore
     directory: ModelDirectory
 
     async def load(self, version: str) -> Artifact:
@@ -60,35 +59,6 @@ class LocalModels:
             return await asyncio.to_thread(self.directory.load, version)
         except ModelError:
             return None
-
-    async def registry_state(self) -> RegistryState:
-        return await self.store.registry_state()
-
-    async def manifests(self, versions: Sequence[str]) -> dict[str, dict[str, Any]]:
-        return await self.store.manifests(versions)
-
-    async def add(self, artifact: Artifact) -> None:
-        await self.store.add(artifact)
-
-    async def change(
-        self, before: RegistryState, after: RegistryState, events: Sequence[ModelEvent]
-    ) -> None:
-        await self.store.change(before, after, events)
-
-    async def history(self) -> list[ModelEvent]:
-        return await self.store.history()
-
-    async def update(self) -> bytes | None:
-        return await self.store.update()
-
-    async def note_update(self, before: bytes | None, after: bytes) -> None:
-        await self.store.note_update(before, after)
-
-    async def outlook(self) -> bytes | None:
-        return await self.store.outlook()
-
-    async def note_outlook(self, outlook: bytes) -> None:
-        await self.store.note_outlook(outlook)
 
 
 async def adopt(store: ModelStore, artifact: Artifact) -> None:

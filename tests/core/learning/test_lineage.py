@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sentinel.core.learning.lineage import is_decided, lost_events, relation
-from sentinel.core.registry import transitions as transitions
+from sentinel.core.registry import transitions
 from sentinel.stored.versions import ModelEvent, RegistryState
 
 State = tuple[RegistryState, tuple[ModelEvent, ...]]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.core.registry import transitions as transitions
+from sentinel.core.registry import transitions
 from sentinel.core.registry.audit import audit_entry
 from sentinel.core.registry.transitions import (
     approved,
