@@ -15,8 +15,8 @@ from sentinel.adapters.files import write_table
 from sentinel.adapters.voice_files import read_voices
 from sentinel.cli.rows import passed, reader_of, say_left_out, say_refused
 from sentinel.cli.texts import shown
-from sentinel.codec.voices import Refusals
-from sentinel.core.consensus.judging import Judged, judged
+from sentinel.codec.feedback.files import Refusals
+from sentinel.core.consensus.batch.judging import Judged, judged
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.errors import ConfigError
 from sentinel.operations.data.consensus import cases_of

@@ -14,8 +14,8 @@ from sentinel import config as configuration
 from sentinel.adapters.voice_files import read_voices
 from sentinel.cli.rows import reader_of, say_left_out, say_refused
 from sentinel.cli.texts import plain, shown
+from sentinel.codec.feedback.files import ENTITY, VoteRows
 from sentinel.codec.times import date_text
-from sentinel.codec.voices import ENTITY, VoteRows
 from sentinel.config import Config
 from sentinel.errors import ConfigError
 from sentinel.operations import embedded

@@ -14,7 +14,7 @@ from sentinel.codec.records import encode
 from sentinel.codec.times import date_text
 from sentinel.config import Config
 from sentinel.core.consensus.asking import Question
-from sentinel.core.consensus.patterns import agreement_of, oddities, skill_of, weight_of
+from sentinel.core.consensus.batch.patterns import agreement_of, oddities, skill_of, weight_of
 from sentinel.operations import embedded
 from sentinel.operations import feedback as app
 from sentinel.stored.votes import Annotator, Case

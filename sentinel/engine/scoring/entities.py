@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sentinel.core.features.entity_table.table import EntityTable, TableFullError
 from sentinel.core.features.state import FeatureState
-from sentinel.core.features.table import EntityTable, TableFullError
 from sentinel.engine.params import EngineParams
 from sentinel.engine.scoring.partitions import InputPartition
 from sentinel.engine.store.watch import StoreWatch

@@ -13,8 +13,8 @@ from sentinel.codec.rows import Rejected
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.core.decision import ACTIONS, APPROVE, SEVERITIES, PolicyParams
+from sentinel.core.features.entity_table.table import NEWEST
 from sentinel.core.features.state import FeatureState, Folded, joined
-from sentinel.core.features.table import NEWEST
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.params import TopicParams
 from sentinel.engine.scoring.alerts import Alerts, Flagged
