@@ -15,7 +15,7 @@ from sentinel.adapters.kafka.client import (
     translated,
 )
 from sentinel.adapters.kafka.internals import fail_all, stop_sending, wait_for_no_metadata
-from sentinel.adapters.kafka.records.batch_writer import written
+from sentinel.adapters.kafka.records.batch_writer import written_batches
 from sentinel.codec.origins import origin
 from sentinel.errors import RefusedError, TransientError
 from sentinel.record_blocks import OutputBlock
@@ -84,7 +84,7 @@ class Producer:
         await self._send(batch, topic, partition, first)
 
     async def _publish_block(self, topic: str, partition: int, records: OutputBlock) -> None:
-        batches = written(
+        batches = written_batches(
             records,
             now_ms=int(time.time() * 1000),
             bytes_max=self._params.batch_bytes_max,

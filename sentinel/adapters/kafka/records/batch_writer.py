@@ -107,7 +107,7 @@ class WrittenBatch:
         buffer[CRC_AT:ATTRIBUTES_AT] = crc.to_bytes(4, "big")
 
 
-def written(
+def written_batches(
     records: OutputBlock,
     *,
     now_ms: int,
@@ -218,6 +218,6 @@ def warm() -> None:
     """Compile the kernels that write and read batches, or load them from numba's cache."""
     warm_crc32c()
     one = OutputBlock(Texts.of(["k"]), Texts.of(["v"]))
-    [batch] = written(one, now_ms=0, bytes_max=1024, compression="none")
+    [batch] = written_batches(one, now_ms=0, bytes_max=1024, compression="none")
     found = unpacked(built(batch), 0, lambda head, packed: False)
     assert list(found.block.values) == ["v"]
