@@ -75,8 +75,8 @@ Row = tuple[int, int, int, bool, int]  # task, annotator, says, is trusted, time
 
 def in_one(rows: list[Row], params: ConsensusParams) -> Settled:
     """All rows as new; a second vote of an annotator on a task replaces the first."""
-    return settle_votes(ballots_of(rows, in_order(rows), 0, [math.nan] * len(rows)), np.full(4, np.nan),
-                  nobody(3), params)  # fmt: skip
+    ballots = ballots_of(rows, in_order(rows), 0, [math.nan] * len(rows))
+    return settle_votes(ballots, np.full(4, np.nan), nobody(3), params)
 
 
 def in_order(rows: list[Row]) -> list[int]:
