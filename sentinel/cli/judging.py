@@ -51,7 +51,7 @@ def add_feedback(
     ] = "",
 ) -> None:
     """Say what a transaction was; with a higher revision, say something else."""
-    from sentinel.cli.feedback import Placed, add_command
+    from sentinel.cli.labels.feedback import Placed, add_command
 
     add_command(
         config,
@@ -79,7 +79,7 @@ def import_feedback(
     source: SourceOption = "investigator",
 ) -> None:
     """Send every row of a file as a voice; exit code 1 when rows were refused."""
-    from sentinel.cli.feedback import import_command
+    from sentinel.cli.labels.feedback import import_command
 
     if not import_command(file, config, source=source):
         raise typer.Exit(1)
@@ -91,7 +91,7 @@ def show_feedback(
     config: ConfigOption = None,
 ) -> None:
     """Who said what of a transaction, and what is held to be true."""
-    from sentinel.cli.feedback import show_command
+    from sentinel.cli.labels.feedback import show_command
 
     show_command(transaction, config)
 
@@ -103,7 +103,7 @@ def waiting_feedback(
     as_json: JsonOption = False,
 ) -> None:
     """Votes on transactions that are not archived yet, newest first, from the archive's folder."""
-    from sentinel.cli.waiting import waiting_command
+    from sentinel.cli.labels.waiting import waiting_command
 
     waiting_command(config, limit=limit, as_json=as_json)
 
@@ -121,14 +121,14 @@ def ask_feedback(
     as_json: JsonOption = False,
 ) -> None:
     """Cases that are contested or open, and whose vote would help most on each."""
-    from sentinel.cli.investigators import ask_command
+    from sentinel.cli.labels.investigators import ask_command
 
     ask_command(config, source=source, capacity=capacity, limit=limit, as_json=as_json)
 
 
 def investigators(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Everybody who votes: how well they see fraud, and what is odd about them."""
-    from sentinel.cli.investigators import investigators_command
+    from sentinel.cli.labels.investigators import investigators_command
 
     investigators_command(config, as_json=as_json)
 
@@ -146,7 +146,7 @@ def consensus(
     ] = None,
 ) -> None:
     """Weigh the votes of a file: a probability for each task, a record for each worker."""
-    from sentinel.cli.consensus import consensus_command
+    from sentinel.cli.labels.consensus import consensus_command
 
     if not consensus_command(votes, config, out=out, workers_out=workers):
         raise typer.Exit(1)
@@ -174,7 +174,7 @@ def run_archive(
     if until_input_ends:
         end_with_input()  # first: what is imported next takes seconds
         os.nice(_CHILD_NICENESS)
-    from sentinel.cli.archive import run_command
+    from sentinel.cli.inspection.archive import run_command
 
     run_command(config, exit_when_idle_s=exit_when_idle)
 
@@ -182,7 +182,7 @@ def run_archive(
 @archive.command("verify")
 def verify_archive(config: ConfigOption = None) -> None:
     """Count the archive against the topics."""
-    from sentinel.cli.archive import verify_command
+    from sentinel.cli.inspection.archive import verify_command
 
     is_right = verify_command(config)
     if not is_right:
@@ -195,7 +195,7 @@ def show_archive_schema(
     config: ConfigOption = None,
 ) -> None:
     """The columns of all files: types, since when, in how many files, which came and went."""
-    from sentinel.cli.archive_views import schema_command
+    from sentinel.cli.inspection.archive_views import schema_command
 
     schema_command(kind, config)
 
@@ -213,7 +213,7 @@ def show_archived_history(
     ] = False,
 ) -> None:
     """The archived decisions on one account."""
-    from sentinel.cli.archive_views import history_command
+    from sentinel.cli.inspection.archive_views import history_command
 
     history_command(account, config, since=since, limit=limit, as_json=as_json)
 
@@ -221,7 +221,7 @@ def show_archived_history(
 @archive.command("compact")
 def compact_archive(config: ConfigOption = None) -> None:
     """Join the files of a day, sorted by account: a history is found at once."""
-    from sentinel.cli.archive import compact_command
+    from sentinel.cli.inspection.archive import compact_command
 
     compact_command(config)
 
@@ -232,7 +232,7 @@ def write_examples(
     config: ConfigOption = None,
 ) -> None:
     """Join decisions with what turned out to be true: what a model can learn from."""
-    from sentinel.cli.archive import examples_command
+    from sentinel.cli.inspection.archive import examples_command
 
     examples_command(out, config)
 
@@ -247,7 +247,7 @@ def why(
     ] = False,
 ) -> None:
     """Why a transaction was decided so: features, reasons, votes, labels."""
-    from sentinel.cli.why import why_command
+    from sentinel.cli.inspection.why import why_command
 
     is_same = why_command(transaction, config, replay=replay)
     if not is_same:
@@ -263,6 +263,6 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """What was changed, when and by whom, with before and after."""
-    from sentinel.cli.audit import audit_command
+    from sentinel.cli.inspection.audit import audit_command
 
     audit_command(subject, config, limit=limit, as_json=as_json)

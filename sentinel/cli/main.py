@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from sentinel import __version__, kernel_cache
-from sentinel.cli import judging, updates, versions
+from sentinel.cli import judging, versions
+from sentinel.cli.models import updates
 from sentinel.cli.options import Commands, ConfigOption, LabelColumn
 from sentinel.errors import ConfigError
 
@@ -111,7 +112,7 @@ def run(
     ] = True,
 ) -> None:
     """Score transactions until stopped; with no configuration, a built-in stream."""
-    from sentinel.cli.run import run_command
+    from sentinel.cli.run.session import run_command
 
     play = stream if stream is not None else config is None
     run_command(
@@ -153,7 +154,7 @@ def produce(
     ] = False,
 ) -> None:
     """Send a file's transactions to Kafka, and its labels when their delay has passed."""
-    from sentinel.cli.produce import produce_command
+    from sentinel.cli.data.produce import produce_command
 
     produce_command(
         file,
@@ -179,7 +180,7 @@ def train(
     ] = None,
 ) -> None:
     """Fit a model on history, test it on the last days, and write it down."""
-    from sentinel.cli.history import train_command
+    from sentinel.cli.data.history import train_command
 
     train_command(file, config, label_column=label_column, day_count=days)
 
@@ -192,7 +193,7 @@ def features(
     label_column: LabelColumn = "",
 ) -> None:
     """Write the feature matrix of a history, by the code that scores."""
-    from sentinel.cli.history import features_command
+    from sentinel.cli.data.history import features_command
 
     features_command(file, config, label_column=label_column, out=out)
 
@@ -200,7 +201,7 @@ def features(
 @app.command("check-config")
 def check_config(config: ConfigOption = None) -> None:
     """Validate a configuration and say what is in force."""
-    from sentinel.cli.check import check_command
+    from sentinel.cli.data.check_config import check_command
 
     check_command(config)
 
@@ -208,7 +209,7 @@ def check_config(config: ConfigOption = None) -> None:
 @app.command()
 def warm(config: ConfigOption = None) -> None:
     """Compile all kernels now, so that a start compiles none: for the build of an image."""
-    from sentinel.cli.warm import warm_command
+    from sentinel.cli.operate.warm import warm_command
 
     warm_command(config)
 
@@ -226,7 +227,7 @@ def list_dead_letters(
     as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each.")] = False,
 ) -> None:
     """Where each came from, and why it was refused; and how many there are for each reason."""
-    from sentinel.cli.dead_letters import Filters, list_command
+    from sentinel.cli.operate.dead_letters import Filters, list_command
 
     filters = Filters(reason, topic, since)
     list_command(config, filters, count_max=None if everything else newest, as_json=as_json)
@@ -238,7 +239,7 @@ def show_dead_letter(
     config: ConfigOption = None,
 ) -> None:
     """All there is of one dead letter: its bytes, and its own headers."""
-    from sentinel.cli.dead_letters import show_command
+    from sentinel.cli.operate.dead_letters import show_command
 
     show_command(config, offset)
 
@@ -266,7 +267,7 @@ def replay_dead_letters(
     What was replayed before is left out, unless asked for again. The record is as it was; whether
     it is taken now depends on what has been changed since.
     """
-    from sentinel.cli.dead_letters import Filters, replay_command
+    from sentinel.cli.operate.dead_letters import Filters, replay_command
 
     replay_command(
         config,
@@ -291,7 +292,7 @@ def create_topics(
     ] = None,
 ) -> None:
     """Make the topics that are missing, as the configuration says; leave the others as they are."""
-    from sentinel.cli.topics import create_command
+    from sentinel.cli.operate.topics import create_command
 
     is_right = create_command(config, partition_count=partitions, replication=replication)
     if not is_right:
@@ -301,7 +302,7 @@ def create_topics(
 @state.command("migrate")
 def migrate_state(config: ConfigOption = None) -> None:
     """Bring the entity state of an older version to the present form; no instance may run."""
-    from sentinel.cli.state import migrate_command
+    from sentinel.cli.operate.state import migrate_command
 
     migrate_command(config)
 
@@ -312,7 +313,7 @@ def adopt_state(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Give the state under redis.key_prefix to this configuration's group and topic."""
-    from sentinel.cli.state import adopt_command
+    from sentinel.cli.operate.state import adopt_command
 
     adopt_command(config, is_sure=yes)
 
@@ -320,7 +321,7 @@ def adopt_state(
 @topics.command("check")
 def check_topics(config: ConfigOption = None) -> None:
     """Say of each topic whether it is as it must be; exit code 1 when something is wrong."""
-    from sentinel.cli.topics import check_topics_command
+    from sentinel.cli.operate.topics import check_topics_command
 
     is_right = check_topics_command(config)
     if not is_right:

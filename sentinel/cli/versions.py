@@ -21,7 +21,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 @models.command("list")
 def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Every version: its stage, what it is at the moment, and how good it was."""
-    from sentinel.cli.models import list_command
+    from sentinel.cli.models.registry import list_command
 
     list_command(config, as_json=as_json)
 
@@ -31,7 +31,7 @@ def show_model(
     version: VersionArgument, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """All that is known of a version, and what became of it."""
-    from sentinel.cli.models import show_command
+    from sentinel.cli.models.registry import show_command
 
     show_command(version, config, as_json=as_json)
 
@@ -44,7 +44,7 @@ def diff_models(
     as_json: JsonOption = False,
 ) -> None:
     """Where two versions differ: features, fit, window, measures."""
-    from sentinel.cli.models import diff_command
+    from sentinel.cli.models.registry import diff_command
 
     diff_command(one, other, config, as_json=as_json)
 
@@ -56,7 +56,7 @@ def model_at(
     as_json: JsonOption = False,
 ) -> None:
     """Which version served at a time, and since when."""
-    from sentinel.cli.models import at_command
+    from sentinel.cli.models.registry import at_command
 
     at_command(time, config, as_json=as_json)
 
@@ -68,7 +68,7 @@ def model_history(
     as_json: JsonOption = False,
 ) -> None:
     """Every change of the registry: when, what, by whom and why."""
-    from sentinel.cli.models import history_command
+    from sentinel.cli.models.registry import history_command
 
     history_command(config, limit=limit, as_json=as_json)
 
@@ -81,7 +81,7 @@ def stage_model(
     why: WhyOption = "",
 ) -> None:
     """Take a version from development to staging, from where it may be promoted."""
-    from sentinel.cli.models import stage_command
+    from sentinel.cli.models.registry import stage_command
 
     stage_command(version, config, who=who, why=why)
 
@@ -94,7 +94,7 @@ def approve_model(
     why: WhyOption = "",
 ) -> None:
     """Say that a version may serve; needed where updates.needs_approval is set."""
-    from sentinel.cli.models import approve_command
+    from sentinel.cli.models.registry import approve_command
 
     approve_command(version, config, who=who, why=why)
 
@@ -110,7 +110,7 @@ def promote_model(
     ] = False,
 ) -> None:
     """Make a version in staging the champion: it decides from now on."""
-    from sentinel.cli.models import promote_command
+    from sentinel.cli.models.registry import promote_command
 
     promote_command(version, config, who=who, why=why, force=force)
 
@@ -125,7 +125,7 @@ def roll_back_model(
     who: WhoOption = "",
 ) -> None:
     """Take the champion away, and let one that served before it decide again."""
-    from sentinel.cli.models import roll_back_command
+    from sentinel.cli.models.registry import roll_back_command
 
     roll_back_command(config, to=to, who=who, why=why)
 
@@ -138,7 +138,7 @@ def archive_model(
     why: WhyOption = "",
 ) -> None:
     """Withdraw a version that has not served."""
-    from sentinel.cli.models import archive_command
+    from sentinel.cli.models.registry import archive_command
 
     archive_command(version, config, who=who, why=why)
 
@@ -153,7 +153,7 @@ def shadow_model(
     why: WhyOption = "",
 ) -> None:
     """Let a version score beside the champion, without deciding anything."""
-    from sentinel.cli.models import shadow_command
+    from sentinel.cli.models.registry import shadow_command
 
     shadow_command(version, config, who=who, why=why)
 
@@ -200,7 +200,7 @@ def import_model(
     why: WhyOption = "",
 ) -> None:
     """Try a model as serving would use it, take it into the registry, and stage it."""
-    from sentinel.cli.imports import FileOptions, import_command
+    from sentinel.cli.models.imports import FileOptions, import_command
 
     options = FileOptions(version, history, label_column, by_position, trained_until)
     import_command(what, config, folder=folder, options=options, who=who, why=why)
@@ -213,6 +213,6 @@ def export_model(
     config: ConfigOption = None,
 ) -> None:
     """Write a version to a folder, from where it can be imported."""
-    from sentinel.cli.models import export_command
+    from sentinel.cli.models.registry import export_command
 
     export_command(version, folder, config)

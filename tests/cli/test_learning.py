@@ -8,8 +8,14 @@ import pytest
 from rich.console import Console
 
 from sentinel.app.run import Status
-from sentinel.cli.learning import awaited_summary, headline, is_at_work, standing_lines, tally
-from sentinel.cli.view import View, _picture
+from sentinel.cli.models.learning import (
+    awaited_summary,
+    headline,
+    is_at_work,
+    standing_lines,
+    tally,
+)
+from sentinel.cli.run.view import View, _picture
 from sentinel.config import Config
 from sentinel.core.features.spec import FeatureParams
 from sentinel.core.learning.awaiting import Awaited

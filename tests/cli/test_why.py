@@ -1,6 +1,6 @@
 """`sentinel why`: what it says of a decision in its first line."""
 
-from sentinel.cli.why import headline, label_line
+from sentinel.cli.inspection.why import headline, label_line
 from tests.app.test_archive import decision
 
 

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from sentinel import config as configuration
 from sentinel.adapters.registry import ModelDirectory, read_folder, version_of
-from sentinel.cli.history import folded, metrics_table, progress_bar
-from sentinel.cli.models import by_whom, tell
+from sentinel.cli.data.history import folded, metrics_table, progress_bar
+from sentinel.cli.models.registry import by_whom, tell
 from sentinel.codec.times import epoch_ms
 from sentinel.config import Config
 from sentinel.errors import ConfigError

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from sentinel import config as configuration
 from sentinel.adapters.files import TransactionFile
-from sentinel.cli.history import progress_bar
+from sentinel.cli.data.history import progress_bar
 from sentinel.core.features.spec import duration_ms
 from sentinel.errors import ConfigError
 from sentinel.operations import embedded

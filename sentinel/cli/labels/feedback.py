@@ -12,7 +12,7 @@ from rich.table import Table
 
 from sentinel import config as configuration
 from sentinel.adapters.voice_files import read_voices
-from sentinel.cli.rows import reader_of, say_left_out, say_refused
+from sentinel.cli.labels.rows import reader_of, say_left_out, say_refused
 from sentinel.cli.texts import plain, shown
 from sentinel.codec.times import date_text
 from sentinel.codec.voices import ENTITY, VoteRows

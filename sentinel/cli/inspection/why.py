@@ -13,8 +13,8 @@ from rich.text import Text
 
 from sentinel import config as configuration
 from sentinel.adapters.archive import ParquetArchive
-from sentinel.cli.audit import audit_table
-from sentinel.cli.feedback import vote_table
+from sentinel.cli.inspection.audit import audit_table
+from sentinel.cli.labels.feedback import vote_table
 from sentinel.cli.texts import shown
 from sentinel.codec.times import date_text
 from sentinel.config import Config

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sentinel.app.run import Status
-from sentinel.cli.learning import awaited_summary, headline, is_at_work, tally
+from sentinel.cli.models.learning import awaited_summary, headline, is_at_work, tally
 from sentinel.cli.texts import plain, shown
 from sentinel.codec.records import decode_object
 from sentinel.metrics import Histogram

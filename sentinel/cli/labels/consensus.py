@@ -13,7 +13,7 @@ from rich.table import Table
 from sentinel import config as configuration
 from sentinel.adapters.files import write_table
 from sentinel.adapters.voice_files import read_voices
-from sentinel.cli.rows import passed, reader_of, say_left_out, say_refused
+from sentinel.cli.labels.rows import passed, reader_of, say_left_out, say_refused
 from sentinel.cli.texts import shown
 from sentinel.codec.voices import Refusals
 from sentinel.core.consensus.judging import Judged, judged

@@ -37,7 +37,7 @@ def show(
 ) -> None:
     """How the newest update stands, what the gate said of it, and what the next one waits for."""
     from sentinel import config as configuration
-    from sentinel.cli.learning import standing_lines
+    from sentinel.cli.models.learning import standing_lines
     from sentinel.codec.stored import encode_stored
     from sentinel.operations import embedded
     from sentinel.operations.models import updates

@@ -13,8 +13,8 @@ from rich.logging import RichHandler
 from sentinel import config as configuration
 from sentinel.app.ending import leave_abandoned
 from sentinel.app.run import RunOptions, report, run
+from sentinel.cli.run.view import View
 from sentinel.cli.streams import Display, displays
-from sentinel.cli.view import View
 from sentinel.codec.records import encode_pretty
 from sentinel.errors import ConfigError
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sentinel import config as configuration
 from sentinel.adapters.registry import write_folder
-from sentinel.cli import model_tables as tables
+from sentinel.cli.models import tables
 from sentinel.cli.options import login_name
 from sentinel.codec.records import encode
 from sentinel.codec.times import date_text, epoch_ms
