@@ -27,14 +27,18 @@ HOMES_OF = {
         "engine/archive/labels.py",
         "engine/archive/examples.py",
         "app/builtin/past.py",
-        "cli/inspection/archive.py",
         "operations/why.py",
-        "cli/labels/consensus.py",
-        "cli/data/history.py",
+        "cli/labels/weighing.py",
+        "cli/data/folding.py",
         "ports/archive.py",  # for its types only
     ),
     "redis": ("adapters/redis/",),
-    "uvloop": ("cli/inspection/archive.py", "cli/run/session.py", "cli/data/produce.py"),
+    "uvloop": (
+        "cli/inspection/archive.py",
+        "cli/inspection/archiving.py",
+        "cli/run/session.py",
+        "cli/data/sending.py",
+    ),
 }
 
 

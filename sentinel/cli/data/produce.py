@@ -3,38 +3,49 @@
 import hashlib
 import re
 from pathlib import Path
+from typing import Annotated
 
-import uvloop
-from rich.console import Console
+import typer
 
-from sentinel import config as configuration
-from sentinel.adapters.files import TransactionFile
-from sentinel.cli.data.history import progress_bar
-from sentinel.core.features.spec import duration_ms
+from sentinel.cli.options import ConfigOption, LabelColumn
 from sentinel.errors import ConfigError
-from sentinel.operations import embedded
-from sentinel.operations.data.produce import Played, Player, ProduceOptions
-from sentinel.operations.data.sender import Sender
 
 _SPEED = re.compile(r"(\d+(?:\.\d+)?)x?")
 
 
-def produce_command(
-    file: Path,
-    config_file: Path | None,
-    *,
-    speed: str,
-    label_column: str,
-    label_delay: str,
-    label_source: str,
-    frauds_only: bool,
-    skip: int,
-    count: int | None,
-    resume: bool,
+def produce(
+    file: Annotated[Path, typer.Argument(help="Parquet, CSV or JSON lines; also gzipped.")],
+    config: ConfigOption = None,
+    speed: Annotated[
+        str, typer.Option(metavar="60x", help="Pace by event time; empty: as fast as possible.")
+    ] = "",
+    label_column: LabelColumn = "",
+    label_delay: Annotated[
+        str, typer.Option(metavar="7d", help="After which a row's label is sent as feedback.")
+    ] = "7d",
+    label_source: Annotated[
+        str, typer.Option(metavar="NAME", help="Source named in the feedback.")
+    ] = "ground_truth",
+    frauds_only: Annotated[
+        bool, typer.Option("--frauds-only", help="Send no labels of genuine transactions.")
+    ] = False,
+    skip: Annotated[int, typer.Option(min=0, metavar="N", help="Leave out the first N rows.")] = 0,
+    count: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Send at most N rows.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the last run of this file stopped.")
+    ] = False,
 ) -> None:
-    """Play the file and say what was sent."""
-    config = embedded.running(configuration.load(config_file))
-    source = TransactionFile(file, config.schema, label_column=label_column)
+    """Send a file's transactions to Kafka, and its labels when their delay has passed."""
+    from sentinel.adapters.files import TransactionFile
+    from sentinel.cli.data.sending import send_file
+    from sentinel.core.features.spec import duration_ms
+    from sentinel.operations import embedded
+    from sentinel.operations.data.produce import ProduceOptions
+
+    settings = embedded.running_from(config)
+    source = TransactionFile(file, settings.schema, label_column=label_column)
     try:
         delay_ms = duration_ms(label_delay)
     except ValueError as error:
@@ -50,24 +61,7 @@ def produce_command(
         position_file=embedded.DIRECTORY / f"produce-{file.stem}-{name}.json",
         resume=resume,
     )
-    player = Player(config, source, options)
-    console = Console()
-    total = min(count or source.row_count(), max(source.row_count() - skip, 0))
-    with progress_bar(console) as progress:
-        task = progress.add_task(f"sending {file.name}", total=total)
-
-        async def main() -> Played:
-            async with Sender(config) as sender:
-                return await player.run(
-                    sender, lambda sent: progress.update(task, completed=sent.rows)
-                )
-
-        sent = uvloop.run(main())
-    console.print(f"{sent.rows:,} transactions and {sent.labels:,} labels sent", highlight=False)
-    if sent.unreadable:
-        console.print(f"{sent.unreadable:,} rows do not fit the schema: expect dead letters")
-    if player.labels_waiting:
-        console.print(f"{player.labels_waiting:,} labels were not due by the end of the file")
+    send_file(file.name, source, settings, options)
 
 
 def _speed(text: str) -> float | None:

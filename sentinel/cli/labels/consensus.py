@@ -1,132 +1,54 @@
 """`sentinel consensus`: the votes of a file, weighed as those of the stream are."""
 
-from collections import Counter
-from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Annotated
 
-import numpy as np
-import polars as pl
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from sentinel import config as configuration
-from sentinel.adapters.files import write_table
-from sentinel.adapters.voice_files import read_voices
-from sentinel.cli.labels.rows import passed, reader_of, say_left_out, say_refused
-from sentinel.cli.texts import shown
-from sentinel.codec.voices import Refusals
-from sentinel.core.consensus.judging import Judged, judged
-from sentinel.core.consensus.params import ConsensusParams
+from sentinel.cli.options import ConfigOption
 from sentinel.errors import ConfigError
-from sentinel.operations.data.consensus import cases_of
-from sentinel.stored.votes import RETRACTED, Case
-
-_SHOWN_COUNT = 20
 
 
-def consensus_command(
-    file: Path, config_file: Path | None, *, out: Path | None, workers_out: Path | None
-) -> bool:
-    """Weigh, write what was asked for, and show a summary; False when rows were refused."""
-    config = configuration.load(config_file)
-    params = config.consensus
-    for path in (out, workers_out):
+def consensus(
+    votes: Annotated[
+        Path, typer.Argument(help="CSV, Parquet or JSON lines: task, label, worker, ….")
+    ],
+    config: ConfigOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write every task here.")
+    ] = None,
+    workers: Annotated[
+        Path | None, typer.Option("--workers", metavar="FILE", help="Write every worker here.")
+    ] = None,
+) -> None:
+    """Weigh the votes of a file: a probability for each task, a record for each worker."""
+    from sentinel.adapters.files import write_table
+    from sentinel.adapters.voice_files import read_voices
+    from sentinel.cli.labels import weighing
+    from sentinel.cli.labels.rows import passed, reader_of, say_left_out, say_refused
+    from sentinel.codec.voices import Refusals
+    from sentinel.config import load
+    from sentinel.core.consensus.judging import judged
+    from sentinel.operations.data.consensus import cases_of
+
+    settings = load(config)
+    for path in (out, workers):
         if path is not None and path.suffix not in (".csv", ".parquet"):
             raise ConfigError(f"{path}: must end in .csv or .parquet")
-    reader, refused = reader_of(config, source=""), Refusals()
-    voices = [
-        voice for piece in passed(read_voices(file, reader), refused) for voice in piece.voices
-    ]
+    reader, refused = reader_of(settings, source=""), Refusals()
+    pieces = passed(read_voices(votes, reader), refused)
+    voices = [voice for piece in pieces for voice in piece.voices]
     say_refused(refused)
     say_left_out(reader)
-    trusted = config.feedback.trusted_sources
+    params, trusted = settings.consensus, settings.feedback.trusted_sources
     cases = cases_of(voices, trusted, params)
     found = judged(cases, trusted, params)
-    tasks, workers = task_table(cases, found), worker_table(found, params)
-    for frame, path in ((tasks, out), (workers, workers_out)):
+    tasks = weighing.task_table(cases, found)
+    annotators = weighing.worker_table(found, params)
+    for frame, path in ((tasks, out), (annotators, workers)):
         if path is not None:
             write_table(frame, path)
-    _show(cases, found, workers, trusted)
+    weighing.show_weighed(cases, found, annotators, trusted)
     if refused.count:
         typer.echo(f"refused: {refused.count:,} of the rows", err=True)
-    return not refused.count
-
-
-def task_table(cases: Sequence[Case], found: Judged) -> pl.DataFrame:
-    """Every task with its posterior, its label, and how many voted."""
-    return pl.DataFrame(
-        {
-            "task": [case.transaction_id for case in cases],
-            "posterior": found.consensus.posterior,
-            "label": list(found.verdicts),
-            "vote_count": [sum(vote.is_telling for vote in case.votes) for case in cases],
-        },
-        schema_overrides={"task": pl.String, "label": pl.String, "vote_count": pl.Int64},
-    )
-
-
-def worker_table(found: Judged, params: ConsensusParams) -> pl.DataFrame:
-    """Every worker with what their record says, the busiest first; none of a trusted source."""
-    votes, standing = found.votes, found.consensus.standing
-    count = np.bincount(votes.annotator, minlength=votes.annotator_count)
-    p = found.consensus.posterior[votes.task]
-    agreed = np.bincount(
-        votes.annotator,
-        np.where(votes.says_fraud, p, 1 - p),
-        minlength=votes.annotator_count,
-    )
-    low_sensitivity, high_sensitivity = standing.sensitivity_interval(params)
-    low_specificity, high_specificity = standing.specificity_interval(params)
-    return pl.DataFrame(
-        {
-            "worker": [name.removeprefix("/") for name in found.names],
-            "vote_count": count,
-            "agreement": agreed / np.maximum(count, 1),
-            "sensitivity": standing.sensitivity(params),
-            "sensitivity_low": low_sensitivity,
-            "sensitivity_high": high_sensitivity,
-            "specificity": standing.specificity(params),
-            "specificity_low": low_specificity,
-            "specificity_high": high_specificity,
-            "group_size": np.bincount(found.group, minlength=votes.annotator_count)[found.group],
-        }
-    ).sort("vote_count", descending=True, maintain_order=True)
-
-
-def _show(
-    cases: Sequence[Case], found: Judged, workers: pl.DataFrame, trusted: Collection[str]
-) -> None:
-    console = Console()
-    words = Counter(
-        "trusted" if vote.source in trusted and vote.is_telling else vote.label
-        for case in cases
-        for vote in case.votes
-    )
-    by_verdict = Counter(found.verdicts)
-    settled = ", ".join(f"{count:,} {name}" for name, count in sorted(by_verdict.items()))
-    others = "".join(
-        f", {words[word]:,} {name}"
-        for word, name in ((RETRACTED, "retracted"), ("trusted", "words of trusted sources"))
-        if words[word]
-    )
-    console.print(
-        f"{len(found.votes):,} votes of {len(found.names):,} on {len(cases):,} tasks, "
-        f"{words['unsure']:,} unsure{others}: {settled}"
-    )
-    table = Table(title=f"the busiest {min(_SHOWN_COUNT, len(workers))} of {len(workers):,}")
-    table.add_column("worker", overflow="fold")
-    for name in ("votes", "agreement", "sensitivity", "specificity", "votes alike with"):
-        table.add_column(name, justify="right")
-    for row in workers.head(_SHOWN_COUNT).iter_rows(named=True):
-        table.add_row(
-            shown(row["worker"]),
-            f"{row['vote_count']:,}",
-            f"{row['agreement']:.2f}",
-            *(
-                f"{row[name]:.2f} ({row[f'{name}_low']:.2f}–{row[f'{name}_high']:.2f})"
-                for name in ("sensitivity", "specificity")
-            ),
-            f"{row['group_size'] - 1:,} others" if row["group_size"] > 1 else "",
-        )
-    console.print(table)
+        raise typer.Exit(1)

@@ -1,163 +1,182 @@
-"""`sentinel feedback add|import|show`: say something of a transaction, and look at it."""
+"""`sentinel feedback`: say something of a transaction, and look at what was said."""
 
 import asyncio
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from sentinel import config as configuration
-from sentinel.adapters.voice_files import read_voices
-from sentinel.cli.labels.rows import reader_of, say_left_out, say_refused
-from sentinel.cli.texts import plain, shown
-from sentinel.codec.times import date_text
-from sentinel.codec.voices import ENTITY, VoteRows
-from sentinel.config import Config
+from sentinel.cli.commands import command_group
+from sentinel.cli.options import ConfigOption, TransactionArgument, login_name
 from sentinel.errors import ConfigError
-from sentinel.operations import embedded
-from sentinel.operations import feedback as app
-from sentinel.stored.votes import Case
 
-_AHEAD_MS_MAX = 60_000  # clocks differ; what is further ahead was not seen yet
-_WAITING = (
-    "it counts when `sentinel archive run` has archived the decision on its transaction; "
-    "an account and an event time make it count at once; `sentinel feedback waiting` lists what "
-    "waits"
-)
+feedback = command_group("Say what a transaction was, and see what others said.")
+
+SourceOption = Annotated[
+    str, typer.Option(metavar="NAME", help="What kind of voice: investigator, customer, ….")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="A line of JSON for each.")]
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """Where a person says that the transaction was; empty texts: they do not say."""
+@feedback.command("add")
+def add_feedback(
+    transaction: TransactionArgument,
+    label: Annotated[str, typer.Argument(help="fraud, genuine, unsure, or retracted.")],
+    config: ConfigOption = None,
+    who: Annotated[
+        str, typer.Option(metavar="NAME", help="Who says so. [default: your login name]")
+    ] = "",
+    source: SourceOption = "investigator",
+    confidence: Annotated[float, typer.Option(min=0.0, max=1.0, help="How sure they are.")] = 1.0,
+    notes: Annotated[str, typer.Option(metavar="TEXT", help="Why.")] = "",
+    revision: Annotated[
+        int, typer.Option(min=0, help="Higher than before, to change one's mind.")
+    ] = 0,
+    account: Annotated[str, typer.Option(metavar="ID", help="Of the transaction.")] = "",
+    event_time: Annotated[
+        str, typer.Option(metavar="TIME", help="When the transaction happened.")
+    ] = "",
+    entity: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND=ID", help="Another entity of it; repeatable."),
+    ] = None,
+    observed: Annotated[
+        str, typer.Option(metavar="TIME", help="When it was seen. [default: now]")
+    ] = "",
+    selected_by: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="How it came to be looked at: approve, review, block, explored, or a name of "
+            "your own such as random_check.",
+        ),
+    ] = "",
+) -> None:
+    """Say what a transaction was; with a higher revision, say something else."""
+    from sentinel.cli.labels.sending import entity_columns, send_one
+    from sentinel.operations import embedded
 
-    account: str = ""
-    event_time: str = ""
-    entities: tuple[str, ...] = ()  # each KIND=NAME
+    name = login_name(who)
+    settings = embedded.running_from(config)
+    row: dict[str, object] = {
+        "transaction_id": transaction,
+        "label": label,
+        "source": source,
+        "who": name,
+        "confidence": confidence,
+        "notes": notes,
+        "revision": revision,
+        "observed": observed,
+        "selected_by": selected_by,
+        "account": account,
+        "event_time": event_time,
+    }
+    send_one(row | entity_columns(entity or [], settings), settings)
 
 
-def add_command(config_file: Path | None, voice: Mapping[str, object], placed: Placed) -> None:
-    """Send one voice, given as a row of a file would be, and say when it counts."""
-    config = embedded.running(configuration.load(config_file))
-    reader = reader_of(config, source="")
-    row = {**voice, **_placing(placed, config)}
-    read = reader.read(VoteRows(1, 1, {name: [value] for name, value in row.items()}))
-    for reason in read.refused.values():
-        raise ConfigError(reason)
-    (one,) = read.voices
-    if one.observed_ms > time.time() * 1000 + _AHEAD_MS_MAX:
-        raise ConfigError(f"observed {date_text(one.observed_ms)} is in the future")
-    sent = app.FeedbackSent()
-    asyncio.run(app.send(config, iter([read]), sent, everywhere=True))
-    for reason in sent.refused.reasons.values():
-        raise ConfigError(reason)
-    name = plain(one.transaction_id)
-    typer.echo(f"sent: {plain(f'{one.source}/{one.who}')} says {one.label} of {name}")
-    typer.echo(_standing(name, sent, config))
-    _say_corrected(sent)
+@feedback.command("import")
+def import_feedback(
+    file: Annotated[
+        Path, typer.Argument(help="CSV, Parquet or JSON lines: transaction_id, label, who, ….")
+    ],
+    config: ConfigOption = None,
+    source: SourceOption = "investigator",
+) -> None:
+    """Send every row of a file as a voice; exit code 1 when rows were refused."""
+    from sentinel.adapters.voice_files import read_voices
+    from sentinel.cli.labels.rows import reader_of, say_left_out, say_refused
+    from sentinel.cli.labels.sending import say_sent
+    from sentinel.operations import embedded
+    from sentinel.operations.feedback import FeedbackSent, send
 
-
-def _standing(name: str, sent: app.FeedbackSent, config: Config) -> str:
-    """When the only voice that was sent counts."""
-    directory = config.archive.directory
-    if sent.archived_count:
-        return f"{name} is archived: it counts at once"
-    absent = f"{name} is not archived in {directory}"
-    if sent.waiting_count:
-        return f"{absent} yet: {_WAITING}"
-    why = "others have spoken of it before" if sent.known_count else "you say when and of whom"
-    return f"{absent} yet; it counts at once all the same, since {why}"
-
-
-def import_command(file: Path, config_file: Path | None, *, source: str) -> bool:
-    """Send every voice of a file; False when rows were refused, which are listed."""
-    config = embedded.running(configuration.load(config_file))
-    reader, sent = reader_of(config, source=source), app.FeedbackSent()
+    settings = embedded.running_from(config)
+    reader, sent = reader_of(settings, source=source), FeedbackSent()
     try:
-        asyncio.run(app.send(config, read_voices(file, reader), sent))
+        asyncio.run(send(settings, read_voices(file, reader), sent))
     except ConfigError:
         if sent.count:
             typer.echo(f"{sent.count:,} voices were sent before this", err=True)
         raise
     say_refused(sent.refused)
     say_left_out(reader)
-    typer.echo(f"{sent.count:,} voices sent, {sent.refused.count:,} refused")
-    if sent.waiting_count:
-        typer.echo(f"{sent.waiting_count:,} of them: {_WAITING}")
-    if sent.anonymous_count:
-        typer.echo(
-            f"{sent.anonymous_count:,} of them do not say who: all such of one source are one voice"
-        )
-    _say_corrected(sent)
-    return not sent.refused.count
+    say_sent(sent)
+    if sent.refused.count:
+        raise typer.Exit(1)
 
 
-def _say_corrected(sent: app.FeedbackSent) -> None:
-    if sent.corrected_count:
-        typer.echo(
-            f"{sent.corrected_count:,} gave another event time than their transaction has: that "
-            "of the transaction counts"
-        )
+@feedback.command("show")
+def show_feedback(transaction: TransactionArgument, config: ConfigOption = None) -> None:
+    """Who said what of a transaction, and what is held to be true."""
+    from rich.console import Console
 
+    from sentinel.cli.labels.cases import case_line, vote_table
+    from sentinel.cli.texts import shown
+    from sentinel.operations import embedded
+    from sentinel.operations.feedback import case_of
 
-def show_command(transaction_id: str, config_file: Path | None) -> None:
-    """Everything that was said of a transaction, and what came of it."""
-    config = embedded.running(configuration.load(config_file))
-    case = asyncio.run(app.case_of(config, transaction_id))
+    case = asyncio.run(case_of(embedded.running_from(config), transaction))
     console = Console()
-    console.print(shown(_headline(case)))
+    console.print(shown(case_line(case)))
     console.print(vote_table(case))
 
 
-def vote_table(case: Case) -> Table:
-    """Who said what."""
-    table = Table()
-    for name in ("observed", "who", "says", "confidence", "revision", "notes"):
-        table.add_column(name, overflow="fold")
-    for vote in case.votes:
-        table.add_row(
-            date_text(vote.observed_ms),
-            shown(vote.annotator),
-            vote.label,
-            f"{vote.confidence:g}",
-            str(vote.revision),
-            shown(vote.notes),
+@feedback.command("waiting")
+def list_waiting(
+    config: ConfigOption = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show so many at most.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Votes on transactions that are not archived yet, newest first, from the archive's folder."""
+    from rich.console import Console
+
+    from sentinel.cli.labels.waiting import waiting_facts, waiting_line, waiting_table
+    from sentinel.codec.records import encode
+    from sentinel.config import load
+    from sentinel.operations.feedback import noted_waiting
+
+    params = load(config).archive
+    noted = noted_waiting(params)  # of the archive's folder; nothing needs to run
+    if noted is None:
+        raise ConfigError(
+            f"{params.directory} holds no note of feedback: `sentinel archive run` keeps one in "
+            "its folder, [archive] directory"
         )
-    return table
+    now_ms = round(time.time() * 1000)
+    newest = sorted(noted.waiting, key=lambda one: -one.since_ms)[:limit]
+    if as_json:
+        for one in newest:
+            typer.echo(encode(waiting_facts(one, now_ms)))
+        return
+    typer.echo(waiting_line(noted))
+    if newest:
+        Console().print(waiting_table(newest, now_ms))
 
 
-def _headline(case: Case) -> str:
-    where = ", ".join(f"{kind} {name}" for kind, name in case.entities.items() if name is not None)
-    posterior = "not known" if case.posterior is None else f"{case.posterior:.3f}"
-    return (
-        f"{case.transaction_id} of {date_text(case.event_time_ms)}, {where}: {case.status}, "
-        f"probability of fraud {posterior}, label {_label(case)}{_selected(case)}"
-    )
+@feedback.command("ask")
+def list_questions(
+    config: ConfigOption = None,
+    source: SourceOption = "investigator",
+    capacity: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Votes that each can give now.")
+    ] = 5,
+    limit: Annotated[
+        int, typer.Option(min=1, max=500, metavar="N", help="Show so many cases at most.")
+    ] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Cases that are contested or open, and whose vote would help most on each."""
+    from rich.console import Console
 
+    from sentinel.cli.labels.cases import question_facts, question_table
+    from sentinel.codec.records import encode
+    from sentinel.operations import embedded
+    from sentinel.operations.feedback import unsettled
 
-def _label(case: Case) -> str:
-    return case.label or ("withdrawn" if case.is_withdrawn else "none")
-
-
-def _selected(case: Case) -> str:
-    if case.is_brought_up:
-        return "; brought up by its source"
-    return f"; looked at as {case.channel}" if case.channel else ""
-
-
-def _placing(placed: Placed, config: Config) -> dict[str, object]:
-    """The columns that place a transaction. Raises ConfigError."""
-    found: dict[str, object] = {"account": placed.account, "event_time": placed.event_time}
-    for text in placed.entities:
-        kind, separator, name = text.partition("=")
-        if not (kind and separator and name):
-            raise ConfigError(f'--entity: "{text}" must be KIND=NAME, such as terminal=M1')
-        if kind not in config.schema.entities:
-            raise ConfigError(
-                f'--entity: the schema has no "{kind}", but {sorted(config.schema.entities)}'
-            )
-        found[ENTITY + kind] = name
-    return found
+    settings = embedded.running_from(config)
+    found = asyncio.run(unsettled(settings, source=source, capacity=capacity, limit=limit))
+    if as_json:
+        for question in found:
+            typer.echo(encode(question_facts(question)))
+        return
+    Console().print(question_table(found))

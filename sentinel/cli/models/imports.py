@@ -1,4 +1,4 @@
-"""`sentinel models import`: a version with its manifest, or a model that was trained elsewhere."""
+"""A model that somebody brings, tried: a version with its manifest, or one trained elsewhere."""
 
 import asyncio
 from dataclasses import dataclass
@@ -9,18 +9,15 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from sentinel import config as configuration
 from sentinel.adapters.registry import ModelDirectory, read_folder, version_of
-from sentinel.cli.data.history import folded, metrics_table, progress_bar
-from sentinel.cli.models.registry import by_whom, tell
+from sentinel.cli.data.folding import labelled, metrics_table
+from sentinel.cli.progress import progress_bar
 from sentinel.codec.times import epoch_ms
 from sentinel.config import Config
 from sentinel.errors import ConfigError
-from sentinel.operations import embedded
-from sentinel.operations.data.history import UNKNOWN, joined
 from sentinel.operations.models import imports
-from sentinel.operations.models import registry as app
 from sentinel.operations.models.given import Origin, Past
+from sentinel.operations.models.registry import now_ms
 from sentinel.stored.versions import VERSION, Artifact
 
 
@@ -35,32 +32,21 @@ class FileOptions:
     trained_until: str = ""
 
 
-def import_command(
-    what: str,
-    config_file: Path | None,
-    *,
-    folder: Path | None,
-    options: FileOptions,
-    who: str,
-    why: str,
-) -> None:
-    """Take a model into the registry: a file, a version of `model.directory`, or a folder."""
-    config = embedded.running(configuration.load(config_file))
+def tried(
+    what: str, folder: Path | None, options: FileOptions, config: Config, config_file: Path | None
+) -> tuple[Artifact, str]:
+    """A version that has stood its trial, and where it is from: a file, the directory, a folder."""
     file = _file_of(what, folder)
     if file is not None:
-        given = _from_file(file, config, config_file, options)
-        source = str(file)
-    else:
-        if options != FileOptions():
-            raise ConfigError(
-                "--as, --history, --label-column, --by-position and --trained-until belong to a "
-                "file with a model; a version comes with its manifest"
-            )
-        given, source = _with_manifest(what, folder, config)
-        imports.stand(given, config, config_file)
-    reason = why or f"imported from {source}"
-    by = by_whom(who, reason)
-    tell(asyncio.run(app.add(config, given, who=by["who"], why=reason)))
+        return _from_file(file, config, config_file, options), str(file)
+    if options != FileOptions():
+        raise ConfigError(
+            "--as, --history, --label-column, --by-position and --trained-until belong to a "
+            "file with a model; a version comes with its manifest"
+        )
+    given, source = _with_manifest(what, folder, config)
+    imports.stand(given, config, config_file)
+    return given, source
 
 
 def _file_of(what: str, folder: Path | None) -> Path | None:
@@ -98,7 +84,7 @@ def _from_file(
         raise ConfigError(f'--as must be a version such as 1.2.0, got "{options.version}"')
     until_ms = _time_ms(options.trained_until)
     data = imports.read_file(file)
-    origin = Origin(file.name, options.by_position, app.now_ms() if until_ms is None else until_ms)
+    origin = Origin(file.name, options.by_position, now_ms() if until_ms is None else until_ms)
     found = imports.made(file, data, origin, config, config_file)
     if options.history is not None:
         past = _past(options.history, config, options.label_column)
@@ -114,12 +100,15 @@ def _from_file(
 def _past(file: Path, config: Config, label_column: str) -> Past:
     """Features of a history, by the code that scores."""
     with progress_bar(Console(stderr=True)) as progress:
-        history, stretches = folded(file, config, label_column, progress, until_day=None)
-        features, labels, times_ms, accounts = joined(stretches)
-    if np.all(labels == UNKNOWN):
-        raise ConfigError(f"{file}: no row has a label; name its column with --label-column")
-    _, codes = np.unique(np.array(accounts), return_inverse=True)
-    return Past(features, labels, times_ms, codes.astype(np.int64), history.rejected_count)
+        known = labelled(file, config, label_column, progress)
+    _, codes = np.unique(np.array(known.accounts), return_inverse=True)
+    return Past(
+        known.features,
+        known.labels,
+        known.times_ms,
+        codes.astype(np.int64),
+        known.rejected_count,
+    )
 
 
 def _time_ms(text: str) -> int | None:

@@ -112,7 +112,7 @@ def _difference(one: ServingReport, champion: str | None, *, was: bool) -> str:
     return f"{told}, not {champion}: {because or 'it has not heard of it yet'}"
 
 
-def headline(found: Registry, version: str) -> str:
+def version_line(found: Registry, version: str) -> str:
     """Where a version stands, in a line."""
     approval = found.registry_state.approvals.get(version)
     words = [found.registry_state.stages[version], *roles(found.registry_state, version)]
@@ -207,6 +207,16 @@ def last_change(history: Sequence[ModelEvent], at_ms: int) -> ModelEvent | None:
     """The change that made the champion of a time."""
     past = [one for one in history if one.at_ms <= at_ms and one.champion != one.champion_before]
     return past[-1] if past else None
+
+
+def champion_line(champion: str | None, since: ModelEvent | None, at_ms: int) -> str:
+    """Which version served at a time, and since when."""
+    if champion is None or since is None:
+        return f"no version of the registry served at {date_text(at_ms)}"
+    return (
+        f"{champion} served at {date_text(at_ms)}: {since.kind.replace('_', ' ')} "
+        f"{date_text(since.at_ms)} by {since.who}{f', {since.why}' if since.why else ''}"
+    )
 
 
 def sentence(event: ModelEvent) -> str:

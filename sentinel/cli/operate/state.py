@@ -1,34 +1,46 @@
 """`sentinel state`: entity state of an older version, and of another deployment."""
 
 import asyncio
-from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from sentinel import config as configuration
-from sentinel.operations import embedded
-from sentinel.operations.migration import adopt_store, migrate_store
+from sentinel.cli.commands import command_group
+from sentinel.cli.options import ConfigOption
+
+state = command_group("Entity state of an older version, or of another deployment.")
 
 
-def migrate_command(config_file: Path | None) -> None:
-    """Bring the state of an older version to the present form."""
-    config = embedded.running(configuration.load(config_file))
-    done = asyncio.run(migrate_store(config))
+@state.command("migrate")
+def migrate_state(config: ConfigOption = None) -> None:
+    """Bring the entity state of an older version to the present form; no instance may run."""
+    from sentinel.operations import embedded
+    from sentinel.operations.migration import migrate_store
+
+    done = asyncio.run(migrate_store(embedded.running_from(config)))
     typer.echo(
         f"{done.blob_count:,} entities of {done.partition_count} partitions and "
         f"{done.label_count:,} labels are in the present form"
     )
 
 
-def adopt_command(config_file: Path | None, *, is_sure: bool) -> None:
-    """Make the state under the prefix that of this configuration's group and topic."""
-    config = embedded.running(configuration.load(config_file))
-    topic = config.topics.full(config.topics.transactions)
-    if not is_sure:
+@state.command("adopt")
+def adopt_state(
+    config: ConfigOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Give the state under redis.key_prefix to this configuration's group and topic."""
+    from sentinel.operations import embedded
+    from sentinel.operations.migration import adopt_store
+
+    settings = embedded.running_from(config)
+    topic = settings.topics.full(settings.topics.transactions)
+    if not yes:
         typer.confirm(
-            f'Give the state under "{config.redis.key_prefix}" to the group '
-            f"{config.kafka.group_id} on {topic}? Whoever it belongs to now must not run any more",
+            f'Give the state under "{settings.redis.key_prefix}" to the group '
+            f"{settings.kafka.group_id} on {topic}? Whoever it belongs to now must not run any "
+            "more",
             abort=True,
         )
-    before = asyncio.run(adopt_store(config))
+    before = asyncio.run(adopt_store(settings))
     typer.echo(f"it belonged to the group {before.group_id} on {before.topic}")

@@ -1,21 +1,22 @@
 """`sentinel warm`: compile every kernel, for an image build."""
 
 import time
-from pathlib import Path
 
 import typer
 
-from sentinel import config as configuration
 from sentinel import kernel_cache
-from sentinel.app.warming import warm_all
+from sentinel.cli.options import ConfigOption
 
 
-def warm_command(config_file: Path | None) -> None:
-    """Compile what is not compiled yet; say what, where to, and how long it took."""
-    config = configuration.load(config_file)
+def warm(config: ConfigOption = None) -> None:
+    """Compile all kernels now, so that a start compiles none: for the build of an image."""
+    from sentinel.app.warming import warm_all
+    from sentinel.config import load
+
+    settings = load(config)
     before = kernel_cache.count()
     begun_s = time.monotonic()
-    names = warm_all(config, lambda what, share: None)
+    names = warm_all(settings, lambda what, share: None)
     took_s = time.monotonic() - begun_s
     typer.echo(
         f"kernels of {', '.join(names)}: {kernel_cache.count() - before} compiled, "

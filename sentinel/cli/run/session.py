@@ -1,50 +1,24 @@
-"""`sentinel run`: the loop, the view, the report."""
+"""A run with the loop that it needs: shown while it lasts, and reported at its end."""
 
 import logging
-import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import uvloop
 from rich.console import Console
 from rich.logging import RichHandler
 
-from sentinel import config as configuration
 from sentinel.app.ending import leave_abandoned
 from sentinel.app.run import RunOptions, report, run
 from sentinel.cli.run.view import View
 from sentinel.cli.streams import Display, displays
 from sentinel.codec.records import encode_pretty
+from sentinel.config import Config
 from sentinel.errors import ConfigError
 
 
-def run_command(
-    config_file: Path | None,
-    *,
-    stream: bool,
-    plain: bool,
-    report_file: Path | None,
-    rate: float,
-    duration_s: float | None,
-    exit_when_idle_s: float | None,
-    on_gap: Literal["fail", "earliest"] | None,
-    archive: bool,
-) -> None:
+def watched(config: Config, options: RunOptions, report_file: Path | None, *, plain: bool) -> None:
     """Run, show, and write the report at the end, however the run ended."""
-    config = configuration.load(config_file)
-    if on_gap is not None:
-        # The configuration keeps its version: decisions that are repeated have the same bytes.
-        config = replace(config, engine=replace(config.engine, on_gap=on_gap))
-    options = RunOptions(
-        stream=stream,
-        rate=rate,
-        duration_s=duration_s,
-        exit_when_idle_s=exit_when_idle_s,
-        archive_command=_archive_command(config_file) if archive else (),
-    )
-    if report_file is not None and not report_file.parent.is_dir():
-        raise ConfigError(f"{report_file}: its folder does not exist")
     with displays() as (out, err):
         is_live = out.file.isatty() and not plain
         _log_to(err, plain=not is_live)
@@ -68,12 +42,6 @@ def run_command(
         except OSError as error:
             raise ConfigError(f"{report_file}: cannot be written: {error.strerror}") from error
     leave_abandoned()
-
-
-def _archive_command(config_file: Path | None) -> tuple[str, ...]:
-    """An archive that ends with this process."""
-    own = () if config_file is None else ("--config", str(config_file))
-    return (sys.executable, "-m", "sentinel", "archive", "run", "--until-input-ends", *own)
 
 
 def _log_to(display: Display, *, plain: bool) -> None:

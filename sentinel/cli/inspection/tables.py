@@ -1,36 +1,28 @@
-"""What an archive has, shown: its columns, and the decisions of one account. No broker is asked."""
+"""What an archive has, shown: columns, decisions of an account, counts against the log."""
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sentinel import archive
-from sentinel import config as configuration
 from sentinel.archive import Column
 from sentinel.codec.archive import KINDS, Kind
-from sentinel.codec.records import encode
 from sentinel.codec.times import date_text
 from sentinel.errors import ConfigError
+from sentinel.operations.verify import Verified
 
 
-def schema_command(kind: str, config_file: Path | None) -> None:
+def schema_table(columns: Sequence[Column]) -> Table:
     """A line for each column: its type, since when, in how many files, whether it came or went."""
-    directory = configuration.load(config_file).archive.directory
-    found = archive.columns(directory, _kind(kind))
-    if not found:
-        raise ConfigError(f"{Path(directory) / kind}: there are no archived files")
     table = Table()
     for name in ("column", "type", "since", "until", "files", ""):
         table.add_column(name, justify="right" if name == "files" else "left")
-    for one in found:
+    for one in columns:
         cells = (one.name, one.type, str(one.since), str(one.last) if one.has_gone else "")
         files = f"{one.file_count:,} of {one.total_count:,}"
         table.add_row(*map(Text, cells), files, Text(_remark(one)))
-    Console().print(table)
+    return table
 
 
 def _remark(column: Column) -> str:
@@ -45,28 +37,14 @@ def _remark(column: Column) -> str:
     return "; ".join(remarks)
 
 
-def history_command(
-    account: str, config_file: Path | None, *, since: str, limit: int, as_json: bool
-) -> None:
-    """The newest decisions of an account, in the order of event time."""
-    directory = configuration.load(config_file).archive.directory
-    found = archive.history(directory, account, since=since or None)
-    if found.is_empty():
-        raise ConfigError(f"no decision on account {account} is in {directory}")
-    shown = found.tail(limit).to_dicts()
-    if as_json:
-        for row in shown:
-            typer.echo(encode({name: value for name, value in row.items() if value is not None}))
-        return
+def decision_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Archived decisions, a line for each."""
     table = Table()
     for name in ("happened", "transaction", "amount", "probability", "action", "model"):
         table.add_column(name, justify="right" if name in ("amount", "probability") else "left")
-    for row in shown:
+    for row in rows:
         table.add_row(*map(Text, _cells(row)))
-    console = Console()
-    console.print(table)
-    if len(found) > limit:
-        console.print(f"the last {limit:,} of {len(found):,}", highlight=False)
+    return table
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -80,7 +58,24 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _kind(name: str) -> Kind:
+def verified_table(partitions: Sequence[Verified]) -> Table:
+    """A line for each partition."""
+    table = Table()
+    table.add_column("partition")
+    for name in ("in the log", "in the archive", "twice", "files twice", "yet to come", ""):
+        table.add_column(name, justify="right")
+    for one in partitions:
+        counts = (one.in_log, one.in_archive, one.doubled, one.overlap_count, one.behind_count)
+        table.add_row(
+            f"{one.at.topic}-{one.at.partition}",
+            *(f"{count:,}" for count in counts),
+            "ok" if one.is_right else "wrong",
+        )
+    return table
+
+
+def archived_kind(name: str) -> Kind:
+    """The kind of rows with this name. Raises ConfigError."""
     for kind in KINDS:
         if kind == name:
             return kind
