@@ -96,7 +96,7 @@ async def run(
     async with AsyncExitStack() as stack:
         within_s = limit_s(config.engine.shutdown_s_max, *children_s)
         stack.enter_context(signals(stop, within_s, leave_at_once))
-        stack.enter_context(embedded.folder(options.directory))
+        stack.enter_context(embedded.run_folder(options.directory))
         await stack.enter_async_context(servers)
         announced = embedded.is_wanted(config)
         is_broker_ours = config.kafka.bootstrap_servers == EMBEDDED

@@ -62,7 +62,7 @@ class Commands(TyperGroup):
         return super().get_command(ctx, cmd_name)
 
     def main(self, *args: Any, **options: Any) -> Any:
-        streams.settle()
+        streams.settle_streams()
         try:
             return super().main(*args, **options)
         except OSError as error:

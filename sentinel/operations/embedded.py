@@ -18,7 +18,7 @@ _ADDRESSES = "embedded.json"
 
 
 @contextmanager
-def folder(directory: Path) -> Iterator[None]:
+def run_folder(directory: Path) -> Iterator[None]:
     """The folder of one run: two would write over each other's state.
 
     Raises ConfigError when another one runs there, or it cannot be written.

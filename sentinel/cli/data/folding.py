@@ -12,7 +12,7 @@ from rich.table import Table
 from sentinel.adapters.files import TransactionFile
 from sentinel.config import Config
 from sentinel.errors import ConfigError
-from sentinel.operations.data.history import UNKNOWN, History, Rows, joined
+from sentinel.operations.data.history import UNKNOWN, History, Rows, joined_rows
 from sentinel.operations.models.train import DAY_MS
 from sentinel.records import Floats, Ints
 
@@ -73,7 +73,7 @@ def labelled(
 ) -> LabelledHistory:
     """A history, or its first days, to fit or to measure by. Raises ConfigError without labels."""
     history, spans = folded(file, config, label_column, progress, until_day=day_count)
-    features, labels, times_ms, accounts = joined(spans)
+    features, labels, times_ms, accounts = joined_rows(spans)
     if np.all(labels == UNKNOWN):
         raise ConfigError(f"{file}: no row has a label; name its column with --label-column")
     if day_count is not None:

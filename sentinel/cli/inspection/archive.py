@@ -33,14 +33,14 @@ def run_archive(
     if until_input_ends:
         _end_with_input()  # first: what is imported next takes seconds
         os.nice(_CHILD_NICENESS)
-    from sentinel.cli.inspection.archiving import archived
+    from sentinel.cli.inspection.archiving import archive_until_stopped
     from sentinel.config import load
     from sentinel.operations import embedded
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = load(config)
     embedded.running(settings)  # says at once what is missing; later it may come back
-    done = archived(settings, exit_when_idle_s=exit_when_idle)
+    done = archive_until_stopped(settings, exit_when_idle_s=exit_when_idle)
     typer.echo(
         f"{done.rows:,} rows in {done.files:,} files under {settings.archive.directory}, "
         f"{done.repeated:,} repetitions left out; {done.examples:,} examples, "

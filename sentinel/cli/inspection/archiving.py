@@ -10,7 +10,7 @@ from sentinel.config import Config
 from sentinel.engine.archive.archiver import Counts
 
 
-def archived(config: Config, *, exit_when_idle_s: float | None) -> Counts:
+def archive_until_stopped(config: Config, *, exit_when_idle_s: float | None) -> Counts:
     """Archive until a signal comes, or nothing has for so long; what was done."""
     seen = ArchivingStatus()
 

@@ -22,7 +22,7 @@ def why(
     from sentinel.cli.inspection.story import replay_line, show_account, show_votes
     from sentinel.config import load
     from sentinel.operations import embedded
-    from sentinel.operations.why import account_of, replayed
+    from sentinel.operations.why import account_of, scored_again
 
     settings = load(config)
     files = ParquetArchive(settings.archive)
@@ -40,7 +40,7 @@ def why(
             typer.echo("who said what is known while `sentinel run` is running")
     if not replay:
         return
-    found = replayed(files, settings, transaction)
+    found = scored_again(files, settings, transaction)
     for one in found:
         typer.echo(replay_line(one))
     if not found:

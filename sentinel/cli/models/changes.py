@@ -10,7 +10,7 @@ from sentinel.cli.models.tables import sentence
 from sentinel.cli.options import login_name
 from sentinel.errors import ConfigError
 from sentinel.operations import embedded
-from sentinel.operations.models import registry as app
+from sentinel.operations.models import registry
 
 
 def by_whom(who: str, why: str, *, is_needed: bool = False) -> dict[str, Any]:
@@ -20,15 +20,15 @@ def by_whom(who: str, why: str, *, is_needed: bool = False) -> dict[str, Any]:
     """
     if is_needed and not why.strip():
         raise ConfigError("--why must give the reason")
-    return {"who": login_name(who), "why": why.strip(), "at_ms": app.now_ms()}
+    return {"who": login_name(who), "why": why.strip(), "at_ms": registry.now_ms()}
 
 
-def carry_out(config_file: Path | None, step: app.Step) -> None:
+def carry_out(config_file: Path | None, step: registry.Step) -> None:
     """Make one change, and tell of it."""
-    tell(asyncio.run(app.change(embedded.running_from(config_file), [step])))
+    tell(asyncio.run(registry.change_registry(embedded.running_from(config_file), [step])))
 
 
-def tell(changed: app.Changed) -> None:
+def tell(changed: registry.Changed) -> None:
     """What was done; exit code 1 when the topics do not tell of it."""
     for event in changed.events:
         typer.echo(sentence(event))

@@ -32,7 +32,7 @@ class FileOptions:
     trained_until: str = ""
 
 
-def tried(
+def tried_version(
     what: str, folder: Path | None, options: FileOptions, config: Config, config_file: Path | None
 ) -> tuple[Artifact, str]:
     """A version that has stood its trial, and where it is from: a file, the directory, a folder."""
@@ -45,7 +45,7 @@ def tried(
             "file with a model; a version comes with its manifest"
         )
     given, source = _with_manifest(what, folder, config)
-    imports.stand(given, config, config_file)
+    imports.try_version(given, config, config_file)
     return given, source
 
 
@@ -85,14 +85,14 @@ def _from_file(
     until_ms = _time_ms(options.trained_until)
     data = imports.read_file(file)
     origin = Origin(file.name, options.by_position, now_ms() if until_ms is None else until_ms)
-    found = imports.made(file, data, origin, config, config_file)
+    found = imports.try_file(file, data, origin, config, config_file)
     if options.history is not None:
         past = _past(options.history, config, options.label_column)
         # Whoever measures it on a history says that it has not seen that.
         since_ms = int(past.times_ms[0]) if until_ms is None else until_ms
         origin = Origin(file.name, options.by_position, since_ms)
-        found = imports.made(file, data, origin, config, config_file, past)
-    given = asyncio.run(imports.numbered(found, config, options.version))
+        found = imports.try_file(file, data, origin, config, config_file, past)
+    given = asyncio.run(imports.under_number(found, config, options.version))
     _say(given, found.tried)
     return given
 

@@ -35,7 +35,7 @@ def headline(update: Update) -> str:
         return f"{words}: {step.replace('its candidate', f'its candidate{candidate}')}"
     if update.judgement is None:
         return f"{words}: {update.outcome}"
-    return f"{words}: {verdict(update.judgement)}"
+    return f"{words}: {verdict_sentence(update.judgement)}"
 
 
 def is_at_work(update: Update | None) -> bool:
@@ -43,7 +43,7 @@ def is_at_work(update: Update | None) -> bool:
     return update is not None and update.state in ("training", "made", "promoting")
 
 
-def verdict(judgement: Judgement) -> str:
+def verdict_sentence(judgement: Judgement) -> str:
     """The gate's word and what decided, in a sentence."""
     return f"{_VERDICTS.get(judgement.outcome, judgement.outcome)}. {judgement.reason}"
 

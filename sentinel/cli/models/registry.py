@@ -30,9 +30,9 @@ def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> Non
     from sentinel.cli.models import tables
     from sentinel.codec.records import encode
     from sentinel.operations import embedded
-    from sentinel.operations.models.registry import registry
+    from sentinel.operations.models.registry import read_registry
 
-    found = asyncio.run(registry(embedded.running_from(config)))
+    found = asyncio.run(read_registry(embedded.running_from(config)))
     if as_json:
         for version in found.versions:
             typer.echo(encode(tables.facts(found, version)))
@@ -55,12 +55,14 @@ def show_model(
     from sentinel.cli.models import tables
     from sentinel.codec.records import encode
     from sentinel.operations import embedded
-    from sentinel.operations.models import registry as app
+    from sentinel.operations.models import registry
 
     settings = embedded.running_from(config)
-    found = asyncio.run(app.registry(settings))
-    manifest = app.found_in(found, version)
-    events = [one for one in asyncio.run(app.history(settings)) if tables.concerns(one, version)]
+    found = asyncio.run(registry.read_registry(settings))
+    manifest = registry.found_in(found, version)
+    events = [
+        one for one in asyncio.run(registry.read_history(settings)) if tables.concerns(one, version)
+    ]
     if as_json:
         facts = tables.facts(found, version)
         typer.echo(encode({**facts, "manifest": manifest, "history": events}))
@@ -84,9 +86,9 @@ def diff_models(
     from sentinel.cli.models.tables import difference_table
     from sentinel.codec.records import encode
     from sentinel.operations import embedded
-    from sentinel.operations.models.registry import differences, found_in, registry
+    from sentinel.operations.models.registry import differences, found_in, read_registry
 
-    found = asyncio.run(registry(embedded.running_from(config)))
+    found = asyncio.run(read_registry(embedded.running_from(config)))
     differing = differences(found_in(found, one), found_in(found, other))
     for name in ("version", "sha256"):
         differing.pop(name, None)
@@ -109,14 +111,14 @@ def show_champion_at(
     from sentinel.codec.times import epoch_ms
     from sentinel.core.registry.transitions import serving_at
     from sentinel.operations import embedded
-    from sentinel.operations.models import registry as app
+    from sentinel.operations.models import registry
 
     at_ms = epoch_ms(time)
     if at_ms is None:
         raise ConfigError(f'"{time}" is not a time such as 2026-03-01T12:00:00Z')
     settings = embedded.running_from(config)
-    events = asyncio.run(app.history(settings))
-    reports = asyncio.run(app.served_at(settings, at_ms))
+    events = asyncio.run(registry.read_history(settings))
+    reports = asyncio.run(registry.served_at(settings, at_ms))
     champion, since = serving_at(events, at_ms), tables.last_change(events, at_ms)
     if as_json:
         facts = {"at_ms": at_ms, "champion": champion, "since": since, "reports": reports}
@@ -137,9 +139,9 @@ def list_changes(
     from sentinel.cli.models.tables import event_table
     from sentinel.codec.records import encode
     from sentinel.operations import embedded
-    from sentinel.operations.models import registry as app
+    from sentinel.operations.models import registry
 
-    events = asyncio.run(app.history(embedded.running_from(config)))
+    events = asyncio.run(registry.read_history(embedded.running_from(config)))
     if as_json:
         for event in events[-limit:]:
             typer.echo(encode(event))
@@ -194,12 +196,12 @@ def promote_model(
     from sentinel.cli.models.changes import by_whom, tell
     from sentinel.core.registry.transitions import promoted
     from sentinel.operations import embedded
-    from sentinel.operations.models.registry import change
+    from sentinel.operations.models.registry import change_registry
 
     by = by_whom(who, why, is_needed=True)
     settings = embedded.running_from(config)
     is_needed = settings.updates.needs_approval
-    changed = change(
+    changed = change_registry(
         settings,
         [
             lambda registry_state: promoted(
@@ -303,13 +305,13 @@ def import_model(
 ) -> None:
     """Try a model as serving would use it, take it into the registry, and stage it."""
     from sentinel.cli.models.changes import by_whom, tell
-    from sentinel.cli.models.imports import FileOptions, tried
+    from sentinel.cli.models.imports import FileOptions, tried_version
     from sentinel.operations import embedded
     from sentinel.operations.models.registry import add
 
     options = FileOptions(version, history, label_column, by_position, trained_until)
     settings = embedded.running_from(config)
-    given, source = tried(what, folder, options, settings, config)
+    given, source = tried_version(what, folder, options, settings, config)
     by = by_whom(who, why.strip() or f"imported from {source}")
     tell(asyncio.run(add(settings, given, who=by["who"], why=by["why"])))
 

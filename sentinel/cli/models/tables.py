@@ -130,17 +130,19 @@ def manifest_table(manifest: Mapping[str, Any]) -> Table:
     table = Table(show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in flat({name: manifest[name] for name in manifest if name not in _LONG}):
+    for name, value in dotted_values(
+        {name: manifest[name] for name in manifest if name not in _LONG}
+    ):
         table.add_row(escape(name), escape(value_text(value)))
     return table
 
 
-def flat(values: Mapping[str, Any], under: str = "") -> list[tuple[str, Any]]:
+def dotted_values(values: Mapping[str, Any], under: str = "") -> list[tuple[str, Any]]:
     """Every value with its dotted name."""
     found: list[tuple[str, Any]] = []
     for name, value in values.items():
         if isinstance(value, dict):
-            found += flat(value, f"{under}{name}.")
+            found += dotted_values(value, f"{under}{name}.")
         else:
             found.append((under + name, value))
     return found
