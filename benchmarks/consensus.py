@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import facts, header, print_table, write_json
 from benchmarks.peers.environments import PeerFailedError, interpreter
-from sentinel.core.consensus.dawid_skene import fit
+from sentinel.core.consensus.batch.dawid_skene import fit
+from sentinel.core.consensus.batch.votes import Votes, numbered
 from sentinel.core.consensus.online import Ballots, settle
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
-from sentinel.core.consensus.votes import Votes, numbered
 from sentinel.records import Floats
 from sentinel.simulation.investigators import TEAMS, cases, half_collapsing
 

@@ -129,6 +129,15 @@ class Metrics:
     unscored: int = _count("serving", "decided without a score, as no model could give one")
     scoring_failures: int = _count("serving", "a model that served could not score what came")
     shadow_failures: int = _count("serving", "the same of a shadow")
+    version_decisions: Counter[str] = field(
+        default_factory=Counter, metadata=_split("serving", "version", "decisions")
+    )
+    version_alerts: Counter[str] = field(
+        default_factory=Counter, metadata=_split("serving", "version", "of these, not approved")
+    )
+    version_failures: Counter[str] = field(
+        default_factory=Counter, metadata=_split("serving", "version", "of `scoring_failures`")
+    )
     deployments: int = _count("serving", "another model took over; rollbacks count")
     deployment_failures: int = _count("serving", "a model that should serve could not be loaded")
     examples: int = _count("learning", "that the trainer has taken")
@@ -143,7 +152,8 @@ class Metrics:
     commits: int = _count("state", "commits of offsets")
     blobs_saved: int = _count("state", "rows of entities that the store has taken")
     state_unreadable: int = _count("state", "rows of entities that the store gave back damaged")
-    probability_sum: float = 0.0  # over all decisions
+    version_probability_sum: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    version_score_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     scores: NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(SCORE_BUCKET_COUNT, np.int64)
     )

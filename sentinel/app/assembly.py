@@ -94,7 +94,6 @@ def assemble(
         inbox=inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
         params=params, clock_s=clock_s,
     )  # fmt: skip
-    loader.make_room = pipeline.make_room
     feedback = control_plane.feedback(shared, dead_letters)
     ownership = _ownership(shared, dispatcher, pipeline, checkpoints, labels, feedback)
     known = control_plane.remembered(config, ports, memory)
@@ -173,7 +172,6 @@ def _scoring(
         dead_letters=dead_letters,
         partitions=shared.partitions,
         schema=config.schema,
-        policy=config.policy,
         topics=config.topics,
         input_name=shared.owner.name,
         placement=placement,

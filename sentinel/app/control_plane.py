@@ -1,7 +1,7 @@
 """Wires the tasks that judge feedback, train, and bring a version to serve."""
 
 from sentinel.app.shared import Ports, Shared, clock_ms, clock_s
-from sentinel.codec.feedback import FeedbackBounds
+from sentinel.codec.feedback.checking import FeedbackBounds
 from sentinel.config import Config
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.control import ControlPlane

@@ -10,10 +10,10 @@ import numpy as np
 
 from sentinel.core.decision import PolicyParams
 from sentinel.core.learning.awaiting import Need
-from sentinel.core.learning.columns import Columns
-from sentinel.core.learning.gate import Verdict, judge, judge_recalibration
-from sentinel.core.learning.hold_out import is_held_out
-from sentinel.core.learning.window import gate_begin_ms
+from sentinel.core.learning.gate.judging import Verdict, judge, judge_recalibration
+from sentinel.core.learning.training_data.columns import Columns
+from sentinel.core.learning.training_data.hold_out import is_held_out
+from sentinel.core.learning.training_data.window import gate_begin_ms
 from sentinel.learner.attempts import Attempts, Material, best, measured, tried
 from sentinel.learner.candidates import Candidate
 from sentinel.learner.comparison import Compared, compared

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
 from sentinel.core.learning.awaiting import Need
-from sentinel.core.learning.gate import Verdict
+from sentinel.core.learning.gate.judging import Verdict
 from sentinel.stored.versions import Artifact
 
 

@@ -9,7 +9,6 @@ from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.errors import CorruptRecordException
 from aiokafka.structs import TopicPartition as ClientPartition
 
-from sentinel.adapters.kafka.batch_writer import written
 from sentinel.adapters.kafka.fetching import (
     PLACES,
     BlockResult,
@@ -18,6 +17,7 @@ from sentinel.adapters.kafka.fetching import (
     read_blocks,
     wait_as_needed,
 )
+from sentinel.adapters.kafka.records.batch_writer import written
 from sentinel.record_blocks import OutputBlock
 from sentinel.texts import Texts
 

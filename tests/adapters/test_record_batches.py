@@ -16,10 +16,10 @@ from aiokafka.structs import TopicPartition as ClientPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.adapters.kafka.batch_writer import CODECS, warm, written
 from sentinel.adapters.kafka.client import Compression
 from sentinel.adapters.kafka.fetching import FetchedBytes, PartitionBlocks
-from sentinel.adapters.kafka.record_batches import (
+from sentinel.adapters.kafka.records.batch_writer import CODECS, warm, written
+from sentinel.adapters.kafka.records.record_batches import (
     APPEND_TIME,
     ATTRIBUTES_AT,
     CONTROL,

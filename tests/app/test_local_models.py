@@ -10,7 +10,7 @@ import pytest
 
 from sentinel.adapters.memory import Faults, MemoryDocuments
 from sentinel.adapters.registry import ModelDirectory, ModelParams
-from sentinel.codec.artifacts import encode_artifact
+from sentinel.codec.models.artifacts import encode_artifact
 from sentinel.core.registry.transitions import replayed
 from sentinel.errors import ModelError, TransientError
 from sentinel.operations.models.local import LocalModels, adopt, usable_champion

@@ -9,7 +9,8 @@ import pytest
 
 from sentinel.adapters.memory import Faults, MemoryCluster
 from sentinel.codec.stored import decode_stored
-from sentinel.core.consensus import groups, online
+from sentinel.core.consensus import online
+from sentinel.core.consensus.batch import groups
 from sentinel.core.consensus.channels import WIDTH
 from sentinel.engine.feedback.task import warm
 from sentinel.errors import FencedError, TransientError

@@ -16,8 +16,8 @@ from sentinel.codec.stored import decode_stored
 from sentinel.core.decision import PolicyParams
 from sentinel.core.features.spec import FeatureParams
 from sentinel.core.learning.awaiting import Need
-from sentinel.core.learning.checks import Check
-from sentinel.core.learning.gate import Outcome, Verdict
+from sentinel.core.learning.gate.checks import Check
+from sentinel.core.learning.gate.judging import Outcome, Verdict
 from sentinel.core.registry import transitions
 from sentinel.engine.registry.lifecycle import Answer, Judgement
 from sentinel.engine.updates.awaiting import Outlook

@@ -17,8 +17,8 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from sentinel.adapters.kafka.client import KafkaParams, connection_settings, translated
-from sentinel.adapters.kafka.connecting import connecting
-from sentinel.adapters.kafka.topic_ids import topic_id
+from sentinel.adapters.kafka.requests.connecting import connecting
+from sentinel.adapters.kafka.requests.topic_ids import topic_id
 from sentinel.core.topics import TopicFacts, TopicSpec, lacking, resolved
 from sentinel.errors import TransientError
 

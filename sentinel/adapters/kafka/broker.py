@@ -13,7 +13,6 @@ from aiokafka.errors import InconsistentGroupProtocolError, NoOffsetForPartition
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as ClientPartition
 
-from sentinel.adapters.kafka import batch_writer
 from sentinel.adapters.kafka.admin import Admin
 from sentinel.adapters.kafka.client import (
     KafkaParams,
@@ -24,13 +23,14 @@ from sentinel.adapters.kafka.client import (
     stop_consumer,
     translated,
 )
-from sentinel.adapters.kafka.connecting import connecting
-from sentinel.adapters.kafka.coordinator import repair
 from sentinel.adapters.kafka.fetching import read_blocks, wait_as_needed
-from sentinel.adapters.kafka.group_members import Member, described, members
 from sentinel.adapters.kafka.membership import Membership
 from sentinel.adapters.kafka.producer import Producer
-from sentinel.adapters.kafka.stable_offsets import stable_commit
+from sentinel.adapters.kafka.records import batch_writer
+from sentinel.adapters.kafka.requests.connecting import connecting
+from sentinel.adapters.kafka.requests.coordinator import repair
+from sentinel.adapters.kafka.requests.group_members import Member, described, members
+from sentinel.adapters.kafka.requests.stable_offsets import stable_commit
 from sentinel.adapters.kafka.transactions import ProducerTransactions
 from sentinel.core.topics import TopicFacts, TopicSpec
 from sentinel.errors import FencedError, TransientError

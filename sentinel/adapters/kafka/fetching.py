@@ -13,7 +13,7 @@ from aiokafka.consumer import fetcher as library
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 
 from sentinel.adapters.kafka.client import readable_end
-from sentinel.adapters.kafka.record_batches import (
+from sentinel.adapters.kafka.records.record_batches import (
     BatchHead,
     LegacyFormatError,
     Unpacked,

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from sentinel.adapters.kafka.batch_writer import written
 from sentinel.adapters.kafka.client import (
     KafkaParams,
     connection_settings,
     milliseconds,
     translated,
 )
+from sentinel.adapters.kafka.records.batch_writer import written
 from sentinel.codec.origins import origin
 from sentinel.errors import RefusedError, TransientError
 from sentinel.record_blocks import OutputBlock

@@ -8,7 +8,7 @@ from rich.table import Table
 from sentinel.cli.texts import shown
 from sentinel.codec.times import date_text
 from sentinel.config import Config
-from sentinel.core.consensus.patterns import agreement_of, oddities, skill_of, weight_of
+from sentinel.core.consensus.batch.patterns import agreement_of, oddities, skill_of, weight_of
 from sentinel.stored.votes import Annotator
 
 

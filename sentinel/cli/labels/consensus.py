@@ -26,9 +26,9 @@ def consensus(
     from sentinel.adapters.voice_files import read_voices
     from sentinel.cli.labels import weighing
     from sentinel.cli.labels.rows import passed, reader_of, say_left_out, say_refused
-    from sentinel.codec.voices import Refusals
+    from sentinel.codec.feedback.files import Refusals
     from sentinel.config import load
-    from sentinel.core.consensus.judging import judged
+    from sentinel.core.consensus.batch.judging import judged
     from sentinel.operations.data.consensus import cases_of
 
     settings = load(config)

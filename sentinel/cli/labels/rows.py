@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import typer
 
 from sentinel.cli.texts import plain
-from sentinel.codec.feedback import FeedbackBounds
-from sentinel.codec.voices import Refusals, VoiceReader, Voices
+from sentinel.codec.feedback.checking import FeedbackBounds
+from sentinel.codec.feedback.files import Refusals, VoiceReader, Voices
 from sentinel.config import Config
 
 _SAID_COUNT = 20

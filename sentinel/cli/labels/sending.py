@@ -8,8 +8,8 @@ import typer
 
 from sentinel.cli.labels.rows import reader_of
 from sentinel.cli.texts import plain
+from sentinel.codec.feedback.files import ENTITY, VoteRows
 from sentinel.codec.times import date_text
-from sentinel.codec.voices import ENTITY, VoteRows
 from sentinel.config import Config
 from sentinel.errors import ConfigError
 from sentinel.operations.feedback import FeedbackSent, send

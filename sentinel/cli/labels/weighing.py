@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sentinel.cli.texts import shown
-from sentinel.core.consensus.judging import Judged
+from sentinel.core.consensus.batch.judging import Judged
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.stored.votes import RETRACTED, Case
 

@@ -20,8 +20,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sentinel.core.features.entity_table.table import Cut
 from sentinel.core.features.state import FeatureState
-from sentinel.core.features.table import Cut
 from sentinel.engine.params import EngineParams
 from sentinel.engine.scoring.partitions import UNKNOWN, InputPartition, Position
 from sentinel.engine.store.owner import StoreOwner, check_log

@@ -43,19 +43,17 @@ class WatchParams:
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
-    """What an instance has counted at a moment.
+class VersionCounts:
+    """What an instance has counted of the decisions of one version of the model.
 
     Attributes
     ----------
-    decision_count, alert_count
-        Of this instance, since it started.
     probability_sum
         Of the decisions' probabilities.
     score_s
         What scoring took.
     failure_count
-        How often a model that served could not score what came.
+        How often it could not score what came.
     """
 
     decision_count: int = 0
@@ -64,8 +62,18 @@ class Baseline:
     score_s: float = 0.0
     failure_count: int = 0
 
+    def __sub__(self, before: "VersionCounts") -> "VersionCounts":
+        """What was counted since."""
+        return VersionCounts(
+            self.decision_count - before.decision_count,
+            self.alert_count - before.alert_count,
+            self.probability_sum - before.probability_sum,
+            self.score_s - before.score_s,
+            self.failure_count - before.failure_count,
+        )
 
-def harm(before: Baseline, now: Baseline, params: WatchParams) -> str | None:
+
+def harm(former: VersionCounts, champion: VersionCounts, params: WatchParams) -> str | None:
     """What is wrong with the new model, in a sentence; None as long as nothing is.
 
     Rates are compared on the logarithm of their ratio, whose standard error for counts a and b is
@@ -73,33 +81,27 @@ def harm(before: Baseline, now: Baseline, params: WatchParams) -> str | None:
 
     Parameters
     ----------
-    before
-        What was counted up to the take-over, from the start of the instance on.
-    now
-        The same by now, the take-over behind it.
+    former
+        Of the version that served before, up to the take-over.
+    champion
+        Of the new one, from there on.
     """
-    if now.failure_count > before.failure_count:
+    if champion.failure_count > 0:
         return "it cannot score what comes"
-    decided = now.decision_count - before.decision_count
-    if decided < params.decision_count_min or before.decision_count < params.decision_count_min:
+    decided, decided_before = champion.decision_count, former.decision_count
+    if min(decided, decided_before) < params.decision_count_min:
         return None
-    alerts = now.alert_count - before.alert_count + 0.5
-    alerts_before = before.alert_count + 0.5
-    ratio = (alerts / decided) / (alerts_before / before.decision_count)
+    alerts, alerts_before = champion.alert_count + 0.5, former.alert_count + 0.5
+    share, share_before = alerts / decided, alerts_before / decided_before
     error = math.sqrt(1 / alerts + 1 / alerts_before)
-    is_far = abs(math.log(ratio)) > params.z_min * error
-    if is_far and not 1 / params.alert_ratio_max <= ratio <= params.alert_ratio_max:
-        return (
-            f"its share of alerts is {alerts / decided:.4%}, before it was "
-            f"{alerts_before / before.decision_count:.4%}"
-        )
-    mean = (now.probability_sum - before.probability_sum) / decided
-    mean_before = before.probability_sum / before.decision_count
+    is_far = abs(math.log(share / share_before)) > params.z_min * error
+    if is_far and not 1 / params.alert_ratio_max <= share / share_before <= params.alert_ratio_max:
+        return f"its share of alerts is {share:.4%}, before it was {share_before:.4%}"
+    mean, mean_before = champion.probability_sum / decided, former.probability_sum / decided_before
     highest = params.probability_ratio_max
     if mean_before > 0 and not 1 / highest <= mean / mean_before <= highest:
         return f"its mean probability is {mean:.5f}, before it was {mean_before:.5f}"
-    took = (now.score_s - before.score_s) / decided
-    took_before = before.score_s / before.decision_count
+    took, took_before = champion.score_s / decided, former.score_s / decided_before
     if took_before > 0 and took / took_before > params.latency_ratio_max:
         microseconds = f"{took * 1e6:.1f} us a transaction, before it took {took_before * 1e6:.1f}"
         return f"scoring takes {microseconds}"

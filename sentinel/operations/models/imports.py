@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sentinel.codec.artifacts import TEXT_BYTES_MAX
+from sentinel.codec.models.artifacts import TEXT_BYTES_MAX
 from sentinel.config import Config
 from sentinel.errors import ConfigError, ModelError
 from sentinel.operations.models import registry as models

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from sentinel.core.consensus.dawid_skene import fit
+from sentinel.core.consensus.batch.dawid_skene import fit
+from sentinel.core.consensus.batch.votes import Votes, numbered, temporal_weight
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.votes import Votes, numbered, temporal_weight
 from sentinel.records import Floats
 from sentinel.simulation.investigators import TEAMS, cases
 

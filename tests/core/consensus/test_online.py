@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sentinel.core.consensus.dawid_skene import fit
+from sentinel.core.consensus.batch.dawid_skene import fit
 from sentinel.core.consensus.online import (
     SAYS_FRAUD,
     SAYS_GENUINE,

@@ -6,10 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentinel.core.consensus.channels import ChannelSelection
-from sentinel.core.consensus.online import settle
-from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.patterns import (
+from sentinel.core.consensus.batch.patterns import (
     agreement_of,
     oddities,
     sensitivity_drift,
@@ -17,6 +14,9 @@ from sentinel.core.consensus.patterns import (
     specificity_drift,
     weight_of,
 )
+from sentinel.core.consensus.channels import ChannelSelection
+from sentinel.core.consensus.online import settle
+from sentinel.core.consensus.params import ConsensusParams
 from sentinel.stored.votes import Annotator
 from tests.core.consensus.test_online import new_ballots, nobody
 

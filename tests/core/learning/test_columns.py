@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sentinel.core.decision import APPROVE, BLOCK, REVIEW
-from sentinel.core.learning.columns import (
+from sentinel.core.learning.training_data.columns import (
     SEGMENT_NAMES,
     STRATUM_COUNT,
     joined,
