@@ -17,13 +17,17 @@ from sentinel.app.run import Status
 from sentinel.cli.models.learning import awaited_summary, headline, is_at_work, tally
 from sentinel.cli.texts import plain, shown
 from sentinel.codec.records import decode_object
-from sentinel.metrics import Histogram
+from sentinel.metrics import COUNTERS, HISTOGRAMS, Metric, Metrics
 
 _PLAIN_INTERVAL_S = 5.0
 _TOP_HEIGHT = 9
 _BARS = " ▁▂▃▄▅▆▇█"
 _HEALTH_STYLE = {"ok": "green", "starting": "cyan", "degraded": "yellow", "stuck": "red"}
 _ACTION_STYLE = {"approve": "green", "review": "yellow", "block": "red"}
+# What a person watches: the description of a metric gives it a title.
+_WATCHED = [one for one in COUNTERS if one.title and one.name != "decisions"]
+_MEASURED = [one for one in HISTOGRAMS if one.title]
+_LATENCY = next(one for one in HISTOGRAMS if one.name == "latency_s")
 
 
 class View:
@@ -104,14 +108,12 @@ class View:
 
 def _line(status: Status, rate: float) -> str:
     metrics = status.metrics
-    health = status.health()
+    health, latency = status.health(), metrics.quantiles(_LATENCY)
     words = [
         f"{metrics.decisions:,} decisions",
         f"{rate:,.0f}/s",
-        *(f"{count:,} {action}" for action, count in metrics.actions.items()),
-        f"{metrics.dead_letters:,} dead letters",
-        f"{metrics.late:,} late",
-        f"latency p50 {_ms(metrics.latency_s, 0.5)} p99 {_ms(metrics.latency_s, 0.99)}",
+        *(word for one in _WATCHED if one.group == "scoring" for word in _words(metrics, one)),
+        " ".join([_LATENCY.title, *(f"{q} {_ms(v)}" for q, v in latency.items())]),
         f"lag {_count(status.instance.lag() if status.instance else None)}",
         f"model {status.model_version}",
         f"health {health.status}{_because(health.reasons)}",
@@ -130,9 +132,16 @@ def _because(reasons: tuple[str, ...]) -> str:
     return plain(f" ({', '.join(reasons)})") if reasons else ""
 
 
-def _ms(histogram: Histogram, q: float) -> str:
-    value_s = histogram.quantile(q)
-    return "–" if value_s is None else f"{value_s * 1000:,.1f} ms"
+def _words(metrics: Metrics, metric: Metric) -> list[str]:
+    """A counter in a line; one that is split by its labels, as they have come up."""
+    value = getattr(metrics, metric.name)
+    if metric.label:
+        return [f"{count:,} {label}" for label, count in value.items()]
+    return [f"{value:,} {metric.title}"]
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.1f} ms"
 
 
 def _count(value: int | None) -> str:
@@ -157,9 +166,9 @@ def _flow(status: Status, rate: float) -> Panel:
     text = Text(health.status + _because(health.reasons), style=_HEALTH_STYLE[health.status])
     rows.add_row("health", text)
     rows.add_row("throughput", f"{rate:,.0f}/s")
-    rows.add_row("latency p50", _ms(metrics.latency_s, 0.5))
-    rows.add_row("latency p99", _ms(metrics.latency_s, 0.99))
-    rows.add_row("loop lag p99", _ms(metrics.loop_lag_s, 0.99))
+    for one in _MEASURED:
+        for name, value in metrics.quantiles(one).items():
+            rows.add_row(f"{one.title} {name}", _ms(value))
     rows.add_row("lag", _count(instance.lag() if instance is not None else None))
     return Panel(rows, title="flow", height=_TOP_HEIGHT)
 
@@ -167,13 +176,15 @@ def _flow(status: Status, rate: float) -> Panel:
 def _decisions(status: Status) -> Panel:
     metrics = status.metrics
     rows = Table.grid(padding=(0, 1))
-    for action, style in _ACTION_STYLE.items():
-        rows.add_row(Text(action, style=style), f"{metrics.actions[action]:,}")
-    rows.add_row("dead letters", f"{metrics.dead_letters:,}")
-    rows.add_row("late", f"{metrics.late:,}")
     waiting = 0 if status.instance is None else status.instance.labels_waiting().count
-    waits = f", {waiting:,} wait" if waiting else ""
-    rows.add_row("labels learnt", f"{metrics.labels_applied:,}{waits}")
+    waits = {"labels_applied": f", {waiting:,} wait"} if waiting else {}
+    for one in _WATCHED:
+        value = getattr(metrics, one.name)
+        if one.name == "actions":
+            for action, style in _ACTION_STYLE.items():
+                rows.add_row(Text(action, style=style), f"{value[action]:,}")
+        else:
+            rows.add_row(one.title, f"{value:,}{waits.get(one.name, '')}")
     return Panel(rows, title=f"{metrics.decisions:,} decisions", height=_TOP_HEIGHT)
 
 
