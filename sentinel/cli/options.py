@@ -17,7 +17,7 @@ LabelColumn = Annotated[
 ]
 IdleOption = Annotated[
     float | None,
-    typer.Option(min=0.1, metavar="SECONDS", help="Stop when nothing came for so long."),
+    typer.Option(min=0.1, metavar="SECONDS", help="Stop after so long without a record."),
 ]
 NewestOption = Annotated[int, typer.Option(min=1, help="Show so many of the newest.")]
 TransactionArgument = Annotated[str, typer.Argument(help="Its identifier.")]
@@ -28,4 +28,4 @@ def login_name(who: str) -> str:
     try:
         return who.strip() or getpass.getuser()
     except (OSError, KeyError) as error:  # KeyError until Python 3.12
-        raise ConfigError("nobody knows who you are here: say it with --who") from error
+        raise ConfigError("your login name is not known here: give one with --who") from error

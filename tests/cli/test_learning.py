@@ -179,7 +179,9 @@ def test_how_an_update_ended_is_said_beside_the_verdict() -> None:
 def test_a_look_of_long_ago_says_so() -> None:
     lines = standing_lines(UpdateStanding(None, OUTLOOK), 1_000_000 + 600_000)
 
-    assert lines[1] == "the next one waits for, about 10 minutes ago: does anything train?"
+    assert (
+        lines[1] == "the next one waits for (as of about 10 minutes ago: is any instance training?)"
+    )
 
 
 def test_without_checks_there_is_no_tally() -> None:

@@ -50,9 +50,9 @@ def train(
         console.print(f"{known.rejected_count:,} rows could not be used")
     console.print(f"written to {settings.model.directory}/{version}")
     console.print(
-        "it serves from the next start on if the model registry is still empty; else\n"
+        "it serves from the next start if the model registry is still empty; else\n"
         f"  sentinel models import {version} && sentinel models promote {version} --why …\n"
-        "has every running instance take it over",
+        "makes it the champion of every running instance",
         highlight=False,
     )
 

@@ -163,7 +163,9 @@ def write_examples(
         raise ConfigError(f"{out}: must be a .parquet file in a folder that exists")
     frames = list(examples(ParquetArchive(settings.archive), settings.maturity))
     if not sum(map(len, frames)):
-        raise ConfigError("the archive holds nothing that is labelled, or old enough to presume")
+        raise ConfigError(
+            "the archive holds no decision with a label, nor one that is old enough to presume it"
+        )
     frame = union_of(frames)
     write_table(frame, out)
     counts = frame.group_by("source", "label").len().sort("source", "label")

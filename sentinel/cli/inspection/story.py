@@ -81,7 +81,7 @@ def show_votes(config: Config, transaction_id: str) -> None:
     except ConfigError:
         typer.echo("nobody has said anything of it")
     except TransientError as error:
-        typer.echo(f"who said what is not known now: {error}", err=True)
+        typer.echo(f"the votes cannot be read now: {error}", err=True)
     else:
         Console().print(vote_table(case))
 

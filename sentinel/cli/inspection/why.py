@@ -37,7 +37,7 @@ def why(
         if is_running:
             show_votes(settings, transaction)
         else:
-            typer.echo("who said what is known while `sentinel run` is running")
+            typer.echo("the votes are shown while `sentinel run` is running")
     if not replay:
         return
     found = scored_again(files, settings, transaction)

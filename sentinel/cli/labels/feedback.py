@@ -14,7 +14,7 @@ from sentinel.errors import ConfigError
 feedback = command_group("Say what a transaction was, and see what others said.")
 
 SourceOption = Annotated[
-    str, typer.Option(metavar="NAME", help="What kind of voice: investigator, customer, ….")
+    str, typer.Option(metavar="NAME", help="Where the vote comes from: investigator, customer, ….")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="A line of JSON for each.")]
 
@@ -83,7 +83,7 @@ def import_feedback(
     config: ConfigOption = None,
     source: SourceOption = "investigator",
 ) -> None:
-    """Send every row of a file as a voice; exit code 1 when rows were refused."""
+    """Send every row of a file as a vote; exit code 1 when rows were refused."""
     from sentinel.adapters.voice_files import read_voices
     from sentinel.cli.labels.rows import reader_of, say_left_out, say_refused
     from sentinel.cli.labels.sending import say_sent
@@ -96,7 +96,7 @@ def import_feedback(
         asyncio.run(send(settings, read_voices(file, reader), sent))
     except ConfigError:
         if sent.count:
-            typer.echo(f"{sent.count:,} voices were sent before this", err=True)
+            typer.echo(f"{sent.count:,} votes were sent before this", err=True)
         raise
     say_refused(sent.refused)
     say_left_out(reader)

@@ -16,9 +16,8 @@ from sentinel.operations.feedback import FeedbackSent, send
 
 _AHEAD_MS_MAX = 60_000  # clocks differ; what is further ahead was not seen yet
 _WAITING = (
-    "it counts when `sentinel archive run` has archived the decision on its transaction; "
-    "an account and an event time make it count at once; `sentinel feedback waiting` lists what "
-    "waits"
+    "counts when `sentinel archive run` has archived the decision on its transaction; with an "
+    "account and an event time it counts at once; `sentinel feedback waiting` lists what waits"
 )
 
 
@@ -38,7 +37,7 @@ def entity_columns(entities: Sequence[str], config: Config) -> dict[str, object]
 
 
 def send_one(row: Mapping[str, object], config: Config) -> None:
-    """Send one voice, given as a row of a file would be, and say when it counts."""
+    """Send one vote, given as a row of a file would be, and say when it counts."""
     reader = reader_of(config, source="")
     read = reader.read(VoteRows(1, 1, {name: [value] for name, value in row.items()}))
     for reason in read.refused.values():
@@ -57,25 +56,25 @@ def send_one(row: Mapping[str, object], config: Config) -> None:
 
 
 def _when_it_counts(name: str, sent: FeedbackSent, config: Config) -> str:
-    """When the only voice that was sent counts."""
+    """When the only vote that was sent counts."""
     directory = config.archive.directory
     if sent.archived_count:
         return f"{name} is archived: it counts at once"
     absent = f"{name} is not archived in {directory}"
     if sent.waiting_count:
-        return f"{absent} yet: {_WAITING}"
+        return f"{absent} yet: the vote {_WAITING}"
     why = "others have spoken of it before" if sent.known_count else "you say when and of whom"
     return f"{absent} yet; it counts at once all the same, since {why}"
 
 
 def say_sent(sent: FeedbackSent) -> None:
-    """How many voices of a file were sent, and what is to be known of them."""
-    typer.echo(f"{sent.count:,} voices sent, {sent.refused.count:,} refused")
+    """How many votes of a file were sent, and what is to be known of them."""
+    typer.echo(f"{sent.count:,} votes sent, {sent.refused.count:,} refused")
     if sent.waiting_count:
-        typer.echo(f"{sent.waiting_count:,} of them: {_WAITING}")
+        typer.echo(f"{sent.waiting_count:,} of them wait: each {_WAITING}")
     if sent.anonymous_count:
         typer.echo(
-            f"{sent.anonymous_count:,} of them do not say who: all such of one source are one voice"
+            f"{sent.anonymous_count:,} of them name nobody: those of one source count as one vote"
         )
     _say_corrected(sent)
 
@@ -83,6 +82,6 @@ def say_sent(sent: FeedbackSent) -> None:
 def _say_corrected(sent: FeedbackSent) -> None:
     if sent.corrected_count:
         typer.echo(
-            f"{sent.corrected_count:,} gave another event time than their transaction has: that "
-            "of the transaction counts"
+            f"{sent.corrected_count:,} gave another event time than their transaction has: the "
+            "transaction's counts"
         )

@@ -71,7 +71,7 @@ def show_weighed(
     settled = ", ".join(f"{count:,} {name}" for name, count in sorted(by_verdict.items()))
     others = "".join(
         f", {words[word]:,} {name}"
-        for word, name in ((RETRACTED, "retracted"), ("trusted", "words of trusted sources"))
+        for word, name in ((RETRACTED, "retracted"), ("trusted", "votes of trusted sources"))
         if words[word]
     )
     console.print(

@@ -36,8 +36,8 @@ def tell(changed: registry.Changed) -> None:
         typer.echo(f"sentinel: {note}", err=True)
     if changed.unpublished:
         typer.echo(
-            "sentinel: the registry is changed, and running instances see that by themselves; "
-            f"but model-updates and audit do not tell of it: {changed.unpublished}",
+            "sentinel: the registry is changed, and running instances will see it; "
+            f"but the topics model-updates and audit do not tell of it: {changed.unpublished}",
             err=True,
         )
         raise typer.Exit(1)

@@ -117,7 +117,7 @@ def standing_lines(standing: UpdateStanding, now_ms: int) -> list[str]:
         lines += _update_lines(update)
     if standing.outlook is not None and not is_at_work(update):
         age_s = max(now_ms - standing.outlook.at_ms, 0) / 1000
-        old = f", {about(age_s)} ago: does anything train?" if age_s > _FRESH_S else ""
+        old = f" (as of {about(age_s)} ago: is any instance training?)" if age_s > _FRESH_S else ""
         lines.append(f"the next one waits for{old}")
         lines += [f"  {line}" for line in awaited_lines(standing.outlook)]
     return lines

@@ -14,7 +14,8 @@ dead_letters = command_group("Look at records that could not be used, and send t
 ReasonOption = Annotated[str, typer.Option(metavar="REASON", help="Only those refused for this.")]
 TopicOption = Annotated[str, typer.Option(metavar="TOPIC", help="Only those from this topic.")]
 SinceOption = Annotated[
-    str, typer.Option(metavar="2h", help="Only those refused since: so long ago, or a time.")
+    str,
+    typer.Option(metavar="2h", help="Only those refused since: 2h for two hours ago, or a time."),
 ]
 
 

@@ -38,9 +38,8 @@ def adopt_state(
     if not yes:
         typer.confirm(
             f'Give the state under "{settings.redis.key_prefix}" to the group '
-            f"{settings.kafka.group_id} on {topic}? Whoever it belongs to now must not run any "
-            "more",
+            f"{settings.kafka.group_id} on {topic}? No instance that it belongs to now may run",
             abort=True,
         )
     before = asyncio.run(adopt_store(settings))
-    typer.echo(f"it belonged to the group {before.group_id} on {before.topic}")
+    typer.echo(f"the state belonged to the group {before.group_id} on {before.topic}")
