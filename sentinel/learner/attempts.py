@@ -64,7 +64,7 @@ class Attempts:
     candidates: dict[str, Candidate]
 
 
-def tried(strategies: Sequence[str], material: Material, params: CandidateParams) -> Attempts:
+def attempted(strategies: Sequence[str], material: Material, params: CandidateParams) -> Attempts:
     """One attempt for each of the strategies; one that fails does not keep the others."""
     attempts: list[Attempt] = []
     made: dict[str, Candidate] = {}

@@ -126,7 +126,7 @@ def check_trail(world: World) -> None:
     And there is one champion, of whose history nothing is missing.
     """
     registry_state, history = registry_state_of(world), history_of(world)
-    again = [after for _, after, _ in transitions.replayed(history)]
+    again = [after for _, after, _ in transitions.replayed_registry(history)]
     assert again[-1] == registry_state
     assert [event.number for event in history] == list(range(1, registry_state.number + 1))
     assert [one for one, stage in registry_state.stages.items() if stage == "production"] == [

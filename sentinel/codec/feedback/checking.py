@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from sentinel.codec.records import decode_feedback
-from sentinel.codec.schema import EVENT_TIME_MS_MAX, SchemaParams, epoch_ms
+from sentinel.codec.schema import EVENT_TIME_MS_MAX, SchemaParams, rfc3339_ms
 from sentinel.codec.times import date_text
 from sentinel.core.consensus.channels import CHANNEL_LENGTH_MAX
 from sentinel.errors import RecordError
@@ -97,7 +97,7 @@ class FeedbackBounds:
         """The bounds that hold for its transactions, too."""
         return cls(
             frozenset({"account", *schema.entities}),
-            epoch_ms(schema.event_time_min),
+            rfc3339_ms(schema.event_time_min),
             schema.future_s_max * 1000.0,
         )
 

@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 
 from sentinel.codec.models.ubjson import decode_ubjson
-from sentinel.core.forest.xgboost import XgboostForest, XgboostTree, checked
+from sentinel.core.forest.xgboost import XgboostForest, XgboostTree, checked_tree
 from sentinel.records import Floats, Ints
 
 _OBJECTIVE = "binary:logistic"
@@ -94,7 +94,7 @@ def _tree(told: Mapping[str, Any], index: int, feature_count: int) -> XgboostTre
     if any(column.shape != left.shape for column in columns):
         raise ValueError(f"tree {index}: its columns have different lengths")
     try:
-        return checked(XgboostTree(*columns), feature_count)
+        return checked_tree(XgboostTree(*columns), feature_count)
     except ValueError as error:
         raise ValueError(f"tree {index}: {error}") from error
 

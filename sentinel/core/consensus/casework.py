@@ -23,7 +23,7 @@ from sentinel.core.consensus.online import (
     SAYS_NOTHING,
     Ballots,
     Settled,
-    settle,
+    settle_votes,
 )
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
@@ -130,7 +130,7 @@ def count_votes(
         prior=_priors(listed, params),
     )
     people = [annotators[name] for name in names]
-    settled = settle(
+    settled = settle_votes(
         ballots,
         _numbers(intake.before.get(name) for name in case_names),
         Standing.of(people),

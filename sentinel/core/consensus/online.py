@@ -113,7 +113,7 @@ class Settled:
     selection: ChannelSelection
 
 
-def settle(
+def settle_votes(
     ballots: Ballots,
     before: Floats,
     standing: Standing,

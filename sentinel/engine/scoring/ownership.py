@@ -13,7 +13,7 @@ from sentinel.engine.scoring.checkpoint import Checkpoints
 from sentinel.engine.scoring.labels import LabelTail
 from sentinel.engine.scoring.partitions import NOTHING, InputPartition, Position, position_of
 from sentinel.engine.scoring.pipeline import Pipeline
-from sentinel.engine.store.owner import StoreOwner, change, check_log
+from sentinel.engine.store.owner import StoreOwner, check_log, replace_owner
 from sentinel.engine.store.watch import StoreWatch
 from sentinel.errors import ConfigError, StateLostError, TransientError
 from sentinel.ports import Broker, PartitionState, StateStore
@@ -189,7 +189,7 @@ class Ownership:
         # A topic with an id is the same one, and shorter: all that is left in it was read.
         is_same = not self._owner.log.endswith(f"/{at.topic}")
         anew = self._owner.begun_anew(at.partition, end if is_same else first)
-        await change(self._store, self._owner, anew)
+        await replace_owner(self._store, self._owner, anew)
         raise TransientError(f"{at.topic}-{at.partition}: starting again with what the log holds")
 
     async def _labels_from(self, partition: InputPartition, stored: PartitionState | None) -> int:
@@ -287,7 +287,7 @@ class Ownership:
         self._held.clear()
         if is_done:
             after = replace(self._owner, ends=())
-            await change(self._store, self._owner, after)
+            await replace_owner(self._store, self._owner, after)
             self._owner = after
 
     async def on_revoked(self, revoked: Sequence[TopicPartition]) -> None:

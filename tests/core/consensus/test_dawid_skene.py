@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from sentinel.core.consensus.batch.dawid_skene import fit
-from sentinel.core.consensus.batch.votes import Votes, numbered, temporal_weight
+from sentinel.core.consensus.batch.votes import Votes, numbers_of, temporal_weight
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.records import Floats
 from sentinel.simulation.investigators import TEAMS, cases
@@ -164,8 +164,8 @@ def test_public_crowds_are_judged_as_well_as_published(name: str, accuracy_min: 
         {"task": pl.String, "worker": pl.String}
     )
     truth = pl.read_csv(PUBLIC / f"{name}_truth.csv.gz")
-    tasks, task = numbered(table["task"].to_list())
-    workers, worker = numbered(table["worker"].to_list())
+    tasks, task = numbers_of(table["task"].to_list())
+    workers, worker = numbers_of(table["worker"].to_list())
     votes = Votes.of(
         task,
         worker,

@@ -7,6 +7,7 @@ import numpy as np
 from aiokafka import codec
 
 from sentinel.adapters.kafka.client import Compression
+from sentinel.adapters.kafka.internals import built
 from sentinel.adapters.kafka.records.crc32c import crc32c
 from sentinel.adapters.kafka.records.crc32c import warm as warm_crc32c
 from sentinel.adapters.kafka.records.record_batches import (
@@ -106,7 +107,7 @@ class WrittenBatch:
         buffer[CRC_AT:ATTRIBUTES_AT] = crc.to_bytes(4, "big")
 
 
-def written(
+def written_batches(
     records: OutputBlock,
     *,
     now_ms: int,
@@ -217,6 +218,6 @@ def warm() -> None:
     """Compile the kernels that write and read batches, or load them from numba's cache."""
     warm_crc32c()
     one = OutputBlock(Texts.of(["k"]), Texts.of(["v"]))
-    [batch] = written(one, now_ms=0, bytes_max=1024, compression="none")
-    found = unpacked(bytes(batch._build()), 0, lambda head, packed: False)
+    [batch] = written_batches(one, now_ms=0, bytes_max=1024, compression="none")
+    found = unpacked(built(batch), 0, lambda head, packed: False)
     assert list(found.block.values) == ["v"]

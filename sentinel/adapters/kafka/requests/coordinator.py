@@ -1,6 +1,7 @@
 """Two repairs to how the client talks to the coordinator of its group (aiokafka 0.14)."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiokafka.errors import (
@@ -11,6 +12,10 @@ from aiokafka.errors import (
     for_code,
 )
 from aiokafka.protocol.commit import OffsetCommitRequest, OffsetFetchRequest
+
+from sentinel.adapters.kafka.internals import wrap_asking, wrap_commit
+
+Ask = Callable[..., Awaitable[Any]]
 
 
 def repair(coordinator: Any) -> None:
@@ -26,18 +31,20 @@ def _commit_as_a_member_only(coordinator: Any) -> None:
     commits looks like the commit of a program without a group, and Kafka takes it when the group is
     empty by now: over what a successor may have committed meanwhile.
     """
-    commit = coordinator._do_commit_offsets
 
-    async def commit_as_member(assignment: Any, offsets: Any) -> None:
-        # A task of the client's, which nobody looks at any more when its caller was cancelled.
-        task = asyncio.current_task()
-        assert task is not None
-        task.add_done_callback(_look_at)
-        if coordinator.generation == OffsetCommitRequest.DEFAULT_GENERATION_ID:
-            raise UnknownMemberIdError(coordinator.group_id)
-        await commit(assignment, offsets)  # makes its request before it first waits
+    def as_member(commit: Ask) -> Ask:
+        async def commit_as_member(assignment: Any, offsets: Any) -> None:
+            # A task of the client's, which nobody looks at any more when its caller was cancelled.
+            task = asyncio.current_task()
+            assert task is not None
+            task.add_done_callback(_look_at)
+            if coordinator.generation == OffsetCommitRequest.DEFAULT_GENERATION_ID:
+                raise UnknownMemberIdError(coordinator.group_id)
+            await commit(assignment, offsets)  # makes its request before it first waits
 
-    coordinator._do_commit_offsets = commit_as_member
+        return commit_as_member
+
+    wrap_commit(coordinator, as_member)
 
 
 def _look_at(task: "asyncio.Task[Any]") -> None:
@@ -52,16 +59,18 @@ def _hear_of_failed_fetches(coordinator: Any) -> None:
     The client looks at those of single partitions only. A broker that is not the coordinator any
     more, or not yet, names none: to the client, nothing was ever committed.
     """
-    send = coordinator._send_req
 
-    async def send_and_look(request: Any) -> Any:
-        response = await send(request)
-        if isinstance(request, OffsetFetchRequest):
-            error = for_code(getattr(response, "error_code", NoError.errno))
-            if error in (CoordinatorNotAvailableError, NotCoordinatorError):
-                coordinator.coordinator_dead()
-            if error is not NoError:
-                raise error()
-        return response
+    def looking(send: Ask) -> Ask:
+        async def send_and_look(request: Any) -> Any:
+            response = await send(request)
+            if isinstance(request, OffsetFetchRequest):
+                error = for_code(getattr(response, "error_code", NoError.errno))
+                if error in (CoordinatorNotAvailableError, NotCoordinatorError):
+                    coordinator.coordinator_dead()
+                if error is not NoError:
+                    raise error()
+            return response
 
-    coordinator._send_req = send_and_look
+        return send_and_look
+
+    wrap_asking(coordinator, looking)

@@ -21,6 +21,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from sentinel.adapters.kafka.internals import ask_coordinator
 from sentinel.errors import ConfigError
 from sentinel.records import Commit, TopicPartition
 
@@ -115,7 +116,7 @@ async def stable_commit(coordinator: Any, partition: TopicPartition) -> Commit |
 
 async def _ask(coordinator: Any, partition: TopicPartition) -> tuple[int, Commit | None]:
     request = _OffsetFetchRequest(coordinator.group_id, partition)
-    response = await coordinator._send_req(request)
+    response = await ask_coordinator(coordinator, request)
     if response.error_code != NoError.errno:
         return response.error_code, None
     ((_, ((_, offset, _, metadata, code, _),), _),) = response.topics

@@ -26,6 +26,8 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from sentinel.adapters.kafka.internals import ask_broker
+
 _NO_ID = bytes(16)
 _NO_TAGS: dict[int, bytes] = {}
 
@@ -131,7 +133,7 @@ async def topic_id(client: Any, topic: str) -> tuple[str, int] | None:
         aiokafka's admin client, started.
     """
     try:
-        answer = await client._send_request(_MetadataRequest([topic]))
+        answer = await ask_broker(client, _MetadataRequest([topic]))
     except IncompatibleBrokerVersion as error:
         raise NotImplementedError from error
     ((code, _, found, _, partitions, *_),) = answer.topics

@@ -12,7 +12,7 @@ import numpy as np
 
 from sentinel.core.consensus.batch.dawid_skene import Consensus, evidence_of, fit
 from sentinel.core.consensus.batch.groups import groups, shared_weight
-from sentinel.core.consensus.batch.votes import Votes, numbered, temporal_weight
+from sentinel.core.consensus.batch.votes import Votes, numbers_of, temporal_weight
 from sentinel.core.consensus.casework import selection_of
 from sentinel.core.consensus.known import truth_of
 from sentinel.core.consensus.params import ConsensusParams
@@ -79,7 +79,7 @@ def _votes_of(
         for vote in case.votes
         if vote.is_telling and vote.source not in trusted_sources
     ]
-    names, annotator = numbered([vote.annotator for _, vote in said])
+    names, annotator = numbers_of([vote.annotator for _, vote in said])
     newest_ms = [max((vote.observed_ms for vote in case.votes), default=0) for case in cases]
     age_s = np.array([newest_ms[number] - vote.observed_ms for number, vote in said]) / 1000
     confidence = np.array([vote.confidence for _, vote in said], dtype=np.float64)

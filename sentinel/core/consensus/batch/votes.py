@@ -73,7 +73,7 @@ class Votes:
         return replace(self, weight=weight)
 
 
-def numbered(names: Sequence[str]) -> tuple[list[str], Ints]:
+def numbers_of(names: Sequence[str]) -> tuple[list[str], Ints]:
     """The different names, sorted, and the number of each name among them."""
     found, numbers = np.unique(np.array(names, dtype=object), return_inverse=True)
     return found.tolist(), numbers.astype(np.int64)

@@ -30,6 +30,12 @@ class Cut:
     data: Texts
 
     @property
+    def oldest(self) -> int | None:
+        """The first offset that what is stored of these rows may lack; None if it lacks none."""
+        lacking = self.dirty_from[self.dirty_from > 0]
+        return int(lacking.min()) - 1 if lacking.size else None
+
+    @property
     def blobs(self) -> list[bytes]:
         """The packed bytes of each row."""
         return [blob or b"" for blob in self.data.values()]

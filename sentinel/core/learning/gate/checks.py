@@ -102,7 +102,7 @@ def improvement(comparisons: Sequence[tuple[str, Comparison]], level: float) -> 
     return Check("improvement", status, lowest, (None, level), None, sentence)
 
 
-def repair(champion: Sequence[Check]) -> Check:
+def repair_check(champion: Sequence[Check]) -> Check:
     """Whether the champion's calibration fails, by its own checks, so that it needs another."""
     faults = [check for check in champion if check.status == "failed"]
     first = faults[0] if faults else champion[0]

@@ -170,7 +170,7 @@ def judge_recalibration(
         return _verdict([*alone, *counts])
     before = _calibration(champion_probability, evidence.recent, params)
     after = _calibration(evidence.challenger_probability, evidence.recent, params)
-    return _verdict([*alone, *counts, checks.repair(before), *after])
+    return _verdict([*alone, *counts, checks.repair_check(before), *after])
 
 
 def _selective(evidence: Evidence, params: GateParams) -> Check:

@@ -73,7 +73,7 @@ class Columns:
     @property
     def segment(self) -> Ints:
         """Code of the amount's decade, int64 (n,), of which `SEGMENT_NAMES` are the names."""
-        return segments(self.amount_minor)
+        return amount_segments(self.amount_minor)
 
     def take(self, rows: Ints | Bools | slice) -> "Columns":
         """The rows at these places, or where a mask of them is true."""
@@ -107,7 +107,7 @@ def newest(rows: Columns) -> Columns:
     return rows.take(order[last])
 
 
-def segments(amount_minor: Ints) -> NDArray[np.int64]:
+def amount_segments(amount_minor: Ints) -> NDArray[np.int64]:
     """Code of each amount's decade, int64 (n,), in 0..5."""
     return np.searchsorted(_DECADES_MINOR, amount_minor, side="right")
 
@@ -117,4 +117,4 @@ def strata(amount_minor: Ints, action: Codes) -> NDArray[np.int64]:
 
     Frauds of small amounts and of large ones are of different kinds, and so is what was flagged.
     """
-    return 2 * segments(amount_minor) + (action != APPROVE)
+    return 2 * amount_segments(amount_minor) + (action != APPROVE)
