@@ -27,7 +27,7 @@ Progress = Callable[[str, float], None]
 Step = tuple[str, Callable[[], object]]
 
 
-def warm(config: Config, progress: Progress) -> None:
+def warm_scoring(config: Config, progress: Progress) -> None:
     """What scoring needs but for its model. Half a minute where nothing is compiled yet.
 
     Raises ConfigError when what was compiled cannot be kept.

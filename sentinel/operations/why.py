@@ -148,7 +148,7 @@ def _once(rows: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, An
     return list(found.values())
 
 
-def replayed(files: ParquetArchive, config: Config, transaction_id: str = "") -> list[Replayed]:
+def scored_again(files: ParquetArchive, config: Config, transaction_id: str = "") -> list[Replayed]:
     """Every decision in the archive, or one, scored again by the model that scored it."""
     models = Models(config)
     totals: dict[str, Replayed] = {}

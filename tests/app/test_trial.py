@@ -38,7 +38,7 @@ def file(tmp_path: Path, config: Config) -> Path:
 
 
 def made(file: Path, config: Config) -> imports.Imported:
-    return imports.made(file, file.read_bytes(), ORIGIN, config, file.parent / "small.toml")
+    return imports.try_file(file, file.read_bytes(), ORIGIN, config, file.parent / "small.toml")
 
 
 def test_a_model_stands_its_trial_in_a_process_of_its_own(file: Path, config: Config) -> None:
@@ -51,7 +51,7 @@ def test_a_model_stands_its_trial_in_a_process_of_its_own(file: Path, config: Co
     check_golden(serving, found.artifact.manifest)
     version = replace(found.artifact, version="1.0.0")
     version = replace(version, manifest={**version.manifest, "version": "1.0.0"})
-    assert imports.stand(version, config, file.parent / "small.toml")["engine"] == "kernel"
+    assert imports.try_version(version, config, file.parent / "small.toml")["engine"] == "kernel"
 
 
 def test_a_refusal_names_the_file_and_nothing_in_it_acts_on_a_terminal(
