@@ -35,6 +35,10 @@ class Intake:
         self._metrics.examples_refused += len(records) - len(rows)
         return await self._take(rows) if rows else -1
 
+    async def forget(self) -> None:
+        """The trainer is to hold nothing, as in the beginning."""
+        await self._trainer.forget()
+
     async def _take(self, rows: _Rows) -> int:
         """All but what the learner fails at, which is found by halving.
 
