@@ -184,7 +184,8 @@ def test_a_learner_that_fails_makes_no_candidate(caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.WARNING):
         [ended] = steps.take(training)
 
-    assert ended == training.to("idle", outcome="no candidate: model 1.0.0: is damaged")
+    said = "no candidate: the trainer cannot update: model 1.0.0: is damaged"
+    assert ended == training.to("idle", outcome=said)
     assert "update 2 makes no candidate" in caplog.text
     steps.trainer.lost_at.add("update")
     with pytest.raises(WorkerLostError):

@@ -156,8 +156,10 @@ class InProcessTrainer(AskedTrainer):
         except WorkerLostError:  # as told: it dies of what it was given
             self._object = self._make()
             raise
-        except (ModelError, RecordError):
-            raise
+        except ModelError as error:
+            raise TrainingError(name, str(error)) from error
+        except RecordError as error:
+            raise TrainingError(name, error.detail) from error
         except Exception as error:
             raise TrainingError(name, repr(error)) from error
 

@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from sentinel.engine.updates.watching import LEARNER_ERRORS
-from sentinel.errors import WorkerLostError
+from sentinel.errors import TrainingError, WorkerLostError
 from sentinel.metrics import Metrics
 from sentinel.ports import Trainer
 from sentinel.records import InputRecord
@@ -47,7 +46,7 @@ class Intake:
         """
         try:
             taken = await self._trainer.take(rows)
-        except LEARNER_ERRORS as error:
+        except TrainingError as error:
             if len(rows) == 1:
                 self._leave_out(rows[0][0], error)
                 return -1
@@ -61,7 +60,7 @@ class Intake:
         self._metrics.examples_refused += taken.refused_count
         return taken.newest_ms
 
-    def _leave_out(self, offset: int, error: Exception) -> None:
+    def _leave_out(self, offset: int, error: TrainingError) -> None:
         if not self._metrics.examples_stumbled:
             log.error("examples are left out, the first at offset %d: %r", offset, error)
         self._metrics.examples_refused += 1

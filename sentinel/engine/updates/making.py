@@ -10,8 +10,7 @@ from sentinel.engine.registry.registrar import Registrar
 from sentinel.engine.updates.awaiting import Awaiting
 from sentinel.engine.updates.params import UpdateParams
 from sentinel.engine.updates.reader import ReaderPosition
-from sentinel.engine.updates.watching import LEARNER_ERRORS
-from sentinel.errors import ModelError
+from sentinel.errors import ModelError, TrainingError
 from sentinel.metrics import Metrics
 from sentinel.ports import ModelStore, Trainer, Updated
 from sentinel.stored.versions import Artifact
@@ -87,7 +86,7 @@ class Making:
         try:
             champion = await self._store.load(update.champion)
             updated = await self._trainer.update(champion, draw=update.number % 2**32)
-        except LEARNER_ERRORS as error:
+        except (ModelError, TrainingError) as error:
             log.warning("update %d makes no candidate: %r", update.number, error)
             return (update.to("idle", outcome=f"no candidate: {error}"),)
         return (await self._made(update, champion, updated),)

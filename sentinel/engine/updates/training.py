@@ -16,8 +16,8 @@ from sentinel.engine.updates.awaiting import Awaiting, Outlook
 from sentinel.engine.updates.journal import Journal
 from sentinel.engine.updates.reader import Reader
 from sentinel.engine.updates.steps import AT_ONCE, Step
-from sentinel.engine.updates.watching import LEARNER_ERRORS, Watching
-from sentinel.errors import TransientError, WorkerLostError
+from sentinel.engine.updates.watching import Watching
+from sentinel.errors import ModelError, TrainingError, TransientError, WorkerLostError
 
 
 class TrainingTask:
@@ -68,7 +68,7 @@ class TrainingTask:
             except WorkerLostError as error:
                 self._forget()
                 await lost.failed(error)  # one that cannot begin would be begun all the time
-            except (TransientError, *LEARNER_ERRORS) as error:
+            except (TransientError, ModelError, TrainingError) as error:
                 self._journal.forget()
                 await waiting.failed(error)
 
