@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from sentinel.engine.registry.lifecycle import Update
 from sentinel.engine.updates.watch import VersionCounts, WatchParams, harm
-from sentinel.errors import ModelError, RecordError, TrainingError
+from sentinel.errors import ModelError, TrainingError
 from sentinel.metrics import Metrics
 from sentinel.ports import ModelStore, Trainer
 
