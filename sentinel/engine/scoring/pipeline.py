@@ -167,10 +167,10 @@ class Pipeline:
 
         Those that were open then must have been read, too, before the first decision.
         """
-        needed = max(partition.opened.offset, partition.promised.offset)
+        needed = partition.gate.needed_to
         try:
             async with asyncio.timeout(_LABELS_TIMEOUT_S):
-                while partition.labels_read < needed:
+                while partition.gate.read_to < needed:
                     await self._labels.poll(timeout_s=0.1)
         except TimeoutError as error:
             raise TransientError(
