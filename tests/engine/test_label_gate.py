@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.engine.scoring.label_gate import FOREVER_MS, NOTHING, LabelGate, Opened
+from sentinel.engine.partitions.label_gate import FOREVER_MS, NOTHING, LabelGate, Opened
 from sentinel.records import Label
 
 LABELS_MAX, RECORDS_MAX = 30, 40

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.engine.scoring.label_gate import NOTHING, LabelGate, Opened, WaitingLabels
-from sentinel.engine.scoring.partitions import InputPartition, position_of
+from sentinel.engine.partitions.input_partition import InputPartition, position_of
+from sentinel.engine.partitions.label_gate import NOTHING, LabelGate, Opened, WaitingLabels
 from sentinel.ports import Fence
 from sentinel.records import Commit, Label, TopicPartition
 from tests.engine.clock import run

@@ -15,7 +15,7 @@ from sentinel.adapters.memory import Faults, MemoryCluster
 from sentinel.codec.records import encode
 from sentinel.core.logs import log_id
 from sentinel.core.partitioning import PartitionOf, murmur2
-from sentinel.engine.scoring.label_gate import WaitingLabels
+from sentinel.engine.partitions.label_gate import WaitingLabels
 from sentinel.errors import TransientError
 from sentinel.records import Label
 from tests.engine.clock import run, until

@@ -31,8 +31,8 @@ from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import layout_of
 from sentinel.core.partitioning import PartitionOf
+from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.registry.remembered import RegistryMemory
-from sentinel.engine.scoring.partitions import InputPartition
 from sentinel.engine.store.owner import own
 from sentinel.engine.store.watch import StoreWatch
 from sentinel.errors import ModelError, RecordError, TrainingError, WorkerLostError

@@ -23,7 +23,7 @@ from typing import Protocol
 from sentinel.core.features.entity_table.table import Cut
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.params import EngineParams
-from sentinel.engine.scoring.partitions import UNKNOWN, InputPartition, Position
+from sentinel.engine.partitions.input_partition import UNKNOWN, InputPartition, Position
 from sentinel.engine.store.owner import StoreOwner, check_log
 from sentinel.engine.store.watch import StoreWatch
 from sentinel.errors import FencedError, TransientError

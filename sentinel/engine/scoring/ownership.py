@@ -9,9 +9,9 @@ from sentinel.core.features.state import FeatureState
 from sentinel.core.logs import cluster_of
 from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.params import EngineParams
+from sentinel.engine.partitions.input_partition import InputPartition, Position, position_of
+from sentinel.engine.partitions.labels import LabelTail
 from sentinel.engine.scoring.checkpoint import Checkpoints
-from sentinel.engine.scoring.labels import LabelTail
-from sentinel.engine.scoring.partitions import InputPartition, Position, position_of
 from sentinel.engine.scoring.pipeline import Pipeline
 from sentinel.engine.store.owner import StoreOwner, check_log, replace_owner
 from sentinel.engine.store.watch import StoreWatch

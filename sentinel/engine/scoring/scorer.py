@@ -17,14 +17,14 @@ from sentinel.core.features.entity_table.table import NEWEST
 from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.params import TopicParams
+from sentinel.engine.partitions.input_partition import InputPartition
+from sentinel.engine.partitions.label_gate import WaitingLabel
+from sentinel.engine.partitions.labels import DueLabel, label_rows
+from sentinel.engine.partitions.placement import Placement
 from sentinel.engine.scoring.alerts import Alerts, Flagged
 from sentinel.engine.scoring.counting import count_decisions, count_times
 from sentinel.engine.scoring.entities import EntityLoader, StoreAnswer
 from sentinel.engine.scoring.judging import Judge, JudgedBatch
-from sentinel.engine.scoring.label_gate import WaitingLabel
-from sentinel.engine.scoring.labels import DueLabel, label_rows
-from sentinel.engine.scoring.partitions import InputPartition
-from sentinel.engine.scoring.placement import Placement
 from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Mapping
 
+from sentinel.core.learning.watch import VersionCounts, WatchParams, harm
 from sentinel.engine.registry.lifecycle import Update
-from sentinel.engine.updates.watch import VersionCounts, WatchParams, harm
 from sentinel.errors import ModelError, TrainingError
 from sentinel.metrics import Metrics
 from sentinel.ports import ModelStore, Trainer

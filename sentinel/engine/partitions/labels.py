@@ -14,8 +14,8 @@ from sentinel.codec.schema import SchemaParams
 from sentinel.core.features.events import MARK_FRAUD, MARK_GENUINE, MARK_WITHDRAWN
 from sentinel.core.features.state import Labels
 from sentinel.engine.params import EngineParams
-from sentinel.engine.scoring.partitions import InputPartition
-from sentinel.engine.scoring.placement import Placement
+from sentinel.engine.partitions.input_partition import InputPartition
+from sentinel.engine.partitions.placement import Placement
 from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
 from sentinel.ports import StateStore, Tail

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 from sentinel.codec.records import decode_object, encode
-from sentinel.engine.scoring.label_gate import FOREVER_MS, LabelGate, Opened, WaitingLabel
+from sentinel.engine.partitions.label_gate import FOREVER_MS, LabelGate, Opened, WaitingLabel
 from sentinel.errors import RecordError
 from sentinel.ports import Fence
 from sentinel.records import Commit, Ints, TopicPartition
