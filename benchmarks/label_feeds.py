@@ -50,7 +50,7 @@ from sentinel.engine.feedback.task import FeedbackParams
 from sentinel.operations.models.train import train
 from sentinel.records import Feedback, Floats, Ints
 from sentinel.serving_model import serving_model
-from sentinel.simulation.alert_centre import Scored, checked_daily, voices
+from sentinel.simulation.alert_centre import Scored, checked_daily, investigated
 from sentinel.simulation.chargebacks import DAY_MS, Chargebacks, chargebacks
 from sentinel.simulation.investigators import Collapse, Team, one_careless, votes_on
 from sentinel.stored.versions import Artifact
@@ -206,7 +206,10 @@ def played(scored: Scored, feed: Feed, rng: np.random.Generator) -> Played:
     votes = votes_on(
         truth, team, rng, votes_min=feed.votes_min, votes_max=feed.votes_max, collapse=collapse
     )
-    said = [*_burst(scored, feed.burst_count), *voices(scored, checked, votes, feed.claims, rng)]
+    said = [
+        *_burst(scored, feed.burst_count),
+        *investigated(scored, checked, votes, feed.claims, rng),
+    ]
     if feed.is_told:
         ids = scored.transaction_id
         probabilities = dict(zip(ids, scored.score.tolist(), strict=True))

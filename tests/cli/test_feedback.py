@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from sentinel.adapters import voice_files
+from sentinel.adapters import feedback_files as voice_files
 from sentinel.adapters.archive import ArchiveParams, ParquetArchive
 from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.redis import RedisParams

@@ -1,4 +1,4 @@
-"""Annotators who always vote alike: together they count as one voice.
+"""Annotators who always vote alike: together they count as one.
 
 Dawid–Skene takes votes for independent, given the truth. Copies of one opinion are not, and six of
 them would outvote three honest annotators.
