@@ -8,6 +8,10 @@ ARGS ?=
 CORE = $(shell $(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')
 COVERED = COVERAGE_CORE=$(CORE) $(BIN)/python -m coverage run -m pytest
 
+# Images of containers set it, and each of the hundreds of processes that tests start would compile the
+# product's modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run kernels test test-kafka faults check format bench constraints clean
 
 run: .venv/run
