@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from sentinel.core.features.hashing import rehashed
-from sentinel.core.learning.examples import Examples
+from sentinel.core.learning.training_data.examples import Examples
 from sentinel.records import Floats
 
 FEATURE_COUNT = 30

@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import facts, header, print_table, write_json
 from benchmarks.peers.environments import PeerFailedError, interpreter
-from sentinel.core.consensus.dawid_skene import fit
-from sentinel.core.consensus.online import Ballots, settle
+from sentinel.core.consensus.batch.dawid_skene import fit
+from sentinel.core.consensus.batch.votes import Votes, numbers_of
+from sentinel.core.consensus.online import Ballots, settle_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
-from sentinel.core.consensus.votes import Votes, numbered
 from sentinel.records import Floats
 from sentinel.simulation.investigators import TEAMS, cases, half_collapsing
 
@@ -88,8 +88,8 @@ def public(folder: Path | None) -> Iterator[Task]:
         assert folder is not None
         votes = pl.read_csv(folder / f"{name}_votes.csv.gz")
         truth = pl.read_csv(folder / f"{name}_truth.csv.gz").cast({"task": pl.String})
-        tasks, task = numbered(votes["task"].cast(pl.String).to_list())
-        workers, worker = numbered(votes["worker"].cast(pl.String).to_list())
+        tasks, task = numbers_of(votes["task"].cast(pl.String).to_list())
+        workers, worker = numbers_of(votes["worker"].cast(pl.String).to_list())
         by_task = dict(truth.iter_rows())
         yield Task(
             name,
@@ -200,7 +200,7 @@ def after_a_collapse(seed: int) -> tuple[float, float]:
     )  # fmt: skip
     nobody = Standing(*(np.zeros(votes.annotator_count) for _ in range(4)))
     unknown = np.full(votes.task_count, np.nan)
-    settled = settle(ballots, unknown, nobody, PARAMS)
+    settled = settle_votes(ballots, unknown, nobody, PARAMS)
     is_right = (settled.posterior[2::3] > 0.5) == shown.truth
     half = votes.task_count // 2
     return float(np.mean(is_right[:half])), float(np.mean(is_right[half + 200 :]))

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.harness import Site
 from sentinel.adapters.kafka import KafkaTail
-from sentinel.core.learning.examples import Bools
+from sentinel.core.learning.training_data.examples import Bools
 from sentinel.engine.tail import read_to_end
 from sentinel.records import Floats, Ints
 from sentinel.serving_model import ServingModel

@@ -28,11 +28,11 @@ from benchmarks.changing_stream import FEATURE_COUNT, NAMES, STRATUM_COUNT, Stre
 from benchmarks.harness import facts, header, print_table, write_json
 from sentinel.core.learning.calibration import expected_calibration_error
 from sentinel.core.learning.evaluation import average_precision
-from sentinel.core.learning.examples import Examples, joined
-from sentinel.core.learning.memory import Memory, MemoryParams, empty_memory
 from sentinel.core.learning.params import FitParams
-from sentinel.core.learning.replay import ReplayParams
-from sentinel.core.learning.selection import Unfit
+from sentinel.core.learning.training_data.examples import Examples, joined
+from sentinel.core.learning.training_data.memory import Memory, MemoryParams, empty_memory
+from sentinel.core.learning.training_data.replay import ReplayParams
+from sentinel.core.learning.training_data.selection import Unfit
 from sentinel.learner.candidates import (
     Candidate,
     CandidateParams,

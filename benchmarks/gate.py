@@ -25,8 +25,8 @@ from scipy.special import expit
 
 from benchmarks.harness import facts, header, print_table, write_json
 from sentinel.core.decision import PolicyParams, actions
-from sentinel.core.learning.evidence import Evidence, PairedScores
-from sentinel.core.learning.gate import GateParams, Verdict, judge
+from sentinel.core.learning.gate.evidence import Evidence, PairedScores
+from sentinel.core.learning.gate.judging import GateParams, Verdict, judge
 from sentinel.core.learning.params import FitParams
 from sentinel.model import Model, fit
 from sentinel.records import Floats, Ints

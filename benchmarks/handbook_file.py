@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sentinel.core.learning.examples import Bools
+from sentinel.core.learning.training_data.examples import Bools
 from sentinel.records import Floats, Ints
 
 DAY_MS = 86_400_000

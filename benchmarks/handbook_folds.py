@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.handbook_file import LABEL_DELAY_DAYS, Payments
 from sentinel.core.learning.evaluation import auc, average_precision, card_precision_top_k
-from sentinel.core.learning.examples import Bools
+from sentinel.core.learning.training_data.examples import Bools
 from sentinel.records import Floats
 
 WEEK = 7

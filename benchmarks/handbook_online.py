@@ -21,11 +21,11 @@ from benchmarks.handbook_folds import WEEK
 from sentinel.core.features.hashing import hash64
 from sentinel.core.forest.merge import shifted
 from sentinel.core.learning.evaluation import auc, average_precision
-from sentinel.core.learning.examples import Examples
-from sentinel.core.learning.memory import MemoryParams, empty_memory
 from sentinel.core.learning.params import FitParams
-from sentinel.core.learning.selection import SelectionParams
-from sentinel.core.learning.undersampling import is_kept, kept_share
+from sentinel.core.learning.training_data.examples import Examples
+from sentinel.core.learning.training_data.memory import MemoryParams, empty_memory
+from sentinel.core.learning.training_data.selection import SelectionParams
+from sentinel.core.learning.training_data.undersampling import is_kept, kept_share
 from sentinel.learner.candidates import (
     Candidate,
     CandidateParams,

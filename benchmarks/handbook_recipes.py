@@ -10,7 +10,7 @@ from benchmarks.handbook_folds import Fold, Quality, judged_rows, mean_quality, 
 from sentinel.core.features.hashing import hash64
 from sentinel.core.forest.merge import weighted_sum
 from sentinel.core.learning.params import FitParams
-from sentinel.core.learning.undersampling import is_kept
+from sentinel.core.learning.training_data.undersampling import is_kept
 from sentinel.model import Model, fit
 from sentinel.records import Floats, Ints
 

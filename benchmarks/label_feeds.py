@@ -43,9 +43,9 @@ from benchmarks.label_play import (
 )
 from benchmarks.label_quality import Bools, accuracy, fraud_share_of_votes
 from sentinel import config as configuration
+from sentinel.core.consensus.batch.votes import Votes
 from sentinel.core.consensus.casework import count_votes
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.votes import Votes
 from sentinel.engine.feedback.task import FeedbackParams
 from sentinel.operations.models.train import train
 from sentinel.records import Feedback, Floats, Ints

@@ -22,7 +22,7 @@ from benchmarks.label_quality import (
     newest_labels,
     worth,
 )
-from sentinel.core.consensus.dawid_skene import fit
+from sentinel.core.consensus.batch.dawid_skene import fit
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.records import Floats, Label

@@ -10,7 +10,7 @@ from benchmarks.handbook_file import LABEL_DELAY_DAYS, Payments
 from benchmarks.label_stream import LabelStream
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.params import FitParams
-from sentinel.core.learning.undersampling import is_kept, kept_share
+from sentinel.core.learning.training_data.undersampling import is_kept, kept_share
 from sentinel.model import Model, fit
 from sentinel.records import Floats, Ints
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.label_quality import Bools
-from sentinel.core.consensus.votes import Votes
+from sentinel.core.consensus.batch.votes import Votes
 from sentinel.records import Feedback, Ints
 from sentinel.simulation.alert_centre import Scored, checked_daily, voices
 from sentinel.simulation.chargebacks import DAY_MS, ChargebackParams, chargebacks

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from benchmarks.consensus import quality
-from sentinel.core.consensus.votes import Votes
+from sentinel.core.consensus.batch.votes import Votes
 from sentinel.core.learning.maturity import MaturityParams, delay_distribution, horizon_ms
 from sentinel.records import WITHDRAWN, Floats, Ints, Label, LabelWord
 

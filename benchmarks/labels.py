@@ -31,8 +31,8 @@ from benchmarks.label_play import Play, played, scored_rows
 from sentinel import config as configuration
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.codec.records import decode_label
+from sentinel.core.consensus.batch.patterns import skill_of
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.patterns import skill_of
 from sentinel.operations.data.sender import Sender
 from sentinel.operations.stores import open_cases
 from sentinel.ports import CaseStore

@@ -31,8 +31,8 @@ from sentinel.adapters.pool import AskedTrainer, WorkerParams, WorkerProcess
 from sentinel.adapters.redis import RedisParams
 from sentinel.app.builtin.stream import values_of
 from sentinel.core.decision import PolicyParams
-from sentinel.core.learning.columns import Columns, strata
-from sentinel.core.learning.examples import Examples
+from sentinel.core.learning.training_data.columns import Columns, strata
+from sentinel.core.learning.training_data.examples import Examples
 from sentinel.engine.updates.savepoints import SavepointParams, Savepoints
 from sentinel.learner.flattening import flatten
 from sentinel.learner.learner import Learner

@@ -154,7 +154,7 @@ async def told(at: Site, times: dict[str, float]) -> dict[str, Any]:
     judged_s, entry = await judged(at, update)
     served = [
         event.at_ms / 1000
-        for event in await app.history(at.config)
+        for event in await app.read_history(at.config)
         if event.kind == "promoted" and event.version == update.version
     ]
     return {

@@ -18,7 +18,7 @@ from scipy.special import expit
 from sentinel.codec.examples import decode_columns
 from sentinel.codec.records import encode
 from sentinel.core.decision import PolicyParams, usual_ranges
-from sentinel.core.learning.hold_out import is_held_out
+from sentinel.core.learning.training_data.hold_out import is_held_out
 from sentinel.core.registry import transitions
 from sentinel.learner.candidates import Candidate, retrain
 from sentinel.learner.learner import Learner

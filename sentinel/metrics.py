@@ -4,7 +4,7 @@ import math
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,32 +67,61 @@ SCORE_BUCKET_COUNT = 20
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a counter is: whoever shows it, on a page or in a report, has it from here.
+    """What is counted or measured: who shows it, on a page or in a view, has it from here.
 
     Attributes
     ----------
+    kind
+        How often something was, the total of a measure, or a `Histogram` of one.
     group
         The capability that it is of.
     label
         By what it is split; empty where it is one number.
+    title
+        What the view calls it; empty where nobody watches it.
+    quantiles
+        Of a histogram, those that are reported and shown.
     """
 
     name: str
+    kind: Literal["counter", "sum", "histogram"]
     group: str
     unit: str
     what: str
     label: str = ""
+    title: str = ""
+    quantiles: tuple[float, ...] = ()
+
+    @property
+    def reported_as(self) -> str:
+        """Its name in the report of a run: seconds are told there in milliseconds."""
+        return self.name.removesuffix("_s") + "_ms" if self.unit == "seconds" else self.name
 
 
 _KEY = "metric"
 
 
-def _count(group: str, what: str) -> Any:
-    return field(default=0, metadata={_KEY: (group, "count", what)})
+def _count(group: str, what: str, *, title: str = "") -> Any:
+    described = ("counter", group, "count", what, "", title)
+    return field(default=0, metadata={_KEY: described})
 
 
-def _split(group: str, label: str, what: str) -> dict[str, Any]:
-    return {_KEY: (group, "count", what, label)}
+def _split(group: str, label: str, what: str, *, title: str = "") -> dict[str, Any]:
+    return {_KEY: ("counter", group, "count", what, label, title)}
+
+
+def _totals() -> dict[str, float]:
+    return defaultdict(float)
+
+
+def _sum(group: str, unit: str, label: str, what: str) -> dict[str, Any]:
+    return {_KEY: ("sum", group, unit, what, label)}
+
+
+def _measured(
+    group: str, unit: str, what: str, *, title: str = "", quantiles: tuple[float, ...] = ()
+) -> dict[str, Any]:
+    return {_KEY: ("histogram", group, unit, what, "", title, quantiles)}
 
 
 @dataclass(slots=True)
@@ -100,17 +129,17 @@ class Metrics:
     """What one instance counts about itself since it started."""
 
     transactions: int = _count("scoring", "read and decoded")
-    decisions: int = _count("scoring", "published")
+    decisions: int = _count("scoring", "published", title="decisions")
     actions: Counter[str] = field(
-        default_factory=Counter, metadata=_split("scoring", "action", "decisions")
+        default_factory=Counter, metadata=_split("scoring", "action", "decisions", title="actions")
     )
     alerts: int = _count("scoring", "published")
     unexplained: int = _count("scoring", "alerts that went out without reasons")
-    dead_letters: int = _count("scoring", "records that could not be used")
+    dead_letters: int = _count("scoring", "records that could not be used", title="dead letters")
     dead_letter_reasons: Counter[str] = field(
         default_factory=Counter, metadata=_split("scoring", "reason", "of these")
     )
-    late: int = _count("scoring", "decided, not counted into the state")
+    late: int = _count("scoring", "decided, not counted into the state", title="late")
     degraded: int = _count("scoring", "decisions with something missing")
     explored: int = _count("scoring", "reviewed, though the policy would have blocked")
     replayed: int = _count("scoring", "folded again silently after a start or a rebalance")
@@ -124,11 +153,22 @@ class Metrics:
     contradicted: int = _count(
         "feedback", "of these, named another entity than the case: the case's was taken"
     )
-    labels_applied: int = _count("feedback", "labels that are in the features")
+    labels_applied: int = _count(
+        "feedback", "labels that are in the features", title="labels learnt"
+    )
     shadowed: int = _count("serving", "scored by the shadow, too")
     unscored: int = _count("serving", "decided without a score, as no model could give one")
     scoring_failures: int = _count("serving", "a model that served could not score what came")
     shadow_failures: int = _count("serving", "the same of a shadow")
+    version_decisions: Counter[str] = field(
+        default_factory=Counter, metadata=_split("serving", "version", "decisions")
+    )
+    version_alerts: Counter[str] = field(
+        default_factory=Counter, metadata=_split("serving", "version", "of these, not approved")
+    )
+    version_failures: Counter[str] = field(
+        default_factory=Counter, metadata=_split("serving", "version", "of `scoring_failures`")
+    )
     deployments: int = _count("serving", "another model took over; rollbacks count")
     deployment_failures: int = _count("serving", "a model that should serve could not be loaded")
     examples: int = _count("learning", "that the trainer has taken")
@@ -143,24 +183,69 @@ class Metrics:
     commits: int = _count("state", "commits of offsets")
     blobs_saved: int = _count("state", "rows of entities that the store has taken")
     state_unreadable: int = _count("state", "rows of entities that the store gave back damaged")
-    probability_sum: float = 0.0  # over all decisions
+    version_probability_sum: dict[str, float] = field(
+        default_factory=_totals,
+        metadata=_sum("serving", "probability", "version", "over `version_decisions`"),
+    )
+    version_score_s: dict[str, float] = field(
+        default_factory=_totals, metadata=_sum("serving", "seconds", "version", "taken to score")
+    )
     scores: NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(SCORE_BUCKET_COUNT, np.int64)
     )
-    latency_s: Histogram = field(default_factory=Histogram)  # append of record to decision sent
-    engine_s: Histogram = field(default_factory=Histogram)  # record handed over to decision sent
-    loop_lag_s: Histogram = field(default_factory=Histogram)
-    batch_size: Histogram = field(default_factory=Histogram)
+    latency_s: Histogram = field(
+        default_factory=Histogram,
+        metadata=_measured(
+            "scoring",
+            "seconds",
+            "from the append of a record to its decision",
+            title="latency",
+            quantiles=(0.5, 0.99),
+        ),
+    )
+    engine_s: Histogram = field(
+        default_factory=Histogram,
+        metadata=_measured(
+            "scoring",
+            "seconds",
+            "the same from when the record was handed over",
+            quantiles=(0.5, 0.99),
+        ),
+    )
+    loop_lag_s: Histogram = field(
+        default_factory=Histogram,
+        metadata=_measured(
+            "process",
+            "seconds",
+            "by how much the event loop was late",
+            title="loop lag",
+            quantiles=(0.99,),
+        ),
+    )
+    batch_size: Histogram = field(
+        default_factory=Histogram, metadata=_measured("scoring", "transactions", "in a batch")
+    )
     first_record_s: float | None = None  # monotonic
     last_decision_s: float | None = None
     first_record_cpu_s: float = 0.0  # processor time of the process, at the same moments
     last_decision_cpu_s: float = 0.0
-    stage_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    stage_s: dict[str, float] = field(
+        default_factory=_totals,
+        metadata=_sum("scoring", "seconds", "stage", "of the loop, taken by batches"),
+    )
 
     def counted(self) -> dict[str, Any]:
         """Every counter by its name; one that is split is numbers by label."""
-        values = {one.name: getattr(self, one.name) for one in METRICS}
+        values = {one.name: getattr(self, one.name) for one in COUNTERS}
         return {name: dict(v) if isinstance(v, Counter) else v for name, v in values.items()}
+
+    def quantiles(self, metric: Metric) -> dict[str, float | None]:
+        """Of a histogram those that are shown, by name, such as p99; in milliseconds if of time."""
+        scale = 1000 if metric.unit == "seconds" else 1
+        values = {q: getattr(self, metric.name).quantile(q) for q in metric.quantiles}
+        return {
+            f"p{q * 100:g}": None if value is None else value * scale for q, value in values.items()
+        }
 
     def lap(self, stage: str, since_s: float) -> float:
         """Add the time since `since_s` (monotonic) to a stage; returns the time now."""
@@ -179,3 +264,5 @@ class Metrics:
 METRICS = tuple(
     Metric(one.name, *one.metadata[_KEY]) for one in fields(Metrics) if _KEY in one.metadata
 )
+COUNTERS = tuple(one for one in METRICS if one.kind == "counter")
+HISTOGRAMS = tuple(one for one in METRICS if one.kind == "histogram")

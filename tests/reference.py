@@ -15,7 +15,7 @@ import typer
 from sentinel.cli import app
 from sentinel.config import ENVIRONMENT_PREFIX, SECRETS, Config
 from sentinel.core.features.spec import EntityParams, FeatureParams
-from sentinel.metrics import METRICS
+from sentinel.metrics import COUNTERS, HISTOGRAMS
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "reference.md"
@@ -210,9 +210,25 @@ def metrics() -> str:
     """Every counter."""
     rows = [
         [f"`{m.name}`", m.group, f"{m.unit}, by {m.label}" if m.label else m.unit, m.what]
-        for m in METRICS
+        for m in COUNTERS
     ]
     return table("| counter | of | unit | what |", rows)
+
+
+def quantiles() -> str:
+    """Every histogram that is reported."""
+    rows = [
+        [
+            f"`{m.reported_as}`",
+            m.group,
+            "milliseconds" if m.unit == "seconds" else m.unit,
+            " and ".join(f"p{q * 100:g}" for q in m.quantiles),
+            m.what,
+        ]
+        for m in HISTOGRAMS
+        if m.quantiles
+    ]
+    return table("| quantiles | of | unit | which | what |", rows)
 
 
 # --- tables that are written by hand ------------------------------------------------------------
@@ -249,7 +265,7 @@ def redis_keys(db: int) -> list[RedisKey]:
 
 # --- the page ---------------------------------------------------------------------------------
 
-PARTS = {"metrics": metrics, "settings": settings, "commands": command_list}
+PARTS = {"metrics": metrics, "quantiles": quantiles, "settings": settings, "commands": command_list}
 
 
 def block(name: str) -> re.Pattern[str]:

@@ -12,7 +12,7 @@ from sentinel import config as configuration
 from sentinel.adapters.archive import ArchiveParams
 from sentinel.config import SECRETS, Config
 from sentinel.core.features.spec import EntityParams, FeatureParams
-from sentinel.core.learning.gate import GateParams
+from sentinel.core.learning.gate.judging import GateParams
 from sentinel.errors import ConfigError
 
 REFERENCE = Path(__file__).parent.parent / "config" / "sentinel.toml"

@@ -19,7 +19,7 @@ import typer
 from sentinel import config as configuration
 from sentinel.cli import app
 from sentinel.codec.decisions import alert
-from sentinel.codec.feedback import FeedbackBounds, decode_checked, is_placed
+from sentinel.codec.feedback.checking import FeedbackBounds, decode_checked, is_placed
 from sentinel.codec.schema import SchemaParams
 from sentinel.config import Config
 from sentinel.core.decision import Usual, reasons

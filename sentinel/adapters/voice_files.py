@@ -15,8 +15,8 @@ from typing import IO, Any, cast
 import polars as pl
 from polars.exceptions import PolarsError
 
-from sentinel.codec.voice_values import COLUMNS, Micros
-from sentinel.codec.voices import (
+from sentinel.codec.feedback.file_values import COLUMNS, Micros
+from sentinel.codec.feedback.files import (
     ENTITY,
     VoiceReader,
     Voices,

@@ -11,11 +11,11 @@ from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.builtin import stream as demo
 from sentinel.app.builtin.past import PastRows, held_out_of, keep_past, past_rows
 from sentinel.app.ending import abandonable
-from sentinel.app.warming import warm
+from sentinel.app.warming import warm_scoring
 from sentinel.config import Config
 from sentinel.errors import ConfigError
 from sentinel.operations.data.backfill import backfill
-from sentinel.operations.data.history import History, Rows, joined
+from sentinel.operations.data.history import History, Rows, joined_rows
 from sentinel.operations.models.local import fetch_champion
 from sentinel.operations.models.train import train
 from sentinel.serving_model import ServingModel, serving_model
@@ -60,17 +60,17 @@ def prepare_model(config: Config, progress: Progress, *, stream: bool) -> Prepar
     version = directory.champion()
     if version is not None:
         artifact = directory.load(version)
-        warm(config, progress)
+        warm_scoring(config, progress)
         return Prepared(serving_model(artifact, names), artifact)
     if not stream:
         raise _missing_model(config)
-    warm(config, progress)
+    warm_scoring(config, progress)
     history = History(config, partition_count=config.topics.partition_count)
     stretches: list[Rows] = []
-    for i, (values, is_fraud) in enumerate(demo.history()):
+    for i, (values, is_fraud) in enumerate(demo.past_days()):
         progress("reading 60 days of generated history", i / demo.HISTORY_DAY_COUNT)
         stretches.append(history.fold(values, is_fraud))
-    features, labels, times_ms, accounts = joined(stretches)
+    features, labels, times_ms, accounts = joined_rows(stretches)
     trees = config.training.fit.tree_count
 
     def on_tree(count: int) -> None:

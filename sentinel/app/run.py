@@ -23,10 +23,10 @@ from sentinel.app.instance import Instance
 from sentinel.app.prepare import Prepared, Progress, prepare
 from sentinel.config import Config
 from sentinel.engine.health import Health
+from sentinel.engine.partitions.labels import LabelsWaiting
 from sentinel.engine.registry.remembered import RegistryMemory
-from sentinel.engine.scoring.labels import LabelsWaiting
 from sentinel.errors import TransientError
-from sentinel.metrics import Metrics
+from sentinel.metrics import HISTOGRAMS, Metrics
 from sentinel.operations import embedded
 from sentinel.operations.migration import migrate_our_own
 
@@ -96,7 +96,7 @@ async def run(
     async with AsyncExitStack() as stack:
         within_s = limit_s(config.engine.shutdown_s_max, *children_s)
         stack.enter_context(signals(stop, within_s, leave_at_once))
-        stack.enter_context(embedded.folder(options.directory))
+        stack.enter_context(embedded.run_folder(options.directory))
         await stack.enter_async_context(servers)
         announced = embedded.is_wanted(config)
         is_broker_ours = config.kafka.bootstrap_servers == EMBEDDED
@@ -223,13 +223,11 @@ def report(status: Status) -> dict[str, Any]:
         * 1e6
         / max(metrics.transactions, 1),
         "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "latency_ms": _quantiles_ms(metrics.latency_s, 0.5, 0.99),
-        "engine_ms": _quantiles_ms(metrics.engine_s, 0.5, 0.99),
+        **{one.reported_as: metrics.quantiles(one) for one in HISTOGRAMS if one.quantiles},
         "stage_us": {
             stage: total_s * 1e6 / max(metrics.transactions, 1)
             for stage, total_s in metrics.stage_s.items()
         },
-        "loop_lag_ms": _quantiles_ms(metrics.loop_lag_s, 0.99),
         "first_decision_s": status.first_decision_s,
         "model_version": status.model_version,
         "health": now.status,
@@ -242,11 +240,3 @@ def _busy_rate(metrics: Metrics) -> float | None:
     if metrics.first_record_s is None or metrics.last_decision_s is None:
         return None
     return metrics.decisions / max(metrics.last_decision_s - metrics.first_record_s, 1e-9)
-
-
-def _quantiles_ms(histogram: Any, *quantiles: float) -> dict[str, float | None]:
-    found = {}
-    for q in quantiles:
-        value_s = histogram.quantile(q)
-        found[f"p{q * 100:g}"] = None if value_s is None else value_s * 1000
-    return found

@@ -4,15 +4,18 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from sentinel.adapters.kafka import batch_writer
+from sentinel.adapters.kafka.records import batch_writer
 from sentinel.adapters.redis import resp
 from sentinel.codec import decisions
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import FeatureState
-from sentinel.core.learning.evidence import PairedScores
-from sentinel.core.learning.paired_bootstrap import bootstrap_average_precision, bootstrap_money
+from sentinel.core.learning.gate.evidence import PairedScores
+from sentinel.core.learning.gate.paired_bootstrap import (
+    bootstrap_average_precision,
+    bootstrap_money,
+)
 from sentinel.core.learning.params import FitParams
 from sentinel.engine.feedback import task as feedback
 from sentinel.errors import ConfigError
@@ -24,7 +27,7 @@ Progress = Callable[[str, float], None]
 Step = tuple[str, Callable[[], object]]
 
 
-def warm(config: Config, progress: Progress) -> None:
+def warm_scoring(config: Config, progress: Progress) -> None:
     """What scoring needs but for its model. Half a minute where nothing is compiled yet.
 
     Raises ConfigError when what was compiled cannot be kept.

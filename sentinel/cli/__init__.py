@@ -1,4 +1,4 @@
-"""The command line: one module a group, and nothing heavy imported before it is needed."""
+"""The command line: one module a command or group, loaded when it runs, as what it needs is."""
 
 from sentinel.cli.main import app
 

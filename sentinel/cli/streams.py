@@ -17,7 +17,7 @@ _WAITING_MAX = 1_000  # pieces of text; a picture is one
 _DRAIN_S_MAX = 0.5
 
 
-def settle() -> None:
+def settle_streams() -> None:
     """Give a command streams to write to, and have text that does not fit them replaced.
 
     A descriptor that was closed would go to the next file or socket that is opened, and what is

@@ -200,7 +200,7 @@ def _rows(
     )
 
 
-def audit_entry(row: Mapping[str, Any]) -> AuditEntry:
+def decode_audit_entry(row: Mapping[str, Any]) -> AuditEntry:
     """An archived row of the audit, as it was published."""
     values = {name: row[name] for name in AUDIT_FIELDS}
     before, after = (msgspec.json.decode(row[name]) for name in ("before", "after"))

@@ -10,7 +10,7 @@ import orjson
 
 from sentinel.codec.kernels.emit import ENTITIES, Fragments, decision_texts
 from sentinel.core.decision import ACTIONS, SEVERITIES, Codes
-from sentinel.records import Floats, Transactions
+from sentinel.records import Floats, Ints, Transactions
 from sentinel.texts import Texts
 
 VERSION = 1
@@ -20,43 +20,64 @@ VERSION = 1
 class Verdicts:
     """What was decided for each row of a batch; all (n,), features (n, n_features).
 
-    `explored` has the rows that would be blocked and could have been reviewed instead: whether
-    this one is. `shadow` has the rows that the shadow scored, too: its score.
+    `arm` is the number of the arm that decided the row, in `Stamp.arms`. `explored` has the rows
+    that would be blocked and could have been reviewed instead: whether this one is. `shadow` has
+    the rows that the shadow scored, too: its score.
     """
 
     score: Floats
     probability: Floats
     action: Codes
     severity: Codes
+    arm: Codes
     features: Floats
     explored: Mapping[int, bool] = field(default_factory=dict)
     shadow: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
-    """What all decisions of a batch have in common."""
+class ArmStamp:
+    """What the decisions of one arm have in common.
 
-    topic: str
+    Attributes
+    ----------
+    propensity
+        How likely a row was to be decided by this arm, in (0, 1].
+    experiment
+        Of which it is an arm; empty, and not in the decision, outside of all experiments.
+    """
+
+    name: str
     model_version: str
-    schema_version: str
-    config_version: str
     recommended: tuple[tuple[str, ...], ...]  # by severity
     explore_share: float = 0.0
+    propensity: float = 1.0
+    experiment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What all decisions of a batch have in common, and what those of each arm have."""
+
+    topic: str
+    schema_version: str
+    config_version: str
+    arms: tuple[ArmStamp, ...]
     shadow_version: str = ""  # of the model behind `Verdicts.shadow`
 
-    def tail(self) -> bytes:
-        """The JSON of the common fields, from the comma to the closing brace."""
+    def tail(self, arm: ArmStamp) -> bytes:
+        """The JSON behind the features, from the bracket to the closing brace."""
         common = {
-            "model_version": self.model_version,
-            "arm": "champion",
-            "propensity": 1.0,
+            "model_version": arm.model_version,
+            "arm": arm.name,
+            "propensity": arm.propensity,
+            **({"experiment": arm.experiment} if arm.experiment else {}),
             "rule_hits": [],
             "schema_version": self.schema_version,
             "config_version": self.config_version,
             "v": VERSION,
         }
-        return b"," + orjson.dumps(common)[1:]
+        return b"]," + orjson.dumps(common)[1:]
 
 
 def decision_id(topic: str, partition: int, offset: int) -> str:
@@ -71,7 +92,8 @@ def _fragments(stamp: Stamp, others: tuple[str, ...]) -> Fragments:
     kinds = [comma + orjson.dumps(kind) + b":" for comma, kind in zip(opening, others, strict=True)]
     closing = b"}" if others else b',"entities":{}'
     middles = [
-        _middle(stamp, action, severity, None, (), None)
+        _middle(stamp, arm, action, severity, None, (), None)
+        for arm in range(len(stamp.arms))
         for action in range(len(ACTIONS))
         for severity in range(len(SEVERITIES))
     ]
@@ -84,8 +106,8 @@ def _fragments(stamp: Stamp, others: tuple[str, ...]) -> Fragments:
             closing + b',"amount_minor":',
             b',"score":',
             b',"probability":',
-            b"]" + stamp.tail(),
             *kinds,
+            *(stamp.tail(arm) for arm in stamp.arms),
             *middles,
         ]
     )
@@ -93,6 +115,7 @@ def _fragments(stamp: Stamp, others: tuple[str, ...]) -> Fragments:
 
 def _middle(
     stamp: Stamp,
+    arm: int,
     action: int,
     severity: int,
     explored: bool | None,
@@ -100,12 +123,13 @@ def _middle(
     shadow: float | None,
 ) -> bytes:
     """The JSON from the action to where the features begin; the rest as in `Verdicts`."""
+    told = stamp.arms[arm]
     judged = {
         "action": ACTIONS[action],
         "severity": SEVERITIES[severity],
-        "explore_share": None if explored is None else stamp.explore_share,
+        "explore_share": None if explored is None else told.explore_share,
         "explored": bool(explored),
-        "recommended": stamp.recommended[severity],
+        "recommended": told.recommended[severity],
         "degraded": degraded,
         "shadow_scores": {} if shadow is None else {stamp.shadow_version: shadow},
         "features": [],
@@ -126,16 +150,16 @@ def decisions(
     """
     others = tuple(kind for kind in rows.entities if kind != "account")
     fragments = _fragments(stamp, others)
-    middle = ENTITIES + len(others) + verdicts.action * len(SEVERITIES) + verdicts.severity
+    own = _own_fragments(len(others), verdicts, len(stamp.arms))
     explored, shadow = verdicts.explored, verdicts.shadow
     if degraded or explored or shadow:
-        known: dict[tuple[int, int, bool | None, tuple[str, ...], float | None], int] = {}
+        known: dict[tuple[int, int, int, bool | None, tuple[str, ...], float | None], int] = {}
         for row in {*degraded, *explored, *shadow}:
-            codes = int(verdicts.action[row]), int(verdicts.severity[row])
+            codes = int(verdicts.arm[row]), int(verdicts.action[row]), int(verdicts.severity[row])
             key = (*codes, explored.get(row), tuple(degraded.get(row, ())), shadow.get(row))
             if key not in known:
                 known[key] = fragments.length.size + len(known)
-            middle[row] = known[key]
+            own[0, row] = known[key]
         fragments += Fragments.of([_middle(stamp, *key) for key in known])
     return decision_texts(
         fragments,
@@ -143,8 +167,15 @@ def decisions(
         np.array([rows.partition, rows.offset, rows.event_time_ms, rows.amount_minor]),
         np.array([verdicts.score, verdicts.probability]),
         verdicts.features,
-        middle,
+        own,
     )
+
+
+def _own_fragments(other_count: int, verdicts: Verdicts, arm_count: int) -> Ints:
+    """Which of `_fragments` are each row's own, where nothing special is to be said of it."""
+    tail = ENTITIES + other_count + verdicts.arm
+    kind = (verdicts.arm * len(ACTIONS) + verdicts.action) * len(SEVERITIES) + verdicts.severity
+    return np.array([ENTITIES + other_count + arm_count + kind, tail])
 
 
 def warm() -> None:
@@ -155,9 +186,9 @@ def warm() -> None:
     half = np.full(1, 0.5)
     decisions(
         rows,
-        Verdicts(half, half, zero, zero, half[:, np.newaxis]),
+        Verdicts(half, half, zero, zero, zero, half[:, np.newaxis]),
         {},
-        Stamp("", "", "", "", ((),) * len(SEVERITIES)),
+        Stamp("", "", "", (ArmStamp("", "", ((),) * len(SEVERITIES)),)),
     )
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from sentinel.codec.schema import AMOUNT_MINOR_MAX, EVENT_TIME_MS_MAX
 from sentinel.core.decision import ACTIONS
 from sentinel.core.features.hashing import hash64
-from sentinel.core.learning.columns import Columns, no_columns, strata
-from sentinel.core.learning.examples import Examples
+from sentinel.core.learning.training_data.columns import Columns, no_columns, strata
+from sentinel.core.learning.training_data.examples import Examples
 from sentinel.records import WITHDRAWN, LabelWord
 
 PRESUMED = "presumed"

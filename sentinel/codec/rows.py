@@ -15,7 +15,7 @@ from sentinel.codec.schema import (
     REQUIRED_COUNT,
     SchemaParams,
     TimeFormat,
-    epoch_ms,
+    rfc3339_ms,
 )
 from sentinel.errors import RecordError
 from sentinel.records import Floats, Ints
@@ -58,7 +58,7 @@ class RowDecoder:
             gc=False,
         )
         self._decode = msgspec.json.Decoder(struct).decode
-        self._time_min_ms = epoch_ms(schema.event_time_min)
+        self._time_min_ms = rfc3339_ms(schema.event_time_min)
 
     def decode(
         self, values: list[bytes | None], stamps_ms: Ints

@@ -53,7 +53,7 @@ class SchemaParams:
             raise ValueError("future_s_max must not be negative")
         if "account" in self.entities:
             raise ValueError('"account" has its own key and is not among entities')
-        epoch_ms(self.event_time_min)
+        rfc3339_ms(self.event_time_min)
         names = [name for name, _ in self.columns]
         if not all(map(_is_field_name, names)):
             raise ValueError("names of fields must not be empty, nor need escaping in JSON")
@@ -85,7 +85,7 @@ def _is_field_name(name: str) -> bool:
 REQUIRED_COUNT = 4  # id, time, account, amount: a transaction without one is not usable
 
 
-def epoch_ms(text: str) -> int:
+def rfc3339_ms(text: str) -> int:
     """Epoch milliseconds of an RFC 3339 time; without an offset it is taken as UTC."""
     try:
         when = datetime.fromisoformat(text)

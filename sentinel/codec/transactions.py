@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sentinel.codec.kernels import lexing, scan
 from sentinel.codec.rows import Rejected, RowDecoder, TransactionColumns
-from sentinel.codec.schema import AMOUNT_MINOR_MAX, EVENT_TIME_MS_MAX, SchemaParams, epoch_ms
+from sentinel.codec.schema import AMOUNT_MINOR_MAX, EVENT_TIME_MS_MAX, SchemaParams, rfc3339_ms
 from sentinel.record_blocks import RecordBlock
 from sentinel.records import Floats, InputRecord, Ints, Transactions
 from sentinel.texts import Bytes, Texts
@@ -200,7 +200,7 @@ def _limits(schema: SchemaParams) -> Floats:
     limits = np.empty(scan.LIMIT_COUNT, dtype=np.float64)
     # RFC 3339 times are read as seconds.
     limits[scan.TIME_SCALE] = 1.0 if schema.event_time_format == "epoch_ms" else 1000.0
-    limits[scan.TIME_MIN_MS] = epoch_ms(schema.event_time_min)
+    limits[scan.TIME_MIN_MS] = rfc3339_ms(schema.event_time_min)
     limits[scan.TIME_MAX_MS] = EVENT_TIME_MS_MAX
     limits[scan.FUTURE_MS_MAX] = schema.future_s_max * 1000.0
     is_whole = schema.amount_format == "minor"

@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from sentinel.core.learning.columns import Columns
 from sentinel.core.learning.evaluation import auc, average_precision
-from sentinel.core.learning.memory import Memory
-from sentinel.core.learning.selection import Unfit
+from sentinel.core.learning.training_data.columns import Columns
+from sentinel.core.learning.training_data.memory import Memory
+from sentinel.core.learning.training_data.selection import Unfit
 from sentinel.errors import ModelError
 from sentinel.learner.candidates import (
     Candidate,
@@ -64,7 +64,7 @@ class Attempts:
     candidates: dict[str, Candidate]
 
 
-def tried(strategies: Sequence[str], material: Material, params: CandidateParams) -> Attempts:
+def attempted(strategies: Sequence[str], material: Material, params: CandidateParams) -> Attempts:
     """One attempt for each of the strategies; one that fails does not keep the others."""
     attempts: list[Attempt] = []
     made: dict[str, Candidate] = {}

@@ -16,11 +16,17 @@ import numpy as np
 
 from sentinel.core.forest.merge import shifted, weighted_sum
 from sentinel.core.learning.calibration import Calibration, fit_calibration
-from sentinel.core.learning.examples import Examples
-from sentinel.core.learning.memory import Memory, MemoryParams, empty_memory
 from sentinel.core.learning.params import FitParams
-from sentinel.core.learning.replay import TrainingSet
-from sentinel.core.learning.selection import Selection, SelectionParams, Unfit, select, unseen
+from sentinel.core.learning.training_data.examples import Examples
+from sentinel.core.learning.training_data.memory import Memory, MemoryParams, empty_memory
+from sentinel.core.learning.training_data.replay import TrainingSet
+from sentinel.core.learning.training_data.selection import (
+    Selection,
+    SelectionParams,
+    Unfit,
+    select,
+    unseen,
+)
 from sentinel.model import Model, fit
 from sentinel.records import Floats
 

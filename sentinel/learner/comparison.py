@@ -6,9 +6,9 @@ from time import thread_time
 import numpy as np
 
 from sentinel.core.decision import PolicyParams, actions
-from sentinel.core.learning.columns import SEGMENT_NAMES, Columns
-from sentinel.core.learning.evidence import Evidence, PairedScores
+from sentinel.core.learning.gate.evidence import Evidence, PairedScores
 from sentinel.core.learning.scale import ScoreMap, fit_score_map
+from sentinel.core.learning.training_data.columns import SEGMENT_NAMES, Columns
 from sentinel.model import Model
 from sentinel.records import Floats
 from sentinel.serving_model import ServingModel

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sentinel.codec.savepoints import Column
-from sentinel.core.learning.pool import pooled
+from sentinel.core.learning.training_data.pool import pooled
 from sentinel.errors import RecordError
 from sentinel.records import Floats
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from sentinel.core.decision import PolicyParams
 from sentinel.core.learning.awaiting import Need
-from sentinel.core.learning.columns import Columns
-from sentinel.core.learning.gate import Verdict, judge, judge_recalibration
-from sentinel.core.learning.hold_out import is_held_out
-from sentinel.core.learning.window import gate_begin_ms
-from sentinel.learner.attempts import Attempts, Material, best, measured, tried
+from sentinel.core.learning.gate.judging import Verdict, judge, judge_recalibration
+from sentinel.core.learning.training_data.columns import Columns
+from sentinel.core.learning.training_data.hold_out import is_held_out
+from sentinel.core.learning.training_data.window import gate_begin_ms
+from sentinel.learner.attempts import Attempts, Material, attempted, best, measured
 from sentinel.learner.candidates import Candidate
 from sentinel.learner.comparison import Compared, compared
 from sentinel.learner.manifests import (
@@ -192,7 +192,7 @@ class Learner:
         return self._updated(attempts, self._judged(chosen, material, gate), material)
 
     def _measured(self, strategies: Sequence[str], material: Material, before: Columns) -> Attempts:
-        return measured(tried(strategies, material, self._params.candidates), before)
+        return measured(attempted(strategies, material, self._params.candidates), before)
 
     def _judged(self, candidate: Candidate, material: Material, gate: Columns) -> JudgedCandidate:
         model = candidate_model(candidate, material.rows)

@@ -8,12 +8,12 @@ import numpy as np
 from sentinel import __version__
 from sentinel.core.decision import usual_ranges
 from sentinel.core.learning.calibration import expected_calibration_error
-from sentinel.core.learning.checks import Check
-from sentinel.core.learning.columns import Columns
 from sentinel.core.learning.evaluation import auc, average_precision
-from sentinel.core.learning.evidence import PairedScores
-from sentinel.core.learning.examples import Examples
-from sentinel.core.learning.gate import Verdict
+from sentinel.core.learning.gate.checks import Check
+from sentinel.core.learning.gate.evidence import PairedScores
+from sentinel.core.learning.gate.judging import Verdict
+from sentinel.core.learning.training_data.columns import Columns
+from sentinel.core.learning.training_data.examples import Examples
 from sentinel.errors import ModelError
 from sentinel.learner.attempts import Material
 from sentinel.learner.candidates import Candidate, CandidateParams

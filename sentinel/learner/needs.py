@@ -3,8 +3,8 @@
 import numpy as np
 
 from sentinel.core.learning.awaiting import Need
-from sentinel.core.learning.columns import Columns
-from sentinel.core.learning.hold_out import HeldOut
+from sentinel.core.learning.training_data.columns import Columns
+from sentinel.core.learning.training_data.hold_out import HeldOut
 from sentinel.learner.manifests import Lineage
 from sentinel.learner.params import LearningParams
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import get_args
 
-from sentinel.core.learning.columns import STRATUM_COUNT
-from sentinel.core.learning.gate import GateParams
-from sentinel.core.learning.memory import MemoryParams
+from sentinel.core.learning.gate.judging import GateParams
+from sentinel.core.learning.training_data.columns import STRATUM_COUNT
+from sentinel.core.learning.training_data.memory import MemoryParams
 from sentinel.learner.candidates import CandidateParams, Strategy
 
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)

@@ -7,10 +7,10 @@ from typing import Any
 from sentinel.codec.examples import decode_columns
 from sentinel.codec.savepoints import Encoded, decode_savepoint, encode_savepoint
 from sentinel.codec.stored import decode_stored, encode_stored
-from sentinel.core.learning.columns import Columns, joined, no_columns
-from sentinel.core.learning.hold_out import HeldOut, is_held_out, nothing_held_out
-from sentinel.core.learning.memory import Memory, empty_memory
-from sentinel.core.learning.window import counting, mature_ms, with_newest
+from sentinel.core.learning.training_data.columns import Columns, joined, no_columns
+from sentinel.core.learning.training_data.hold_out import HeldOut, is_held_out, nothing_held_out
+from sentinel.core.learning.training_data.memory import Memory, empty_memory
+from sentinel.core.learning.training_data.window import counting, mature_ms, with_newest
 from sentinel.errors import RecordError
 from sentinel.learner.flattening import flatten, unflatten
 from sentinel.learner.params import LearningParams

@@ -10,7 +10,7 @@ from pathlib import Path
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import EMBEDDED
 from sentinel.codec.records import decode_object, encode_pretty
-from sentinel.config import Config
+from sentinel.config import Config, load
 from sentinel.errors import ConfigError, RecordError
 
 DIRECTORY = Path(".sentinel")
@@ -18,7 +18,7 @@ _ADDRESSES = "embedded.json"
 
 
 @contextmanager
-def folder(directory: Path) -> Iterator[None]:
+def run_folder(directory: Path) -> Iterator[None]:
     """The folder of one run: two would write over each other's state.
 
     Raises ConfigError when another one runs there, or it cannot be written.
@@ -103,3 +103,8 @@ def running(config: Config, directory: Path = DIRECTORY) -> Config:
     if config.redis.url == EMBEDDED:
         config = replace(config, redis=replace(config.redis, url=redis))
     return config
+
+
+def running_from(config_file: Path | None) -> Config:
+    """The configuration in a file, as `running` completes it. Raises ConfigError."""
+    return running(load(config_file))

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from sentinel.adapters.archive import ArchiveParams, ParquetArchive, newest_note
-from sentinel.codec.feedback import checked, is_placed, other_entities
+from sentinel.codec.feedback.checking import checked, is_placed, other_entities
+from sentinel.codec.feedback.files import Refusals, Voices
 from sentinel.codec.stored import decode_stored
-from sentinel.codec.voices import Refusals, Voices
 from sentinel.config import Config
 from sentinel.core.consensus.asking import Question, questions
 from sentinel.engine.archive.linking import NOTE, LinkingProgress, Place, Waiting, archived_places

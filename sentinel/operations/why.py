@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.adapters.registry import ModelDirectory
-from sentinel.codec.archive import audit_entry
+from sentinel.codec.archive import decode_audit_entry
 from sentinel.config import Config
 from sentinel.errors import ConfigError, ModelError, TransientError
 from sentinel.operations import embedded
@@ -137,7 +137,7 @@ def audit_of(files: ParquetArchive, subject: str) -> list[AuditEntry]:
 
     After a crash a change may have been written down twice, or in another log: each is told once.
     """
-    return [audit_entry(row) for row in _once(files.find("audit", subject), ("id", "at_ms"))]
+    return [decode_audit_entry(row) for row in _once(files.find("audit", subject), ("id", "at_ms"))]
 
 
 def _once(rows: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -148,7 +148,7 @@ def _once(rows: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, An
     return list(found.values())
 
 
-def replayed(files: ParquetArchive, config: Config, transaction_id: str = "") -> list[Replayed]:
+def scored_again(files: ParquetArchive, config: Config, transaction_id: str = "") -> list[Replayed]:
     """Every decision in the archive, or one, scored again by the model that scored it."""
     models = Models(config)
     totals: dict[str, Replayed] = {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.consensus.votes import Votes
+from sentinel.core.consensus.batch.votes import Votes
 from sentinel.records import Feedback, Floats, Ints
 from sentinel.simulation.chargebacks import DAY_MS, Chargebacks
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.consensus.votes import Votes
+from sentinel.core.consensus.batch.votes import Votes
 from sentinel.records import Floats, Ints
 
 Bools = NDArray[np.bool_]

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from sentinel.codec.artifacts import (
+from sentinel.codec.models.artifacts import (
     check_same,
     decode_artifact,
     decode_manifests,

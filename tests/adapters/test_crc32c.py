@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from aiokafka.record.util import calc_crc32c
 
-from sentinel.adapters.kafka.crc32c import (
+from sentinel.adapters.kafka.records.crc32c import (
     HAS_INSTRUCTION,
     KERNEL_BYTES_MIN,
     by_instruction,

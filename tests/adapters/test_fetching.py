@@ -9,7 +9,6 @@ from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.errors import CorruptRecordException
 from aiokafka.structs import TopicPartition as ClientPartition
 
-from sentinel.adapters.kafka.batch_writer import written
 from sentinel.adapters.kafka.fetching import (
     PLACES,
     BlockResult,
@@ -18,6 +17,7 @@ from sentinel.adapters.kafka.fetching import (
     read_blocks,
     wait_as_needed,
 )
+from sentinel.adapters.kafka.records.batch_writer import written_batches
 from sentinel.record_blocks import OutputBlock
 from sentinel.texts import Texts
 
@@ -41,7 +41,7 @@ def test_aiokafka_still_names_what_we_replace() -> None:
 
 def a_fetch(count: int) -> bytes:
     block = OutputBlock(Texts.of([None] * count), Texts.of(map(str, range(count))))
-    [batch] = written(block, now_ms=1, bytes_max=1 << 20, compression="none")
+    [batch] = written_batches(block, now_ms=1, bytes_max=1 << 20, compression="none")
     return bytes(batch._build())
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sentinel.adapters.memory import Faults, MemoryDocuments
 from sentinel.adapters.redis import RedisParams, connect
-from sentinel.codec import artifacts
+from sentinel.codec.models import artifacts
 from sentinel.errors import ModelError, TransientError
 from sentinel.operations.stores import open_models
 from sentinel.stored.versions import RegistryState

@@ -16,10 +16,10 @@ from aiokafka.structs import TopicPartition as ClientPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.adapters.kafka.batch_writer import CODECS, warm, written
 from sentinel.adapters.kafka.client import Compression
 from sentinel.adapters.kafka.fetching import FetchedBytes, PartitionBlocks
-from sentinel.adapters.kafka.record_batches import (
+from sentinel.adapters.kafka.records.batch_writer import CODECS, warm, written_batches
+from sentinel.adapters.kafka.records.record_batches import (
     APPEND_TIME,
     ATTRIBUTES_AT,
     CONTROL,
@@ -302,7 +302,7 @@ def built(
     is_transactional: bool = False,
 ) -> list[bytes]:
     batches = list(
-        written(
+        written_batches(
             block_of(rows),
             now_ms=NOW_MS,
             bytes_max=bytes_max,
@@ -349,7 +349,9 @@ def test_large_and_many_records_are_written_and_read_back(compression: Compressi
 
 
 def test_a_batch_that_is_sent_again_stays_as_it_is() -> None:
-    [batch] = written(block_of([(b"k", b"v")]), now_ms=1, bytes_max=1024, compression="none")
+    [batch] = written_batches(
+        block_of([(b"k", b"v")]), now_ms=1, bytes_max=1024, compression="none"
+    )
     batch._set_producer_state(*STATE)
 
     once = bytes(batch._build())

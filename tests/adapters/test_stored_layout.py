@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sentinel.adapters.redis import RedisParams, RedisStateStore, connect
-from sentinel.codec.artifacts import encode_artifact
+from sentinel.codec.models.artifacts import encode_artifact
 from sentinel.codec.stored import encode_stored
 from sentinel.operations.stores import open_cases, open_models, open_reports, open_savepoints
 from sentinel.ports import Blob, Savepoint

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from sentinel.adapters import voice_files
 from sentinel.adapters.voice_files import read_voices
-from sentinel.codec.feedback import WORDS, FeedbackBounds
+from sentinel.codec.feedback.checking import WORDS, FeedbackBounds
+from sentinel.codec.feedback.files import VoiceReader
 from sentinel.codec.records import encode
 from sentinel.codec.schema import SchemaParams
-from sentinel.codec.voices import VoiceReader
 from sentinel.errors import ConfigError
 from sentinel.records import Feedback
 

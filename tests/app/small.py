@@ -12,7 +12,7 @@ from sentinel.adapters.registry import ModelDirectory, ModelParams
 from sentinel.app.builtin.stream import values_of
 from sentinel.config import Config
 from sentinel.engine.params import TopicParams
-from sentinel.operations.data.history import History, joined
+from sentinel.operations.data.history import History, joined_rows
 from sentinel.operations.models.train import train
 from sentinel.records import Floats, Ints
 from sentinel.simulation.handbook import SimulationParams, days
@@ -103,7 +103,7 @@ def flat() -> Iterator[tuple[bytes, bool | None]]:
 def folded(config: Config) -> tuple[Floats, Ints, Ints, list[str]]:
     """Features, labels, times and accounts of the simulated history."""
     history = History(config)
-    return joined(
+    return joined_rows(
         [history.fold(values, labels) for values, labels in zip(*simulated(), strict=True)]
     )
 

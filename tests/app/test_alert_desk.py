@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sentinel.app.builtin.investigators import NAMES, votes_on
+from sentinel.app.builtin.investigators import NAMES, votes_on_alert
 from sentinel.app.builtin.stream import CHARGEBACK_DELAY_MS, DAY_MS, HISTORY_DAY_COUNT, DemoStream
 from sentinel.codec.records import decode_feedback, encode
 from sentinel.records import Feedback
@@ -30,9 +30,9 @@ def alert(number: int, **others: Any) -> dict[str, Any]:
 
 def test_some_of_them_look_at_an_alert_within_hours_and_say_the_same_each_time() -> None:
     for number in range(200):
-        found = votes_on(alert(number), is_fraud=number % 2 == 0)
+        found = votes_on_alert(alert(number), is_fraud=number % 2 == 0)
 
-        assert found == votes_on(alert(number), is_fraud=number % 2 == 0)
+        assert found == votes_on_alert(alert(number), is_fraud=number % 2 == 0)
         assert 2 <= len({one.who for one in found}) == len(found) <= 3
         for voice in found:
             assert voice.who in NAMES
@@ -47,7 +47,7 @@ def test_they_are_mostly_right_but_for_one_who_is_careless() -> None:
     said: Counter[str] = Counter()
     for number in range(4_000):
         is_fraud = number % 2 == 0
-        for voice in votes_on(alert(number), is_fraud=is_fraud):
+        for voice in votes_on_alert(alert(number), is_fraud=is_fraud):
             said[voice.who] += 1
             right[voice.who] += (voice.label == "fraud") == is_fraud
 
@@ -63,7 +63,7 @@ def test_they_are_mostly_right_but_for_one_who_is_careless() -> None:
 def test_a_vote_says_how_its_transaction_came_to_be_looked_at(
     others: dict[str, Any], channel: str
 ) -> None:
-    found = votes_on(alert(1, **others), is_fraud=True)
+    found = votes_on_alert(alert(1, **others), is_fraud=True)
 
     assert {one.selected_by for one in found} == {channel}
 
@@ -99,7 +99,7 @@ async def test_every_voice_comes_when_it_is_observed_whoever_has_it_first(tmp_pa
     stream = DemoStream(1e6, tmp_path / "stream-day")
     played = first_days(20)
     at_ms = int(played[3].event_time_ms[0])
-    votes = votes_on(alert(5, event_time_ms=at_ms), is_fraud=True)
+    votes = votes_on_alert(alert(5, event_time_ms=at_ms), is_fraud=True)
     stream.say(reversed(votes))
 
     sent = await play(stream, played)

@@ -20,7 +20,7 @@ from sentinel.engine.archive.examples import decided_last, examples, span_ms
 from sentinel.engine.archive.labels import current_labels
 from sentinel.engine.archive.logs import log_files
 from sentinel.errors import ConfigError, TransientError
-from sentinel.operations.why import account_of, audit_of, replayed
+from sentinel.operations.why import account_of, audit_of, scored_again
 from sentinel.records import Record, TopicPartition
 from tests.app.test_archive import (
     DECISIONS,
@@ -327,7 +327,7 @@ def test_the_audit_of_all_logs_is_told_and_each_change_once(tmp_path: Path) -> N
 def test_a_replay_and_a_history_go_through_all_logs(tmp_path: Path) -> None:
     world = two_logs(tmp_path)
 
-    (found,) = replayed(archive_of(world), world.config)
+    (found,) = scored_again(archive_of(world), world.config)
 
     assert found.count == 4
     assert archive.history(world.folder, "a1")["log"].n_unique() == 1

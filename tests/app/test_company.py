@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from sentinel.adapters.kafka import GroupMember, described
-from sentinel.adapters.kafka.group_members import _members_of
+from sentinel.adapters.kafka.requests.group_members import _members_of
 from sentinel.app.company import Company
 
 OURS = GroupMember("sentinel", "10.0.0.1", frozenset({"transactions", "feedback"}))

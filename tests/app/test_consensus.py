@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sentinel.core.consensus.batch.judging import Judged, judged
 from sentinel.core.consensus.casework import count_votes
-from sentinel.core.consensus.judging import Judged, judged
 from sentinel.core.consensus.known import truth_of
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.operations.data.consensus import cases_of

@@ -32,12 +32,12 @@ def test_a_folder_has_one_run_at_a_time(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / ".sentinel"
 
     with (
-        embedded.folder(folder),
+        embedded.run_folder(folder),
         pytest.raises(ConfigError, match="another `sentinel run` is at work in"),
-        embedded.folder(folder),
+        embedded.run_folder(folder),
     ):
         pass
-    with embedded.folder(folder):
+    with embedded.run_folder(folder):
         pass
 
 
@@ -45,7 +45,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(ConfigError, match="file/folder: cannot be written"):
-        embedded.folder(tmp_path / "file" / "folder").__enter__()
+        embedded.run_folder(tmp_path / "file" / "folder").__enter__()
 
 
 def test_servers_are_wanted_where_the_configuration_says_so(config: Config) -> None:

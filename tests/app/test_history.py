@@ -16,7 +16,7 @@ from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.learning.params import TrainingParams
 from sentinel.core.partitioning import murmur2
 from sentinel.errors import ConfigError
-from sentinel.operations.data.history import UNKNOWN, History, Rows, joined
+from sentinel.operations.data.history import UNKNOWN, History, Rows, joined_rows
 from sentinel.records import Floats
 from tests.app import small
 
@@ -183,7 +183,7 @@ def test_stretches_are_joined_in_order() -> None:
     history = History(config("1s"))
     stretches = [history.fold([record(i, i, "AB"[i])], [bool(i)]) for i in range(2)]
 
-    matrix, labels, times, accounts = joined(stretches)
+    matrix, labels, times, accounts = joined_rows(stretches)
 
     assert matrix.shape == (2, 4)
     assert labels.tolist() == [0, 1]
@@ -193,7 +193,7 @@ def test_stretches_are_joined_in_order() -> None:
 
 def test_a_history_without_rows_is_refused() -> None:
     with pytest.raises(ConfigError, match="not one usable row"):
-        joined([])
+        joined_rows([])
 
 
 def test_a_whole_simulation_is_the_same_in_any_chunks(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from sentinel.adapters.memory import Faults, MemoryDocuments
 from sentinel.adapters.registry import ModelDirectory, ModelParams
-from sentinel.codec.artifacts import encode_artifact
-from sentinel.core.registry.transitions import replayed
+from sentinel.codec.models.artifacts import encode_artifact
+from sentinel.core.registry.transitions import replayed_registry
 from sentinel.errors import ModelError, TransientError
 from sentinel.operations.models.local import LocalModels, adopt, usable_champion
 from sentinel.stored.versions import Artifact, RegistryState
@@ -128,7 +128,7 @@ async def test_the_first_model_of_an_empty_registry_serves() -> None:
     registry_state, history = await store.registry_state(), await store.history()
     assert (registry_state.champion, registry_state.stages) == ("1.0.0", {"1.0.0": "production"})
     assert [event.kind for event in history] == ["registered", "staged", "promoted"]
-    assert [after for _, after, _ in replayed(history)][-1] == registry_state
+    assert [after for _, after, _ in replayed_registry(history)][-1] == registry_state
     assert await store.load("1.0.0") == whole(ONE)
 
 

@@ -16,8 +16,8 @@ from sentinel.codec.examples import decode_columns
 from sentinel.codec.records import encode, keyed
 from sentinel.config import Config
 from sentinel.core.features.hashing import hash64
-from sentinel.core.learning.hold_out import is_held_out
 from sentinel.core.learning.maturity import is_sampled
+from sentinel.core.learning.training_data.hold_out import is_held_out
 from sentinel.core.topics import TopicSpec
 from sentinel.errors import ConfigError
 from sentinel.learner.manifests import lineage

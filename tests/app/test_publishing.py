@@ -12,8 +12,8 @@ from sentinel.adapters.archive import ParquetArchive, Segment
 from sentinel.adapters.memory import MemoryBroker
 from sentinel.codec.examples import decode_columns
 from sentinel.codec.records import encode
-from sentinel.core.learning.examples import newest
 from sentinel.core.learning.maturity import MaturityParams
+from sentinel.core.learning.training_data.examples import newest
 from sentinel.engine.archive.linking import Linker, Place, archived_places
 from sentinel.errors import ConfigError, FileGoneError
 from sentinel.operations.feedback import noted_waiting

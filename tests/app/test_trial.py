@@ -11,7 +11,7 @@ import pytest
 from numpy.random import default_rng
 
 from sentinel.config import Config
-from sentinel.engine.deployment.trial import TrialParams, tried
+from sentinel.engine.deployment.trial import TrialParams, trial_of
 from sentinel.errors import ConfigError, ModelError
 from sentinel.operations.models import imports
 from sentinel.operations.models.given import Origin
@@ -38,7 +38,7 @@ def file(tmp_path: Path, config: Config) -> Path:
 
 
 def made(file: Path, config: Config) -> imports.Imported:
-    return imports.made(file, file.read_bytes(), ORIGIN, config, file.parent / "small.toml")
+    return imports.try_file(file, file.read_bytes(), ORIGIN, config, file.parent / "small.toml")
 
 
 def test_a_model_stands_its_trial_in_a_process_of_its_own(file: Path, config: Config) -> None:
@@ -51,7 +51,7 @@ def test_a_model_stands_its_trial_in_a_process_of_its_own(file: Path, config: Co
     check_golden(serving, found.artifact.manifest)
     version = replace(found.artifact, version="1.0.0")
     version = replace(version, manifest={**version.manifest, "version": "1.0.0"})
-    assert imports.stand(version, config, file.parent / "small.toml")["engine"] == "kernel"
+    assert imports.try_version(version, config, file.parent / "small.toml")["engine"] == "kernel"
 
 
 def test_a_refusal_names_the_file_and_nothing_in_it_acts_on_a_terminal(
@@ -109,7 +109,7 @@ def test_a_model_that_is_too_slow_is_refused(limit: str, file: Path, config: Con
     looks = iter(range(1_000))
     unlimited = TrialParams(row_ms_max=0.0, batch_ms_max=0.0)
 
-    found = tried(given, names, unlimited, clock_s=lambda: next(looks) * 0.1)
+    found = trial_of(given, names, unlimited, clock_s=lambda: next(looks) * 0.1)
 
     assert found.row_ms == pytest.approx(100)
     assert found.batch_ms == pytest.approx(100)
@@ -119,7 +119,7 @@ def test_a_model_that_is_too_slow_is_refused(limit: str, file: Path, config: Con
         else replace(unlimited, batch_ms_max=99.0)
     )
     with pytest.raises(ModelError, match=r"takes 100 ms to score .* than \[trial\] allows"):
-        tried(given, names, bound, clock_s=lambda: next(looks) * 0.1)
+        trial_of(given, names, bound, clock_s=lambda: next(looks) * 0.1)
 
 
 def test_scores_that_differ_from_their_makers_are_refused(file: Path, config: Config) -> None:
@@ -132,4 +132,4 @@ def test_scores_that_differ_from_their_makers_are_refused(file: Path, config: Co
         return raw, model.scores_of(raw)
 
     with pytest.raises(ModelError, match="is scored otherwise here than where it was made, in 512"):
-        tried(given, names, config.trial, clock_s=time.perf_counter, reference=other)
+        trial_of(given, names, config.trial, clock_s=time.perf_counter, reference=other)

@@ -18,7 +18,7 @@ from sentinel.engine.archive.labels import current_labels, labels_from
 from sentinel.engine.archive.linking import Linker
 from sentinel.engine.archive.publishing import ExamplePublisher
 from sentinel.operations.topics import topic_specs
-from sentinel.operations.why import account_of, replayed
+from sentinel.operations.why import account_of, scored_again
 from sentinel.records import Record, TopicPartition
 from tests.archive.samples import COUNT, FEATURES, FIRST_MS, changed_twice
 from tests.engine.clock import run
@@ -54,7 +54,7 @@ def test_why_tells_of_each_decision_the_features_that_it_had(
 
 
 def test_a_replay_goes_through_all_days(files: ParquetArchive, tmp_path: Path) -> None:
-    (found,) = replayed(files, config_at(tmp_path))
+    (found,) = scored_again(files, config_at(tmp_path))
 
     assert (found.model_version, found.count) == ("1.0.0", 3 * COUNT)
     assert "1.0.0" in found.problem

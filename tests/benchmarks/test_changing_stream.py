@@ -16,7 +16,7 @@ from benchmarks.changing_stream import (
     stream,
 )
 from sentinel.core.learning.evaluation import average_precision
-from sentinel.core.learning.examples import joined
+from sentinel.core.learning.training_data.examples import joined
 
 
 def test_each_concept_moves_so_many_effects_to_features_that_told_nothing() -> None:

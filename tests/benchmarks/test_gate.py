@@ -5,7 +5,7 @@ from dataclasses import replace
 from numpy.random import default_rng
 
 from benchmarks.gate import SCENARIOS, rates, weighted_training
-from sentinel.core.learning.gate import GateParams
+from sentinel.core.learning.gate.judging import GateParams
 
 PARAMS = GateParams(replicate_count=100)
 

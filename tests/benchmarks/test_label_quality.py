@@ -18,7 +18,7 @@ from benchmarks.label_quality import (
     newest_labels,
     worth,
 )
-from sentinel.core.consensus.votes import Votes
+from sentinel.core.consensus.batch.votes import Votes
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.records import Label, LabelName
 from sentinel.simulation.chargebacks import ChargebackParams, delays_ms

@@ -109,7 +109,7 @@ def test_what_is_archived_is_told_of_while_nothing_runs() -> None:
     assert "decision transactions-0-0" in told[1]
     assert f"of log {log_id('memory/1')}" in told[1]
     assert "label fraud" in why.output
-    assert "who said what is known while `sentinel run` is running" in why.output
+    assert "the votes are shown while `sentinel run` is running" in why.output
     assert "bank" in sentinel("audit", "t0").output
     assert "19 decisions" in sentinel("why", "--replay").output
     made = sentinel("archive", "examples", "examples.parquet")

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from sentinel import __version__
 from sentinel.adapters.registry import ModelDirectory, ModelParams
 from sentinel.cli import app
-from sentinel.cli.options import PANELS
+from sentinel.cli.commands import PANELS
 from tests.app import small
 
 
@@ -48,14 +48,34 @@ def history_file(folder: Path, *, is_fraud: bool = True) -> Path:
     return path
 
 
-def test_the_command_line_loads_nothing_heavy_before_it_is_needed() -> None:
-    program = "import sentinel.cli, sys; print(*sys.modules)"
+def loaded_by(*arguments: str) -> set[str]:
+    """The modules that are there when a command has ended."""
+    program = (
+        "import sys; from sentinel.cli import app; "
+        f"app({arguments!r}, standalone_mode=False); print('loaded:', *sys.modules)"
+    )
     found = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
+    return set(found.stdout.partition("loaded:")[2].split())
+
+
+COMMAND_MODULES = {
+    f"sentinel.cli.{module}" for panel in PANELS.values() for module in panel.values()
+}
+
+
+def test_the_command_line_loads_nothing_heavy_before_it_is_needed() -> None:
+    """The help of all asks every command, and none needs for that what it needs to run."""
+    modules = loaded_by("--help")
 
     heavy = {"numpy", "lightgbm", "aiokafka", "polars", "scipy", "numba", "redis", "uvloop"}
-    assert heavy.isdisjoint(found.stdout.split())
+    assert heavy.isdisjoint(modules)
+    assert modules >= COMMAND_MODULES
+
+
+def test_a_command_is_loaded_without_the_others() -> None:
+    assert loaded_by("check-config") & COMMAND_MODULES == {"sentinel.cli.data.check_config"}
 
 
 def test_help_names_every_command_along_a_users_way() -> None:

@@ -139,7 +139,7 @@ def test_a_voice_is_told_when_it_counts(folder: Folder) -> None:
 
     assert "t7 is archived: it counts at once" in folder.said("feedback", "add", "t7", "fraud")
     waits = folder.said("feedback", "add", "t8", "fraud")
-    assert "t8 is not archived in .sentinel/archive yet: it counts when" in waits
+    assert "t8 is not archived in .sentinel/archive yet: the vote counts when" in waits
     assert "since others have spoken of it" in folder.said("feedback", "add", "known", "fraud")
     given = folder.said("feedback", "add", "t9", "fraud", *where)
     assert "t9 is not archived in .sentinel/archive yet; it counts at once" in given
@@ -212,7 +212,7 @@ def test_a_wrong_entity_of_a_known_or_archived_transaction_refuses_its_row(
         "row 2: account a9, but transaction t7 is of account a7",
         "unknown columns left out: entity_planet",
     ]
-    assert "3 voices sent, 2 refused" in result.stdout
+    assert "3 votes sent, 2 refused" in result.stdout
     assert "1 gave another event time than their transaction has" in result.stdout
     assert [(one["transaction_id"], one["event_time_ms"]) for one in sent(folder)] == [
         ("t7", TIME_MS),
@@ -228,8 +228,8 @@ def test_an_odd_file_is_imported_row_by_row(folder: Folder) -> None:
     result = folder.command("feedback", "import", path)
 
     assert result.exit_code == 1
-    assert "7 voices sent, 3 refused" in result.stdout
-    assert "1 of them do not say who" in result.stdout
+    assert "7 votes sent, 3 refused" in result.stdout
+    assert "1 of them name nobody" in result.stdout
     assert [line.split(":")[0] for line in result.stderr.splitlines()[:3]] == [
         "row 1",
         "row 2",
@@ -288,7 +288,7 @@ def test_a_file_of_voices_is_sent_and_its_bad_rows_are_named(folder: Folder, suf
 
     assert result.exit_code == 1
     assert 'row 2: label "perhaps" is not one of' in result.stderr
-    assert "2 voices sent, 1 refused" in result.stdout
+    assert "2 votes sent, 1 refused" in result.stdout
     first, second = sent(folder)
     assert (first["label"], first["confidence"], first["source"]) == ("fraud", 0.5, "customer")
     assert first["observed_ms"] == TIME_MS + 31 * 86_400_000

@@ -8,14 +8,20 @@ import pytest
 from rich.console import Console
 
 from sentinel.app.run import Status
-from sentinel.cli.learning import awaited_summary, headline, is_at_work, standing_lines, tally
-from sentinel.cli.view import View, _picture
+from sentinel.cli.models.learning import (
+    awaited_summary,
+    headline,
+    is_at_work,
+    standing_lines,
+    tally,
+)
+from sentinel.cli.run.view import View, _picture
 from sentinel.config import Config
 from sentinel.core.features.spec import FeatureParams
 from sentinel.core.learning.awaiting import Awaited
 from sentinel.engine.health import Health
+from sentinel.engine.partitions.labels import LabelsWaiting
 from sentinel.engine.registry.lifecycle import Answer, Judgement, Try, Update
-from sentinel.engine.scoring.labels import LabelsWaiting
 from sentinel.engine.updates.awaiting import Outlook
 from sentinel.metrics import Metrics
 from sentinel.operations.models.updates import UpdateStanding
@@ -173,7 +179,9 @@ def test_how_an_update_ended_is_said_beside_the_verdict() -> None:
 def test_a_look_of_long_ago_says_so() -> None:
     lines = standing_lines(UpdateStanding(None, OUTLOOK), 1_000_000 + 600_000)
 
-    assert lines[1] == "the next one waits for, about 10 minutes ago: does anything train?"
+    assert (
+        lines[1] == "the next one waits for (as of about 10 minutes ago: is any instance training?)"
+    )
 
 
 def test_without_checks_there_is_no_tally() -> None:

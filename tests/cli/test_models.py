@@ -69,7 +69,7 @@ def folder(
 def serving(folder: Folder) -> Folder:
     """1.0.0 serves, 1.1.0 is in staging; what an import tries has tests of its own."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(imports, "stand", lambda *_: {})
+        patched.setattr(imports, "try_version", lambda *_: {})
         folder.said("import", "1.0.0", "--who", "ann")
         folder.said("promote", "1.0.0", "--who", "ann", "--why", "the first one")
         folder.said("import", "1.1.0", "--who", "ann")
@@ -457,7 +457,7 @@ def test_a_model_that_will_not_be_explained_is_promoted_with_a_note(serving: Fol
     )
 
     with pytest.MonkeyPatch.context() as patched:  # it was imported before that was tried
-        patched.setattr(imports, "stand", lambda *_: {})
+        patched.setattr(imports, "try_version", lambda *_: {})
         serving.said("import", "1.2.0")
     result = serving.command("promote", "1.2.0", "--why", "better")
 

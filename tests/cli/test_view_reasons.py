@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from sentinel.app.run import Status
-from sentinel.cli.view import View, _alerts
+from sentinel.cli.run.view import View, _alerts
 from sentinel.codec.records import encode
 from sentinel.metrics import Metrics
 from tests.engine.samples import a_config

@@ -20,6 +20,7 @@ def decisions_one_by_one(
     encoded = []
     for i in range(len(rows)):
         severity = int(verdicts.severity[i])
+        arm = stamp.arms[int(verdicts.arm[i])]
         kinds = [kind for kind in rows.entities if kind != "account"]
         decision: dict[str, Any] = {
             "decision_id": decision_id(stamp.topic, int(rows.partition[i]), int(rows.offset[i])),
@@ -32,17 +33,18 @@ def decisions_one_by_one(
             "probability": float(verdicts.probability[i]),
             "action": ACTIONS[int(verdicts.action[i])],
             "severity": SEVERITIES[severity],
-            "explore_share": stamp.explore_share if i in verdicts.explored else None,
+            "explore_share": arm.explore_share if i in verdicts.explored else None,
             "explored": verdicts.explored.get(i, False),
-            "recommended": stamp.recommended[severity],
+            "recommended": arm.recommended[severity],
             "degraded": degraded.get(i, ()),
             "shadow_scores": {stamp.shadow_version: verdicts.shadow[i]}
             if i in verdicts.shadow
             else {},
             "features": verdicts.features[i].tolist(),
-            "model_version": stamp.model_version,
-            "arm": "champion",
-            "propensity": 1.0,
+            "model_version": arm.model_version,
+            "arm": arm.name,
+            "propensity": arm.propensity,
+            **({"experiment": arm.experiment} if arm.experiment else {}),
             "rule_hits": [],
             "schema_version": stamp.schema_version,
             "config_version": stamp.config_version,

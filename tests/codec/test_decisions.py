@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.codec.decisions import Stamp, Verdicts, alert, decision_id, decisions
+from sentinel.codec.decisions import ArmStamp, Stamp, Verdicts, alert, decision_id, decisions
 from sentinel.records import Transactions, part
 from sentinel.texts import Texts
 from tests.codec.reference import decisions_one_by_one
 
-STAMP = Stamp("tx", "1.0.0", "layout", "config", ((), ("ask",), ("hold",), ("block",)))
+CHAMPION = ArmStamp("champion", "1.0.0", ((), ("ask",), ("hold",), ("block",)))
+STAMP = Stamp("tx", "layout", "config", (CHAMPION,))
 
 
 def rows() -> Transactions:
@@ -34,6 +35,7 @@ def verdicts() -> Verdicts:
         probability=np.array([0.25, 0.875]),
         action=np.array([0, 2]),
         severity=np.array([0, 3]),
+        arm=np.zeros(2, dtype=np.int64),
         features=np.array([[1.5, np.nan], [np.inf, -0.0]]),
     )
 
@@ -85,7 +87,7 @@ def test_a_decision_says_everything_that_it_rests_on() -> None:
 
 def test_a_decision_says_that_it_was_at_stake_and_what_became_of_it() -> None:
     """Whoever reads it sees that it would have been blocked, how likely a review was, and which."""
-    stamp = replace(STAMP, explore_share=0.01)
+    stamp = replace(STAMP, arms=(replace(CHAMPION, explore_share=0.01),))
     three = Transactions(
         transaction_id=Texts.of(["a", "b", "c"]),
         partition=np.zeros(3, dtype=np.int64),
@@ -96,7 +98,13 @@ def test_a_decision_says_that_it_was_at_stake_and_what_became_of_it() -> None:
     )
     half = np.full(3, 0.5)
     judged = Verdicts(
-        half, half, np.array([2, 2, 1]), np.full(3, 3), half[:, np.newaxis], {1: False, 2: True}
+        half,
+        half,
+        np.array([2, 2, 1]),
+        np.full(3, 3),
+        np.zeros(3, dtype=np.int64),
+        half[:, np.newaxis],
+        {1: False, 2: True},
     )
 
     found = [json.loads(text) for text in as_bytes(decisions(three, judged, {2: ["late"]}, stamp))]
@@ -127,6 +135,7 @@ any_explored = st.dictionaries(st.integers(0, 3), st.booleans())
     any_integers,
     any_floats,
     any_explored,
+    st.lists(st.integers(0, 2), min_size=4, max_size=4),
 )
 def test_a_decision_is_what_encoding_it_as_a_dictionary_gives(
     texts: list[str],
@@ -134,6 +143,7 @@ def test_a_decision_is_what_encoding_it_as_a_dictionary_gives(
     integers: list[int],
     floats: list[float],
     explored: dict[int, bool],
+    arms: list[int],
 ) -> None:
     column = np.array(integers)
     some = Transactions(
@@ -151,11 +161,17 @@ def test_a_decision_is_what_encoding_it_as_a_dictionary_gives(
         probability=numbers[1::5],
         action=np.arange(4) % 3,
         severity=np.arange(4),
+        arm=np.array(arms),
         features=numbers.reshape(5, 4).T,
         explored=explored,
     )
     model, schema, config, _ = texts
-    stamp = Stamp('a "topic"', model, schema, config, ((), tuple(texts), ("one",), ()), 0.015)
+    champion = ArmStamp("champion", model, ((), tuple(texts), ("one",), ()), 0.015)
+    others_of_it = (
+        ArmStamp('an "arm"', config, ((),) * 4, 0.1, 0.25, schema),
+        replace(champion, propensity=0.7),
+    )
+    stamp = Stamp('a "topic"', schema, config, (champion, *others_of_it))
     degraded = {3: texts[:2], 1: ["late"], 2: ["late"]}
 
     expected = decisions_one_by_one(some, judged, degraded, stamp)
@@ -173,7 +189,7 @@ def test_a_text_of_nothing_but_escapes_has_room(text: str) -> None:
         entities={"account": Texts.of([text])},
     )
     code, number = np.array([0]), np.array([-2.2250738585072014e-308])
-    judged = Verdicts(number, number, code, code, np.tile(number, (1, 9)))
+    judged = Verdicts(number, number, code, code, code, np.tile(number, (1, 9)))
 
     expected = decisions_one_by_one(some, judged, {}, STAMP)
     assert as_bytes(decisions(some, judged, {}, STAMP)) == expected
@@ -220,7 +236,7 @@ def test_bytes_that_cannot_be_written_to_are_taken_as_well() -> None:
 def test_no_rows_are_no_decisions() -> None:
     none = part(rows(), 0, 0)
     code, number = np.zeros(0, dtype=np.int64), np.zeros(0)
-    judged = Verdicts(number, number, code, code, np.zeros((0, 2)))
+    judged = Verdicts(number, number, code, code, code, np.zeros((0, 2)))
 
     assert as_bytes(decisions(none, judged, {}, STAMP)) == []
 

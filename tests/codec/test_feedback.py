@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sentinel.codec.feedback import (
+from sentinel.codec.feedback.checking import (
     REVISION_MAX,
     FeedbackBounds,
     checked,

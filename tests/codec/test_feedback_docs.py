@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from sentinel.adapters.voice_files import read_voices
-from sentinel.codec.feedback import FeedbackBounds
+from sentinel.codec.feedback.checking import FeedbackBounds
+from sentinel.codec.feedback.file_values import COLUMNS, MEANINGS
+from sentinel.codec.feedback.files import VoiceReader
 from sentinel.codec.schema import SchemaParams
-from sentinel.codec.voice_values import COLUMNS, MEANINGS
-from sentinel.codec.voices import VoiceReader
 
 DOCS = (Path(__file__).parents[2] / "docs" / "feedback.md").read_text()
 NOW_MS = 1_800_000_000_000

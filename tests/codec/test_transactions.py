@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.codec.schema import AMOUNT_MINOR_MAX, SchemaParams, epoch_ms
+from sentinel.codec.schema import AMOUNT_MINOR_MAX, SchemaParams, rfc3339_ms
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.records import Record, Transactions
 
@@ -134,7 +134,9 @@ def test_every_format_of_time_is_read(time_format: Any, text: bytes, expected_ms
 def test_a_time_without_an_offset_is_utc_wherever_we_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
 
-    assert one(raw(event_time=b'"2020-07-01T00:00:00"')).event_time_ms[0] == epoch_ms("2020-07-01")
+    assert one(raw(event_time=b'"2020-07-01T00:00:00"')).event_time_ms[0] == rfc3339_ms(
+        "2020-07-01"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentinel.codec.ubjson import decode_ubjson
+from sentinel.codec.models.ubjson import decode_ubjson
 
 
 @pytest.mark.parametrize(

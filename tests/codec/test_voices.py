@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.codec.feedback import FeedbackBounds
-from sentinel.codec.records import encode
-from sentinel.codec.schema import SchemaParams
-from sentinel.codec.voice_values import COLUMNS, Micros
-from sentinel.codec.voices import (
+from sentinel.codec.feedback.checking import FeedbackBounds
+from sentinel.codec.feedback.file_values import COLUMNS, Micros
+from sentinel.codec.feedback.files import (
     REFUSED_COUNT_MAX,
     Refusals,
     VoiceReader,
@@ -21,6 +19,8 @@ from sentinel.codec.voices import (
     decode_line,
     missing_columns,
 )
+from sentinel.codec.records import encode
+from sentinel.codec.schema import SchemaParams
 from sentinel.errors import RecordError
 from sentinel.records import Feedback
 

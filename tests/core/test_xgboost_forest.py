@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import default_rng
 
-from sentinel.codec.model_files import decode_model_file
-from sentinel.codec.xgboost import decode_xgboost
+from sentinel.codec.models.files import decode_model_file
+from sentinel.codec.models.xgboost import decode_xgboost
 from sentinel.core.forest.merge import shifted, weighted_sum
 from sentinel.core.forest.xgboost import XgboostForest, last_left, lightgbm_text, margins
 from sentinel.errors import ModelError

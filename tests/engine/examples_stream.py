@@ -11,11 +11,11 @@ from sentinel.codec.examples import decode_columns
 from sentinel.codec.records import encode
 from sentinel.core.decision import usual_ranges
 from sentinel.core.learning.calibration import Calibration
-from sentinel.core.learning.gate import GateParams
-from sentinel.core.learning.hold_out import is_held_out
-from sentinel.core.learning.memory import MemoryParams
+from sentinel.core.learning.gate.judging import GateParams
 from sentinel.core.learning.params import FitParams
-from sentinel.core.learning.selection import SelectionParams
+from sentinel.core.learning.training_data.hold_out import is_held_out
+from sentinel.core.learning.training_data.memory import MemoryParams
+from sentinel.core.learning.training_data.selection import SelectionParams
 from sentinel.learner.candidates import Candidate, CandidateParams, retrain
 from sentinel.learner.params import LearningParams
 from sentinel.records import Example

@@ -7,7 +7,7 @@ import pytest
 
 from sentinel.adapters.memory import Faults
 from sentinel.core.registry.audit import audit_entry
-from sentinel.core.registry.transitions import replayed
+from sentinel.core.registry.transitions import replayed_registry
 from sentinel.errors import TransientError
 from tests.engine.clock import run
 from tests.engine.faults import CrashError, DoomAmong
@@ -40,7 +40,9 @@ def check_told(world: World) -> None:
     assert [event.kind for event in history] == STEPS
     assert {event.who for event in history} == {"sentinel run"}
     assert registry_state_of(world).champion == "1.0.0"
-    entries = {entry.id: entry for entry in (audit_entry(*one) for one in replayed(history))}
+    entries = {
+        entry.id: entry for entry in (audit_entry(*one) for one in replayed_registry(history))
+    }
     for topic, name in (("model-updates", "number"), ("audit", "id")):
         told = world.values(topic)
         by_name = {one[name]: one for one in told}

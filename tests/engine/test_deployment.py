@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sentinel.adapters.memory import Faults, MemoryBroker, MemoryDocuments, MemoryTail
-from sentinel.codec.artifacts import encode_artifact
+from sentinel.codec.models.artifacts import encode_artifact
 from sentinel.core.exploration import is_shadowed
 from sentinel.core.features.hashing import hash64
 from sentinel.core.registry import transitions

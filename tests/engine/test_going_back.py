@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from sentinel.codec.artifacts import decode_artifact
+from sentinel.codec.models.artifacts import decode_artifact
 from sentinel.core.registry import transitions
 from sentinel.engine.registry.remembered import RegistryMemory
 from sentinel.errors import FencedError

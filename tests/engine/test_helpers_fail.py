@@ -232,7 +232,8 @@ def test_what_lightgbm_refuses_to_score_is_scored_by_the_model_before() -> None:
 
     found = judge.judge(rows, features)
 
-    assert found.model is good
+    assert [arm.model for arm in found.arms] == [good]
+    assert metrics.version_failures == {"1.2.0": 1, "1.1.0": 1}
     assert found.verdicts.score.tolist() == good.score(good.model.raw_scores(features)).tolist()
     assert (found.unscored, found.shadow_version, found.verdicts.shadow) == ([], "", {})
     assert (metrics.scoring_failures, metrics.shadow_failures) == (2, 1)

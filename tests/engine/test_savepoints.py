@@ -15,7 +15,7 @@ from sentinel.codec.savepoints import decode_head
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.decision import PolicyParams
 from sentinel.core.features.spec import FeatureParams
-from sentinel.core.learning.gate import Verdict
+from sentinel.core.learning.gate.judging import Verdict
 from sentinel.engine.updates.savepoints import SavepointParams
 from sentinel.errors import TransientError
 from sentinel.learner.learner import Learner

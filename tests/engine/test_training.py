@@ -16,8 +16,8 @@ from sentinel.codec.stored import decode_stored
 from sentinel.core.decision import PolicyParams
 from sentinel.core.features.spec import FeatureParams
 from sentinel.core.learning.awaiting import Need
-from sentinel.core.learning.checks import Check
-from sentinel.core.learning.gate import Outcome, Verdict
+from sentinel.core.learning.gate.checks import Check
+from sentinel.core.learning.gate.judging import Outcome, Verdict
 from sentinel.core.registry import transitions
 from sentinel.engine.registry.lifecycle import Answer, Judgement
 from sentinel.engine.updates.awaiting import Outlook
@@ -126,7 +126,7 @@ def check_trail(world: World) -> None:
     And there is one champion, of whose history nothing is missing.
     """
     registry_state, history = registry_state_of(world), history_of(world)
-    again = [after for _, after, _ in transitions.replayed(history)]
+    again = [after for _, after, _ in transitions.replayed_registry(history)]
     assert again[-1] == registry_state
     assert [event.number for event in history] == list(range(1, registry_state.number + 1))
     assert [one for one, stage in registry_state.stages.items() if stage == "production"] == [
@@ -516,7 +516,8 @@ def test_examples_at_which_the_learner_fails_are_left_out_and_nothing_else(
 ) -> None:
     world, script = a_learning_world(), Script([candidate(1)])
     script.poison = dict.fromkeys(POISONED, error)
-    seen = error if isinstance(error, ModelError) else TrainingError("take", repr(error))
+    said = str(error) if isinstance(error, ModelError) else repr(error)
+    seen = TrainingError("take", said)
 
     async def scenario() -> None:
         async with learning(world, script) as instance:

@@ -1,5 +1,6 @@
 """A new champion that hurts is found out, and one that is as the former one is left alone."""
 
+import asyncio
 import math
 from dataclasses import replace
 from typing import Any
@@ -9,11 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.engine.updates.watch import Baseline, WatchParams, harm
+from sentinel.adapters.memory import MemoryDocuments
+from sentinel.core.learning.watch import VersionCounts, WatchParams, harm
+from sentinel.engine.registry.lifecycle import Update
+from sentinel.engine.updates.watching import Watching
+from sentinel.metrics import Metrics
+from sentinel.stores import StoredModels
+from tests.engine.world import InProcessTrainer, World
 
 PARAMS = WatchParams(decision_count_min=1_000)
 # Of 10,000 decisions 2 % are alerts, the mean probability is 1 %, scoring takes 5 us.
-BEFORE = Baseline(10_000, 200, 100.0, 0.05)
+BEFORE = VersionCounts(10_000, 200, 100.0, 0.05)
 
 
 def behind(
@@ -22,27 +29,15 @@ def behind(
     alert_share: float = 0.02,
     probability: float = 0.01,
     score_us: float = 5.0,
-    before: Baseline = BEFORE,
-) -> tuple[Baseline, Baseline]:
-    """The counts of before and of now: so many decisions since the take-over, at these rates."""
-    after = Baseline(
-        before.decision_count + decision_count,
-        before.alert_count + round(alert_share * decision_count),
-        before.probability_sum + probability * decision_count,
-        before.score_s + score_us * 1e-6 * decision_count,
+    before: VersionCounts = BEFORE,
+) -> tuple[VersionCounts, VersionCounts]:
+    """The counts of the former version, and of the new one: so many decisions at these rates."""
+    return before, VersionCounts(
+        decision_count,
+        round(alert_share * decision_count),
+        probability * decision_count,
+        score_us * 1e-6 * decision_count,
     )
-    return before, after
-
-
-def swapped(before: Baseline, now: Baseline) -> tuple[Baseline, Baseline]:
-    """The same as if the new one had been before the former."""
-    since = Baseline(
-        now.decision_count - before.decision_count,
-        now.alert_count - before.alert_count,
-        now.probability_sum - before.probability_sum,
-        now.score_s - before.score_s,
-    )
-    return since, now
 
 
 @pytest.mark.parametrize(
@@ -80,7 +75,7 @@ def test_the_sentence_names_both_shares_of_alerts() -> None:
 
 def test_a_ratio_of_few_alerts_is_no_harm() -> None:
     """6 alerts to 2: a ratio of 2.6, and ln(2.6) = 0.96 is 1.3 standard errors of 0.74."""
-    few = Baseline(10_000, 2, 100.0, 0.05)
+    few = VersionCounts(10_000, 2, 100.0, 0.05)
     assert harm(*behind(alert_share=0.0006, before=few), PARAMS) is None
 
 
@@ -117,7 +112,7 @@ def test_the_sentence_names_both_times() -> None:
 
 def test_nothing_to_compare_with_is_no_harm() -> None:
     """Before, all probabilities were 0, and no time was taken."""
-    idle = Baseline(10_000, 200, 0.0, 0.0)
+    idle = VersionCounts(10_000, 200, 0.0, 0.0)
     assert harm(*behind(before=idle), PARAMS) is None
 
 
@@ -127,7 +122,7 @@ counts = st.integers(0, 3_000)
 @given(counts, counts, st.data())
 def test_of_few_decisions_nothing_is_said(before: int, since: int, data: st.DataObject) -> None:
     least = max(min(before, since) + 1, 1)
-    first = Baseline(before, data.draw(st.integers(0, before)), 0.01 * before, 1e-5 * before)
+    first = VersionCounts(before, data.draw(st.integers(0, before)), 0.01 * before, 1e-5 * before)
     share = data.draw(st.floats(0, 1))
     watch = behind(since, alert_share=share, probability=0.9, score_us=1e5, before=first)
 
@@ -142,12 +137,12 @@ def test_what_is_harm_one_way_is_harm_the_other_way(
     before: int, since: int, first: tuple[float, float], second: tuple[float, float]
 ) -> None:
     """But for latency: to be faster hurts nobody."""
-    former = Baseline(before, round(first[0] * before), first[1] * before, 1e-5 * before)
+    former = VersionCounts(before, round(first[0] * before), first[1] * before, 1e-5 * before)
     watch = behind(
         since, alert_share=second[0], probability=second[1], score_us=10.0, before=former
     )
 
-    found, other = harm(*watch, PARAMS), harm(*swapped(*watch), PARAMS)
+    found, other = harm(*watch, PARAMS), harm(watch[1], watch[0], PARAMS)
 
     assert (found is None) == (other is None)
     assert found is None or other is None or found[:10] == other[:10]
@@ -160,18 +155,13 @@ def test_a_model_of_the_same_rates_is_next_to_never_harm(alert_share: float) -> 
     trial_count, steps = 2_000, np.full(20, 1_000)
     found_count = 0
     for _ in range(trial_count):
-        before = Baseline(5_000, int(rng.binomial(5_000, alert_share)), *_sums(rng, 5_000))
+        before = VersionCounts(5_000, int(rng.binomial(5_000, alert_share)), *_sums(rng, 5_000))
         decided, alerts, probability, score_s = 0, 0, 0.0, 0.0
         for step in steps.tolist():
             more_probability, more_s = _sums(rng, step)
             decided, alerts = decided + step, alerts + int(rng.binomial(step, alert_share))
             probability, score_s = probability + more_probability, score_s + more_s
-            after = Baseline(
-                5_000 + decided,
-                before.alert_count + alerts,
-                before.probability_sum + probability,
-                before.score_s + score_s,
-            )
+            after = VersionCounts(decided, alerts, probability, score_s)
             if harm(before, after, PARAMS) is not None:
                 found_count += 1
                 break
@@ -189,5 +179,36 @@ def test_one_that_cannot_score_is_found_out_at_once() -> None:
     before, now = behind(1)
 
     assert harm(before, replace(now, failure_count=1), PARAMS) == "it cannot score what comes"
-    earlier = replace(before, failure_count=3)
-    assert harm(earlier, replace(now, failure_count=3), PARAMS) is None
+    assert harm(replace(before, failure_count=3), now, PARAMS) is None
+
+
+def count(metrics: Metrics, version: str, decision_count: int, *, alert_share: float) -> None:
+    metrics.version_decisions[version] += decision_count
+    metrics.version_alerts[version] += round(alert_share * decision_count)
+    metrics.version_probability_sum[version] += 0.01 * decision_count
+    metrics.version_score_s[version] += 5e-6 * decision_count
+
+
+def test_each_version_is_judged_by_its_own_decisions_only() -> None:
+    """A version that served long ago and serves again has counts of then, and others count, too."""
+    metrics = Metrics()
+    world = World()
+    watching = Watching(
+        StoredModels(MemoryDocuments(world.models)),
+        InProcessTrainer(lambda: None),
+        metrics,
+        PARAMS,
+        compare_after_count=10,
+    )
+    count(metrics, "1.0.0", 10_000, alert_share=0.02)
+    count(metrics, "1.1.0", 5_000, alert_share=0.5)
+    watching.begin(watching.counts())
+    update = Update(champion="1.0.0", version="1.1.0")
+
+    count(metrics, "1.1.0", 5_000, alert_share=0.02)
+    count(metrics, "1.2.0", 5_000, alert_share=1.0)
+    assert asyncio.run(watching.harm(update)) is None
+
+    count(metrics, "1.1.0", 5_000, alert_share=0.2)
+    found = asyncio.run(watching.harm(update))
+    assert found == "its share of alerts is 11.0050%, before it was 2.0050%"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from sentinel.codec.feedback import checked, is_placed
+from sentinel.codec.feedback.checking import checked, is_placed
 from sentinel.codec.records import decode_feedback, encode
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.consensus.casework import count_votes

@@ -14,11 +14,11 @@ from scipy.special import expit
 from sentinel.core.features.hashing import hash64
 from sentinel.core.forest.text import read_sections
 from sentinel.core.learning.evaluation import average_precision
-from sentinel.core.learning.examples import Examples
-from sentinel.core.learning.memory import Memory, MemoryParams, empty_memory
 from sentinel.core.learning.params import FitParams
-from sentinel.core.learning.replay import ReplayParams
-from sentinel.core.learning.selection import SelectionParams, Unfit
+from sentinel.core.learning.training_data.examples import Examples
+from sentinel.core.learning.training_data.memory import Memory, MemoryParams, empty_memory
+from sentinel.core.learning.training_data.replay import ReplayParams
+from sentinel.core.learning.training_data.selection import SelectionParams, Unfit
 from sentinel.errors import ModelError
 from sentinel.learner.candidates import (
     Candidate,

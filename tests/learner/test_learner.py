@@ -14,9 +14,9 @@ from numpy.random import default_rng
 from sentinel.codec.records import decode_object, encode, encode_pretty
 from sentinel.core.decision import PolicyParams
 from sentinel.core.features.hashing import hash64
-from sentinel.core.learning.checks import Check
-from sentinel.core.learning.gate import Verdict
-from sentinel.core.learning.hold_out import is_held_out
+from sentinel.core.learning.gate.checks import Check
+from sentinel.core.learning.gate.judging import Verdict
+from sentinel.core.learning.training_data.hold_out import is_held_out
 from sentinel.errors import ModelError
 from sentinel.learner import attempts, candidates
 from sentinel.learner import trainer_state as holdings

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sentinel.core.learning.gate import GateParams
-from sentinel.core.learning.memory import MemoryParams
+from sentinel.core.learning.gate.judging import GateParams
+from sentinel.core.learning.training_data.memory import MemoryParams
 from sentinel.learner.params import STRATEGIES, LearningParams
 
 

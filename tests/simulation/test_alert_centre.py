@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.codec.feedback import checked as checked_voice
-from sentinel.core.consensus.votes import Votes
+from sentinel.codec.feedback.checking import checked as checked_voice
+from sentinel.core.consensus.batch.votes import Votes
 from sentinel.simulation.alert_centre import HOUR_MS, Scored, checked_daily, voices
 from sentinel.simulation.chargebacks import DAY_MS, Chargebacks
 

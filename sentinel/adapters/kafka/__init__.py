@@ -7,8 +7,8 @@ It is the only home of aiokafka.
 from sentinel.adapters.kafka.admin import Admin as KafkaAdmin
 from sentinel.adapters.kafka.broker import UNTOLD_END, KafkaBroker
 from sentinel.adapters.kafka.client import EMBEDDED, KafkaParams
-from sentinel.adapters.kafka.group_members import Member as GroupMember
-from sentinel.adapters.kafka.group_members import described
+from sentinel.adapters.kafka.requests.group_members import Member as GroupMember
+from sentinel.adapters.kafka.requests.group_members import described
 from sentinel.adapters.kafka.tail import KafkaTail
 
 __all__ = [

@@ -17,8 +17,10 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from sentinel.adapters.kafka.client import KafkaParams, connection_settings, translated
-from sentinel.adapters.kafka.connecting import connecting
-from sentinel.adapters.kafka.topic_ids import topic_id
+from sentinel.adapters.kafka.internals import ask_broker, brokers_of
+from sentinel.adapters.kafka.requests.connecting import connecting
+from sentinel.adapters.kafka.requests.group_members import Member, members
+from sentinel.adapters.kafka.requests.topic_ids import topic_id
 from sentinel.core.topics import TopicFacts, TopicSpec, lacking, resolved
 from sentinel.errors import TransientError
 
@@ -84,6 +86,10 @@ class Admin:
         """A cluster that is young has no coordinator yet, and makes one when it is asked."""
         return await _again(lambda: self._client.list_consumer_group_offsets(group_id))
 
+    async def group_members(self, group_id: str) -> list[Member]:
+        """The members of a consumer group; none where the cluster does not tell."""
+        return await members(self._client, group_id)
+
     async def partition_counts(self) -> dict[str, int]:
         """Of every topic: asking for one by name would create it where that is automatic."""
         return {name: count for view in await self._views() for name, count in view.items()}
@@ -101,7 +107,7 @@ class Admin:
         """What there is to know of these topics; those that do not exist are left out."""
         with translated("describe the topics"):
             async with asyncio.timeout(self._params.request_timeout_s):
-                answer = await self._client._send_request(MetadataRequest(None))
+                answer = await ask_broker(self._client, MetadataRequest(None))
                 topics = {
                     topic["topic"]: topic["partitions"]
                     for topic in answer.to_object()["topics"]
@@ -134,7 +140,7 @@ class Admin:
         with translated("list the topics"):
             async with asyncio.timeout(self._params.request_timeout_s):
                 while True:
-                    brokers = self._client._client.cluster.brokers()
+                    brokers = brokers_of(self._client)
                     views = await asyncio.gather(*(self._view(b.nodeId) for b in brokers))
                     if found := [view for view in views if view is not None]:
                         return found
@@ -144,7 +150,7 @@ class Admin:
         try:
             # One that hangs must leave time to hear the others.
             async with asyncio.timeout(self._params.request_timeout_s / 3):
-                answer = await self._client._send_request(MetadataRequest(None), node_id)
+                answer = await ask_broker(self._client, MetadataRequest(None), node_id)
         except TimeoutError:
             return None
         except KafkaError as error:

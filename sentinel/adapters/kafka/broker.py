@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from copy import copy
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer
@@ -13,7 +12,6 @@ from aiokafka.errors import InconsistentGroupProtocolError, NoOffsetForPartition
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as ClientPartition
 
-from sentinel.adapters.kafka import batch_writer
 from sentinel.adapters.kafka.admin import Admin
 from sentinel.adapters.kafka.client import (
     KafkaParams,
@@ -24,13 +22,22 @@ from sentinel.adapters.kafka.client import (
     stop_consumer,
     translated,
 )
-from sentinel.adapters.kafka.connecting import connecting
-from sentinel.adapters.kafka.coordinator import repair
 from sentinel.adapters.kafka.fetching import read_blocks, wait_as_needed
-from sentinel.adapters.kafka.group_members import Member, described, members
+from sentinel.adapters.kafka.internals import (
+    coordinator_of,
+    fetcher_of,
+    has_unread,
+    set_prefetch_backoff_s,
+    state_of,
+    uncommitted,
+)
 from sentinel.adapters.kafka.membership import Membership
 from sentinel.adapters.kafka.producer import Producer
-from sentinel.adapters.kafka.stable_offsets import stable_commit
+from sentinel.adapters.kafka.records import batch_writer
+from sentinel.adapters.kafka.requests.connecting import connecting
+from sentinel.adapters.kafka.requests.coordinator import repair
+from sentinel.adapters.kafka.requests.group_members import Member, described
+from sentinel.adapters.kafka.requests.stable_offsets import stable_commit
 from sentinel.adapters.kafka.transactions import ProducerTransactions
 from sentinel.core.topics import TopicFacts, TopicSpec
 from sentinel.errors import FencedError, TransientError
@@ -96,13 +103,13 @@ class KafkaBroker:
         async with connecting(self._params):
             await self._admin.start()
             await self._consumer.start()
-        repair(self._consumer._coordinator)
-        fetcher = self._consumer._fetcher
+        repair(coordinator_of(self._consumer))
+        fetcher = fetcher_of(self._consumer)
         read_blocks(fetcher)
         wait_as_needed(fetcher)
         # For so long a partition is not asked for while another one's records lie unread: 100 ms
         # would starve a backlog, none at all would ask for each record by itself.
-        fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+        set_prefetch_backoff_s(fetcher, PREFETCH_BACKOFF_S)
         await self._producer.start()
         self._cluster_id = await self._admin.cluster_id()
 
@@ -208,7 +215,7 @@ class KafkaBroker:
 
     async def group_members(self) -> list[Member]:
         """Of the consumer group; none where the cluster does not tell."""
-        return await members(self._admin._client, self._params.group_id)
+        return await self._admin.group_members(self._params.group_id)
 
     async def topic_facts(self, names: Sequence[str]) -> Mapping[str, TopicFacts]:
         """What the cluster tells of these topics: perhaps nothing, as without the right to ask."""
@@ -246,7 +253,7 @@ class KafkaBroker:
             self._consumer.seek(ClientPartition(*partition), offset)
 
     async def committed(self, partition: TopicPartition) -> Commit | None:
-        coordinator = self._consumer._coordinator
+        coordinator = coordinator_of(self._consumer)
         asked = ClientPartition(*partition)
         with translated(f"look up what is committed for {partition}"):
             async with asyncio.timeout(self._params.request_timeout_s):
@@ -284,8 +291,7 @@ class KafkaBroker:
     async def end_offset(self, partition: TopicPartition) -> int:
         asked = ClientPartition(*partition)
         with translated(f"look up the newest offset of {partition}"):
-            fetcher = copy(self._consumer._fetcher)
-            fetcher._isolation_level = _UNCOMMITTED  # else open transactions hide what is there
+            fetcher = uncommitted(fetcher_of(self._consumer))
             async with asyncio.timeout(self._params.request_timeout_s):
                 offsets = await fetcher.end_offsets([asked], None)
         if self._cluster_id.startswith(EMBEDDED_CLUSTER):
@@ -302,9 +308,9 @@ class KafkaBroker:
         asked = ClientPartition(*partition)
         if self._membership is None or asked not in self._consumer.assignment():
             return None
-        if asked in self._consumer._fetcher._records:
+        if has_unread(fetcher_of(self._consumer), asked):
             return 0.0
-        state = self._consumer._subscription.subscription.assignment.state_value(asked)
+        state = state_of(self._consumer, asked)
         answered_s = (state.timestamp or 0) / 1000
         return max(0.0, time.time() - max(answered_s, self._membership.assigned_s))
 
@@ -329,10 +335,11 @@ class KafkaBroker:
         if self._fetch is not None:
             self._fetch.cancel()
             await asyncio.wait({self._fetch})
-        if self.assignment() and self._consumer._coordinator.generation == 0:
+        coordinator = coordinator_of(self._consumer)
+        if self.assignment() and coordinator.generation == 0:
             # Tansu counts generations from 0, which the client takes for "not a member": it would
             # not say goodbye, and the next member would wait for the session to expire.
-            self._consumer._coordinator.generation = 1
+            coordinator.generation = 1
         await stop_consumer(self._consumer)
 
 

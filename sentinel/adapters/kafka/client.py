@@ -22,6 +22,7 @@ from aiokafka.errors import (
 from aiokafka.helpers import create_ssl_context
 from aiokafka.structs import TopicPartition as ClientPartition
 
+from sentinel.adapters.kafka.internals import close_connections, state_of
 from sentinel.core.partitioning import PARTITIONERS, Partitioner
 from sentinel.errors import ConfigError, FencedError, TransientError
 
@@ -236,7 +237,7 @@ def lag_of(consumer: Any, partition: ClientPartition, params: KafkaParams) -> in
     """Records of an assigned partition that wait; None before its first fetch."""
     # `position()` is a coroutine because it may wait for one; here it is known or it is not.
     # Counting records would never reach the end of a log whose last record is a control record.
-    state = consumer._subscription.subscription.assignment.state_value(partition)
+    state = state_of(consumer, partition)
     end = readable_end(state, is_committed=params.isolation == "read_committed")
     if end is None or not state.has_valid_position:
         return None
@@ -267,7 +268,7 @@ async def stop_consumer(consumer: Any) -> None:
         await asyncio.wait({stop}, timeout=CLOSE_S_MAX)
     finally:
         stop.cancel()
-        await consumer._client.close()
+        await close_connections(consumer)
         await asyncio.wait({stop}, timeout=CLOSE_S_MAX)
 
 

@@ -13,7 +13,14 @@ from aiokafka.consumer import fetcher as library
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 
 from sentinel.adapters.kafka.client import readable_end
-from sentinel.adapters.kafka.record_batches import (
+from sentinel.adapters.kafka.internals import (
+    PROCESS_FETCH,
+    fetch_wait_ms,
+    has_unread,
+    reads_committed,
+    set_fetch_wait_ms,
+)
+from sentinel.adapters.kafka.records.record_batches import (
     BatchHead,
     LegacyFormatError,
     Unpacked,
@@ -43,9 +50,9 @@ def wait_as_needed(fetcher: Any) -> None:
     nothing when the wait is over before: a long log would not be read any further. Call it last:
     it wraps what is there.
     """
-    process = fetcher._proc_fetch_request
-    least_ms = fetcher._fetch_max_wait_ms
-    is_committed = fetcher._isolation_level == library.READ_COMMITTED
+    process = getattr(fetcher, PROCESS_FETCH)
+    least_ms = fetch_wait_ms(fetcher)
+    is_committed = reads_committed(fetcher)
 
     async def process_and_learn(assignment: Any, node_id: int, request: Any) -> Any:
         asked = {
@@ -56,17 +63,17 @@ def wait_as_needed(fetcher: Any) -> None:
         result = await process(assignment, node_id, request)
         if assignment.active:
             starved = any(
-                partition not in fetcher._records
+                not has_unread(fetcher, partition)
                 and (_end_of(assignment, partition, is_committed) or 0) > offset
                 and assignment.state_value(partition).has_valid_position
                 and assignment.state_value(partition).position == offset
                 for partition, offset in asked.items()
             )
-            wait_ms = fetcher._fetch_max_wait_ms * (2.0 if starved else 0.9)
-            fetcher._fetch_max_wait_ms = int(min(max(wait_ms, least_ms), WAIT_MS_MAX))
+            wait_ms = fetch_wait_ms(fetcher) * (2.0 if starved else 0.9)
+            set_fetch_wait_ms(fetcher, int(min(max(wait_ms, least_ms), WAIT_MS_MAX)))
         return result
 
-    fetcher._proc_fetch_request = process_and_learn
+    setattr(fetcher, PROCESS_FETCH, process_and_learn)
 
 
 def _end_of(assignment: Any, partition: Any, is_committed: bool) -> int | None:
@@ -184,7 +191,7 @@ class _Aborted:
 
 
 PLACES: dict[str, dict[str, type]] = {
-    "_proc_fetch_request": {
+    PROCESS_FETCH: {
         "FetchResult": BlockResult,
         "MemoryRecords": FetchedBytes,
         "PartitionRecords": PartitionBlocks,

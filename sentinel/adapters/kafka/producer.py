@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
-from sentinel.adapters.kafka.batch_writer import written
 from sentinel.adapters.kafka.client import (
     KafkaParams,
     connection_settings,
     milliseconds,
     translated,
 )
+from sentinel.adapters.kafka.internals import fail_all, stop_sending, wait_for_no_metadata
+from sentinel.adapters.kafka.records.batch_writer import written_batches
 from sentinel.codec.origins import origin
 from sentinel.errors import RefusedError, TransientError
 from sentinel.record_blocks import OutputBlock
@@ -84,7 +84,7 @@ class Producer:
         await self._send(batch, topic, partition, first)
 
     async def _publish_block(self, topic: str, partition: int, records: OutputBlock) -> None:
-        batches = written(
+        batches = written_batches(
             records,
             now_ms=int(time.time() * 1000),
             bytes_max=self._params.batch_bytes_max,
@@ -152,17 +152,14 @@ class Producer:
         self._is_started = False
         producer = self._producer
         await producer.client.close()
-        _wait_for_no_metadata(producer.client)
-        # Its task may have been cancelled with the client, which is nothing to us.
-        await asyncio.gather(producer._sender.close(), return_exceptions=True)
-        _fail_all(producer._message_accumulator)
+        wait_for_no_metadata(producer.client)
+        await stop_sending(producer)
+        fail_all(producer)
         await producer.stop()
         if self._pending:
             await asyncio.wait([one.delivery for one in self._pending])
             for one in self._pending:
-                _is_delivered(
-                    one.delivery
-                )  # looked at, or asyncio complains of an unseen exception
+                _is_delivered(one.delivery)  # or asyncio complains of an exception nobody saw
             self._pending.clear()
 
 
@@ -178,30 +175,6 @@ def _create(params: KafkaParams, transactional_id: str | None) -> Any:
         max_batch_size=params.batch_bytes_max,
         max_request_size=params.record_bytes_max,
     )
-
-
-def _wait_for_no_metadata(client: Any) -> None:
-    """A batch that a broker refused waits for fresh metadata; nobody fetches them any more."""
-
-    async def at_once() -> None:
-        pass
-
-    client._maybe_wait_metadata = at_once
-    if client._md_update_fut is not None and not client._md_update_fut.done():
-        client._md_update_fut.set_result(False)
-
-
-def _fail_all(accumulator: Any) -> None:
-    """Give up every batch that is queued or under way.
-
-    The accumulator's own method does so, but takes each to be under way, which one that waits to be
-    sent again is not, and leaves an exception that nobody looks at in one that was never sent.
-    """
-    for queue in accumulator._batches.values():
-        for batch in queue:
-            batch.drain_ready()
-            accumulator._pending_batches.add(batch)
-    accumulator.fail_all(KafkaError("the producer was closed"))
 
 
 def _append(batch: Any, record: OutputRecord) -> bool:

@@ -16,7 +16,7 @@ from sentinel.adapters.kafka.client import (
     stop_consumer,
     translated,
 )
-from sentinel.adapters.kafka.connecting import connecting
+from sentinel.adapters.kafka.requests.connecting import connecting
 from sentinel.records import InputRecord
 
 

@@ -9,6 +9,7 @@ from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as ClientPartition
 
 from sentinel.adapters.kafka.client import FENCING_ERRORS, KafkaParams, translated
+from sentinel.adapters.kafka.internals import sending_of, transaction_of
 from sentinel.adapters.kafka.producer import Producer
 from sentinel.errors import ConfigError, FencedError, TransientError
 from sentinel.records import Commit, OutputRecord, TopicPartition
@@ -55,7 +56,7 @@ class TransactionalProducer(Producer):
                     await self._producer.commit_transaction()
 
     async def _begin(self) -> None:
-        if not self._producer._txn_manager.is_in_transaction():
+        if not transaction_of(self._producer).is_in_transaction():
             self._raise_failure()
             with translated(f"begin a transaction of {self._source}"):
                 await self._producer.begin_transaction()
@@ -74,7 +75,7 @@ class TransactionalProducer(Producer):
 
     def _end(self) -> BaseException | None:
         """What has ended the client's task for good, the transaction, or a delivery."""
-        sending, ending = self._producer._sender.sender_task, self._producer._txn_manager
+        sending, ending = sending_of(self._producer), transaction_of(self._producer)
         deliveries = [sent.delivery for sent in self._pending]
         for waited in (sending, ending.wait_for_transaction_end(), *deliveries):
             if waited is not None and waited.done() and not waited.cancelled():

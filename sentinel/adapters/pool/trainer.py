@@ -6,7 +6,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from sentinel.adapters.pool.worker import WorkerParams, WorkerProcess
 from sentinel.core.learning.awaiting import Need
-from sentinel.core.learning.gate import Verdict
+from sentinel.core.learning.gate.judging import Verdict
 from sentinel.learner.learner import Learner
 from sentinel.ports import Saved, Taken, Updated
 from sentinel.stored.versions import Artifact

@@ -29,7 +29,7 @@ _POLL_S, _POLL_COUNT_MAX = 0.2, 500
 _FETCH_WAIT_MS = 500  # nobody is in a hurry: a fetch costs the broker a look through its log
 
 
-def votes_on(alert: Mapping[str, Any], *, is_fraud: bool) -> list[Feedback]:
+def votes_on_alert(alert: Mapping[str, Any], *, is_fraud: bool) -> list[Feedback]:
     """What they say of an alert; the same each time."""
     rng = np.random.default_rng(abs(int(hash64([alert["transaction_id"]])[0])))
     count = int(rng.integers(_VOTES_MIN, _VOTES_MAX + 1))
@@ -89,4 +89,4 @@ def _hear(value: bytes | None, stream: DemoStream) -> None:
         return
     is_fraud = stream.truth(alert["transaction_id"], alert["event_time_ms"])
     if is_fraud is not None:
-        stream.say(votes_on(alert, is_fraud=is_fraud))
+        stream.say(votes_on_alert(alert, is_fraud=is_fraud))

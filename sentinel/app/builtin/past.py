@@ -19,9 +19,9 @@ from sentinel.codec.records import decode_example
 from sentinel.config import Config
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.spec import duration_ms
-from sentinel.core.learning.examples import Bools
-from sentinel.core.learning.hold_out import is_held_out
 from sentinel.core.learning.maturity import is_sampled
+from sentinel.core.learning.training_data.examples import Bools
+from sentinel.core.learning.training_data.hold_out import is_held_out
 from sentinel.engine.archive.examples import PRESUMED, example_list
 from sentinel.engine.tail import read_to_end
 from sentinel.errors import RecordError

@@ -47,7 +47,7 @@ def values_of(day: Day) -> list[bytes]:
     ]
 
 
-def history() -> Iterator[tuple[list[bytes], list[bool | None]]]:
+def past_days() -> Iterator[tuple[list[bytes], list[bool | None]]]:
     """The days before the stream begins: records and their labels."""
     for day in days(SimulationParams(day_count=HISTORY_DAY_COUNT)):
         yield values_of(day), day.is_fraud.tolist()

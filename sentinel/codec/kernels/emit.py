@@ -20,8 +20,9 @@ from sentinel.records import Floats, Ints
 from sentinel.texts import Bytes, Spans, Texts
 
 # The fragments between the values of a row, in this order; then one before each further entity;
-# then those that stand between the probability and the features, of which each row names its own.
-HEAD, ID, TIME, ACCOUNT, AMOUNT, SCORE, _PROBABILITY, TAIL, ENTITIES = range(9)
+# then those of which each row names its own: one between the probability and the features, and one
+# behind them.
+HEAD, ID, TIME, ACCOUNT, AMOUNT, SCORE, _PROBABILITY, ENTITIES = range(8)
 
 ESCAPED_BYTES_MAX = 6  # \u00XX
 
@@ -160,7 +161,7 @@ def _put_rows(
     integers: Ints,
     judged: Floats,
     features: Floats,
-    middle: Ints,
+    own: Ints,
     owned: Bytes,
     begin: Spans,
 ) -> None:
@@ -168,7 +169,8 @@ def _put_rows(
     out = borrowed(owned)
     data, start, length = texts
     at = 0
-    for row in range(middle.size):
+    row_count = own.shape[1]
+    for row in range(row_count):
         begin[row] = at
         at = _put_fragment(out, at, fragments, HEAD)
         at = put_integer(out, at, integers[0, row])
@@ -188,14 +190,14 @@ def _put_rows(
         for i in range(2):
             at = _put_fragment(out, at, fragments, SCORE + i)
             at = put_float(out, at, judged[i, row])
-        at = _put_fragment(out, at, fragments, middle[row])
+        at = _put_fragment(out, at, fragments, own[0, row])
         for i in range(features.shape[1]):
             at = put_float(out, at, features[row, i])
             out[at] = _COMMA
             at += 1
         at -= features.shape[1] > 0
-        at = _put_fragment(out, at, fragments, TAIL)
-    begin[middle.size] = at
+        at = _put_fragment(out, at, fragments, own[1, row])
+    begin[row_count] = at
 
 
 def _read_only(array: NDArray[AnyScalar]) -> NDArray[AnyScalar]:
@@ -227,7 +229,7 @@ def decision_texts(
     integers: Ints,
     judged: Floats,
     features: Floats,
-    middle: Ints,
+    own: Ints,
 ) -> Texts:
     """The JSON of n decisions.
 
@@ -243,10 +245,10 @@ def decision_texts(
         (2, n): score and probability.
     features
         (n, n_features).
-    middle
-        (n,): the fragment between the probability and the features.
+    own
+        (2, n): each row's own fragments, between the probability and the features, and behind them.
     """
-    row_count = middle.size
+    row_count = own.shape[1]
     assert all(len(column) == row_count for column in texts)
     assert integers.shape == (4, row_count)
     assert judged.shape == (2, row_count)
@@ -257,8 +259,8 @@ def decision_texts(
     number_bytes = 4 * INTEGER_BYTES_MAX + 1 + (2 + features.shape[1]) * (FLOAT_BYTES_MAX + 1)
     row_bytes = fixed_bytes + number_bytes + len(texts) * len('"null"')
     text_bytes = ESCAPED_BYTES_MAX * int(np.maximum(length, 0).sum())
-    middle_bytes = int(fragments.length[middle].sum())
-    size = row_count * row_bytes + middle_bytes + text_bytes + SPARE_BYTES
+    own_bytes = int(fragments.length[own].sum())
+    size = row_count * row_bytes + own_bytes + text_bytes + SPARE_BYTES
 
     out = np.empty(size, dtype=np.uint8)
     begin = np.empty(row_count + 1, dtype=np.int64)
@@ -268,7 +270,7 @@ def decision_texts(
         integers,
         judged,
         _read_only(features),
-        middle,
+        own,
         out,
         begin,
     )

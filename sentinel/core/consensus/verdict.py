@@ -14,7 +14,7 @@ Verdict = Literal["fraud", "genuine", "contested", "open"]
 CONTRADICTION_MIN = float(np.log(2.0))
 
 
-def verdict(posterior: float, pro: float, con: float, params: ConsensusParams) -> Verdict:
+def verdict_of(posterior: float, pro: float, con: float, params: ConsensusParams) -> Verdict:
     """What one task is, given the evidence for and against fraud.
 
     A label needs evidence on its own side: no prior makes one by itself, or against the votes.
@@ -29,7 +29,7 @@ def verdict(posterior: float, pro: float, con: float, params: ConsensusParams) -
 def verdicts(posterior: Floats, pro: Floats, con: Floats, params: ConsensusParams) -> list[Verdict]:
     """What each task is: settled, contested (good votes on both sides), or open (too little)."""
     found = zip(posterior.tolist(), pro.tolist(), con.tolist(), strict=True)
-    return [verdict(p, for_fraud, against, params) for p, for_fraud, against in found]
+    return [verdict_of(p, for_fraud, against, params) for p, for_fraud, against in found]
 
 
 def label_as(status: Verdict) -> LabelName | None:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel.core.features import events, tiles
-from sentinel.core.features.dirty_rows import Cut
+from sentinel.core.features.entity_table.dirty_rows import Cut
+from sentinel.core.features.entity_table.keys import distinct
+from sentinel.core.features.entity_table.table import ABSENT, MISSING, NEWEST, EntityTable
 from sentinel.core.features.hashing import hash64
-from sentinel.core.features.keys import distinct
 from sentinel.core.features.plan import L_LABEL, EntityPlan, entity_plans
 from sentinel.core.features.spec import (
     DERIVED_STATS,
@@ -21,7 +22,6 @@ from sentinel.core.features.spec import (
     FeatureParams,
 )
 from sentinel.core.features.stateless import column, quotient
-from sentinel.core.features.table import ABSENT, MISSING, NEWEST, EntityTable
 from sentinel.records import Floats, Ints, Transactions
 from sentinel.texts import Texts
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from sentinel.core.forest.text import Sections, read_sections, written
+from sentinel.core.forest.text import Sections, forest_text, read_sections
 
 _NAMES_SHOWN_MAX = 8
 _UNNAMED = re.compile(r"(Column_|f|feature_?)?\d+")  # LightGBM's, XGBoost's and scikit-learn's
@@ -63,7 +63,7 @@ def over_columns(text: str, place: Sequence[int], declared: Sequence[str]) -> st
     if any(_LINEAR.search(tree) for tree in sections.trees):
         raise ValueError("has linear leaves, which cannot be put over other columns")
     trees = [_SPLIT_FEATURE.sub(lambda found: _moved(found, place), one) for one in sections.trees]
-    return written(_head(sections, place, declared), trees, sections.tail)
+    return forest_text(_head(sections, place, declared), trees, sections.tail)
 
 
 def categorical_columns(text: str) -> list[int]:

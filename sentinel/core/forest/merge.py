@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from sentinel.core.forest.text import FLOAT32_KEY, Sections, read_sections, written
+from sentinel.core.forest.text import FLOAT32_KEY, Sections, forest_text, read_sections
 
 # What has to be alike, or the sum would mean nothing.
 _ALIKE = ("num_class", "num_tree_per_iteration", "max_feature_idx", "objective", "feature_names")
@@ -112,4 +112,4 @@ def _each(change: Callable[[float], float]) -> Callable[[re.Match[str]], str]:
 def _written(like: Sections, trees: Sequence[str]) -> str:
     parameters = _PARAMETERS.search(like.tail)
     tail = like.tail[parameters.start() :] if parameters else ""
-    return written(like.head, trees, f"end of trees\n\n{tail}")
+    return forest_text(like.head, trees, f"end of trees\n\n{tail}")

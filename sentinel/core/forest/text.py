@@ -146,7 +146,7 @@ def read_sections(model_text: str) -> Sections:
     return Sections(header_text, header, tuple(trees), body[sum(map(len, trees)) :])
 
 
-def written(head: str, trees: Sequence[str], tail: str) -> str:
+def forest_text(head: str, trees: Sequence[str], tail: str) -> str:
     """A text of these trees, numbered anew; `tail` is what follows them."""
     numbered = [f"Tree={index}\n" + tree.partition("\n")[2] for index, tree in enumerate(trees)]
     sizes = "tree_sizes=" + " ".join(str(len(tree)) for tree in numbered)

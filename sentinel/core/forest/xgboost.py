@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel.core.forest.kernels import logistic32, logit32
-from sentinel.core.forest.text import FLOAT32_KEY, LEAF_COUNT_MAX, written
+from sentinel.core.forest.text import FLOAT32_KEY, LEAF_COUNT_MAX, forest_text
 from sentinel.records import Floats, Ints
 
 _DEFAULT_LEFT, _MISSING_NAN = 2, 8  # bits of LightGBM's `decision_type`
@@ -73,7 +73,7 @@ class XgboostForest:
         return float(logit32(self.base_score))
 
 
-def checked(tree: XgboostTree, feature_count: int) -> XgboostTree:
+def checked_tree(tree: XgboostTree, feature_count: int) -> XgboostTree:
     """The same tree; raises ValueError if it is none, or reads a column that there is not."""
     count = len(tree.left)
     inner = tree.left >= 0
@@ -150,7 +150,7 @@ def lightgbm_text(forest: XgboostForest, names: Sequence[str]) -> str:
         "feature_infos=" + " ".join(["[-inf:inf]"] * forest.feature_count),
         "tree_sizes=",
     ]
-    return written("\n".join(head), trees, "end of trees\n\n")
+    return forest_text("\n".join(head), trees, "end of trees\n\n")
 
 
 @dataclass(slots=True)

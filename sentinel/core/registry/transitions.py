@@ -183,7 +183,7 @@ def serving_at(history: Iterable[ModelEvent], at_ms: int) -> str | None:
     return champion
 
 
-def replayed(
+def replayed_registry(
     history: Iterable[ModelEvent],
 ) -> Iterator[tuple[RegistryState, RegistryState, ModelEvent]]:
     """Each event with the registry before and behind it.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sentinel.codec.feedback import checked, is_placed
+from sentinel.codec.feedback.checking import checked, is_placed
 from sentinel.codec.records import decode_feedback, keyed
 from sentinel.codec.stored import encode_stored
 from sentinel.core.logs import log_id

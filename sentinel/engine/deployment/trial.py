@@ -58,7 +58,7 @@ class TrialResult:
     batch_ms: float
 
 
-def tried(
+def trial_of(
     given: Artifact,
     features: Sequence[str],
     params: TrialParams,

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from sentinel.codec.records import keyed
+from sentinel.core.consensus.batch.refit import Refit, refit
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.refit import Refit, refit
 from sentinel.core.logs import feedback_name, log_id
 from sentinel.engine.audit import AuditLog
 from sentinel.ports import Broker, CaseStore

@@ -6,12 +6,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from sentinel.codec.feedback import FeedbackBounds, decode_checked, is_placed, other_entities
+from sentinel.codec.feedback.checking import (
+    FeedbackBounds,
+    decode_checked,
+    is_placed,
+    other_entities,
+)
 from sentinel.codec.records import keyed
 from sentinel.core.consensus.audit import audit_entries
+from sentinel.core.consensus.batch.refit import refit
 from sentinel.core.consensus.casework import Counted, LabelChange, count_votes
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.refit import refit
 from sentinel.core.logs import log_id
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.control import ControlPlane

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from sentinel.codec.records import keyed
 from sentinel.core.registry.audit import audit_entry
-from sentinel.core.registry.transitions import Change, next_version, replayed, rolled_back
+from sentinel.core.registry.transitions import Change, next_version, replayed_registry, rolled_back
 from sentinel.engine.audit import AuditLog
 from sentinel.errors import FencedError, TransientError
 from sentinel.ports import Broker, ModelStore
@@ -76,7 +76,7 @@ class Registrar:
     async def repeat(self, version: str) -> None:
         """Say again what was done to a version here, in the same words: perhaps nobody heard it."""
         try:
-            changes = list(replayed(await self._store.history()))
+            changes = list(replayed_registry(await self._store.history()))
         except ValueError as error:
             log.warning("what was done to %s cannot be said again: %s", version, error)
             return

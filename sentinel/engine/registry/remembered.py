@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sentinel.core.learning.lineage import Relation, is_decided, lost_events, relation
 from sentinel.core.registry.audit import put_back_entry
+from sentinel.core.registry.lineage import Relation, is_decided, lost_events, relation
 from sentinel.engine.registry.lifecycle import WHO, is_behind
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.engine.registry.wrapping import WrappedModels

@@ -20,10 +20,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sentinel.core.features.entity_table.table import Cut
 from sentinel.core.features.state import FeatureState
-from sentinel.core.features.table import Cut
 from sentinel.engine.params import EngineParams
-from sentinel.engine.scoring.partitions import UNKNOWN, InputPartition, Position
+from sentinel.engine.partitions.input_partition import UNKNOWN, InputPartition, Position
 from sentinel.engine.store.owner import StoreOwner, check_log
 from sentinel.engine.store.watch import StoreWatch
 from sentinel.errors import FencedError, TransientError
@@ -52,7 +52,7 @@ class Participant(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Snapshot:
     """One partition at a cut: what to write, under the fence that is its owner's then."""
 
@@ -117,6 +117,7 @@ class Checkpoints:
         self._refused_since_s: float | None = None  # that the store has taken nothing
         self._seen_at: dict[int, int] = {}  # where the partitions stood when the topic was seen
         self._packed: dict[int, list[dict[str, Cut]]] = {}  # by partition, since the last cut
+        self._unsaved: list[Snapshot] = []  # of cuts that are not completed
         self._turn = 0
         # When outputs and offsets were last known to be safe.
         self.confirmed_s = clock_s()
@@ -169,28 +170,57 @@ class Checkpoints:
                 positions[partition.at] = partition.cut(is_last=is_last)
             position = PartitionState(
                 log=partition.log,
-                replay_from=self._state.replay_from(number, partition.next_offset),
+                replay_from=self._replay_from(number, partition.next_offset),
                 labels_log=self._labels_log,
-                labels_from=partition.labels_from,
+                labels_from=partition.gate.first_unapplied,
                 **self._watch.stamp(),
             )
             snapshots.append(Snapshot(partition, self._packed.pop(number, []), position))
+        self._unsaved += snapshots
         settles = tuple(one.at_cut() for one in self._participants)
         return Checkpoint(dict(self._progress), positions, snapshots, settles)
 
+    def _replay_from(self, number: int, next_offset: int) -> int:
+        """What a stored row may lack once this cut is saved, whatever becomes of those before."""
+        earlier = [cut.oldest for one in self._unsaved_of(number) for cut in one.values()]
+        known = [offset for offset in earlier if offset is not None]
+        return min([self._state.replay_from(number, next_offset), *known])
+
+    def _unsaved_of(self, number: int) -> list[dict[str, Cut]]:
+        return [
+            cuts
+            for snapshot in self._unsaved
+            if snapshot.partition.at.partition == number
+            for cuts in snapshot.cuts
+        ]
+
     async def complete(self, checkpoint: Checkpoint) -> None:
         """Steps 2 to 5. Raises TransientError when outputs cannot be confirmed, FencedError when
-        a newer owner has taken over; state that cannot be written waits for the next cut.
+        a newer owner has taken over; state that is not written waits for the next cut.
         """
-        for settle in checkpoint.settles:
-            await settle()
-        await self._broker.flush()
-        await self.check_log()
-        await self._commit(checkpoint)
-        for snapshot in checkpoint.snapshots:
-            await self._save(snapshot)
+        try:
+            for settle in checkpoint.settles:
+                await settle()
+            await self._broker.flush()
+            await self.check_log(checkpoint.snapshots)
+            await self._commit(checkpoint)
+            for snapshot in checkpoint.snapshots:
+                await self._save(snapshot)
+        finally:
+            for snapshot in checkpoint.snapshots:
+                self._give_back(snapshot)
 
-    async def check_log(self) -> TopicLog | None:
+    def _give_back(self, snapshot: Snapshot) -> None:
+        """What a cut had taken waits again, unless it is saved."""
+        if snapshot not in self._unsaved:
+            return
+        self._unsaved.remove(snapshot)
+        number = snapshot.partition.at.partition
+        if self._partitions.get(number) is snapshot.partition:
+            for cuts in snapshot.cuts:
+                self._state.restore(cuts, number)
+
+    async def check_log(self, under_way: Sequence[Snapshot] = ()) -> TopicLog | None:
         """What the input topic is now; None when that cannot be asked.
 
         What had been read before the look is of the topic that was seen. Raises TransientError when
@@ -203,6 +233,8 @@ class Checkpoints:
         except TransientError:
             is_idle = all(p.busy_to <= p.next_offset for p in self._partitions.values())
             if is_idle and reached == self._seen_at:
+                for snapshot in under_way:
+                    self._give_back(snapshot)
                 for snapshot in self.cut(row_count_max=EVERYTHING).snapshots:
                     await self._save(snapshot)
             raise
@@ -224,7 +256,7 @@ class Checkpoints:
                 self._committed.update(changed)
                 self._metrics.commits += 1
             for at in checkpoint.positions:
-                self._partitions[at.partition].is_opening = False
+                self._partitions[at.partition].gate.confirm()
         self.confirmed_s = self._clock_s()
 
     async def begin(self, batch: Batch) -> bool:
@@ -237,10 +269,10 @@ class Checkpoints:
         partitions = [
             self._partitions[at.partition] for at in batch.records if at.partition in owned
         ]
-        if any(partition.is_opening for partition in partitions):
+        if any(partition.gate.is_opening for partition in partitions):
             async with self._committing:
                 pass
-        if any(partition.is_opening for partition in partitions):
+        if any(partition.gate.is_opening for partition in partitions):
             return False
         for partition in partitions:
             partition.busy_to = batch.records[partition.at][-1].offset + 1
@@ -265,11 +297,11 @@ class Checkpoints:
         except FencedError:
             raise
         except TransientError as error:
-            for cuts in snapshot.cuts:
-                self._state.restore(cuts, number)
+            self._give_back(snapshot)
             self._note_refused(error)
             return
         self._refused_since_s = None
+        self._unsaved.remove(snapshot)
         for cuts in snapshot.cuts:
             self._state.confirm(cuts)
         self._metrics.blobs_saved += len(blobs)

@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sentinel.core.features.entity_table.table import EntityTable, TableFullError
 from sentinel.core.features.state import FeatureState
-from sentinel.core.features.table import EntityTable, TableFullError
 from sentinel.engine.params import EngineParams
-from sentinel.engine.scoring.partitions import InputPartition
+from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.store.watch import StoreWatch
 from sentinel.errors import FencedError, TransientError
 from sentinel.metrics import Metrics
@@ -45,11 +45,6 @@ class EntityLoader:
         The input partitions that this instance folds; kept up to date by the caller.
     clock_s
         Monotonic seconds.
-
-    Attributes
-    ----------
-    make_room
-        Awaited when every row in memory waits to be written.
     """
 
     def __init__(
@@ -69,7 +64,6 @@ class EntityLoader:
         self._watch = watch
         self._metrics = metrics
         self._params = params
-        self.make_room: Callable[[], Awaitable[None]] = _no_room
         self._clock_s = clock_s
         self._away_since_s: dict[str, float] = {}  # by entity kind: one may fail, another not
         self._failed_s: dict[str, float] = {}
@@ -129,7 +123,8 @@ class EntityLoader:
         """Admit every entity of the rows, and of `more` rows as if they stood behind.
 
         What `answer` holds was asked for before; the rest is asked for now. Returns the rows that
-        use an entity not yet loaded.
+        use an entity not yet loaded. Raises TableFullError when every row in memory waits to be
+        written; it can be tried again then.
         """
         if more is not None:
             entities = {
@@ -142,16 +137,16 @@ class EntityLoader:
         # An entity may have come, changed and left since the store was asked: its answer is old.
         known = [e for e in answer.missing if answer.departures[e] == departures[e]]
         for entity in missing.keys() & known:
-            await self._admit(entity, *answer.missing[entity])
+            self._admit(entity, *answer.missing[entity])
             if more is None:
                 del missing[entity]  # since nothing has left, what is missing now was so then
         if missing and known:
             missing = self._state.missing(rows)
         found = await self._ask_all(missing)
         for entity, keys in missing.items():
-            await self._admit(entity, *found.get(entity, (keys, None)))
+            self._admit(entity, *found.get(entity, (keys, None)))
         for table in self._state.tables.values():
-            await self._make_parts(table, rows)
+            self._make_parts(table, rows)
         for entity, (keys, parts) in answer.stale.items():
             self._refresh(entity, keys, parts)
         return self._incomplete(rows)
@@ -167,17 +162,10 @@ class EntityLoader:
                 return  # there is room for no more: they stay as they were
         table.note_loaded(keys, self._now_ms())
 
-    async def _make_parts(self, table: EntityTable, rows: Transactions) -> None:
+    def _make_parts(self, table: EntityTable, rows: Transactions) -> None:
         """Give each entity the part of its row's partition: a fold has no room to make."""
         slots = table.find(rows.entities[table.plan.entity])
-        try:
-            table.part_slots(slots, rows.partition)
-        except TableFullError:
-            await self.make_room()
-            try:
-                table.part_slots(slots, rows.partition)
-            except TableFullError as error:
-                raise _full(table.plan.entity) from error
+        table.part_slots(slots, rows.partition)
 
     async def settle(self) -> None:
         """Join what was folded while the store was away with what it knew."""
@@ -220,30 +208,21 @@ class EntityLoader:
         if now_s - since_s > self._params.outage_s_max:
             raise error
 
-    async def _admit(self, entity: str, keys: Texts, parts: Parts | None) -> None:
+    def _admit(self, entity: str, keys: Texts, parts: Parts | None) -> None:
+        """Admit all at once, or one by one where others may have to leave for them."""
+        if self._state.tables[entity].has_room(len(keys)):
+            self._admit_some(entity, keys, parts)
+            return
+        for i in range(len(keys)):
+            self._admit_some(entity, keys[i : i + 1], None if parts is None else [parts[i]])
+
+    def _admit_some(self, entity: str, keys: Texts, parts: Parts | None) -> None:
         table = self._state.tables[entity]
-        if table.has_room(len(keys)):
-            self._metrics.state_unreadable += self._state.admit(entity, keys, parts)
-        else:
-            for i in range(len(keys)):
-                one = None if parts is None else [parts[i]]
-                await self._admit_one(entity, keys[i : i + 1], one)
+        self._metrics.state_unreadable += self._state.admit(entity, keys, parts)
         if table.plan.shared and parts is not None:
             table.note_loaded(keys, self._now_ms())
         if self._watch.is_doubtful and parts is not None:
             table.doubt(keys.take(np.array([not one for one in parts]).nonzero()[0]))
-
-    async def _admit_one(self, entity: str, key: Texts, parts: Parts | None) -> None:
-        """Admit where others may have to leave. Raises TransientError when none can."""
-        try:
-            found = self._state.admit(entity, key, parts)
-        except TableFullError:
-            await self.make_room()
-            try:
-                found = self._state.admit(entity, key, parts)
-            except TableFullError as error:
-                raise _full(entity) from error
-        self._metrics.state_unreadable += found
 
     def doubtful(self, rows: Transactions) -> list[int]:
         """The rows with an entity of which the store may have dropped what it knew."""
@@ -262,14 +241,3 @@ class EntityLoader:
         for entity, unloaded in waiting.items():
             found.update(i for i, key in enumerate(rows.entities[entity]) if key in unloaded)
         return sorted(found)
-
-
-async def _no_room() -> None:
-    raise TransientError("every entity in memory waits to be written, and nothing can write")
-
-
-def _full(entity: str) -> TransientError:
-    return TransientError(
-        f"{entity}: every row in memory is in use or waits to be written; "
-        "is the store away, or entities_max below a few batches?"
-    )

@@ -7,14 +7,16 @@ has looked at it.
 """
 
 import logging
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sentinel.codec.decisions import Verdicts
-from sentinel.core.decision import PolicyParams, actions, severities
-from sentinel.core.exploration import exploration, explored_actions, is_shadowed
+from sentinel.core.decision import PolicyParams
+from sentinel.core.exploration import is_shadowed
 from sentinel.core.features.hashing import hash64
+from sentinel.engine.scoring.deciding import Arm, decide
 from sentinel.engine.scoring.serving import Serving
 from sentinel.errors import ModelError
 from sentinel.metrics import Metrics
@@ -30,8 +32,8 @@ class JudgedBatch:
 
     Attributes
     ----------
-    model
-        The one that has decided all of it.
+    arms
+        Who has decided; a row's is `verdicts.arm`.
     shadow_version
         What scores beside it; empty if nothing does.
     unscored
@@ -39,7 +41,7 @@ class JudgedBatch:
     """
 
     verdicts: Verdicts
-    model: ServingModel
+    arms: tuple[Arm, ...]
     shadow_version: str
     unscored: list[int]
 
@@ -64,49 +66,39 @@ class Judge:
     def judge(self, rows: Transactions, features: Floats) -> JudgedBatch:
         """What is to become of rows with these features."""
         raw = self._champion_scores(features)
-        model = self._serving.champion
-        is_unscored = np.isnan(raw)
-        unscored = np.flatnonzero(is_unscored).tolist()
+        arms = (Arm(self._serving.champion, self._policy),)
+        arm_of = np.zeros(len(rows), dtype=np.int64)
+        unscored = np.flatnonzero(np.isnan(raw)).tolist()
         self._metrics.unscored += len(unscored)
-        # The least of all log-odds: neither score nor probability, and no action.
-        verdicts = self._verdicts(rows, features, model, np.where(is_unscored, -np.inf, raw))
+        verdicts = decide(rows, features, arms, arm_of, raw)
         if self._serving.shadow is not None:
             verdicts = self._shadowed(rows, verdicts, self._serving.shadow)
         shadow = self._serving.shadow
-        return JudgedBatch(verdicts, model, "" if shadow is None else shadow.version, unscored)
+        return JudgedBatch(verdicts, arms, "" if shadow is None else shadow.version, unscored)
 
     def _champion_scores(self, features: Floats) -> Floats:
         """Raw scores of what is the champion then; NaN where there are none to be had."""
         while True:
             model = self._serving.champion
+            begin_s = time.perf_counter()
             raw, why = _tried(model, features)
+            self._metrics.version_score_s[model.version] += time.perf_counter() - begin_s
             if not why:
                 return raw
             was_blind = self._serving.is_blind
             if self._serving.fail(model.version, why):
-                self._metrics.scoring_failures += 1
+                self._note_failure(model.version)
                 after = self._serving.champion.version
                 log.error("model %s: %s; %s serves again", model.version, why, after)
                 continue
             if not was_blind:
-                self._metrics.scoring_failures += 1
+                self._note_failure(model.version)
                 log.error("model %s: %s; what has no score is approved", model.version, why)
             return raw
 
-    def _verdicts(
-        self, rows: Transactions, features: Floats, model: ServingModel, raw: Floats
-    ) -> Verdicts:
-        probability = model.probability(raw)
-        action = actions(probability, self._policy)
-        explored = exploration(rows.transaction_id, rows.amount_minor, action, self._policy)
-        return Verdicts(
-            score=model.score(raw),
-            probability=probability,
-            action=explored_actions(action, explored),
-            severity=severities(probability, self._policy),
-            features=features,
-            explored=explored,
-        )
+    def _note_failure(self, version: str) -> None:
+        self._metrics.scoring_failures += 1
+        self._metrics.version_failures[version] += 1
 
     def _shadowed(self, rows: Transactions, verdicts: Verdicts, shadow: ServingModel) -> Verdicts:
         """With the shadow's scores of a share of the rows, the same ones each time."""

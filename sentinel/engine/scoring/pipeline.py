@@ -1,14 +1,17 @@
 """One turn after another: score a batch, and about once a second take a cut."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
+from sentinel.core.features.entity_table.table import TableFullError
 from sentinel.engine.dispatcher import Inbox
 from sentinel.engine.params import EngineParams
+from sentinel.engine.partitions.input_partition import InputPartition
+from sentinel.engine.partitions.labels import LabelTail
 from sentinel.engine.scoring.checkpoint import EVERYTHING, Checkpoints
 from sentinel.engine.scoring.entities import EntityLoader
-from sentinel.engine.scoring.labels import LabelTail
-from sentinel.engine.scoring.partitions import InputPartition
 from sentinel.engine.scoring.scorer import PreparedBatch, Scoring
 from sentinel.engine.tasks import end
 from sentinel.errors import TransientError
@@ -20,6 +23,7 @@ _LABELS_TIMEOUT_S = 30.0
 _PREPARED_COUNT_MAX = 3
 
 Preparing = asyncio.Task[PreparedBatch]
+T = TypeVar("T")
 _PACK_ROW_COUNT = 400  # rows packed at once: about two milliseconds
 _PACKS_MAX = 2  # one behind the other, when a turn has taken long
 _PACK_S = 0.02
@@ -82,8 +86,29 @@ class Pipeline:
         prepared = await preparing
         self._preparing.discard(preparing)
         await self._begin(batch)
-        await self._scoring.score(batch, prepared, self._catch_up)
+        parted = self._scoring.part(prepared)
+        for partition in await self._with_room(partial(self._scoring.replay, parted)):
+            await self._catch_up(partition)
+        await self._with_room(partial(self._scoring.decide, parted, batch.received_s))
         self._inbox.done()
+
+    async def _with_room(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Take a step that needs entities in memory; where there is no room, write and try again.
+
+        Such a step folds nothing before it has its room, so only state before it may be written.
+        """
+        try:
+            return await step()
+        except TableFullError:
+            await self._finish()
+            await self._checkpoints.complete(self._checkpoints.cut(row_count_max=EVERYTHING))
+        try:
+            return await step()
+        except TableFullError as error:
+            raise TransientError(
+                f"{error}: every row in memory is in use or waits to be written; "
+                "is the store away, or entities_max below a few batches?"
+            ) from error
 
     def _patience_s(self) -> float:
         """How long there is nothing to do but wait for a batch."""
@@ -142,17 +167,18 @@ class Pipeline:
 
         Those that were open then must have been read, too, before the first decision.
         """
-        needed = max(partition.opened.offset, partition.promised.offset)
+        needed = partition.gate.needed_to
         try:
             async with asyncio.timeout(_LABELS_TIMEOUT_S):
-                while partition.labels_read < needed:
+                while partition.gate.read_to < needed:
                     await self._labels.poll(timeout_s=0.1)
         except TimeoutError as error:
             raise TransientError(
                 f"labels up to offset {needed} were known before, "
                 f"and only {self._labels.read_to} can be read"
             ) from error
-        await self._scoring.apply_owed(partition, count_max=self._params.batch_count_max)
+        for labels in self._scoring.owed(partition, count_max=self._params.batch_count_max):
+            await self._with_room(partial(self._scoring.apply_owed, labels))
         await self._checkpoints.announce(partition)
         partition.is_caught_up = True
 
@@ -165,14 +191,6 @@ class Pipeline:
             finally:
                 if self._completing.done():
                     self._completing = None
-
-    async def make_room(self) -> None:
-        """Write state so that entities can leave memory; called in the middle of a turn.
-
-        Only state before this batch may be written: the batch in hand has folded nothing yet.
-        """
-        await self._finish()
-        await self._checkpoints.complete(self._checkpoints.cut(row_count_max=EVERYTHING))
 
     async def write_everything(self) -> None:
         """Between turns: commit and store all there is, before giving partitions up."""

@@ -2,27 +2,29 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 
-from sentinel.codec.decisions import Stamp, Verdicts, decisions
+from sentinel.codec.decisions import Stamp, decisions
 from sentinel.codec.rows import Rejected
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
-from sentinel.core.decision import ACTIONS, APPROVE, SEVERITIES, PolicyParams
+from sentinel.core.decision import APPROVE
+from sentinel.core.features.entity_table.table import NEWEST
 from sentinel.core.features.state import FeatureState, Folded, joined
-from sentinel.core.features.table import NEWEST
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.params import TopicParams
+from sentinel.engine.partitions.input_partition import InputPartition
+from sentinel.engine.partitions.label_gate import WaitingLabel
+from sentinel.engine.partitions.labels import DueLabel, label_rows
+from sentinel.engine.partitions.placement import Placement
 from sentinel.engine.scoring.alerts import Alerts, Flagged
+from sentinel.engine.scoring.counting import count_decisions, count_times
 from sentinel.engine.scoring.entities import EntityLoader, StoreAnswer
 from sentinel.engine.scoring.judging import Judge, JudgedBatch
-from sentinel.engine.scoring.labels import DueLabel, label_rows
-from sentinel.engine.scoring.partitions import InputPartition, WaitingLabel
-from sentinel.engine.scoring.placement import Placement
 from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
@@ -62,6 +64,25 @@ class PreparedBatch:
         return np.concatenate([timestamps(records) for _, records in self.pieces]).astype(float)
 
 
+@dataclass(frozen=True, slots=True)
+class PartedBatch:
+    """A batch whose turn has come.
+
+    Attributes
+    ----------
+    ends
+        The offset behind its last record of each partition.
+    silent
+        Rows that were decided before, and are only folded; None where there are none.
+    live
+        What is to be decided; None where nothing is.
+    """
+
+    ends: dict[int, int]
+    silent: Transactions | None
+    live: PreparedBatch | None
+
+
 class Scoring:
     """Turns batches of transactions into decisions and alerts, and counts them into the state."""
 
@@ -76,7 +97,6 @@ class Scoring:
         dead_letters: DeadLetters,
         partitions: Mapping[int, InputPartition],
         schema: SchemaParams,
-        policy: PolicyParams,
         topics: TopicParams,
         input_name: str,
         placement: Placement,
@@ -97,11 +117,9 @@ class Scoring:
         self._metrics = metrics
         self._stamp = Stamp(
             topic=input_name,
-            model_version="",
             schema_version=state.fingerprint,
             config_version=config_version,
-            recommended=tuple(policy.recommended.get(severity, ()) for severity in SEVERITIES),
-            explore_share=policy.explore_share,
+            arms=(),
         )
 
     async def prepare(self, batch: Batch) -> PreparedBatch:
@@ -116,36 +134,20 @@ class Scoring:
         self._metrics.lap("decode", clock_s)
         return PreparedBatch(pieces, rows, rejected, await self._loader.ask(rows))
 
-    async def score(
-        self,
-        batch: Batch,
-        prepared: PreparedBatch,
-        catch_up: Callable[[InputPartition], Awaitable[None]],
-    ) -> None:
-        """Decide every record of the batch that is live, fold every one.
+    def part(self, prepared: PreparedBatch) -> PartedBatch:
+        """What is to be done with each record, now that it is the batch's turn.
 
-        `catch_up` is awaited for a partition between its last silent record and its first live one.
+        A partition given up since it was prepared is read again by its next owner.
         """
-        ends: dict[int, int] = {}
-        for at, records in prepared.pieces:
-            if at.partition in self._partitions:
-                ends[at.partition] = records[-1].offset + 1
-        silent, live = self._split(prepared, ends)
-        await self._replay(silent, ends, catch_up)
-        if live is not None:
-            await self._decide(live, batch.received_s)
-        for number, end in ends.items():
-            self._partitions[number].next_offset = end
-
-    def _split(
-        self, prepared: PreparedBatch, ends: Mapping[int, int]
-    ) -> tuple[Transactions | None, PreparedBatch | None]:
-        """Rows that were decided before, and the records that are to be decided now."""
+        ends = {
+            at.partition: records[-1].offset + 1
+            for at, records in prepared.pieces
+            if at.partition in self._partitions
+        }
         live_from = {number: self._partitions[number].live_from for number in ends}
         first = {at.partition: records[0].offset for at, records in prepared.pieces}
         if first.keys() == ends.keys() and all(first[n] >= live_from[n] for n in ends):
-            return None, prepared
-        # A partition given up meanwhile is read again by its next owner.
+            return PartedBatch(ends, None, prepared)
         rows = prepared.rows
         at = np.array([live_from.get(n, -1) for n in rows.partition.tolist()], dtype=np.int64)
         is_live = (at >= 0) & (rows.offset >= at)
@@ -158,34 +160,32 @@ class Scoring:
         live = chosen(rows, np.flatnonzero(is_live))
         silent = chosen(rows, np.flatnonzero((at >= 0) & ~is_live))
         has_live = len(live) > 0 or bool(rejected)
-        return (
+        return PartedBatch(
+            ends,
             silent if len(silent) else None,
             replace(prepared, rows=live, rejected=rejected) if has_live else None,
         )
 
-    async def _replay(
-        self,
-        silent: Transactions | None,
-        ends: Mapping[int, int],
-        catch_up: Callable[[InputPartition], Awaitable[None]],
-    ) -> None:
-        """Fold what was decided before, and catch up the partitions that have folded all of it.
+    async def replay(self, batch: PartedBatch) -> list[InputPartition]:
+        """Fold what was decided before; returns the partitions that are to be caught up now.
 
-        Positions move only behind what is folded: a cut may be taken whenever room is made.
+        Positions move only behind what is folded. Raises TableFullError, having folded nothing.
         """
-        if silent is not None:
-            if await self._loader.load(silent):
+        if batch.silent is not None:
+            if await self._loader.load(batch.silent):
                 # Stored state may hold some of these records: not knowing it, they count twice.
                 raise TransientError("a replay needs the state store, which is away")
-            self._state.fold(silent)
-            self._note_times(silent)
-            self._metrics.replayed += len(silent)
-        for number, end in ends.items():
+            self._state.fold(batch.silent)
+            self._note_times(batch.silent)
+            self._metrics.replayed += len(batch.silent)
+        behind = []
+        for number, end in batch.ends.items():
             partition = self._partitions[number]
             if partition.is_recovering:
                 partition.next_offset = min(end, partition.live_from)
             if not (partition.is_recovering or partition.is_caught_up):
-                await catch_up(partition)
+                behind.append(partition)
+        return behind
 
     def _note_times(self, rows: Transactions) -> None:
         for number, partition in self._partitions.items():
@@ -211,7 +211,7 @@ class Scoring:
         due = []
         for number, partition in self._partitions.items():
             at = np.flatnonzero(rows.partition == number)
-            if len(partition.waiting) and at.size:
+            if len(partition.gate.waiting) and at.size:
                 found = partition.due_labels(rows.event_time_ms[at], rows.offset[at])
                 due += [_due(int(at[i]), number, one) for i, one in found]
         return sorted(due, key=lambda label: label[:3])
@@ -219,17 +219,24 @@ class Scoring:
     def _apply(self, labels: Sequence[DueLabel]) -> None:
         """Let labels change the state of the entities of their transactions."""
         for label in labels:
-            self._partitions[label.partition].waiting.take(label.offset)
+            self._partitions[label.partition].gate.waiting.take(label.offset)
         rows, marks = label_rows(labels, self._schema)
         self._state.fold(rows, marks)
         self._metrics.labels_applied += len(labels)
 
+    async def decide(self, batch: PartedBatch, received_s: float) -> None:
+        """Decide every live record, and fold it. Raises TableFullError, having folded nothing."""
+        if batch.live is not None:
+            await self._decide(batch.live, received_s)
+        for number, end in batch.ends.items():
+            self._partitions[number].next_offset = end
+
     async def _decide(self, prepared: PreparedBatch, received_s: float) -> None:
         clock_s = time.perf_counter()
         rows, rejected = prepared.rows, prepared.rejected
-        self._placement.look(rows)
         due = self._due_labels(rows)
         partial, due = await self._load(rows, due, prepared.answer)
+        self._placement.look(rows)
         partial = sorted({*partial, *self._loader.doubtful(rows)})
         clock_s = self._metrics.lap("load", clock_s)
         clock_s = await self._yield_to_loop(len(rows), clock_s)
@@ -246,15 +253,12 @@ class Scoring:
         await self._yield_to_loop(len(rows), clock_s)
         refused = [(*prepared.record(r.index), r.error) for r in rejected]
         await self._dead_letters.publish(refused)
-        stamp = replace(
-            self._stamp,
-            model_version=judged.model.version,
-            shadow_version=judged.shadow_version,
-        )
-        await self._publish(rows, judged, degraded, folded.usual, stamp)
-        self._count(
-            judged.verdicts, folded, len(rejected), len(degraded), prepared.stamps(), received_s
-        )
+        await self._publish(rows, judged, degraded, folded.usual)
+        count_decisions(self._metrics, judged)
+        self._metrics.transactions += len(rows) + len(rejected)
+        self._metrics.late += int(folded.late.sum())
+        self._metrics.degraded += len(degraded)
+        count_times(self._metrics, len(rows), prepared.stamps(), received_s)
 
     async def _yield_to_loop(
         self, row_count: int, since_s: float, *, from_count: int = _LONG_ROW_COUNT
@@ -285,14 +289,14 @@ class Scoring:
         return [i for i in incomplete if i < len(rows)], ready
 
     async def _publish(
-        self,
-        rows: Transactions,
-        judged: JudgedBatch,
-        degraded: dict[int, list[str]],
-        usual: Floats,
-        stamp: Stamp,
+        self, rows: Transactions, judged: JudgedBatch, degraded: dict[int, list[str]], usual: Floats
     ) -> None:
         clock_s, verdicts = time.perf_counter(), judged.verdicts
+        stamp = replace(
+            self._stamp,
+            arms=tuple(arm.stamp() for arm in judged.arms),
+            shadow_version=judged.shadow_version,
+        )
         encoded = decisions(rows, verdicts, degraded, stamp)
         clock_s = self._metrics.lap("encode", clock_s)
         clock_s = await self._yield_to_loop(len(rows), clock_s)
@@ -303,59 +307,30 @@ class Scoring:
             source = self._partitions[number].at
             await self._broker.publish(self._decision_topic, number, block, source=source)
             flagged = at[verdicts.action[at] != APPROVE]
-            if flagged.size:
+            for arm in np.unique(verdicts.arm[flagged]).tolist():
+                own = flagged[verdicts.arm[flagged] == arm]
                 self._alerts.submit(
                     Flagged(
                         source=source,
-                        keys=[accounts.bytes_at(i) or b"" for i in flagged.tolist()],
-                        decisions=[encoded.bytes_at(i) or b"" for i in flagged.tolist()],
-                        features=verdicts.features[flagged],
-                        usual=usual[flagged],
+                        keys=[accounts.bytes_at(i) or b"" for i in own.tolist()],
+                        decisions=[encoded.bytes_at(i) or b"" for i in own.tolist()],
+                        features=verdicts.features[own],
+                        usual=usual[own],
                     ),
-                    judged.model,
+                    judged.arms[arm].model,
                 )
         self._metrics.lap("publish", clock_s)
 
-    def _count(
-        self,
-        verdicts: Verdicts,
-        folded: Folded,
-        rejected_count: int,
-        degraded_count: int,
-        stamps_ms: Floats,
-        received_s: float,
-    ) -> None:
-        metrics = self._metrics
-        count = verdicts.score.size
-        metrics.transactions += count + rejected_count
-        metrics.decisions += count
-        metrics.late += int(folded.late.sum())
-        metrics.degraded += degraded_count
-        metrics.explored += sum(verdicts.explored.values())
-        by_action = np.bincount(verdicts.action, minlength=len(ACTIONS)).tolist()
-        metrics.actions.update(dict(zip(ACTIONS, by_action, strict=True)))
-        metrics.count_scores(verdicts.probability)
-        metrics.probability_sum += float(verdicts.probability.sum())
-        metrics.batch_size.observe(float(count))
-        metrics.last_decision_s = asyncio.get_running_loop().time()
-        metrics.last_decision_cpu_s = time.process_time()
-        if metrics.first_record_s is None:
-            metrics.first_record_s = received_s
-            metrics.first_record_cpu_s = metrics.last_decision_cpu_s
-        metrics.engine_s.observe(metrics.last_decision_s - received_s, count)
-        # How long a record took since it was appended is a fact about us: processing time is meant.
-        waited_s = time.time() - stamps_ms / 1000.0
-        metrics.latency_s.observe_many(np.maximum(waited_s, 0.0))
+    def owed(self, partition: InputPartition, *, count_max: int) -> list[list[DueLabel]]:
+        """The labels that were applied before the commit that this partition goes on from."""
+        owed = [_due(0, partition.at.partition, one) for one in partition.owed_labels()]
+        return [owed[begin : begin + count_max] for begin in range(0, len(owed), count_max)]
 
-    async def apply_owed(self, partition: InputPartition, *, count_max: int) -> None:
-        """Apply the labels that were applied before the commit that this partition goes on from."""
-        owed = partition.owed_labels()
-        for begin in range(0, len(owed), count_max):
-            number = partition.at.partition
-            labels = [_due(0, number, one) for one in owed[begin : begin + count_max]]
-            if await self._loader.load(label_rows(labels, self._schema)[0]):
-                raise TransientError("labels of before need the state store, which is away")
-            self._apply(labels)
+    async def apply_owed(self, labels: Sequence[DueLabel]) -> None:
+        """Apply some of them. Raises TableFullError, having folded nothing."""
+        if await self._loader.load(label_rows(labels, self._schema)[0]):
+            raise TransientError("labels of before need the state store, which is away")
+        self._apply(labels)
 
 
 def _due(row: int, partition: int, one: WaitingLabel) -> DueLabel:

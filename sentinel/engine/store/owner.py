@@ -163,7 +163,7 @@ async def check_log(broker: Broker, owner: StoreOwner) -> TopicLog | None:
     return seen
 
 
-async def change(store: StateStore, before: StoreOwner, after: StoreOwner) -> None:
+async def replace_owner(store: StateStore, before: StoreOwner, after: StoreOwner) -> None:
     """Note something else. Raises FencedError when another instance has noted meanwhile."""
     noted, found = await read_owner(store)
     if found != after:

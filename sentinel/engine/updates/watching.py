@@ -1,17 +1,18 @@
 """A new champion is watched: by what this instance sees of it, and on newer examples."""
 
 import logging
+from collections.abc import Mapping
 
+from sentinel.core.learning.watch import VersionCounts, WatchParams, harm
 from sentinel.engine.registry.lifecycle import Update
-from sentinel.engine.updates.watch import Baseline, WatchParams, harm
-from sentinel.errors import ModelError, RecordError, TrainingError
+from sentinel.errors import ModelError, TrainingError
 from sentinel.metrics import Metrics
 from sentinel.ports import ModelStore, Trainer
 
 log = logging.getLogger(__name__)
 
-# What comes of a learner that fails, short of being lost.
-LEARNER_ERRORS = (ModelError, RecordError, TrainingError)
+Counts = Mapping[str, VersionCounts]  # by version
+_NOTHING = VersionCounts()
 
 
 class Watching:
@@ -38,27 +39,30 @@ class Watching:
         self._params = params
         self._compare_after_count = compare_after_count
         self._new_count = 0  # examples since the last comparison
-        self._baseline: Baseline | None = None
+        self._before: Counts | None = None
         self._is_said = False
 
-    def counts(self) -> Baseline:
-        """What this instance has counted by now."""
+    def counts(self) -> Counts:
+        """What this instance has counted by now, by version."""
         metrics = self._metrics
-        return Baseline(
-            decision_count=metrics.decisions,
-            alert_count=metrics.alerts,
-            probability_sum=metrics.probability_sum,
-            score_s=metrics.stage_s["score"],
-            failure_count=metrics.scoring_failures,
-        )
+        return {
+            version: VersionCounts(
+                decision_count=metrics.version_decisions[version],
+                alert_count=metrics.version_alerts[version],
+                probability_sum=metrics.version_probability_sum[version],
+                score_s=metrics.version_score_s[version],
+                failure_count=metrics.version_failures[version],
+            )
+            for version in {**metrics.version_decisions, **metrics.version_failures}
+        }
 
-    def begin(self, before: Baseline) -> None:
+    def begin(self, before: Counts) -> None:
         """A champion has just taken over; `before` was counted right before that."""
-        self._baseline, self._new_count, self._is_said = before, 0, False
+        self._before, self._new_count, self._is_said = before, 0, False
 
     def end(self) -> None:
         """What was counted says nothing any more: others may promote meanwhile."""
-        self._baseline = None
+        self._before = None
 
     def take(self, count: int) -> None:
         """So many new examples have come."""
@@ -71,8 +75,11 @@ class Watching:
     async def harm(self, update: Update) -> str | None:
         """What is wrong with the champion that the update has made; None while nothing is."""
         found = None
-        if self._baseline is not None:
-            found = harm(self._baseline, self.counts(), self._params)
+        if self._before is not None:
+            former = self._before.get(update.champion, _NOTHING)
+            champion = self.counts().get(update.version, _NOTHING)
+            since = champion - self._before.get(update.version, _NOTHING)
+            found = harm(former, since, self._params)
         if found is None and self._new_count >= self._compare_after_count:
             self._new_count = 0
             found = await self._compared(update)
@@ -87,7 +94,7 @@ class Watching:
             former = await self._store.load(update.champion)
             champion = await self._store.load(update.version)
             verdict = await self._trainer.compare(former, champion, since_ms=update.updated_ms + 1)
-        except LEARNER_ERRORS as error:
+        except (ModelError, TrainingError) as error:
             log.warning("%s and %s are not compared: %r", update.champion, update.version, error)
             return None
         if verdict is None or verdict.outcome != "promote":

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from sentinel.core.consensus.batch.judging import is_judged_first
 from sentinel.core.consensus.intake import take
-from sentinel.core.consensus.judging import is_judged_first
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.records import Feedback
 from sentinel.stored.votes import Case, Vote

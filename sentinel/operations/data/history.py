@@ -134,7 +134,7 @@ class History:
             self._waiting.append((known_ms, part(rows, i, i + 1)))
 
 
-def joined(stretches: Iterable[Rows]) -> tuple[Floats, Ints, Ints, list[str]]:
+def joined_rows(stretches: Iterable[Rows]) -> tuple[Floats, Ints, Ints, list[str]]:
     """Features, labels, event times and accounts of all stretches."""
     features, labels, times, accounts = [], [], [], []
     for rows in stretches:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sentinel import __version__
-from sentinel.codec.model_files import decode_model_file, pandas_categories
+from sentinel.codec.models.files import decode_model_file, pandas_categories
 from sentinel.config import Config
 from sentinel.core.decision import Usual, usual_ranges
 from sentinel.core.forest.columns import check_categories, column_names, over_columns, places

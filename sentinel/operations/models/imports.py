@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sentinel.codec.artifacts import TEXT_BYTES_MAX
+from sentinel.codec.models.artifacts import TEXT_BYTES_MAX
 from sentinel.config import Config
 from sentinel.errors import ConfigError, ModelError
 from sentinel.operations.models import registry as models
@@ -31,7 +31,7 @@ def read_file(path: Path) -> bytes:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
 
 
-def made(
+def try_file(
     path: Path,
     data: bytes,
     origin: Origin,
@@ -52,7 +52,7 @@ def made(
         return Imported(trial.made_version(folder), answer["tried"])
 
 
-def stand(given: Artifact, config: Config, config_file: Path | None) -> dict[str, Any]:
+def try_version(given: Artifact, config: Config, config_file: Path | None) -> dict[str, Any]:
     """What the trial of a version with its manifest found. Raises ModelError."""
     with TemporaryDirectory(prefix="sentinel-trial-") as name:
         trial.put_version(Path(name), given)
@@ -64,7 +64,7 @@ def stand(given: Artifact, config: Config, config_file: Path | None) -> dict[str
     return tried
 
 
-async def numbered(found: Imported, config: Config, version: str) -> Artifact:
+async def under_number(found: Imported, config: Config, version: str) -> Artifact:
     """The version under its number: the one that is wanted, or the next."""
     artifact = found.artifact
     version = version or await models.free_version(config, artifact.manifest)

@@ -64,7 +64,7 @@ def now_ms() -> int:
     return round(time.time() * 1000)
 
 
-async def registry(config: Config) -> Registry:
+async def read_registry(config: Config) -> Registry:
     """All that there is."""
     async with open_models(config.redis) as store:
         registry_state = await store.registry_state()
@@ -85,7 +85,7 @@ async def served_at(config: Config, at_ms: int) -> list[ServingReport]:
     return sorted(found, key=lambda one: one.instance)
 
 
-async def history(config: Config) -> list[ModelEvent]:
+async def read_history(config: Config) -> list[ModelEvent]:
     """Every change, oldest first."""
     async with open_models(config.redis) as store:
         return await store.history()
@@ -124,10 +124,10 @@ async def add(config: Config, given: Artifact, *, who: str, why: str) -> Changed
             await store.registry_state(), steps
         )  # nothing is kept of what cannot be registered
         await store.add(given)
-    return await change(config, steps)
+    return await change_registry(config, steps)
 
 
-async def change(config: Config, steps: Sequence[Step]) -> Changed:
+async def change_registry(config: Config, steps: Sequence[Step]) -> Changed:
     """Change where versions stand, then publish it; what cannot be is a ConfigError.
 
     A version that is to serve or to score beside must be one that instances can load: ModelError

@@ -24,7 +24,7 @@ from sentinel.adapters.pool.processes import begin
 from sentinel.adapters.registry import read_folder, write_folder
 from sentinel.codec.records import decode_object, encode
 from sentinel.config import Config
-from sentinel.engine.deployment.trial import TrialParams, TrialResult, tried
+from sentinel.engine.deployment.trial import TrialParams, TrialResult, trial_of
 from sentinel.errors import ConfigError, ModelError
 from sentinel.operations.models.given import VERSION_UNKNOWN, Origin, Past, manifest_of, read_given
 from sentinel.stored.versions import Artifact
@@ -124,7 +124,7 @@ def tried_in(folder: Path, config: Config) -> TrialResult:
         given = Artifact(VERSION_UNKNOWN, found.text, {**manifest, **facts})
         reference = found.reference
         write_folder(folder / _VERSION, given)
-    return tried(given, names, config.trial, clock_s=time.perf_counter, reference=reference)
+    return trial_of(given, names, config.trial, clock_s=time.perf_counter, reference=reference)
 
 
 def _past(folder: Path) -> Past | None:

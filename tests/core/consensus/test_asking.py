@@ -12,12 +12,12 @@ from sentinel.core.consensus.asking import (
     questions,
     whom_to_ask,
 )
-from sentinel.core.consensus.dawid_skene import evidence_of, fit
-from sentinel.core.consensus.groups import groups, shared_weight
+from sentinel.core.consensus.batch.dawid_skene import evidence_of, fit
+from sentinel.core.consensus.batch.groups import groups, shared_weight
+from sentinel.core.consensus.batch.votes import Votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.core.consensus.verdict import verdicts
-from sentinel.core.consensus.votes import Votes
 from sentinel.simulation.investigators import TEAMS, cases
 from sentinel.stored.votes import Annotator, Case, Vote
 

@@ -21,7 +21,7 @@ from sentinel.core.consensus.channels import (
     numbered_channels,
 )
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.verdict import verdict
+from sentinel.core.consensus.verdict import verdict_of
 from sentinel.records import Floats
 from sentinel.stored.votes import Case, Casework, FeedbackProgress, Vote
 
@@ -198,8 +198,8 @@ def test_no_prior_makes_a_label_by_itself(label: str, base_rate: float) -> None:
 
 
 def test_no_prior_makes_a_label_against_the_votes() -> None:
-    assert verdict(0.01, 1.4, 0.0, PARAMS) == "open"
-    assert verdict(0.99, 0.0, 1.4, PARAMS) == "open"
-    assert verdict(0.99, 1.4, 0.0, PARAMS) == "fraud"
-    assert verdict(0.01, 0.0, 1.4, PARAMS) == "genuine"
-    assert verdict(0.995, math.inf, 9.0, PARAMS) == "fraud"
+    assert verdict_of(0.01, 1.4, 0.0, PARAMS) == "open"
+    assert verdict_of(0.99, 0.0, 1.4, PARAMS) == "open"
+    assert verdict_of(0.99, 1.4, 0.0, PARAMS) == "fraud"
+    assert verdict_of(0.01, 0.0, 1.4, PARAMS) == "genuine"
+    assert verdict_of(0.995, math.inf, 9.0, PARAMS) == "fraud"

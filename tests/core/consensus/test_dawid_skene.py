@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from sentinel.core.consensus.dawid_skene import fit
+from sentinel.core.consensus.batch.dawid_skene import fit
+from sentinel.core.consensus.batch.votes import Votes, numbers_of, temporal_weight
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.votes import Votes, numbered, temporal_weight
 from sentinel.records import Floats
 from sentinel.simulation.investigators import TEAMS, cases
 
@@ -98,7 +98,7 @@ def test_the_order_of_the_votes_changes_no_bit(votes: list[Vote], random: object
     first, second = (fit(votes_of(v), PARAMS) for v in (votes, shuffled))
 
     assert first.posterior.tolist() == second.posterior.tolist()
-    assert first.standing.seen.tolist() == second.standing.seen.tolist()
+    assert first.standing.tp.tolist() == second.standing.tp.tolist()
 
 
 def test_tasks_without_votes_have_the_prior() -> None:
@@ -164,8 +164,8 @@ def test_public_crowds_are_judged_as_well_as_published(name: str, accuracy_min: 
         {"task": pl.String, "worker": pl.String}
     )
     truth = pl.read_csv(PUBLIC / f"{name}_truth.csv.gz")
-    tasks, task = numbered(table["task"].to_list())
-    workers, worker = numbered(table["worker"].to_list())
+    tasks, task = numbers_of(table["task"].to_list())
+    workers, worker = numbers_of(table["worker"].to_list())
     votes = Votes.of(
         task,
         worker,

@@ -9,17 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sentinel.core.consensus.dawid_skene import fit
-from sentinel.core.consensus.online import (
-    SAYS_FRAUD,
-    SAYS_GENUINE,
-    SAYS_NOTHING,
-    Ballots,
-    Settled,
-    settle,
-)
+from sentinel.core.consensus.batch.dawid_skene import fit
+from sentinel.core.consensus.online import Ballots, Settled, settle_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
+from sentinel.core.consensus.vote_kernels import SAYS_FRAUD, SAYS_GENUINE, SAYS_NOTHING
 from sentinel.records import Floats, Ints
 from sentinel.simulation.investigators import TEAMS, Cases, cases, half_collapsing
 
@@ -47,7 +41,7 @@ def streamed(
     order = rng.permutation(len(votes))
     ballots = new_ballots(votes.task[order], votes.annotator[order], votes.says_fraud[order])
     unknown = np.full(votes.task_count, np.nan)
-    settled = settle(ballots, unknown, standing, params)
+    settled = settle_votes(ballots, unknown, standing, params)
     posterior = unknown.copy()
     posterior[ballots.task] = settled.posterior  # the last of each stays
     return posterior
@@ -75,8 +69,8 @@ Row = tuple[int, int, int, bool, int]  # task, annotator, says, is trusted, time
 
 def in_one(rows: list[Row], params: ConsensusParams) -> Settled:
     """All rows as new; a second vote of an annotator on a task replaces the first."""
-    return settle(ballots_of(rows, in_order(rows), 0, [math.nan] * len(rows)), np.full(4, np.nan),
-                  nobody(3), params)  # fmt: skip
+    ballots = ballots_of(rows, in_order(rows), 0, [math.nan] * len(rows))
+    return settle_votes(ballots, np.full(4, np.nan), nobody(3), params)
 
 
 def in_order(rows: list[Row]) -> list[int]:
@@ -132,7 +126,7 @@ def test_how_votes_are_batched_changes_no_bit(given_rows: list[Row], cut: int) -
         replaces.append(place.get((row[0], row[1]), -1))
         place[row[0], row[1]] = len(replaces) - 1
 
-    second = settle(
+    second = settle_votes(
         ballots_of(
             stored + given_rows[cut:], replaces, len(stored),
             counted + [math.nan] * (len(given_rows) - cut),
@@ -142,7 +136,7 @@ def test_how_votes_are_batched_changes_no_bit(given_rows: list[Row], cut: int) -
 
     together = np.concatenate([first.posterior, second.posterior])
     assert together.tolist() == whole.posterior.tolist()
-    assert second.standing.seen.tolist() == whole.standing.seen.tolist()
+    assert second.standing.tp.tolist() == whole.standing.tp.tolist()
     assert second.long_run.columns().tolist() == whole.long_run.columns().tolist()
     assert second.selection.totals.tolist() == whole.selection.totals.tolist()
     assert second.selection.evidence.tobytes() == whole.selection.evidence.tobytes()
@@ -157,7 +151,7 @@ def test_the_slow_record_weighs_nothing_and_holds_all_of_the_fast_one(
     ballots = ballots_of(given_rows, in_order(given_rows), 0, [math.nan] * len(given_rows))
     recent = Standing(*rng.uniform(0, 9, (4, 3)))
     plain, other = (
-        settle(ballots, np.full(4, np.nan), recent, params, long_run)
+        settle_votes(ballots, np.full(4, np.nan), recent, params, long_run)
         for long_run in (None, Standing(*rng.uniform(0, 900, (4, 3))))
     )
 
@@ -173,7 +167,7 @@ def test_both_records_fade_at_their_pace() -> None:
     params = ConsensusParams(half_life_votes=3.0)
     rng, n = np.random.default_rng(5), 40
     says_fraud = rng.random(n) < 0.4
-    found = settle(
+    found = settle_votes(
         new_ballots(np.arange(n), np.zeros(n, np.int64), says_fraud), np.full(n, np.nan),
         nobody(1), params,
     )  # fmt: skip
@@ -198,23 +192,23 @@ def test_the_newest_word_of_a_trusted_source_settles_it_and_judges_the_others() 
 
     assert found.posterior[0] < 0.5
     assert found.posterior[1:].tolist() == [0.995, 0.995]
-    assert found.standing.missed[0] == pytest.approx(0.995)
-    assert found.standing.seen.tolist() == [0, 0, 0], "those who are trusted have no record"
+    assert found.standing.fn[0] == pytest.approx(0.995)
+    assert found.standing.tp.tolist() == [0, 0, 0], "those who are trusted have no record"
 
 
 def test_a_vote_taken_back_leaves_no_trace_but_its_age() -> None:
     patient = ConsensusParams(half_life_votes=1e12)
     found = in_one([(0, 0, SAYS_FRAUD, False, 0), (0, 0, SAYS_NOTHING, False, 1)], patient)
 
-    assert found.standing.seen[0] == pytest.approx(0.0, abs=1e-9)
-    assert found.standing.accused[0] == pytest.approx(0.0, abs=1e-9)
+    assert found.standing.tp[0] == pytest.approx(0.0, abs=1e-9)
+    assert found.standing.fp[0] == pytest.approx(0.0, abs=1e-9)
 
 
 def after_a_collapse(half_life_votes: float, seed: int) -> tuple[float, float]:
     """Accuracy before half of the investigators collapse, and behind the next 200 tasks."""
     shown = half_collapsing(np.random.default_rng(seed))
     votes, n = shown.votes, shown.truth.size
-    settled = settle(
+    settled = settle_votes(
         new_ballots(votes.task, votes.annotator, votes.says_fraud), np.full(n, np.nan),
         nobody(20), ConsensusParams(half_life_votes=half_life_votes),
     )  # fmt: skip
@@ -237,9 +231,11 @@ def test_those_of_one_group_share_one_vote() -> None:
     alone = new_ballots(np.zeros(1, np.int64), np.arange(1), np.ones(1, np.bool_))
     unknown = np.array([np.nan])
 
-    together = settle(replace(three, group=np.zeros(3, dtype=np.int64)), unknown, nobody(3), PARAMS)
-    one = settle(alone, unknown, nobody(1), PARAMS)
-    each = settle(three, unknown, nobody(3), PARAMS)
+    together = settle_votes(
+        replace(three, group=np.zeros(3, dtype=np.int64)), unknown, nobody(3), PARAMS
+    )
+    one = settle_votes(alone, unknown, nobody(1), PARAMS)
+    each = settle_votes(three, unknown, nobody(3), PARAMS)
 
     assert together.posterior[0] == one.posterior[0]
     assert together.posterior[-1] == pytest.approx(one.posterior[0], abs=0.02)
@@ -250,8 +246,8 @@ def test_a_prior_takes_the_place_of_the_share_of_frauds() -> None:
     ballots = new_ballots(np.arange(2), np.zeros(2, np.int64), np.ones(2, np.bool_))
     prior = np.array([np.nan, np.log(0.01 / 0.99)])
 
-    found = settle(replace(ballots, prior=prior), np.full(2, np.nan), nobody(1), PARAMS)
-    plain = settle(ballots, np.full(2, np.nan), nobody(1), PARAMS)
+    found = settle_votes(replace(ballots, prior=prior), np.full(2, np.nan), nobody(1), PARAMS)
+    plain = settle_votes(ballots, np.full(2, np.nan), nobody(1), PARAMS)
 
     assert found.posterior[0] == plain.posterior[0]
     assert found.posterior[1] < 0.1 < plain.posterior[1]

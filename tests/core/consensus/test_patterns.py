@@ -6,10 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentinel.core.consensus.channels import ChannelSelection
-from sentinel.core.consensus.online import settle
-from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.patterns import (
+from sentinel.core.consensus.batch.patterns import (
     agreement_of,
     oddities,
     sensitivity_drift,
@@ -17,6 +14,9 @@ from sentinel.core.consensus.patterns import (
     specificity_drift,
     weight_of,
 )
+from sentinel.core.consensus.channels import ChannelSelection
+from sentinel.core.consensus.online import settle_votes
+from sentinel.core.consensus.params import ConsensusParams
 from sentinel.stored.votes import Annotator
 from tests.core.consensus.test_online import new_ballots, nobody
 
@@ -150,7 +150,7 @@ def words_over_time(
         if totals is not None:
             selection = replace(selection, totals=totals)
         unknown = np.full(len(votes), np.nan)
-        found = settle(ballots, unknown, standing, PARAMS, long_run, selection)
+        found = settle_votes(ballots, unknown, standing, PARAMS, long_run, selection)
         standing, long_run, totals = found.standing, found.long_run, found.selection.totals
         columns = np.concatenate((standing.columns(), long_run.columns()), axis=1).tolist()
         people = [voter(column) for column in columns[:first]]

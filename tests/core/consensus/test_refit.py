@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sentinel.core.consensus.batch.refit import refit
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.refit import refit
 from sentinel.stored.votes import Case, Vote
 
 PARAMS = ConsensusParams()

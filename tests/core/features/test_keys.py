@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.core.features.keys import ABSENT, MISSING, KeyIndex, distinct
+from sentinel.core.features.entity_table.keys import ABSENT, MISSING, KeyIndex, distinct
 from sentinel.texts import Texts
 
 SLOT_COUNT = 64

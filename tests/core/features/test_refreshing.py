@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from sentinel.core.features.entity_table.table import EntityTable
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import FeatureState
-from sentinel.core.features.table import EntityTable
 from sentinel.texts import Texts
 from tests.core.features.streams import Item, rows_of
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from sentinel.core.features.entity_table.table import TableFullError
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import FeatureState
-from sentinel.core.features.table import TableFullError
 from tests.core.features.streams import Item, rows_of
 
 ENTITIES = {"account": EntityParams(), "terminal": EntityParams(kind="tiles", tile="1d")}

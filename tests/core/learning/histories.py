@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from sentinel.core.features.hashing import hash64
-from sentinel.core.learning.examples import Examples
+from sentinel.core.learning.training_data.examples import Examples
 
 
 @dataclass(frozen=True)

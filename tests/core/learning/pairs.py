@@ -5,7 +5,7 @@ from numpy.random import Generator
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from sentinel.core.learning.evidence import Bools, Evidence, PairedScores
+from sentinel.core.learning.gate.evidence import Bools, Evidence, PairedScores
 from sentinel.records import Floats, Ints
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from sentinel.core.decision import APPROVE, BLOCK, REVIEW
-from sentinel.core.learning.columns import (
+from sentinel.core.learning.training_data.columns import (
     SEGMENT_NAMES,
     STRATUM_COUNT,
+    amount_segments,
     joined,
     newest,
     no_columns,
-    segments,
     strata,
 )
 from tests.core.learning.wide import columns
@@ -29,7 +29,7 @@ from tests.core.learning.wide import columns
     ],
 )
 def test_a_segment_is_a_decade_of_the_amount(amount_minor: int, name: str) -> None:
-    assert SEGMENT_NAMES[segments(np.array([amount_minor]))[0]] == name
+    assert SEGMENT_NAMES[amount_segments(np.array([amount_minor]))[0]] == name
 
 
 def test_a_stratum_is_a_segment_and_whether_it_was_flagged() -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.random import default_rng
 from scipy.stats import norm
 
-from sentinel.core.learning.delong import AucComparison, compare_auc
 from sentinel.core.learning.evaluation import auc
-from sentinel.core.learning.evidence import PairedScores
+from sentinel.core.learning.gate.delong import AucComparison, compare_auc
+from sentinel.core.learning.gate.evidence import PairedScores
 from sentinel.records import Floats
 from tests.core.learning.pairs import binormal
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from numpy.random import default_rng
 from scipy.special import expit, logit
 
-from sentinel.core.learning import checks
 from sentinel.core.learning.calibration import fit_calibration
-from sentinel.core.learning.checks import Check, holm
-from sentinel.core.learning.delong import compare_auc
-from sentinel.core.learning.evidence import Bools, Evidence
-from sentinel.core.learning.gate import GateParams, Verdict, judge, judge_recalibration
+from sentinel.core.learning.gate import checks
+from sentinel.core.learning.gate.checks import Check, holm
+from sentinel.core.learning.gate.delong import compare_auc
+from sentinel.core.learning.gate.evidence import Bools, Evidence
+from sentinel.core.learning.gate.judging import GateParams, Verdict, judge, judge_recalibration
 from sentinel.records import Floats
 from tests.core.learning.pairs import binormal, evidence
 

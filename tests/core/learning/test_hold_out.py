@@ -7,8 +7,8 @@ import pytest
 from numpy.random import default_rng
 
 from sentinel.core.features.hashing import hash64, uniform
-from sentinel.core.learning.columns import Columns, joined
-from sentinel.core.learning.hold_out import HeldOut, is_held_out, nothing_held_out
+from sentinel.core.learning.training_data.columns import Columns, joined
+from sentinel.core.learning.training_data.hold_out import HeldOut, is_held_out, nothing_held_out
 from tests.core.learning.wide import columns, labelled
 
 EVER = 2**60

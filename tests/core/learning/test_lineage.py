@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from sentinel.core.learning.lineage import is_decided, lost_events, relation
 from sentinel.core.registry import transitions
+from sentinel.core.registry.lineage import is_decided, lost_events, relation
 from sentinel.stored.versions import ModelEvent, RegistryState
 
 State = tuple[RegistryState, tuple[ModelEvent, ...]]

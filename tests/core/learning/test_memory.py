@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentinel.core.features.hashing import hash64, rehashed, uniform
-from sentinel.core.learning.examples import Examples
-from sentinel.core.learning.memory import Memory, MemoryParams, empty_memory
+from sentinel.core.learning.training_data.examples import Examples
+from sentinel.core.learning.training_data.memory import Memory, MemoryParams, empty_memory
 from sentinel.records import Floats, Ints
 from tests.core.learning.histories import Row, columns, histories
 

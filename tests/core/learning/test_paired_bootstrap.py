@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.random import default_rng
 
 from sentinel.core.learning.evaluation import average_precision
-from sentinel.core.learning.evidence import PairedScores
-from sentinel.core.learning.paired_bootstrap import (
+from sentinel.core.learning.gate.evidence import PairedScores
+from sentinel.core.learning.gate.paired_bootstrap import (
     Bootstrap,
     bootstrap_average_precision,
     bootstrap_money,

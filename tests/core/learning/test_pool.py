@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sentinel.core.learning import pool as pools
-from sentinel.core.learning.pool import pooled
+from sentinel.core.learning.training_data import pool as pools
+from sentinel.core.learning.training_data.pool import pooled
 from sentinel.records import Floats
 
 # Few different values, so that many rows are the same; any bits among them.

@@ -19,7 +19,7 @@ from sentinel.core.registry.transitions import (
     promoted,
     refused,
     registered,
-    replayed,
+    replayed_registry,
     rolled_back,
     serving_at,
     shadowed,
@@ -300,7 +300,7 @@ def test_whatever_is_tried_the_registry_state_makes_sense(
 
     assert [serving_at(history, at_ms) for at_ms in range(len(tried))] == served
     assert registry_state.number == len(history)
-    assert list(replayed(history)) == changes
+    assert list(replayed_registry(history)) == changes
 
 
 def test_a_history_with_a_gap_is_not_replayed() -> None:
@@ -308,11 +308,11 @@ def test_a_history_with_a_gap_is_not_replayed() -> None:
     registry_state, second = registered(registry_state, "1.1.0", **BY)
     _, third = staged(registry_state, "1.1.0", **BY)
 
-    assert len(list(replayed([first, second, third]))) == 3
+    assert len(list(replayed_registry([first, second, third]))) == 3
     with pytest.raises(ValueError, match="change 3 does not follow"):
-        list(replayed([first, replace(second, number=3, version="1.2.0")]))
+        list(replayed_registry([first, replace(second, number=3, version="1.2.0")]))
     with pytest.raises(ValueError, match="there is no such version"):
-        list(replayed([first, third]))
+        list(replayed_registry([first, third]))
 
 
 def check(registry_state: RegistryState) -> None:

@@ -8,9 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentinel.core.features.hashing import hash64
-from sentinel.core.learning.examples import Examples, newest, no_examples
-from sentinel.core.learning.memory import Memory, MemoryParams, empty_memory
-from sentinel.core.learning.replay import ReplayParams, TrainingSet, is_replayed, training_set
+from sentinel.core.learning.training_data.examples import Examples, newest, no_examples
+from sentinel.core.learning.training_data.memory import Memory, MemoryParams, empty_memory
+from sentinel.core.learning.training_data.replay import (
+    ReplayParams,
+    TrainingSet,
+    is_replayed,
+    training_set,
+)
 from tests.core.learning.histories import Row, columns, histories
 
 PARAMS = MemoryParams(row_count_max=12, fraud_count_max=3, stratum_count=3, floor_share=0.5)

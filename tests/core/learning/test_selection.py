@@ -8,10 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.core.learning.examples import Examples, joined, newest
-from sentinel.core.learning.memory import Memory, MemoryParams, empty_memory
-from sentinel.core.learning.replay import ReplayParams
-from sentinel.core.learning.selection import Selection, SelectionParams, Unfit, select, unseen
+from sentinel.core.learning.training_data.examples import Examples, joined, newest
+from sentinel.core.learning.training_data.memory import Memory, MemoryParams, empty_memory
+from sentinel.core.learning.training_data.replay import ReplayParams
+from sentinel.core.learning.training_data.selection import (
+    Selection,
+    SelectionParams,
+    Unfit,
+    select,
+    unseen,
+)
 from tests.core.learning.histories import Row, columns, histories
 
 PARAMS = SelectionParams(

@@ -13,7 +13,7 @@ from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.evaluation import average_precision
 from sentinel.core.learning.maturity import is_sampled
 from sentinel.core.learning.params import FitParams
-from sentinel.core.learning.undersampling import (
+from sentinel.core.learning.training_data.undersampling import (
     corrected_log_odds,
     corrected_probability,
     correction,

@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
-from sentinel.core.learning.columns import Columns, no_columns
-from sentinel.core.learning.window import counting, gate_begin_ms, mature_ms, with_newest
+from sentinel.core.learning.training_data.columns import Columns, no_columns
+from sentinel.core.learning.training_data.window import (
+    counting,
+    gate_begin_ms,
+    mature_ms,
+    with_newest,
+)
 from tests.core.learning.wide import columns, labelled
 
 

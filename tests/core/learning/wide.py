@@ -6,8 +6,8 @@ import numpy as np
 from numpy.random import default_rng
 
 from sentinel.core.features.hashing import hash64
-from sentinel.core.learning.columns import Columns
-from sentinel.core.learning.examples import Bools, Examples
+from sentinel.core.learning.training_data.columns import Columns
+from sentinel.core.learning.training_data.examples import Bools, Examples
 from sentinel.records import Floats
 
 

@@ -1,0 +1,30 @@
+"""`sentinel check-config`: is it right, and what does it amount to."""
+
+from sentinel.cli.options import ConfigOption
+
+
+def check_config(config: ConfigOption = None) -> None:
+    """Validate a configuration and say what is in force."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from sentinel.config import load
+    from sentinel.core.features.state import FeatureState
+
+    settings = load(config)
+    state = FeatureState(
+        settings.entities,
+        settings.features,
+        amount_decimals=settings.schema.amount_decimals,
+        entities_max=2,
+    )
+    console = Console()
+    name = config or "the built-in configuration (sentinel.toml, and stream.toml over it)"
+    console.print(f"{name} is valid: version {settings.version}, {len(settings.features)} features")
+    table = Table("entity", "kind", "bytes in memory", "field")
+    fields = {"account": settings.schema.account, **settings.schema.entities}
+    for plan in state.plans:
+        table.add_row(
+            plan.entity, plan.params.kind, f"{plan.word_count * 8:,}", fields[plan.entity]
+        )
+    console.print(table)

@@ -1,0 +1,112 @@
+"""A file of history folded into features, with a bar that moves; and what came of it, shown."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from rich.progress import Progress
+from rich.table import Table
+
+from sentinel.adapters.files import TransactionFile
+from sentinel.config import Config
+from sentinel.errors import ConfigError
+from sentinel.operations.data.history import UNKNOWN, History, Rows, joined_rows
+from sentinel.operations.models.train import DAY_MS
+from sentinel.records import Floats, Ints
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledHistory:
+    """The rows of a history with what is known of them, oldest first.
+
+    Attributes
+    ----------
+    features
+        float64 (n, n_features).
+    labels
+        int64 (n,): 0 genuine, 1 fraud, UNKNOWN.
+    rejected_count
+        How many rows of the file could not be used.
+    """
+
+    features: Floats
+    labels: Ints
+    times_ms: Ints
+    accounts: list[str]
+    rejected_count: int
+
+
+def folded(
+    file: Path, config: Config, label_column: str, progress: Progress, *, until_day: float | None
+) -> tuple[History, Iterator[Rows]]:
+    """The history of a file, span by span; `until_day` counts from its first row."""
+    source = TransactionFile(file, config.schema, label_column=label_column)
+    history = History(config)
+    task = progress.add_task(f"reading {file.name}", total=source.row_count())
+
+    def spans() -> Iterator[Rows]:
+        end_ms: float | None = None
+        for chunk in source.chunks():
+            rows = history.fold(chunk.values, chunk.is_fraud)
+            progress.advance(task, len(chunk.values))
+            if rows.labels.size == 0:
+                continue
+            if end_ms is None and until_day is not None:
+                begin_ms = int(rows.transactions.event_time_ms[0])
+                end_ms = begin_ms - begin_ms % DAY_MS + until_day * DAY_MS
+            yield rows
+            if end_ms is not None and rows.transactions.event_time_ms[-1] >= end_ms:
+                return
+
+    return history, spans()
+
+
+def labelled(
+    file: Path,
+    config: Config,
+    label_column: str,
+    progress: Progress,
+    *,
+    day_count: float | None = None,
+) -> LabelledHistory:
+    """A history, or its first days, to fit or to measure by. Raises ConfigError without labels."""
+    history, spans = folded(file, config, label_column, progress, until_day=day_count)
+    features, labels, times_ms, accounts = joined_rows(spans)
+    if np.all(labels == UNKNOWN):
+        raise ConfigError(f"{file}: no row has a label; name its column with --label-column")
+    if day_count is not None:
+        begin_ms = int(times_ms[0]) // DAY_MS * DAY_MS
+        kept = times_ms < begin_ms + day_count * DAY_MS
+        features, labels, times_ms = features[kept], labels[kept], times_ms[kept]
+        accounts = accounts[: int(kept.sum())]
+    return LabelledHistory(features, labels, times_ms, accounts, history.rejected_count)
+
+
+def joined_frame(spans: Iterator[Rows], config: Config) -> pl.DataFrame | None:
+    """All spans as one table; None if there is none."""
+    frames = [_frame(rows, config) for rows in spans]
+    return pl.concat(frames) if frames else None
+
+
+def _frame(rows: Rows, config: Config) -> pl.DataFrame:
+    """A span with the user's own name for the transaction, the event time and every feature."""
+    columns = {
+        config.schema.transaction_id: pl.Series(rows.transactions.transaction_id),
+        "event_time_ms": pl.Series(rows.transactions.event_time_ms),
+    }
+    for i, feature in enumerate(config.features):
+        columns[feature.name] = pl.Series(rows.features[:, i])
+    return pl.DataFrame(columns)
+
+
+def metrics_table(title: str, metrics: Mapping[str, float | int | None]) -> Table:
+    """How good a model is."""
+    table = Table(title=title)
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    for name, value in metrics.items():
+        shown = f"{value:,.4f}" if isinstance(value, float) else f"{value:,}"
+        table.add_row(name.replace("_", " "), shown)
+    return table

@@ -1,0 +1,86 @@
+"""`sentinel train` and `sentinel features`: history through the code that scores."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sentinel.cli.options import ConfigOption, LabelColumn
+from sentinel.errors import ConfigError
+
+HistoryArgument = Annotated[Path, typer.Argument(help="Your history, in the order of event time.")]
+
+
+def train(
+    file: HistoryArgument,
+    config: ConfigOption = None,
+    label_column: LabelColumn = "is_fraud",
+    days: Annotated[
+        float | None, typer.Option(min=1, metavar="N", help="Use only the first N days.")
+    ] = None,
+) -> None:
+    """Fit a model on history, test it on the last days, and write it down."""
+    from rich.console import Console
+
+    from sentinel.adapters.registry import ModelDirectory
+    from sentinel.cli.data.folding import labelled, metrics_table
+    from sentinel.cli.progress import progress_bar
+    from sentinel.config import load
+    from sentinel.operations.models import train as training
+
+    settings, console = load(config), Console()
+    with progress_bar(console) as progress:
+        known = labelled(file, settings, label_column, progress, day_count=days)
+        task = progress.add_task("growing trees", total=settings.training.fit.tree_count)
+        text, manifest = training.train(
+            known.features,
+            known.labels,
+            known.times_ms,
+            known.accounts,
+            settings,
+            on_tree=lambda count: progress.update(task, completed=count),
+        )
+    manifest["rejected_rows"] = known.rejected_count
+    directory = ModelDirectory(settings.model)
+    version = directory.free_version(manifest["features"])
+    directory.add(version, text, manifest)
+    title = f"model {version} on {manifest['window']['test']['rows']:,} later rows"
+    console.print(metrics_table(title, manifest["metrics"]))
+    if known.rejected_count:
+        console.print(f"{known.rejected_count:,} rows could not be used")
+    console.print(f"written to {settings.model.directory}/{version}")
+    console.print(
+        "it serves from the next start if the model registry is still empty; else\n"
+        f"  sentinel models import {version} && sentinel models promote {version} --why …\n"
+        "makes it the champion of every running instance",
+        highlight=False,
+    )
+
+
+def features(
+    file: HistoryArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Parquet to write.")],
+    config: ConfigOption = None,
+    label_column: LabelColumn = "",
+) -> None:
+    """Write the feature matrix of a history, by the code that scores."""
+    from rich.console import Console
+
+    from sentinel.adapters.files import write_table
+    from sentinel.cli.data.folding import folded, joined_frame
+    from sentinel.cli.progress import progress_bar
+    from sentinel.config import load
+
+    settings = load(config)
+    if not out.parent.is_dir():
+        raise ConfigError(f"{out}: its folder does not exist")
+    console = Console()
+    with progress_bar(console) as progress:
+        history, spans = folded(file, settings, label_column, progress, until_day=None)
+        frame = joined_frame(spans, settings)
+    if frame is None:
+        raise ConfigError(f"{file}: there is not one usable row")
+    write_table(frame, out)
+    console.print(f"{len(frame):,} rows × {len(settings.features)} features written to {out}")
+    if history.rejected_count:
+        console.print(f"{history.rejected_count:,} rows could not be used")

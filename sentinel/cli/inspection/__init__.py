@@ -1,0 +1,1 @@
+"""What was decided, and why: looked into from the archive."""

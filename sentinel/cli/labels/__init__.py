@@ -1,0 +1,1 @@
+"""What people say of transactions, and what is held to be true."""

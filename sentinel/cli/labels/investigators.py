@@ -1,0 +1,29 @@
+"""`sentinel investigators`: who votes, and what their record says."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from sentinel.cli.options import ConfigOption
+
+
+def investigators(
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each.")] = False,
+) -> None:
+    """Everybody who votes: how well they see fraud, and what is odd about them."""
+    from rich.console import Console
+
+    from sentinel.cli.labels.annotators import annotator_facts, annotator_table
+    from sentinel.codec.records import encode
+    from sentinel.operations import embedded
+    from sentinel.operations.feedback import annotators
+
+    settings = embedded.running_from(config)
+    found = asyncio.run(annotators(settings))
+    if as_json:
+        for one in found:
+            typer.echo(encode(annotator_facts(one, settings)))
+        return
+    Console().print(annotator_table(found, settings))

@@ -1,0 +1,46 @@
+"""What commands that read files of voices share: the reader, and what is said of refused rows."""
+
+import time
+from collections.abc import Iterator
+
+import typer
+
+from sentinel.cli.texts import plain
+from sentinel.codec.feedback.checking import FeedbackBounds
+from sentinel.codec.feedback.files import Refusals, VoiceReader, Voices
+from sentinel.config import Config
+
+_SAID_COUNT = 20
+
+
+def reader_of(config: Config, *, source: str) -> VoiceReader:
+    """Reads rows as the schema and the clock allow; `source` is that of rows without one."""
+    now_ms = round(time.time() * 1000)  # when people have spoken is a fact about us
+    return VoiceReader(FeedbackBounds.of(config.schema), source=source, now_ms=now_ms)
+
+
+def say_left_out(reader: VoiceReader) -> None:
+    """Name once what of a file is not read."""
+    for what, names in (
+        ("unknown columns", reader.unknown_columns),
+        ("entities that the schema does not have", reader.unknown_kinds),
+    ):
+        if names:
+            listed = [plain(name) for name in list(names)[:_SAID_COUNT]]
+            more = f", and {len(names) - _SAID_COUNT:,} more" if len(names) > _SAID_COUNT else ""
+            typer.echo(f"{what} left out: {', '.join(listed)}{more}", err=True)
+
+
+def say_refused(refused: Refusals) -> None:
+    """Say of the first refused rows why, and how many there are."""
+    for number, reason in sorted(refused.reasons.items()):
+        typer.echo(f"row {number}: {plain(reason)}", err=True)
+    if refused.count > len(refused.reasons):
+        typer.echo(f"… and {refused.count - len(refused.reasons):,} more rows", err=True)
+
+
+def passed(pieces: Iterator[Voices], refused: Refusals) -> Iterator[Voices]:
+    """The same pieces, their refused rows counted."""
+    for piece in pieces:
+        refused.add(piece.refused)
+        yield piece

@@ -1,0 +1,1 @@
+"""Which model serves, and where the next one comes from."""

@@ -1,0 +1,1 @@
+"""Topics, dead letters, stored state and compiled kernels."""

@@ -1,0 +1,1 @@
+"""`sentinel run`, and what is seen of it."""
