@@ -182,6 +182,22 @@ def test_a_third_party_client_has_one_home() -> None:
     )
 
 
+def test_nothing_imports_what_alone_is_a_third_of_a_start() -> None:
+    """scipy.stats takes a second; what is needed of it, scipy.special has, bit for bit."""
+    assert_none(
+        module.at(node, "imports scipy.stats")
+        for module in MODULES
+        for node in module.nodes
+        if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("scipy.stats"))
+        or (isinstance(node, ast.ImportFrom) and node.module == "scipy" and is_named(node, "stats"))
+        or (isinstance(node, ast.Import) and is_named(node, "scipy.stats"))
+    )
+
+
+def is_named(node: ast.Import | ast.ImportFrom, name: str) -> bool:
+    return any(f"{alias.name}.".startswith(f"{name}.") for alias in node.names)
+
+
 def test_nothing_is_pickled() -> None:
     assert_none(
         module.at(node, f"imports {library}")
