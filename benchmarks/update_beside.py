@@ -130,7 +130,7 @@ async def over(at: Site, instance: Instance, loading: "asyncio.Task[Any]") -> No
     """Wait until nothing is left to do but to watch. The load ends it if it takes too long."""
     while True:
         check(instance, loading)
-        found = (await updates.standing(at.config)).update
+        found = (await updates.update_status(at.config)).update
         if found is not None and found.number > 0 and found.state in OVER:
             return
         await asyncio.sleep(POLL_S)
@@ -149,7 +149,7 @@ def trainer_cpu_s(pid: int, memory_mb_max: int) -> float:
 
 async def told(at: Site, times: dict[str, float]) -> dict[str, Any]:
     """What the registry and the audit say of the update."""
-    update = (await updates.standing(at.config)).update
+    update = (await updates.update_status(at.config)).update
     assert update is not None
     judged_s, entry = await judged(at, update)
     served = [

@@ -124,7 +124,7 @@ class Annotator:
     Attributes
     ----------
     seen, missed, cleared, accused
-        Expected counts, faded: see `core.consensus.standing.Standing`.
+        Expected counts, faded: see `core.consensus.skills.AnnotatorSkills`.
     vote_count, fraud_count, unsure_count, retracted_count
         Everything they ever said, by what it was.
     first_ms, last_ms

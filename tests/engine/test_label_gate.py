@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.engine.partitions.label_gate import FOREVER_MS, NOTHING, LabelGate, Opened
 from sentinel.engine.partitions.input_partition import InputPartition
+from sentinel.engine.partitions.label_gate import FOREVER_MS, NOTHING, LabelGate, Opened
 from sentinel.ports import Fence
 from sentinel.records import Label, TopicPartition
 

@@ -64,10 +64,10 @@ def test_votes_and_labels_are_the_same_however_they_were_batched(
     _, at_once = counted(votes, [])
     _, in_pieces = counted(votes, sizes)
 
-    def without_standing(entries: list[AuditEntry]) -> list[AuditEntry]:
+    def without_skills(entries: list[AuditEntry]) -> list[AuditEntry]:
         return [entry for entry in entries if entry.kind != "standing"]
 
-    assert without_standing(in_pieces) == without_standing(at_once)
+    assert without_skills(in_pieces) == without_skills(at_once)
     assert len({entry.id for entry in in_pieces}) == len(in_pieces)
 
 
@@ -76,14 +76,14 @@ def test_each_entry_begins_where_the_one_before_of_its_subject_has_ended(
     said: list[tuple[int, str, str, int]], sizes: list[int]
 ) -> None:
     known, entries = counted(placed(said), sizes)
-    standing: dict[str, object] = {}
+    skills: dict[str, object] = {}
     label: dict[str, object] = {}
     posterior: dict[str, float | None] = {}
     for entry in entries:
         before, after = entry.before or {}, entry.after or {}
         if entry.kind == "standing":
-            assert before == standing.get(entry.subject, {})
-            standing[entry.subject] = after
+            assert before == skills.get(entry.subject, {})
+            skills[entry.subject] = after
         elif entry.kind == "label":
             assert before.get("label") == label.get(entry.subject)
             label[entry.subject] = after["label"]
@@ -93,7 +93,7 @@ def test_each_entry_begins_where_the_one_before_of_its_subject_has_ended(
     assert posterior == {name: case.posterior for name, case in known.cases.items()}
     words = {n: "withdrawn" if c.is_withdrawn else c.label for n, c in known.cases.items()}
     assert label == {name: word for name, word in words.items() if word is not None}
-    assert set(standing) == set(known.annotators)
+    assert set(skills) == set(known.annotators)
 
 
 def test_a_revision_is_told_with_what_was_said_before() -> None:

@@ -32,7 +32,7 @@ class Judged:
     votes
         Theirs, with the weights that they had: those of a group on one task share one vote.
     consensus
-        The posterior of every case, in their order, and the standing of every annotator.
+        The posterior of every case, in their order, and the skills of every annotator.
     group
         int64 (m,): annotators with the same number always vote alike.
     known
@@ -60,11 +60,11 @@ def judged(
     known = _known(cases, trusted_sources, params)
     selection = selection_of(cases, base_rate)
     found = fit(votes, params, known, selection)
-    group = groups(votes, found.posterior, found.standing, params)
+    group = groups(votes, found.posterior, found.skills, params)
     if np.unique(group).size < group.size:
         votes = votes.weighed(shared_weight(votes, group))
         found = fit(votes, params, known, selection)
-    pro, con = evidence_of(votes, found.standing, params)
+    pro, con = evidence_of(votes, found.skills, params)
     pro[known > 0.5], con[known < 0.5] = math.inf, math.inf
     return Judged(names, votes, found, group, known, verdicts(found.posterior, pro, con, params))
 
