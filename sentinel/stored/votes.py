@@ -185,7 +185,7 @@ class FeedbackProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class Casework:
+class CaseBatch:
     """What changes together when votes are counted."""
 
     progress: FeedbackProgress

@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sentinel.core.consensus.casework import Counted, CountedVote, LabelChange
+from sentinel.core.consensus.counting import Counted, CountedVote, LabelChange
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.skills import AnnotatorSkills
 from sentinel.core.logs import feedback_name, log_id
 from sentinel.records import AuditEntry
-from sentinel.stored.votes import CONSENSUS, Annotator, Casework, Vote
+from sentinel.stored.votes import CONSENSUS, Annotator, CaseBatch, Vote
 
 
 def audit_entries(
-    found: Casework, counted: Counted, params: ConsensusParams
+    found: CaseBatch, counted: Counted, params: ConsensusParams
 ) -> Iterator[AuditEntry]:
     """Every vote and label in the order of the log, then the skills of all whose record moved.
 

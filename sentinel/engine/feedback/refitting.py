@@ -22,7 +22,7 @@ from sentinel.stored.votes import (
     RECENT_COUNT_MAX,
     Annotator,
     Case,
-    Casework,
+    CaseBatch,
     FeedbackProgress,
 )
 
@@ -90,7 +90,7 @@ class Refitting:
         }
         await self._publish(progress, cases, found, [people[name] for name in moved])
         if moved:
-            work = Casework(progress, annotators=moved)
+            work = CaseBatch(progress, annotators=moved)
             await self._patiently(lambda: self._store.save(progress, work))
 
     async def _publish(

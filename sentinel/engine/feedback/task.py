@@ -15,7 +15,7 @@ from sentinel.codec.feedback.checking import (
 from sentinel.codec.records import keyed
 from sentinel.core.consensus.audit import audit_entries
 from sentinel.core.consensus.batch.refit import refit
-from sentinel.core.consensus.casework import Counted, LabelChange, count_votes
+from sentinel.core.consensus.counting import Counted, LabelChange, count_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.logs import log_id
 from sentinel.engine.audit import AuditLog
@@ -38,7 +38,7 @@ from sentinel.stored.votes import (
     CONSENSUS,
     Annotator,
     Case,
-    Casework,
+    CaseBatch,
     FeedbackProgress,
     Vote,
 )
@@ -243,13 +243,13 @@ class FeedbackTask:
         cases = await self._patiently(lambda: self._store.cases(ids)) if ids else {}
         votes = self._placed(all_feedback, cases)
         if not votes:
-            return Counted(Casework(progress)), []
+            return Counted(CaseBatch(progress)), []
         said = [vote.annotator for case in cases.values() for vote in case.votes]
         names = list(dict.fromkeys([*said, *(vote.annotator for _, vote in votes)]))
         unknown = [name for name in names if name not in people]
         read = await self._patiently(lambda: self._store.annotators(unknown)) if unknown else {}
         annotators = {**people, **read}
-        found = Casework(progress, cases, {n: annotators[n] for n in names if n in annotators})
+        found = CaseBatch(progress, cases, {n: annotators[n] for n in names if n in annotators})
         counted = count_votes(found, votes, self._params.trusted_sources, self._consensus)
         await asyncio.sleep(0)
         return counted, list(audit_entries(found, counted, self._consensus))
@@ -356,5 +356,5 @@ def warm() -> None:
     """Compile or load the kernels, by counting one vote and judging it anew."""
     params = ConsensusParams()
     one = (Case("", 0, {}), Vote("/", "fraud", 0, 1.0, 0, 0))
-    counted = count_votes(Casework(FeedbackProgress("", 0)), [one], (), params)
+    counted = count_votes(CaseBatch(FeedbackProgress("", 0)), [one], (), params)
     refit(list(counted.work.cases.values()), (), params)

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.core.consensus.audit import audit_entries
-from sentinel.core.consensus.casework import count_votes
+from sentinel.core.consensus.counting import count_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.records import AuditEntry
-from sentinel.stored.votes import Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import Case, CaseBatch, FeedbackProgress, Vote
 
 PARAMS = ConsensusParams()
 TRUSTED = ("chargeback",)
-START = Casework(FeedbackProgress("log", 0))
+START = CaseBatch(FeedbackProgress("log", 0))
 
 WHO = ("investigator/ann", "investigator/bob", "investigator/cy", "chargeback/bank")
 VOTES = st.lists(
@@ -40,14 +40,14 @@ def placed(said: Sequence[tuple[int, str, str, int]]) -> list[tuple[Case, Vote]]
 
 def counted(
     votes: Sequence[tuple[Case, Vote]], sizes: Sequence[int]
-) -> tuple[Casework, list[AuditEntry]]:
+) -> tuple[CaseBatch, list[AuditEntry]]:
     """Count them in batches of these sizes, the rest in one; all that is known, and the audit."""
     known, entries = START, []
     begin = 0
     for size in [*sizes, len(votes)]:
         found = count_votes(known, votes[begin : begin + size], TRUSTED, PARAMS)
         entries += list(audit_entries(known, found, PARAMS))
-        known = Casework(
+        known = CaseBatch(
             found.work.progress,
             known.cases | found.work.cases,
             known.annotators | found.work.annotators,

@@ -1,7 +1,7 @@
 """Cases judged all at once: by the batch fit, which knows no order, and knows who copies whom.
 
 What settles a case, what is taken back and what a later word replaces is as it is when votes are
-counted one by one (`casework.py`): both read the same cases.
+counted one by one (`counting.py`): both read the same cases.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 from sentinel.core.consensus.batch.dawid_skene import Consensus, evidence_of, fit
 from sentinel.core.consensus.batch.groups import groups, shared_weight
 from sentinel.core.consensus.batch.votes import Votes, numbers_of, temporal_weight
-from sentinel.core.consensus.casework import selection_of
+from sentinel.core.consensus.counting import selection_of
 from sentinel.core.consensus.known import truth_of
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.verdict import Verdict, verdicts

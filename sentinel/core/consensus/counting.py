@@ -23,7 +23,7 @@ from sentinel.core.consensus.skills import AnnotatorSkills
 from sentinel.core.consensus.verdict import Verdict, label_as, verdicts
 from sentinel.core.consensus.vote_kernels import SAYS_FRAUD, SAYS_GENUINE, SAYS_NOTHING
 from sentinel.records import WITHDRAWN, Floats, Ints, LabelWord
-from sentinel.stored.votes import RETRACTED, Annotator, Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import RETRACTED, Annotator, Case, CaseBatch, FeedbackProgress, Vote
 
 _SAYS = {"fraud": SAYS_FRAUD, "genuine": SAYS_GENUINE}
 
@@ -87,13 +87,13 @@ class Counted:
         The labels that they have brought about, in the same order.
     """
 
-    work: Casework
+    work: CaseBatch
     votes: list[CountedVote] = field(default_factory=list)
     changes: list[LabelChange] = field(default_factory=list)
 
 
 def count_votes(
-    found: Casework,
+    found: CaseBatch,
     votes: Sequence[tuple[Case, Vote]],
     trusted_sources: Collection[str],
     params: ConsensusParams,
@@ -141,7 +141,7 @@ def count_votes(
     noted = _noted(annotators, names, settled, [vote for _, vote, _ in intake.taken])
     noted = with_known(noted, found.cases.values(), cases.values())
     channels = _channels(settled.selection.totals, channel)
-    work = Casework(replace(found.progress, channels=channels), cases, noted)
+    work = CaseBatch(replace(found.progress, channels=channels), cases, noted)
     return Counted(work, _counted_votes(intake, settled.posterior.tolist()), changes)
 
 
