@@ -1,12 +1,14 @@
 """Gathers every Params dataclass: a TOML file and the environment become one Config."""
 
 import hashlib
+import math
 import os
 import re
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from datetime import date, time
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -19,6 +21,7 @@ from sentinel.codec.schema import SchemaParams
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.decision import PolicyParams
 from sentinel.core.features.spec import EntityParams, FeatureParams
+from sentinel.core.features.state import layout_of, row_bytes
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.core.learning.params import TrainingParams
 from sentinel.engine.deployment.champion import DeploymentParams
@@ -39,6 +42,11 @@ SECRETS = frozenset({("kafka", "sasl_password"), ("redis", "password")})
 
 # The account is always there: partitions, reasons and the order of records hang on it.
 DEFAULT_ENTITIES = {"account": EntityParams()}
+
+# Beyond it a number is a slip, and in milliseconds would not fit into 64 bits.
+NUMBER_MAX = 10**15
+_TABLE_BYTES_MAX = 2**40
+_SHOWN_LENGTH_MAX = 80
 
 # LightGBM separates names by blanks in its text, and refuses what would need escaping in JSON.
 _FEATURE_NAME = re.compile(r'[^\s",:\[\]{}]+')
@@ -83,6 +91,7 @@ class Config:
             self._check_transactions()
         for i, feature in enumerate(self.features):
             self._check_feature(feature, before=names[:i])
+        self._check_state()
         self._check_lifetime()
         for kind, params in self.entities.items():
             if params.entities_max < 2 * self.engine.batch_count_max:
@@ -95,6 +104,17 @@ class Config:
     def history_ms(self) -> int:
         """How far back features look: their longest window, with its delay."""
         return max((f.window_ms + f.delay_ms for f in self.features), default=0)
+
+    def _check_state(self) -> None:
+        """Whether the state of every entity can be laid out, and held."""
+        layout_of(self.entities, self.features)
+        for kind, size in row_bytes(self.entities, self.features).items():
+            whole = size * self.entities[kind].entities_max
+            if whole > _TABLE_BYTES_MAX:
+                raise ValueError(
+                    f"[entities.{kind}] {size:,} bytes for each of entities_max are "
+                    f"{whole / 2**30:,.0f} GiB of memory, at most {_TABLE_BYTES_MAX / 2**30:,.0f}"
+                )
 
     def _check_lifetime(self) -> None:
         """Whether the store keeps what features look back on."""
@@ -129,6 +149,8 @@ class Config:
         where = f'[[features]] "{feature.name}"'
         if not _FEATURE_NAME.fullmatch(feature.name):
             raise ValueError(f'{where}: name must hold no blanks and none of " , : [ ] {{ }}')
+        if feature.name in (schema.transaction_id, "event_time_ms"):
+            raise ValueError(f"{where}: a column that `sentinel features` writes has that name")
         if feature.entity and feature.entity not in self.entities:
             raise ValueError(
                 f'{where}: entity "{feature.entity}" must be one of {sorted(self.entities)}'
@@ -203,18 +225,33 @@ def override(table: dict[str, Any], environment: Mapping[str, str]) -> None:
             if not isinstance(section, dict):
                 raise ConfigError(f"{name}: {part} is not a section")
         secret = (parts[0], parts[-1]) in SECRETS
-        section[parts[-1]] = text if secret else _toml_value(text)
+        section[parts[-1]] = text if secret else _Variable(text)
 
 
-def _toml_value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+class _Variable(str):
+    """The value of a variable: TOML, or else plain text; which of both, its setting decides."""
+
+    __slots__ = ()
+
+    def read_as(self, kind: Any) -> Any:
+        try:
+            found = tomllib.loads(f"value = {self}")["value"]
+        except (tomllib.TOMLDecodeError, ValueError):  # of a date that does not exist
+            return str(self)
+        wants_text = kind is str or (get_origin(kind) is Literal and found not in get_args(kind))
+        return str(self) if wants_text and not isinstance(found, str) else found
 
 
 def build(table: Mapping[str, Any]) -> Config:
-    """One Config from a parsed file. Raises ConfigError."""
+    """One Config from a parsed file. Raises ConfigError, in one line whatever was written there."""
+    try:
+        return _built(table)
+    except ConfigError as error:
+        text = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(error))
+        raise ConfigError("".join(text)) from error
+
+
+def _built(table: Mapping[str, Any]) -> Config:
     hints = get_type_hints(Config)
     known = {f.name for f in fields(Config)} - {"version"}
     if unknown := sorted(table.keys() - known):
@@ -285,6 +322,9 @@ def section(kind: type[T], table: Any, *, name: str) -> T:
     if unknown := sorted(table.keys() - hints.keys()):
         raise ConfigError(f"[{name}] has unknown keys {unknown}; known: {sorted(hints)}")
     values = {key: converted(value, hints[key], f"[{name}] {key}") for key, value in table.items()}
+    for one in fields(kind):
+        if _is_nan(values.get(one.name)) and not _is_nan(one.default):
+            raise ConfigError(f"[{name}] {one.name} must be a number, got nan")
     try:
         return kind(**values)
     except (TypeError, ValueError) as error:
@@ -294,27 +334,46 @@ def section(kind: type[T], table: Any, *, name: str) -> T:
 def converted(value: Any, kind: Any, where: str) -> Any:
     """A TOML value as the type that a field asks for. Raises ConfigError."""
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return converted(value, next(a for a in arguments if a is not type(None)), where)
+    if isinstance(value, _Variable):
+        return converted(value.read_as(kind), kind, where)
     if is_dataclass(kind) and isinstance(kind, type):
         return section(kind, value, name=_dotted(where))
     if origin is Literal:
         if value not in arguments:
-            raise ConfigError(f"{where} must be one of {list(arguments)}, got {value!r}")
+            raise ConfigError(f"{where} must be one of {list(arguments)}, got {_short(value)}")
         return value
-    if origin in (Union, types.UnionType):
-        return converted(value, next(a for a in arguments if a is not type(None)), where)
     if origin is tuple:
         if not isinstance(value, list):
-            raise ConfigError(f"{where} must be a list, got {value!r}")
+            raise ConfigError(f"{where} must be a list, got {_short(value)}")
         return tuple(converted(item, arguments[0], where) for item in value)
     if origin is dict:
         return {
             k: converted(v, arguments[1], where) for k, v in _table(value, _dotted(where)).items()
         }
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    return _scalar(value, kind, where)
+
+
+def _scalar(value: Any, kind: Any, where: str) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and not (_is_nan(value) or abs(value) <= NUMBER_MAX):
+        raise ConfigError(f"{where} must be within {NUMBER_MAX:.0e} of 0, got {_short(value)}")
+    if kind is float and is_number:
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ConfigError(f"{where} must be {_NAMES.get(kind, kind)}, got {value!r}")
+        raise ConfigError(f"{where} must be {_NAMES.get(kind, kind)}, got {_short(value)}")
     return value
+
+
+def _short(value: Any) -> str:
+    """A value in an error: the beginning of a long one."""
+    text = str(value) if isinstance(value, date | time) else repr(value)
+    return text if len(text) <= _SHOWN_LENGTH_MAX else f"{text[:_SHOWN_LENGTH_MAX]}…"
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _dotted(where: str) -> str:

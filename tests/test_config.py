@@ -222,8 +222,11 @@ def test_the_version_is_that_of_what_is_in_force(tmp_path: Path) -> None:
         ("SENTINEL__CAFKA__GROUP_ID", "unknown sections ['cafka']; known: ['archive', "),
         ("SENTINEL__KAFKA__GROUPID", "[kafka] has unknown keys ['groupid']; known: ["),
         ("SENTINEL__FEATURES__X__Y", "SENTINEL__FEATURES__X__Y: features is not a section"),
-        ("SENTINEL__KAFKA__GROUP_ID__X", "[kafka] group_id must be a text, got {'x': 5}"),
-        ("SENTINEL__ENGINE__ON_GAP", "[engine] on_gap must be one of ['fail', 'earliest'], got 5"),
+        ("SENTINEL__KAFKA__GROUP_ID__X", "[kafka] group_id must be a text, got {'x': '5'}"),
+        (
+            "SENTINEL__ENGINE__ON_GAP",
+            "[engine] on_gap must be one of ['fail', 'earliest'], got '5'",
+        ),
         ("SENTINEL__KAFKA__IDEMPOTENCE", "[kafka] idempotence must be true or false, got 5"),
     ],
 )

@@ -1,7 +1,10 @@
 """How the engine paces itself, and what its topics are called."""
 
+import re
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
+
+_TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 OnGap = Literal["fail", "earliest"]
 
@@ -30,6 +33,11 @@ class TopicParams:
         names = self.names()
         if len(set(names)) != len(names) or not all(names):
             raise ValueError(f"topics need different names, got {names}")
+        for name in names:
+            if not _TOPIC_NAME.fullmatch(self.full(name)) or self.full(name) in (".", ".."):
+                raise ValueError(
+                    f'topic name "{self.full(name)}" must be 1 to 249 of a-z A-Z 0-9 . _ -'
+                )
         if not 1 <= self.partition_count <= 4096:
             raise ValueError(f"partition_count must be in 1..4096, got {self.partition_count}")
 

@@ -78,6 +78,13 @@ def layout_of(entities: Mapping[str, EntityParams], features: Sequence[FeaturePa
     return _fingerprint(_plans(entities, features))
 
 
+def row_bytes(
+    entities: Mapping[str, EntityParams], features: Sequence[FeatureParams]
+) -> dict[str, int]:
+    """What an entity of each kind takes in memory, without its name."""
+    return {plan.entity: 8 * plan.word_count for plan in _plans(entities, features)}
+
+
 def _fingerprint(plans: Sequence[EntityPlan]) -> str:
     return "-".join(plan.fingerprint[:6] for plan in plans)
 
