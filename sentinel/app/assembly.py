@@ -13,16 +13,16 @@ from sentinel.engine.deployment.reporting import Reporting
 from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.feedback.task import FeedbackTask
 from sentinel.engine.params import EngineParams
+from sentinel.engine.partitions.input_partition import InputPartition
+from sentinel.engine.partitions.labels import LabelTail
+from sentinel.engine.partitions.placement import Placement
 from sentinel.engine.registry.remembered import RegistryMemory, SteadyModels
 from sentinel.engine.scoring.alerts import Alerts
 from sentinel.engine.scoring.checkpoint import Checkpoints
 from sentinel.engine.scoring.entities import EntityLoader
 from sentinel.engine.scoring.judging import Judge
-from sentinel.engine.scoring.labels import LabelTail
 from sentinel.engine.scoring.ownership import Ownership
-from sentinel.engine.scoring.partitions import InputPartition
 from sentinel.engine.scoring.pipeline import Pipeline
-from sentinel.engine.scoring.placement import Placement
 from sentinel.engine.scoring.scorer import Scoring
 from sentinel.engine.scoring.serving import Serving
 from sentinel.engine.store.owner import StoreOwner

@@ -12,7 +12,13 @@ from sentinel.engine.feedback.task import FeedbackTask
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.engine.registry.remembered import RegistryMemory, RememberedRegistry
 from sentinel.engine.updates.awaiting import Awaiting
+from sentinel.engine.updates.intake import Intake
+from sentinel.engine.updates.journal import Journal
+from sentinel.engine.updates.making import Making
+from sentinel.engine.updates.promotion import Promotion
+from sentinel.engine.updates.reader import Reader
 from sentinel.engine.updates.savepoints import Savepoints
+from sentinel.engine.updates.steps import steps_of
 from sentinel.engine.updates.training import TrainingTask
 from sentinel.engine.updates.watching import Watching
 from sentinel.ports import ModelStore
@@ -118,19 +124,31 @@ def training(shared: Shared) -> TrainingTask:
         updates.watch,
         compare_after_count=updates.compare_after_count,
     )
-    return TrainingTask(
-        broker=ports.broker,
-        tail=ports.training_tail,
-        store=ports.models,
-        trainer=ports.trainer,
-        registrar=registrar(config, ports, who="training"),
-        savepoints=Savepoints(ports.savepoints, ports.trainer, updates.savepoint),
-        control=_control(shared),
+    teller = registrar(config, ports, who="training")
+    reader = Reader(
+        ports.broker,
+        ports.training_tail,
+        Intake(ports.trainer, metrics),
+        Savepoints(ports.savepoints, ports.trainer, updates.savepoint),
+        watching,
         example_topic=topics.examples,
         control_topic=topics.control,
-        metrics=metrics,
+    )
+    making = Making(
+        ports.models,
+        ports.trainer,
+        teller,
+        awaiting,
+        metrics,
+        updates,
+        config_version=config.version,
+    )
+    promotion = Promotion(ports.models, teller, watching, updates)
+    return TrainingTask(
+        _control(shared),
+        reader,
+        Journal(ports.models, teller),
+        steps_of(making, promotion),
         awaiting=awaiting,
         watching=watching,
-        params=updates,
-        config_version=config.version,
     )

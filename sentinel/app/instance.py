@@ -26,10 +26,10 @@ from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState, layout_of
 from sentinel.engine.feedback import task as feedback
 from sentinel.engine.health import Health, health, longest_silence, total_lag, watch_loop
+from sentinel.engine.partitions.labels import LabelsWaiting
 from sentinel.engine.patience import Patience
 from sentinel.engine.registry.lifecycle import Update
 from sentinel.engine.registry.remembered import RegistryMemory
-from sentinel.engine.scoring.labels import LabelsWaiting
 from sentinel.engine.scoring.ownership import Ownership
 from sentinel.engine.store.owner import StoreOwner, own
 from sentinel.engine.store.watch import StoreWatch

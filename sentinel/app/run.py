@@ -23,8 +23,8 @@ from sentinel.app.instance import Instance
 from sentinel.app.prepare import Prepared, Progress, prepare
 from sentinel.config import Config
 from sentinel.engine.health import Health
+from sentinel.engine.partitions.labels import LabelsWaiting
 from sentinel.engine.registry.remembered import RegistryMemory
-from sentinel.engine.scoring.labels import LabelsWaiting
 from sentinel.errors import TransientError
 from sentinel.metrics import HISTOGRAMS, Metrics
 from sentinel.operations import embedded

@@ -8,8 +8,8 @@ from sentinel.config import Config
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.dispatcher import Inbox
 from sentinel.engine.params import TopicParams
+from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.registry.remembered import Copies
-from sentinel.engine.scoring.partitions import InputPartition
 from sentinel.engine.scoring.serving import Serving
 from sentinel.engine.store.owner import StoreOwner
 from sentinel.engine.store.watch import StoreWatch

@@ -1,6 +1,6 @@
 """How the engine paces itself, and what its topics are called."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 OnGap = Literal["fail", "earliest"]
@@ -34,10 +34,12 @@ class TopicParams:
             raise ValueError(f"partition_count must be in 1..4096, got {self.partition_count}")
 
     def names(self) -> list[str]:
-        """Every topic name, without the prefix."""
-        names = [self.transactions, self.decisions, self.alerts]
-        names += [self.feedback, self.labels, self.examples, self.model_updates]
-        return [*names, self.control, self.audit, self.dead_letters]
+        """Every topic name, without the prefix; in the order of `engine.topics.TOPICS`."""
+        return [getattr(self, setting) for setting in self._settings()]
+
+    def _settings(self) -> list[str]:
+        """The fields that name a topic."""
+        return [one.name for one in fields(self) if one.name not in ("prefix", "partition_count")]
 
     def full(self, name: str) -> str:
         """A topic's name as the broker knows it."""
@@ -46,9 +48,9 @@ class TopicParams:
     def in_full(self) -> "TopicParams":
         """The same topics, each by its name as the broker knows it."""
         full: dict[str, Any] = {
-            key: self.full(name) for key, name in asdict(self).items() if name in self.names()
+            setting: self.full(getattr(self, setting)) for setting in self._settings()
         }
-        return replace(self, **{**full, "prefix": ""})
+        return replace(self, **full, prefix="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,9 +121,9 @@ class Saved:
 class Trainer(Protocol):
     """Whoever holds the examples.
 
-    Every method raises the ModelError or RecordError that its work raises, TrainingError when
-    anything else goes wrong in it, and WorkerLostError when the process died, took too long or
-    needed too much memory: another has taken its place, which holds nothing.
+    Every method raises TrainingError, with the reason in a sentence, when it fails at what it was
+    given, whatever is raised there. WorkerLostError when the process died, took too long or needed
+    too much memory: another has taken its place, which holds nothing.
     """
 
     async def take(self, records: Sequence[tuple[int, int, bytes | None]]) -> Taken:
@@ -147,28 +147,19 @@ class Trainer(Protocol):
         ...
 
     async def restore(self, head: bytes, sha256: str, *, log: str) -> Taken:
-        """Hold what the pieces say instead of what is held. Raises RecordError if it cannot be."""
+        """Hold what the pieces say instead of what is held. TrainingError if they do not fit."""
         ...
 
     async def needs(self, champion: Artifact) -> tuple[Need, ...]:
-        """What an update needs, and how much of it is here; of the champion the manifest is read.
-
-        Raises ModelError if that makes no sense.
-        """
+        """What an update needs, and how much of that is here; it reads the champion's manifest."""
         ...
 
     async def update(self, champion: Artifact, *, draw: int) -> Updated:
-        """Make candidates and judge the best of them; `draw` is a number for each update.
-
-        Raises ModelError if the champion cannot be used.
-        """
+        """Make candidates and judge the best of them; `draw` is a number for each update."""
         ...
 
     async def compare(
         self, former: Artifact, champion: Artifact, *, since_ms: int
     ) -> Verdict | None:
-        """Whether the former champion is better on what has happened since; None of too little.
-
-        Raises ModelError if one of them cannot be used.
-        """
+        """Whether the former champion is better on what has happened since; None of too little."""
         ...

@@ -71,9 +71,9 @@ async def test_it_answers_keeps_its_state_and_raises_what_is_raised() -> None:
         assert await worker.call(Counter.add, 2, times=3) == 17
         assert await worker.call(Counter.process_id) != os.getpid()
         assert await worker.call(Counter.niceness) == min(os.nice(0) + 7, 19)
-        with pytest.raises(ModelError, match=r"model 1\.2\.0: is damaged") as found:
+        with pytest.raises(TrainingError) as found:
             await worker.call(Counter.fail, ModelError("1.2.0", "is damaged"))
-        assert (found.value.version, found.value.detail) == ("1.2.0", "is damaged")
+        assert (found.value.job, found.value.detail) == ("fail", "model 1.2.0: is damaged")
         with pytest.raises(TrainingError, match=r"cannot fail: ZeroDivisionError: of 1 \(counter"):
             await worker.call(Counter.fail, ZeroDivisionError("of 1"))
         with pytest.raises(TrainingError, match=r"AttributeError: .*no_such"):
@@ -141,11 +141,11 @@ async def test_without_a_process_to_be_had_it_is_lost(monkeypatch: pytest.Monkey
         assert await worker.call(Counter.add, 1) == 1
 
 
-async def test_a_refusal_of_a_record_comes_as_it_was() -> None:
+async def test_a_refusal_of_a_record_comes_with_its_reason() -> None:
     async with WorkerProcess(Counter, ANY_MEMORY) as worker:
-        with pytest.raises(RecordError) as found:
+        with pytest.raises(TrainingError) as found:
             await worker.call(Counter.fail, RecordError("savepoint", "is cut"))
-        assert (found.value.reason, found.value.detail) == ("savepoint", "is cut")
+        assert (found.value.job, found.value.detail) == ("fail", "is cut")
     assert issubclass(TrainingError, SentinelError)
 
 

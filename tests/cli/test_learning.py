@@ -20,8 +20,8 @@ from sentinel.config import Config
 from sentinel.core.features.spec import FeatureParams
 from sentinel.core.learning.awaiting import Awaited
 from sentinel.engine.health import Health
+from sentinel.engine.partitions.labels import LabelsWaiting
 from sentinel.engine.registry.lifecycle import Answer, Judgement, Try, Update
-from sentinel.engine.scoring.labels import LabelsWaiting
 from sentinel.engine.updates.awaiting import Outlook
 from sentinel.metrics import Metrics
 from sentinel.operations.models.updates import UpdateStanding

@@ -19,12 +19,12 @@ from sentinel.core.learning.calibration import Calibration
 from sentinel.core.learning.gate.judging import Outcome, Verdict
 from sentinel.core.learning.params import FitParams
 from sentinel.core.learning.triggers import TriggerParams
+from sentinel.core.learning.watch import WatchParams
 from sentinel.core.registry import transitions
 from sentinel.engine.deployment.champion import DeploymentParams
 from sentinel.engine.registry.lifecycle import Update
 from sentinel.engine.updates.params import UpdateParams
 from sentinel.engine.updates.savepoints import SavepointParams
-from sentinel.engine.updates.watch import WatchParams
 from sentinel.errors import RecordError
 from sentinel.model import fit
 from sentinel.operations.data.history import History

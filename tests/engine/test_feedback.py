@@ -9,7 +9,7 @@ import pytest
 
 from sentinel.adapters.memory import Faults, MemoryCluster
 from sentinel.codec.stored import decode_stored
-from sentinel.core.consensus import online
+from sentinel.core.consensus import vote_kernels
 from sentinel.core.consensus.batch import groups
 from sentinel.core.consensus.channels import WIDTH
 from sentinel.engine.feedback.task import warm
@@ -463,7 +463,7 @@ def test_the_probability_of_the_decision_counts_only_where_it_is_asked_for() -> 
 
 def test_what_is_warmed_is_all_that_counting_needs() -> None:
     """A kernel that is compiled while transactions come would hold the loop for seconds."""
-    kernels = (online._settle, groups._count_pairs)
+    kernels = (vote_kernels.count_votes_in, groups._count_pairs)
     warm()
     before = [list(kernel.signatures) for kernel in kernels]
     world = refitting_world(100)

@@ -120,7 +120,7 @@ def test_a_bug_in_a_task_ends_the_instance_with_it() -> None:
     async def scenario() -> None:
         async with world.instance() as instance:
             await instance.idle()
-            instance.parts.partitions[0].waiting = None  # type: ignore[assignment]
+            instance.parts.partitions[0].gate = None  # type: ignore[assignment]
             world.send(transactions(1))
             assert instance.task is not None
             await instance.task
@@ -138,7 +138,7 @@ def test_a_bug_during_the_stop_is_not_hidden() -> None:
             await until(lambda: bool(instance.parts.partitions))
             world.send(transactions(100))
             await until(lambda: instance.metrics.decisions > 0)
-            instance.parts.partitions[0].waiting = None  # type: ignore[assignment]
+            instance.parts.partitions[0].gate = None  # type: ignore[assignment]
             await instance.stop()
 
     with pytest.raises((AttributeError, TypeError)):

@@ -7,13 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.engine.scoring.partitions import (
-    NOTHING,
-    InputPartition,
-    Opened,
-    WaitingLabels,
-    position_of,
-)
+from sentinel.engine.partitions.input_partition import InputPartition, position_of
+from sentinel.engine.partitions.label_gate import NOTHING, LabelGate, Opened, WaitingLabels
 from sentinel.ports import Fence
 from sentinel.records import Commit, Label, TopicPartition
 from tests.engine.clock import run
@@ -187,7 +182,7 @@ def test_labels_come_in_the_order_of_their_times_and_none_before(
 
 def test_where_a_partition_stands_outlives_its_owner_in_the_commit() -> None:
     one = InputPartition(TopicPartition("t", 0), Fence(1, 0), 7, 0, log="c/1")
-    one.opened, one.promised, one.opens_at = Opened(3, 50), Opened(5, 60), 9
+    one.gate = LabelGate(Opened(3, 50), Opened(5, 60), 9)
     one.watermark_ms = 44
     found = position_of(one.cut().commit())
     assert found is not None
@@ -216,8 +211,8 @@ def test_what_an_older_version_has_committed_opens_the_same_labels() -> None:
 
 def test_labels_open_only_from_the_record_that_the_commit_names() -> None:
     partition = InputPartition(TopicPartition("t", 0), Fence(1, 0), 0, 0)
-    partition.waiting.add(10, 0, a_label(0, 0), frozenset())
-    partition.labels_read = 1
+    partition.gate.waiting.add(10, 0, a_label(0, 0), frozenset())
+    partition.gate.read_to = 1
     partition.busy_to = 3
     position = partition.promise(partition.cut(), count_max=10)
 

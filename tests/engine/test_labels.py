@@ -15,7 +15,7 @@ from sentinel.adapters.memory import Faults, MemoryCluster
 from sentinel.codec.records import encode
 from sentinel.core.logs import log_id
 from sentinel.core.partitioning import PartitionOf, murmur2
-from sentinel.engine.scoring.partitions import WaitingLabels
+from sentinel.engine.partitions.label_gate import WaitingLabels
 from sentinel.errors import TransientError
 from sentinel.records import Label
 from tests.engine.clock import run, until
@@ -379,10 +379,10 @@ def test_a_tail_that_is_rewound_knows_repetitions_again() -> None:
             tail, (partition,) = instance.parts.labels, instance.parts.partitions.values()
             await until(lambda: tail.read_to == 7)
             for _ in range(3):
-                seen.append([one.label.feedback_offset for one in partition.waiting])
+                seen.append([one.label.feedback_offset for one in partition.gate.waiting])
                 await tail.rewind(0)
-                partition.waiting = WaitingLabels()
-                partition.labels_read = 0
+                partition.gate.waiting = WaitingLabels()
+                partition.gate.read_to = 0
                 await until(lambda: tail.read_to == 7)
         return seen
 
@@ -401,7 +401,7 @@ def test_feedback_that_was_created_anew_repeats_nothing() -> None:
             await until(lambda: len(instance.parts.partitions) == 1)
             tail, (partition,) = instance.parts.labels, instance.parts.partitions.values()
             await until(lambda: tail.read_to == len(said))
-            found = [one.label for one in partition.waiting]
+            found = [one.label for one in partition.gate.waiting]
             return [(label.feedback_offset, label.feedback_log) for label in found]
 
     assert sorted(run(scenario())) == sorted(set(said))

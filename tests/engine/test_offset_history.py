@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.engine.scoring.partitions import OffsetHistory
+from sentinel.engine.partitions.input_partition import OffsetHistory
 
 steps = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 50)), min_size=1, max_size=30)
 

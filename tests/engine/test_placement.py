@@ -64,7 +64,7 @@ async def story(world: World, rule: Rule) -> MemoryInstance:
         await instance.idle()
         world.send_feedback([voice(x) for x in SENT[100:220:3]])
         await instance.idle()
-        await until(lambda: all(not p.is_opening for p in instance.parts.partitions.values()))
+        await until(lambda: all(not p.gate.is_opening for p in instance.parts.partitions.values()))
         send(world, rule, LATER)
         await instance.idle()
         await instance.stop()

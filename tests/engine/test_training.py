@@ -516,7 +516,8 @@ def test_examples_at_which_the_learner_fails_are_left_out_and_nothing_else(
 ) -> None:
     world, script = a_learning_world(), Script([candidate(1)])
     script.poison = dict.fromkeys(POISONED, error)
-    seen = error if isinstance(error, ModelError) else TrainingError("take", repr(error))
+    said = str(error) if isinstance(error, ModelError) else repr(error)
+    seen = TrainingError("take", said)
 
     async def scenario() -> None:
         async with learning(world, script) as instance:

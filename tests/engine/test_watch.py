@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.adapters.memory import MemoryDocuments
+from sentinel.core.learning.watch import VersionCounts, WatchParams, harm
 from sentinel.engine.registry.lifecycle import Update
-from sentinel.engine.updates.watch import VersionCounts, WatchParams, harm
 from sentinel.engine.updates.watching import Watching
 from sentinel.metrics import Metrics
 from sentinel.stores import StoredModels

@@ -31,8 +31,8 @@ from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import layout_of
 from sentinel.core.partitioning import PartitionOf
+from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.registry.remembered import RegistryMemory
-from sentinel.engine.scoring.partitions import InputPartition
 from sentinel.engine.store.owner import own
 from sentinel.engine.store.watch import StoreWatch
 from sentinel.errors import ModelError, RecordError, TrainingError, WorkerLostError
@@ -156,8 +156,10 @@ class InProcessTrainer(AskedTrainer):
         except WorkerLostError:  # as told: it dies of what it was given
             self._object = self._make()
             raise
-        except (ModelError, RecordError):
-            raise
+        except ModelError as error:
+            raise TrainingError(name, str(error)) from error
+        except RecordError as error:
+            raise TrainingError(name, error.detail) from error
         except Exception as error:
             raise TrainingError(name, repr(error)) from error
 
@@ -559,17 +561,17 @@ class MemoryInstance(Instance):
             self._world.is_done()
             and self.parts.ownership.assigned.is_set()
             and not any(p.is_recovering for p in partitions)
-            and all(p.labels_read >= labels_end for p in partitions)
-            and not any(p.is_opening for p in partitions)
+            and all(p.gate.read_to >= labels_end for p in partitions)
+            and not any(p.gate.is_opening for p in partitions)
             and all(self._opens_all_it_may(p) for p in partitions)
         )
 
     def _opens_all_it_may(self, partition: InputPartition) -> bool:
         """Whether the last commit opened the labels that had been read by now."""
         count_max = self._config.engine.batch_count_max
-        read_to = partition.labels_read
-        wanted = partition.waiting.openable(partition.watermark_ms, read_to, count_max=count_max)
-        return partition.promised.offset >= wanted.offset or not partition.is_caught_up
+        gate, watermark_ms = partition.gate, partition.watermark_ms
+        wanted = gate.waiting.openable(watermark_ms, gate.read_to, count_max=count_max)
+        return gate.promised.offset >= wanted.offset or not partition.is_caught_up
 
     async def stop(self) -> None:
         """Stop in order; raises what went wrong."""

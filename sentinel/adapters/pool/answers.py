@@ -28,15 +28,20 @@ class Failure:
     ----------
     text
         In a line that is safe to show.
-    error
-        What was raised on purpose, about a model or a record; None for anything else.
+    version
+        Of the model that was found unusable; empty for anything else.
     is_memory
         Whether there was not enough memory.
     """
 
     text: str
-    error: ModelError | RecordError | None = None
+    version: str = ""
     is_memory: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """The text, with the model that it is about, if it is."""
+        return f"model {self.version}: {self.text}" if self.version else self.text
 
 
 async def ask(
@@ -103,8 +108,10 @@ class _Caught:
 
 
 def _failure(error: BaseException) -> Failure:
-    if isinstance(error, ModelError | RecordError):
-        return Failure(_line(error.detail), error)
+    if isinstance(error, ModelError):
+        return Failure(_line(error.detail), _line(error.version))
+    if isinstance(error, RecordError):
+        return Failure(_line(error.detail))
     said = "".join(traceback.format_exception_only(error)).strip()[:_TEXT_MAX]
     frames = traceback.extract_tb(error.__traceback__)
     if frames:

@@ -66,11 +66,10 @@ class WorkerProcess(Generic[T]):
     async def call(
         self, method: Callable[Concatenate[T, P], R], *arguments: P.args, **named: P.kwargs
     ) -> R:
-        """Call a method of the object there; raises the ModelError or RecordError that it raises.
+        """Call a method of the object there. Whatever goes wrong in it is a TrainingError.
 
-        Whatever else goes wrong in it is a TrainingError. WorkerLostError when the process died,
-        took too long or needed too much memory: another has taken its place, whose object is as it
-        was made.
+        WorkerLostError when the process died, took too long or needed too much memory: another has
+        taken its place, whose object is as it was made.
         """
         pool, timeout_s, name = self._executor, self._params.timeout_s, method.__name__
         try:
@@ -85,9 +84,7 @@ class WorkerProcess(Generic[T]):
             limit = self._params.memory_mb_max
             allowed = f"more than {limit} MB of memory" if limit else "more memory than there is"
             raise WorkerLostError(f"it needs {allowed}")
-        if found.error is not None:
-            raise found.error
-        raise TrainingError(name, found.text)
+        raise TrainingError(name, found.sentence)
 
     async def _replace(self, pool: ProcessPoolExecutor) -> None:
         if pool is self._executor:  # another call may have failed with the same one

@@ -1,0 +1,1 @@
+"""Feedback: what it may be, and rows of files read as it."""

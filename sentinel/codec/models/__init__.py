@@ -1,0 +1,1 @@
+"""Files of models: LightGBM, XGBoost, and what is stored of a version."""

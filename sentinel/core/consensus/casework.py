@@ -17,17 +17,11 @@ from sentinel.core.consensus.channels import (
 )
 from sentinel.core.consensus.intake import VoteIntake, take
 from sentinel.core.consensus.known import agreement, with_known
-from sentinel.core.consensus.online import (
-    SAYS_FRAUD,
-    SAYS_GENUINE,
-    SAYS_NOTHING,
-    Ballots,
-    Settled,
-    settle_votes,
-)
+from sentinel.core.consensus.online import Ballots, Settled, settle_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
 from sentinel.core.consensus.verdict import Verdict, label_as, verdicts
+from sentinel.core.consensus.vote_kernels import SAYS_FRAUD, SAYS_GENUINE, SAYS_NOTHING
 from sentinel.records import WITHDRAWN, Floats, Ints, LabelWord
 from sentinel.stored.votes import RETRACTED, Annotator, Case, Casework, FeedbackProgress, Vote
 
@@ -188,7 +182,7 @@ def _counted_votes(intake: VoteIntake, posteriors: Sequence[float]) -> list[Coun
     last = dict(intake.before)
     found = []
     for (name, vote, replaced), posterior in zip(intake.taken, posteriors, strict=True):
-        said = intake.rows[replaced][1] if replaced >= 0 else None
+        _, said = intake.rows[replaced] if replaced >= 0 else (name, None)
         found.append(CountedVote(name, vote, said, last.get(name), posterior))
         last[name] = posterior
     return found
@@ -334,14 +328,14 @@ def _noted(
     found = {
         name: replace(
             annotators[name],
-            seen=float(standing.seen[i]),
-            missed=float(standing.missed[i]),
-            cleared=float(standing.cleared[i]),
-            accused=float(standing.accused[i]),
-            long_seen=float(long_run.seen[i]),
-            long_missed=float(long_run.missed[i]),
-            long_cleared=float(long_run.cleared[i]),
-            long_accused=float(long_run.accused[i]),
+            seen=float(standing.tp[i]),
+            missed=float(standing.fn[i]),
+            cleared=float(standing.tn[i]),
+            accused=float(standing.fp[i]),
+            long_seen=float(long_run.tp[i]),
+            long_missed=float(long_run.fn[i]),
+            long_cleared=float(long_run.tn[i]),
+            long_accused=float(long_run.fp[i]),
         )
         for i, name in enumerate(names)
     }

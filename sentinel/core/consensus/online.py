@@ -13,16 +13,22 @@ votes were batched, so a replay comes to the same.
 
 from dataclasses import dataclass, replace
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.consensus.channels import ChannelSelection, base_of, count_in, log_odds_in
+from sentinel.core.consensus.channels import ChannelSelection, base_of
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
+from sentinel.core.consensus.vote_kernels import (
+    CON,
+    OUT_COUNT,
+    POSTERIOR,
+    PRO,
+    SLOW,
+    VoteNumbers,
+    count_votes_in,
+)
 from sentinel.records import Floats, Ints
-
-SAYS_NOTHING, SAYS_GENUINE, SAYS_FRAUD = -1, 0, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,203 +153,35 @@ def settle_votes(
     channels = selection.totals.copy()
     by_task = np.argsort(ballots.task, kind="stable")
     begins = np.searchsorted(ballots.task[by_task], np.arange(before.size + 1))
-    numbers = np.array(
-        [
-            params.right_prior,
-            params.wrong_prior,
-            2.0 ** (-1.0 / params.half_life_votes),
-            2.0 ** (-1.0 / params.long_half_life_votes),
-            1000.0 * params.vote_half_life_s,
-            params.evidence_max,
-            params.trusted_posterior,
-            base_of(selection.base_rate, params),
-            params.fraud_prior + params.genuine_prior,
-        ]
-    )
+    numbers = _numbers(params, selection.base_rate)
     group = np.arange(len(record)) if ballots.group is None else ballots.group
     prior = np.full(before.size, np.nan) if ballots.prior is None else ballots.prior
     assert group.shape == (len(record),)
     assert prior.shape == before.shape == shared.shape
-    out = np.empty((3, ballots.task.size - ballots.old_count))
+    out = np.empty((OUT_COUNT, ballots.task.size - ballots.old_count))
     rows = (ballots.task, ballots.annotator, ballots.says, ballots.weight, ballots.time_ms)
     brought = ballots.is_trusted if ballots.is_self_selected is None else ballots.is_self_selected
     marks = (ballots.is_trusted, brought)
     tasks = (selection.channel, selection.probability, prior)
-    _settle(
+    count_votes_in(
         *rows, ballots.replaces, *marks, *tasks, group, ballots.old_count, by_task, begins,
         numbers, record, counted, posterior, shared, is_brought_up, channels, out,
     )  # fmt: skip
-    people, long_run = Standing(*record[:, :4].T), Standing(*record[:, 4:].T)
+    people, long_run = Standing(*record[:, :SLOW].T), Standing(*record[:, SLOW:].T)
     found = replace(selection, evidence=shared, is_brought_up=is_brought_up, totals=channels)
-    return Settled(out[0], out[1], out[2], people, long_run, counted, found)
+    return Settled(out[POSTERIOR], out[PRO], out[CON], people, long_run, counted, found)
 
 
-@numba.njit(cache=True, nogil=True)
-def _add(record: Floats, annotator: int, says: int, share: float, weight: float) -> None:
-    """Count a vote, or take one back with a negative weight, on what is fraud with a share."""
-    on_fraud, on_genuine = (0, 3) if says == SAYS_FRAUD else (1, 2)
-    for pace in (0, 4):  # the fast record, then the slow one
-        at = pace + on_fraud
-        record[annotator, at] = max(record[annotator, at] + weight * share, 0.0)
-        at = pace + on_genuine
-        record[annotator, at] = max(record[annotator, at] + weight * (1.0 - share), 0.0)
-
-
-@numba.njit(cache=True, nogil=True)
-def _evidence(record: Floats, says: int, right: float, wrong: float, limit: float) -> float:
-    seen, missed, cleared, accused = record
-    sensitivity = (right + seen) / (right + wrong + seen + missed)
-    specificity = (right + cleared) / (right + wrong + cleared + accused)
-    if says == SAYS_FRAUD:
-        found = np.log(sensitivity) - np.log1p(-specificity)
-    else:
-        found = np.log1p(-sensitivity) - np.log(specificity)
-    return max(-limit, min(limit, found))
-
-
-@numba.njit(cache=True, nogil=True)
-def _alike(
-    rows: Ints,
-    row: int,
-    annotator: Ints,
-    says: Ints,
-    is_active: NDArray[np.bool_],
-    group: Ints,
-) -> int:
-    """How many of a transaction's votes that say something are of the group of this one's."""
-    count = 0
-    for i in rows:
-        if is_active[i] and says[i] != SAYS_NOTHING:
-            count += group[annotator[i]] == group[annotator[row]]
-    return count
-
-
-@numba.njit(cache=True, nogil=True)
-def _weigh(
-    rows: Ints,
-    annotator: Ints,
-    says: Ints,
-    weight: Floats,
-    time_ms: Ints,
-    is_trusted: NDArray[np.bool_],
-    is_active: NDArray[np.bool_],
-    group: Ints,
-    record: Floats,
-    numbers: Floats,
-) -> tuple[float, float]:
-    """The evidence for and against fraud of one transaction, from those of its rows that are
-    active, in nats; infinite where a trusted source has spoken.
-    """
-    newest = np.int64(0)
-    for i in rows:
-        if is_active[i]:
-            newest = max(newest, time_ms[i])
-    pro, con, word, word_ms = 0.0, 0.0, SAYS_NOTHING, np.int64(-1)
-    for i in rows:
-        if not is_active[i] or says[i] == SAYS_NOTHING:
-            continue
-        if is_trusted[i]:
-            if time_ms[i] >= word_ms:
-                word, word_ms = says[i], time_ms[i]
-            continue
-        left = weight[i] / _alike(rows, i, annotator, says, is_active, group)
-        if numbers[4] > 0:
-            left *= 2.0 ** (-(newest - time_ms[i]) / numbers[4])
-        fast = record[annotator[i], :4]
-        evidence = _evidence(fast, says[i], numbers[0], numbers[1], numbers[5])
-        pro += max(left * evidence, 0.0)
-        con += max(-left * evidence, 0.0)
-    if word == SAYS_FRAUD:
-        return np.inf, con
-    if word == SAYS_GENUINE:
-        return pro, np.inf
-    return pro, con
-
-
-@numba.njit(cache=True, nogil=True)
-def _posterior(pro: float, con: float, prior: float, trusted: float) -> float:
-    """The probability of fraud; infinite evidence is the word of a trusted source."""
-    if np.isinf(pro):
-        return trusted
-    if np.isinf(con):
-        return 1.0 - trusted
-    return float(1.0 / (1.0 + np.exp(con - pro - prior)))
-
-
-@numba.njit(cache=True, nogil=True)
-def _any(rows: Ints, is_active: NDArray[np.bool_], what: NDArray[np.bool_]) -> bool:
-    """Whether it holds for any of the rows that are active."""
-    for i in rows:  # noqa: SIM110 -- a kernel
-        if is_active[i] and what[i]:
-            return True
-    return False
-
-
-@numba.njit(cache=True, nogil=True)
-def _settle(  # noqa: C901 -- one pass over the votes
-    task: Ints,
-    annotator: Ints,
-    says: Ints,
-    weight: Floats,
-    time_ms: Ints,
-    replaces: Ints,
-    is_trusted: NDArray[np.bool_],
-    is_self_selected: NDArray[np.bool_],
-    channel: Ints,
-    probability: Floats,
-    task_prior: Floats,
-    group: Ints,
-    old_count: int,
-    by_task: Ints,
-    begins: Ints,
-    numbers: Floats,
-    record: Floats,
-    counted: Floats,
-    posterior: Floats,
-    shared: Floats,
-    is_brought_up: NDArray[np.bool_],
-    channels: Floats,
-    out: Floats,
-) -> None:
-    is_active, is_telling = np.zeros(task.size, dtype=np.bool_), says != SAYS_NOTHING
-    is_active[:old_count] = True
-    for row in range(old_count, task.size):
-        t = task[row]
-        old = replaces[row]
-        if old >= 0:
-            is_active[old] = False
-            if not np.isnan(counted[old]):
-                _add(record, annotator[old], says[old], counted[old], -weight[old])
-                counted[old] = np.nan
-        is_active[row] = True
-        if says[row] != SAYS_NOTHING and not is_trusted[row]:
-            record[annotator[row], :4] *= numbers[2]
-            record[annotator[row], 4:] *= numbers[3]
-        rows = by_task[begins[t] : begins[t + 1]]
-        totals, evidence = channels[channel[t]], shared[t]
-        if not np.isnan(evidence):
-            count_in(totals, evidence, probability[t], -1.0)
-        elif is_self_selected[row]:
-            is_brought_up[t] = True
-        prior = task_prior[t]
-        if np.isnan(prior):
-            prior = log_odds_in(totals, numbers[7], numbers[8], numbers[5])
-        pro, con = _weigh(
-            rows, annotator, says, weight, time_ms, is_trusted, is_active, group, record, numbers
-        )
-        p = _posterior(pro, con, prior, numbers[6])
-        # What says nothing, and takes nothing back, moves no record: what votes of long ago were
-        # counted with has faded from it, and would be moved by as much as if they were new.
-        moves = says[row] != SAYS_NOTHING or old >= 0
-        for i in rows:
-            if moves and is_active[i] and says[i] != SAYS_NOTHING and not is_trusted[i]:
-                if not np.isnan(counted[i]):
-                    _add(record, annotator[i], says[i], counted[i], -weight[i])
-                _add(record, annotator[i], says[i], p, weight[i])
-                counted[i] = p
-        if not (is_brought_up[t] or _any(rows, is_active, is_self_selected)):
-            shared[t] = pro - con if _any(rows, is_active, is_telling) else np.nan
-        if not np.isnan(shared[t]):
-            count_in(totals, shared[t], probability[t], 1.0)
-        posterior[t] = p
-        out[0, row - old_count], out[1, row - old_count], out[2, row - old_count] = p, pro, con
+def _numbers(params: ConsensusParams, base_rate: float | None) -> VoteNumbers:
+    found = VoteNumbers(
+        right=params.right_prior,
+        wrong=params.wrong_prior,
+        fast_fading=2.0 ** (-1.0 / params.half_life_votes),
+        slow_fading=2.0 ** (-1.0 / params.long_half_life_votes),
+        half_life_ms=1000.0 * params.vote_half_life_s,
+        limit=params.evidence_max,
+        trusted=params.trusted_posterior,
+        base=base_of(base_rate, params),
+        strength=params.fraud_prior + params.genuine_prior,
+    )
+    return VoteNumbers(*map(float, found))  # or a whole number would compile another kernel

@@ -15,6 +15,8 @@ from sentinel.core.consensus.params import ConsensusParams
 from sentinel.records import Floats
 from sentinel.stored.votes import Annotator
 
+_STORED = ("seen", "missed", "cleared", "accused")  # tp, fn, tn, fp, as annotators are kept
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -22,16 +24,16 @@ class Standing:
 
     Attributes
     ----------
-    seen, missed
+    tp, fn
         Votes "fraud" and "genuine" on what was fraud.
-    cleared, accused
+    tn, fp
         Votes "genuine" and "fraud" on what was genuine.
     """
 
-    seen: Floats
-    missed: Floats
-    cleared: Floats
-    accused: Floats
+    tp: Floats
+    fn: Floats
+    tn: Floats
+    fp: Floats
 
     @classmethod
     def of(cls, annotators: Sequence[Annotator], prefix: str = "") -> Self:
@@ -40,31 +42,31 @@ class Standing:
         def column(name: str) -> Floats:
             return np.array([getattr(one, prefix + name) for one in annotators], dtype=np.float64)
 
-        return cls(column("seen"), column("missed"), column("cleared"), column("accused"))
+        return cls(*(column(name) for name in _STORED))
 
     def columns(self) -> Floats:
         """The four counts side by side, float64 (m, 4), a copy."""
-        return np.stack((self.seen, self.missed, self.cleared, self.accused), axis=1).astype(float)
+        return np.stack((self.tp, self.fn, self.tn, self.fp), axis=1).astype(float)
 
     def sensitivity(self, params: ConsensusParams) -> Floats:
         """The probability of "fraud" on a fraud, posterior mean, float64 (m,)."""
-        return _share(self.seen, self.missed, params)
+        return _share(self.tp, self.fn, params)
 
     def specificity(self, params: ConsensusParams) -> Floats:
         """The probability of "genuine" on a genuine transaction, posterior mean, float64 (m,)."""
-        return _share(self.cleared, self.accused, params)
+        return _share(self.tn, self.fp, params)
 
     def sensitivity_interval(
         self, params: ConsensusParams, level: float = 0.95
     ) -> tuple[Floats, Floats]:
         """The equal-tailed interval that holds the sensitivity with this probability."""
-        return _interval(self.seen, self.missed, params, level)
+        return _interval(self.tp, self.fn, params, level)
 
     def specificity_interval(
         self, params: ConsensusParams, level: float = 0.95
     ) -> tuple[Floats, Floats]:
         """The equal-tailed interval that holds the specificity with this probability."""
-        return _interval(self.cleared, self.accused, params, level)
+        return _interval(self.tn, self.fp, params, level)
 
     def evidence(self, params: ConsensusParams) -> Floats:
         """What a vote "genuine" and one "fraud" of each adds to the log-odds, float64 (m, 2).

@@ -23,7 +23,7 @@ from typing import Protocol
 from sentinel.core.features.entity_table.table import Cut
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.params import EngineParams
-from sentinel.engine.scoring.partitions import UNKNOWN, InputPartition, Position
+from sentinel.engine.partitions.input_partition import UNKNOWN, InputPartition, Position
 from sentinel.engine.store.owner import StoreOwner, check_log
 from sentinel.engine.store.watch import StoreWatch
 from sentinel.errors import FencedError, TransientError
@@ -172,7 +172,7 @@ class Checkpoints:
                 log=partition.log,
                 replay_from=self._replay_from(number, partition.next_offset),
                 labels_log=self._labels_log,
-                labels_from=partition.labels_from,
+                labels_from=partition.gate.first_unapplied,
                 **self._watch.stamp(),
             )
             snapshots.append(Snapshot(partition, self._packed.pop(number, []), position))
@@ -256,7 +256,7 @@ class Checkpoints:
                 self._committed.update(changed)
                 self._metrics.commits += 1
             for at in checkpoint.positions:
-                self._partitions[at.partition].is_opening = False
+                self._partitions[at.partition].gate.confirm()
         self.confirmed_s = self._clock_s()
 
     async def begin(self, batch: Batch) -> bool:
@@ -269,10 +269,10 @@ class Checkpoints:
         partitions = [
             self._partitions[at.partition] for at in batch.records if at.partition in owned
         ]
-        if any(partition.is_opening for partition in partitions):
+        if any(partition.gate.is_opening for partition in partitions):
             async with self._committing:
                 pass
-        if any(partition.is_opening for partition in partitions):
+        if any(partition.gate.is_opening for partition in partitions):
             return False
         for partition in partitions:
             partition.busy_to = batch.records[partition.at][-1].offset + 1

@@ -10,7 +10,7 @@ import numpy as np
 from sentinel.core.features.entity_table.table import EntityTable, TableFullError
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.params import EngineParams
-from sentinel.engine.scoring.partitions import InputPartition
+from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.store.watch import StoreWatch
 from sentinel.errors import FencedError, TransientError
 from sentinel.metrics import Metrics

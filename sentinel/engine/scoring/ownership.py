@@ -9,9 +9,9 @@ from sentinel.core.features.state import FeatureState
 from sentinel.core.logs import cluster_of
 from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.params import EngineParams
+from sentinel.engine.partitions.input_partition import InputPartition, Position, position_of
+from sentinel.engine.partitions.labels import LabelTail
 from sentinel.engine.scoring.checkpoint import Checkpoints
-from sentinel.engine.scoring.labels import LabelTail
-from sentinel.engine.scoring.partitions import NOTHING, InputPartition, Position, position_of
 from sentinel.engine.scoring.pipeline import Pipeline
 from sentinel.engine.store.owner import StoreOwner, check_log, replace_owner
 from sentinel.engine.store.watch import StoreWatch
@@ -194,17 +194,17 @@ class Ownership:
 
     async def _labels_from(self, partition: InputPartition, stored: PartitionState | None) -> int:
         """From which label on a partition goes on; without stored positions, from the oldest."""
-        at = TopicPartition(self._labels.topic, 0)
+        at, gate = TopicPartition(self._labels.topic, 0), partition.gate
         first = await self._broker.start_offset(at)
-        partition.labels_old_to = await self._broker.end_offset(at)
+        gate.old_to = await self._broker.end_offset(at)
         found = first
         if stored is not None and stored.labels_log == self._labels.log:
             found = self._checked_start(at, stored.labels_from, first, "labels are lost")
-        if partition.promised.offset > partition.labels_old_to or found > partition.labels_old_to:
+        if gate.promised.offset > gate.old_to or found > gate.old_to:
             # The labels that were open then are of a topic that is no more.
-            partition.opened = partition.promised = NOTHING
+            gate.close()
             found = first
-        partition.labels_read = found
+        gate.read_to = found
         return found
 
     def _checked_start(self, at: TopicPartition, start: int, first: int, loss: str) -> int:

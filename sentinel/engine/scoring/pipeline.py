@@ -8,10 +8,10 @@ from typing import TypeVar
 from sentinel.core.features.entity_table.table import TableFullError
 from sentinel.engine.dispatcher import Inbox
 from sentinel.engine.params import EngineParams
+from sentinel.engine.partitions.input_partition import InputPartition
+from sentinel.engine.partitions.labels import LabelTail
 from sentinel.engine.scoring.checkpoint import EVERYTHING, Checkpoints
 from sentinel.engine.scoring.entities import EntityLoader
-from sentinel.engine.scoring.labels import LabelTail
-from sentinel.engine.scoring.partitions import InputPartition
 from sentinel.engine.scoring.scorer import PreparedBatch, Scoring
 from sentinel.engine.tasks import end
 from sentinel.errors import TransientError
@@ -167,10 +167,10 @@ class Pipeline:
 
         Those that were open then must have been read, too, before the first decision.
         """
-        needed = max(partition.opened.offset, partition.promised.offset)
+        needed = partition.gate.needed_to
         try:
             async with asyncio.timeout(_LABELS_TIMEOUT_S):
-                while partition.labels_read < needed:
+                while partition.gate.read_to < needed:
                     await self._labels.poll(timeout_s=0.1)
         except TimeoutError as error:
             raise TransientError(

@@ -17,13 +17,14 @@ from sentinel.core.features.entity_table.table import NEWEST
 from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.params import TopicParams
+from sentinel.engine.partitions.input_partition import InputPartition
+from sentinel.engine.partitions.label_gate import WaitingLabel
+from sentinel.engine.partitions.labels import DueLabel, label_rows
+from sentinel.engine.partitions.placement import Placement
 from sentinel.engine.scoring.alerts import Alerts, Flagged
 from sentinel.engine.scoring.counting import count_decisions, count_times
 from sentinel.engine.scoring.entities import EntityLoader, StoreAnswer
 from sentinel.engine.scoring.judging import Judge, JudgedBatch
-from sentinel.engine.scoring.labels import DueLabel, label_rows
-from sentinel.engine.scoring.partitions import InputPartition, WaitingLabel
-from sentinel.engine.scoring.placement import Placement
 from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
@@ -210,7 +211,7 @@ class Scoring:
         due = []
         for number, partition in self._partitions.items():
             at = np.flatnonzero(rows.partition == number)
-            if len(partition.waiting) and at.size:
+            if len(partition.gate.waiting) and at.size:
                 found = partition.due_labels(rows.event_time_ms[at], rows.offset[at])
                 due += [_due(int(at[i]), number, one) for i, one in found]
         return sorted(due, key=lambda label: label[:3])
@@ -218,7 +219,7 @@ class Scoring:
     def _apply(self, labels: Sequence[DueLabel]) -> None:
         """Let labels change the state of the entities of their transactions."""
         for label in labels:
-            self._partitions[label.partition].waiting.take(label.offset)
+            self._partitions[label.partition].gate.waiting.take(label.offset)
         rows, marks = label_rows(labels, self._schema)
         self._state.fold(rows, marks)
         self._metrics.labels_applied += len(labels)

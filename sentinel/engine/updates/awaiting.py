@@ -14,7 +14,7 @@ from sentinel.core.learning.triggers import (
     due_triggers,
     trigger_needs,
 )
-from sentinel.engine.updates.watching import LEARNER_ERRORS
+from sentinel.errors import TrainingError
 from sentinel.ports import ModelStore, Trainer
 from sentinel.stored.versions import Artifact
 
@@ -120,7 +120,7 @@ class Awaiting:
             self._manifest = champion, manifest
         try:
             return await self._trainer.needs(Artifact(champion, "", manifest))
-        except LEARNER_ERRORS as error:
+        except TrainingError as error:
             log.warning("what an update needs is not known: %s", error)
             return ()
 

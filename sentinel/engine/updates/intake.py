@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from sentinel.engine.updates.watching import LEARNER_ERRORS
-from sentinel.errors import WorkerLostError
+from sentinel.errors import TrainingError, WorkerLostError
 from sentinel.metrics import Metrics
 from sentinel.ports import Trainer
 from sentinel.records import InputRecord
@@ -35,6 +34,10 @@ class Intake:
         self._metrics.examples_refused += len(records) - len(rows)
         return await self._take(rows) if rows else -1
 
+    async def forget(self) -> None:
+        """The trainer is to hold nothing, as in the beginning."""
+        await self._trainer.forget()
+
     async def _take(self, rows: _Rows) -> int:
         """All but what the learner fails at, which is found by halving.
 
@@ -43,7 +46,7 @@ class Intake:
         """
         try:
             taken = await self._trainer.take(rows)
-        except LEARNER_ERRORS as error:
+        except TrainingError as error:
             if len(rows) == 1:
                 self._leave_out(rows[0][0], error)
                 return -1
@@ -57,7 +60,7 @@ class Intake:
         self._metrics.examples_refused += taken.refused_count
         return taken.newest_ms
 
-    def _leave_out(self, offset: int, error: Exception) -> None:
+    def _leave_out(self, offset: int, error: TrainingError) -> None:
         if not self._metrics.examples_stumbled:
             log.error("examples are left out, the first at offset %d: %r", offset, error)
         self._metrics.examples_refused += 1

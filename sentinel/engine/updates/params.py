@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from sentinel.core.learning.triggers import TriggerParams
+from sentinel.core.learning.watch import WatchParams
 from sentinel.engine.updates.savepoints import SavepointParams
-from sentinel.engine.updates.watch import WatchParams
 
 
 @dataclass(frozen=True, slots=True)

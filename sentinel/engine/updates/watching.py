@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Mapping
 
+from sentinel.core.learning.watch import VersionCounts, WatchParams, harm
 from sentinel.engine.registry.lifecycle import Update
-from sentinel.engine.updates.watch import VersionCounts, WatchParams, harm
-from sentinel.errors import ModelError, RecordError, TrainingError
+from sentinel.errors import ModelError, TrainingError
 from sentinel.metrics import Metrics
 from sentinel.ports import ModelStore, Trainer
 
@@ -13,9 +13,6 @@ log = logging.getLogger(__name__)
 
 Counts = Mapping[str, VersionCounts]  # by version
 _NOTHING = VersionCounts()
-
-# What comes of a learner that fails, short of being lost.
-LEARNER_ERRORS = (ModelError, RecordError, TrainingError)
 
 
 class Watching:
@@ -97,7 +94,7 @@ class Watching:
             former = await self._store.load(update.champion)
             champion = await self._store.load(update.version)
             verdict = await self._trainer.compare(former, champion, since_ms=update.updated_ms + 1)
-        except LEARNER_ERRORS as error:
+        except (ModelError, TrainingError) as error:
             log.warning("%s and %s are not compared: %r", update.champion, update.version, error)
             return None
         if verdict is None or verdict.outcome != "promote":

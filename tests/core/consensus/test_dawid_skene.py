@@ -98,7 +98,7 @@ def test_the_order_of_the_votes_changes_no_bit(votes: list[Vote], random: object
     first, second = (fit(votes_of(v), PARAMS) for v in (votes, shuffled))
 
     assert first.posterior.tolist() == second.posterior.tolist()
-    assert first.standing.seen.tolist() == second.standing.seen.tolist()
+    assert first.standing.tp.tolist() == second.standing.tp.tolist()
 
 
 def test_tasks_without_votes_have_the_prior() -> None:

@@ -10,16 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sentinel.core.consensus.batch.dawid_skene import fit
-from sentinel.core.consensus.online import (
-    SAYS_FRAUD,
-    SAYS_GENUINE,
-    SAYS_NOTHING,
-    Ballots,
-    Settled,
-    settle_votes,
-)
+from sentinel.core.consensus.online import Ballots, Settled, settle_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
+from sentinel.core.consensus.vote_kernels import SAYS_FRAUD, SAYS_GENUINE, SAYS_NOTHING
 from sentinel.records import Floats, Ints
 from sentinel.simulation.investigators import TEAMS, Cases, cases, half_collapsing
 
@@ -75,8 +69,8 @@ Row = tuple[int, int, int, bool, int]  # task, annotator, says, is trusted, time
 
 def in_one(rows: list[Row], params: ConsensusParams) -> Settled:
     """All rows as new; a second vote of an annotator on a task replaces the first."""
-    return settle_votes(ballots_of(rows, in_order(rows), 0, [math.nan] * len(rows)), np.full(4, np.nan),
-                  nobody(3), params)  # fmt: skip
+    ballots = ballots_of(rows, in_order(rows), 0, [math.nan] * len(rows))
+    return settle_votes(ballots, np.full(4, np.nan), nobody(3), params)
 
 
 def in_order(rows: list[Row]) -> list[int]:
@@ -142,7 +136,7 @@ def test_how_votes_are_batched_changes_no_bit(given_rows: list[Row], cut: int) -
 
     together = np.concatenate([first.posterior, second.posterior])
     assert together.tolist() == whole.posterior.tolist()
-    assert second.standing.seen.tolist() == whole.standing.seen.tolist()
+    assert second.standing.tp.tolist() == whole.standing.tp.tolist()
     assert second.long_run.columns().tolist() == whole.long_run.columns().tolist()
     assert second.selection.totals.tolist() == whole.selection.totals.tolist()
     assert second.selection.evidence.tobytes() == whole.selection.evidence.tobytes()
@@ -198,16 +192,16 @@ def test_the_newest_word_of_a_trusted_source_settles_it_and_judges_the_others() 
 
     assert found.posterior[0] < 0.5
     assert found.posterior[1:].tolist() == [0.995, 0.995]
-    assert found.standing.missed[0] == pytest.approx(0.995)
-    assert found.standing.seen.tolist() == [0, 0, 0], "those who are trusted have no record"
+    assert found.standing.fn[0] == pytest.approx(0.995)
+    assert found.standing.tp.tolist() == [0, 0, 0], "those who are trusted have no record"
 
 
 def test_a_vote_taken_back_leaves_no_trace_but_its_age() -> None:
     patient = ConsensusParams(half_life_votes=1e12)
     found = in_one([(0, 0, SAYS_FRAUD, False, 0), (0, 0, SAYS_NOTHING, False, 1)], patient)
 
-    assert found.standing.seen[0] == pytest.approx(0.0, abs=1e-9)
-    assert found.standing.accused[0] == pytest.approx(0.0, abs=1e-9)
+    assert found.standing.tp[0] == pytest.approx(0.0, abs=1e-9)
+    assert found.standing.fp[0] == pytest.approx(0.0, abs=1e-9)
 
 
 def after_a_collapse(half_life_votes: float, seed: int) -> tuple[float, float]:

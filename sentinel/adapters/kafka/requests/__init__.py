@@ -1,0 +1,1 @@
+"""Requests that the client does not make, or makes by an older version."""

@@ -1,0 +1,1 @@
+"""Dawid and Skene over many cases at once, and who votes alike."""

@@ -15,6 +15,7 @@ from sentinel.core.consensus.batch.votes import Votes
 from sentinel.core.consensus.channels import ChannelSelection, base_of
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.standing import Standing
+from sentinel.core.consensus.vote_kernels import SAYS_FRAUD, SAYS_GENUINE
 from sentinel.records import Floats
 
 
@@ -115,10 +116,10 @@ def standing_of(votes: Votes, is_fraud: Floats) -> Standing:
 
     on_fraud, on_genuine = total(votes.weight * is_fraud), total(votes.weight * (1 - is_fraud))
     return Standing(
-        seen=on_fraud[:, 1],
-        missed=on_fraud[:, 0],
-        cleared=on_genuine[:, 0],
-        accused=on_genuine[:, 1],
+        tp=on_fraud[:, SAYS_FRAUD],
+        fn=on_fraud[:, SAYS_GENUINE],
+        tn=on_genuine[:, SAYS_GENUINE],
+        fp=on_genuine[:, SAYS_FRAUD],
     )
 
 

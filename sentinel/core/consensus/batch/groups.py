@@ -29,7 +29,7 @@ def groups(votes: Votes, posterior: Floats, standing: Standing, params: Consensu
     busiest = np.argsort(-count, kind="stable")[:ANNOTATOR_COUNT_MAX]
     place = np.full(m, -1, dtype=np.int64)
     place[busiest] = np.arange(busiest.size)
-    tallies = np.zeros((4, busiest.size, busiest.size))
+    common, agreed, expected, variance = np.zeros((4, busiest.size, busiest.size))
     _count_pairs(
         votes.task,
         place[votes.annotator],
@@ -37,9 +37,11 @@ def groups(votes: Votes, posterior: Floats, standing: Standing, params: Consensu
         posterior,
         standing.sensitivity(params)[busiest],
         standing.specificity(params)[busiest],
-        tallies,
+        common,
+        agreed,
+        expected,
+        variance,
     )
-    common, agreed, expected, variance = tallies
     share = np.divide(agreed, common, out=np.zeros_like(common), where=common > 0)
     surprise = np.divide(
         agreed - expected,
@@ -71,9 +73,12 @@ def _count_pairs(
     posterior: Floats,
     sensitivity: Floats,
     specificity: Floats,
-    tallies: Floats,
+    common: Floats,
+    agreed: Floats,
+    expected: Floats,
+    variance: Floats,
 ) -> None:
-    """Add, for each two votes on a task, one to what they have in common, and so on; i < j."""
+    """Add what each two votes on a task say of their annotators i < j, at [i, j]."""
     begin = 0
     for end in range(1, task.size + 1):
         if end < task.size and task[end] == task[begin]:
@@ -89,8 +94,8 @@ def _count_pairs(
                 on_genuine = specificity[i] * specificity[j]
                 on_genuine += (1 - specificity[i]) * (1 - specificity[j])
                 q = p * on_fraud + (1 - p) * on_genuine
-                tallies[0, i, j] += 1
-                tallies[1, i, j] += says_fraud[x] == says_fraud[y]
-                tallies[2, i, j] += q
-                tallies[3, i, j] += q * (1 - q)
+                common[i, j] += 1
+                agreed[i, j] += says_fraud[x] == says_fraud[y]
+                expected[i, j] += q
+                variance[i, j] += q * (1 - q)
         begin = end

@@ -92,7 +92,10 @@ def _drift(
     """
     one = annotator
     # Those who were stored before there was a slow record have an empty one.
-    before = (max(long_run[0] - recent[0], 0.0), max(long_run[1] - recent[1], 0.0))
+    right, wrong = (
+        max(all_votes - new, 0.0) for all_votes, new in zip(long_run, recent, strict=True)
+    )
+    before = right, wrong
     count = one.seen + one.missed + one.cleared + one.accused
     now, now_variance = _beta(recent, _whole(count, params.half_life_votes), params)
     past, past_variance = _beta(before, 1.0, params)
@@ -115,7 +118,8 @@ def _beta(
     counts: tuple[float, float], whole: float, params: ConsensusParams
 ) -> tuple[float, float]:
     """Mean and variance of the posterior of a rate, from counts (right, wrong)."""
-    a, b = params.right_prior + whole * counts[0], params.wrong_prior + whole * counts[1]
+    right, wrong = counts
+    a, b = params.right_prior + whole * right, params.wrong_prior + whole * wrong
     return a / (a + b), a * b / ((a + b) ** 2 * (a + b + 1))
 
 

@@ -14,8 +14,8 @@ from sentinel.codec.schema import SchemaParams
 from sentinel.core.features.events import MARK_FRAUD, MARK_GENUINE, MARK_WITHDRAWN
 from sentinel.core.features.state import Labels
 from sentinel.engine.params import EngineParams
-from sentinel.engine.scoring.partitions import InputPartition
-from sentinel.engine.scoring.placement import Placement
+from sentinel.engine.partitions.input_partition import InputPartition
+from sentinel.engine.partitions.placement import Placement
 from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
 from sentinel.ports import StateStore, Tail
@@ -94,7 +94,7 @@ class LabelTail:
     @property
     def is_full(self) -> bool:
         """Whether so many labels wait that no more should be read."""
-        waiting = sum(len(partition.waiting) for partition in self._partitions.values())
+        waiting = sum(len(partition.gate.waiting) for partition in self._partitions.values())
         return waiting + len(self._homeless) > self._params.labels_waiting_max
 
     def waiting(self) -> "LabelsWaiting":
@@ -102,9 +102,9 @@ class LabelTail:
         ahead = [
             due_ms - partition.watermark_ms
             for partition in self._partitions.values()
-            if (due_ms := partition.waiting.next_due_ms) is not None and partition.watermark_ms
+            if (due_ms := partition.gate.waiting.next_due_ms) is not None and partition.watermark_ms
         ]
-        count = sum(len(partition.waiting) for partition in self._partitions.values())
+        count = sum(len(partition.gate.waiting) for partition in self._partitions.values())
         count += len(self._homeless)
         return LabelsWaiting(count, max(min(ahead), 0) / 1000.0 if ahead else None)
 
@@ -124,8 +124,8 @@ class LabelTail:
             labels = [found for record in records if (found := self._read(record))]
             await self._take_all([*islice(self._homeless.values(), _HOMELESS_COUNT), *labels])
             for partition in self._partitions.values():
-                partition.labels_read = max(partition.labels_read, self.read_to)
-                partition.labels_homeless = next(iter(self._homeless), None)
+                partition.gate.read_to = max(partition.gate.read_to, self.read_to)
+                partition.gate.homeless = next(iter(self._homeless), None)
         return len(records)
 
     async def run(self) -> None:
@@ -164,15 +164,15 @@ class LabelTail:
                 continue
             was_homeless = self._homeless.pop(one.offset, None) is not None
             partition = self._partitions.get(number)
-            if partition is not None and (was_homeless or one.offset >= partition.labels_read):
+            if partition is not None and (was_homeless or one.offset >= partition.gate.read_to):
                 ours.append((partition, one))
-        old = [one.offset for partition, one in ours if one.offset < partition.labels_old_to]
+        old = [one.offset for partition, one in ours if one.offset < partition.gate.old_to]
         applied = await self._applied(old)
         for partition, (offset, due_ms, label) in ours:
             done = applied.get(offset, frozenset())
             named = {entity for entity in self._entities if label.entities.get(entity)}
             if not named <= done:
-                partition.waiting.add(due_ms, offset, label, done)
+                partition.gate.waiting.add(due_ms, offset, label, done)
 
     async def _applied(self, offsets: Sequence[int]) -> dict[int, frozenset[str]]:
         """Of these labels, the kinds of entities whose stored state includes each."""

@@ -13,7 +13,7 @@ import numpy as np
 from sentinel.core.features.packing import partition_of_blob
 from sentinel.core.features.state import FeatureState
 from sentinel.core.partitioning import Partitioner, PartitionOf, misplacement
-from sentinel.engine.scoring.partitions import InputPartition
+from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.metrics import Metrics
 from sentinel.ports import StateStore
 from sentinel.records import Ints, Transactions

@@ -1,0 +1,1 @@
+"""Input partitions: where each stands, which labels wait for it, and which accounts are in it."""
