@@ -1,22 +1,30 @@
 # make run: see it work. make test: prove it. Both need nothing but Python 3.11 or newer and pip.
 
-PYTHON ?= python3
+# python3, or a newer one where that is 3.11: its comment says why.
+PYTHON ?= $(shell .ci/python)
 BIN := .venv/bin
 ARGS ?=
 # From 3.12 on Python itself tells which lines ran, next to free; a tracer doubles what tests take.
 CORE = $(shell $(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')
 COVERED = COVERAGE_CORE=$(CORE) $(BIN)/python -m coverage run -m pytest
 
-.PHONY: run test test-kafka faults check format bench constraints clean
+# Images of containers set it, and each of the hundreds of processes that tests start would compile the
+# product's modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: run kernels test test-kafka faults check format bench constraints clean
 
 run: .venv/run
 	$(BIN)/python -m sentinel run $(ARGS)
 
-# Kernels are compiled once, before there are several processes and a tracer. What needs a server
+# Compiled once, before there are several processes and a tracer.
+kernels: .venv/dev
+	$(BIN)/python -m tests
+
+# What needs a server
 # waits for most of its time, so there are two of them at once. Of some tests, by ARGS, no coverage
 # is asked.
-test: .venv/dev
-	$(BIN)/python -m tests
+test: kernels
 ifneq ($(ARGS),)
 	$(BIN)/python -m pytest $(ARGS)
 else
@@ -29,8 +37,7 @@ else
 endif
 
 # On Apache Kafka, of which Maven fetches 43 MB the first time; it runs on Java 17.
-test-kafka: .venv/dev
-	$(BIN)/python -m tests
+test-kafka: kernels
 	$(BIN)/python -m tests.kafka.cluster
 	SENTINEL_TEST_KAFKA=1 $(BIN)/python -m pytest -m kafka $(ARGS)
 

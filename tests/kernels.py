@@ -1,4 +1,4 @@
-"""Where the tests keep compiled kernels: in a folder named by the hash of the kernels' sources.
+"""Where the tests keep compiled kernels: in a folder named by the hash of their sources and Python.
 
 numba looks at the file of a kernel and not at what that file imports, so that a constant changed in
 another module leaves a stale kernel behind. In a folder for each state of the sources it cannot,
@@ -37,7 +37,7 @@ def warmed() -> Path:
 
 
 def _place() -> Path:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{sys.implementation.cache_tag}\0".encode())
     for path in sorted(sources()):
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
     return KEPT / digest.hexdigest()[:16]

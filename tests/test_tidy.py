@@ -23,7 +23,7 @@ HOMES_OF = {
         "adapters/archive/",
         "archive/",
         "adapters/files.py",
-        "adapters/voice_files.py",
+        "adapters/feedback_files.py",
         "engine/archive/labels.py",
         "engine/archive/examples.py",
         "app/builtin/past.py",
@@ -180,6 +180,22 @@ def test_a_third_party_client_has_one_home() -> None:
         for node, library in imports(module)
         if library in HOMES_OF and not any(is_home(module.name, h) for h in HOMES_OF[library])
     )
+
+
+def test_nothing_imports_what_alone_is_a_third_of_a_start() -> None:
+    """scipy.stats takes a second; what is needed of it, scipy.special has, bit for bit."""
+    assert_none(
+        module.at(node, "imports scipy.stats")
+        for module in MODULES
+        for node in module.nodes
+        if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("scipy.stats"))
+        or (isinstance(node, ast.ImportFrom) and node.module == "scipy" and is_named(node, "stats"))
+        or (isinstance(node, ast.Import) and is_named(node, "scipy.stats"))
+    )
+
+
+def is_named(node: ast.Import | ast.ImportFrom, name: str) -> bool:
+    return any(f"{alias.name}.".startswith(f"{name}.") for alias in node.names)
 
 
 def test_nothing_is_pickled() -> None:

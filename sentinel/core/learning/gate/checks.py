@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from sentinel.core.learning.calibration import expected_calibration_error
 from sentinel.core.learning.gate.evidence import Bools, PairedScores
@@ -157,7 +157,7 @@ def mean_ratio(
     by_group = np.bincount(scores.groups, weights=influence)
     group_count = np.unique(scores.groups).size
     correction = group_count / max(group_count - 1, 1)
-    reach = float(norm.isf(level) * np.sqrt(np.sum(by_group**2) * correction))
+    reach = -float(ndtri(level) * np.sqrt(np.sum(by_group**2) * correction))
     low, high = ratio - reach, ratio + reach
     status: Status = "passed"
     if not allowed[0] <= ratio <= allowed[1]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from sentinel.core.learning.gate.evidence import Bools, PairedScores
 from sentinel.records import Floats, Ints
@@ -36,11 +36,11 @@ class AucComparison:
         """One-sided: how likely at least this difference would be if both were equally good."""
         if self.standard_error <= _ROUNDING:
             return 0.0 if self.difference > _ROUNDING else 1.0
-        return float(norm.sf(self.difference / self.standard_error))
+        return float(ndtr(-self.difference / self.standard_error))
 
     def interval(self, tail: float) -> tuple[float, float]:
         """The normal interval of the difference, with the probability `tail` beyond each end."""
-        reach = float(norm.isf(tail)) * self.standard_error
+        reach = -float(ndtri(tail)) * self.standard_error
         return self.difference - reach, self.difference + reach
 
 

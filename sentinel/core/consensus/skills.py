@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.records import Floats
@@ -19,7 +19,7 @@ _STORED = ("seen", "missed", "cleared", "accused")  # tp, fn, tn, fp, as annotat
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AnnotatorSkills:
     """Expected counts of m annotators, each float64 (m,): without the prior, decayed by age.
 
     Attributes
@@ -91,4 +91,4 @@ def _interval(
     assert 0 < level < 1
     tail = (1 - level) / 2
     a, b = params.right_prior + right, params.wrong_prior + wrong
-    return np.asarray(beta.ppf(tail, a, b)), np.asarray(beta.ppf(1 - tail, a, b))
+    return np.asarray(betaincinv(a, b, tail)), np.asarray(betaincinv(a, b, 1 - tail))
