@@ -1,4 +1,4 @@
-"""Today's savepoint beside the formats that other programs know: bytes and processor time.
+"""Savepoints in several formats: bytes and processor time.
 
     python -m benchmarks.savepoint_formats [--json FILE] [--turns N] [--quick]
 
@@ -6,7 +6,7 @@ One trainer's state at the default bounds, filled as in `benchmarks.savepoints`:
 600,000 simulated card payments, or normal random numbers. Its columns are encoded and decoded by
 each format in turn, several turns, and compared to the bit. Counted is the processor time of all
 threads (wall-clock time is others' on a busy machine); of the turns the median, and the median of
-the ratios to today's format in the same turn. Columns of different lengths are tables of their own.
+the ratios to the first format in the same turn. Columns of another length are another table.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import io
 import statistics
 import tempfile
 import time
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,16 +48,38 @@ class Format:
 
 
 def ours() -> Format:
-    """Today's: each column deflated by itself, and a head that says where it is."""
+    """As savepoints are."""
 
     def decode(saved: Any) -> Columns:
         return decode_savepoint(saved.head, saved.sha256, saved.pieces)[1]
 
     return Format(
-        "own, zlib 1",
+        "savepoint: Parquet",
         lambda columns: encode_savepoint(columns, {}, log="a log", next_offset=0),
         decode,
         lambda saved: len(saved.head) + sum(map(len, saved.pieces)),
+    )
+
+
+def deflated() -> Format:
+    """As they were in version 1: each column deflated by itself."""
+
+    def encode(columns: Columns) -> tuple[list[tuple[str, np.dtype[Any], bytes]], str]:
+        parts = [
+            (name, column.dtype, zlib.compress(np.ascontiguousarray(column).data, 1))
+            for name, column in columns.items()
+        ]
+        return parts, sha256([data for *_, data in parts])
+
+    def decode(saved: tuple[list[tuple[str, np.dtype[Any], bytes]], str]) -> Columns:
+        parts, expected = saved
+        assert sha256([data for *_, data in parts]) == expected
+        return {
+            name: np.frombuffer(zlib.decompress(data), dtype).copy() for name, dtype, data in parts
+        }
+
+    return Format(
+        "columns, zlib 1", encode, decode, lambda saved: sum(len(data) for *_, data in saved[0])
     )
 
 
@@ -107,11 +130,12 @@ def formats() -> list[Format]:
         )
 
     return [
+        deflated(),
         ours(),
         of_tables("Arrow IPC, zstd", arrow, pl.read_ipc),
         *(
             of_tables(f"Parquet, zstd {level}", partial(parquet, level=level), pl.read_parquet)
-            for level in (1, 3)
+            for level in (1, 3, 9)
         ),
     ]
 
@@ -207,7 +231,7 @@ if __name__ == "__main__":
         one for kind in KINDS for one in measured(kind, columns_of(kind, rows), options.turns)
     ]
     print_table(
-        ("features", "format", "MB", "encode, s", "by ours", "decode, s", "by ours", "same bits"),
+        ("features", "format", "MB", "encode, s", "by first", "decode, s", "by first", "same bits"),
         [row(one) for one in figures],
     )
     write_json(options.json, {**about, "figures": [vars(one) for one in figures]})

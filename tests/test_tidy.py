@@ -24,6 +24,7 @@ HOMES_OF = {
         "archive/",
         "adapters/files.py",
         "adapters/feedback_files.py",
+        "codec/savepoints/tables.py",
         "engine/archive/labels.py",
         "engine/archive/examples.py",
         "app/builtin/past.py",

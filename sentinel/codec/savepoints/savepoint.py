@@ -1,41 +1,26 @@
-"""Savepoints: columns as bytes, in pieces, and a head that says what they are.
+"""Savepoints: Parquet files in pieces, and a head that says what they are.
 
-Each column is compressed by itself: features are mostly counts and sums of few different values. To
-sort the bytes of the values by significance before would make those larger, by a seventh, and only
-what is random smaller. The SHA-256 is that of the head and of all that follows it. Nothing is
-executed to read one.
+Joined, the pieces are the files one after the other, each as long as the head says. The SHA-256 is
+that of the head and of all that follows it. Nothing is executed to read one.
 """
 
 import hashlib
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from sentinel.codec.savepoints.format_1 import SavedColumn, inflated
+from sentinel.codec.savepoints.tables import Column as Column
+from sentinel.codec.savepoints.tables import SavedTable, decode_tables, encode_tables
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.errors import RecordError
 
-Column = NDArray[Any]
-
 # Of the layout, and of whatever decides what is kept of an example: other strata or another salt
-# make another version of it.
-VERSION = 1
+# make another version of it, and those before are read no more.
+VERSION = 2
+_DEFLATED = 1
+_READ = (_DEFLATED, VERSION)
 PIECE_BYTES_MAX = 2**18  # what a store and an event loop take at once without being held up
-_FASTEST = 1  # of zlib's levels: the default takes twice as long, for a twentieth less
-_DTYPES = ("<f8", "<i8", "|b1")
-
-
-@dataclass(frozen=True, slots=True)
-class SavedColumn:
-    """Where a column is: the next `byte_count` bytes, with so many values."""
-
-    name: str
-    dtype: str
-    value_count: int
-    byte_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +35,16 @@ class Head:
         All records below it are in, and no others.
     facts
         Whatever must be the same where it is read, and what is no column; JSON.
-    columns
-        In the order of their bytes.
+    columns, tables
+        In the order of their bytes: columns in version 1, tables from then on.
     """
 
     version: int
     log: str
     next_offset: int
     facts: dict[str, Any]
-    columns: tuple[SavedColumn, ...]
+    columns: tuple[SavedColumn, ...] = ()
+    tables: tuple[SavedTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +66,8 @@ def encode_savepoint(
     columns
         By name: float64, int64 or bool, (n,) each.
     """
-    parts, places = [], []
-    for name, column in columns.items():
-        assert column.ndim == 1
-        stored = column.astype(column.dtype.newbyteorder("<"), copy=False)
-        assert stored.dtype.str in _DTYPES, name
-        part = zlib.compress(np.ascontiguousarray(stored).data, _FASTEST)
-        parts.append(part)
-        places.append(SavedColumn(name, stored.dtype.str, stored.size, len(part)))
-    head = encode_stored(Head(VERSION, log, next_offset, facts, tuple(places)))
+    parts, tables = encode_tables(columns)
+    head = encode_stored(Head(VERSION, log, next_offset, facts, tables=tuple(tables)))
     pieces = list(_pieces(parts))
     return Encoded(head, _sha256(head, pieces), pieces)
 
@@ -96,8 +75,9 @@ def encode_savepoint(
 def decode_head(head: bytes) -> Head:
     """What a savepoint says of itself. Raises RecordError when it is of another version."""
     found = decode_stored(Head, head)
-    if found.version != VERSION:
-        raise RecordError("savepoint", f"it is of version {found.version}, {VERSION} is read")
+    if found.version not in _READ:
+        read = " and ".join(map(str, _READ))
+        raise RecordError("savepoint", f"it is of version {found.version}, {read} are read")
     return found
 
 
@@ -111,30 +91,9 @@ def decode_savepoint(
         )
     found = decode_head(head)
     body = memoryview(b"".join(pieces))
-    columns: dict[str, Column] = {}
-    begin = 0
-    for place in found.columns:
-        end = begin + place.byte_count
-        columns[place.name] = _column(place, body[begin:end])
-        begin = end
-    return found, columns
-
-
-def _column(place: SavedColumn, data: memoryview) -> Column:
-    if place.dtype not in _DTYPES or place.value_count < 0 or len(data) != place.byte_count:
-        raise RecordError("savepoint", f"its column {place.name} cannot be read")
-    dtype = np.dtype(place.dtype)
-    size = dtype.itemsize * place.value_count
-    inflating = zlib.decompressobj()
-    try:
-        raw = inflating.decompress(data, size + 1)
-    except zlib.error as error:
-        raise RecordError(
-            "savepoint", f"its column {place.name} cannot be read: {error}"
-        ) from error
-    if len(raw) != size or not inflating.eof:
-        raise RecordError("savepoint", f"its column {place.name} is of another length")
-    return np.frombuffer(raw, dtype).astype(dtype.newbyteorder("="))  # one that can be written
+    if found.version == _DEFLATED:
+        return found, inflated(found.columns, body)
+    return found, decode_tables(found.tables, body)
 
 
 def _pieces(parts: Iterable[bytes]) -> Iterable[bytes]:
