@@ -196,7 +196,7 @@ def test_a_change_that_could_not_be_published_says_so_and_is_done(serving: Folde
     assert result.exit_code == 1
     assert result.stdout == "1.1.0 is the champion, after 1.0.0\n"
     (line,) = result.stderr.splitlines()
-    assert line.startswith("sentinel: the registry is changed, and running instances see that")
+    assert line.startswith("sentinel: the registry is changed, and running instances will see it")
     assert line.endswith("do not tell of it: connect to 127.0.0.1:1: nobody listens there")
     assert registry_state_of(serving).champion == "1.1.0"
 
