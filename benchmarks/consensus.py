@@ -32,7 +32,7 @@ from sentinel.core.consensus.batch.dawid_skene import fit
 from sentinel.core.consensus.batch.votes import Votes, numbers_of
 from sentinel.core.consensus.online import Ballots, settle_votes
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.standing import Standing
+from sentinel.core.consensus.skills import AnnotatorSkills
 from sentinel.records import Floats
 from sentinel.simulation.investigators import TEAMS, cases, half_collapsing
 
@@ -198,7 +198,7 @@ def after_a_collapse(seed: int) -> tuple[float, float]:
         0, votes.task, votes.annotator, votes.says_fraud.astype(np.int64), np.ones(n),
         np.zeros(n, np.int64), np.full(n, -1), np.zeros(n, np.bool_), np.full(n, np.nan),
     )  # fmt: skip
-    nobody = Standing(*(np.zeros(votes.annotator_count) for _ in range(4)))
+    nobody = AnnotatorSkills(*(np.zeros(votes.annotator_count) for _ in range(4)))
     unknown = np.full(votes.task_count, np.nan)
     settled = settle_votes(ballots, unknown, nobody, PARAMS)
     is_right = (settled.posterior[2::3] > 0.5) == shown.truth

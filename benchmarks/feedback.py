@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300_000, help="transactions")
     parser.add_argument("--rate", type=float, help="transactions a second: latency is measured")
     parser.add_argument("--vote-rate", type=float, default=5_000.0)
-    parser.add_argument("--duration", type=float, default=15.0, help="seconds of a stretch")
+    parser.add_argument("--duration", type=float, default=15.0, help="seconds of a span")
     parser.add_argument("--kafka", action="store_true", help="Apache Kafka instead of Tansu")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="9,000 votes, 60,000 transactions")
@@ -98,7 +98,7 @@ def beside(options: argparse.Namespace, about: dict[str, Any]) -> None:
 
 
 async def measure_beside(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Twice: a stretch without votes, then one with."""
+    """Twice: a span without votes, then one with."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         models = await asyncio.to_thread(make_model, folder / "model")

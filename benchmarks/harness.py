@@ -281,7 +281,7 @@ class Span:
         """`begin_s` and `end_s` are epoch seconds; the samples nearest inside are taken."""
         inside = [sample for sample in samples if begin_s <= sample["at_s"] <= end_s]
         if len(inside) < 2:
-            raise SystemExit("the instance wrote down too little: is the stretch below 1 s?")
+            raise SystemExit("the instance wrote down too little: is the span below 1 s?")
         self.first, self.last = inside[0], inside[-1]
         self.inside = inside
 

@@ -44,17 +44,17 @@ from benchmarks.label_play import (
 from benchmarks.label_quality import Bools, accuracy, fraud_share_of_votes
 from sentinel import config as configuration
 from sentinel.core.consensus.batch.votes import Votes
-from sentinel.core.consensus.casework import count_votes
+from sentinel.core.consensus.counting import count_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.engine.feedback.task import FeedbackParams
 from sentinel.operations.models.train import train
 from sentinel.records import Feedback, Floats, Ints
 from sentinel.serving_model import serving_model
-from sentinel.simulation.alert_centre import Scored, checked_daily, voices
+from sentinel.simulation.alert_centre import Scored, checked_daily, investigated
 from sentinel.simulation.chargebacks import DAY_MS, Chargebacks, chargebacks
 from sentinel.simulation.investigators import Collapse, Team, one_careless, votes_on
 from sentinel.stored.versions import Artifact
-from sentinel.stored.votes import Annotator, Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import Annotator, Case, CaseBatch, FeedbackProgress, Vote
 
 SEED = 11
 ENGINE = configuration.load(CONFIG, {})
@@ -206,7 +206,10 @@ def played(scored: Scored, feed: Feed, rng: np.random.Generator) -> Played:
     votes = votes_on(
         truth, team, rng, votes_min=feed.votes_min, votes_max=feed.votes_max, collapse=collapse
     )
-    said = [*_burst(scored, feed.burst_count), *voices(scored, checked, votes, feed.claims, rng)]
+    said = [
+        *_burst(scored, feed.burst_count),
+        *investigated(scored, checked, votes, feed.claims, rng),
+    ]
     if feed.is_told:
         ids = scored.transaction_id
         probabilities = dict(zip(ids, scored.score.tolist(), strict=True))
@@ -257,7 +260,7 @@ def counted(
             _placed(voice, begin + i) for i, voice in enumerate(said[begin : begin + PIECE_COUNT])
         ]
         names = {case.transaction_id for case, _ in piece}
-        before = Casework(progress, {n: cases[n] for n in names if n in cases}, people)
+        before = CaseBatch(progress, {n: cases[n] for n in names if n in cases}, people)
         work = count_votes(before, piece, TRUSTED, PARAMS).work
         progress = work.progress
         cases |= work.cases

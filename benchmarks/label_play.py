@@ -10,7 +10,7 @@ import polars as pl
 from benchmarks.label_quality import Bools
 from sentinel.core.consensus.batch.votes import Votes
 from sentinel.records import Feedback, Ints
-from sentinel.simulation.alert_centre import Scored, checked_daily, voices
+from sentinel.simulation.alert_centre import Scored, checked_daily, investigated
 from sentinel.simulation.chargebacks import DAY_MS, ChargebackParams, chargebacks
 from sentinel.simulation.investigators import Collapse, Team, one_careless, votes_on
 
@@ -87,5 +87,5 @@ def played(scored: Scored, rng: np.random.Generator) -> Play:
         scored.is_fraud[checked], team, rng, votes_min=2, votes_max=3, collapse=collapse
     )
     claims = chargebacks(scored.is_fraud, rng, CHARGEBACKS)
-    said = voices(scored, checked, votes, claims, rng)
+    said = investigated(scored, checked, votes, claims, rng)
     return Play(scored, team, checked, votes, said, int(middle) * DAY_MS)

@@ -21,7 +21,7 @@ there (5 ms on Kafka), which counts as latency, too; and each rate has a broker 
 its own. How many batches the logs held is in the JSON.
 
 The k-th decision of a partition is that of its k-th transaction: checked at the end of every run.
-Engine figures are the instance's own for the same stretch: from the hand-over of a batch of records
+Engine figures are the instance's own for the same span: from the hand-over of a batch of records
 to the decision handed to the producer.
 """
 

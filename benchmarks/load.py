@@ -48,7 +48,7 @@ OBSERVE_WAIT_MS = 2
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch at one rate. What falls into the warm-up is sent and not measured."""
+    """A span at one rate. What falls into the warm-up is sent and not measured."""
 
     name: str
     rate: float

@@ -20,7 +20,7 @@ from benchmarks.decided import Checked, decided, takeovers
 from benchmarks.harness import Instance, Site, print_table
 from benchmarks.latency import generated
 from benchmarks.load import Phase, Spec
-from benchmarks.stretches import STALL_MS, Arrivals, arrivals, longest_gap_ms, stalls
+from benchmarks.spans import STALL_MS, Arrivals, arrivals, longest_gap_ms, stalls
 from benchmarks.update_site import WHO, begun, spec_of, update_site
 from sentinel.core.registry.transitions import promoted, rolled_back
 from sentinel.operations.models import registry as app
@@ -48,7 +48,7 @@ class Change:
 async def measure_swaps(
     folder: Path, models: Path, versions: tuple[Artifact, Artifact], options: argparse.Namespace
 ) -> dict[str, Any]:
-    """One instance and one stretch of load, in which all the changes are made."""
+    """One instance and one span of load, in which all the changes are made."""
     duration_s = 2 * options.swaps * options.pause + LAST_S + options.limit
     phase = Phase("swaps", options.rate, options.warmup, duration_s)
     async with update_site(folder, models, options) as at:

@@ -1,7 +1,7 @@
 """One update of the model beside scoring: what it takes, and what scoring pays for it.
 
 Part of `benchmarks/updates.py`. The old examples are with the trainer before anything is measured.
-Then come a stretch without either, the new examples, and, when the trainer has taken them, the
+Then come a span without either, the new examples, and, when the trainer has taken them, the
 update, asked for as `sentinel update now` does; it ends when the gate has spoken and what it let
 through serves. All the while transactions arrive at one rate.
 """
@@ -20,7 +20,7 @@ import psutil
 from benchmarks.harness import Instance, Site, print_table
 from benchmarks.latency import generated
 from benchmarks.load import Phase
-from benchmarks.stretches import arrivals, stretch_figures
+from benchmarks.spans import arrivals, span_figures
 from benchmarks.update_examples import Material
 from benchmarks.update_site import POLL_S, WHO, begun, check, spec_of, update_site
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
@@ -33,7 +33,7 @@ from sentinel.operations.models import updates
 from sentinel.records import OutputRecord
 
 A_CALL = 5_000  # examples, as the archive publishes them
-SETTLE_S = 3.0  # between stretches: what waits of the one must not count in the other
+SETTLE_S = 3.0  # between spans: what waits of the one must not count in the other
 TAKEN_S_MAX = 300.0
 OVER = ("idle", "waiting", "watching")
 
@@ -41,7 +41,7 @@ OVER = ("idle", "waiting", "watching")
 async def measure_update(
     folder: Path, models: Path, given: Material, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """One instance, one stretch of load, one update."""
+    """One instance, one span of load, one update."""
     phase = Phase("update", options.rate, options.warmup, 2 * options.around + options.limit)
     old, new = ([keyed(one.transaction_id, one) for one in part] for part in (given.old, given.new))
     async with update_site(folder, models, options) as at:
@@ -62,7 +62,7 @@ async def measure_update(
             samples = instance.samples()
             figures = await told(at, times)
     found = arrivals(at.folder / "phase-0.npz", append_times=result["append_times"])
-    stretches = {
+    spans = {
         "before": (max(result["begin_s"], times["begin_s"]), times["published_s"]),
         "examples come": (times["published_s"], times["taken_s"]),
         "update": (times["asked_s"], times["over_s"]),
@@ -71,9 +71,7 @@ async def measure_update(
     return {
         "example_count": len(new),
         "old_example_count": len(old),
-        "stretches": {
-            name: stretch_figures(found, samples, *ends) for name, ends in stretches.items()
-        },
+        "spans": {name: span_figures(found, samples, *ends) for name, ends in spans.items()},
         "late_ms": result["late_ms"],
         "alerts": samples[-1]["alerts"],
         **figures,
@@ -130,7 +128,7 @@ async def over(at: Site, instance: Instance, loading: "asyncio.Task[Any]") -> No
     """Wait until nothing is left to do but to watch. The load ends it if it takes too long."""
     while True:
         check(instance, loading)
-        found = (await updates.standing(at.config)).update
+        found = (await updates.update_status(at.config)).update
         if found is not None and found.number > 0 and found.state in OVER:
             return
         await asyncio.sleep(POLL_S)
@@ -149,7 +147,7 @@ def trainer_cpu_s(pid: int, memory_mb_max: int) -> float:
 
 async def told(at: Site, times: dict[str, float]) -> dict[str, Any]:
     """What the registry and the audit say of the update."""
-    update = (await updates.standing(at.config)).update
+    update = (await updates.update_status(at.config)).update
     assert update is not None
     judged_s, entry = await judged(at, update)
     served = [
@@ -186,11 +184,11 @@ async def judged(at: Site, update: Update) -> tuple[float, dict[str, Any]]:
 
 def show(figures: dict[str, Any]) -> None:
     """The tables."""
-    before = figures["stretches"]["before"]
+    before = figures["spans"]["before"]
     print_table(
         ("", "s", "p50 ms", "p99 ms", "p50 by before", "p99 by before", "loop lag p99", "max",
          "stalls", "own", "gap ms", "cpu"),
-        [_row(name, one, before) for name, one in figures["stretches"].items()],
+        [_row(name, one, before) for name, one in figures["spans"].items()],
     )  # fmt: skip
     print(f"  an update from {figures['example_count']:,} new examples, "
           f"{figures['old_example_count']:,} old ones beside them")  # fmt: skip

@@ -51,7 +51,7 @@ class Material:
 
 
 def material(names: Sequence[str], *, old_count: int, new_count: int, seed: int) -> Material:
-    """Examples of two stretches of `SPAN_DAYS` each."""
+    """Examples of two spans of `SPAN_DAYS` each."""
     begin_ms = END_MS - SPAN_DAYS * DAY_MS
     old = examples(names, old_count, end_ms=begin_ms, has_changed=False, seed=seed)
     new = examples(names, new_count, end_ms=END_MS, has_changed=True, seed=seed + 1)

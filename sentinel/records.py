@@ -127,7 +127,7 @@ def chosen(rows: Transactions, at: Ints) -> Transactions:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """One voice about one transaction.
+    """One piece of feedback about one transaction.
 
     `event_time_ms` and `entities` place the transaction; a source that knows them saves a look-up.
     `probability` is that of the decision, if it is known. Without `observed_ms` it was observed
@@ -167,7 +167,8 @@ class Label:
     event_time_ms: int
     entities: dict[str, str | None]
     supersedes: LabelWord | None = None
-    feedback_offset: int = -1  # where the voice that settled it was read: grows, repeats on replay
+    # Where the feedback that settled it was read: it grows, and repeats on replay.
+    feedback_offset: int = -1
     feedback_log: str = ""  # of which log that offset is: another one begins anew
     v: int = 1
 

@@ -106,7 +106,7 @@ def serving_manifest(serving: ServingModel) -> dict[str, Any]:
 
 
 def window_manifest(times_ms: Ints) -> dict[str, int]:
-    """Of which stretch of event time some rows are, at least one; ascending, int64 (n,)."""
+    """Of which span of event time some rows are, at least one; ascending, int64 (n,)."""
     return {"first_ms": int(times_ms[0]), "last_ms": int(times_ms[-1]), "rows": times_ms.size}
 
 

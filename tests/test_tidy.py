@@ -23,7 +23,7 @@ HOMES_OF = {
         "adapters/archive/",
         "archive/",
         "adapters/files.py",
-        "adapters/voice_files.py",
+        "adapters/feedback_files.py",
         "engine/archive/labels.py",
         "engine/archive/examples.py",
         "app/builtin/past.py",

@@ -66,23 +66,23 @@ def prepare_model(config: Config, progress: Progress, *, stream: bool) -> Prepar
         raise _missing_model(config)
     warm_scoring(config, progress)
     history = History(config, partition_count=config.topics.partition_count)
-    stretches: list[Rows] = []
+    spans: list[Rows] = []
     for i, (values, is_fraud) in enumerate(demo.past_days()):
         progress("reading 60 days of generated history", i / demo.HISTORY_DAY_COUNT)
-        stretches.append(history.fold(values, is_fraud))
-    features, labels, times_ms, accounts = joined_rows(stretches)
+        spans.append(history.fold(values, is_fraud))
+    features, labels, times_ms, accounts = joined_rows(spans)
     trees = config.training.fit.tree_count
 
     def on_tree(count: int) -> None:
         progress("training a first model", count / trees)
 
-    held_out = held_out_of(stretches, config.learning.old_share)
+    held_out = held_out_of(spans, config.learning.old_share)
     text, manifest = train(
         features, labels, times_ms, accounts, config, held_out=held_out, on_tree=on_tree
     )
     artifact = Artifact(directory.free_version(names), text, manifest)
     serving = serving_model(artifact, names)
-    return Prepared(serving, artifact, history, past_rows(stretches, serving, config))
+    return Prepared(serving, artifact, history, past_rows(spans, serving, config))
 
 
 def _missing_model(config: Config) -> ConfigError:

@@ -38,10 +38,10 @@ def _decoded(decoder: msgspec.json.Decoder[T], value: bytes | None) -> T:
 
 
 def decode_feedback(value: bytes | None) -> Feedback:
-    """One voice. Raises RecordError."""
-    voice = _decoded(_FEEDBACK, value)
-    _check_times(voice.observed_ms, voice.event_time_ms)
-    return voice
+    """One piece of feedback. Raises RecordError."""
+    feedback = _decoded(_FEEDBACK, value)
+    _check_times(feedback.observed_ms, feedback.event_time_ms)
+    return feedback
 
 
 def decode_label(value: bytes | None) -> Label:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from sentinel.adapters.archive import ArchiveParams, ParquetArchive, newest_note
 from sentinel.codec.feedback.checking import checked, is_placed, other_entities
-from sentinel.codec.feedback.files import Refusals, Voices
+from sentinel.codec.feedback.files import FeedbackRows, Refusals
 from sentinel.codec.stored import decode_stored
 from sentinel.config import Config
 from sentinel.core.consensus.asking import Question, questions
@@ -22,7 +22,7 @@ from sentinel.stored.votes import CONSENSUS, UNSETTLED_COUNT_MAX, Annotator, Cas
 
 @dataclass(slots=True)
 class FeedbackSent:
-    """What became of voices so far.
+    """What became of feedback so far.
 
     Attributes
     ----------
@@ -46,12 +46,12 @@ class FeedbackSent:
 
 
 async def send(
-    config: Config, pieces: Iterator[Voices], sent: FeedbackSent, *, everywhere: bool = False
+    config: Config, pieces: Iterator[FeedbackRows], sent: FeedbackSent, *, everywhere: bool = False
 ) -> None:
-    """Place voices, check them as the instance will, and publish what is right; count in `sent`.
+    """Place feedback, check it as the instance will, and publish what is right; count in `sent`.
 
     Where and when a transaction was is taken from what others have said of it, else from the
-    archive, if it is here; a voice that names another entity is refused. One that nobody can place
+    archive, if it is here; feedback that names another entity is refused. One that nobody can place
     waits for the archive. Without `observed_ms` it was observed now. `everywhere` looks into the
     archive for what others have spoken of, too. Raises ConfigError when the pieces do, behind which
     what came before is sent.
@@ -61,17 +61,19 @@ async def send(
         try:
             while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
                 sent.refused.add(piece.refused)
-                known, archived = await _places(store, files, piece.voices, everywhere=everywhere)
+                known, archived = await _places(
+                    store, files, piece.all_feedback, everywhere=everywhere
+                )
                 await sender.feedback(_ready(piece, known, archived, sent))
         finally:
             await sender.flush()
 
 
 async def _places(
-    store: CaseStore, files: ParquetArchive, voices: Iterable[Feedback], *, everywhere: bool
+    store: CaseStore, files: ParquetArchive, all_feedback: Iterable[Feedback], *, everywhere: bool
 ) -> tuple[dict[str, Place], dict[str, Place]]:
     """What is known of their transactions from cases, and from the archive."""
-    names = sorted({voice.transaction_id for voice in voices})
+    names = sorted({feedback.transaction_id for feedback in all_feedback})
     cases = await store.cases(names)
     known = {
         name: Place(case.event_time_ms, case.entities, case.prior, case.channel or None)
@@ -82,41 +84,41 @@ async def _places(
 
 
 def _ready(
-    piece: Voices, known: dict[str, Place], archived: dict[str, Place], sent: FeedbackSent
+    piece: FeedbackRows, known: dict[str, Place], archived: dict[str, Place], sent: FeedbackSent
 ) -> list[Feedback]:
-    """The voices of a piece as they are to be sent."""
+    """The feedback of a piece as it is to be sent."""
     now_ms = round(time.time() * 1000)  # a person says it now: processing time is meant
     ready = []
-    for number, said in zip(piece.numbers, piece.voices, strict=True):
+    for number, said in zip(piece.numbers, piece.all_feedback, strict=True):
         name = said.transaction_id
         try:
-            voice = _placed(said, known.get(name) or archived.get(name), now_ms)
+            feedback = _placed(said, known.get(name) or archived.get(name), now_ms)
         except RecordError as error:
             sent.refused.add({number: error.detail})
             continue
-        ready.append(voice)
+        ready.append(feedback)
         sent.count += 1
         sent.known_count += name in known
         sent.archived_count += name in archived
-        sent.waiting_count += not is_placed(voice)
-        sent.corrected_count += said.event_time_ms not in (None, voice.event_time_ms)
-        sent.anonymous_count += not voice.who
+        sent.waiting_count += not is_placed(feedback)
+        sent.corrected_count += said.event_time_ms not in (None, feedback.event_time_ms)
+        sent.anonymous_count += not feedback.who
     return ready
 
 
-def _placed(voice: Feedback, place: Place | None, now_ms: int) -> Feedback:
-    """The voice with where and when its transaction was. Raises RecordError."""
-    if voice.source == CONSENSUS:
+def _placed(feedback: Feedback, place: Place | None, now_ms: int) -> Feedback:
+    """The feedback with where and when its transaction was. Raises RecordError."""
+    if feedback.source == CONSENSUS:
         raise RecordError("bad_source", f'source "{CONSENSUS}" is what Sentinel says itself')
-    voice = replace(voice, observed_ms=voice.observed_ms or now_ms)
+    feedback = replace(feedback, observed_ms=feedback.observed_ms or now_ms)
     if place is None:
-        return checked(voice)
-    for kind, said, right in other_entities(voice, place.entities):
+        return checked(feedback)
+    for kind, said, right in other_entities(feedback, place.entities):
         raise RecordError(
             "bad_entity",
-            f"{kind} {said}, but transaction {voice.transaction_id} is of {kind} {right}",
+            f"{kind} {said}, but transaction {feedback.transaction_id} is of {kind} {right}",
         )
-    return checked(place.of(voice))
+    return checked(place.of(feedback))
 
 
 async def case_of(config: Config, transaction_id: str) -> Case:

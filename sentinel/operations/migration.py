@@ -25,7 +25,7 @@ from sentinel.operations.stores import open_cases, open_models
 from sentinel.operations.topics import topic_specs
 from sentinel.ports import Broker, CaseStore, ModelStore, PartitionState, StateStore, Tail
 from sentinel.records import TopicPartition
-from sentinel.stored.votes import Casework
+from sentinel.stored.votes import CaseBatch
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +190,7 @@ async def _name_documents(config: Config, world: OldWorld) -> None:
     feedback_log, example_log, control_log = map(world.broker.log_of, topics)
     progress = await world.cases.progress()
     if progress is not None and progress.log == cluster_id:
-        await world.cases.save(progress, Casework(replace(progress, log=feedback_log)))
+        await world.cases.save(progress, CaseBatch(replace(progress, log=feedback_log)))
     noted = await world.models.update()
     update = update_of(noted, example_log, control_log)
     if noted is not None and update.number:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sentinel.stored.versions import Artifact, ModelEvent, RegistryState, ServingReport
-from sentinel.stored.votes import Annotator, Case, Casework, FeedbackProgress
+from sentinel.stored.votes import Annotator, Case, CaseBatch, FeedbackProgress
 
 
 class CaseStore(Protocol):
@@ -41,7 +41,7 @@ class CaseStore(Protocol):
         """
         ...
 
-    async def save(self, before: FeedbackProgress | None, work: Casework) -> None:
+    async def save(self, before: FeedbackProgress | None, work: CaseBatch) -> None:
         """Write all of it or nothing. FencedError if the progress stored is not `before`."""
         ...
 

@@ -67,7 +67,7 @@ def checked_daily(score: Floats, day: Ints, card: Ints, *, card_count: int) -> I
     return found
 
 
-def voices(
+def investigated(
     scored: Scored,
     checked: Ints,
     votes: Votes,
@@ -91,7 +91,7 @@ def voices(
     vote_ms = (scored.day[row] + 1) * DAY_MS + waited_ms
     names = [f"i{number}" for number in range(votes.annotator_count)]
     found = [
-        _voice(scored, *one)
+        _feedback(scored, *one)
         for one in zip(
             row.tolist(),
             vote_ms.tolist(),
@@ -103,13 +103,13 @@ def voices(
     ]
     claim_ms = scored.event_time_ms[claims.row] + claims.delay_ms
     found += [
-        _voice(scored, i, time_ms, True, "chargeback", "issuer")
+        _feedback(scored, i, time_ms, True, "chargeback", "issuer")
         for i, time_ms in zip(claims.row.tolist(), claim_ms.tolist(), strict=True)
     ]
-    return sorted(found, key=lambda voice: voice.observed_ms)
+    return sorted(found, key=lambda feedback: feedback.observed_ms)
 
 
-def _voice(
+def _feedback(
     scored: Scored, row: int, observed_ms: int, says_fraud: bool, source: str, who: str
 ) -> Feedback:
     return Feedback(

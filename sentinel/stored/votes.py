@@ -47,7 +47,7 @@ class Vote:
 
     @property
     def source(self) -> str:
-        """What kind of voice it is."""
+        """What kind of feedback it is."""
         return self.annotator.split("/", 1)[0]
 
     def weighed(self, counted: float | None, agreed: bool | None) -> "Vote":
@@ -82,9 +82,9 @@ class Case:
     status
         "fraud", "genuine", "contested" or "open", as the votes are now.
     prior
-        The probability with which it was decided, where the first voice has told it.
+        The probability with which it was decided, where the first feedback has told it.
     channel
-        How it came to be looked at, as the first voice told; empty where that is not known.
+        How it came to be looked at, as the first feedback told; empty where that is not known.
     evidence
         Log-odds of its votes with which it counts in its channel; None where it does not.
     is_brought_up
@@ -124,7 +124,7 @@ class Annotator:
     Attributes
     ----------
     seen, missed, cleared, accused
-        Expected counts, faded: see `core.consensus.standing.Standing`.
+        Expected counts, faded: see `core.consensus.skills.AnnotatorSkills`.
     vote_count, fraud_count, unsure_count, retracted_count
         Everything they ever said, by what it was.
     first_ms, last_ms
@@ -159,7 +159,7 @@ class Annotator:
 
     @property
     def source(self) -> str:
-        """What kind of voice it is."""
+        """What kind of feedback it is."""
         return self.name.split("/", 1)[0]
 
 
@@ -185,7 +185,7 @@ class FeedbackProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class Casework:
+class CaseBatch:
     """What changes together when votes are counted."""
 
     progress: FeedbackProgress

@@ -20,7 +20,7 @@ from sentinel.stored.votes import (
     UNSETTLED_COUNT_MAX,
     Annotator,
     Case,
-    Casework,
+    CaseBatch,
     FeedbackProgress,
 )
 
@@ -91,7 +91,7 @@ class StoredCases:
             begin += _PAGE_COUNT
         return found[:count]
 
-    async def save(self, before: FeedbackProgress | None, work: Casework) -> None:
+    async def save(self, before: FeedbackProgress | None, work: CaseBatch) -> None:
         """As the port says: two that believe that feedback is theirs cannot both count a vote."""
         known, data = self._read
         if before != known:
@@ -102,7 +102,7 @@ class StoredCases:
             )
 
 
-def _saved(before: bytes | None, work: Casework) -> Change:
+def _saved(before: bytes | None, work: CaseBatch) -> Change:
     puts = {f"case:{name}": encode_stored(case) for name, case in work.cases.items()}
     lifetimes: dict[str, float | None] = dict.fromkeys(puts, CASE_TTL_S)
     people = {f"annotator:{name}": encode_stored(one) for name, one in work.annotators.items()}

@@ -18,7 +18,7 @@ from sentinel.stored.votes import (
     UNSETTLED_COUNT_MAX,
     Annotator,
     Case,
-    Casework,
+    CaseBatch,
     FeedbackProgress,
     Vote,
 )
@@ -645,7 +645,7 @@ FIRST = FeedbackProgress("log", 8, {"review é": [0.25, 1e-3]}, 0.01)
 
 async def casework_outlives_its_store(reopen: ReopenCases) -> None:
     bob = Annotator("customer/é \n", last_ms=2_000)
-    work = Casework(FIRST, {"t:1": CASE}, {ANN.name: ANN, bob.name: bob})
+    work = CaseBatch(FIRST, {"t:1": CASE}, {ANN.name: ANN, bob.name: bob})
     async with reopen() as store:
         assert await store.progress() is None
         await store.save(None, work)
@@ -661,8 +661,8 @@ async def what_is_saved_last_counts(reopen: ReopenCases) -> None:
     second = replace(FIRST, next_offset=9)
     later = replace(CASE, label="genuine", posterior=0.01)
     async with reopen() as store, reopen() as others:
-        await store.save(None, Casework(FIRST, {"t:1": CASE}))
-        await others.save(FIRST, Casework(second, {"t:1": later}))
+        await store.save(None, CaseBatch(FIRST, {"t:1": CASE}))
+        await others.save(FIRST, CaseBatch(second, {"t:1": later}))
 
         assert await store.cases(["t:1", "t:1"]) == {"t:1": later}
         assert await store.progress() == second
@@ -671,10 +671,10 @@ async def what_is_saved_last_counts(reopen: ReopenCases) -> None:
 async def only_who_knows_what_was_saved_last_may_save(reopen: ReopenCases) -> None:
     """Nothing of a refused save is there afterwards."""
     async with reopen() as store:
-        await store.save(None, Casework(FIRST))
+        await store.save(None, CaseBatch(FIRST))
         for before in (None, replace(FIRST, next_offset=7), replace(FIRST, log="other")):
             with pytest.raises(FencedError):
-                await store.save(before, Casework(FIRST, {"t:1": CASE}, {ANN.name: ANN}))
+                await store.save(before, CaseBatch(FIRST, {"t:1": CASE}, {ANN.name: ANN}))
 
         assert await store.progress() == FIRST
         assert await store.cases(["t:1"]) == {}
@@ -684,7 +684,7 @@ async def only_who_knows_what_was_saved_last_may_save(reopen: ReopenCases) -> No
 
 async def no_case_asked_for_and_none_saved_is_fine(reopen: ReopenCases) -> None:
     async with reopen() as store:
-        await store.save(None, Casework(FIRST))
+        await store.save(None, CaseBatch(FIRST))
 
         assert await store.cases([]) == {}
         assert await store.annotators([]) == {}
@@ -706,7 +706,7 @@ async def unsettled_cases_are_listed_by_their_newest_vote(reopen: ReopenCases) -
     ]
     async with reopen() as store:
         assert await store.unsettled(10) == []
-        await store.save(None, Casework(FIRST, {case.transaction_id: case for case in cases}))
+        await store.save(None, CaseBatch(FIRST, {case.transaction_id: case for case in cases}))
 
         found = await store.unsettled(10)
         assert [case.transaction_id for case in found] == ["late", "same b", "same a", "old"]
@@ -714,7 +714,7 @@ async def unsettled_cases_are_listed_by_their_newest_vote(reopen: ReopenCases) -
         assert await store.unsettled(2) == found[:2]
 
         settled, again = a_case("late", "genuine", 9_600), a_case("done", "open", 9_700)
-        work = Casework(
+        work = CaseBatch(
             FIRST, {"late": settled, "done": again, "old": a_case("old", "open", 6_000)}
         )
         await store.save(FIRST, work)
@@ -728,9 +728,9 @@ async def unsettled_cases_are_listed_by_their_newest_vote(reopen: ReopenCases) -
 
 async def a_refused_save_lists_nothing(reopen: ReopenCases) -> None:
     async with reopen() as store:
-        await store.save(None, Casework(FIRST))
+        await store.save(None, CaseBatch(FIRST))
         with pytest.raises(FencedError):
-            await store.save(None, Casework(FIRST, {"x": a_case("x", "open", 1_000)}))
+            await store.save(None, CaseBatch(FIRST, {"x": a_case("x", "open", 1_000)}))
 
         assert await store.unsettled(10) == []
 
@@ -742,8 +742,8 @@ async def of_unsettled_cases_the_oldest_are_forgotten_first(reopen: ReopenCases)
     first = {f"{n:05d}": case(n) for n in range(5, UNSETTLED_COUNT_MAX + 5)}
     more = {f"{n:05d}": case(n) for n in (0, UNSETTLED_COUNT_MAX + 5)}
     async with reopen() as store:
-        await store.save(None, Casework(FIRST, first))
-        await store.save(FIRST, Casework(FIRST, more))
+        await store.save(None, CaseBatch(FIRST, first))
+        await store.save(FIRST, CaseBatch(FIRST, more))
 
         found = [case.transaction_id for case in await store.unsettled(UNSETTLED_COUNT_MAX + 9)]
         assert found == sorted({*first, *more} - {"00000", "00005"}, reverse=True)

@@ -13,7 +13,7 @@ from sentinel.errors import FencedError, TransientError
 from sentinel.operations.stores import open_cases
 from sentinel.ports import Blob, PartitionState
 from sentinel.records import TopicPartition
-from sentinel.stored.votes import Casework, FeedbackProgress
+from sentinel.stored.votes import CaseBatch, FeedbackProgress
 from tests.adapters.contracts import a_case
 
 PARTITION = TopicPartition("transactions", 3)
@@ -169,7 +169,7 @@ async def test_a_case_that_has_expired_is_not_listed_as_unsettled(params: RedisP
         open_cases(params) as store,
         connect(params, db=params.feedback_db) as client,
     ):
-        await store.save(None, Casework(FeedbackProgress("log", 1), cases))
+        await store.save(None, CaseBatch(FeedbackProgress("log", 1), cases))
         await client.delete(f"{params.key_prefix}:case:gone")
 
         assert await store.unsettled(2) == [cases["new"], cases["old"]]
@@ -203,7 +203,7 @@ async def test_a_user_who_may_not_write_the_index_saves_nothing(params: RedisPar
         limited = replace(params, username=params.key_prefix, password="secret")
         async with open_cases(limited) as store:
             with pytest.raises(TransientError, match="permissions"):
-                await store.save(None, Casework(progress, work))
+                await store.save(None, CaseBatch(progress, work))
 
             assert await store.cases(["x"]) == {}
             assert await store.progress() is None
@@ -248,8 +248,8 @@ async def test_progress_that_an_older_version_has_written_is_gone_on_from(
         found = await store.progress()
         assert found == FeedbackProgress("log", 5)
         for before, after in ((found, 6), (FeedbackProgress("log", 6), 7)):
-            await store.save(before, Casework(FeedbackProgress("log", after)))
+            await store.save(before, CaseBatch(FeedbackProgress("log", after)))
 
         assert await store.progress() == FeedbackProgress("log", 7)
         with pytest.raises(FencedError):
-            await store.save(found, Casework(FeedbackProgress("log", 8)))
+            await store.save(found, CaseBatch(FeedbackProgress("log", 8)))

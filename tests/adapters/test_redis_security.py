@@ -17,7 +17,7 @@ from sentinel.errors import ConfigError, TransientError
 from sentinel.operations.stores import open_cases, open_models, open_reports, open_savepoints
 from sentinel.ports import Blob, PartitionState
 from sentinel.records import TopicPartition
-from sentinel.stored.votes import Casework, FeedbackProgress
+from sentinel.stored.votes import CaseBatch, FeedbackProgress
 from tests import children
 from tests.adapters.conftest import await_server
 from tests.adapters.contracts import ANN, CASE
@@ -65,7 +65,7 @@ async def exchange(params: RedisParams) -> None:
     async with open_cases(params) as cases:
         before = await cases.progress()
         progress = FeedbackProgress("log", 1 if before is None else before.next_offset + 1)
-        await cases.save(before, Casework(progress, {"x": CASE}, {ANN.name: ANN}))
+        await cases.save(before, CaseBatch(progress, {"x": CASE}, {ANN.name: ANN}))
         assert await cases.cases(["x"]) == {"x": CASE}
         assert await cases.latest_annotators() == [ANN]
         assert await cases.unsettled(1) == []

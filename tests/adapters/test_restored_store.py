@@ -18,7 +18,7 @@ from sentinel.errors import FencedError
 from sentinel.operations.stores import open_cases, open_models, open_savepoints
 from sentinel.ports import ModelStore
 from sentinel.stored.versions import Artifact
-from sentinel.stored.votes import Casework, FeedbackProgress
+from sentinel.stored.votes import CaseBatch, FeedbackProgress
 from tests import children
 from tests.adapters.conftest import await_server
 from tests.adapters.contracts import CASE
@@ -133,19 +133,19 @@ async def test_whoever_saved_before_is_fenced_off_by_a_server_that_came_back_wit
         open_models(server.params) as models,
         open_savepoints(server.params) as savepoints,
     ):
-        await cases.save(None, Casework(first, {"t:1": CASE}))
+        await cases.save(None, CaseBatch(first, {"t:1": CASE}))
         await models.note_update(None, b"1")
         await written(savepoints, one)
         await savepoints.keep(None, one)
         await server.save()
-        await cases.save(first, Casework(second, {"t:2": CASE}))
+        await cases.save(first, CaseBatch(second, {"t:2": CASE}))
         await models.note_update(b"1", b"2")
         await written(savepoints, two)
         await savepoints.keep(one, two)
         await server.come_back()
 
         with pytest.raises(FencedError):
-            await cases.save(second, Casework(FeedbackProgress("log", 3)))
+            await cases.save(second, CaseBatch(FeedbackProgress("log", 3)))
         with pytest.raises(FencedError):
             await models.note_update(b"2", b"3")
         await written(savepoints, three)

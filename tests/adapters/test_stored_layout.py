@@ -12,7 +12,7 @@ from sentinel.codec.stored import encode_stored
 from sentinel.operations.stores import open_cases, open_models, open_reports, open_savepoints
 from sentinel.ports import Blob, Savepoint
 from sentinel.stored.versions import RegistryState
-from sentinel.stored.votes import Casework, FeedbackProgress
+from sentinel.stored.votes import CaseBatch, FeedbackProgress
 from tests.adapters.contracts import ANN, CASE, PARTITION, STATE, a_case
 from tests.adapters.model_contracts import ARTIFACT, on_registry_state
 from tests.adapters.report_contracts import A, B
@@ -73,7 +73,7 @@ async def test_entity_state(params: RedisParams) -> None:
 async def test_feedback(params: RedisParams) -> None:
     progress, open_case = FeedbackProgress("log", 1), a_case("é", "open", 5)
     async with open_cases(params) as store:
-        await store.save(None, Casework(progress, {"t:1": CASE, "é": open_case}, {ANN.name: ANN}))
+        await store.save(None, CaseBatch(progress, {"t:1": CASE, "é": open_case}, {ANN.name: ANN}))
 
     found, lifetimes_s = await kept(params, 2)
     assert found == {

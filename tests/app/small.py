@@ -19,7 +19,7 @@ from sentinel.simulation.handbook import SimulationParams, days
 
 DAY_COUNT = 28
 
-# As config/sentinel.toml, but quick: few trees, short stretches, few entities in memory.
+# As config/sentinel.toml, but quick: few trees, short spans, few entities in memory.
 TOML = """
 [schema]
 entities = { terminal = "terminal" }

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.core.consensus.batch.judging import Judged, judged
-from sentinel.core.consensus.casework import count_votes
+from sentinel.core.consensus.counting import count_votes
 from sentinel.core.consensus.known import truth_of
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.operations.data.consensus import cases_of
 from sentinel.records import Feedback
 from sentinel.simulation.investigators import TEAMS, votes_on
-from sentinel.stored.votes import Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import Case, CaseBatch, FeedbackProgress, Vote
 
 PARAMS = ConsensusParams()
 TRUSTED = ("chargeback", "ground_truth", "gold")
@@ -37,7 +37,7 @@ def one_by_one(voices: Sequence[Feedback]) -> dict[str, Case]:
         )
         for offset, voice in enumerate(voices)
     ]  # fmt: skip
-    return count_votes(Casework(FeedbackProgress("log", 0)), votes, TRUSTED, PARAMS).work.cases
+    return count_votes(CaseBatch(FeedbackProgress("log", 0)), votes, TRUSTED, PARAMS).work.cases
 
 
 def said_of(case: Case) -> set[tuple[str, str, int]]:

@@ -383,7 +383,7 @@ def test_a_history_that_does_not_do_is_refused(folder: Path, config: Config) -> 
     past = Past(features, labels, np.arange(100), np.arange(100), 0)
     trial.put_history(folder, past)
 
-    with pytest.raises(ConfigError, match="the stretch for calibration needs frauds"):
+    with pytest.raises(ConfigError, match="the span for calibration needs frauds"):
         brought_to(folder, saved(folder).data, config, trained_until_ms=5)
 
 

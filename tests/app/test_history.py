@@ -51,8 +51,8 @@ def record(i: int, after_ms: int, account: str = "A", shop: str = "S") -> bytes:
     return json.dumps(row).encode()
 
 
-def features(stretches: Sequence[Rows]) -> Floats:
-    return np.concatenate([rows.features for rows in stretches])
+def features(spans: Sequence[Rows]) -> Floats:
+    return np.concatenate([rows.features for rows in spans])
 
 
 @st.composite
@@ -78,10 +78,10 @@ def test_the_chunks_make_no_difference(
     whole = History(config(label_delay)).fold(values, labels)
     pieces = History(config(label_delay))
 
-    stretches = [pieces.fold(values[begin:end], labels[begin:end]) for begin, end in pairwise(cuts)]
+    spans = [pieces.fold(values[begin:end], labels[begin:end]) for begin, end in pairwise(cuts)]
 
-    assert np.array_equal(features(stretches), whole.features, equal_nan=True)
-    assert np.concatenate([rows.labels for rows in stretches]).tolist() == whole.labels.tolist()
+    assert np.array_equal(features(spans), whole.features, equal_nan=True)
+    assert np.concatenate([rows.labels for rows in spans]).tolist() == whole.labels.tolist()
 
 
 @pytest.mark.parametrize("delay_s", [1, 5, 60])
@@ -92,12 +92,12 @@ def test_a_fraud_is_known_exactly_after_the_delay(delay_s: int, chunk: int) -> N
     history = History(config(f"{delay_s}s"))
 
     values = [record(i, ms) for i, ms in enumerate(after)]
-    stretches = [
+    spans = [
         history.fold(values[i : i + chunk], [True, *[False] * 5][i : i + chunk])
         for i in range(0, len(values), chunk)
     ]
 
-    assert features(stretches)[:, 1].tolist() == [0, 0, 0, 1, 1, 1]
+    assert features(spans)[:, 1].tolist() == [0, 0, 0, 1, 1, 1]
 
 
 def test_without_a_delay_a_fraud_is_known_to_the_next_row() -> None:
@@ -179,11 +179,11 @@ def test_accounts_are_spread_over_the_partitions() -> None:
     assert found == [(murmur2(a.encode()) & 0x7FFFFFFF) % 4 for a in accounts]
 
 
-def test_stretches_are_joined_in_order() -> None:
+def test_spans_are_joined_in_order() -> None:
     history = History(config("1s"))
-    stretches = [history.fold([record(i, i, "AB"[i])], [bool(i)]) for i in range(2)]
+    spans = [history.fold([record(i, i, "AB"[i])], [bool(i)]) for i in range(2)]
 
-    matrix, labels, times, accounts = joined_rows(stretches)
+    matrix, labels, times, accounts = joined_rows(spans)
 
     assert matrix.shape == (2, 4)
     assert labels.tolist() == [0, 1]

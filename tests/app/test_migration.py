@@ -23,7 +23,7 @@ from sentinel.errors import ConfigError
 from sentinel.operations.migration import OldWorld, migrate, migrate_our_own
 from sentinel.operations.stores import open_cases, open_models
 from sentinel.records import Commit, TopicPartition
-from sentinel.stored.votes import Casework, FeedbackProgress
+from sentinel.stored.votes import CaseBatch, FeedbackProgress
 from tests.engine.clock import run
 from tests.engine.samples import a_config, transactions
 from tests.engine.world import World
@@ -74,7 +74,7 @@ async def migrated(config: Config, world: World, committed: dict[int, int]) -> A
         open_models(config.redis) as models,
     ):
         if await cases.progress() is None:
-            await cases.save(None, Casework(FeedbackProgress("memory", 30)))
+            await cases.save(None, CaseBatch(FeedbackProgress("memory", 30)))
         tail = MemoryTail(world.cluster, ["labels"])
         done = await migrate(config, OldWorld(broker, store, old, tail, cases, models, committed))
         progress = await cases.progress()

@@ -33,7 +33,7 @@ DELAY_MS = 2 * DAY_MS  # small.toml: training.label_delay
 
 
 @cache
-def stretches() -> tuple[Rows, ...]:
+def spans() -> tuple[Rows, ...]:
     history = History(_config())
     return tuple(history.fold(*day) for day in zip(*small.simulated(), strict=True))
 
@@ -54,7 +54,7 @@ def _serving() -> ServingModel:
 
 @cache
 def _rows() -> pl.DataFrame:
-    return past_rows(stretches(), _serving(), _config())
+    return past_rows(spans(), _serving(), _config())
 
 
 def all_of(past: GeneratedPast, now_ms: int = 10**15) -> list[Example]:
@@ -62,14 +62,14 @@ def all_of(past: GeneratedPast, now_ms: int = 10**15) -> list[Example]:
 
 
 def end_ms() -> int:
-    return int(stretches()[-1].transactions.event_time_ms[-1])
+    return int(spans()[-1].transactions.event_time_ms[-1])
 
 
 def test_frauds_are_all_there_and_the_genuine_as_often_as_the_archive_presumes_them() -> None:
     found = all_of(GeneratedPast(_rows()))
 
-    ids = [one or "" for rows in stretches() for one in rows.transactions.transaction_id]
-    is_fraud = np.concatenate([rows.labels for rows in stretches()]) == 1
+    ids = [one or "" for rows in spans() for one in rows.transactions.transaction_id]
+    is_fraud = np.concatenate([rows.labels for rows in spans()]) == 1
     share = _config().maturity.genuine_share
     sampled = is_sampled(hash64(ids), share)
     expected = {
@@ -93,7 +93,7 @@ def test_their_features_are_those_that_scoring_would_have_had() -> None:
     names = [feature.name for feature in _config().features]
 
     compared = 0
-    for rows in stretches():
+    for rows in spans():
         raw = _serving().model.raw_scores(rows.features)
         for i, transaction in enumerate(rows.transactions.transaction_id):
             if (one := by_id.get(transaction or "")) is None:
@@ -187,9 +187,9 @@ def test_a_file_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
 def test_a_first_model_leaves_to_the_test_what_learners_leave_to_it() -> None:
     config = _config()
     features, labels, times_ms, accounts = small.folded(config)
-    ids = [one or "" for rows in stretches() for one in rows.transactions.transaction_id]
+    ids = [one or "" for rows in spans() for one in rows.transactions.transaction_id]
 
-    out = held_out_of(stretches(), config.learning.old_share)
+    out = held_out_of(spans(), config.learning.old_share)
     _, told = train(features, labels, times_ms, accounts, config, held_out=out)
     _, plain = train(features, labels, times_ms, accounts, config)
 

@@ -14,7 +14,7 @@ from sentinel.core.learning.params import TrainingParams
 from sentinel.errors import ConfigError, ModelError
 from sentinel.model import Model
 from sentinel.operations.data.history import UNKNOWN
-from sentinel.operations.models.train import DAY_MS, stretches, train
+from sentinel.operations.models.train import DAY_MS, spans, train
 from sentinel.serving_model import serving_model
 from sentinel.stored.versions import Artifact
 from tests.app import small
@@ -38,11 +38,11 @@ def names(settings: Config) -> list[str]:
 
 
 def cut(settings: Config, day_count: int = 30, **training: str) -> dict[str, list[int]]:
-    """Days that each stretch takes of a history with one row at each noon."""
+    """Days that each span takes of a history with one row at each noon."""
     times = START + np.arange(day_count * 2) // 2 * DAY_MS + DAY_MS // 2
     labels = np.arange(day_count * 2) % 2
     params = replace(settings, training=replace(settings.training, **training))  # type: ignore[arg-type]
-    found = stretches(times, labels, params)
+    found = spans(times, labels, params)
     return {
         name: sorted({int(at - START) // DAY_MS for at in times[getattr(found, name)]})
         for name in ("train", "calibration", "test")
@@ -70,25 +70,25 @@ def test_without_a_label_delay_the_test_follows_at_once(settings: Config) -> Non
 def test_a_history_too_short_is_refused(
     settings: Config, day_count: int, training: dict[str, str], name: str
 ) -> None:
-    with pytest.raises(ConfigError, match=f"the stretch for {name} needs frauds and genuine") as e:
+    with pytest.raises(ConfigError, match=f"the span for {name} needs frauds and genuine") as e:
         cut(settings, day_count, **training)
     assert f"spans {day_count - 1:.1f} days" in str(e.value)
 
 
-def test_a_stretch_without_frauds_is_refused(settings: Config) -> None:
+def test_a_span_without_frauds_is_refused(settings: Config) -> None:
     times = START + np.arange(30) * DAY_MS
     labels = np.zeros(30, dtype=np.int64)
     with pytest.raises(ConfigError, match=r"classes \[0\]"):
-        stretches(times, labels, settings)
+        spans(times, labels, settings)
     with pytest.raises(ConfigError, match=r"0 labelled rows of classes \[\]"):
-        stretches(times, np.full(30, UNKNOWN), settings)
+        spans(times, np.full(30, UNKNOWN), settings)
 
 
-def test_what_is_not_labelled_is_in_no_stretch(settings: Config) -> None:
+def test_what_is_not_labelled_is_in_no_span(settings: Config) -> None:
     times = START + np.arange(90) // 3 * DAY_MS
     labels = np.array([0, 1, UNKNOWN] * 30)
 
-    found = stretches(times, labels, settings)
+    found = spans(times, labels, settings)
 
     for mask in (found.train, found.calibration, found.test):
         assert set(labels[mask]) == {0, 1}

@@ -1,4 +1,4 @@
-"""What the benchmark of updates computes: gaps, stretches, and whether decisions are right."""
+"""What the benchmark of updates computes: gaps, spans, and whether decisions are right."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.decided import Decision, checked, joined, takeovers
-from benchmarks.stretches import arrivals, longest_gap_ms, stalls
+from benchmarks.spans import arrivals, longest_gap_ms, stalls
 from benchmarks.swaps import Change, correctness
 from benchmarks.update_examples import END_MS, FRAUD_SHARE, examples, intercept, material
 from sentinel.core.decision import Usual
@@ -104,7 +104,7 @@ def write_arrays(path: Path) -> None:
     )
 
 
-def test_a_stretch_has_the_latencies_of_what_was_due_in_it(tmp_path: Path) -> None:
+def test_a_span_has_the_latencies_of_what_was_due_in_it(tmp_path: Path) -> None:
     write_arrays(tmp_path / "phase.npz")
 
     found = arrivals(tmp_path / "phase.npz", append_times=False)
@@ -125,7 +125,7 @@ def test_the_longest_gap_is_that_of_one_partition_though_others_go_on() -> None:
     assert longest_gap_ms(seen, 5.0, 6.0) == 0.0
 
 
-def test_a_stall_is_a_long_delay_within_the_stretch() -> None:
+def test_a_stall_is_a_long_delay_within_the_span() -> None:
     def stall(at_s: float, late_ms: float) -> dict[str, Any]:
         return {"at_s": at_s, "late_ms": late_ms, "own_ms": 1.0}
 

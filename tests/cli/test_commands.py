@@ -229,7 +229,7 @@ def test_what_train_cannot_use_is_said_in_one_line(tmp_path: Path) -> None:
     assert "not in the order of event time" in refusal("train", unsorted, "-c", config)
     assert "there is no such file" in refusal("train", tmp_path / "none.csv", "-c", config)
     assert "must end in" in refusal("train", config, "-c", config)
-    assert "the stretch for train" in refusal(
+    assert "the span for train" in refusal(
         "train", history_file(tmp_path), "-c", config, "--days", "10"
     )
 

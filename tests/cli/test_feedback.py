@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from sentinel.adapters import voice_files
+from sentinel.adapters import feedback_files as voice_files
 from sentinel.adapters.archive import ArchiveParams, ParquetArchive
 from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.redis import RedisParams
@@ -20,7 +20,7 @@ from sentinel.cli.texts import plain
 from sentinel.codec.archive import archive_rows, decode_archived
 from sentinel.operations.stores import open_cases
 from sentinel.records import Record
-from sentinel.stored.votes import Annotator, Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import Annotator, Case, CaseBatch, FeedbackProgress, Vote
 from tests.app import small
 from tests.app.test_archive import decision
 from tests.cli.folder import Folder
@@ -71,7 +71,7 @@ def folder(
             people = {one.name: one for one in (ANN, ZED, BANK)}
             progress = FeedbackProgress("log", 0)
             await store.save(
-                None, Casework(progress, {"known": KNOWN, "contested": CONTESTED}, people)
+                None, CaseBatch(progress, {"known": KNOWN, "contested": CONTESTED}, people)
             )
 
     asyncio.run(fill())
@@ -319,7 +319,7 @@ def test_what_strangers_have_written_acts_nowhere(folder: Folder) -> None:
         async with open_cases(params) as store:
             before = await store.progress()
             assert before is not None
-            work = Casework(replace(before, next_offset=9), {names[0]: case}, people)
+            work = CaseBatch(replace(before, next_offset=9), {names[0]: case}, people)
             await store.save(before, work)
 
     asyncio.run(fill())

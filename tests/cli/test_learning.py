@@ -12,7 +12,7 @@ from sentinel.cli.models.learning import (
     awaited_summary,
     headline,
     is_at_work,
-    standing_lines,
+    status_lines,
     tally,
 )
 from sentinel.cli.run.view import View, _picture
@@ -24,7 +24,7 @@ from sentinel.engine.partitions.labels import LabelsWaiting
 from sentinel.engine.registry.lifecycle import Answer, Judgement, Try, Update
 from sentinel.engine.updates.awaiting import Outlook
 from sentinel.metrics import Metrics
-from sentinel.operations.models.updates import UpdateStanding
+from sentinel.operations.models.updates import UpdateStatus
 
 FRAUDS = Awaited("frauds among mature examples", 38, 100, True, 251.0)
 HOURS = Awaited("hours of the examples' time", 31, 48, True, 40.0)
@@ -97,14 +97,14 @@ def drawn(status: Status) -> str:
 
 
 def test_before_the_first_update_it_is_said_what_it_waits_for() -> None:
-    assert standing_lines(UpdateStanding(None, OUTLOOK), 1_000_000) == [
+    assert status_lines(UpdateStatus(None, OUTLOOK), 1_000_000) == [
         "there was no update yet",
         "the next one waits for",
         "  38 of 100 frauds among mature examples, about 4 minutes",
         "  31 of 48 hours of the examples' time, about 40 seconds",
         "  3 of 100 older frauds, no pace to estimate by",
     ]
-    assert standing_lines(UpdateStanding(None, None), 0) == ["there was no update yet"]
+    assert status_lines(UpdateStatus(None, None), 0) == ["there was no update yet"]
 
 
 def test_the_view_says_in_a_line_what_takes_longest() -> None:
@@ -137,7 +137,7 @@ def test_when_it_was_judged_the_verdict_is_a_sentence_and_each_check_has_its_rea
 
     assert f"refused. {SAID.reason}" in shown
     assert "2 checks passed; failed: improvement; too little to tell: old" in shown
-    lines = standing_lines(UpdateStanding(REFUSED, None), 0)
+    lines = status_lines(UpdateStatus(REFUSED, None), 0)
     assert lines == [
         f"update 3 (scheduled: every 172800 s): refused. {SAID.reason}",
         "candidate 1.1.0, after 1.0.0",
@@ -168,7 +168,7 @@ def test_how_an_update_ended_is_said_beside_the_verdict() -> None:
     promoted = replace(SAID, outcome="promote", reason="retrain: auc shown to be better")
     ended = replace(REFUSED, judgement=promoted, outcome="rolled back: too many alerts")
 
-    lines = standing_lines(UpdateStanding(ended, None), 0)
+    lines = status_lines(UpdateStatus(ended, None), 0)
 
     assert lines[0].endswith("promoted. retrain: auc shown to be better")
     assert "rolled back: too many alerts" in lines
@@ -177,7 +177,7 @@ def test_how_an_update_ended_is_said_beside_the_verdict() -> None:
 
 
 def test_a_look_of_long_ago_says_so() -> None:
-    lines = standing_lines(UpdateStanding(None, OUTLOOK), 1_000_000 + 600_000)
+    lines = status_lines(UpdateStatus(None, OUTLOOK), 1_000_000 + 600_000)
 
     assert (
         lines[1] == "the next one waits for (as of about 10 minutes ago: is any instance training?)"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sentinel.adapters.voice_files import read_voices
+from sentinel.adapters.feedback_files import read_feedback_file
 from sentinel.codec.feedback.checking import FeedbackBounds
 from sentinel.codec.feedback.file_values import COLUMNS, MEANINGS
-from sentinel.codec.feedback.files import VoiceReader
+from sentinel.codec.feedback.files import FeedbackReader
 from sentinel.codec.schema import SchemaParams
 
 DOCS = (Path(__file__).parents[2] / "docs" / "feedback.md").read_text()
@@ -49,14 +49,14 @@ def test_the_examples_are_read_whole(tmp_path: Path, kind: str, ending: str) -> 
     path = tmp_path / f"example{ending}"
     path.write_text(example)
     bounds = FeedbackBounds.of(SchemaParams(entities={"terminal": "terminal"}))
-    reader = VoiceReader(bounds, source="investigator", now_ms=NOW_MS)
+    reader = FeedbackReader(bounds, source="investigator", now_ms=NOW_MS)
 
-    (found,) = read_voices(path, reader)
+    (found,) = read_feedback_file(path, reader)
 
     assert found.refused == {}
     assert reader.unknown_columns == {}
     assert reader.unknown_kinds == {}
-    first, second = found.voices
+    first, second = found.all_feedback
     assert first.entities == {"account": "C448", "terminal": "M8104"}
     assert (first.label, second.label) == ("fraud", "genuine")
     assert first.event_time_ms == 1_788_256_800_000

@@ -12,8 +12,8 @@ from sentinel.codec.feedback.checking import FeedbackBounds
 from sentinel.codec.feedback.file_values import COLUMNS, Micros
 from sentinel.codec.feedback.files import (
     REFUSED_COUNT_MAX,
+    FeedbackReader,
     Refusals,
-    VoiceReader,
     VoteRows,
     columns_of,
     decode_line,
@@ -29,15 +29,15 @@ EVENT_MS = 1_788_256_800_000  # 2026-09-01T10:00:00Z
 BOUNDS = FeedbackBounds.of(SchemaParams(entities={"terminal": "shop"}))
 
 
-def a_reader(source: str = "investigator") -> VoiceReader:
-    return VoiceReader(BOUNDS, source=source, now_ms=NOW_MS)
+def a_reader(source: str = "investigator") -> FeedbackReader:
+    return FeedbackReader(BOUNDS, source=source, now_ms=NOW_MS)
 
 
 def read(row: dict[str, Any], source: str = "investigator") -> Feedback | str:
     """The voice of a row, or why it is refused."""
     found = a_reader(source).read(VoteRows(1, 1, dict(columns_of([row]))))
-    assert len(found.voices) + len(found.refused) == 1
-    return found.voices[0] if found.voices else found.refused[1]
+    assert len(found.all_feedback) + len(found.refused) == 1
+    return found.all_feedback[0] if found.all_feedback else found.refused[1]
 
 
 def voice(**values: Any) -> Feedback:
@@ -304,7 +304,7 @@ def test_any_value_in_any_field_is_read_or_refused_by_its_name(rows: list[dict[s
     assert sorted([*found.numbers, *found.refused]) == list(range(1, len(rows) + 1))
     for reason in found.refused.values():
         assert reason.split()[0] in {*NAMES, "terminal"}, reason
-    for one in found.voices:
+    for one in found.all_feedback:
         encode(one)
 
 

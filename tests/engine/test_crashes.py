@@ -29,7 +29,7 @@ from tests.engine.faults import (
 from tests.engine.samples import MINUTE_MS, a_config, transactions, voice
 from tests.engine.world import MemoryInstance, World
 
-Stretch = list[dict[str, Any]]
+Piece = list[dict[str, Any]]
 
 TRANSACTIONS = transactions(100)
 LATER = [transactions(10, first=100 + 10 * i) for i in range(4)]  # each lets labels in
@@ -86,7 +86,7 @@ def a_world(
 async def live(
     world: World,
     *plans: Faults,
-    waiting: Sequence[Stretch] = LATER,
+    waiting: Sequence[Piece] = LATER,
     cancelled_after: int | None = None,
 ) -> int:
     """Live through one plan of failure after another, then on to the end; returns the restarts.

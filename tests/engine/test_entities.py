@@ -18,14 +18,14 @@ def a_world(**engine: Any) -> World:
     return World(config=a_config(commit_interval_s=0.2, **engine))
 
 
-def undisturbed(*stretches: int) -> World:
+def undisturbed(*spans: int) -> World:
     """The same in a world where the store is never away."""
     world = a_world()
 
     async def scenario() -> None:
         async with world.instance() as instance:
             first = 0
-            for count in stretches:
+            for count in spans:
                 world.send(transactions(count, first=first))
                 first += count
                 await instance.idle()

@@ -37,8 +37,8 @@ def oracle(*, with_voices: bool) -> World:
             world.send(SENT)
             await instance.idle()
             world.send_feedback(VOICES if with_voices else [])
-            for stretch in QUIET:
-                world.send(stretch)
+            for span in QUIET:
+                world.send(span)
                 await instance.idle()
             await instance.stop()
 
@@ -149,7 +149,7 @@ async def _attend(instance: MemoryInstance) -> None:
 async def history(
     world: World, rng: Generator, *, with_voices: bool, with_sleep: bool
 ) -> list[str]:
-    """Something happens between one stretch of transactions and the next."""
+    """Something happens between one span of transactions and the next."""
     fleet = Fleet(world, rng)
     events = [fleet.join, fleet.leave, fleet.die]
     if with_sleep:
@@ -169,8 +169,8 @@ async def history(
                     await events[event]()
             await asyncio.sleep(float(rng.choice([0.0, 0.05, 0.3, 2.0])))
         last = await fleet.settle()
-        for stretch in QUIET:
-            world.send(stretch)
+        for span in QUIET:
+            world.send(span)
             await last.idle()
         await last.stop()
     finally:

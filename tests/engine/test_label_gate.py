@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.partitions.label_gate import FOREVER_MS, NOTHING, LabelGate, Opened
-from sentinel.records import Label
+from sentinel.ports import Fence
+from sentinel.records import Label, TopicPartition
 
 LABELS_MAX, RECORDS_MAX = 30, 40
 
@@ -259,3 +261,18 @@ def test_every_label_comes_at_last_each_once(count: int) -> None:
 
     assert sorted(owner.applied) == list(range(300))
     assert all(at + 1 >= due_ms[offset] for offset, at in owner.applied.items())
+
+
+def test_a_label_that_the_batch_in_hand_may_let_in_stays_open_behind_it() -> None:
+    """Else a successor would not know that it was applied, and would decide without it."""
+    partition = InputPartition(TopicPartition("t", 0), Fence(1, 0), 1, 0, watermark_ms=1)
+    partition.gate = with_labels([2, 0, 0], gate=LabelGate(Opened(1, FOREVER_MS)))
+    partition.busy_to, partition.busy_ms = 5, 2
+
+    position = partition.promise(partition.cut(), count_max=2)
+    partition.next_offset, partition.watermark_ms = 6, 2
+
+    assert position.opens_at == 5
+    assert position.promised.until_ms >= 2
+    partition.cut()
+    assert 0 in [one.offset for one in partition.owed_labels()]

@@ -220,19 +220,19 @@ def test_an_old_owner_is_refused_and_stops() -> None:
 def test_an_old_owner_decides_nothing_from_what_its_heir_has_stored() -> None:
     """It wakes with records in hand; the store knows by now what comes after them."""
     later = {"account_count": 60, "terminal_count": 30}
-    stretches = [transactions(50), transactions(50, first=50, **later)]
+    spans = [transactions(50), transactions(50, first=50, **later)]
     expected, world = a_world(1), a_world(1)
-    for stretch in stretches:
-        expected.send(stretch)
+    for span in spans:
+        expected.send(span)
     run(expected.run_through())
 
     async def scenario() -> None:
         async with world.instance() as zombie:
-            world.send(stretches[0])
+            world.send(spans[0])
             await zombie.idle()
             await MemoryStateStore(world.store).claim(TopicPartition("transactions", 0))
             world.store.blobs |= {at: dict(parts) for at, parts in expected.store.blobs.items()}
-            world.send(stretches[1])
+            world.send(spans[1])
             assert zombie.task is not None
             with pytest.raises(FencedError, match="not the newest"):
                 await zombie.task

@@ -17,7 +17,7 @@ def test_waits_double_up_to_a_limit_and_begin_anew_when_it_is_over() -> None:
     assert patience.wait_s(ValueError()) == 0.5
 
 
-def test_a_stretch_of_failures_is_said_at_its_beginning_and_at_its_end(
+def test_a_span_of_failures_is_said_at_its_beginning_and_at_its_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -279,7 +279,7 @@ def test_a_champion_that_hurts_goes_back_if_it_may() -> None:
         watch = replace(UPDATES.watch, is_automatic=is_automatic)
         steps = Steps(with_candidate(*SERVING), replace(UPDATES, watch=watch))
         steps.watching.begin(steps.watching.counts())
-        steps.metrics.scoring_failures += 1
+        steps.metrics.version_failures["1.1.0"] += 1
 
         leads = steps.take(WATCHING)
 

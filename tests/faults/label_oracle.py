@@ -12,13 +12,13 @@ from itertools import pairwise
 from sentinel.codec.feedback.checking import checked, is_placed
 from sentinel.codec.records import decode_feedback, encode
 from sentinel.codec.stored import decode_stored, encode_stored
-from sentinel.core.consensus.casework import count_votes
+from sentinel.core.consensus.counting import count_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.logs import feedback_name, log_id
 from sentinel.engine.feedback.task import FeedbackParams, label_of, placed
 from sentinel.errors import RecordError
 from sentinel.records import Feedback, InputRecord, Label
-from sentinel.stored.votes import Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import Case, CaseBatch, FeedbackProgress, Vote
 
 Spoken = tuple[str, str]  # a transaction, and who spoke of it
 # What is wrong, by a name for a person to read: the things that are, sorted.
@@ -86,7 +86,7 @@ def expected_of(
     end = records[-1].offset + 1 if records else 0
     votes, refused = _votes(records)
     counted = count_votes(
-        Casework(FeedbackProgress(log, end)), votes, params.trusted_sources, consensus
+        CaseBatch(FeedbackProgress(log, end)), votes, params.trusted_sources, consensus
     )
     work = counted.work
     return Expected(

@@ -12,7 +12,7 @@ class Fault:
     Attributes
     ----------
     wait_s
-        The shortest and the longest stretch of quiet work before a strike.
+        The shortest and the longest span of quiet work before a strike.
     hold_s
         How long what was struck stays so: the shortest and the longest.
     brokers

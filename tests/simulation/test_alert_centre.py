@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sentinel.codec.feedback.checking import checked as checked_voice
 from sentinel.core.consensus.batch.votes import Votes
-from sentinel.simulation.alert_centre import HOUR_MS, Scored, checked_daily, voices
+from sentinel.simulation.alert_centre import HOUR_MS, Scored, checked_daily, investigated
 from sentinel.simulation.chargebacks import DAY_MS, Chargebacks
 
 rows = st.lists(
@@ -57,7 +57,9 @@ def test_every_vote_and_every_chargeback_is_said_once_in_the_order_of_observatio
     )  # fmt: skip
     claims = Chargebacks(np.array([5, 7]), np.array([DAY_MS, 40 * DAY_MS]))
 
-    found = voices(given_rows, checked, votes, claims, np.random.default_rng(1), hours_max=6.0)
+    found = investigated(
+        given_rows, checked, votes, claims, np.random.default_rng(1), hours_max=6.0
+    )
 
     said = {(v.transaction_id, v.source, v.who, v.label) for v in found}
     assert said == {

@@ -42,13 +42,13 @@ _ROW_COUNT = 5_000
 PastRows = pl.DataFrame  # as `past_rows` makes them
 
 
-def past_rows(stretches: Iterable[Rows], serving: ServingModel, config: Config) -> PastRows:
+def past_rows(spans: Iterable[Rows], serving: ServingModel, config: Config) -> PastRows:
     """Examples of a history, a row each, by event time, with the features as they were then.
 
     Nobody decided anything then, so everything is approved, and the score is what the model says
     that was made of it.
     """
-    frames = [_frame(rows, serving, config) for rows in stretches]
+    frames = [_frame(rows, serving, config) for rows in spans]
     names = serving.model.feature_names
     features = pl.concat(frames).with_columns(
         pl.col([f"feature_{name}" for name in names]).fill_nan(None)
@@ -67,12 +67,12 @@ def past_rows(stretches: Iterable[Rows], serving: ServingModel, config: Config) 
     )
 
 
-def held_out_of(stretches: Iterable[Rows], share: float) -> Bools:
+def held_out_of(spans: Iterable[Rows], share: float) -> Bools:
     """Which transactions a learner never trains on: the first model shall not, either.
 
     So what was learnt long ago can be tested from the first update on.
     """
-    hashes = [hash64(rows.transactions.transaction_id) for rows in stretches]
+    hashes = [hash64(rows.transactions.transaction_id) for rows in spans]
     return is_held_out(np.concatenate(hashes), share)
 
 

@@ -73,8 +73,8 @@ class DemoStream:
         assert rate > 0
         self._rate = rate
         self._position_file = position_file
-        self._voices: list[tuple[int, int, Feedback]] = []  # a heap by when they are observed
-        self._voice_count = 0
+        self._all_feedback: list[tuple[int, int, Feedback]] = []  # a heap by when it is observed
+        self._feedback_count = 0
         self._frauds: dict[int, set[str]] = {}  # of the newest days, since 1970
         self.sent_count = 0
         begun = datetime.fromisoformat(SimulationParams().start).replace(tzinfo=UTC)
@@ -117,15 +117,15 @@ class DemoStream:
             if due > 0:
                 await sender.transactions(accounts[done:end], values[done:end])
                 self.now_ms = int(day.event_time_ms[end - 1])
-                await sender.feedback(self._due_voices())
+                await sender.feedback(self._due_feedback())
                 self.sent_count += end - done
             await asyncio.sleep(_TICK_S)
 
-    def say(self, voices: Iterable[Feedback]) -> None:
-        """Voices to be sent when the stream has come to where they are observed."""
-        for voice in voices:
-            self._voice_count += 1  # of the same moment the first goes first
-            heappush(self._voices, (voice.observed_ms, self._voice_count, voice))
+    def say(self, all_feedback: Iterable[Feedback]) -> None:
+        """Feedback to be sent when the stream has come to where it was observed."""
+        for feedback in all_feedback:
+            self._feedback_count += 1  # of the same moment the first goes first
+            heappush(self._all_feedback, (feedback.observed_ms, self._feedback_count, feedback))
 
     def truth(self, transaction_id: str, event_time_ms: int) -> bool | None:
         """Whether it is fraud; None of what is too long ago, or not of this stream."""
@@ -140,10 +140,10 @@ class DemoStream:
             del self._frauds[min(self._frauds)]
         self.say(_chargeback(day, i) for i in at)
 
-    def _due_voices(self) -> list[Feedback]:
+    def _due_feedback(self) -> list[Feedback]:
         due = []
-        while self._voices and self._voices[0][0] <= self.now_ms:
-            due.append(heappop(self._voices)[-1])
+        while self._all_feedback and self._all_feedback[0][0] <= self.now_ms:
+            due.append(heappop(self._all_feedback)[-1])
         return due
 
     def _first_day(self) -> int:

@@ -22,8 +22,8 @@ def consensus(
     ] = None,
 ) -> None:
     """Weigh the votes of a file: a probability for each task, a record for each worker."""
+    from sentinel.adapters.feedback_files import read_feedback_file
     from sentinel.adapters.files import write_table
-    from sentinel.adapters.voice_files import read_voices
     from sentinel.cli.labels import weighing
     from sentinel.cli.labels.rows import passed, reader_of, say_left_out, say_refused
     from sentinel.codec.feedback.files import Refusals
@@ -36,12 +36,12 @@ def consensus(
         if path is not None and path.suffix not in (".csv", ".parquet"):
             raise ConfigError(f"{path}: must end in .csv or .parquet")
     reader, refused = reader_of(settings, source=""), Refusals()
-    pieces = passed(read_voices(votes, reader), refused)
-    voices = [voice for piece in pieces for voice in piece.voices]
+    pieces = passed(read_feedback_file(votes, reader), refused)
+    all_feedback = [feedback for piece in pieces for feedback in piece.all_feedback]
     say_refused(refused)
     say_left_out(reader)
     params, trusted = settings.consensus, settings.feedback.trusted_sources
-    cases = cases_of(voices, trusted, params)
+    cases = cases_of(all_feedback, trusted, params)
     found = judged(cases, trusted, params)
     tasks = weighing.task_table(cases, found)
     annotators = weighing.worker_table(found, params)

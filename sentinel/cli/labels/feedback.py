@@ -84,7 +84,7 @@ def import_feedback(
     source: SourceOption = "investigator",
 ) -> None:
     """Send every row of a file as a vote; exit code 1 when rows were refused."""
-    from sentinel.adapters.voice_files import read_voices
+    from sentinel.adapters.feedback_files import read_feedback_file
     from sentinel.cli.labels.rows import reader_of, say_left_out, say_refused
     from sentinel.cli.labels.sending import say_sent
     from sentinel.operations import embedded
@@ -93,7 +93,7 @@ def import_feedback(
     settings = embedded.running_from(config)
     reader, sent = reader_of(settings, source=source), FeedbackSent()
     try:
-        asyncio.run(send(settings, read_voices(file, reader), sent))
+        asyncio.run(send(settings, read_feedback_file(file, reader), sent))
     except ConfigError:
         if sent.count:
             typer.echo(f"{sent.count:,} votes were sent before this", err=True)

@@ -1,4 +1,4 @@
-"""What commands that read files of voices share: the reader, and what is said of refused rows."""
+"""What commands that read files of feedback share: the reader, and what is said of refused rows."""
 
 import time
 from collections.abc import Iterator
@@ -7,19 +7,19 @@ import typer
 
 from sentinel.cli.texts import plain
 from sentinel.codec.feedback.checking import FeedbackBounds
-from sentinel.codec.feedback.files import Refusals, VoiceReader, Voices
+from sentinel.codec.feedback.files import FeedbackReader, FeedbackRows, Refusals
 from sentinel.config import Config
 
 _SAID_COUNT = 20
 
 
-def reader_of(config: Config, *, source: str) -> VoiceReader:
+def reader_of(config: Config, *, source: str) -> FeedbackReader:
     """Reads rows as the schema and the clock allow; `source` is that of rows without one."""
     now_ms = round(time.time() * 1000)  # when people have spoken is a fact about us
-    return VoiceReader(FeedbackBounds.of(config.schema), source=source, now_ms=now_ms)
+    return FeedbackReader(FeedbackBounds.of(config.schema), source=source, now_ms=now_ms)
 
 
-def say_left_out(reader: VoiceReader) -> None:
+def say_left_out(reader: FeedbackReader) -> None:
     """Name once what of a file is not read."""
     for what, names in (
         ("unknown columns", reader.unknown_columns),
@@ -39,7 +39,7 @@ def say_refused(refused: Refusals) -> None:
         typer.echo(f"… and {refused.count - len(refused.reasons):,} more rows", err=True)
 
 
-def passed(pieces: Iterator[Voices], refused: Refusals) -> Iterator[Voices]:
+def passed(pieces: Iterator[FeedbackRows], refused: Refusals) -> Iterator[FeedbackRows]:
     """The same pieces, their refused rows counted."""
     for piece in pieces:
         refused.add(piece.refused)

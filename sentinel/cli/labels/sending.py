@@ -42,7 +42,7 @@ def send_one(row: Mapping[str, object], config: Config) -> None:
     read = reader.read(VoteRows(1, 1, {name: [value] for name, value in row.items()}))
     for reason in read.refused.values():
         raise ConfigError(reason)
-    (one,) = read.voices
+    (one,) = read.all_feedback
     if one.observed_ms > time.time() * 1000 + _AHEAD_MS_MAX:
         raise ConfigError(f"observed {date_text(one.observed_ms)} is in the future")
     sent = FeedbackSent()

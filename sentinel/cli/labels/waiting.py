@@ -25,11 +25,11 @@ def waiting_table(newest: Sequence[Waiting], now_ms: int) -> Table:
     for name in ("transaction", "who", "says", "since", "for"):
         table.add_column(name, overflow="fold")
     for one in newest:
-        voice = one.voice
+        feedback = one.voice
         table.add_row(
-            shown(voice.transaction_id),
-            shown(f"{voice.source}/{voice.who}"),
-            shown(voice.label),
+            shown(feedback.transaction_id),
+            shown(f"{feedback.source}/{feedback.who}"),
+            shown(feedback.label),
             date_text(one.since_ms),
             age_text(now_ms - one.since_ms),
         )
@@ -38,13 +38,13 @@ def waiting_table(newest: Sequence[Waiting], now_ms: int) -> Table:
 
 def waiting_facts(one: Waiting, now_ms: int) -> dict[str, object]:
     """The same of one, for a script."""
-    voice = one.voice
+    feedback = one.voice
     return {
-        "transaction_id": voice.transaction_id,
-        "source": voice.source,
-        "who": voice.who,
-        "label": voice.label,
-        "observed_ms": voice.observed_ms,
+        "transaction_id": feedback.transaction_id,
+        "source": feedback.source,
+        "who": feedback.who,
+        "label": feedback.label,
+        "observed_ms": feedback.observed_ms,
         "since_ms": one.since_ms,
         "waits_s": max(now_ms - one.since_ms, 0) / 1000,
     }

@@ -31,7 +31,7 @@ def task_table(cases: Sequence[Case], found: Judged) -> pl.DataFrame:
 
 def worker_table(found: Judged, params: ConsensusParams) -> pl.DataFrame:
     """Every worker with what their record says, the busiest first; none of a trusted source."""
-    votes, standing = found.votes, found.consensus.standing
+    votes, skills = found.votes, found.consensus.skills
     count = np.bincount(votes.annotator, minlength=votes.annotator_count)
     p = found.consensus.posterior[votes.task]
     agreed = np.bincount(
@@ -39,17 +39,17 @@ def worker_table(found: Judged, params: ConsensusParams) -> pl.DataFrame:
         np.where(votes.says_fraud, p, 1 - p),
         minlength=votes.annotator_count,
     )
-    low_sensitivity, high_sensitivity = standing.sensitivity_interval(params)
-    low_specificity, high_specificity = standing.specificity_interval(params)
+    low_sensitivity, high_sensitivity = skills.sensitivity_interval(params)
+    low_specificity, high_specificity = skills.specificity_interval(params)
     return pl.DataFrame(
         {
             "worker": [name.removeprefix("/") for name in found.names],
             "vote_count": count,
             "agreement": agreed / np.maximum(count, 1),
-            "sensitivity": standing.sensitivity(params),
+            "sensitivity": skills.sensitivity(params),
             "sensitivity_low": low_sensitivity,
             "sensitivity_high": high_sensitivity,
-            "specificity": standing.specificity(params),
+            "specificity": skills.specificity(params),
             "specificity_low": low_specificity,
             "specificity_high": high_specificity,
             "group_size": np.bincount(found.group, minlength=votes.annotator_count)[found.group],

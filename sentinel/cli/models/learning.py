@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sentinel.core.learning.awaiting import Awaited, about, longest_wait_s
 from sentinel.engine.registry.lifecycle import Answer, Judgement, Update, UpdateState
 from sentinel.engine.updates.awaiting import Outlook
-from sentinel.operations.models.updates import UpdateStanding
+from sentinel.operations.models.updates import UpdateStatus
 
 # Of an update that is under way.
 _STEPS: dict[UpdateState, str] = {
@@ -108,18 +108,18 @@ def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4f}"
 
 
-def standing_lines(standing: UpdateStanding, now_ms: int) -> list[str]:
+def status_lines(update_status: UpdateStatus, now_ms: int) -> list[str]:
     """All that is known of the newest update and of the next, for a terminal."""
-    update, lines = standing.update, []
+    update, lines = update_status.update, []
     if update is None or not update.number:
         lines.append("there was no update yet")
     else:
         lines += _update_lines(update)
-    if standing.outlook is not None and not is_at_work(update):
-        age_s = max(now_ms - standing.outlook.at_ms, 0) / 1000
+    if update_status.outlook is not None and not is_at_work(update):
+        age_s = max(now_ms - update_status.outlook.at_ms, 0) / 1000
         old = f" (as of {about(age_s)} ago: is any instance training?)" if age_s > _FRESH_S else ""
         lines.append(f"the next one waits for{old}")
-        lines += [f"  {line}" for line in awaited_lines(standing.outlook)]
+        lines += [f"  {line}" for line in awaited_lines(update_status.outlook)]
     return lines
 
 

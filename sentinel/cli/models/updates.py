@@ -36,15 +36,15 @@ def show_update(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """How the newest update stands, what the gate said of it, and what the next one waits for."""
-    from sentinel.cli.models.learning import standing_lines
+    from sentinel.cli.models.learning import status_lines
     from sentinel.codec.stored import encode_stored
     from sentinel.operations import embedded
-    from sentinel.operations.models.updates import standing
+    from sentinel.operations.models.updates import update_status
 
-    found = asyncio.run(standing(embedded.running_from(config)))
+    found = asyncio.run(update_status(embedded.running_from(config)))
     if as_json:
         typer.echo(encode_stored(found))
         return
     now_ms = time.time_ns() // 1_000_000
-    for line in standing_lines(found, now_ms):
+    for line in status_lines(found, now_ms):
         typer.echo(line)

@@ -20,56 +20,61 @@ _NAME_LENGTH_MAX = 256
 _NOTES_LENGTH_MAX = 10_000
 
 
-def checked(voice: Feedback) -> Feedback:
-    """The voice, if its values can be true. Raises RecordError, whose detail names the field."""
-    _check_names(voice)
-    if voice.label not in WORDS:
-        raise RecordError("bad_label", f'label "{voice.label}" is not one of {", ".join(WORDS)}')
-    if not 0 <= voice.confidence <= 1:
-        raise RecordError("bad_confidence", f"confidence {voice.confidence} is not in [0, 1]")
-    if voice.probability is not None and not 0 <= voice.probability <= 1:
-        raise RecordError("bad_probability", f"probability {voice.probability} is not in [0, 1]")
-    if not 0 <= voice.revision <= REVISION_MAX:
+def checked(feedback: Feedback) -> Feedback:
+    """The feedback, if its values can be true. Raises RecordError, whose detail names the field."""
+    _check_names(feedback)
+    if feedback.label not in WORDS:
+        raise RecordError("bad_label", f'label "{feedback.label}" is not one of {", ".join(WORDS)}')
+    if not 0 <= feedback.confidence <= 1:
+        raise RecordError("bad_confidence", f"confidence {feedback.confidence} is not in [0, 1]")
+    if feedback.probability is not None and not 0 <= feedback.probability <= 1:
+        raise RecordError("bad_probability", f"probability {feedback.probability} is not in [0, 1]")
+    if not 0 <= feedback.revision <= REVISION_MAX:
         raise RecordError(
-            "bad_revision", f"revision {voice.revision} is not from 0 to {REVISION_MAX}"
+            "bad_revision", f"revision {feedback.revision} is not from 0 to {REVISION_MAX}"
         )
-    if len(voice.notes) > _NOTES_LENGTH_MAX:
-        raise RecordError("too_large", f"notes of {len(voice.notes)} characters")
-    if voice.event_time_ms is not None and 0 < voice.observed_ms < voice.event_time_ms:
+    if len(feedback.notes) > _NOTES_LENGTH_MAX:
+        raise RecordError("too_large", f"notes of {len(feedback.notes)} characters")
+    if feedback.event_time_ms is not None and 0 < feedback.observed_ms < feedback.event_time_ms:
         raise RecordError("bad_time", "observed before the transaction happened")
-    return voice
+    return feedback
 
 
-def _check_names(voice: Feedback) -> None:
-    if not voice.transaction_id:
+def _check_names(feedback: Feedback) -> None:
+    if not feedback.transaction_id:
         raise RecordError("bad_id", "transaction_id is empty")
-    for name, text in (("transaction_id", voice.transaction_id), *(voice.entities or {}).items()):
+    for name, text in (
+        ("transaction_id", feedback.transaction_id),
+        *(feedback.entities or {}).items(),
+    ):
         if text is not None and len(text) > _ID_LENGTH_MAX:
             raise RecordError("bad_id", f"{name} of {len(text)} characters")
     names = (
-        ("source", voice.source, _NAME_LENGTH_MAX),
-        ("who", voice.who, _NAME_LENGTH_MAX),
-        ("selected_by", voice.selected_by or "", CHANNEL_LENGTH_MAX),
+        ("source", feedback.source, _NAME_LENGTH_MAX),
+        ("who", feedback.who, _NAME_LENGTH_MAX),
+        ("selected_by", feedback.selected_by or "", CHANNEL_LENGTH_MAX),
     )
     for name, text, length_max in names:
         if len(text) > length_max:
             raise RecordError("bad_id", f"{name} of over {length_max} characters")
-    if "/" in voice.source:
-        raise RecordError("bad_source", f'source "{voice.source}" must not hold a slash')
+    if "/" in feedback.source:
+        raise RecordError("bad_source", f'source "{feedback.source}" must not hold a slash')
 
 
-def is_placed(voice: Feedback) -> bool:
+def is_placed(feedback: Feedback) -> bool:
     """Whether it says when and of whom its transaction was."""
-    return voice.event_time_ms is not None and bool((voice.entities or {}).get("account"))
+    return feedback.event_time_ms is not None and bool((feedback.entities or {}).get("account"))
 
 
-def other_entities(voice: Feedback, known: Mapping[str, str | None]) -> list[tuple[str, str, str]]:
-    """Where a voice names another entity than its transaction has: kind, its name, the known one.
+def other_entities(
+    feedback: Feedback, known: Mapping[str, str | None]
+) -> list[tuple[str, str, str]]:
+    """Where feedback names another entity than its transaction has: kind, its name, the known one.
 
     What only one of the two knows is no contradiction.
     """
     found = []
-    for kind, said in (voice.entities or {}).items():
+    for kind, said in (feedback.entities or {}).items():
         right = known.get(kind)
         if said and right and said != right:
             found.append((kind, said, right))
@@ -117,23 +122,23 @@ class FeedbackBounds:
         if 0 < now_ms < time_ms - self.future_ms_max:
             raise RecordError("bad_time", f"{name} {date_text(time_ms)} is in the future")
 
-    def unknown_kinds(self, voice: Feedback) -> list[str]:
+    def unknown_kinds(self, feedback: Feedback) -> list[str]:
         """The kinds of entities that it names and the schema does not have."""
-        return [kind for kind in voice.entities or {} if kind not in self.kinds]
+        return [kind for kind in feedback.entities or {} if kind not in self.kinds]
 
-    def with_known_kinds(self, voice: Feedback) -> Feedback:
-        """The voice with the entities that the schema has."""
-        if not self.unknown_kinds(voice):
-            return voice
-        entities = {k: v for k, v in (voice.entities or {}).items() if k in self.kinds}
-        return replace(voice, entities=entities)
+    def with_known_kinds(self, feedback: Feedback) -> Feedback:
+        """The feedback with the entities that the schema has."""
+        if not self.unknown_kinds(feedback):
+            return feedback
+        entities = {k: v for k, v in (feedback.entities or {}).items() if k in self.kinds}
+        return replace(feedback, entities=entities)
 
 
 def decode_checked(record: InputRecord, bounds: FeedbackBounds) -> Feedback:
-    """The voice that a record of the topic holds, if it can be true. Raises RecordError."""
-    voice = checked(decode_feedback(record.value))
-    if voice.event_time_ms is not None:
-        bounds.check_time("event_time_ms", voice.event_time_ms, max(record.timestamp, 0))
-    if voice.observed_ms:  # a source may date it into the future: then the broker's time counts
-        bounds.check_time("observed_ms", voice.observed_ms, 0)
-    return voice
+    """The feedback that a record of the topic holds, if it can be true. Raises RecordError."""
+    feedback = checked(decode_feedback(record.value))
+    if feedback.event_time_ms is not None:
+        bounds.check_time("event_time_ms", feedback.event_time_ms, max(record.timestamp, 0))
+    if feedback.observed_ms:  # a source may date it into the future: then the broker's time counts
+        bounds.check_time("observed_ms", feedback.observed_ms, 0)
+    return feedback

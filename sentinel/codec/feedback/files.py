@@ -53,19 +53,19 @@ class VoteRows:
 
 
 @dataclass(frozen=True, slots=True)
-class Voices:
+class FeedbackRows:
     """What some rows say.
 
     Attributes
     ----------
     numbers
-        The row of each voice.
+        The row of each piece of feedback.
     refused
         By the number of its row, why a row says nothing, beginning with the field.
     """
 
     numbers: list[int]
-    voices: list[Feedback]
+    all_feedback: list[Feedback]
     refused: dict[int, str]
 
 
@@ -83,7 +83,7 @@ class Refusals:
         self.reasons |= dict(islice(refused.items(), room))
 
 
-class VoiceReader:
+class FeedbackReader:
     """Makes feedback of rows.
 
     Parameters
@@ -106,8 +106,8 @@ class VoiceReader:
         self.unknown_columns: dict[str, None] = {}
         self.unknown_kinds: dict[str, None] = {}
 
-    def read(self, rows: VoteRows) -> Voices:
-        """The rows as voices, in their order."""
+    def read(self, rows: VoteRows) -> FeedbackRows:
+        """The rows as feedback, in their order."""
         refused = dict(rows.refused)
         for name in rows.columns:
             if not self._is_known(name):
@@ -117,34 +117,34 @@ class VoiceReader:
             for name, default in self._defaults.items()
         }
         columns["entities"] = self._entities(rows, refused)
-        found = Voices([], [], {})
+        found = FeedbackRows([], [], {})
         for place, row in enumerate(zip(*columns.values(), strict=True)):
             number = rows.first + place
             if place in refused:
                 found.refused[number] = refused[place]
                 continue
-            voice = Feedback(**dict(zip(columns, row, strict=True)))
+            feedback = Feedback(**dict(zip(columns, row, strict=True)))
             try:
-                self._check(voice)
+                self._check(feedback)
             except RecordError as error:
                 found.refused[number] = error.detail
                 continue
             found.numbers.append(number)
-            found.voices.append(voice)
+            found.all_feedback.append(feedback)
         return found
 
-    def _check(self, voice: Feedback) -> None:
+    def _check(self, feedback: Feedback) -> None:
         """Whether it says something that can be true. Raises RecordError."""
-        for name, value in (("transaction_id", voice.transaction_id), ("label", voice.label)):
+        for name, value in (("transaction_id", feedback.transaction_id), ("label", feedback.label)):
             if not value:
                 raise RecordError("missing_field", f"{name} is missing")
-        if not (voice.who or voice.source):
+        if not (feedback.who or feedback.source):
             raise RecordError("missing_field", "who is missing, and source, too")
-        checked(voice)
-        if voice.event_time_ms is not None:
-            self._bounds.check_time("event_time", voice.event_time_ms, self._now_ms)
-        if voice.observed_ms:
-            self._bounds.check_time("observed", voice.observed_ms, self._now_ms)
+        checked(feedback)
+        if feedback.event_time_ms is not None:
+            self._bounds.check_time("event_time", feedback.event_time_ms, self._now_ms)
+        if feedback.observed_ms:
+            self._bounds.check_time("observed", feedback.observed_ms, self._now_ms)
 
     def _is_known(self, name: str) -> bool:
         if name.startswith(ENTITY):

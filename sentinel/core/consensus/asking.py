@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.standing import Standing
+from sentinel.core.consensus.skills import AnnotatorSkills
 from sentinel.records import Floats, Ints
 from sentinel.stored.votes import Annotator, Case
 
@@ -34,13 +34,13 @@ def questions(
     `capacity`.
     """
     assert all(case.posterior is not None for case in cases), "a case begins with a vote"
-    standing = Standing.of(candidates)
+    skills = AnnotatorSkills.of(candidates)
     voted = [{vote.annotator for vote in case.votes} for case in cases]
     has_voted = np.array([[one.name in names for one in candidates] for names in voted], dtype=bool)
     asked = whom_to_ask(
         np.array([case.posterior for case in cases], dtype=np.float64),
-        standing.sensitivity(params),
-        standing.specificity(params),
+        skills.sensitivity(params),
+        skills.specificity(params),
         has_voted.reshape(len(cases), len(candidates)),
         np.full(len(candidates), capacity, dtype=np.int64),
     )

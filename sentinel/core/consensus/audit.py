@@ -3,21 +3,21 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sentinel.core.consensus.casework import Counted, CountedVote, LabelChange
+from sentinel.core.consensus.counting import Counted, CountedVote, LabelChange
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.standing import Standing
+from sentinel.core.consensus.skills import AnnotatorSkills
 from sentinel.core.logs import feedback_name, log_id
 from sentinel.records import AuditEntry
-from sentinel.stored.votes import CONSENSUS, Annotator, Casework, Vote
+from sentinel.stored.votes import CONSENSUS, Annotator, CaseBatch, Vote
 
 
 def audit_entries(
-    found: Casework, counted: Counted, params: ConsensusParams
+    found: CaseBatch, counted: Counted, params: ConsensusParams
 ) -> Iterator[AuditEntry]:
-    """Every vote and label in the order of the log, then the standing of all whose record moved.
+    """Every vote and label in the order of the log, then the skills of all whose record moved.
 
     An entry is named by where the vote was read: feedback that is counted again after a crash
-    gives the same votes and labels, and of a standing another stretch of the same way.
+    gives the same votes and labels, and of skills another span of the same way.
 
     Parameters
     ----------
@@ -95,11 +95,11 @@ def _said(vote: Vote) -> dict[str, Any]:
 
 
 def _rates(annotators: Sequence[Annotator], params: ConsensusParams) -> list[dict[str, Any]]:
-    standing = Standing.of(annotators)
+    skills = AnnotatorSkills.of(annotators)
     rates = zip(
         annotators,
-        standing.sensitivity(params).tolist(),
-        standing.specificity(params).tolist(),
+        skills.sensitivity(params).tolist(),
+        skills.specificity(params).tolist(),
         strict=True,
     )
     return [

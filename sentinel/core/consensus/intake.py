@@ -42,7 +42,7 @@ def take(found: Mapping[str, Case], votes: Sequence[tuple[Case, Vote]]) -> VoteI
     said: dict[str, dict[str, Vote]] = {}
     for placed, vote in votes:
         name = placed.transaction_id
-        case = cases.setdefault(name, placed)  # what its first voice has told of it stays
+        case = cases.setdefault(name, placed)  # what its first feedback has told of it stays
         words = said.get(name)
         if words is None:
             words = said[name] = {old.annotator: old for old in case.votes}

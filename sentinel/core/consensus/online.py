@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sentinel.core.consensus.channels import ChannelSelection, base_of
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.standing import Standing
+from sentinel.core.consensus.skills import AnnotatorSkills
 from sentinel.core.consensus.vote_kernels import (
     CON,
     OUT_COUNT,
@@ -100,10 +100,10 @@ class Settled:
     pro, con
         float64 (n_new,): nats of evidence for and against fraud, behind each new vote; infinite
         where a trusted source has spoken.
-    standing
+    skills
         Of every annotator, behind all of them.
     long_run
-        The same from the slow record: every count is at least that of `standing`.
+        The same from the slow record: every count is at least that of `skills`.
     counted
         float64 (n,): the posterior with which each row is counted now.
     selection
@@ -113,8 +113,8 @@ class Settled:
     posterior: Floats
     pro: Floats
     con: Floats
-    standing: Standing
-    long_run: Standing
+    skills: AnnotatorSkills
+    long_run: AnnotatorSkills
     counted: Floats
     selection: ChannelSelection
 
@@ -122,9 +122,9 @@ class Settled:
 def settle_votes(
     ballots: Ballots,
     before: Floats,
-    standing: Standing,
+    skills: AnnotatorSkills,
     params: ConsensusParams,
-    long_run: Standing | None = None,
+    long_run: AnnotatorSkills | None = None,
     selection: ChannelSelection | None = None,
 ) -> Settled:
     """Count the new votes, one after the other.
@@ -134,7 +134,7 @@ def settle_votes(
     before
         float64 (n_tasks,): the posterior of each transaction so far; not a number where nobody
         voted.
-    standing
+    skills
         Of the annotators, float64 (m,) each.
     long_run
         The slow record of the annotators, float64 (m,) each; None where none was kept yet. The fast
@@ -145,7 +145,7 @@ def settle_votes(
     """
     if selection is None:
         selection = ChannelSelection.unknown(before.size)
-    fast = standing.columns()
+    fast = skills.columns()
     slow = fast if long_run is None else np.maximum(fast, long_run.columns())
     record = np.concatenate((fast, slow), axis=1)
     counted, posterior = ballots.counted.copy(), before.astype(float)
@@ -167,7 +167,7 @@ def settle_votes(
         *rows, ballots.replaces, *marks, *tasks, group, ballots.old_count, by_task, begins,
         numbers, record, counted, posterior, shared, is_brought_up, channels, out,
     )  # fmt: skip
-    people, long_run = Standing(*record[:, :SLOW].T), Standing(*record[:, SLOW:].T)
+    people, long_run = AnnotatorSkills(*record[:, :SLOW].T), AnnotatorSkills(*record[:, SLOW:].T)
     found = replace(selection, evidence=shared, is_brought_up=is_brought_up, totals=channels)
     return Settled(out[POSTERIOR], out[PRO], out[CON], people, long_run, counted, found)
 

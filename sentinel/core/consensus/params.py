@@ -37,7 +37,7 @@ class ConsensusParams:
         Sources that speak of what they have noticed themselves, beside the trusted ones: that such
         a transaction was fraud says nothing about others.
     score_prior
-        Whether the calibrated probability of the decision, where a voice has told it, is what is
+        Whether the calibrated probability of the decision, where feedback has told it, is what is
         believed before any vote, within `evidence_max`. Off: a label must not echo the model.
     refit_after_votes
         After so many votes the newest cases are judged anew at once; 0 never does.

@@ -11,7 +11,7 @@ from sentinel.records import Floats, Ints
 
 SAYS_NOTHING, SAYS_GENUINE, SAYS_FRAUD = -1, 0, 1
 
-# Columns of an annotator's record, as of `Standing.columns`: the fast one, and behind it the slow.
+# Columns of an annotator's record, as of `AnnotatorSkills.columns`: the fast one, then the slow.
 _TP, _FN, _TN, _FP = range(4)
 SLOW = 4
 

@@ -20,8 +20,8 @@ def audit_entry(before: RegistryState, after: RegistryState, event: ModelEvent) 
         subject=event.version,
         who=event.who,
         at_ms=event.at_ms,
-        before=_standing(before, event.version) if event.version in before.stages else None,
-        after={"change": event.kind, **_standing(after, event.version), "why": event.why},
+        before=_status_of(before, event.version) if event.version in before.stages else None,
+        after={"change": event.kind, **_status_of(after, event.version), "why": event.why},
     )
 
 
@@ -45,7 +45,7 @@ def put_back_entry(
     )
 
 
-def _standing(registry_state: RegistryState, version: str) -> dict[str, Any]:
+def _status_of(registry_state: RegistryState, version: str) -> dict[str, Any]:
     approval = registry_state.approvals.get(version)
     return {
         "stage": registry_state.stages.get(version),

@@ -20,7 +20,7 @@ from sentinel.core.learning.maturity import MaturityParams
 from sentinel.engine.archive.linking import Linker
 from sentinel.engine.archive.logs import log_files, log_of
 from sentinel.engine.archive.publishing import ExamplePublisher
-from sentinel.engine.archive.stretches import Stretch, first_times
+from sentinel.engine.archive.spans import ArchiveSpan, first_times
 from sentinel.engine.params import TopicParams
 from sentinel.errors import ConfigError, FileGoneError, RecordError, TransientError
 from sentinel.ports import Archive, Broker, LogArchive, Tail
@@ -301,9 +301,9 @@ class Archiver:
 
     async def _write_files(self, at: TopicPartition, buffer: Buffer) -> None:
         kind, records = self._kinds[at.topic], list(buffer.records)
-        for stretch in self._stretches(kind, records):
-            await self._write_stretch(at, buffer, stretch)
-            buffer.drop_to(stretch.records[-1].offset)
+        for span in self._spans(kind, records):
+            await self._write_span(at, buffer, span)
+            buffer.drop_to(span.records[-1].offset)
         if records:
             buffer.drop_to(records[-1].offset)
             buffer.next_offset = records[-1].offset + 1
@@ -323,9 +323,9 @@ class Archiver:
                 if buffer.records and (newest is None or newest.last < buffer.next_offset):
                     await self._write_files(at, buffer)
 
-    def _stretches(self, kind: Kind, records: Sequence[InputRecord]) -> Iterator[Stretch]:
+    def _spans(self, kind: Kind, records: Sequence[InputRecord]) -> Iterator[ArchiveSpan]:
         """Records that fit into one file: of one day and source, with the same features."""
-        stretch: Stretch | None = None
+        span: ArchiveSpan | None = None
         for record in records:
             try:
                 found = decode_archived(kind, record)
@@ -334,26 +334,26 @@ class Archiver:
                 continue
             source = source_of(found, self._transactions)
             layout = day_of(record.timestamp), self._names(found), source
-            if stretch is None or stretch.does_end(layout, self._params.row_count_max):
-                if stretch is not None:
-                    yield stretch
-                stretch = Stretch(layout)
-            stretch.records.append(record)
-            stretch.found.append(found)
-        if stretch is not None:
-            yield stretch
+            if span is None or span.does_end(layout, self._params.row_count_max):
+                if span is not None:
+                    yield span
+                span = ArchiveSpan(layout)
+            span.records.append(record)
+            span.found.append(found)
+        if span is not None:
+            yield span
 
-    async def _write_stretch(self, at: TopicPartition, buffer: Buffer, stretch: Stretch) -> None:
-        last = stretch.records[-1].offset
-        _, names, source = stretch.layout
-        rows = archive_rows(stretch.records, stretch.found)
+    async def _write_span(self, at: TopicPartition, buffer: Buffer, span: ArchiveSpan) -> None:
+        last = span.records[-1].offset
+        _, names, source = span.layout
+        rows = archive_rows(span.records, span.found)
         fresh = first_times(rows, buffer.reach.get(source, -1))
         self._written += Counts(repeated=len(rows) - len(fresh))
         if not len(fresh):
             return
-        span, position = (buffer.next_offset, last), int(fresh.position[-1])
+        offsets, position = (buffer.next_offset, last), int(fresh.position[-1])
         write = self._logs[at.topic].write
-        await asyncio.to_thread(write, at.partition, span, (source, position), fresh, names)
+        await asyncio.to_thread(write, at.partition, offsets, (source, position), fresh, names)
         buffer.next_offset, buffer.reach[source] = last + 1, position
         self._written += Counts(rows=len(fresh), files=1)
 

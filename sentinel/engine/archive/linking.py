@@ -46,22 +46,22 @@ class Place:
     probability: float | None = None
     selected_by: str | None = None
 
-    def of(self, voice: Feedback) -> Feedback:
-        """The voice on that transaction."""
+    def of(self, feedback: Feedback) -> Feedback:
+        """The feedback on that transaction."""
         return replace(
-            voice,
+            feedback,
             event_time_ms=self.event_time_ms,
-            probability=voice.probability if self.probability is None else self.probability,
-            selected_by=self.selected_by or voice.selected_by,
+            probability=feedback.probability if self.probability is None else self.probability,
+            selected_by=self.selected_by or feedback.selected_by,
             entities=dict(self.entities),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A voice whose transaction is not known yet, and when it was heard."""
+    """Feedback whose transaction is not known yet, and when it was heard."""
 
-    voice: Feedback
+    voice: Feedback  # named so where it is stored
     since_ms: int
 
 
@@ -116,15 +116,15 @@ class Linker:
         return LinkingProgress()
 
     def take(self, records: Sequence[InputRecord]) -> None:
-        """Keep those voices that have to be placed."""
+        """Keep the feedback that has to be placed."""
         for record in records:
             self._now_ms = max(self._now_ms, record.timestamp)
             try:
-                voice = checked(decode_feedback(record.value))
+                feedback = checked(decode_feedback(record.value))
             except RecordError:
                 continue  # whoever counts votes has refused it
-            if not is_placed(voice):
-                self._fresh.append(Waiting(voice, record.timestamp))
+            if not is_placed(feedback):
+                self._fresh.append(Waiting(feedback, record.timestamp))
         if records:
             self._progress = replace(self._progress, next_offset=records[-1].offset + 1)
 
@@ -152,7 +152,7 @@ class Linker:
             if one.voice.transaction_id in found
         ]
         if placed:
-            records = [keyed(voice.transaction_id, voice) for voice in placed]
+            records = [keyed(feedback.transaction_id, feedback) for feedback in placed]
             await self._broker.publish(self._topic, 0, records)
             await self._broker.flush()
             self.count += len(placed)

@@ -1,7 +1,7 @@
 """Now and then the newest cases are judged anew; what was settled too early is counted again.
 
 The fit itself runs in a thread. What it finds goes the way of everything else: who copies whom is
-saved with the others' records, and a doubtful case gets a voice of its own in the log of feedback,
+saved with the others' records, and a doubtful case gets feedback of its own in the log of feedback,
 which says nothing, so that whoever counts it weighs the votes there by what is known by now.
 """
 
@@ -22,7 +22,7 @@ from sentinel.stored.votes import (
     RECENT_COUNT_MAX,
     Annotator,
     Case,
-    Casework,
+    CaseBatch,
     FeedbackProgress,
 )
 
@@ -90,7 +90,7 @@ class Refitting:
         }
         await self._publish(progress, cases, found, [people[name] for name in moved])
         if moved:
-            work = Casework(progress, annotators=moved)
+            work = CaseBatch(progress, annotators=moved)
             await self._patiently(lambda: self._store.save(progress, work))
 
     async def _publish(
@@ -108,7 +108,7 @@ class Refitting:
         ]
         entries = [_entry(one, found.groups[one.name], progress) for one in moved]
         if again:
-            records = [keyed(voice.transaction_id, voice) for voice in again]
+            records = [keyed(feedback.transaction_id, feedback) for feedback in again]
             await self._broker.publish(self._feedback_topic, 0, records)
         await self._audit.write(entries)
         if again or entries:
@@ -121,7 +121,7 @@ def was_recounted(case: Case) -> bool:
 
 
 def recounting(case: Case, revision: int) -> Feedback:
-    """A voice that says nothing, and has the case counted again."""
+    """Feedback that says nothing, and has the case counted again."""
     return Feedback(
         transaction_id=case.transaction_id,
         label="unsure",

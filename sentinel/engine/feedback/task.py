@@ -15,7 +15,7 @@ from sentinel.codec.feedback.checking import (
 from sentinel.codec.records import keyed
 from sentinel.core.consensus.audit import audit_entries
 from sentinel.core.consensus.batch.refit import refit
-from sentinel.core.consensus.casework import Counted, LabelChange, count_votes
+from sentinel.core.consensus.counting import Counted, LabelChange, count_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.logs import log_id
 from sentinel.engine.audit import AuditLog
@@ -38,7 +38,7 @@ from sentinel.stored.votes import (
     CONSENSUS,
     Annotator,
     Case,
-    Casework,
+    CaseBatch,
     FeedbackProgress,
     Vote,
 )
@@ -55,7 +55,7 @@ _PIECE_COUNT = 500
 _KINDS_SAID_MAX = 20
 _PEOPLE_COUNT_MAX = 10_000  # who are remembered from one piece to the next
 
-Heard = tuple[Feedback, InputRecord]
+ReceivedFeedback = tuple[Feedback, InputRecord]
 Placed = tuple[Case, Vote]
 
 
@@ -189,18 +189,20 @@ class FeedbackTask:
         else:
             stored, people = saved.progress, saved.annotators
         current = self._current(stored)
-        voices: list[Heard] = []
+        all_feedback: list[ReceivedFeedback] = []
         refused: list[tuple[TopicPartition, InputRecord, RecordError]] = []
         for record in records:
             if record.offset < current.next_offset:
                 continue  # counted before; its labels were out by then
             try:
-                voices.append((self._decoded(record), record))
+                all_feedback.append((self._decoded(record), record))
             except RecordError as error:
                 refused.append((at, record, error))
         await self._dead_letters.publish(refused)
         end = max(records[-1].offset + 1, current.next_offset)
-        counted, entries = await self._weigh(replace(current, next_offset=end), voices, people)
+        counted, entries = await self._weigh(
+            replace(current, next_offset=end), all_feedback, people
+        )
         await self._publish(counted.changes, entries)
         # From the next record on: what is counted again is counted with the rate of the first time.
         progress = replace(counted.work.progress, base_rate=self._base_rate())
@@ -215,13 +217,13 @@ class FeedbackTask:
             self._saved = SavedProgress(counted.work.progress, people)
 
     def _decoded(self, record: InputRecord) -> Feedback:
-        """The voice, with the entities that the schema has. Raises RecordError."""
-        voice = decode_checked(record, self._bounds)
-        for kind in self._bounds.unknown_kinds(voice):
+        """The feedback, with the entities that the schema has. Raises RecordError."""
+        feedback = decode_checked(record, self._bounds)
+        for kind in self._bounds.unknown_kinds(feedback):
             if kind not in self._unknown_kinds and len(self._unknown_kinds) < _KINDS_SAID_MAX:
                 self._unknown_kinds.add(kind)
                 log.warning("feedback names entities that the schema does not have: %.80r", kind)
-        return self._bounds.with_known_kinds(voice)
+        return self._bounds.with_known_kinds(feedback)
 
     def _current(self, stored: FeedbackProgress | None) -> FeedbackProgress:
         """Where counting goes on in the present log."""
@@ -233,50 +235,52 @@ class FeedbackTask:
     async def _weigh(
         self,
         progress: FeedbackProgress,
-        voices: Sequence[Heard],
+        all_feedback: Sequence[ReceivedFeedback],
         people: Mapping[str, Annotator],
     ) -> tuple[Counted, list[AuditEntry]]:
-        """Count the voices; between counting and telling of it the loop gets its turn."""
-        ids = list(dict.fromkeys(voice.transaction_id for voice, _ in voices))
+        """Count the feedback; between counting and telling of it the loop gets its turn."""
+        ids = list(dict.fromkeys(feedback.transaction_id for feedback, _ in all_feedback))
         cases = await self._patiently(lambda: self._store.cases(ids)) if ids else {}
-        votes = self._placed(voices, cases)
+        votes = self._placed(all_feedback, cases)
         if not votes:
-            return Counted(Casework(progress)), []
+            return Counted(CaseBatch(progress)), []
         said = [vote.annotator for case in cases.values() for vote in case.votes]
         names = list(dict.fromkeys([*said, *(vote.annotator for _, vote in votes)]))
         unknown = [name for name in names if name not in people]
         read = await self._patiently(lambda: self._store.annotators(unknown)) if unknown else {}
         annotators = {**people, **read}
-        found = Casework(progress, cases, {n: annotators[n] for n in names if n in annotators})
+        found = CaseBatch(progress, cases, {n: annotators[n] for n in names if n in annotators})
         counted = count_votes(found, votes, self._params.trusted_sources, self._consensus)
         await asyncio.sleep(0)
         return counted, list(audit_entries(found, counted, self._consensus))
 
-    def _placed(self, voices: Sequence[Heard], cases: Mapping[str, Case]) -> list[Placed]:
-        """The voices as votes. One whose transaction nobody has placed is left to the archive.
+    def _placed(
+        self, all_feedback: Sequence[ReceivedFeedback], cases: Mapping[str, Case]
+    ) -> list[Placed]:
+        """The feedback as votes. One whose transaction nobody has placed is left to the archive.
 
-        Where a voice names another entity, or another time, than the case has, the case is right.
+        Where feedback names another entity, or another time, than the case has, the case is right.
         """
         known = {name: (case.event_time_ms, case.entities) for name, case in cases.items()}
         found = []
-        for voice, record in voices:
-            name = voice.transaction_id
-            if is_placed(voice):
-                assert voice.event_time_ms is not None
-                known.setdefault(name, (voice.event_time_ms, voice.entities or {}))
-            elif name not in known or 0 < voice.observed_ms < known[name][0]:
+        for feedback, record in all_feedback:
+            name = feedback.transaction_id
+            if is_placed(feedback):
+                assert feedback.event_time_ms is not None
+                known.setdefault(name, (feedback.event_time_ms, feedback.entities or {}))
+            elif name not in known or 0 < feedback.observed_ms < known[name][0]:
                 self._metrics.unplaced += 1
                 continue
             time_ms, entities = known[name]
-            self._metrics.contradicted += bool(other_entities(voice, entities))
+            self._metrics.contradicted += bool(other_entities(feedback, entities))
             case = Case(
                 name,
                 time_ms,
                 entities,
-                prior=voice.probability,
-                channel=voice.selected_by or "",
+                prior=feedback.probability,
+                channel=feedback.selected_by or "",
             )
-            found.append(placed(voice, case, record))
+            found.append(placed(feedback, case, record))
         return found
 
     async def _publish(self, changes: Sequence[LabelChange], entries: Sequence[AuditEntry]) -> None:
@@ -309,24 +313,24 @@ class FeedbackTask:
             await asyncio.sleep(_RETRY_S)
 
 
-def observed_ms(voice: Feedback, appended_ms: int, event_time_ms: int) -> int:
-    """When it was observed; of a voice that does not say, when it was appended to its log.
+def observed_ms(feedback: Feedback, appended_ms: int, event_time_ms: int) -> int:
+    """When it was observed; of feedback that does not say, when it was appended to its log.
 
     So that its words have an order, and that it is the same vote when the archive sends it again.
     """
-    return voice.observed_ms or max(appended_ms, event_time_ms)
+    return feedback.observed_ms or max(appended_ms, event_time_ms)
 
 
-def placed(voice: Feedback, case: Case, record: InputRecord) -> Placed:
-    """The voice as a vote on a case, where a case as this one is taken if there is none."""
+def placed(feedback: Feedback, case: Case, record: InputRecord) -> Placed:
+    """The feedback as a vote on a case, where a case as this one is taken if there is none."""
     vote = Vote(
-        annotator=f"{voice.source}/{voice.who}",
-        label=voice.label,
-        revision=voice.revision,
-        confidence=voice.confidence,
-        observed_ms=observed_ms(voice, record.timestamp, case.event_time_ms),
+        annotator=f"{feedback.source}/{feedback.who}",
+        label=feedback.label,
+        revision=feedback.revision,
+        confidence=feedback.confidence,
+        observed_ms=observed_ms(feedback, record.timestamp, case.event_time_ms),
         offset=record.offset,
-        notes=voice.notes,
+        notes=feedback.notes,
     )
     return case, vote
 
@@ -352,5 +356,5 @@ def warm() -> None:
     """Compile or load the kernels, by counting one vote and judging it anew."""
     params = ConsensusParams()
     one = (Case("", 0, {}), Vote("/", "fraud", 0, 1.0, 0, 0))
-    counted = count_votes(Casework(FeedbackProgress("", 0)), [one], (), params)
+    counted = count_votes(CaseBatch(FeedbackProgress("", 0)), [one], (), params)
     refit(list(counted.work.cases.values()), (), params)

@@ -98,6 +98,7 @@ class InputPartition:
     live_from: int  # what is below was decided before: it is folded silently
     log: str = ""  # names the log of these offsets
     busy_to: int = 0  # what is below is decided, or is being decided
+    busy_ms: int = 0  # newest event time of that
     watermark_ms: int = 0  # newest event time folded
     gate: LabelGate = field(default_factory=LabelGate)
     is_caught_up: bool = False  # whether the labels that had been applied are
@@ -139,7 +140,7 @@ class InputPartition:
         opens_at = max(self.next_offset, self.busy_to)
         if self.decided_to == UNKNOWN or opens_at < self.decided_to:
             return position  # what comes next may have been decided before, without them
-        gate, watermark_ms = self.gate, self.watermark_ms
+        gate, watermark_ms = self.gate, max(self.watermark_ms, self.busy_ms)
         if not gate.promise(
             opens_at, cut_at=position.offset, watermark_ms=watermark_ms, count_max=count_max
         ):

@@ -177,7 +177,8 @@ class LabelGate:
         cut_at
             Where the cut stands that is to be committed.
         watermark_ms
-            Newest event time folded; 0 before there is one.
+            Newest event time of what is below that record; 0 before there is one. Labels may be
+            applied up to it: a promise that left one of them out would have a successor forget it.
         count_max
             At most about so many labels are open and wait: all may fall due at one record.
         """

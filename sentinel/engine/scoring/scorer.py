@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -145,6 +145,8 @@ class Scoring:
             if at.partition in self._partitions
         }
         live_from = {number: self._partitions[number].live_from for number in ends}
+        for partition, newest_ms in self._newest(prepared.rows):
+            partition.busy_ms = max(partition.busy_ms, newest_ms)
         first = {at.partition: records[0].offset for at, records in prepared.pieces}
         if first.keys() == ends.keys() and all(first[n] >= live_from[n] for n in ends):
             return PartedBatch(ends, None, prepared)
@@ -188,10 +190,15 @@ class Scoring:
         return behind
 
     def _note_times(self, rows: Transactions) -> None:
+        for partition, newest_ms in self._newest(rows):
+            partition.watermark_ms = max(partition.watermark_ms, newest_ms)
+
+    def _newest(self, rows: Transactions) -> Iterator[tuple[InputPartition, int]]:
+        """The newest event time of each partition that has a row."""
         for number, partition in self._partitions.items():
             times = rows.event_time_ms[rows.partition == number]
             if times.size:
-                partition.watermark_ms = max(partition.watermark_ms, int(times.max()))
+                yield partition, int(times.max())
 
     def _fold(self, rows: Transactions, due: Sequence[DueLabel]) -> Folded:
         """Fold rows, and between them the labels that fall due."""

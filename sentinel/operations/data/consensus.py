@@ -1,4 +1,4 @@
-"""Voices of a file as the cases that they make, to be judged at once as the stream's are."""
+"""Feedback of a file as the cases that it makes, to be judged at once as the stream's are."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -11,34 +11,34 @@ from sentinel.stored.votes import Case, Vote
 
 
 def cases_of(
-    voices: Sequence[Feedback], trusted_sources: Collection[str], params: ConsensusParams
+    all_feedback: Sequence[Feedback], trusted_sources: Collection[str], params: ConsensusParams
 ) -> list[Case]:
     """The case of each transaction, by name, with the votes that count; rows come in their order.
 
     What takes the place of what, and what is taken back, is decided by the code of the stream. A
-    voice that does not say when was observed last: in the stream, when it was appended.
+    feedback that does not say when was observed last: in the stream, when it was appended.
     """
-    last_ms = 1 + max((voice.observed_ms for voice in voices), default=0)
+    last_ms = 1 + max((feedback.observed_ms for feedback in all_feedback), default=0)
     placed = [
         (
             Case(
-                voice.transaction_id,
-                voice.event_time_ms or 0,
-                voice.entities or {},
-                prior=voice.probability,
-                channel=voice.selected_by or "",
+                feedback.transaction_id,
+                feedback.event_time_ms or 0,
+                feedback.entities or {},
+                prior=feedback.probability,
+                channel=feedback.selected_by or "",
             ),
             Vote(
-                annotator=f"{voice.source}/{voice.who}",
-                label=voice.label,
-                revision=voice.revision,
-                confidence=voice.confidence,
-                observed_ms=voice.observed_ms or last_ms,
+                annotator=f"{feedback.source}/{feedback.who}",
+                label=feedback.label,
+                revision=feedback.revision,
+                confidence=feedback.confidence,
+                observed_ms=feedback.observed_ms or last_ms,
                 offset=row,
-                notes=voice.notes,
+                notes=feedback.notes,
             ),
         )
-        for row, voice in enumerate(voices)
+        for row, feedback in enumerate(all_feedback)
     ]
     cases = take({}, placed).cases
     found = []

@@ -23,7 +23,7 @@ ENTITIES_MAX = 8_000_000
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A stretch of history with its features.
+    """A span of history with its features.
 
     Attributes
     ----------
@@ -134,10 +134,10 @@ class History:
             self._waiting.append((known_ms, part(rows, i, i + 1)))
 
 
-def joined_rows(stretches: Iterable[Rows]) -> tuple[Floats, Ints, Ints, list[str]]:
-    """Features, labels, event times and accounts of all stretches."""
+def joined_rows(spans: Iterable[Rows]) -> tuple[Floats, Ints, Ints, list[str]]:
+    """Features, labels, event times and accounts of all spans."""
     features, labels, times, accounts = [], [], [], []
-    for rows in stretches:
+    for rows in spans:
         features.append(rows.features)
         labels.append(rows.labels)
         times.append(rows.transactions.event_time_ms)

@@ -171,7 +171,7 @@ class Player:
                 continue
             time_ms = int(rows.event_time_ms[i])
             due_ms = time_ms + options.label_delay_ms
-            voice = Feedback(
+            feedback = Feedback(
                 transaction_id=rows.transaction_id[i] or "",
                 label="fraud" if is_fraud else "genuine",
                 source=options.label_source,
@@ -180,7 +180,7 @@ class Player:
                 event_time_ms=time_ms,
                 entities={kind: keys[i] for kind, keys in entities},
             )
-            self._labels.append((due_ms, voice))
+            self._labels.append((due_ms, feedback))
         return int(stop - begin)
 
     def _due_labels(self, now_ms: int) -> list[Feedback]:

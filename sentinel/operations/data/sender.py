@@ -60,9 +60,9 @@ class Sender:
         for partition, records in by_partition.items():
             await self._broker.publish(self._topic, partition, records)
 
-    async def feedback(self, voices: Sequence[Feedback]) -> None:
-        """Publish voices in their order."""
-        records = [keyed(voice.transaction_id, voice) for voice in voices]
+    async def feedback(self, all_feedback: Sequence[Feedback]) -> None:
+        """Publish feedback in its order."""
+        records = [keyed(feedback.transaction_id, feedback) for feedback in all_feedback]
         if records:
             await self._broker.publish(self._feedback_topic, 0, records)
 

@@ -17,7 +17,7 @@ from sentinel.core.forest.xgboost import XgboostForest, lightgbm_text, margins, 
 from sentinel.core.learning.calibration import Calibration, fit_calibration
 from sentinel.engine.deployment.trial import Reference
 from sentinel.model import Model
-from sentinel.operations.models.train import evaluate, stretches
+from sentinel.operations.models.train import evaluate, spans
 from sentinel.records import Floats, Ints
 from sentinel.serving_model import (
     GOLDEN_ROW_COUNT,
@@ -160,9 +160,9 @@ def manifest_of(
 
 
 def _measured(ready: ServingModel, past: Past, config: Config) -> dict[str, Any]:
-    """Calibrated on one stretch of the history and measured on a later one, as `sentinel train`."""
+    """Calibrated on one span of the history and measured on a later one, as `sentinel train`."""
     labels, times_ms, model = past.labels, past.times_ms, ready.model
-    cut = stretches(times_ms, labels, config, needed=("calibration", "test"))
+    cut = spans(times_ms, labels, config, needed=("calibration", "test"))
     at = cut.calibration
     calibration = fit_calibration(model.raw_scores(past.features[at]), labels[at])
     genuine = past.features[(cut.train | at) & (labels == 0)][-_USUAL_ROW_COUNT_MAX:]

@@ -40,7 +40,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Stretches:
+class TimeSpans:
     """Which rows serve what; each is a mask over all rows."""
 
     train: Mask
@@ -48,16 +48,16 @@ class Stretches:
     test: Mask
 
 
-def stretches(
+def spans(
     times_ms: Ints,
     labels: Ints,
     config: Config,
     *,
     needed: Sequence[str] = ("train", "calibration", "test"),
-) -> Stretches:
+) -> TimeSpans:
     """Cut history by event time: warm-up, training, calibration, the label delay, test.
 
-    Raises ConfigError when a stretch that is needed holds no fraud or nothing genuine.
+    Raises ConfigError when a span that is needed holds no fraud or nothing genuine.
     """
     params = config.training
     first, last = int(times_ms[0]), int(times_ms[-1])
@@ -66,7 +66,7 @@ def stretches(
     calibration_begin = calibration_end - duration_ms(params.calibration)
     train_begin = first + duration_ms(params.warmup)
     known = labels != UNKNOWN
-    found = Stretches(
+    found = TimeSpans(
         train=known & (times_ms >= train_begin) & (times_ms < calibration_begin),
         calibration=known & (times_ms >= calibration_begin) & (times_ms < calibration_end),
         test=known & (times_ms >= test_begin),
@@ -75,7 +75,7 @@ def stretches(
         present = set(np.unique(labels[getattr(found, name)]).tolist())
         if present != {0, 1}:
             raise ConfigError(
-                f"the stretch for {name} needs frauds and genuine transactions, it has "
+                f"the span for {name} needs frauds and genuine transactions, it has "
                 f"{int(getattr(found, name).sum())} labelled rows of classes {sorted(present)}; "
                 f"the history spans {(last - first) / DAY_MS:.1f} days: give more, or shorten "
                 "training.warmup, calibration, test or label_delay"
@@ -101,9 +101,9 @@ def train(
         Transactions that are neither trained on nor calibrated by, as learners hold them out; None
         where no learner will know which these were.
     """
-    cut = stretches(times_ms, labels, config)
+    cut = spans(times_ms, labels, config)
     if held_out is not None:
-        cut = Stretches(cut.train & ~held_out, cut.calibration & ~held_out, cut.test)
+        cut = TimeSpans(cut.train & ~held_out, cut.calibration & ~held_out, cut.test)
     names = [feature.name for feature in config.features]
     text = fit(
         features[cut.train],

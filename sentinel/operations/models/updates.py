@@ -20,7 +20,7 @@ async def ask_for_update(config: Config, *, who: str, why: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateStanding:
+class UpdateStatus:
     """How updates stand.
 
     Attributes
@@ -35,12 +35,12 @@ class UpdateStanding:
     outlook: Outlook | None
 
 
-async def standing(config: Config) -> UpdateStanding:
+async def update_status(config: Config) -> UpdateStatus:
     """How updates stand. Raises ConfigError if what is noted of them is damaged."""
     async with open_models(config.redis) as store:
         update, outlook = await store.update(), await store.outlook()
     try:
-        return UpdateStanding(
+        return UpdateStatus(
             None if update is None else decode_stored(Update, update),
             None if outlook is None else decode_stored(Outlook, outlook),
         )

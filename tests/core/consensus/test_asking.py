@@ -16,7 +16,7 @@ from sentinel.core.consensus.batch.dawid_skene import evidence_of, fit
 from sentinel.core.consensus.batch.groups import groups, shared_weight
 from sentinel.core.consensus.batch.votes import Votes
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.standing import Standing
+from sentinel.core.consensus.skills import AnnotatorSkills
 from sentinel.core.consensus.verdict import verdicts
 from sentinel.simulation.investigators import TEAMS, cases
 from sentinel.stored.votes import Annotator, Case, Vote
@@ -88,7 +88,7 @@ def test_those_who_copy_are_found_and_share_one_vote() -> None:
     found = cases(TEAMS["six copy one"](30, rng), rng, task_count=6_000, votes_min=4, votes_max=8)
     consensus = fit(found.votes, PARAMS)
 
-    group = groups(found.votes, consensus.posterior, consensus.standing, PARAMS)
+    group = groups(found.votes, consensus.posterior, consensus.skills, PARAMS)
     weight = shared_weight(found.votes, group)
 
     assert len(set(group[:6].tolist())) == 1
@@ -104,12 +104,12 @@ def test_honest_teams_hold_no_groups() -> None:
         rng = np.random.default_rng(seed)
         found = cases(TEAMS["honest"](30, rng), rng, task_count=6_000, votes_min=4, votes_max=8)
         consensus = fit(found.votes, PARAMS)
-        group = groups(found.votes, consensus.posterior, consensus.standing, PARAMS)
+        group = groups(found.votes, consensus.posterior, consensus.skills, PARAMS)
         assert np.unique(group).size == 30
 
 
 def test_good_votes_on_both_sides_are_a_quarrel_and_none_is_open() -> None:
-    good = Standing(*(np.full(4, n) for n in (40.0, 4.0, 40.0, 4.0)))
+    good = AnnotatorSkills(*(np.full(4, n) for n in (40.0, 4.0, 40.0, 4.0)))
     votes = Votes.of(
         np.array([0, 0, 1, 1, 1, 3]),
         np.array([0, 1, 0, 1, 2, 3]),

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.core.consensus.audit import audit_entries
-from sentinel.core.consensus.casework import count_votes
+from sentinel.core.consensus.counting import count_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.records import AuditEntry
-from sentinel.stored.votes import Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import Case, CaseBatch, FeedbackProgress, Vote
 
 PARAMS = ConsensusParams()
 TRUSTED = ("chargeback",)
-START = Casework(FeedbackProgress("log", 0))
+START = CaseBatch(FeedbackProgress("log", 0))
 
 WHO = ("investigator/ann", "investigator/bob", "investigator/cy", "chargeback/bank")
 VOTES = st.lists(
@@ -40,14 +40,14 @@ def placed(said: Sequence[tuple[int, str, str, int]]) -> list[tuple[Case, Vote]]
 
 def counted(
     votes: Sequence[tuple[Case, Vote]], sizes: Sequence[int]
-) -> tuple[Casework, list[AuditEntry]]:
+) -> tuple[CaseBatch, list[AuditEntry]]:
     """Count them in batches of these sizes, the rest in one; all that is known, and the audit."""
     known, entries = START, []
     begin = 0
     for size in [*sizes, len(votes)]:
         found = count_votes(known, votes[begin : begin + size], TRUSTED, PARAMS)
         entries += list(audit_entries(known, found, PARAMS))
-        known = Casework(
+        known = CaseBatch(
             found.work.progress,
             known.cases | found.work.cases,
             known.annotators | found.work.annotators,
@@ -64,10 +64,10 @@ def test_votes_and_labels_are_the_same_however_they_were_batched(
     _, at_once = counted(votes, [])
     _, in_pieces = counted(votes, sizes)
 
-    def without_standing(entries: list[AuditEntry]) -> list[AuditEntry]:
+    def without_skills(entries: list[AuditEntry]) -> list[AuditEntry]:
         return [entry for entry in entries if entry.kind != "standing"]
 
-    assert without_standing(in_pieces) == without_standing(at_once)
+    assert without_skills(in_pieces) == without_skills(at_once)
     assert len({entry.id for entry in in_pieces}) == len(in_pieces)
 
 
@@ -76,14 +76,14 @@ def test_each_entry_begins_where_the_one_before_of_its_subject_has_ended(
     said: list[tuple[int, str, str, int]], sizes: list[int]
 ) -> None:
     known, entries = counted(placed(said), sizes)
-    standing: dict[str, object] = {}
+    skills: dict[str, object] = {}
     label: dict[str, object] = {}
     posterior: dict[str, float | None] = {}
     for entry in entries:
         before, after = entry.before or {}, entry.after or {}
         if entry.kind == "standing":
-            assert before == standing.get(entry.subject, {})
-            standing[entry.subject] = after
+            assert before == skills.get(entry.subject, {})
+            skills[entry.subject] = after
         elif entry.kind == "label":
             assert before.get("label") == label.get(entry.subject)
             label[entry.subject] = after["label"]
@@ -93,7 +93,7 @@ def test_each_entry_begins_where_the_one_before_of_its_subject_has_ended(
     assert posterior == {name: case.posterior for name, case in known.cases.items()}
     words = {n: "withdrawn" if c.is_withdrawn else c.label for n, c in known.cases.items()}
     assert label == {name: word for name, word in words.items() if word is not None}
-    assert set(standing) == set(known.annotators)
+    assert set(skills) == set(known.annotators)
 
 
 def test_a_revision_is_told_with_what_was_said_before() -> None:

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.core.consensus.casework import count_votes
 from sentinel.core.consensus.channels import (
     BIN_COUNT,
     BIN_NATS,
@@ -20,10 +19,11 @@ from sentinel.core.consensus.channels import (
     log_odds_in,
     numbered_channels,
 )
+from sentinel.core.consensus.counting import count_votes
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.verdict import verdict_of
 from sentinel.records import Floats
-from sentinel.stored.votes import Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import Case, CaseBatch, FeedbackProgress, Vote
 
 PARAMS = ConsensusParams()
 TRUSTED = ("chargeback",)
@@ -111,11 +111,11 @@ def rows(
 
 def counted(
     votes: list[tuple[Case, Vote]], *, base_rate: float | None = None, size: int = 10_000
-) -> Casework:
-    known = Casework(FeedbackProgress("log", 0, base_rate=base_rate))
+) -> CaseBatch:
+    known = CaseBatch(FeedbackProgress("log", 0, base_rate=base_rate))
     for begin in range(0, len(votes), size):
         work = count_votes(known, votes[begin : begin + size], TRUSTED, PARAMS).work
-        known = Casework(
+        known = CaseBatch(
             work.progress, known.cases | work.cases, known.annotators | work.annotators
         )
     return known

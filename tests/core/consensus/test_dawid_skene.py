@@ -98,7 +98,7 @@ def test_the_order_of_the_votes_changes_no_bit(votes: list[Vote], random: object
     first, second = (fit(votes_of(v), PARAMS) for v in (votes, shuffled))
 
     assert first.posterior.tolist() == second.posterior.tolist()
-    assert first.standing.tp.tolist() == second.standing.tp.tolist()
+    assert first.skills.tp.tolist() == second.skills.tp.tolist()
 
 
 def test_tasks_without_votes_have_the_prior() -> None:
@@ -118,7 +118,7 @@ def test_known_tasks_keep_their_value_and_judge_the_annotators() -> None:
 
     assert found.posterior[:4].tolist() == [1.0] * 4
     assert found.posterior[4] > fit(votes_of(votes), PARAMS).posterior[4] + 0.2
-    sensitivity = found.standing.sensitivity(PARAMS)
+    sensitivity = found.skills.sensitivity(PARAMS)
     assert sensitivity[0] > 0.85
     assert sensitivity[1] < 0.5
 
@@ -134,9 +134,9 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     is_right = rng.random(task.size) < true_rate[annotator]
     votes = Votes.of(task, annotator, is_right == truth[task], task_count=400, annotator_count=200)
 
-    standing = fit(votes, PARAMS, truth.astype(float)).standing
+    skills = fit(votes, PARAMS, truth.astype(float)).skills
 
-    for low, high in (standing.sensitivity_interval(PARAMS), standing.specificity_interval(PARAMS)):
+    for low, high in (skills.sensitivity_interval(PARAMS), skills.specificity_interval(PARAMS)):
         share = np.mean((low <= true_rate) & (true_rate <= high))
         assert share == pytest.approx(0.95, abs=0.04)
 
@@ -146,7 +146,7 @@ def test_no_annotator_moves_the_odds_further_than_allowed() -> None:
     found = cases(TEAMS["honest"](30, rng), rng, task_count=3_000)
     params = ConsensusParams(evidence_max=1.0)
 
-    evidence = fit(found.votes, params).standing.evidence(params)
+    evidence = fit(found.votes, params).skills.evidence(params)
 
     assert np.abs(evidence).max() == 1.0
 

@@ -6,21 +6,21 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.core.consensus.casework import count_votes
+from sentinel.core.consensus.counting import count_votes
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.stored.votes import Annotator, Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import Annotator, Case, CaseBatch, FeedbackProgress, Vote
 
 PARAMS = ConsensusParams()
 TRUSTED = ("chargeback", "gold")
 PEOPLE = ("investigator/ann", "investigator/bob", "chargeback/a", "chargeback/b", "gold/q")
 
 
-def counted(found: Casework, votes: list[tuple[str, Vote]], trusted: tuple[str, ...]) -> Casework:
+def counted(found: CaseBatch, votes: list[tuple[str, Vote]], trusted: tuple[str, ...]) -> CaseBatch:
     """As an instance counts them: on the cases that the votes are about, and all who voted."""
     placed = [(Case(name, 0, {"account": "a"}), vote) for name, vote in votes]
     touched = {name: found.cases[name] for name, _ in votes if name in found.cases}
     work = count_votes(replace(found, cases=touched), placed, trusted, PARAMS).work
-    return Casework(work.progress, found.cases | work.cases, found.annotators | work.annotators)
+    return CaseBatch(work.progress, found.cases | work.cases, found.annotators | work.annotators)
 
 
 def recounted(cases: dict[str, Case], trusted: tuple[str, ...]) -> dict[str, tuple[int, int]]:
@@ -60,7 +60,7 @@ said = st.tuples(
         offset=st.just(0),
     ),
 )
-EMPTY = Casework(FeedbackProgress("log", 0))
+EMPTY = CaseBatch(FeedbackProgress("log", 0))
 
 
 def numbered(votes: list[tuple[str, Vote]], begin: int = 0) -> list[tuple[str, Vote]]:
@@ -104,7 +104,7 @@ def test_cases_stored_before_anything_was_counted_count_when_they_are_spoken_of(
     ann = Vote("investigator/ann", "genuine", 0, 1.0, 1, 0, counted=0.995)
     bank = Vote("chargeback/a", "fraud", 0, 1.0, 2, 1)
     old = Case("x", 0, {"account": "a"}, (ann, bank), 0.995, "fraud", "fraud")
-    stored = Casework(FeedbackProgress("log", 2), {"x": old}, {ann.annotator: Annotator(
+    stored = CaseBatch(FeedbackProgress("log", 2), {"x": old}, {ann.annotator: Annotator(
         ann.annotator, missed=0.995, accused=0.005, vote_count=1)})  # fmt: skip
 
     mind_changed = replace(ann, label="fraud", revision=1, offset=2, counted=None)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sentinel.core.consensus.batch.dawid_skene import fit
 from sentinel.core.consensus.online import Ballots, Settled, settle_votes
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.standing import Standing
+from sentinel.core.consensus.skills import AnnotatorSkills
 from sentinel.core.consensus.vote_kernels import SAYS_FRAUD, SAYS_GENUINE, SAYS_NOTHING
 from sentinel.records import Floats, Ints
 from sentinel.simulation.investigators import TEAMS, Cases, cases, half_collapsing
@@ -20,8 +20,8 @@ from sentinel.simulation.investigators import TEAMS, Cases, cases, half_collapsi
 PARAMS = ConsensusParams()
 
 
-def nobody(count: int) -> Standing:
-    return Standing(*(np.zeros(count) for _ in range(4)))
+def nobody(count: int) -> AnnotatorSkills:
+    return AnnotatorSkills(*(np.zeros(count) for _ in range(4)))
 
 
 def new_ballots(task: Ints, annotator: Ints, says_fraud: NDArray[np.bool_]) -> Ballots:
@@ -34,14 +34,14 @@ def new_ballots(task: Ints, annotator: Ints, says_fraud: NDArray[np.bool_]) -> B
 
 
 def streamed(
-    found: Cases, standing: Standing, params: ConsensusParams, rng: np.random.Generator
+    found: Cases, skills: AnnotatorSkills, params: ConsensusParams, rng: np.random.Generator
 ) -> Floats:
     """Posteriors when the votes come one after the other, in some order."""
     votes = found.votes
     order = rng.permutation(len(votes))
     ballots = new_ballots(votes.task[order], votes.annotator[order], votes.says_fraud[order])
     unknown = np.full(votes.task_count, np.nan)
-    settled = settle_votes(ballots, unknown, standing, params)
+    settled = settle_votes(ballots, unknown, skills, params)
     posterior = unknown.copy()
     posterior[ballots.task] = settled.posterior  # the last of each stays
     return posterior
@@ -54,7 +54,7 @@ def test_a_stream_comes_close_to_all_at_once_in_any_order(name: str) -> None:
     rng = np.random.default_rng(1)
     team = TEAMS[name](30, rng)
     past, present = cases(team, rng), cases(team, rng)
-    known = fit(past.votes, params).standing
+    known = fit(past.votes, params).skills
     at_once = fit(present.votes, params).posterior
 
     for seed in range(2):
@@ -131,12 +131,12 @@ def test_how_votes_are_batched_changes_no_bit(given_rows: list[Row], cut: int) -
             stored + given_rows[cut:], replaces, len(stored),
             counted + [math.nan] * (len(given_rows) - cut),
         ),
-        posterior, first.standing, params, first.long_run, first.selection,
+        posterior, first.skills, params, first.long_run, first.selection,
     )  # fmt: skip
 
     together = np.concatenate([first.posterior, second.posterior])
     assert together.tolist() == whole.posterior.tolist()
-    assert second.standing.tp.tolist() == whole.standing.tp.tolist()
+    assert second.skills.tp.tolist() == whole.skills.tp.tolist()
     assert second.long_run.columns().tolist() == whole.long_run.columns().tolist()
     assert second.selection.totals.tolist() == whole.selection.totals.tolist()
     assert second.selection.evidence.tobytes() == whole.selection.evidence.tobytes()
@@ -149,17 +149,17 @@ def test_the_slow_record_weighs_nothing_and_holds_all_of_the_fast_one(
     params = ConsensusParams(half_life_votes=4.0)
     rng = np.random.default_rng(seed)
     ballots = ballots_of(given_rows, in_order(given_rows), 0, [math.nan] * len(given_rows))
-    recent = Standing(*rng.uniform(0, 9, (4, 3)))
+    recent = AnnotatorSkills(*rng.uniform(0, 9, (4, 3)))
     plain, other = (
         settle_votes(ballots, np.full(4, np.nan), recent, params, long_run)
-        for long_run in (None, Standing(*rng.uniform(0, 900, (4, 3))))
+        for long_run in (None, AnnotatorSkills(*rng.uniform(0, 900, (4, 3))))
     )
 
     assert other.posterior.tolist() == plain.posterior.tolist()
     assert other.counted.tobytes() == plain.counted.tobytes()
-    assert other.standing.columns().tolist() == plain.standing.columns().tolist()
+    assert other.skills.columns().tolist() == plain.skills.columns().tolist()
     for found in (plain, other):
-        assert np.all(found.long_run.columns() >= found.standing.columns())
+        assert np.all(found.long_run.columns() >= found.skills.columns())
 
 
 def test_both_records_fade_at_their_pace() -> None:
@@ -173,7 +173,7 @@ def test_both_records_fade_at_their_pace() -> None:
     )  # fmt: skip
 
     votes_later = np.arange(n)[::-1]
-    for record, half_life in ((found.standing, 3.0), (found.long_run, 30.0)):
+    for record, half_life in ((found.skills, 3.0), (found.long_run, 30.0)):
         left = 0.5 ** (votes_later / half_life)
         p, q = found.posterior * left, (1 - found.posterior) * left
         sums = [p[says_fraud], p[~says_fraud], q[~says_fraud], q[says_fraud]]
@@ -192,16 +192,16 @@ def test_the_newest_word_of_a_trusted_source_settles_it_and_judges_the_others() 
 
     assert found.posterior[0] < 0.5
     assert found.posterior[1:].tolist() == [0.995, 0.995]
-    assert found.standing.fn[0] == pytest.approx(0.995)
-    assert found.standing.tp.tolist() == [0, 0, 0], "those who are trusted have no record"
+    assert found.skills.fn[0] == pytest.approx(0.995)
+    assert found.skills.tp.tolist() == [0, 0, 0], "those who are trusted have no record"
 
 
 def test_a_vote_taken_back_leaves_no_trace_but_its_age() -> None:
     patient = ConsensusParams(half_life_votes=1e12)
     found = in_one([(0, 0, SAYS_FRAUD, False, 0), (0, 0, SAYS_NOTHING, False, 1)], patient)
 
-    assert found.standing.tp[0] == pytest.approx(0.0, abs=1e-9)
-    assert found.standing.fp[0] == pytest.approx(0.0, abs=1e-9)
+    assert found.skills.tp[0] == pytest.approx(0.0, abs=1e-9)
+    assert found.skills.fp[0] == pytest.approx(0.0, abs=1e-9)
 
 
 def after_a_collapse(half_life_votes: float, seed: int) -> tuple[float, float]:

@@ -141,7 +141,7 @@ def words_over_time(
     truth = (rng.random(task_count) < 0.3)[:, None]
     right = np.where(truth, sensitivity, specificity)
     says_fraud = (rng.random(who.shape) < np.take_along_axis(right, who, axis=1)) == truth
-    said, standing, long_run, totals = [], nobody(TEAM_COUNT), nobody(TEAM_COUNT), None
+    said, skills, long_run, totals = [], nobody(TEAM_COUNT), nobody(TEAM_COUNT), None
     looks = np.array_split(np.arange(task_count), votes_each // look_count)
     for look in looks:
         votes, labels = who[look], says_fraud[look]
@@ -150,9 +150,9 @@ def words_over_time(
         if totals is not None:
             selection = replace(selection, totals=totals)
         unknown = np.full(len(votes), np.nan)
-        found = settle_votes(ballots, unknown, standing, PARAMS, long_run, selection)
-        standing, long_run, totals = found.standing, found.long_run, found.selection.totals
-        columns = np.concatenate((standing.columns(), long_run.columns()), axis=1).tolist()
+        found = settle_votes(ballots, unknown, skills, PARAMS, long_run, selection)
+        skills, long_run, totals = found.skills, found.long_run, found.selection.totals
+        columns = np.concatenate((skills.columns(), long_run.columns()), axis=1).tolist()
         people = [voter(column) for column in columns[:first]]
         said.append([oddities(one, PARAMS) for one in people])
     return said

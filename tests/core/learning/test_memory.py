@@ -71,7 +71,7 @@ def test_the_memory_knows_neither_batches_nor_order(
 
 @settings(deadline=None)
 @given(histories(), bounds, st.randoms(use_true_random=False))
-def test_a_stretch_that_a_crash_repeats_changes_nothing(
+def test_a_span_that_a_crash_repeats_changes_nothing(
     rows: list[Row], params: MemoryParams, random: Any
 ) -> None:
     begin, end = sorted(random.choices(range(len(rows) + 1), k=2))

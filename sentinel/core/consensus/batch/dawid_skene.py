@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from sentinel.core.consensus.batch.votes import Votes
 from sentinel.core.consensus.channels import ChannelSelection, base_of
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.standing import Standing
+from sentinel.core.consensus.skills import AnnotatorSkills
 from sentinel.core.consensus.vote_kernels import SAYS_FRAUD, SAYS_GENUINE
 from sentinel.records import Floats
 
@@ -27,7 +27,7 @@ class Consensus:
     ----------
     posterior
         float64 (n_tasks,): the probability of fraud; the prior's where nobody voted.
-    standing
+    skills
         Of every annotator.
     prior
         float64 (n_channels,): log-odds of fraud before any vote, of each selection channel.
@@ -36,7 +36,7 @@ class Consensus:
     """
 
     posterior: Floats
-    standing: Standing
+    skills: AnnotatorSkills
     prior: Floats
     iteration_count: int
 
@@ -47,7 +47,7 @@ def fit(
     known: Floats | None = None,
     selection: ChannelSelection | None = None,
 ) -> Consensus:
-    """The posterior of every task and the standing of every annotator, from all votes at once.
+    """The posterior of every task and the skills of every annotator, from all votes at once.
 
     Parameters
     ----------
@@ -72,39 +72,41 @@ def fit(
     by_votes = _first_guess(votes)
     posterior = np.where(np.isnan(known), by_votes, known)
     for count in range(1, params.iteration_count_max + 1):  # noqa: B007 -- it is returned
-        standing = standing_of(votes, posterior[votes.task])
+        skills = skills_of(votes, posterior[votes.task])
         prior = _priors(by_votes, is_counted, selection, params)
-        by_votes = posterior_of(votes, standing, prior[selection.channel], params)
+        by_votes = posterior_of(votes, skills, prior[selection.channel], params)
         new = np.where(np.isnan(known), by_votes, known)
         moved = float(np.max(np.abs(new - posterior), initial=0.0))
         posterior = new
         if moved <= params.tolerance:
             break
-    return Consensus(posterior, standing, prior, count)
+    return Consensus(posterior, skills, prior, count)
 
 
 def posterior_of(
-    votes: Votes, standing: Standing, prior: Floats, params: ConsensusParams
+    votes: Votes, skills: AnnotatorSkills, prior: Floats, params: ConsensusParams
 ) -> Floats:
     """The probability of fraud of each task, float64 (n_tasks,), given what annotators are like.
 
     `prior` is the log-odds of each before any vote, float64 (n_tasks,).
     """
-    pro, con = evidence_of(votes, standing, params)
+    pro, con = evidence_of(votes, skills, params)
     posterior: Floats = expit(prior + pro - con)
     return posterior
 
 
-def evidence_of(votes: Votes, standing: Standing, params: ConsensusParams) -> tuple[Floats, Floats]:
+def evidence_of(
+    votes: Votes, skills: AnnotatorSkills, params: ConsensusParams
+) -> tuple[Floats, Floats]:
     """Evidence for and against fraud of each task, in nats, float64 (n_tasks,) each."""
-    weighed = votes.weight * standing.evidence(params).ravel()[votes.kind]
+    weighed = votes.weight * skills.evidence(params).ravel()[votes.kind]
     count = votes.task_count
     pro = np.bincount(votes.task, np.maximum(weighed, 0.0), minlength=count)
     con = np.bincount(votes.task, np.maximum(-weighed, 0.0), minlength=count)
     return np.asarray(pro, dtype=float), np.asarray(con, dtype=float)
 
 
-def standing_of(votes: Votes, is_fraud: Floats) -> Standing:
+def skills_of(votes: Votes, is_fraud: Floats) -> AnnotatorSkills:
     """The record of every annotator, if what each vote is about is fraud with a probability.
 
     `is_fraud` has one for each vote, float64 (n_votes,).
@@ -115,7 +117,7 @@ def standing_of(votes: Votes, is_fraud: Floats) -> Standing:
         return np.asarray(found, dtype=float).reshape(-1, 2)
 
     on_fraud, on_genuine = total(votes.weight * is_fraud), total(votes.weight * (1 - is_fraud))
-    return Standing(
+    return AnnotatorSkills(
         tp=on_fraud[:, SAYS_FRAUD],
         fn=on_fraud[:, SAYS_GENUINE],
         tn=on_genuine[:, SAYS_GENUINE],

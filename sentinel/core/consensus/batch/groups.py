@@ -1,4 +1,4 @@
-"""Annotators who always vote alike: together they count as one voice.
+"""Annotators who always vote alike: together they count as one.
 
 Dawid–Skene takes votes for independent, given the truth. Copies of one opinion are not, and six of
 them would outvote three honest annotators.
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sentinel.core.consensus.batch.votes import Votes
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.standing import Standing
+from sentinel.core.consensus.skills import AnnotatorSkills
 from sentinel.records import Floats, Ints
 
 # Below, agreement is not surprising enough to say anything.
@@ -22,7 +22,9 @@ SURPRISE_MIN = 3.5  # standard deviations above what independence expects
 ANNOTATOR_COUNT_MAX = 2_000  # the busiest: three square matrices of floats
 
 
-def groups(votes: Votes, posterior: Floats, standing: Standing, params: ConsensusParams) -> Ints:
+def groups(
+    votes: Votes, posterior: Floats, skills: AnnotatorSkills, params: ConsensusParams
+) -> Ints:
     """The number of each annotator's group, int64 (m,); who copies nobody is alone in theirs."""
     m = votes.annotator_count
     count = np.bincount(votes.annotator, minlength=m)
@@ -35,8 +37,8 @@ def groups(votes: Votes, posterior: Floats, standing: Standing, params: Consensu
         place[votes.annotator],
         votes.says_fraud,
         posterior,
-        standing.sensitivity(params)[busiest],
-        standing.specificity(params)[busiest],
+        skills.sensitivity(params)[busiest],
+        skills.specificity(params)[busiest],
         common,
         agreed,
         expected,

@@ -1,7 +1,7 @@
 """Cases judged all at once: by the batch fit, which knows no order, and knows who copies whom.
 
 What settles a case, what is taken back and what a later word replaces is as it is when votes are
-counted one by one (`casework.py`): both read the same cases.
+counted one by one (`counting.py`): both read the same cases.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 from sentinel.core.consensus.batch.dawid_skene import Consensus, evidence_of, fit
 from sentinel.core.consensus.batch.groups import groups, shared_weight
 from sentinel.core.consensus.batch.votes import Votes, numbers_of, temporal_weight
-from sentinel.core.consensus.casework import selection_of
+from sentinel.core.consensus.counting import selection_of
 from sentinel.core.consensus.known import truth_of
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.consensus.verdict import Verdict, verdicts
@@ -32,7 +32,7 @@ class Judged:
     votes
         Theirs, with the weights that they had: those of a group on one task share one vote.
     consensus
-        The posterior of every case, in their order, and the standing of every annotator.
+        The posterior of every case, in their order, and the skills of every annotator.
     group
         int64 (m,): annotators with the same number always vote alike.
     known
@@ -60,11 +60,11 @@ def judged(
     known = _known(cases, trusted_sources, params)
     selection = selection_of(cases, base_rate)
     found = fit(votes, params, known, selection)
-    group = groups(votes, found.posterior, found.standing, params)
+    group = groups(votes, found.posterior, found.skills, params)
     if np.unique(group).size < group.size:
         votes = votes.weighed(shared_weight(votes, group))
         found = fit(votes, params, known, selection)
-    pro, con = evidence_of(votes, found.standing, params)
+    pro, con = evidence_of(votes, found.skills, params)
     pro[known > 0.5], con[known < 0.5] = math.inf, math.inf
     return Judged(names, votes, found, group, known, verdicts(found.posterior, pro, con, params))
 

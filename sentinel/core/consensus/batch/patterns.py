@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.standing import Standing
+from sentinel.core.consensus.skills import AnnotatorSkills
 from sentinel.stored.votes import Annotator
 
 VOTE_COUNT_MIN = 20  # fewer say nothing
@@ -28,13 +28,13 @@ class Skill:
 
 def skill_of(annotator: Annotator, params: ConsensusParams) -> Skill:
     """What an annotator's record says, of the votes that have not faded."""
-    standing = Standing.of([annotator])
-    seen = standing.sensitivity_interval(params)
-    cleared = standing.specificity_interval(params)
+    skills = AnnotatorSkills.of([annotator])
+    seen = skills.sensitivity_interval(params)
+    cleared = skills.specificity_interval(params)
     return Skill(
-        float(standing.sensitivity(params)[0]),
+        float(skills.sensitivity(params)[0]),
         (float(seen[0][0]), float(seen[1][0])),
-        float(standing.specificity(params)[0]),
+        float(skills.specificity(params)[0]),
         (float(cleared[0][0]), float(cleared[1][0])),
     )
 

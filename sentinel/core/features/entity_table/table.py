@@ -270,7 +270,7 @@ class EntityTable:
             self._evict()
 
     def _evict(self) -> None:
-        """Free the least recently used of a stretch of slots; what waits to be written stays."""
+        """Free the least recently used of a span of slots; what waits to be written stays."""
         waits = self._waits()
         for _ in range(0, self.entities_max, _EVICTION_SAMPLE):
             begin = self._hand

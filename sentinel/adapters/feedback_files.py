@@ -1,4 +1,4 @@
-"""Files of what people say, a row for each voice: CSV, JSON lines, Parquet, in pieces.
+"""Files of what people say, a row for each piece of feedback: CSV, JSON lines, Parquet, in pieces.
 
 A row that its format cannot read is refused by itself: CSV and JSON lines are read line by line.
 """
@@ -18,8 +18,8 @@ from polars.exceptions import PolarsError
 from sentinel.codec.feedback.file_values import COLUMNS, Micros
 from sentinel.codec.feedback.files import (
     ENTITY,
-    VoiceReader,
-    Voices,
+    FeedbackReader,
+    FeedbackRows,
     VoteRows,
     columns_of,
     decode_line,
@@ -37,7 +37,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 _ENDINGS = ".csv, .tsv, .jsonl, .ndjson (each also .gz) or .parquet"
 
 
-def read_voices(path: Path, reader: VoiceReader) -> Iterator[Voices]:
+def read_feedback_file(path: Path, reader: FeedbackReader) -> Iterator[FeedbackRows]:
     """What a file says, in pieces. Raises ConfigError when it cannot be read, or no further."""
     names = [suffix.lower() for suffix in path.suffixes[-2:]]
     ending = names[0] if len(names) == 2 and names[1] == ".gz" else "".join(names[-1:])

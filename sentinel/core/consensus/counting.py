@@ -19,11 +19,11 @@ from sentinel.core.consensus.intake import VoteIntake, take
 from sentinel.core.consensus.known import agreement, with_known
 from sentinel.core.consensus.online import Ballots, Settled, settle_votes
 from sentinel.core.consensus.params import ConsensusParams
-from sentinel.core.consensus.standing import Standing
+from sentinel.core.consensus.skills import AnnotatorSkills
 from sentinel.core.consensus.verdict import Verdict, label_as, verdicts
 from sentinel.core.consensus.vote_kernels import SAYS_FRAUD, SAYS_GENUINE, SAYS_NOTHING
 from sentinel.records import WITHDRAWN, Floats, Ints, LabelWord
-from sentinel.stored.votes import RETRACTED, Annotator, Case, Casework, FeedbackProgress, Vote
+from sentinel.stored.votes import RETRACTED, Annotator, Case, CaseBatch, FeedbackProgress, Vote
 
 _SAYS = {"fraud": SAYS_FRAUD, "genuine": SAYS_GENUINE}
 
@@ -87,13 +87,13 @@ class Counted:
         The labels that they have brought about, in the same order.
     """
 
-    work: Casework
+    work: CaseBatch
     votes: list[CountedVote] = field(default_factory=list)
     changes: list[LabelChange] = field(default_factory=list)
 
 
 def count_votes(
-    found: Casework,
+    found: CaseBatch,
     votes: Sequence[tuple[Case, Vote]],
     trusted_sources: Collection[str],
     params: ConsensusParams,
@@ -127,9 +127,9 @@ def count_votes(
     settled = settle_votes(
         ballots,
         _numbers(intake.before.get(name) for name in case_names),
-        Standing.of(people),
+        AnnotatorSkills.of(people),
         params,
-        Standing.of(people, "long_"),
+        AnnotatorSkills.of(people, "long_"),
         replace(
             selection_of(listed, found.progress.base_rate, channel),
             totals=_channel_totals(found.progress, channel),
@@ -141,7 +141,7 @@ def count_votes(
     noted = _noted(annotators, names, settled, [vote for _, vote, _ in intake.taken])
     noted = with_known(noted, found.cases.values(), cases.values())
     channels = _channels(settled.selection.totals, channel)
-    work = Casework(replace(found.progress, channels=channels), cases, noted)
+    work = CaseBatch(replace(found.progress, channels=channels), cases, noted)
     return Counted(work, _counted_votes(intake, settled.posterior.tolist()), changes)
 
 
@@ -324,14 +324,14 @@ def _noted(
     votes: Sequence[Vote],
 ) -> dict[str, Annotator]:
     """Everybody's record behind the votes."""
-    standing, long_run = settled.standing, settled.long_run
+    skills, long_run = settled.skills, settled.long_run
     found = {
         name: replace(
             annotators[name],
-            seen=float(standing.tp[i]),
-            missed=float(standing.fn[i]),
-            cleared=float(standing.tn[i]),
-            accused=float(standing.fp[i]),
+            seen=float(skills.tp[i]),
+            missed=float(skills.fn[i]),
+            cleared=float(skills.tn[i]),
+            accused=float(skills.fp[i]),
             long_seen=float(long_run.tp[i]),
             long_missed=float(long_run.fn[i]),
             long_cleared=float(long_run.tn[i]),

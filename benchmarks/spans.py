@@ -1,4 +1,4 @@
-"""What happened when within one run: latencies, gaps and stalls of a stretch of its time."""
+"""What happened when within one run: latencies, gaps and stalls of a span of its time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,16 +89,16 @@ def stalls(samples: Sequence[dict[str, Any]], begin_s: float, end_s: float) -> l
     ]
 
 
-def stretch_figures(
+def span_figures(
     found: Arrivals, samples: Sequence[dict[str, Any]], begin_s: float, end_s: float
 ) -> dict[str, Any]:
-    """What a stretch of time (epoch seconds) amounts to.
+    """What a span of time (epoch seconds) amounts to.
 
     The highest loop lag is the middle of its histogram's bucket, within 6 %.
     """
     latencies = found.within(begin_s, end_s)
     if latencies.size == 0:
-        raise SystemExit("a stretch has no transaction")
+        raise SystemExit("a span has no transaction")
     span = Span(samples, begin_s, end_s)
     lag_p99, lag_max = span.quantiles_ms("loop_lag", 0.99, 1.0)
     stood = stalls(samples, begin_s, end_s)

@@ -10,7 +10,7 @@ Layout = tuple[date, tuple[str, ...], str]
 
 
 @dataclass(slots=True)
-class Stretch:
+class ArchiveSpan:
     """Records that become one file: a day, the names of the features of decisions, a source."""
 
     layout: Layout

@@ -19,7 +19,7 @@ _STORED = ("seen", "missed", "cleared", "accused")  # tp, fn, tn, fp, as annotat
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AnnotatorSkills:
     """Expected counts of m annotators, each float64 (m,): without the prior, decayed by age.
 
     Attributes

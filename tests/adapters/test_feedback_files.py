@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sentinel.adapters import voice_files
-from sentinel.adapters.voice_files import read_voices
+from sentinel.adapters import feedback_files as voice_files
+from sentinel.adapters.feedback_files import read_feedback_file
 from sentinel.codec.feedback.checking import WORDS, FeedbackBounds
-from sentinel.codec.feedback.files import VoiceReader
+from sentinel.codec.feedback.files import FeedbackReader
 from sentinel.codec.records import encode
 from sentinel.codec.schema import SchemaParams
 from sentinel.errors import ConfigError
@@ -36,12 +36,12 @@ class Found:
     """What a file comes to."""
 
     def __init__(self, path: Path, source: str = "investigator") -> None:
-        self.reader = VoiceReader(BOUNDS, source=source, now_ms=NOW_MS)
+        self.reader = FeedbackReader(BOUNDS, source=source, now_ms=NOW_MS)
         self.voices: list[Feedback] = []
         self.numbers: list[int] = []
         self.refused: dict[int, str] = {}
-        for piece in read_voices(path, self.reader):
-            self.voices += piece.voices
+        for piece in read_feedback_file(path, self.reader):
+            self.voices += piece.all_feedback
             self.numbers += piece.numbers
             self.refused |= piece.refused
 
