@@ -6,6 +6,7 @@ BIN := .venv/bin
 ARGS ?=
 # From 3.12 on Python itself tells which lines ran, next to free; a tracer doubles what tests take.
 CORE = $(shell $(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')
+WORKERS = $(shell $(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)')
 COVERED = COVERAGE_CORE=$(CORE) $(BIN)/python -m coverage run -m pytest
 
 # Images of containers set it, and each of the hundreds of processes that tests start would compile the
@@ -21,25 +22,24 @@ run: .venv/run
 kernels: .venv/dev
 	$(BIN)/python -m tests
 
-# What needs a server
-# waits for most of its time, so there are two of them at once. Of some tests, by ARGS, no coverage
-# is asked.
+# What needs a server waits for most of its time: there is one process more than there are cores, and
+# who has nothing left takes tests from another. Of some tests, by ARGS, no coverage is asked.
 test: kernels
 ifneq ($(ARGS),)
 	$(BIN)/python -m pytest $(ARGS)
 else
 	rm -f .coverage .coverage.*
-	$(COVERED) -n auto -m "not integration"
-	$(COVERED) -n 2 --dist worksteal -m integration
+	$(COVERED) -n $(WORKERS) --dist worksteal
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --fail-under=85 --skip-covered --sort=cover
 	$(BIN)/python -m coverage report --fail-under=95 --include='sentinel/core/*' --format=total
 endif
 
-# On Apache Kafka, of which Maven fetches 43 MB the first time; it runs on Java 17.
+# On Apache Kafka, of which Maven fetches 43 MB the first time; it runs on Java 17. Two files at once: a
+# file has brokers of its own, and waits for them, for sessions and for timeouts.
 test-kafka: kernels
 	$(BIN)/python -m tests.kafka.cluster
-	SENTINEL_TEST_KAFKA=1 $(BIN)/python -m pytest -m kafka $(ARGS)
+	SENTINEL_TEST_KAFKA=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m kafka $(ARGS)
 
 # Hours: strikes the label chain, and then every fault, twenty times on each of its brokers, and
 # prints what came of it. ARGS are for the latter.

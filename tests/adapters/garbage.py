@@ -63,7 +63,7 @@ GARBAGE: dict[Callable[..., Any], str] = {
     not_a_number: "are not all numbers",
     infinite: "are not all numbers",
     objects: "are not all numbers",
-    unpicklable: "pickle",
+    unpicklable: "local object",
     raised: "IndexError: of a bug",
     left: "SystemExit: 1",
     no_memory: "not enough memory",

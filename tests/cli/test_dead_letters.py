@@ -19,6 +19,7 @@ from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
 from sentinel.records import Header, InputRecord, OutputRecord, Record, TopicPartition
 from tests.app import small
+from tests.children import WAIT_S_MAX
 
 pytestmark = pytest.mark.integration
 
@@ -93,7 +94,9 @@ class Folder:
         async def main() -> list[InputRecord]:
             name = self.at(topic).topic
             async with KafkaTail(self.params, [name]) as tail:
-                return [r async for some in read_to_end(tail, name, timeout_s=20.0) for r in some]
+                return [
+                    r async for some in read_to_end(tail, name, timeout_s=WAIT_S_MAX) for r in some
+                ]
 
         return asyncio.run(main())
 

@@ -129,7 +129,7 @@ def test_nobody_at_all_is_refused(folder: Folder, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("getpass.getuser", nobody)
 
-    assert "say it with --who" in folder.refusal("feedback", "add", "known", "fraud")
+    assert "give one with --who" in folder.refusal("feedback", "add", "known", "fraud")
     assert "--who" in folder.refusal("feedback", "add", "known", "fraud", "--who", " ")
 
 

@@ -22,10 +22,9 @@ from sentinel.operations.topics import topic_specs
 from sentinel.operations.verify import verify
 from sentinel.records import OutputRecord
 from tests.app.test_archive import decision
+from tests.children import WAIT_S_MAX
 from tests.engine.samples import a_config
 from tests.kafka.cluster import KafkaCluster
-
-RECOVERY_S_MAX = 60.0
 
 pytestmark = [pytest.mark.asyncio]
 
@@ -50,7 +49,7 @@ def ids(folder: Path) -> list[str]:
 
 async def archived(folder: Path, count: int) -> list[str]:
     """The decisions in the archive, once there are so many."""
-    deadline_s = time.monotonic() + RECOVERY_S_MAX
+    deadline_s = time.monotonic() + WAIT_S_MAX
     while True:
         if len(names := ids(folder)) >= count:
             return names

@@ -14,13 +14,13 @@ import pytest_asyncio
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
 from sentinel.core.topics import TopicSpec
 from tests import children
+from tests.children import WAIT_S_MAX
 from tests.kafka.cluster import KafkaCluster
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 
 INPUT, INPUT_COUNT = "transactions", 6
 CONTROL = ["control", "feedback", "labels"]
-SETTLED_S_MAX = 30.0  # the session of a member is 2 s
 
 Held = list[set[tuple[str, int]]]
 
@@ -51,7 +51,7 @@ async def await_that(is_so: Callable[[], bool]) -> float:
     """How many seconds it took until it was so."""
     begun_s = time.monotonic()
     while not is_so():
-        assert time.monotonic() - begun_s < SETTLED_S_MAX
+        assert time.monotonic() - begun_s < WAIT_S_MAX
         await asyncio.sleep(0.02)
     return time.monotonic() - begun_s
 

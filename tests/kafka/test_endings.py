@@ -17,6 +17,7 @@ from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
 from sentinel.app.company import Company
 from tests.adapters.contracts import poll_until
+from tests.children import WAIT_S_MAX
 from tests.cli.test_run import output, sentinel
 from tests.kafka.cluster import KafkaCluster
 from tests.kafka.test_run import (
@@ -30,7 +31,6 @@ from tests.kafka.test_run import (
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 
-ENDED_S_MAX = 60.0
 # So that a test sees the end of what backs off.
 IMPATIENT = {
     "SENTINEL__ENGINE__RESTART_COUNT_MAX": "1",
@@ -71,7 +71,7 @@ async def alter(kafka: KafkaCluster, topic: str, configs: Mapping[str, str]) -> 
 async def ended(process: object, code: int, where: Path) -> str:
     """What it said, once it has ended by itself with this code."""
     wait = process.wait  # type: ignore[attr-defined]
-    assert await asyncio.to_thread(wait, ENDED_S_MAX) == code, output(where)
+    assert await asyncio.to_thread(wait, WAIT_S_MAX) == code, output(where)
     assert "Traceback" not in output(where)
     return output(where).splitlines()[-1]
 
@@ -121,7 +121,7 @@ async def test_a_topic_that_takes_nothing_ends_the_run_as_an_outage_does(
         # Every record is too old for it: a refusal that no check of settings looks for.
         await alter(kafka, "refusing-decisions", {"message.timestamp.before.max.ms": "0"})
         with sentinel(folder, *PRODUCE, "--count", "500", settings=env) as producing:
-            assert await asyncio.to_thread(producing.wait, 60) == 0, output(folder)
+            assert await asyncio.to_thread(producing.wait, WAIT_S_MAX) == 0, output(folder)
 
         said = await ended(process, 1, folder)
 
@@ -184,8 +184,8 @@ async def test_a_stranger_that_reads_what_is_ours_is_seen(kafka: KafkaCluster) -
         other = foreign(kafka, "shared", "shared-in", RangePartitionAssignor)
         starting = asyncio.create_task(other.start())
         await poll_until(ours, starting.done)
-        reading = asyncio.create_task(other.getmany(timeout_ms=20_000))
-        async with asyncio.timeout(20):
+        reading = asyncio.create_task(other.getmany(timeout_ms=int(WAIT_S_MAX * 1000)))
+        async with asyncio.timeout(WAIT_S_MAX):
             while not company.trouble:
                 await ours.poll([], timeout_s=0.1, count_max=1)
                 await company.look()

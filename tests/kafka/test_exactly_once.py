@@ -21,6 +21,7 @@ from sentinel.errors import FencedError
 from sentinel.records import Commit, TopicPartition
 from tests.adapters.contracts import join, values
 from tests.app import small
+from tests.children import WAIT_S_MAX
 from tests.cli.test_run import output, sentinel
 from tests.kafka.cluster import KafkaCluster
 from tests.kafka.test_run import RUN, settings
@@ -122,9 +123,6 @@ async def test_what_a_zombie_publishes_never_appears(
 
 ROWS = 2_000
 LIFE_COUNT = 4
-# Scoring waits for a cut whole, and that for alerts: longer than an explanation may take.
-REPORT = ("--exit-when-idle", "8", "--report", "r.json")
-PROGRESS_S_MAX = 120.0
 
 
 @pytest.fixture
@@ -156,6 +154,7 @@ async def test_killed_with_9_again_and_again_each_transaction_has_one_decision(
         "SENTINEL__TOPICS__PARTITION_COUNT": "3",
         "SENTINEL__ENGINE__BATCH_COUNT_MAX": "20",
         "SENTINEL__ENGINE__COMMIT_INTERVAL_S": "0.2",
+        "SENTINEL__ENGINE__SHUTDOWN_S_MAX": str(WAIT_S_MAX),
     }
     plain = settings(kafka, servers, "undisturbed", **more)
     exact = settings(kafka, servers, "exact", SENTINEL__ENGINE__DELIVERY="exactly_once", **more)
@@ -167,13 +166,11 @@ async def test_killed_with_9_again_and_again_each_transaction_has_one_decision(
             with sentinel(folder, *RUN, settings=exact) as process:
                 await await_progress(kafka, folder, process, int(rng.integers(1, 250)))
                 process.kill()
-        assert await asyncio.to_thread(producing.wait, 120) == 0, output(folder)
-    with sentinel(folder, *RUN, *REPORT, settings=exact) as process:
-        assert await asyncio.to_thread(process.wait, 120) == 0, output(folder)
+        assert await asyncio.to_thread(producing.wait, WAIT_S_MAX) == 0, output(folder)
+    await decide_the_rest(kafka, folder, "exact-decisions", exact)
     with sentinel(folder, *produce, settings=plain) as producing:
-        assert await asyncio.to_thread(producing.wait, 60) == 0, output(folder)
-    with sentinel(folder, *RUN, *REPORT, settings=plain) as process:
-        assert await asyncio.to_thread(process.wait, 120) == 0, output(folder)
+        assert await asyncio.to_thread(producing.wait, WAIT_S_MAX) == 0, output(folder)
+    await decide_the_rest(kafka, folder, "undisturbed-decisions", plain)
 
     decisions = [json.loads(value) for value in await read(kafka, "exact-decisions")]
     names = sorted(decision["transaction_id"] for decision in decisions)
@@ -187,6 +184,18 @@ async def test_killed_with_9_again_and_again_each_transaction_has_one_decision(
     assert "Traceback" not in output(folder)
 
 
+async def decide_the_rest(
+    kafka: KafkaCluster, folder: Path, topic: str, env: dict[str, str]
+) -> None:
+    """Run until each row's decision is committed, and end in order."""
+    with sentinel(folder, *RUN, settings=env) as process:
+        async with asyncio.timeout(WAIT_S_MAX):
+            while len(await read(kafka, topic)) < ROWS:
+                assert process.poll() is None, output(folder)
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, 2 * WAIT_S_MAX) == 0, output(folder)
+
+
 async def await_progress(
     kafka: KafkaCluster, folder: Path, process: "subprocess.Popen[str]", record_count: int
 ) -> None:
@@ -194,7 +203,7 @@ async def await_progress(
     at = [ClientPartition("exact-decisions", number) for number in range(3)]
     taken_over = output(folder).count("live from") + 3
     async with (
-        asyncio.timeout(PROGRESS_S_MAX),
+        asyncio.timeout(WAIT_S_MAX),
         AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers) as consumer,
     ):
         while output(folder).count("live from") < taken_over:

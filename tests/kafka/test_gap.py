@@ -14,6 +14,7 @@ from sentinel.operations.data.sender import Sender
 from sentinel.records import Commit, TopicPartition
 from tests.adapters.contracts import join
 from tests.app import small
+from tests.children import WAIT_S_MAX
 from tests.cli.test_run import output, sentinel
 from tests.kafka.cluster import KafkaCluster
 
@@ -52,7 +53,7 @@ async def test_a_committed_offset_below_the_logs_start_is_a_choice(
 
     async def ends_with(code: int, *arguments: str) -> None:
         with sentinel(tmp_path, *arguments, settings=env) as process:
-            assert await asyncio.to_thread(process.wait, 80) == code, output(tmp_path)
+            assert await asyncio.to_thread(process.wait, WAIT_S_MAX) == code, output(tmp_path)
 
     await ends_with(2, *RUN)
     assert (

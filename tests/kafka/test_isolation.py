@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.core.partitioning import PartitionOf
 from tests.app import small
+from tests.children import WAIT_S_MAX
 from tests.cli.test_run import output, sentinel
 from tests.kafka.cluster import KafkaCluster
 from tests.kafka.test_run import (
@@ -54,7 +55,7 @@ async def test_aborted_transactions_are_not_scored_and_offsets_go_on(
     parts = [rows[begin : begin + 100] for begin in range(0, 900, 100)]
     is_aborted = [True, False, True, True, False, False, True, False, True]
     with sentinel(folder, *RUN, *REPORT, settings=env) as process:  # makes the topics
-        assert await asyncio.to_thread(process.wait, 60) == 0, output(folder)
+        assert await asyncio.to_thread(process.wait, WAIT_S_MAX) == 0, output(folder)
     producer = AIOKafkaProducer(
         bootstrap_servers=kafka.bootstrap_servers, transactional_id="payments"
     )
@@ -67,7 +68,7 @@ async def test_aborted_transactions_are_not_scored_and_offsets_go_on(
     ]
 
     with sentinel(folder, *RUN, *REPORT, settings=env) as process:
-        assert await asyncio.to_thread(process.wait, 60) == 0, output(folder)
+        assert await asyncio.to_thread(process.wait, WAIT_S_MAX) == 0, output(folder)
 
     report = json.loads((folder / "r.json").read_text())
     assert report["transactions"] == report["decisions"] == len(kept)
@@ -78,5 +79,5 @@ async def test_aborted_transactions_are_not_scored_and_offsets_go_on(
     assert transactions_of(decisions) == wanted
 
     with sentinel(folder, *RUN, *REPORT, settings=env) as process:
-        assert await asyncio.to_thread(process.wait, 60) == 0, output(folder)
+        assert await asyncio.to_thread(process.wait, WAIT_S_MAX) == 0, output(folder)
     assert json.loads((folder / "r.json").read_text())["decisions"] == 0

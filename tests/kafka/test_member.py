@@ -148,7 +148,7 @@ async def test_a_static_member_comes_back_to_its_partitions_without_a_rebalance(
 
 async def test_a_dynamic_member_that_leaves_is_inherited_at_once(kafka_params: KafkaParams) -> None:
     """And not after its session: it says goodbye."""
-    group = replace(in_group(kafka_params, "dynamic"), session_timeout_s=10.0)
+    group = replace(in_group(kafka_params, "dynamic"), session_timeout_s=60.0)
     async with KafkaBroker(group) as one:
         await one.ensure_topics([TopicSpec("dynamic", 4)])
         await join(one, "dynamic")
@@ -163,7 +163,7 @@ async def test_a_dynamic_member_that_leaves_is_inherited_at_once(kafka_params: K
 
         left_s = time.monotonic()
         await poll_until(one, lambda: len(one.assignment()) == 4)
-        assert time.monotonic() - left_s < 3.0
+        assert time.monotonic() - left_s < group.session_timeout_s / 2
 
 
 class Slow(Callbacks):

@@ -17,10 +17,11 @@ from sentinel.core.topics import TopicSpec
 from sentinel.errors import FencedError, TransientError
 from sentinel.records import Commit, InputRecord, TopicPartition
 from tests.adapters.contracts import join, poll_until, read, send, values
+from tests.adapters.test_kafka import ENDED_S_MAX
+from tests.children import WAIT_S_MAX
 from tests.kafka.cluster import KafkaCluster
 
 PARTITION = TopicPartition("t", 0)
-RECOVERY_S_MAX = 25.0
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 
@@ -83,7 +84,7 @@ async def test_a_member_goes_on_when_its_only_broker_comes_back(
         await send(broker, partition, values("b"))  # the client itself tries again in time
 
         found: list[InputRecord] = []
-        deadline = time.monotonic() + RECOVERY_S_MAX
+        deadline = time.monotonic() + WAIT_S_MAX
         while not found:
             assert time.monotonic() < deadline
             found += (await broker.poll([partition], timeout_s=0.1, count_max=10)).get(
@@ -101,12 +102,12 @@ async def test_a_member_goes_on_when_its_only_broker_comes_back(
 
 
 async def each_ends_in_time(calls: Sequence[Callable[[], Awaitable[object]]]) -> None:
-    """With an error, and soon after the request timeout of 1.5 s."""
+    """With an error, and not after the client's own timeouts."""
     for call in calls:
         started = time.monotonic()
         with pytest.raises(TransientError):
             await call()
-        assert time.monotonic() - started < 3.0
+        assert time.monotonic() - started < ENDED_S_MAX
 
 
 async def test_while_the_only_broker_is_away_every_call_ends_in_time(
@@ -130,7 +131,7 @@ async def test_while_the_only_broker_is_away_every_call_ends_in_time(
         ]
         await each_ends_in_time(calls)
         closing = time.monotonic()
-    assert time.monotonic() - closing < 5.0
+    assert time.monotonic() - closing < ENDED_S_MAX
     await one.start_brokers(0)
 
     # A new one, as the instance would build, finds everything that was acknowledged.
@@ -195,7 +196,7 @@ async def test_when_one_of_three_dies_nothing_acknowledged_is_lost(
         await asyncio.sleep(0.2)
         await three.kill_broker(dead)
         found: list[InputRecord] = []
-        deadline = time.monotonic() + RECOVERY_S_MAX
+        deadline = time.monotonic() + WAIT_S_MAX
         while len(found) < 2000:
             assert time.monotonic() < deadline, f"{len(found)} of 2000"
             polled = await broker.poll([partition], timeout_s=0.1, count_max=1000)
