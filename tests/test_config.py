@@ -398,3 +398,7 @@ def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.toml", tmp_path):
         with pytest.raises(ConfigError, match=f"{path}: cannot be read"):
             configuration.load(path, {})
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_a_file(tmp_path: Path) -> None:
+    assert loaded(tmp_path, b"\xef\xbb\xbf" + MINIMAL.encode()) == loaded(tmp_path, MINIMAL)

@@ -22,7 +22,7 @@ HOMES_OF = {
     "polars": (
         "adapters/archive/",
         "archive/",
-        "adapters/files.py",
+        "adapters/files/",
         "adapters/feedback_files.py",
         "codec/savepoints/tables.py",
         "engine/archive/labels.py",

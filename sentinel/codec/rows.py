@@ -136,26 +136,30 @@ class RowDecoder:
     def _wrong_values(self, columns: TransactionColumns, stamps_ms: Ints) -> dict[int, RecordError]:
         """Rows whose values have the right type and cannot be true, with the reason."""
         wrong: dict[int, RecordError] = {}
-        length_max = self._schema.id_length_max
+        schema = self._schema
+        length_max = schema.id_length_max
+        names = [schema.transaction_id, schema.account, *schema.entities.values()]
         identifiers: list[Sequence[str | None]] = [columns.transaction_id]
         identifiers += columns.entities.values()
-        for texts in identifiers:
+        for name, texts in zip(names, identifiers, strict=True):
             if max((len(t) for t in texts if t is not None), default=0) > length_max:
                 for i, text in enumerate(texts):
                     if text is not None and len(text) > length_max:
-                        wrong[i] = RecordError("bad_id", f"an identifier of {len(text)} characters")
-        for texts in (identifiers[0], columns.entities["account"]):
+                        told = f"{name} has {len(text)} characters, at most {length_max}"
+                        wrong[i] = RecordError("bad_id", told)
+        for name, texts in zip(names[:2], identifiers, strict=False):
             for i in [i for i, text in enumerate(texts) if text == ""]:
-                wrong[i] = RecordError("bad_id", "an empty identifier")
+                wrong[i] = RecordError("bad_id", f"{name} is empty")
         amount = columns.amount
         for i in np.flatnonzero(~((amount >= 0) & (amount <= AMOUNT_MINOR_MAX))).tolist():
-            wrong[i] = RecordError("bad_amount", f"{amount[i]} minor units")
+            told = f"{schema.amount} is {amount[i]} minor units, from 0 to {AMOUNT_MINOR_MAX}"
+            wrong[i] = RecordError("bad_amount", told)
         times = columns.event_time_ms
-        latest = stamps_ms + self._schema.future_s_max * 1000.0
+        latest = stamps_ms + schema.future_s_max * 1000.0
         usable = (times >= self._time_min_ms) & (times <= EVENT_TIME_MS_MAX)
         usable &= (times <= latest) | (stamps_ms <= 0)  # without a stamp there is no "now"
         for i in np.flatnonzero(~usable).tolist():
-            wrong[i] = RecordError("bad_time", f"event time {times[i]:.0f} ms")
+            wrong[i] = RecordError("bad_time", f"{schema.event_time} is {times[i]:.0f} ms")
         return wrong
 
 

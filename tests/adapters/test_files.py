@@ -375,7 +375,7 @@ def test_another_ending_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
 
     assert refusal(tmp_path / name).endswith(
-        "must end in .parquet, .csv, .csv.gz, .jsonl or .jsonl.gz"
+        "must end in .parquet, .csv, .csv.gz, .csv.zst, .jsonl, .ndjson or .jsonl.gz"
     )
 
 

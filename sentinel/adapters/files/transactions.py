@@ -1,19 +1,19 @@
-"""Files of transactions: Parquet, CSV and JSON lines, also gzipped, as JSON records in chunks."""
+"""Files of transactions: Parquet, CSV and JSON lines, packed or not, as JSON records in chunks."""
 
 import gzip
 import zlib
-from collections.abc import Iterator, Sequence
+from codecs import BOM_UTF8
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
-from itertools import islice
-from operator import or_
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import polars as pl
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
+from sentinel.adapters.files.columns import as_json
 from sentinel.codec.records import fields_of_line
 from sentinel.codec.schema import REQUIRED_COUNT, SchemaParams
 from sentinel.errors import ConfigError
@@ -22,6 +22,16 @@ CHUNK_ROW_COUNT = 20_000
 
 # JSON lines have no header: their columns are those of the first few.
 _LINES_LOOKED_AT = 1_000
+
+# How CSV files write that there is no value.
+MISSING = ("", "NaN", "nan", "NA", "N/A", "null", "NULL", "\\N")
+
+_KINDS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_PACKINGS = {
+    "parquet": ("",),  # it is packed within
+    "csv": ("", ".gz", ".gzip", ".zst"),
+    "jsonl": ("", ".gz", ".gzip"),
+}
 
 _FRAUD = {"1", "true", "fraud", "1.0"}
 _GENUINE = {"0", "false", "genuine", "0.0"}
@@ -50,6 +60,10 @@ class TransactionFile:
     def __init__(self, path: Path, schema: SchemaParams, *, label_column: str = "") -> None:
         self._path = path
         self._label_column = label_column
+        if label_column in [name for name, _ in schema.columns]:
+            raise ConfigError(
+                f"{label_column} is a field of [schema]: the label may not be among the inputs"
+            )
         kind = _Lines if _format(path) == "jsonl" else _FileTable
         if not path.is_file():
             raise ConfigError(f"{path}: there is no such file")
@@ -90,7 +104,7 @@ class TransactionFile:
         """The many ways in which the libraries say that a file is damaged."""
         try:
             yield
-        except (PolarsError, OSError, EOFError, zlib.error) as error:
+        except (PolarsError, PanicException, OSError, EOFError, zlib.error) as error:
             reason = str(error).partition("\n")[0]  # polars goes on with advice about its options
             raise ConfigError(f"{self._path}: cannot be read: {reason}") from error
 
@@ -120,13 +134,15 @@ class _Lines:
                 yield [fields.kept for fields in found], [fields.label for fields in found]
 
     def _open(self) -> IO[bytes]:
-        if self._path.suffix == ".gz":
+        if self._path.suffix.lower() in (".gz", ".gzip"):
             return cast("IO[bytes]", gzip.open(self._path))
         return self._path.open("rb")
 
 
 def _not_blank(file: IO[bytes]) -> Iterator[bytes]:
-    return (line.rstrip(b"\r\n") for line in file if not line.isspace())
+    """The lines that hold something; a mark of the byte order before the first is none of it."""
+    lines = (line.rstrip(b"\r\n") for line in chain([file.readline().removeprefix(BOM_UTF8)], file))
+    return (line for line in lines if line and not line.isspace())
 
 
 class _FileTable:
@@ -151,26 +167,13 @@ class _FileTable:
             .collect_batches(chunk_size=CHUNK_ROW_COUNT, maintain_order=True, lazy=True)
         )
         for frame in frames:
-            yield self._json(frame), self._labels(frame)
+            yield as_json(frame, self._schema), self._labels(frame)
 
     def _scan(self) -> pl.LazyFrame:
-        if self._is_csv:
-            return pl.scan_csv(self._path, infer_schema=False, null_values="")
-        return pl.scan_parquet(self._path)
-
-    def _json(self, frame: pl.DataFrame) -> list[bytes]:
-        """Each row as the JSON that a producer of this schema would send."""
-        names = [name for name, _ in self._schema.columns if name in frame.columns]
-        kept = frame.select(names)
         if not self._is_csv:
-            return _lines(kept.with_columns(_plain(kept, self._schema)))
-        parsed = kept.with_columns(_parsed(kept, self._schema))
-        values = _lines(parsed)
-        unread = [parsed[name].is_null() & kept[name].is_not_null() for name in names]
-        at = reduce(or_, unread).arg_true()
-        for i, text in zip(at.to_list(), _lines(kept[at]), strict=True):
-            values[i] = text
-        return values
+            return pl.scan_parquet(self._path, glob=False)
+        found = pl.scan_csv(self._path, infer_schema=False, null_values=list(MISSING), glob=False)
+        return found.filter(~pl.all_horizontal(pl.all().is_null()))  # a blank line is no row
 
     def _labels(self, frame: pl.DataFrame) -> list[str | None]:
         if not self._label_column:
@@ -178,66 +181,17 @@ class _FileTable:
         return frame[self._label_column].cast(pl.String).to_list()
 
 
-def _lines(frame: pl.DataFrame) -> list[bytes]:
-    """Only a line feed ends a line: JSON may hold every other character that Unicode calls so."""
-    return frame.write_ndjson().encode().split(b"\n")[:-1] if len(frame) else []
-
-
-def _parsed(frame: pl.DataFrame, schema: SchemaParams) -> list[pl.Expr]:
-    """The columns of a CSV that are no texts, null where they cannot be read."""
-    numbers = [*schema.numeric, *([schema.amount] if schema.amount_format == "decimal" else [])]
-    if schema.event_time_format != "rfc3339":
-        numbers.append(schema.event_time)
-    whole = [schema.amount] if schema.amount_format == "minor" else []
-    kinds: list[tuple[Sequence[str], Any]] = [(numbers, pl.Float64), (whole, pl.Int64)]
-    found = [
-        pl.col(name).str.strip_chars().cast(kind, strict=False).fill_nan(None)
-        for names, kind in kinds
-        for name in names
-        if name in frame.columns
-    ]
-    words = {"true": True, "false": False}
-    return found + [
-        pl.col(name).str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
-        for name in schema.boolean
-        if name in frame.columns
-    ]
-
-
-def _plain(frame: pl.DataFrame, schema: SchemaParams) -> list[pl.Expr]:
-    """The columns of a Parquet file whose type JSON does not have."""
-    found = []
-    for name, kind in frame.schema.items():
-        column = pl.col(name)
-        if isinstance(kind, pl.Datetime | pl.Date):
-            found.append(_time(column, kind, schema))
-        elif isinstance(kind, pl.Decimal):
-            found.append(column.cast(pl.Float64))
-        elif kind.is_float():
-            found.append(column.fill_nan(None))
-    return found
-
-
-def _time(column: pl.Expr, kind: pl.Datetime | pl.Date, schema: SchemaParams) -> pl.Expr:
-    if isinstance(kind, pl.Date):
-        column = column.cast(pl.Datetime("ms"))
-    elif kind.time_zone:
-        column = column.dt.convert_time_zone("UTC")
-    if schema.event_time_format == "epoch_ms":
-        return column.dt.epoch("ms")
-    if schema.event_time_format == "epoch_s":
-        return column.dt.epoch("ms") / 1000
-    return column.dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
-
-
 def _format(path: Path) -> str:
-    name = path.name.removesuffix(".gz")
-    for ending, kind in ((".parquet", "parquet"), (".csv", "csv"), (".jsonl", "jsonl")):
+    name, packing = path.name.lower(), ""
+    for ending in (".gz", ".gzip", ".zst"):
         if name.endswith(ending):
-            if kind == "parquet" and path.suffix == ".gz":
-                break
+            name, packing = name.removesuffix(ending), ending
+    for ending, kind in _KINDS.items():
+        if name.endswith(ending) and packing in _PACKINGS[kind]:
             return kind
-    raise ConfigError(f"{path}: must end in .parquet, .csv, .csv.gz, .jsonl or .jsonl.gz")
+    raise ConfigError(
+        f"{path}: must end in .parquet, .csv, .csv.gz, .csv.zst, .jsonl, .ndjson or .jsonl.gz"
+    )
 
 
 def write_table(frame: pl.DataFrame, path: Path, *, called: Path | None = None) -> None:

@@ -1,0 +1,156 @@
+"""Columns of a table as the JSON that a producer of the schema would send.
+
+What a column is converted to is decided by what the schema wants of it, not by how a file happens
+to type it: 42, 42.0 and the text "42" are one identifier. What cannot be converted stays as it is,
+and whoever reads the record says why it is refused.
+"""
+
+from collections.abc import Callable
+from functools import reduce
+from operator import or_
+
+import polars as pl
+
+from sentinel.codec.schema import SchemaParams
+
+_TRUE, _FALSE = ("true", "1", "1.0", "t", "y", "yes"), ("false", "0", "0.0", "f", "n", "no")
+_WORDS = {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}
+_WHOLE_MAX = 2.0**53  # up to there a double is one whole number
+
+_TIME = "%Y-%m-%dT%H:%M:%S%.{}fZ"
+
+Convert = Callable[[pl.Expr, pl.DataType], pl.Expr]
+
+
+def as_json(frame: pl.DataFrame, schema: SchemaParams) -> list[bytes]:
+    """Each row of n as JSON, of the fields that the schema maps and the table has."""
+    wanted = {name: convert for name, convert in _conversions(schema).items() if name in frame}
+    kept = frame.select(list(wanted))
+    parsed = kept.select(
+        convert(pl.col(name), kept.schema[name]).alias(name) for name, convert in wanted.items()
+    )
+    values = _lines(parsed)
+    lost = [parsed[name].is_null() & _is_there(kept[name]) for name in wanted]
+    at = reduce(or_, lost).arg_true()
+    for i, text in zip(at.to_list(), _lines(_printable(kept[at])), strict=True):
+        values[i] = text
+    return values
+
+
+def _conversions(schema: SchemaParams) -> dict[str, Convert]:
+    """How each field is read, by the user's name of it."""
+    amount = _whole if schema.amount_format == "minor" else _amount
+    is_text = schema.event_time_format == "rfc3339"
+    per_s = {"epoch_s": 1, "epoch_ms": 1_000}.get(schema.event_time_format, 1)
+    return {
+        schema.transaction_id: _identifier,
+        schema.event_time: _time_text if is_text else _epoch(per_s),
+        schema.account: _identifier,
+        schema.amount: amount,
+        **dict.fromkeys(schema.entities.values(), _identifier),
+        **dict.fromkeys(schema.numeric, _number),
+        **dict.fromkeys(schema.boolean, _boolean),
+        **dict.fromkeys(schema.categorical, _category),
+    }
+
+
+def _identifier(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    if kind.is_float():
+        is_whole = (column == column.floor()) & (column.abs() <= _WHOLE_MAX)
+        whole = column.cast(pl.Int64, strict=False).cast(pl.String)
+        return pl.when(is_whole).then(whole).otherwise(column.fill_nan(None).cast(pl.String))
+    if isinstance(kind, pl.Decimal):
+        return column.cast(pl.String).str.replace(r"\.0+$", "")
+    if kind == pl.Binary:
+        return column.map_elements(_text_of, return_dtype=pl.String)
+    return column
+
+
+def _text_of(data: bytes) -> str:
+    """The text that bytes hold, or else their digits."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.hex()
+
+
+def _category(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """As an identifier; true is one category however a file spells it."""
+    if kind != pl.String:
+        return _identifier(column, kind)
+    low = column.str.to_lowercase()
+    return pl.when(low.is_in(["true", "false"])).then(low).otherwise(column)
+
+
+def _number(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    if kind == pl.String:
+        column = column.str.strip_chars()
+    return column.cast(pl.Float64, strict=False).fill_nan(None)
+
+
+def _amount(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """A decimal amount: a text of a typed file may be exact, and stays what it is."""
+    return _number(column, kind)
+
+
+def _whole(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """Minor units: what is no whole number is not read."""
+    number = _number(column, kind)
+    is_whole = (number == number.floor()) & (number.abs() <= _WHOLE_MAX)
+    if kind.is_integer():
+        return column.cast(pl.Int64, strict=False)
+    return pl.when(is_whole).then(number.cast(pl.Int64, strict=False))
+
+
+def _boolean(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    if kind == pl.Boolean:
+        return column
+    text = column.cast(pl.String, strict=False).str.strip_chars().str.to_lowercase()
+    return text.replace_strict(_WORDS, default=None, return_dtype=pl.Boolean)
+
+
+def _time_text(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """A time with all the digits that it has: its reader rounds those of a text, too."""
+    if not isinstance(kind, pl.Datetime | pl.Date):
+        return column
+    time = _utc(column, kind)
+    digits = {"ms": 3, "us": 6, "ns": 9}[kind.time_unit if isinstance(kind, pl.Datetime) else "ms"]
+    in_ms, whole = time.dt.strftime(_TIME.format(3)), time.dt.strftime(_TIME.format(digits))
+    return pl.when(time.dt.nanosecond() % 1_000_000 == 0).then(in_ms).otherwise(whole)
+
+
+def _epoch(per_s: int) -> Convert:
+    """Since 1970, in seconds or parts of them; its reader rounds to milliseconds."""
+
+    def epoch(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+        if not isinstance(kind, pl.Datetime | pl.Date):
+            return _number(column, kind)
+        return _utc(column, kind).dt.epoch("us") / (1_000_000 / per_s)
+
+    return epoch
+
+
+def _utc(column: pl.Expr, kind: pl.Datetime | pl.Date) -> pl.Expr:
+    if isinstance(kind, pl.Date):
+        return column.cast(pl.Datetime("ms"))
+    return column.dt.convert_time_zone("UTC") if kind.time_zone else column
+
+
+def _is_there(column: pl.Series) -> pl.Series:
+    """Which values are any: a float that is no number is none."""
+    there = column.is_not_null()
+    return there & column.is_not_nan() if column.dtype.is_float() else there
+
+
+def _printable(frame: pl.DataFrame) -> pl.DataFrame:
+    """The same for JSON, which has neither bytes nor decimals."""
+    return frame.with_columns(
+        pl.col(name).bin.encode("hex") if kind == pl.Binary else pl.col(name).cast(pl.String)
+        for name, kind in frame.schema.items()
+        if kind == pl.Binary or isinstance(kind, pl.Decimal)
+    )
+
+
+def _lines(frame: pl.DataFrame) -> list[bytes]:
+    """Only a line feed ends a line: JSON may hold every other character that Unicode calls so."""
+    return frame.write_ndjson().encode().split(b"\n")[:-1] if len(frame) else []
