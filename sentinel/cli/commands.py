@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from sentinel.cli import streams
-from sentinel.cli.texts import plain
+from sentinel.cli.texts import echo, plain
 from sentinel.errors import SentinelError, TransientError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -94,5 +94,5 @@ def _loaded(name: str) -> Any:
 def fail(error: SentinelError) -> NoReturn:
     """One clear line; exit code 2 for what the user can mend, 1 for what may pass by itself."""
     lines = [plain(line) for line in str(error).splitlines()]  # it may quote what strangers wrote
-    typer.echo("sentinel: " + "\n".join(lines), err=True)
+    echo("sentinel: " + "\n".join(lines), err=True)
     raise typer.Exit(1 if isinstance(error, TransientError) else 2)

@@ -7,6 +7,7 @@ import typer
 
 from sentinel import __version__, kernel_cache
 from sentinel.cli.commands import Commands
+from sentinel.cli.texts import echo
 from sentinel.errors import ConfigError
 
 app = typer.Typer(
@@ -21,7 +22,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(__version__)
+        echo(__version__)
         raise typer.Exit
 
 

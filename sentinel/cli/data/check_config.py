@@ -1,11 +1,11 @@
 """`sentinel check-config`: is it right, and what does it amount to."""
 
 from sentinel.cli.options import ConfigOption
+from sentinel.cli.texts import PlainConsole
 
 
 def check_config(config: ConfigOption = None) -> None:
     """Validate a configuration and say what is in force."""
-    from rich.console import Console
     from rich.table import Table
 
     from sentinel.config import load
@@ -18,7 +18,7 @@ def check_config(config: ConfigOption = None) -> None:
         amount_decimals=settings.schema.amount_decimals,
         entities_max=2,
     )
-    console = Console()
+    console = PlainConsole()
     name = config or "the built-in configuration (sentinel.toml, and stream.toml over it)"
     console.print(f"{name} is valid: version {settings.version}, {len(settings.features)} features")
     table = Table("entity", "kind", "bytes in memory", "field")

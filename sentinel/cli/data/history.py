@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sentinel.cli.options import ConfigOption, LabelColumn
+from sentinel.cli.texts import PlainConsole
 from sentinel.errors import ConfigError
 
 HistoryArgument = Annotated[Path, typer.Argument(help="Your history, in the order of event time.")]
@@ -20,7 +21,6 @@ def train(
     ] = None,
 ) -> None:
     """Fit a model on history, test it on the last days, and write it down."""
-    from rich.console import Console
 
     from sentinel.adapters.registry import ModelDirectory
     from sentinel.cli.data.folding import labelled, metrics_table
@@ -28,7 +28,7 @@ def train(
     from sentinel.config import load
     from sentinel.operations.models import train as training
 
-    settings, console = load(config), Console()
+    settings, console = load(config), PlainConsole()
     with progress_bar(console) as progress:
         known = labelled(file, settings, label_column, progress, day_count=days)
         task = progress.add_task("growing trees", total=settings.training.fit.tree_count)
@@ -64,7 +64,6 @@ def features(
     label_column: LabelColumn = "",
 ) -> None:
     """Write the feature matrix of a history, by the code that scores."""
-    from rich.console import Console
 
     from sentinel.adapters.files import write_table
     from sentinel.cli.data.folding import folded, joined_frame
@@ -74,7 +73,7 @@ def features(
     settings = load(config)
     if not out.parent.is_dir():
         raise ConfigError(f"{out}: its folder does not exist")
-    console = Console()
+    console = PlainConsole()
     with progress_bar(console) as progress:
         history, spans = folded(file, settings, label_column, progress, until_day=None)
         frame = joined_frame(spans, settings)

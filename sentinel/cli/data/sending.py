@@ -1,10 +1,10 @@
 """A file on its way into Kafka: a bar that moves, and then what was sent."""
 
 import uvloop
-from rich.console import Console
 
 from sentinel.adapters.files import TransactionFile
 from sentinel.cli.progress import progress_bar
+from sentinel.cli.texts import PlainConsole
 from sentinel.config import Config
 from sentinel.operations.data.produce import Played, Player, ProduceOptions
 from sentinel.operations.data.sender import Sender
@@ -13,7 +13,7 @@ from sentinel.operations.data.sender import Sender
 def send_file(name: str, source: TransactionFile, config: Config, options: ProduceOptions) -> None:
     """Play the file and say what was sent."""
     player = Player(config, source, options)
-    console = Console()
+    console = PlainConsole()
     row_count = source.row_count()
     total = min(options.count_max or row_count, max(row_count - options.skip, 0))
     with progress_bar(console) as progress:

@@ -10,6 +10,7 @@ import typer
 
 from sentinel.cli.commands import command_group
 from sentinel.cli.options import ConfigOption, IdleOption, NewestOption
+from sentinel.cli.texts import PlainConsole, echo, echo_json
 from sentinel.errors import ConfigError
 
 archive = command_group("Keep decisions and labels as Parquet files.")
@@ -41,7 +42,7 @@ def run_archive(
     settings = load(config)
     embedded.running(settings)  # says at once what is missing; later it may come back
     done = archive_until_stopped(settings, exit_when_idle_s=exit_when_idle)
-    typer.echo(
+    echo(
         f"{done.rows:,} rows in {done.files:,} files under {settings.archive.directory}, "
         f"{done.repeated:,} repetitions left out; {done.examples:,} examples, "
         f"{done.placed:,} votes placed"
@@ -67,14 +68,13 @@ def _end_with_input() -> None:
 def verify_archive(config: ConfigOption = None) -> None:
     """Count the archive against the topics."""
     import uvloop
-    from rich.console import Console
 
     from sentinel.cli.inspection.tables import verified_table
     from sentinel.operations import embedded
     from sentinel.operations.verify import verify
 
     found = uvloop.run(verify(embedded.running_from(config)))
-    Console().print(verified_table(found))
+    PlainConsole().print(verified_table(found))
     if not all(one.is_right for one in found):
         raise typer.Exit(1)
 
@@ -85,7 +85,6 @@ def show_schema(
     config: ConfigOption = None,
 ) -> None:
     """The columns of all files: types, since when, in how many files, which came and went."""
-    from rich.console import Console
 
     from sentinel.archive import columns
     from sentinel.cli.inspection.tables import archived_kind, schema_table
@@ -95,7 +94,7 @@ def show_schema(
     found = columns(directory, archived_kind(kind))
     if not found:
         raise ConfigError(f"{Path(directory) / kind}: there are no archived files")
-    Console().print(schema_table(found))
+    PlainConsole().print(schema_table(found))
 
 
 @archive.command("history")
@@ -111,7 +110,6 @@ def show_history(
     ] = False,
 ) -> None:
     """The archived decisions on one account."""
-    from rich.console import Console
 
     from sentinel.archive import history
     from sentinel.cli.inspection.tables import decision_table
@@ -125,9 +123,9 @@ def show_history(
     rows = found.tail(limit).to_dicts()
     if as_json:
         for row in rows:
-            typer.echo(encode({name: value for name, value in row.items() if value is not None}))
+            echo_json(encode({name: value for name, value in row.items() if value is not None}))
         return
-    console = Console()
+    console = PlainConsole()
     console.print(decision_table(rows))
     if len(found) > limit:
         console.print(f"the last {limit:,} of {len(found):,}", highlight=False)
@@ -143,7 +141,7 @@ def compact_archive(config: ConfigOption = None) -> None:
     params = load(config).archive
     files = ParquetArchive(params)
     fewer = sum(files.compact(kind, params.compact_row_count_max) for kind in KINDS)
-    typer.echo(f"{fewer:,} files fewer")
+    echo(f"{fewer:,} files fewer")
 
 
 @archive.command("examples")
@@ -170,4 +168,4 @@ def write_examples(
     write_table(frame, out)
     counts = frame.group_by("source", "label").len().sort("source", "label")
     for source, label, count in counts.iter_rows():
-        typer.echo(f"{count:>12,} {('genuine', 'fraud')[label]}, {source}")
+        echo(f"{count:>12,} {('genuine', 'fraud')[label]}, {source}")

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from sentinel.cli.options import ConfigOption, NewestOption
+from sentinel.cli.texts import PlainConsole, echo_json
 from sentinel.errors import ConfigError
 
 
@@ -17,7 +18,6 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """What was changed, when and by whom, with before and after."""
-    from rich.console import Console
 
     from sentinel.adapters.archive import ParquetArchive
     from sentinel.cli.inspection.entries import audit_table
@@ -35,9 +35,9 @@ def audit(
         )
     if as_json:
         for entry in entries[-limit:]:
-            typer.echo(encode(entry))
+            echo_json(encode(entry))
         return
-    console = Console()
+    console = PlainConsole()
     console.print(audit_table(entries[-limit:]))
     if len(entries) > limit:
         console.print(f"the last {limit:,} of {len(entries):,}", highlight=False)

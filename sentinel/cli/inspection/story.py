@@ -5,14 +5,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from sentinel.cli.inspection.entries import audit_table
 from sentinel.cli.labels.cases import vote_table
-from sentinel.cli.texts import shown
+from sentinel.cli.texts import PlainConsole, echo, shown
 from sentinel.codec.times import date_text
 from sentinel.config import Config
 from sentinel.errors import ConfigError, TransientError
@@ -41,7 +39,7 @@ def decision_line(decision: Mapping[str, Any]) -> str:
 
 def show_account(account: Account) -> None:
     """What was decided, because of what, and what came after."""
-    decision, console = account.decision, Console()
+    decision, console = account.decision, PlainConsole()
     console.print(shown(decision_line(decision)))
     for older in account.older:
         console.print(shown(f"before: {decision_line(older)}, of log {older['log']}"))
@@ -79,11 +77,11 @@ def show_votes(config: Config, transaction_id: str) -> None:
     try:
         case = asyncio.run(case_of(config, transaction_id))
     except ConfigError:
-        typer.echo("nobody has said anything of it")
+        echo("nobody has said anything of it")
     except TransientError as error:
-        typer.echo(f"the votes cannot be read now: {error}", err=True)
+        echo(f"the votes cannot be read now: {error}", err=True)
     else:
-        Console().print(vote_table(case))
+        PlainConsole().print(vote_table(case))
 
 
 def replay_line(one: Replayed) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from sentinel.cli.options import ConfigOption
+from sentinel.cli.texts import echo
 from sentinel.errors import ConfigError
 
 
@@ -37,13 +38,13 @@ def why(
         if is_running:
             show_votes(settings, transaction)
         else:
-            typer.echo("the votes are shown while `sentinel run` is running")
+            echo("the votes are shown while `sentinel run` is running")
     if not replay:
         return
     found = scored_again(files, settings, transaction)
     for one in found:
-        typer.echo(replay_line(one))
+        echo(replay_line(one))
     if not found:
-        typer.echo("the archive holds no decision")
+        echo("the archive holds no decision")
     if any(one.differing_count for one in found):
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sentinel.cli.options import ConfigOption
+from sentinel.cli.texts import echo
 from sentinel.errors import ConfigError
 
 
@@ -50,5 +51,5 @@ def consensus(
             write_table(frame, path)
     weighing.show_weighed(cases, found, annotators, trusted)
     if refused.count:
-        typer.echo(f"refused: {refused.count:,} of the rows", err=True)
+        echo(f"refused: {refused.count:,} of the rows", err=True)
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ import typer
 
 from sentinel.cli.commands import command_group
 from sentinel.cli.options import ConfigOption, TransactionArgument, login_name
+from sentinel.cli.texts import PlainConsole, echo, echo_json
 from sentinel.errors import ConfigError
 
 feedback = command_group("Say what a transaction was, and see what others said.")
@@ -96,7 +97,7 @@ def import_feedback(
         asyncio.run(send(settings, read_feedback_file(file, reader), sent))
     except ConfigError:
         if sent.count:
-            typer.echo(f"{sent.count:,} votes were sent before this", err=True)
+            echo(f"{sent.count:,} votes were sent before this", err=True)
         raise
     say_refused(sent.refused)
     say_left_out(reader)
@@ -108,7 +109,6 @@ def import_feedback(
 @feedback.command("show")
 def show_feedback(transaction: TransactionArgument, config: ConfigOption = None) -> None:
     """Who said what of a transaction, and what is held to be true."""
-    from rich.console import Console
 
     from sentinel.cli.labels.cases import case_line, vote_table
     from sentinel.cli.texts import shown
@@ -116,7 +116,7 @@ def show_feedback(transaction: TransactionArgument, config: ConfigOption = None)
     from sentinel.operations.feedback import case_of
 
     case = asyncio.run(case_of(embedded.running_from(config), transaction))
-    console = Console()
+    console = PlainConsole()
     console.print(shown(case_line(case)))
     console.print(vote_table(case))
 
@@ -128,7 +128,6 @@ def list_waiting(
     as_json: JsonOption = False,
 ) -> None:
     """Votes on transactions that are not archived yet, newest first, from the archive's folder."""
-    from rich.console import Console
 
     from sentinel.cli.labels.waiting import waiting_facts, waiting_line, waiting_table
     from sentinel.codec.records import encode
@@ -146,11 +145,11 @@ def list_waiting(
     newest = sorted(noted.waiting, key=lambda one: -one.since_ms)[:limit]
     if as_json:
         for one in newest:
-            typer.echo(encode(waiting_facts(one, now_ms)))
+            echo_json(encode(waiting_facts(one, now_ms)))
         return
-    typer.echo(waiting_line(noted))
+    echo(waiting_line(noted))
     if newest:
-        Console().print(waiting_table(newest, now_ms))
+        PlainConsole().print(waiting_table(newest, now_ms))
 
 
 @feedback.command("ask")
@@ -166,7 +165,6 @@ def list_questions(
     as_json: JsonOption = False,
 ) -> None:
     """Cases that are contested or open, and whose vote would help most on each."""
-    from rich.console import Console
 
     from sentinel.cli.labels.cases import question_facts, question_table
     from sentinel.codec.records import encode
@@ -177,6 +175,6 @@ def list_questions(
     found = asyncio.run(unsettled(settings, source=source, capacity=capacity, limit=limit))
     if as_json:
         for question in found:
-            typer.echo(encode(question_facts(question)))
+            echo_json(encode(question_facts(question)))
         return
-    Console().print(question_table(found))
+    PlainConsole().print(question_table(found))

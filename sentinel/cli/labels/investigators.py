@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sentinel.cli.options import ConfigOption
+from sentinel.cli.texts import PlainConsole, echo_json
 
 
 def investigators(
@@ -13,7 +14,6 @@ def investigators(
     as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each.")] = False,
 ) -> None:
     """Everybody who votes: how well they see fraud, and what is odd about them."""
-    from rich.console import Console
 
     from sentinel.cli.labels.annotators import annotator_facts, annotator_table
     from sentinel.codec.records import encode
@@ -24,6 +24,6 @@ def investigators(
     found = asyncio.run(annotators(settings))
     if as_json:
         for one in found:
-            typer.echo(encode(annotator_facts(one, settings)))
+            echo_json(encode(annotator_facts(one, settings)))
         return
-    Console().print(annotator_table(found, settings))
+    PlainConsole().print(annotator_table(found, settings))

@@ -3,9 +3,7 @@
 import time
 from collections.abc import Iterator
 
-import typer
-
-from sentinel.cli.texts import plain
+from sentinel.cli.texts import echo, plain
 from sentinel.codec.feedback.checking import FeedbackBounds
 from sentinel.codec.feedback.files import FeedbackReader, FeedbackRows, Refusals
 from sentinel.config import Config
@@ -28,15 +26,15 @@ def say_left_out(reader: FeedbackReader) -> None:
         if names:
             listed = [plain(name) for name in list(names)[:_SAID_COUNT]]
             more = f", and {len(names) - _SAID_COUNT:,} more" if len(names) > _SAID_COUNT else ""
-            typer.echo(f"{what} left out: {', '.join(listed)}{more}", err=True)
+            echo(f"{what} left out: {', '.join(listed)}{more}", err=True)
 
 
 def say_refused(refused: Refusals) -> None:
     """Say of the first refused rows why, and how many there are."""
     for number, reason in sorted(refused.reasons.items()):
-        typer.echo(f"row {number}: {plain(reason)}", err=True)
+        echo(f"row {number}: {plain(reason)}", err=True)
     if refused.count > len(refused.reasons):
-        typer.echo(f"… and {refused.count - len(refused.reasons):,} more rows", err=True)
+        echo(f"… and {refused.count - len(refused.reasons):,} more rows", err=True)
 
 
 def passed(pieces: Iterator[FeedbackRows], refused: Refusals) -> Iterator[FeedbackRows]:

@@ -4,10 +4,8 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 
-import typer
-
 from sentinel.cli.labels.rows import reader_of
-from sentinel.cli.texts import plain
+from sentinel.cli.texts import echo, plain
 from sentinel.codec.feedback.files import ENTITY, VoteRows
 from sentinel.codec.times import date_text
 from sentinel.config import Config
@@ -50,8 +48,8 @@ def send_one(row: Mapping[str, object], config: Config) -> None:
     for reason in sent.refused.reasons.values():
         raise ConfigError(reason)
     name = plain(one.transaction_id)
-    typer.echo(f"sent: {plain(f'{one.source}/{one.who}')} says {one.label} of {name}")
-    typer.echo(_when_it_counts(name, sent, config))
+    echo(f"sent: {plain(f'{one.source}/{one.who}')} says {one.label} of {name}")
+    echo(_when_it_counts(name, sent, config))
     _say_corrected(sent)
 
 
@@ -69,19 +67,17 @@ def _when_it_counts(name: str, sent: FeedbackSent, config: Config) -> str:
 
 def say_sent(sent: FeedbackSent) -> None:
     """How many votes of a file were sent, and what is to be known of them."""
-    typer.echo(f"{sent.count:,} votes sent, {sent.refused.count:,} refused")
+    echo(f"{sent.count:,} votes sent, {sent.refused.count:,} refused")
     if sent.waiting_count:
-        typer.echo(f"{sent.waiting_count:,} of them wait: each {_WAITING}")
+        echo(f"{sent.waiting_count:,} of them wait: each {_WAITING}")
     if sent.anonymous_count:
-        typer.echo(
-            f"{sent.anonymous_count:,} of them name nobody: those of one source count as one vote"
-        )
+        echo(f"{sent.anonymous_count:,} of them name nobody: those of one source count as one vote")
     _say_corrected(sent)
 
 
 def _say_corrected(sent: FeedbackSent) -> None:
     if sent.corrected_count:
-        typer.echo(
+        echo(
             f"{sent.corrected_count:,} gave another event time than their transaction has: the "
             "transaction's counts"
         )

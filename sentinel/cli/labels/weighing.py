@@ -5,10 +5,9 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 import polars as pl
-from rich.console import Console
 from rich.table import Table
 
-from sentinel.cli.texts import shown
+from sentinel.cli.texts import PlainConsole, shown
 from sentinel.core.consensus.batch.judging import Judged
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.stored.votes import RETRACTED, Case
@@ -61,7 +60,7 @@ def show_weighed(
     cases: Sequence[Case], found: Judged, workers: pl.DataFrame, trusted: Collection[str]
 ) -> None:
     """How many votes there were, what is settled, and the busiest workers."""
-    console = Console()
+    console = PlainConsole()
     words = Counter(
         "trusted" if vote.source in trusted and vote.is_telling else vote.label
         for case in cases

@@ -8,6 +8,7 @@ import typer
 
 from sentinel.cli.models.tables import sentence
 from sentinel.cli.options import login_name
+from sentinel.cli.texts import echo
 from sentinel.errors import ConfigError
 from sentinel.operations import embedded
 from sentinel.operations.models import registry
@@ -31,11 +32,11 @@ def carry_out(config_file: Path | None, step: registry.Step) -> None:
 def tell(changed: registry.Changed) -> None:
     """What was done; exit code 1 when the topics do not tell of it."""
     for event in changed.events:
-        typer.echo(sentence(event))
+        echo(sentence(event))
     for note in changed.notes:
-        typer.echo(f"sentinel: {note}", err=True)
+        echo(f"sentinel: {note}", err=True)
     if changed.unpublished:
-        typer.echo(
+        echo(
             "sentinel: the registry is changed, and running instances will see it; "
             f"but the topics model-updates and audit do not tell of it: {changed.unpublished}",
             err=True,

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import typer
-from rich.console import Console
 
 from sentinel.adapters.registry import ModelDirectory, read_folder, version_of
 from sentinel.cli.data.folding import labelled, metrics_table
 from sentinel.cli.progress import progress_bar
+from sentinel.cli.texts import PlainConsole, echo
 from sentinel.codec.times import epoch_ms
 from sentinel.config import Config
 from sentinel.errors import ConfigError
@@ -99,7 +98,7 @@ def _from_file(
 
 def _past(file: Path, config: Config, label_column: str) -> Past:
     """Features of a history, by the code that scores."""
-    with progress_bar(Console(stderr=True)) as progress:
+    with progress_bar(PlainConsole(stderr=True)) as progress:
         known = labelled(file, config, label_column, progress)
     _, codes = np.unique(np.array(known.accounts), return_inverse=True)
     return Past(
@@ -124,17 +123,17 @@ def _say(given: Artifact, tried: dict[str, Any]) -> None:
     """What the model is, how it is scored, and how good it was."""
     manifest = given.manifest
     source = manifest["source"]
-    typer.echo(
+    echo(
         f"{source['kind']}, {manifest['trees']:,} trees over {len(manifest['features'])} features, "
         f"columns {source['columns']}; {tried['row_ms'] * 1000:,.0f} us for one row, "
         f"{tried['batch_ms']:.2g} ms for 512"
     )
     if source["unread"]:
-        typer.echo(f"it does not read {', '.join(source['unread'])}")
+        echo(f"it does not read {', '.join(source['unread'])}")
     if tried["fallback_reason"] is not None:
-        typer.echo(f"LightGBM scores it, as the kernel cannot: {tried['fallback_reason']}")
+        echo(f"LightGBM scores it, as the kernel cannot: {tried['fallback_reason']}")
     if manifest["metrics"] is None:
-        typer.echo("unmeasured: its own probabilities count as they are; --history calibrates it")
+        echo("unmeasured: its own probabilities count as they are; --history calibrates it")
         return
     rows = manifest["window"]["test"]["rows"]
-    Console().print(metrics_table(f"{given.version} on {rows:,} rows", manifest["metrics"]))
+    PlainConsole().print(metrics_table(f"{given.version} on {rows:,} rows", manifest["metrics"]))

@@ -8,6 +8,7 @@ import typer
 
 from sentinel.cli.commands import command_group
 from sentinel.cli.options import ConfigOption, LabelColumn, NewestOption
+from sentinel.cli.texts import PlainConsole, echo, echo_json
 from sentinel.errors import ConfigError
 
 models = command_group("See which model serves, and change it.")
@@ -24,7 +25,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 @models.command("list")
 def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Every version: its stage, what it is at the moment, and how good it was."""
-    from rich.console import Console
     from rich.text import Text
 
     from sentinel.cli.models import tables
@@ -35,9 +35,9 @@ def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> Non
     found = asyncio.run(read_registry(embedded.running_from(config)))
     if as_json:
         for version in found.versions:
-            typer.echo(encode(tables.facts(found, version)))
+            echo_json(encode(tables.facts(found, version)))
         return
-    console = Console()
+    console = PlainConsole()
     console.print(tables.version_table(found))
     if not found.reports:
         console.print("no running instance has said what it serves")
@@ -50,7 +50,6 @@ def show_model(
     version: VersionArgument, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """All that is known of a version, and what became of it."""
-    from rich.console import Console
 
     from sentinel.cli.models import tables
     from sentinel.codec.records import encode
@@ -65,9 +64,9 @@ def show_model(
     ]
     if as_json:
         facts = tables.facts(found, version)
-        typer.echo(encode({**facts, "manifest": manifest, "history": events}))
+        echo_json(encode({**facts, "manifest": manifest, "history": events}))
         return
-    console = Console()
+    console = PlainConsole()
     console.print(tables.version_line(found, version), highlight=False)
     console.print(tables.manifest_table(manifest))
     console.print(tables.event_table(events))
@@ -81,7 +80,6 @@ def diff_models(
     as_json: JsonOption = False,
 ) -> None:
     """Where two versions differ: features, fit, window, measures."""
-    from rich.console import Console
 
     from sentinel.cli.models.tables import difference_table
     from sentinel.codec.records import encode
@@ -94,9 +92,9 @@ def diff_models(
         differing.pop(name, None)
     if as_json:
         rows = {name: {one: a, other: b} for name, (a, b) in differing.items()}
-        typer.echo(encode(rows))
+        echo_json(encode(rows))
         return
-    Console().print(difference_table(one, other, differing))
+    PlainConsole().print(difference_table(one, other, differing))
 
 
 @models.command("at")
@@ -122,11 +120,11 @@ def show_champion_at(
     champion, since = serving_at(events, at_ms), tables.last_change(events, at_ms)
     if as_json:
         facts = {"at_ms": at_ms, "champion": champion, "since": since, "reports": reports}
-        typer.echo(encode(facts))
+        echo_json(encode(facts))
         return
-    typer.echo(tables.champion_line(champion, since, at_ms))
+    echo(tables.champion_line(champion, since, at_ms))
     for line in tables.serving_lines(reports, champion, was=True):
-        typer.echo(line)
+        echo(line)
 
 
 @models.command("history")
@@ -134,7 +132,6 @@ def list_changes(
     config: ConfigOption = None, limit: NewestOption = 50, as_json: JsonOption = False
 ) -> None:
     """Every change of the registry: when, what, by whom and why."""
-    from rich.console import Console
 
     from sentinel.cli.models.tables import event_table
     from sentinel.codec.records import encode
@@ -144,9 +141,9 @@ def list_changes(
     events = asyncio.run(registry.read_history(embedded.running_from(config)))
     if as_json:
         for event in events[-limit:]:
-            typer.echo(encode(event))
+            echo_json(encode(event))
         return
-    console = Console()
+    console = PlainConsole()
     console.print(event_table(events[-limit:]))
     if len(events) > limit:
         console.print(f"the last {limit:,} of {len(events):,}", highlight=False)
@@ -328,4 +325,4 @@ def export_model(
     from sentinel.operations.models.registry import artifact
 
     write_folder(folder, asyncio.run(artifact(embedded.running_from(config), version)))
-    typer.echo(f"{version} is in {folder}: model.txt and manifest.json")
+    echo(f"{version} is in {folder}: model.txt and manifest.json")

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from sentinel.cli.texts import plain
@@ -133,7 +132,7 @@ def manifest_table(manifest: Mapping[str, Any]) -> Table:
     for name, value in dotted_values(
         {name: manifest[name] for name in manifest if name not in _LONG}
     ):
-        table.add_row(escape(name), escape(value_text(value)))
+        table.add_row(name, value_text(value))
     return table
 
 

@@ -8,6 +8,7 @@ import typer
 
 from sentinel.cli.commands import command_group
 from sentinel.cli.options import ConfigOption, login_name
+from sentinel.cli.texts import echo, echo_json
 
 update = command_group("Ask for a new model, and see how the newest update stands.")
 
@@ -25,9 +26,9 @@ def request_update(
 
     settings = embedded.running_from(config)
     asyncio.run(ask_for_update(settings, who=login_name(who), why=why))
-    typer.echo("asked: `sentinel update show` says what becomes of it")
+    echo("asked: `sentinel update show` says what becomes of it")
     if settings.model.version:
-        typer.echo(f"sentinel: {pin_note(settings.model.version)}", err=True)
+        echo(f"sentinel: {pin_note(settings.model.version)}", err=True)
 
 
 @update.command("show")
@@ -43,8 +44,8 @@ def show_update(
 
     found = asyncio.run(update_status(embedded.running_from(config)))
     if as_json:
-        typer.echo(encode_stored(found))
+        echo_json(encode_stored(found))
         return
     now_ms = time.time_ns() // 1_000_000
     for line in status_lines(found, now_ms):
-        typer.echo(line)
+        echo(line)

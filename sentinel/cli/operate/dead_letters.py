@@ -7,6 +7,7 @@ import typer
 
 from sentinel.cli.commands import command_group
 from sentinel.cli.options import ConfigOption
+from sentinel.cli.texts import echo, echo_json
 from sentinel.errors import ConfigError
 
 dead_letters = command_group("Look at records that could not be used, and send them back.")
@@ -43,9 +44,9 @@ def list_dead_letters(
     found = asyncio.run(found_letters(settings, wanted, count_max=count_max))
     for letter in found.letters:
         at_ms = found.replayed_ms.get(letter.offset)
-        typer.echo(encode(letter_facts(letter, at_ms)) if as_json else letter_line(letter, at_ms))
+        echo_json(encode(letter_facts(letter, at_ms)) if as_json else letter_line(letter, at_ms))
     if not as_json:
-        typer.echo(summary(found))
+        echo(summary(found))
 
 
 @dead_letters.command("show")
@@ -63,7 +64,7 @@ def show_dead_letter(
     found = asyncio.run(found_letters(settings, Wanted(frozenset([offset])), count_max=1))
     check_offsets(found, [offset])
     for line in letter_lines(found.letters[0], found.replayed_ms.get(offset)):
-        typer.echo(line)
+        echo(line)
 
 
 @dead_letters.command("replay")
@@ -99,14 +100,14 @@ def replay_dead_letters(
     wanted = wanted_letters(settings, offsets or (), reason=reason, topic=topic, since=since)
     plan = asyncio.run(planned_replay(settings, wanted, again=again))
     for line in plan_lines(plan):
-        typer.echo(line)
+        echo(line)
     count = len(plan.offsets)
     if dry_run:
-        typer.echo(f"{count:,} would be sent")
+        echo(f"{count:,} would be sent")
         return
     if count > 1 and not yes:
         _ask(count)
-    typer.echo(f"{asyncio.run(replayed_count(settings, plan)) if count else 0:,} sent")
+    echo(f"{asyncio.run(replayed_count(settings, plan)) if count else 0:,} sent")
 
 
 def _ask(count: int) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from sentinel.cli.commands import command_group
 from sentinel.cli.options import ConfigOption
+from sentinel.cli.texts import echo
 
 state = command_group("Entity state of an older version, or of another deployment.")
 
@@ -18,7 +19,7 @@ def migrate_state(config: ConfigOption = None) -> None:
     from sentinel.operations.migration import migrate_store
 
     done = asyncio.run(migrate_store(embedded.running_from(config)))
-    typer.echo(
+    echo(
         f"{done.blob_count:,} entities of {done.partition_count} partitions and "
         f"{done.label_count:,} labels are in the present form"
     )
@@ -42,4 +43,4 @@ def adopt_state(
             abort=True,
         )
     before = asyncio.run(adopt_store(settings))
-    typer.echo(f"the state belonged to the group {before.group_id} on {before.topic}")
+    echo(f"the state belonged to the group {before.group_id} on {before.topic}")

@@ -8,6 +8,7 @@ import typer
 
 from sentinel.cli.commands import command_group
 from sentinel.cli.options import ConfigOption
+from sentinel.cli.texts import echo
 
 topics = command_group("Make the topics, and find out what is wrong with them.")
 
@@ -38,7 +39,7 @@ def create_topics(
     before, after = asyncio.run(created(settings))
     lines = list(created_lines(settings, before, after))
     for line, _ in lines:
-        typer.echo(line)
+        echo(line)
     if not all(is_right for _, is_right in lines):
         raise typer.Exit(1)
 
@@ -54,9 +55,9 @@ def check_topics(config: ConfigOption = None) -> None:
     settings = embedded.running_from(config)
     lines = list(checked_lines(settings, asyncio.run(topic_facts(settings))))
     for line, _ in lines:
-        typer.echo(line)
+        echo(line)
     name = topic_specs(settings)[0].name
     for finding in asyncio.run(placement_findings(settings)):
-        typer.echo(f"{finding.severity:<8} {name}: {finding.text}")
+        echo(f"{finding.severity:<8} {name}: {finding.text}")
     if not all(is_right for _, is_right in lines):
         raise typer.Exit(1)

@@ -2,10 +2,9 @@
 
 import time
 
-import typer
-
 from sentinel import kernel_cache
 from sentinel.cli.options import ConfigOption
+from sentinel.cli.texts import echo
 
 
 def warm(config: ConfigOption = None) -> None:
@@ -18,7 +17,7 @@ def warm(config: ConfigOption = None) -> None:
     begun_s = time.monotonic()
     names = warm_all(settings, lambda what, share: None)
     took_s = time.monotonic() - begun_s
-    typer.echo(
+    echo(
         f"kernels of {', '.join(names)}: {kernel_cache.count() - before} compiled, "
         f"{before} were there, in {took_s:.1f} s; kept in {kernel_cache.folder()}"
     )

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from rich.console import Console
 from rich.logging import RichHandler
 
 from sentinel.app.ending import leave_abandoned
 from sentinel.app.run import RunOptions, report, run
 from sentinel.cli.run.view import View
 from sentinel.cli.streams import Display, displays
+from sentinel.cli.texts import PlainConsole
 from sentinel.codec.records import encode_pretty
 from sentinel.config import Config
 from sentinel.errors import ConfigError
@@ -22,7 +22,7 @@ def watched(config: Config, options: RunOptions, report_file: Path | None, *, pl
     with displays() as (out, err):
         is_live = out.file.isatty() and not plain
         _log_to(err, plain=not is_live)
-        view = View(Console(file=out.file), live=is_live)
+        view = View(PlainConsole(file=out.file), live=is_live)
 
         def leave() -> None:
             view.stop()
@@ -45,7 +45,7 @@ def watched(config: Config, options: RunOptions, report_file: Path | None, *, pl
 
 
 def _log_to(display: Display, *, plain: bool) -> None:
-    handler: logging.Handler = RichHandler(console=Console(file=display.file), show_path=False)
+    handler: logging.Handler = RichHandler(console=PlainConsole(file=display.file), show_path=False)
     handler.setFormatter(logging.Formatter("%(message)s"))  # the rest has columns of its own
     if plain:
         handler = logging.StreamHandler(display.file)
