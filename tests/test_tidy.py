@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "sentinel"
 
 FUNCTION_LINE_COUNT_MAX = 70  # one screen; the number is TigerStyle's
+FOLDER_MODULE_COUNT_MAX = 12
 MODULE_LINE_COUNT_MAX = 400  # near the 90th percentile of the codebases we learned from
 
 IMPURE = {"asyncio", "datetime", "logging", "os", "random", "threading", "time"}
@@ -114,6 +116,12 @@ def test_a_module_fits_in_one_sitting() -> None:
         for module, line_count in line_counts
         if line_count > MODULE_LINE_COUNT_MAX
     )
+
+
+def test_a_folder_holds_a_dozen_modules_at_most() -> None:
+    """More than that is not taken in at a look: it has rooms that want names."""
+    folders = Counter(path.parent for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+    assert {folder.name: n for folder, n in folders.items() if n > FOLDER_MODULE_COUNT_MAX} == {}
 
 
 def test_a_function_fits_on_one_screen() -> None:
