@@ -413,9 +413,9 @@ def test_what_is_raised_in_the_learner_ends_the_update_and_nothing_else(error: E
             await reached(world, "watching", 2)
 
     run(scenario())
-    is_meant = isinstance(error, ModelError | RecordError)
-    said = str(error) if is_meant else f"the trainer cannot update: {error!r}"
-    assert outcomes(world) == {"update-1-finished": f"no candidate: {said}"}
+    said = {ModelError: "model 1.0.0: cannot be used", RecordError: "is damaged"}
+    why = f"the trainer cannot update: {said.get(type(error), repr(error))}"
+    assert outcomes(world) == {"update-1-finished": f"no candidate: {why}"}
     check_trail(world)
 
 
