@@ -413,7 +413,10 @@ def test_what_is_raised_in_the_learner_ends_the_update_and_nothing_else(error: E
             await reached(world, "watching", 2)
 
     run(scenario())
-    said = {ModelError: "model 1.0.0: cannot be used", RecordError: "is damaged"}
+    said: dict[type[Exception], str] = {
+        ModelError: "model 1.0.0: cannot be used",
+        RecordError: "is damaged",
+    }
     why = f"the trainer cannot update: {said.get(type(error), repr(error))}"
     assert outcomes(world) == {"update-1-finished": f"no candidate: {why}"}
     check_trail(world)
