@@ -191,7 +191,7 @@ def test_a_third_party_client_has_one_home() -> None:
     )
 
 
-def test_nothing_imports_what_alone_is_a_third_of_a_start() -> None:
+def test_nothing_imports_what_every_start_would_pay_for() -> None:
     """scipy.stats takes a second; what is needed of it, scipy.special has, bit for bit."""
     assert_none(
         module.at(node, "imports scipy.stats")
