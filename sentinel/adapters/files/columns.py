@@ -39,14 +39,12 @@ def as_json(frame: pl.DataFrame, schema: SchemaParams) -> list[bytes]:
 
 def _conversions(schema: SchemaParams) -> dict[str, Convert]:
     """How each field is read, by the user's name of it."""
-    amount = _whole if schema.amount_format == "minor" else _amount
-    is_text = schema.event_time_format == "rfc3339"
-    per_s = {"epoch_s": 1, "epoch_ms": 1_000}.get(schema.event_time_format, 1)
+    times = {"rfc3339": _time_text, "epoch_s": _epoch(1), "epoch_ms": _epoch(1_000)}
     return {
         schema.transaction_id: _identifier,
-        schema.event_time: _time_text if is_text else _epoch(per_s),
+        schema.event_time: times[schema.event_time_format],
         schema.account: _identifier,
-        schema.amount: amount,
+        schema.amount: _whole if schema.amount_format == "minor" else _number,
         **dict.fromkeys(schema.entities.values(), _identifier),
         **dict.fromkeys(schema.numeric, _number),
         **dict.fromkeys(schema.boolean, _boolean),
@@ -86,11 +84,6 @@ def _number(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
     if kind == pl.String:
         column = column.str.strip_chars()
     return column.cast(pl.Float64, strict=False).fill_nan(None)
-
-
-def _amount(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
-    """A decimal amount: a text of a typed file may be exact, and stays what it is."""
-    return _number(column, kind)
 
 
 def _whole(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
