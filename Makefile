@@ -35,11 +35,11 @@ else
 	$(BIN)/python -m coverage report --fail-under=95 --include='sentinel/core/*' --format=total
 endif
 
-# On Apache Kafka, of which Maven fetches 43 MB the first time; it runs on Java 17. Two files at once: a
-# file has brokers of its own, and waits for them, for sessions and for timeouts.
+# On Apache Kafka, of which Maven fetches 43 MB the first time; it runs on Java 17. One after the
+# other: strikes beside each other's brokers fail for want of a core.
 test-kafka: kernels
 	$(BIN)/python -m tests.kafka.cluster
-	SENTINEL_TEST_KAFKA=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m kafka $(ARGS)
+	SENTINEL_TEST_KAFKA=1 $(BIN)/python -m pytest -m kafka $(ARGS)
 
 # Hours: strikes the label chain, and then every fault, twenty times on each of its brokers, and
 # prints what came of it. ARGS are for the latter.
