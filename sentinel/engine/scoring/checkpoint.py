@@ -114,6 +114,7 @@ class Checkpoints:
         self._params = params
         self._clock_s = clock_s
         self._committing = asyncio.Lock()
+        self._storing_all = asyncio.Lock()
         self._refused_since_s: float | None = None  # that the store has taken nothing
         self._seen_at: dict[int, int] = {}  # where the partitions stood when the topic was seen
         self._packed: dict[int, list[dict[str, Cut]]] = {}  # by partition, since the last cut
@@ -233,10 +234,12 @@ class Checkpoints:
         except TransientError:
             is_idle = all(p.busy_to <= p.next_offset for p in self._partitions.values())
             if is_idle and reached == self._seen_at:
-                for snapshot in under_way:
-                    self._give_back(snapshot)
-                for snapshot in self.cut(row_count_max=EVERYTHING).snapshots:
-                    await self._save(snapshot)
+                # Whoever hears of it first stores all; the other waits, since its error ends both.
+                async with self._storing_all:
+                    for snapshot in under_way:
+                        self._give_back(snapshot)
+                    for snapshot in self.cut(row_count_max=EVERYTHING).snapshots:
+                        await self._save(snapshot)
             raise
         if seen is not None:
             self._seen_at = reached
