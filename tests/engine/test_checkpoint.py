@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from sentinel.engine.scoring.checkpoint import EVERYTHING, Checkpoints
+from sentinel.engine.store.owner import check_log
 from sentinel.errors import TransientError
+from sentinel.ports import TopicLog
 from tests.engine.clock import run
 from tests.engine.faults import Away
 from tests.engine.samples import a_config, transactions
@@ -98,3 +101,35 @@ def test_a_cut_that_is_cancelled_gives_back_what_it_has_taken() -> None:
         await checkpoints.complete(checkpoints.cut(row_count_max=EVERYTHING))
 
     assert world_of(cancelled).blobs() == world_of(nothing).blobs()
+
+
+def test_who_hears_second_of_a_topic_made_anew_waits_until_all_is_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The error of the one that has nothing to store would end the other while it writes."""
+
+    async def another(*asked: Any) -> TopicLog | None:
+        task = asyncio.current_task()
+        if task is not None and task.get_name() == "hears":
+            raise TransientError("the topic was made anew")
+        return await check_log(*asked)  # of the instance, which goes on
+
+    async def made_anew(instance: MemoryInstance, checkpoints: Checkpoints, away: Away) -> None:
+        await checkpoints.check_log()
+        save = checkpoints._store.save
+
+        async def slowly(at: Any, fence: Any, blobs: Any, state: Any) -> Any:
+            await asyncio.sleep(float(len(blobs)))
+            return await save(at, fence, blobs, state)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("sentinel.engine.scoring.checkpoint.check_log", another)
+            patch.setattr(checkpoints._store, "save", slowly)
+            both = {asyncio.create_task(checkpoints.check_log(), name="hears") for _ in range(2)}
+            _, running = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for one in running:
+                one.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+        assert not checkpoints.is_behind
+
+    assert world_of(made_anew).blobs() == world_of(nothing).blobs()

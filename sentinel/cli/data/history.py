@@ -53,7 +53,6 @@ def train(
         "it serves from the next start if the model registry is still empty; else\n"
         f"  sentinel models import {version} && sentinel models promote {version} --why …\n"
         "makes it the champion of every running instance",
-        highlight=False,
     )
 
 

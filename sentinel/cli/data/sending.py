@@ -26,7 +26,7 @@ def send_file(name: str, source: TransactionFile, config: Config, options: Produ
                 )
 
         sent = uvloop.run(main())
-    console.print(f"{sent.rows:,} transactions and {sent.labels:,} labels sent", highlight=False)
+    console.print(f"{sent.rows:,} transactions and {sent.labels:,} labels sent")
     if sent.unreadable:
         console.print(f"{sent.unreadable:,} rows do not fit the schema: expect dead letters")
     if player.labels_waiting:

@@ -128,7 +128,7 @@ def show_history(
     console = PlainConsole()
     console.print(decision_table(rows))
     if len(found) > limit:
-        console.print(f"the last {limit:,} of {len(found):,}", highlight=False)
+        console.print(f"the last {limit:,} of {len(found):,}")
 
 
 @archive.command("compact")

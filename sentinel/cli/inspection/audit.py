@@ -40,4 +40,4 @@ def audit(
     console = PlainConsole()
     console.print(audit_table(entries[-limit:]))
     if len(entries) > limit:
-        console.print(f"the last {limit:,} of {len(entries):,}", highlight=False)
+        console.print(f"the last {limit:,} of {len(entries):,}")

@@ -67,7 +67,7 @@ def show_model(
         echo_json(encode({**facts, "manifest": manifest, "history": events}))
         return
     console = PlainConsole()
-    console.print(tables.version_line(found, version), highlight=False)
+    console.print(tables.version_line(found, version))
     console.print(tables.manifest_table(manifest))
     console.print(tables.event_table(events))
 
@@ -146,7 +146,7 @@ def list_changes(
     console = PlainConsole()
     console.print(event_table(events[-limit:]))
     if len(events) > limit:
-        console.print(f"the last {limit:,} of {len(events):,}", highlight=False)
+        console.print(f"the last {limit:,} of {len(events):,}")
 
 
 @models.command("stage")

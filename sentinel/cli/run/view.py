@@ -70,7 +70,7 @@ class View:
             self._live.update(bar, refresh=True)
         elif what != self._said:
             self._said = what
-            self._console.print(f"{what} …", highlight=False)
+            self._console.print(f"{what} …")
 
     def show(self, status: Status) -> None:
         """The run as it is now."""
@@ -88,7 +88,7 @@ class View:
         if is_due or health != self._health:
             self._said_s, self._health = now_s, health
             words = " · ".join([_line(status, self._rate), *_plain_outlook(status)])
-            self._console.print(words, highlight=False, markup=False, soft_wrap=True)
+            self._console.print(words, soft_wrap=True)
 
     def _tell_update(self, status: Status) -> None:
         """A line whenever an update has come a step further."""
@@ -101,9 +101,7 @@ class View:
     def finish(self, status: Status) -> None:
         """One line when it is over, in place of the picture."""
         self.stop()
-        self._console.print(
-            _line(status, self._rate), highlight=False, markup=False, soft_wrap=True
-        )
+        self._console.print(_line(status, self._rate), soft_wrap=True)
 
 
 def _line(status: Status, rate: float) -> str:

@@ -183,17 +183,10 @@ class Checkpoints:
 
     def _replay_from(self, number: int, next_offset: int) -> int:
         """What a stored row may lack once this cut is saved, whatever becomes of those before."""
-        earlier = [cut.oldest for one in self._unsaved_of(number) for cut in one.values()]
+        unsaved = [one for one in self._unsaved if one.partition.at.partition == number]
+        earlier = [cut.oldest for one in unsaved for cuts in one.cuts for cut in cuts.values()]
         known = [offset for offset in earlier if offset is not None]
         return min([self._state.replay_from(number, next_offset), *known])
-
-    def _unsaved_of(self, number: int) -> list[dict[str, Cut]]:
-        return [
-            cuts
-            for snapshot in self._unsaved
-            if snapshot.partition.at.partition == number
-            for cuts in snapshot.cuts
-        ]
 
     async def complete(self, checkpoint: Checkpoint) -> None:
         """Steps 2 to 5. Raises TransientError when outputs cannot be confirmed, FencedError when
