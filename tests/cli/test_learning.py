@@ -1,11 +1,11 @@
 """What a person is told of updates: in the view, on plain lines, and by `sentinel update show`."""
 
+import asyncio
 from dataclasses import replace
 from io import StringIO
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from sentinel.app.run import Status
 from sentinel.cli.models.learning import (
@@ -16,6 +16,7 @@ from sentinel.cli.models.learning import (
     tally,
 )
 from sentinel.cli.run.view import View, _picture
+from sentinel.cli.texts import PlainConsole
 from sentinel.config import Config
 from sentinel.core.features.spec import FeatureParams
 from sentinel.core.learning.awaiting import Awaited
@@ -90,7 +91,7 @@ def status_of(update: Update | None, outlook: Outlook | None, **others: Any) -> 
 
 
 def drawn(status: Status) -> str:
-    console = Console(file=StringIO(), width=150, force_terminal=False)
+    console = PlainConsole(file=StringIO(), width=150, force_terminal=False)
     console.print(_picture(status, 200.0))
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
@@ -189,10 +190,15 @@ def test_without_checks_there_is_no_tally() -> None:
 
 
 def test_on_plain_lines_a_step_is_told_once() -> None:
-    console = Console(file=StringIO(), width=100)
-    view = View(console, live=False)
-    for update in (BEGUN, BEGUN, REFUSED, REFUSED):
-        view.show(status_of(update, OUTLOOK))
+    console = PlainConsole(file=StringIO(), width=100)
+
+    async def watched() -> None:
+        view = View(console, live=False)
+        for update in (BEGUN, BEGUN, REFUSED, REFUSED):
+            view.show(status_of(update, OUTLOOK))
+            await asyncio.sleep(0)  # one turn draws a plain frame
+
+    asyncio.run(watched())
 
     assert isinstance(console.file, StringIO)
     told = [line for line in console.file.getvalue().splitlines() if line.startswith("update 3")]

@@ -1,11 +1,11 @@
 """The view has what is watched from the descriptions of the metrics."""
 
+import asyncio
 import io
-
-from rich.console import Console
 
 from sentinel.app.run import Status
 from sentinel.cli.run.view import View, _picture
+from sentinel.cli.texts import PlainConsole
 from sentinel.metrics import COUNTERS, HISTOGRAMS, Metrics
 from tests.engine.samples import a_config
 
@@ -22,7 +22,7 @@ def test_the_picture_shows_every_metric_that_has_a_title() -> None:
     said = io.StringIO()
     picture = _picture(Status(a_config(), counted(), "1.0.0", 0.0), 200.0)
 
-    Console(file=said, width=200).print(picture)
+    PlainConsole(file=said, width=200).print(picture)
 
     words = " ".join(said.getvalue().replace("│", " ").split())
     titles = [one.title for one in COUNTERS if one.title and not one.label]
@@ -38,9 +38,9 @@ def test_the_picture_shows_every_metric_that_has_a_title() -> None:
 
 def test_a_line_has_the_figures_of_scoring() -> None:
     said = io.StringIO()
-    view = View(Console(file=said, width=400), live=False)
+    view = View(PlainConsole(file=said, width=400), live=False)
 
-    view.finish(Status(a_config(), counted(), "1.0.0", 0.0))
+    asyncio.run(view.finish(Status(a_config(), counted(), "1.0.0", 0.0)))
 
     line = said.getvalue()
     begun = "1,234 decisions · 0/s · 1,000 approve · 234 block · 56 dead letters · 78 late · "

@@ -31,7 +31,7 @@ def watched(config: Config, options: RunOptions, report_file: Path | None, *, pl
 
         async def main() -> dict[str, Any]:
             status = await run(config, options, view.progress, view.show, leave)
-            view.finish(status)
+            await view.finish(status)
             return report(status)
 
         with view:

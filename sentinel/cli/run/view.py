@@ -1,12 +1,14 @@
 """What a person sees of a run: a live picture in a terminal, plain lines elsewhere."""
 
+import asyncio
+import logging
 import math
 import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -15,11 +17,14 @@ from rich.text import Text
 
 from sentinel.app.run import Status
 from sentinel.cli.models.learning import awaited_summary, headline, is_at_work, tally
-from sentinel.cli.texts import plain, shown
+from sentinel.cli.texts import PlainConsole, plain, shown
 from sentinel.codec.records import decode_object
 from sentinel.metrics import COUNTERS, HISTOGRAMS, Metric, Metrics
 
+log = logging.getLogger(__name__)
+
 _PLAIN_INTERVAL_S = 5.0
+_FRAME_S_MAX = 1.0
 _TOP_HEIGHT = 9
 _BARS = " ▁▂▃▄▅▆▇█"
 _HEALTH_STYLE = {"ok": "green", "starting": "cyan", "degraded": "yellow", "stuck": "red"}
@@ -31,11 +36,16 @@ _LATENCY = next(one for one in HISTOGRAMS if one.name == "latency_s")
 
 
 class View:
-    """Shows progress while preparing, then the run."""
+    """Shows progress while preparing, then the run, each frame in a task of its own.
 
-    def __init__(self, console: Console, *, live: bool) -> None:
+    A frame that cannot be drawn is told and left out: the next one is drawn, and scoring goes on.
+    """
+
+    def __init__(self, console: PlainConsole, *, live: bool) -> None:
         self._console = console
-        self._live = Live(console=console, refresh_per_second=4, screen=True) if live else None
+        self._live = Live(console=console, auto_refresh=False, screen=True) if live else None
+        self._frame: asyncio.Task[None] | None = None
+        self._trouble = ""
         self._said = ""
         self._said_s = 0.0
         self._seen_count = 0
@@ -73,14 +83,34 @@ class View:
             self._console.print(f"{what} …")
 
     def show(self, status: Status) -> None:
-        """The run as it is now."""
+        """The run as it is now; left out while the frame before is still being drawn."""
+        if self._frame is not None:
+            if not self._frame.done():
+                return
+            if (error := self._frame.exception()) is not None:
+                self._tell_trouble(f"{type(error).__name__}: {error}")
+        self._frame = asyncio.create_task(self._draw(status))
+
+    async def drawn(self) -> None:
+        """Wait for the frame that was shown last, but no longer than a moment."""
+        if self._frame is not None:
+            await asyncio.wait({self._frame}, timeout=_FRAME_S_MAX)
+
+    def _tell_trouble(self, words: str) -> None:
+        """Once, however many frames have it."""
+        if words != self._trouble:
+            self._trouble = words
+            log.warning("the view could not be drawn, and the run goes on without it: %s", words)
+
+    async def _draw(self, status: Status) -> None:
         now_s = time.monotonic()
         if now_s - self._seen_s >= 1.0:
             count = status.metrics.decisions
             self._rate = (count - self._seen_count) / (now_s - self._seen_s)
             self._seen_count, self._seen_s = count, now_s
         if self._live is not None:
-            self._live.update(_picture(status, self._rate))
+            picture = _picture(status, self._rate)
+            await asyncio.to_thread(self._live.update, picture, refresh=True)
             return
         self._tell_update(status)
         health = status.health().status
@@ -98,8 +128,9 @@ class View:
         self._headline = words
         self._console.print(Text(words), soft_wrap=True)
 
-    def finish(self, status: Status) -> None:
+    async def finish(self, status: Status) -> None:
         """One line when it is over, in place of the picture."""
+        await self.drawn()
         self.stop()
         self._console.print(_line(status, self._rate), soft_wrap=True)
 
