@@ -3,7 +3,7 @@
 import gzip
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -33,6 +33,8 @@ _PACKINGS = {
     "jsonl": ("", ".gz", ".gzip"),
 }
 
+_NAMES_SHOWN_MAX = 40
+
 _FRAUD = {"1", "true", "fraud", "1.0"}
 _GENUINE = {"0", "false", "genuine", "0.0"}
 
@@ -55,11 +57,19 @@ class TransactionFile:
     ----------
     label_column
         The column that says whether a row is fraud (0/1, true/false, fraud/genuine), if any.
+    is_label_needed
+        Whether the file must have that column; else `label_column` is "" where it has not.
     """
 
-    def __init__(self, path: Path, schema: SchemaParams, *, label_column: str = "") -> None:
-        self._path = path
-        self._label_column = label_column
+    def __init__(
+        self,
+        path: Path,
+        schema: SchemaParams,
+        *,
+        label_column: str = "",
+        is_label_needed: bool = True,
+    ) -> None:
+        self.path = path
         if label_column in [name for name, _ in schema.columns]:
             raise ConfigError(
                 f"{label_column} is a field of [schema]: the label may not be among the inputs"
@@ -67,13 +77,16 @@ class TransactionFile:
         kind = _Lines if _format(path) == "jsonl" else _FileTable
         if not path.is_file():
             raise ConfigError(f"{path}: there is no such file")
-        self._rows = kind(path, schema, label_column)
+        self._rows = kind(path, schema)
         with self._translated():
             found = self._rows.names()
+        if not is_label_needed and label_column not in found:
+            label_column = ""
+        self.label_column = label_column
         names = [name for name, _ in schema.columns]
         required = [*names[:REQUIRED_COUNT], *([label_column] if label_column else [])]
         if missing := [name for name in required if name not in found]:
-            raise ConfigError(f"{path}: has no column {missing}; it has {sorted(found)}")
+            raise ConfigError(f"{path}: has no column {missing}; it has {_some(found)}")
 
     def row_count(self) -> int:
         """How many rows the file has."""
@@ -83,7 +96,7 @@ class TransactionFile:
     def chunks(self, *, skip: int = 0) -> Iterator[Chunk]:
         """Rows from row `skip` on. Raises ConfigError when the file turns out to be damaged."""
         with self._translated():
-            for values, labels in self._rows.chunks(skip):
+            for values, labels in self._rows.chunks(skip, self.label_column):
                 yield Chunk(values, [self._is_fraud(text) for text in labels])
 
     def _is_fraud(self, text: str | None) -> bool | None:
@@ -95,7 +108,7 @@ class TransactionFile:
         if low in _GENUINE:
             return False
         raise ConfigError(
-            f'{self._path}: column {self._label_column}: "{text}" is none of '
+            f'{self.path}: column {self.label_column}: "{text}" is none of '
             f"{sorted(_FRAUD | _GENUINE)}"
         )
 
@@ -106,16 +119,15 @@ class TransactionFile:
             yield
         except (PolarsError, PanicException, OSError, EOFError, zlib.error) as error:
             reason = str(error).partition("\n")[0]  # polars goes on with advice about its options
-            raise ConfigError(f"{self._path}: cannot be read: {reason}") from error
+            raise ConfigError(f"{self.path}: cannot be read: {reason}") from error
 
 
 class _Lines:
     """JSON lines: each field keeps the very text that it has."""
 
-    def __init__(self, path: Path, schema: SchemaParams, label_column: str) -> None:
+    def __init__(self, path: Path, schema: SchemaParams) -> None:
         self._path = path
         self._names = [name for name, _ in schema.columns]
-        self._label_column = label_column
 
     def names(self) -> set[str]:
         with self._open() as file:
@@ -126,11 +138,11 @@ class _Lines:
         with self._open() as file:
             return sum(1 for _ in _not_blank(file))
 
-    def chunks(self, skip: int) -> Iterator[tuple[list[bytes], list[str | None]]]:
+    def chunks(self, skip: int, label: str) -> Iterator[tuple[list[bytes], list[str | None]]]:
         with self._open() as file:
             lines = islice(_not_blank(file), skip, None)
             while some := list(islice(lines, CHUNK_ROW_COUNT)):
-                found = [fields_of_line(line, self._names, self._label_column) for line in some]
+                found = [fields_of_line(line, self._names, label) for line in some]
                 yield [fields.kept for fields in found], [fields.label for fields in found]
 
     def _open(self) -> IO[bytes]:
@@ -148,10 +160,9 @@ def _not_blank(file: IO[bytes]) -> Iterator[bytes]:
 class _FileTable:
     """Parquet and CSV, by polars. A CSV is text at first: no guess that a later row breaks."""
 
-    def __init__(self, path: Path, schema: SchemaParams, label_column: str) -> None:
+    def __init__(self, path: Path, schema: SchemaParams) -> None:
         self._path = path
         self._schema = schema
-        self._label_column = label_column
         self._is_csv = _format(path) == "csv"
 
     def names(self) -> set[str]:
@@ -160,14 +171,14 @@ class _FileTable:
     def count(self) -> int:
         return int(self._scan().select(pl.len()).collect().item())
 
-    def chunks(self, skip: int) -> Iterator[tuple[list[bytes], list[str | None]]]:
+    def chunks(self, skip: int, label: str) -> Iterator[tuple[list[bytes], list[str | None]]]:
         frames = (
             self._scan()
             .slice(skip)
             .collect_batches(chunk_size=CHUNK_ROW_COUNT, maintain_order=True, lazy=True)
         )
         for frame in frames:
-            yield as_json(frame, self._schema), self._labels(frame)
+            yield as_json(frame, self._schema), _labels(frame, label)
 
     def _scan(self) -> pl.LazyFrame:
         if not self._is_csv:
@@ -175,10 +186,16 @@ class _FileTable:
         found = pl.scan_csv(self._path, infer_schema=False, null_values=list(MISSING), glob=False)
         return found.filter(~pl.all_horizontal(pl.all().is_null()))  # a blank line is no row
 
-    def _labels(self, frame: pl.DataFrame) -> list[str | None]:
-        if not self._label_column:
-            return [None] * len(frame)
-        return frame[self._label_column].cast(pl.String).to_list()
+
+def _labels(frame: pl.DataFrame, column: str) -> list[str | None]:
+    return frame[column].cast(pl.String).to_list() if column else [None] * len(frame)
+
+
+def _some(names: Iterable[str]) -> str:
+    """The names of columns, for a sentence."""
+    some = sorted(names)
+    more = f" and {len(some) - _NAMES_SHOWN_MAX:,} more" if len(some) > _NAMES_SHOWN_MAX else ""
+    return f"{some[:_NAMES_SHOWN_MAX]}{more}"
 
 
 def _format(path: Path) -> str:

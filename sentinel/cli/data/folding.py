@@ -10,9 +10,11 @@ from rich.progress import Progress
 from rich.table import Table
 
 from sentinel.adapters.files import TransactionFile
+from sentinel.cli.data.sources import transaction_file
 from sentinel.config import Config
 from sentinel.errors import ConfigError
 from sentinel.operations.data.history import UNKNOWN, History, Rows, joined_rows
+from sentinel.operations.data.refusals import Refusals, nothing_usable
 from sentinel.operations.models.train import DAY_MS
 from sentinel.records import Floats, Ints
 
@@ -27,24 +29,23 @@ class LabelledHistory:
         float64 (n, n_features).
     labels
         int64 (n,): 0 genuine, 1 fraud, UNKNOWN.
-    rejected_count
-        How many rows of the file could not be used.
+    refusals
+        The rows of the file that could not be used.
     """
 
     features: Floats
     labels: Ints
     times_ms: Ints
     accounts: list[str]
-    rejected_count: int
+    refusals: Refusals
 
 
 def folded(
-    file: Path, config: Config, label_column: str, progress: Progress, *, until_day: float | None
+    source: TransactionFile, config: Config, progress: Progress, *, until_day: float | None
 ) -> tuple[History, Iterator[Rows]]:
     """The history of a file, span by span; `until_day` counts from its first row."""
-    source = TransactionFile(file, config.schema, label_column=label_column)
     history = History(config)
-    task = progress.add_task(f"reading {file.name}", total=source.row_count())
+    task = progress.add_task(f"reading {source.path.name}", total=source.row_count())
 
     def spans() -> Iterator[Rows]:
         end_ms: float | None = None
@@ -66,14 +67,18 @@ def folded(
 def labelled(
     file: Path,
     config: Config,
-    label_column: str,
+    label_column: str | None,
     progress: Progress,
     *,
     day_count: float | None = None,
 ) -> LabelledHistory:
     """A history, or its first days, to fit or to measure by. Raises ConfigError without labels."""
-    history, spans = folded(file, config, label_column, progress, until_day=day_count)
-    features, labels, times_ms, accounts = joined_rows(spans)
+    source = transaction_file(file, config, label_column, needs_labels=True)
+    history, spans = folded(source, config, progress, until_day=day_count)
+    found = list(spans)
+    if not found:
+        raise nothing_usable(file, history.refusals)
+    features, labels, times_ms, accounts = joined_rows(found)
     if np.all(labels == UNKNOWN):
         raise ConfigError(f"{file}: no row has a label; name its column with --label-column")
     if day_count is not None:
@@ -81,7 +86,7 @@ def labelled(
         kept = times_ms < begin_ms + day_count * DAY_MS
         features, labels, times_ms = features[kept], labels[kept], times_ms[kept]
         accounts = accounts[: int(kept.sum())]
-    return LabelledHistory(features, labels, times_ms, accounts, history.rejected_count)
+    return LabelledHistory(features, labels, times_ms, accounts, history.refusals)
 
 
 def joined_frame(spans: Iterator[Rows], config: Config) -> pl.DataFrame | None:

@@ -13,6 +13,7 @@ from sentinel.core.features.spec import duration_ms
 from sentinel.core.features.state import FeatureState, Labels
 from sentinel.core.partitioning import PartitionOf
 from sentinel.errors import ConfigError
+from sentinel.operations.data.refusals import Refusals
 from sentinel.records import Floats, Ints, Record, Transactions, part
 
 UNKNOWN = -1
@@ -64,7 +65,7 @@ class History:
         self._waiting: deque[tuple[int, Transactions]] = deque()
         self._newest_ms = 0
         self._position = 0
-        self.rejected_count = 0
+        self.refusals = Refusals(config.schema)
 
     def fold(self, values: Sequence[bytes], is_fraud: Sequence[bool | None]) -> Rows:
         """Features of consecutive records, as scoring would have computed them then.
@@ -74,8 +75,12 @@ class History:
         """
         rows, labels = self._decode(values, is_fraud)
         times = rows.event_time_ms
-        if times.size and (times[0] < self._newest_ms or np.any(np.diff(times) < 0)):
-            raise ConfigError("the rows are not in the order of event time: sort the file by it")
+        earlier = np.flatnonzero(np.diff(times, prepend=self._newest_ms) < 0)
+        if earlier.size:
+            raise ConfigError(
+                f"row {int(rows.offset[earlier[0]]) + 1:,} is earlier than one before it: the rows "
+                "are not in the order of event time: sort the file by it"
+            )
         self._newest_ms = int(times[-1]) if times.size else self._newest_ms
         self.state.admit_new(rows)
         features = np.full((len(rows), len(self.state.features)), np.nan)
@@ -107,8 +112,8 @@ class History:
         n = len(values)
         records = [Record(self._position + i, 0, None, value) for i, value in enumerate(values)]
         rows, rejected = self._decoder.decode([(0, records)])
+        self.refusals.add(values, rejected, rows_before=self._position)
         self._position += n
-        self.rejected_count += len(rejected)
         kept = np.ones(n, dtype=np.bool_)
         kept[[r.index for r in rejected]] = False
         codes = [UNKNOWN if fraud is None else int(fraud) for fraud in is_fraud]
