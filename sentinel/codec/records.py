@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import orjson
@@ -128,3 +128,25 @@ def fields_of_line(line: bytes, wanted: Sequence[str], label_name: str) -> LineF
     texts = [orjson.dumps(name) + b":" + bytes(fields[name]) for name in wanted if name in fields]
     kept = b"{" + b",".join(texts) + b"}"
     return LineFields(list(fields), kept, None if label is None else str(label))
+
+
+JsonForm = Literal["null", "text", "number", "boolean", "nested"]
+
+
+def texts_of_line(line: bytes) -> dict[str, tuple[JsonForm, str | None]]:
+    """Each field of a JSON line: what JSON has it as, and its text; nothing if it is no object."""
+    try:
+        fields = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    if not isinstance(fields, dict):
+        return {}
+    return {str(name): _form_and_text(value) for name, value in fields.items()}
+
+
+def _form_and_text(value: Any) -> tuple[JsonForm, str | None]:
+    if value is None or isinstance(value, str):
+        return ("null", None) if value is None else ("text", value)
+    if isinstance(value, bool):
+        return ("boolean", "true" if value else "false")
+    return ("number", str(value)) if isinstance(value, int | float) else ("nested", "{}")
