@@ -128,3 +128,17 @@ def fields_of_line(line: bytes, wanted: Sequence[str], label_name: str) -> LineF
     texts = [orjson.dumps(name) + b":" + bytes(fields[name]) for name in wanted if name in fields]
     kept = b"{" + b",".join(texts) + b"}"
     return LineFields(list(fields), kept, None if label is None else str(label))
+
+
+def with_text(value: bytes, name: str, text: str) -> bytes:
+    """A JSON object with another text in one of its fields."""
+    fields = {**_RAW.decode(value), name: msgspec.Raw(orjson.dumps(text))}
+    return msgspec.json.encode(fields)
+
+
+def with_first(value: bytes, fields: Mapping[str, str]) -> bytes:
+    """A JSON object with further fields ahead of its own; what is no object stays as it is."""
+    if not value.startswith(b"{"):
+        return value
+    added, rest = orjson.dumps(fields)[:-1], value[1:]
+    return added + (rest if rest == b"}" else b"," + rest)

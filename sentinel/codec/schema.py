@@ -6,11 +6,13 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
-from sentinel.codec.zones import zone_named
+from sentinel.codec.values.zones import zone_named
 from sentinel.core.features.spec import duration_ms
 
 TimeFormat = Literal["rfc3339", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "steps"]
 AmountFormat = Literal["decimal", "minor"]
+
+PARTS_OF_MS = {"epoch_us": 1_000, "epoch_ns": 1_000_000}  # formats of whole numbers only
 
 # Sums of squares in the tiles hold amounts below 2**40 (sentinel/core/features/tiles.py).
 AMOUNT_MINOR_MAX = 10**12
@@ -93,6 +95,13 @@ class SchemaParams:
         return zone_named(self.event_time_zone)
 
     @property
+    def time_scale(self) -> float:
+        """Milliseconds of one in what is read of a time: texts are read as seconds."""
+        if self.event_time_format == "steps":
+            return float(duration_ms(self.event_time_step))
+        return 1000.0 if self.event_time_format in ("rfc3339", "epoch_s") else 1.0
+
+    @property
     def origin_ms(self) -> int:
         """The time of step 0; 0 where steps are not counted."""
         return rfc3339_ms(self.event_time_origin, self.zone) if self.event_time_origin else 0
@@ -100,8 +109,8 @@ class SchemaParams:
     @property
     def columns(self) -> tuple[tuple[str, type | Any], ...]:
         """Field names in decoding order, each with the type that JSON must have."""
-        whole = {"epoch_us": int | float, "epoch_ns": int | float}  # beyond what a double holds
-        times = {"rfc3339": datetime, **whole}
+        # A double does not hold all nanoseconds.
+        times = {"rfc3339": datetime, **dict.fromkeys(PARTS_OF_MS, int | float)}
         text = str | int | None
         return (
             (self.transaction_id, str | int),
