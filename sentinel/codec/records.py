@@ -150,3 +150,17 @@ def _form_and_text(value: Any) -> tuple[JsonForm, str | None]:
     if isinstance(value, bool):
         return ("boolean", "true" if value else "false")
     return ("number", str(value)) if isinstance(value, int | float) else ("nested", "{}")
+
+
+def with_text(value: bytes, name: str, text: str) -> bytes:
+    """A JSON object with another text in one of its fields."""
+    fields = {**_RAW.decode(value), name: msgspec.Raw(orjson.dumps(text))}
+    return msgspec.json.encode(fields)
+
+
+def with_first(value: bytes, fields: Mapping[str, str]) -> bytes:
+    """A JSON object with further fields ahead of its own; what is no object stays as it is."""
+    if not value.startswith(b"{"):
+        return value
+    added, rest = orjson.dumps(fields)[:-1], value[1:]
+    return added + (rest if rest == b"}" else b"," + rest)

@@ -73,6 +73,12 @@ def _ending(path: Path) -> tuple[Kind | None, str]:
     return next((kind for ending, kind in _KINDS.items() if name.endswith(ending)), None), packing
 
 
+def stem_of(path: Path) -> str:
+    """The name of a file without its endings."""
+    stem = Path(path.stem)
+    return stem.stem if stem.suffix.lower() in _KINDS else path.stem
+
+
 def check_content(path: Path) -> None:
     """Raise ConfigError where the first bytes say that it is not what its name says."""
     kind, packing = _ending(path)

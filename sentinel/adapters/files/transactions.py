@@ -1,5 +1,6 @@
 """Files of transactions: Parquet, CSV and JSON lines, packed or not, as JSON records in chunks."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -17,10 +18,12 @@ from sentinel.adapters.files.opening import (
     open_lines,
     scan,
     some_names,
+    stem_of,
     translated,
 )
-from sentinel.codec.records import fields_of_line
+from sentinel.codec.records import fields_of_line, with_first
 from sentinel.codec.schema import REQUIRED_COUNT, SchemaParams
+from sentinel.codec.values.repeated_hours import RepeatedHours
 from sentinel.errors import ConfigError
 
 CHUNK_ROW_COUNT = 20_000
@@ -76,9 +79,12 @@ class TransactionFile:
         if not is_label_needed and label_column not in found:
             self._label_column = label_column = ""
             self._rows = kind(path, schema, "")
+        # What the file lacks of these, its rows stand for.
+        self._numbered = [name for name in schema.row_numbers if name not in found]
+        self._repeated = RepeatedHours(schema)
         names = [name for name, _ in schema.columns]
         required = [*names[:REQUIRED_COUNT], *([label_column] if label_column else [])]
-        if missing := [name for name in required if name not in found]:
+        if missing := [n for n in required if n not in {*found, *self._numbered}]:
             raise ConfigError(f"{path}: has no column {missing}; it has {some_names(found)}")
 
     @property
@@ -99,8 +105,26 @@ class TransactionFile:
     def chunks(self, *, skip: int = 0) -> Iterator[Chunk]:
         """Rows from row `skip` on. Raises ConfigError when the file turns out to be damaged."""
         with translated(self._path):
+            row = skip
             for values, labels in self._rows.chunks(skip):
-                yield Chunk(values, [self._is_fraud(text) for text in labels])
+                rows = self._repeated.resolved(self._with_numbers(values, row))
+                yield Chunk(rows, [self._is_fraud(text) for text in labels])
+                row += len(values)
+
+    @property
+    def undecided_count(self) -> int:
+        """How many rows read so far have a local time that was twice, and no sign of which."""
+        return self._repeated.undecided_count
+
+    def _with_numbers(self, values: list[bytes], before: int) -> list[bytes]:
+        """The rows with their numbers, from 1 on, where the file lacks an identifier."""
+        if not self._numbered:
+            return values
+        stem = os.fsencode(stem_of(self._path)).decode(errors="replace")
+        return [
+            with_first(value, dict.fromkeys(self._numbered, f"{stem}-{number}"))
+            for number, value in enumerate(values, before + 1)
+        ]
 
     def _is_fraud(self, text: str | None) -> bool | None:
         if text is None or text == "":

@@ -11,7 +11,6 @@ from rich.table import Table
 from sentinel.cli.data.dry_run import tell_counts
 from sentinel.cli.data.sources import transaction_file
 from sentinel.cli.texts import PlainConsole, echo, plain
-from sentinel.config import Config
 from sentinel.errors import ConfigError
 from sentinel.operations.arrival.answers import Answers, Question, UnansweredError
 from sentinel.operations.arrival.columns import Look

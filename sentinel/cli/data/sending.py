@@ -3,6 +3,7 @@
 import uvloop
 
 from sentinel.adapters.files import TransactionFile
+from sentinel.cli.data.folding import undecided
 from sentinel.cli.data.sources import tell_refusals
 from sentinel.cli.progress import progress_bar
 from sentinel.cli.texts import PlainConsole
@@ -29,5 +30,7 @@ def send_file(name: str, source: TransactionFile, config: Config, options: Produ
         sent = uvloop.run(main())
     console.print(f"{sent.rows:,} transactions and {sent.labels:,} labels sent")
     tell_refusals(console, player.refusals, so="expect dead letters")
+    if source.undecided_count:
+        console.print(undecided(source.undecided_count, config))
     if player.labels_waiting:
         console.print(f"{player.labels_waiting:,} labels were not due by the end of the file")
