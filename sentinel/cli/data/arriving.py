@@ -4,6 +4,7 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.table import Table
@@ -20,7 +21,7 @@ from sentinel.operations.arrival.writing import config_of, toml_of
 from sentinel.operations.data.dry_run import dry_run
 from sentinel.operations.data.refusals import nothing_usable
 
-_IGNORED_SHOWN_MAX = 40
+_NAMES_SHOWN_MAX = 20
 
 
 def arrived(file: Path, out: Path, answers: Answers, *, yes: bool) -> None:
@@ -78,7 +79,8 @@ def _asked(look: Look, answers: Answers, question: Question) -> Answers:
     while True:
         text = plain(f"{question.text} ({question.why})")
         said = str(typer.prompt(text, default=question.guess or None)).strip()
-        more = replace(answers, **{question.name: said})
+        answer: dict[str, Any] = {question.name: said}
+        more = replace(answers, **answer)
         try:
             proposal(look, more)
         except UnansweredError:
@@ -96,10 +98,9 @@ def _tell_proposal(console: PlainConsole, found: Proposal) -> None:
     console.print(f"{look.file_name}: {look.row_count:,} rows, {seen}", soft_wrap=True)
     console.print(_roles_table(found))
     ignored = [one for one in found.inputs if one.use == "ignored"]
-    for one in ignored[:_IGNORED_SHOWN_MAX]:
-        console.print(f"left out: {one.column.name or '(no name)'}: {one.why}", soft_wrap=True)
-    if len(ignored) > _IGNORED_SHOWN_MAX:
-        console.print(f"left out: {len(ignored) - _IGNORED_SHOWN_MAX:,} more, which it names")
+    for why in dict.fromkeys(one.why for one in ignored):
+        names = [one.column.name or "(no name)" for one in ignored if one.why == why]
+        console.print(f"left out: {_some(names)}: {why}", soft_wrap=True)
     for question in found.questions:
         said = f"guessed: {question.text} {question.guess}: {question.why}; {question.flag} says it"
         console.print(said, soft_wrap=True)
@@ -118,10 +119,15 @@ def _roles_table(found: Proposal) -> Table:
     table.add_row("amount", found.amount.name, amount)
     table.add_row("label", found.label.name if found.label else "(none)", "")
     for use in ("entity", "category", "number", "boolean"):
-        some = [one.column.name for one in found.inputs if one.use == use]
-        if some:
-            table.add_row(use, ", ".join(some), "")
+        names = [one.column.name for one in found.inputs if one.use == use]
+        if names:
+            table.add_row(use, _some(names), "")
     return table
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NAMES_SHOWN_MAX
+    return ", ".join(names[:_NAMES_SHOWN_MAX]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _tell_way_on(file: Path, out: Path, *, has_labels: bool) -> None:

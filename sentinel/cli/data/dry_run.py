@@ -1,9 +1,11 @@
 """What a dry run of a file has found, shown: how much is usable, and how decisions would see it."""
 
+import math
 from pathlib import Path
 
 from rich.table import Table
 
+from sentinel.cli.data.folding import undecided
 from sentinel.cli.data.sources import tell_refusals, transaction_file
 from sentinel.cli.progress import progress_bar
 from sentinel.cli.texts import PlainConsole
@@ -25,6 +27,8 @@ def tell_file(console: PlainConsole, file: Path, config: Config) -> None:
     tell_counts(console, found, f"rows of {file}")
     if not source.label_column:
         console.print(f"no labels: it has no column {config.training.label_column}")
+    if source.undecided_count:
+        console.print(undecided(source.undecided_count, config), soft_wrap=True)
     if found.unordered_row is not None:
         console.print(
             f"row {found.unordered_row:,} is earlier than the one before it: train wants the file "
@@ -49,12 +53,14 @@ def _first_table(found: DryRun, config: Config) -> Table:
     """The first transactions side by side: their values, then their features."""
     assert found.first is not None
     rows = found.first
-    table = Table("", *(f"#{i + 1}" for i in range(len(rows))), title="as decisions would see it")
+    table = Table(title="as decisions would see them")
+    for header in ("", *(f"#{i + 1}" for i in range(len(rows)))):
+        table.add_column(header, overflow="fold")
     for name, values in _values(rows, config).items():
         table.add_row(name, *values)
     table.add_section()
     for feature, column in zip(config.features, found.first_features.T.tolist(), strict=True):
-        table.add_row(feature.name, *(f"{value:,.6g}" for value in column))
+        table.add_row(feature.name, *(_number(value) for value in column))
     return table
 
 
@@ -66,5 +72,9 @@ def _values(rows: Transactions, config: Config) -> dict[str, list[str]]:
         "event time": [date_text(time_ms) for time_ms in rows.event_time_ms.tolist()],
         "amount": amounts,
         **{name: [value or "nothing" for value in values] for name, values in texts.items()},
-        **{name: [f"{v:,.6g}" for v in values.tolist()] for name, values in rows.numeric.items()},
+        **{name: list(map(_number, values.tolist())) for name, values in rows.numeric.items()},
     }
+
+
+def _number(value: float) -> str:
+    return "nothing" if math.isnan(value) else f"{value + 0.0:,.6g}"  # no minus before a zero

@@ -113,11 +113,12 @@ def _limited(inputs: Sequence[Input], is_fraud: Floats) -> list[Input]:
     numbers = [one for one in inputs if one.use == "number"]
     if len(numbers) > _NUMBERS_MAX:
         numbers.sort(key=lambda one: -separation(one.column, is_fraud))
+    why = f"beyond {_ENTITIES_MAX} entities and the {_NUMBERS_MAX} numbers that tell most"
     dropped = [*entities[_ENTITIES_MAX:], *numbers[_NUMBERS_MAX:]]
     found, names = [], {"account"}
     for one in inputs:
         if one in dropped:
-            found.append(replace(one, use="ignored", why="there are many such columns already"))
+            found.append(replace(one, use="ignored", why=why))
         elif one.use == "entity":
             name = _free(one.name, names)
             names.add(name)
