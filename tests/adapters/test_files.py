@@ -375,14 +375,14 @@ def test_another_ending_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
 
     assert refusal(tmp_path / name).endswith(
-        "must end in .parquet, .csv, .csv.gz, .csv.zst, .jsonl, .ndjson or .jsonl.gz"
+        "must end in .parquet, .csv, .csv.gz, .csv.zst, .tsv, .jsonl, .ndjson or .jsonl.gz"
     )
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none.csv").endswith("there is no such file")
     (tmp_path / "folder.csv").mkdir()
-    assert refusal(tmp_path / "folder.csv").endswith("there is no such file")
+    assert refusal(tmp_path / "folder.csv").endswith("is a folder, no file")
 
 
 def assert_usable(values: Sequence[bytes], schema: SchemaParams) -> None:
