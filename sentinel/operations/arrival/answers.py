@@ -29,6 +29,12 @@ class Answers:
     entities: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
 
+    @property
+    def named(self) -> set[str]:
+        """The columns of which something was said: no guess takes them for anything else."""
+        said = (self.transaction_id, self.time, self.account, self.amount, self.label)
+        return {*filter(None, said), *self.entities.values(), *self.ignored} - {NONE}
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

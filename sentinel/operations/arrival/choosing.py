@@ -222,11 +222,11 @@ def chosen_identifier(look: Look, answers: Answers) -> Role:
     return Role(None, "no column identifies a transaction: the file's name and the row's number do")
 
 
-def chosen_account(look: Look, answers: Answers, asker: Asker, other: Column | None) -> Role:
+def chosen_account(look: Look, answers: Answers, asker: Asker) -> Role:
     """Who pays; else each row is an account of its own."""
     if answers.account not in (None, NONE):
         return Role(_identifier(look, "--account", str(answers.account)), AS_SAID)
-    found = [column for column in account_columns(look) if column is not other]
+    found = account_columns(look)
     if found and answers.account is None:
         return Role(found[0], f"{found[0].distinct_count:,} different values, and its name")
     why = "no column is named like an account, a card or a customer"

@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -33,6 +33,12 @@ class Column:
     def words(self) -> str:
         """The words of the name, small and with blanks between: "nameOrig" is "name orig"."""
         return " ".join(_WORD.findall(self.name)).lower()
+
+    @property
+    def can_be_named(self) -> bool:
+        """Whether the decoder can look for a field of that name."""
+        name = self.name
+        return bool(name.strip()) and name.isprintable() and not set(name) & {'"', "\\"}
 
     @cached_property
     def present(self) -> list[str]:
@@ -126,6 +132,11 @@ class Look:
     def is_whole(self) -> bool:
         """Whether that was every row."""
         return self.seen_count == self.row_count
+
+    def without(self, names: Collection[str | None]) -> "Look":
+        """The same without some columns."""
+        left = tuple(column for column in self.columns if column.name not in names)
+        return replace(self, columns=left)
 
     def named(self, name: str) -> Column | None:
         """The column of that name."""

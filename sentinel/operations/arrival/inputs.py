@@ -97,7 +97,7 @@ def _ignored_for(column: Column) -> str:
     words, is_text = column.words, not column.reads_as_number and not column.is_boolean
     reasons = (
         (column.form == "nested", "holds lists or objects"),
-        (not _can_be_named(column.name), "its name cannot stand in a schema"),
+        (not column.can_be_named, "its name cannot stand in a schema"),
         (not column.present, "is empty"),
         (_PROTECTED.search(words), "a protected trait of a person"),
         (is_text and _PERSONAL.search(words), "personal data"),
@@ -109,11 +109,6 @@ def _ignored_for(column: Column) -> str:
         (is_text and _looks_like_date(column), "is a date"),
     )
     return next((why for is_so, why in reasons if is_so), "")
-
-
-def _can_be_named(name: str) -> bool:
-    """Whether the decoder can look for a field of that name."""
-    return bool(name.strip()) and name.isprintable() and not set(name) & {'"', "\\"}
 
 
 def _is_counter(column: Column) -> bool:

@@ -69,14 +69,23 @@ def proposal(look: Look, answers: Answers) -> Proposal:
     nothing can be guessed.
     """
     asker = Asker(answers)
-    time = chosen_time(look, answers, asker)
-    amount = chosen_amount(look, answers)
-    label = chosen_label(look, answers, asker)
-    transaction_id = chosen_identifier(look, answers)
-    account = chosen_account(look, answers, asker, transaction_id.column)
-    taken = [time.of.column, amount, label, transaction_id.column, account.column]
+    taken = {*answers.named, *(one.name for one in look.columns if not one.can_be_named)}
+
+    def free(own: str | None) -> Look:
+        return look.without(taken - {own})
+
+    time = chosen_time(free(answers.time), answers, asker)
+    taken.add(time.of.column.name)
+    amount = chosen_amount(free(answers.amount), answers)
+    taken.add(amount.name)
+    label = chosen_label(free(answers.label), answers, asker)
+    taken |= {label.name} if label is not None else set()
+    transaction_id = chosen_identifier(free(answers.transaction_id), answers)
+    taken |= {transaction_id.column.name} if transaction_id.column is not None else set()
+    account = chosen_account(free(answers.account), answers, asker)
+    roles = [time.of.column, amount, label, transaction_id.column, account.column]
     is_fraud = label_values(label, look.seen_count)
-    rest = [column for column in look.columns if all(column is not one for one in taken)]
+    rest = [column for column in look.columns if all(column is not one for one in roles)]
     found = cut(time.times_ms, is_fraud, time.step_ms)
     for name in (*answers.entities.values(), *answers.ignored):
         answered_column(look, "--entity or --ignore", name)
