@@ -53,7 +53,7 @@ class TransactionDecoder:
         self._names, self._fields = _field_tables(schema)
         self._clock = _clock(schema)
         self._limits = _limits(schema)
-        self._text_count = 2 + len(schema.entities) + len(schema.categorical)
+        self._text_count = 2 + len(schema.entities) + len(schema.only_categorical)
         self._number_count = scan.NUMBERS + len(schema.numeric) + len(schema.boolean)
 
     def warm(self) -> None:
@@ -131,7 +131,8 @@ class TransactionDecoder:
         for slot, numbers in enumerate(columns.numeric.values(), scan.NUMBERS):
             floats[slot, at] = numbers
         texts: list[Sequence[str | None]] = [columns.transaction_id]
-        texts += [*columns.entities.values(), *columns.categorical.values()]
+        texts += columns.entities.values()
+        texts += [columns.categorical[name] for name in self._schema.only_categorical]
         added = Texts.of([text for column in texts for text in column])
         start = (added.start + table.arena.size).reshape(len(texts), at.size)
         length = added.length.reshape(len(texts), at.size)
@@ -147,15 +148,19 @@ class TransactionDecoder:
         spans = zip(columns[scan.TEXTS :: 2], columns[scan.TEXTS + 1 :: 2], strict=True)
         texts = iter([Texts(table.arena, start, length) for start, length in spans])
         numbers: Iterator[Floats] = iter(list(table.floats)[scan.NUMBERS :])
+        transaction_id = next(texts)
+        entities = {kind: next(texts) for kind in ("account", *schema.entities)}
+        named = {name: entities[kind] for name, kind in schema.kind_of.items()}
+        named |= {name: next(texts) for name in schema.only_categorical}
         return Transactions(
-            transaction_id=next(texts),
+            transaction_id=transaction_id,
             partition=columns[scan.PARTITION],
             offset=columns[scan.OFFSET],
             event_time_ms=columns[scan.TIME],
             amount_minor=columns[scan.AMOUNT],
-            entities={kind: next(texts) for kind in ("account", *schema.entities)},
+            entities=entities,
             numeric={name: next(numbers) for name in (*schema.numeric, *schema.boolean)},
-            categorical={name: next(texts) for name in schema.categorical},
+            categorical={name: named[name] for name in schema.categorical},
         )
 
 
@@ -184,7 +189,7 @@ def _field_tables(schema: SchemaParams) -> tuple[Bytes, Ints]:
     number = lexing.WHOLE | lexing.DECIMAL
     truth = lexing.TRUE | lexing.FALSE
     is_whole = schema.amount_format == "minor"
-    entities, categorical = len(schema.entities), len(schema.categorical)
+    entities, categorical = len(schema.entities), len(schema.only_categorical)
     numeric, boolean = len(schema.numeric), len(schema.boolean)
     texts = iter(range(2, 2 + entities + categorical))
     numbers = iter(range(scan.NUMBERS, scan.NUMBERS + numeric + boolean))
