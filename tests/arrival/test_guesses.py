@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -32,18 +32,14 @@ def look(**columns: Sequence[Any]) -> Look:
 
 def plain(**more: Sequence[Any]) -> Look:
     """A file with what a transaction must have, and more."""
-    return look(
-        **{
-            "transaction_id": [f"T{i}" for i in range(COUNT)],
-            "event_time": [
-                f"2026-03-{1 + i // 3:02}T{i % 24 // 8:02}:00:00Z" for i in range(COUNT)
-            ],
-            "account": [f"A{i % 9}" for i in range(COUNT)],
-            "amount": [f"{i}.25" for i in range(COUNT)],
-            "is_fraud": [int(i % 10 == 0) for i in range(COUNT)],
-        }
-        | more
-    )
+    columns: dict[str, Sequence[Any]] = {
+        "transaction_id": [f"T{i}" for i in range(COUNT)],
+        "event_time": [f"2026-03-{1 + i // 3:02}T{i % 24 // 8:02}:00:00Z" for i in range(COUNT)],
+        "account": [f"A{i % 9}" for i in range(COUNT)],
+        "amount": [f"{i}.25" for i in range(COUNT)],
+        "is_fraud": [int(i % 10 == 0) for i in range(COUNT)],
+    }
+    return look(**(columns | more))
 
 
 def proposed(seen: Look, **answers: Any) -> Proposal:
@@ -264,7 +260,7 @@ def looks(draw: st.DrawFn) -> Look:
     """Any frame of columns; each holds one kind of values, or all kinds."""
     count = draw(st.integers(1, 12))
     names = draw(st.lists(NAMES, min_size=1, max_size=9, unique=True))
-    forms = st.sampled_from(["any", "text", "number", "boolean", "nested"])
+    forms: st.SearchStrategy[Form] = st.sampled_from(get_args(Form))
     columns = []
     for name in names:
         kind = draw(
