@@ -92,10 +92,7 @@ class Config:
         for i, feature in enumerate(self.features):
             self._check_feature(feature, before=names[:i])
         if self.training.label_column in [name for name, _ in self.schema.columns]:
-            raise ValueError(
-                f'[training] label_column "{self.training.label_column}" is a field of [schema]: '
-                "the label may not be among the inputs"
-            )
+            raise ValueError("[training] label_column is a field of [schema]: it may be no input")
         self._check_state()
         self._check_lifetime()
         for kind, params in self.entities.items():

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sentinel import config as configuration
 from sentinel.config import Config
 from sentinel.errors import ConfigError
-from sentinel.operations.arrival.answers import Answers, UnansweredError, entities_of
-from sentinel.operations.arrival.columns import Column, Form, Look
+from sentinel.operations.arrival.answers import Answers, UnansweredError, said_entities
+from sentinel.operations.arrival.columns import FileColumn, Form, Look
 from sentinel.operations.arrival.inputs import input_of
 from sentinel.operations.arrival.proposal import Proposal, proposal
 from sentinel.operations.arrival.writing import config_of, toml_of
@@ -24,7 +24,7 @@ COUNT = 60
 def look(**columns: Sequence[Any]) -> Look:
     """A file with these columns; a value that is no sequence of texts is written as one."""
     made = tuple(
-        Column(name, [None if value is None else str(value) for value in values])
+        FileColumn(name, [None if value is None else str(value) for value in values])
         for name, values in columns.items()
     )
     return Look("rows.csv", made, len(made[0].values))
@@ -107,9 +107,11 @@ def test_a_column_is_used_by_its_name_and_its_values(
 def test_what_tells_frauds_by_itself_is_no_input() -> None:
     count = 400
     labels = [int(i % 10 == 0) for i in range(count)]
-    is_fraud = Column("is_fraud", [str(one) for one in labels]).numbers
-    tells = Column("kind", ["bad" if one else "good" for one in labels])
-    helps = Column("kind", ["bad" if one and i % 20 else "good" for i, one in enumerate(labels)])
+    is_fraud = FileColumn("is_fraud", [str(one) for one in labels]).numbers
+    tells = FileColumn("kind", ["bad" if one else "good" for one in labels])
+    helps = FileColumn(
+        "kind", ["bad" if one and i % 20 else "good" for i, one in enumerate(labels)]
+    )
 
     assert input_of(tells, is_fraud).use == "ignored"
     assert "tells frauds by itself" in input_of(tells, is_fraud).why
@@ -223,7 +225,7 @@ def test_an_answer_that_does_not_fit_is_named(answers: dict[str, Any], message: 
 )
 def test_an_entity_is_said_with_its_name(pairs: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        entities_of(pairs)
+        said_entities(pairs)
 
 
 @pytest.mark.parametrize("lacking", ["event_time", "amount"])
@@ -278,7 +280,7 @@ def looks(draw: st.DrawFn) -> Look:
         if draw(st.booleans()):
             values = sorted(values, key=lambda text: (text is None, text or ""))
         form: Form = draw(forms) if draw(st.integers(0, 4)) == 0 else "any"
-        columns.append(Column(name, values, form))
+        columns.append(FileColumn(name, values, form))
     return Look("rows.csv", tuple(columns), draw(st.integers(count, 10**6)))
 
 

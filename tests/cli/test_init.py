@@ -236,9 +236,9 @@ def test_kinds_of_refusals_are_bounded_and_counted(tmp_path: Path) -> None:
     from sentinel.codec.rows import Rejected
     from sentinel.codec.schema import SchemaParams
     from sentinel.errors import RecordError
-    from sentinel.operations.data.refusals import Refusals
+    from sentinel.operations.data.refusals import RefusedRows
 
-    refusals = Refusals(SchemaParams())
+    refusals = RefusedRows(SchemaParams())
     for i in range(100):
         error = RecordError(f"reason_{i % 50}", "x")
         refusals.add([b"{}"], [Rejected(0, error)], rows_before=i)
@@ -269,4 +269,4 @@ def test_a_label_among_the_inputs_is_refused(tmp_path: Path) -> None:
 
     [line] = refusal("check-config", "-c", config)
 
-    assert '[training] label_column "is_fraud" is a field of [schema]' in line
+    assert "[training] label_column is a field of [schema]: it may be no input" in line

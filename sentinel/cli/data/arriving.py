@@ -13,7 +13,7 @@ from sentinel.cli.data.dry_run import tell_counts
 from sentinel.cli.data.sources import transaction_file
 from sentinel.cli.texts import PlainConsole, echo, plain
 from sentinel.errors import ConfigError
-from sentinel.operations.arrival.answers import Answers, Question, UnansweredError
+from sentinel.operations.arrival.answers import Answers, OpenQuestion, UnansweredError
 from sentinel.operations.arrival.columns import Look
 from sentinel.operations.arrival.looking import look_at
 from sentinel.operations.arrival.proposal import Proposal, proposal
@@ -74,7 +74,7 @@ def _open(look: Look, found: Proposal) -> str:
     return f"{look.file_name} does not say everything: say {flags}, or take the guesses with --yes"
 
 
-def _asked(look: Look, answers: Answers, question: Question) -> Answers:
+def _asked(look: Look, answers: Answers, question: OpenQuestion) -> Answers:
     """The answers with that of a person to one more question."""
     while True:
         text = plain(f"{question.text} ({question.why})")

@@ -14,7 +14,7 @@ from sentinel.cli.data.sources import transaction_file
 from sentinel.config import Config
 from sentinel.errors import ConfigError
 from sentinel.operations.data.history import UNKNOWN, History, Rows, joined_rows
-from sentinel.operations.data.refusals import Refusals, nothing_usable
+from sentinel.operations.data.refusals import RefusedRows, nothing_usable
 from sentinel.operations.models.train import DAY_MS
 from sentinel.records import Floats, Ints
 
@@ -37,7 +37,7 @@ class LabelledHistory:
     labels: Ints
     times_ms: Ints
     accounts: list[str]
-    refusals: Refusals
+    refusals: RefusedRows
 
 
 def folded(

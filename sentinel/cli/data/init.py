@@ -7,6 +7,12 @@ import typer
 
 from sentinel.errors import ConfigError
 
+Entities = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=COLUMN", help="A further entity, such as merchant=shop_id."),
+]
+Ignored = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="A column to leave out.")]
+
 
 def init(
     file: Annotated[Path, typer.Argument(help="Your history: Parquet, CSV or JSON lines.")],
@@ -51,17 +57,12 @@ def init(
         str | None,
         typer.Option(metavar="COLUMN", help='What says that it was fraud; "none": nothing does.'),
     ] = None,
-    entity: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=COLUMN", help="A further entity, such as merchant=shop_id."),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help="A column to leave out.")
-    ] = None,
+    entity: Entities = None,
+    ignore: Ignored = None,
 ) -> None:
     """Look at a file and write a configuration for it; ask what the file does not say."""
     from sentinel.cli.data.arriving import arrived
-    from sentinel.operations.arrival.answers import Answers, entities_of
+    from sentinel.operations.arrival.answers import Answers, said_entities
 
     if out.exists() and not overwrite:
         raise ConfigError(f"{out}: is there already: name another with --out, or add --overwrite")
@@ -75,7 +76,7 @@ def init(
         amount=amount,
         amount_format=amount_format,
         label=label,
-        entities=entities_of(entity or ()),
+        entities=said_entities(entity or ()),
         ignored=tuple(ignore or ()),
     )
     arrived(file, out, answers, yes=yes)

@@ -5,7 +5,7 @@ from pathlib import Path
 from sentinel.adapters.files import TransactionFile
 from sentinel.cli.texts import PlainConsole
 from sentinel.config import Config
-from sentinel.operations.data.refusals import Refusals
+from sentinel.operations.data.refusals import RefusedRows
 
 
 def transaction_file(
@@ -25,7 +25,7 @@ def transaction_file(
 
 
 def tell_refusals(
-    console: PlainConsole, refusals: Refusals, *, so: str = "they are left out"
+    console: PlainConsole, refusals: RefusedRows, *, so: str = "they are left out"
 ) -> None:
     """Say how many rows cannot be used, and the first of each kind; nothing if all can."""
     if not refusals.count:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sentinel.errors import ConfigError
-from sentinel.operations.arrival.columns import Column, Look
+from sentinel.operations.arrival.columns import FileColumn, Look
 
 _ENTITY = re.compile(r"([a-z][a-z0-9_]*)=(.+)", re.ASCII)
 
@@ -37,7 +37,7 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class OpenQuestion:
     """What the file does not say.
 
     Attributes
@@ -61,7 +61,7 @@ class Question:
         return "--" + self.name.replace("_", "-")
 
 
-def answered_column(look: Look, flag: str, name: str) -> Column:
+def answered_column(look: Look, flag: str, name: str) -> FileColumn:
     """The column that an answer names. Raises ConfigError."""
     found = look.named(name)
     if found is None:
@@ -73,7 +73,7 @@ def answered_column(look: Look, flag: str, name: str) -> Column:
 class UnansweredError(ConfigError):
     """Raised when a file does not say what nobody can guess: `question` asks for it."""
 
-    def __init__(self, file_name: str, question: Question) -> None:
+    def __init__(self, file_name: str, question: OpenQuestion) -> None:
         super().__init__(
             f"{file_name}: {question.text} {question.why}: say it with {question.flag}"
         )
@@ -85,17 +85,17 @@ class Asker:
 
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
-        self.questions: list[Question] = []
+        self.questions: list[OpenQuestion] = []
 
     def said(self, name: str, text: str, guess: str, why: str) -> str:
         """What was answered, or else the guess; the question is kept where nothing was."""
         answer: str | None = getattr(self._answers, name)
         if answer is None:
-            self.questions.append(Question(name, text, guess, why))
+            self.questions.append(OpenQuestion(name, text, guess, why))
         return guess if answer is None else answer
 
 
-def entities_of(pairs: Iterable[str]) -> dict[str, str]:
+def said_entities(pairs: Iterable[str]) -> dict[str, str]:
     """The columns of further entities, from NAME=COLUMN. Raises ConfigError."""
     found: dict[str, str] = {}
     for pair in pairs:

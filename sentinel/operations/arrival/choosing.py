@@ -13,11 +13,11 @@ from sentinel.operations.arrival.answers import (
     NONE,
     Answers,
     Asker,
-    Question,
+    OpenQuestion,
     UnansweredError,
     answered_column,
 )
-from sentinel.operations.arrival.columns import TRUE, Column, Look
+from sentinel.operations.arrival.columns import TRUE, FileColumn, Look
 from sentinel.operations.arrival.roles import (
     account_columns,
     amount_columns,
@@ -42,7 +42,7 @@ _DECIMALS_MAX = 4
 class Role:
     """A column that the schema must have, and why it is this one; None: a row stands for it."""
 
-    column: Column | None
+    column: FileColumn | None
     why: str
 
 
@@ -102,7 +102,7 @@ def chosen_time(look: Look, answers: Answers, asker: Asker) -> Time:
     return Time(chosen, why, zone=zone)
 
 
-_NO_TIME = Question(
+_NO_TIME = OpenQuestion(
     "time",
     "Which column says when a transaction happened?",
     "",
@@ -145,7 +145,7 @@ def _check_origin(origin: str) -> None:
         raise ConfigError(f"--origin: {error}") from error
 
 
-def chosen_amount(look: Look, answers: Answers) -> Column:
+def chosen_amount(look: Look, answers: Answers) -> FileColumn:
     """The amount. Raises ConfigError where no column can be it."""
     if answers.amount is not None:
         column = answered_column(look, "--amount", answers.amount)
@@ -158,7 +158,7 @@ def chosen_amount(look: Look, answers: Answers) -> Column:
     return found[0]
 
 
-_NO_AMOUNT = Question(
+_NO_AMOUNT = OpenQuestion(
     "amount",
     "Which column is the amount?",
     "",
@@ -166,7 +166,7 @@ _NO_AMOUNT = Question(
 )
 
 
-def amount_format(amount: Column, asker: Asker) -> str:
+def amount_format(amount: FileColumn, asker: Asker) -> str:
     """Whether the amount is in minor units."""
     if not amount.is_whole:
         return "decimal"
@@ -176,12 +176,12 @@ def amount_format(amount: Column, asker: Asker) -> str:
     return asker.said("amount_format", text, "decimal", "its values are whole numbers")
 
 
-def amount_decimals(amount: Column) -> int:
+def amount_decimals(amount: FileColumn) -> int:
     """How many decimals the amount has; two, unless more are seen, and few enough to be meant."""
     return amount.decimals if 2 < amount.decimals <= _DECIMALS_MAX else 2
 
 
-def chosen_label(look: Look, answers: Answers, asker: Asker) -> Column | None:
+def chosen_label(look: Look, answers: Answers, asker: Asker) -> FileColumn | None:
     """What says that a transaction was fraud; None if nothing does."""
     if answers.label not in (None, NONE):
         column = answered_column(look, "--label", str(answers.label))
@@ -203,7 +203,7 @@ def chosen_label(look: Look, answers: Answers, asker: Asker) -> Column | None:
     return None
 
 
-def label_values(label: Column | None, count: int) -> Floats:
+def label_values(label: FileColumn | None, count: int) -> Floats:
     """1 for a fraud, 0 for a genuine transaction, NaN where nobody says."""
     if label is None:
         return np.full(count, np.nan)
@@ -234,14 +234,14 @@ def chosen_account(look: Look, answers: Answers, asker: Asker) -> Role:
     return Role(None, "each row is an account of its own: nothing is counted over time")
 
 
-def _identifier(look: Look, flag: str, name: str) -> Column:
+def _identifier(look: Look, flag: str, name: str) -> FileColumn:
     column = answered_column(look, flag, name)
     if not is_identifier(column):
         raise ConfigError(f"{flag}: {name} holds {_some(column)}: no texts or whole numbers")
     return column
 
 
-def _some(column: Column) -> str:
+def _some(column: FileColumn) -> str:
     """A few of the values, for a sentence."""
     some = [text[:40] for text in list(column.counts)[:3]]
     return f"values such as {some}" if some else "nothing"

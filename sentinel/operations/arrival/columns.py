@@ -22,7 +22,7 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class FileColumn:
     """A column with the values that were looked at, oldest first; None where there is none."""
 
     name: str
@@ -120,7 +120,7 @@ class Look:
     """
 
     file_name: str
-    columns: tuple[Column, ...]
+    columns: tuple[FileColumn, ...]
     row_count: int
 
     @property
@@ -138,6 +138,6 @@ class Look:
         left = tuple(column for column in self.columns if column.name not in names)
         return replace(self, columns=left)
 
-    def named(self, name: str) -> Column | None:
+    def named(self, name: str) -> FileColumn | None:
         """The column of that name."""
         return next((column for column in self.columns if column.name == name), None)

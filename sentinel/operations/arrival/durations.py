@@ -20,7 +20,7 @@ _FRAUDS_WANTED = 10  # in each part
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class TrainingCut:
     """How `sentinel train` should cut the history, as durations; and what was seen of it.
 
     Attributes
@@ -44,12 +44,12 @@ def duration_text(length_ms: float) -> str:
     return f"{max(round(length_ms / 1_000), 0)}s"
 
 
-def cut(times_ms: Floats, is_fraud: Floats, step_ms: float) -> Cut:
+def cut(times_ms: Floats, is_fraud: Floats, step_ms: float) -> TrainingCut:
     """The spans for training, of a history that counts time in steps of `step_ms`."""
     there = np.isfinite(times_ms)
     times_ms, is_fraud = times_ms[there], is_fraud[there]
     length_ms = float(times_ms.max() - times_ms.min()) if times_ms.size else 0.0
-    best: Cut | None = None
+    best: TrainingCut | None = None
     for shares in product(_TEST_SHARES, _CALIBRATION_SHARES, _DELAY_SHARES):
         found = _cut(times_ms, is_fraud, length_ms, step_ms, *shares)
         if found.frauds_min is None or found.frauds_min >= _FRAUDS_WANTED:
@@ -68,12 +68,12 @@ def _cut(
     test_share: float,
     calibration_share: float,
     delay_share: float,
-) -> Cut:
+) -> TrainingCut:
     test = _whole_steps(min(length_ms * test_share, _TEST_MAX_MS), step_ms, least=1)
     calibration = _whole_steps(min(length_ms * calibration_share, _TEST_MAX_MS), step_ms, least=1)
     delay = _whole_steps(min(length_ms * delay_share, _DELAY_MAX_MS), step_ms, least=0)
     if not np.any(np.isfinite(is_fraud)):
-        return Cut(delay, calibration, test, None)
+        return TrainingCut(delay, calibration, test, None)
     test_begin = times_ms.max() + 1 - duration_ms(test)
     end = test_begin - duration_ms(delay)
     begin = end - duration_ms(calibration)
@@ -83,7 +83,7 @@ def _cut(
         times_ms >= test_begin,
     )
     classes = [np.sum(is_fraud[part] == kind) for part in parts for kind in (0, 1)]
-    return Cut(delay, calibration, test, int(min(classes)))
+    return TrainingCut(delay, calibration, test, int(min(classes)))
 
 
 def _whole_steps(length_ms: float, step_ms: float, *, least: int) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from sentinel.core.learning.evaluation import auc
-from sentinel.operations.arrival.columns import Column
+from sentinel.operations.arrival.columns import FileColumn
 from sentinel.operations.arrival.roles import is_identifier
 from sentinel.operations.arrival.times import time_column
 from sentinel.records import Floats
@@ -55,14 +55,14 @@ class Input:
         Of a category, the most frequent first.
     """
 
-    column: Column
+    column: FileColumn
     use: Use
     why: str
     name: str = ""
     values: tuple[str, ...] = ()
 
 
-def input_of(column: Column, is_fraud: Floats) -> Input:
+def input_of(column: FileColumn, is_fraud: Floats) -> Input:
     """What a column is good for; `is_fraud` has 1, 0 or NaN for each row."""
     if why := _ignored_for(column):
         return Input(column, "ignored", why)
@@ -78,7 +78,7 @@ def input_of(column: Column, is_fraud: Floats) -> Input:
     return _value(column)
 
 
-def _value(column: Column) -> Input:
+def _value(column: FileColumn) -> Input:
     """A number, a category, or too many texts."""
     if column.is_number and not _CODE.search(column.words):
         return Input(column, "number", "numbers")
@@ -92,7 +92,7 @@ def _value(column: Column) -> Input:
     return Input(column, "category", f"{len(values)} different values", values=values)
 
 
-def _ignored_for(column: Column) -> str:
+def _ignored_for(column: FileColumn) -> str:
     """Why its name or its values make it no input; empty if they do not."""
     words, is_text = column.words, not column.reads_as_number and not column.is_boolean
     reasons = (
@@ -111,16 +111,16 @@ def _ignored_for(column: Column) -> str:
     return next((why for is_so, why in reasons if is_so), "")
 
 
-def _is_counter(column: Column) -> bool:
+def _is_counter(column: FileColumn) -> bool:
     return column.is_number and column.distinct_count > 20 and column.is_in_order
 
 
-def _looks_like_date(column: Column) -> bool:
+def _looks_like_date(column: FileColumn) -> bool:
     some = list(column.counts)[:100]
     return all(re.fullmatch(r"\d{4}-\d\d-\d\d|\d\d?[./]\d\d?[./]\d{2,4}", text) for text in some)
 
 
-def _is_entity(column: Column) -> bool:
+def _is_entity(column: FileColumn) -> bool:
     return (
         is_identifier(column)
         and bool(_ENTITY.search(column.words))
@@ -130,14 +130,14 @@ def _is_entity(column: Column) -> bool:
     )
 
 
-def entity_name(column: Column) -> str:
+def entity_name(column: FileColumn) -> str:
     """A short name for an entity, from the column's: "nameDest" is "dest"."""
     words = [word for word in column.words.split() if word not in ("name", "id", "num", "number")]
     name = re.sub(r"[^a-z0-9_]", "", "_".join(words))
     return name if name and name != "account" and not name[0].isdigit() else f"entity_{name}"
 
 
-def separation(column: Column, is_fraud: Floats) -> float:
+def separation(column: FileColumn, is_fraud: Floats) -> float:
     """How well a column alone tells frauds from others, from 0 to 1; 0 where that cannot be said.
 
     With a category each value stands for its share of frauds.
@@ -155,7 +155,7 @@ def separation(column: Column, is_fraud: Floats) -> float:
     return 0.0 if found is None else abs(2 * found - 1)
 
 
-def _fraud_shares(column: Column, is_fraud: Floats) -> Floats:
+def _fraud_shares(column: FileColumn, is_fraud: Floats) -> Floats:
     """Of each row the share of frauds among those with its value."""
     values = np.array([value or "" for value in column.values])
     _, codes = np.unique(values, return_inverse=True)

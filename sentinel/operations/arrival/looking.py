@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from sentinel.adapters.files.looking import seen_rows
-from sentinel.operations.arrival.columns import Column, Look
+from sentinel.operations.arrival.columns import FileColumn, Look
 
 
 def look_at(path: Path) -> Look:
     """What is seen of a file. Raises ConfigError where it cannot be read."""
     seen = seen_rows(path)
-    columns = tuple(Column(one.name, one.values, one.form) for one in seen.columns)
+    columns = tuple(FileColumn(one.name, one.values, one.form) for one in seen.columns)
     return Look(path.name, columns, seen.row_count)

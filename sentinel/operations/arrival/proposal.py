@@ -9,7 +9,7 @@ from sentinel.operations.arrival.answers import (
     AS_SAID,
     Answers,
     Asker,
-    Question,
+    OpenQuestion,
     answered_column,
 )
 from sentinel.operations.arrival.choosing import (
@@ -24,8 +24,8 @@ from sentinel.operations.arrival.choosing import (
     chosen_time,
     label_values,
 )
-from sentinel.operations.arrival.columns import Column, Look
-from sentinel.operations.arrival.durations import Cut, cut
+from sentinel.operations.arrival.columns import FileColumn, Look
+from sentinel.operations.arrival.durations import TrainingCut, cut
 from sentinel.operations.arrival.inputs import Input, input_of, separation
 from sentinel.records import Floats
 
@@ -52,13 +52,13 @@ class Proposal:
     transaction_id: Role
     time: Time
     account: Role
-    amount: Column
+    amount: FileColumn
     amount_format: str
     amount_decimals: int
-    label: Column | None
+    label: FileColumn | None
     inputs: Sequence[Input]
-    cut: Cut
-    questions: Sequence[Question]
+    cut: TrainingCut
+    questions: Sequence[OpenQuestion]
     notes: Sequence[str]
 
 
@@ -106,7 +106,7 @@ def proposal(look: Look, answers: Answers) -> Proposal:
     )
 
 
-def _input(column: Column, look: Look, answers: Answers, is_fraud: Floats) -> Input:
+def _input(column: FileColumn, look: Look, answers: Answers, is_fraud: Floats) -> Input:
     for name, of in answers.entities.items():
         if column.name == of:
             return Input(column, "entity", AS_SAID, name)
@@ -145,7 +145,7 @@ def _free(name: str, taken: set[str]) -> str:
     )
 
 
-def _notes(time: Time, amount: Column, is_fraud: Floats, found: Cut) -> Iterator[str]:
+def _notes(time: Time, amount: FileColumn, is_fraud: Floats, found: TrainingCut) -> Iterator[str]:
     if not time.of.is_in_order:
         yield (
             f"the rows are not in the order of {time.of.column.name}: sort the file by it before "

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from sentinel.operations.arrival.columns import Column, Look
+from sentinel.operations.arrival.columns import FileColumn, Look
 
 # What a label may be in a file (adapters/files/transactions.py reads it).
 _LABEL_VALUES = {"0", "1", "0.0", "1.0", "true", "false", "fraud", "genuine"}
@@ -42,7 +42,7 @@ _AMOUNTS = (
 _NEGATIVE_SHARE_MAX = 0.25
 
 
-def _ranked(columns: Iterable[Column], patterns: Iterable[str]) -> list[Column]:
+def _ranked(columns: Iterable[FileColumn], patterns: Iterable[str]) -> list[FileColumn]:
     """The columns that a pattern fits, those of an earlier one first."""
     left, found = list(columns), []
     for pattern in patterns:
@@ -52,18 +52,18 @@ def _ranked(columns: Iterable[Column], patterns: Iterable[str]) -> list[Column]:
     return found
 
 
-def label_columns(look: Look) -> list[Column]:
+def label_columns(look: Look) -> list[FileColumn]:
     """What could say that a transaction was fraud: named so, with two values at most."""
     fitting = [column for column in look.columns if is_label(column)]
     return _ranked(fitting, _LABELS)
 
 
-def is_label(column: Column) -> bool:
+def is_label(column: FileColumn) -> bool:
     """Whether its values can be labels."""
     return bool(column.counts) and {text.lower() for text in column.counts} <= _LABEL_VALUES
 
 
-def identifier_columns(look: Look) -> list[Column]:
+def identifier_columns(look: Look) -> list[FileColumn]:
     """What could identify a transaction: named so, and hardly a value twice."""
     fitting = [
         column
@@ -73,13 +73,13 @@ def identifier_columns(look: Look) -> list[Column]:
     return _ranked(fitting, _IDENTIFIERS)
 
 
-def account_columns(look: Look) -> list[Column]:
+def account_columns(look: Look) -> list[FileColumn]:
     """What could be the account: named so, with many values."""
     fitting = [one for one in look.columns if is_identifier(one) and one.distinct_count > 2]
     return _ranked(fitting, _ACCOUNTS)
 
 
-def is_identifier(column: Column) -> bool:
+def is_identifier(column: FileColumn) -> bool:
     """Whether its values can be identifiers: texts or whole numbers, and there."""
     return (
         column.form in ("any", "text", "number")
@@ -88,12 +88,12 @@ def is_identifier(column: Column) -> bool:
     )
 
 
-def amount_columns(look: Look) -> list[Column]:
+def amount_columns(look: Look) -> list[FileColumn]:
     """What could be the amount: named so, numbers, few of them negative."""
     return _ranked([column for column in look.columns if is_amount(column)], _AMOUNTS)
 
 
-def is_amount(column: Column) -> bool:
+def is_amount(column: FileColumn) -> bool:
     """Whether its values can be amounts; a text that holds a number can."""
     if column.form in ("nested", "boolean") or not column.reads_as_number:
         return False

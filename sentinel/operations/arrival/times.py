@@ -8,7 +8,7 @@ import numpy as np
 
 from sentinel.codec.schema import rfc3339_ms
 from sentinel.core.features.spec import duration_ms
-from sentinel.operations.arrival.columns import Column, Look
+from sentinel.operations.arrival.columns import FileColumn, Look
 from sentinel.records import Floats
 
 ORIGIN = "2020-01-01T00:00:00Z"  # of steps, where nobody knows it: a midnight in the past
@@ -51,7 +51,7 @@ class TimeColumn:
         Of a counter, the length of a step as a duration; else empty.
     """
 
-    column: Column
+    column: FileColumn
     format: str
     has_zone: bool = True
     step: str = ""
@@ -84,7 +84,7 @@ def time_columns(look: Look) -> list[TimeColumn]:
     return sorted(found, key=lambda one: one.rank, reverse=True)
 
 
-def time_column(column: Column) -> TimeColumn | None:
+def time_column(column: FileColumn) -> TimeColumn | None:
     """The column as a time, if its values can be times."""
     if column.form == "nested" or not column.present:
         return None
@@ -103,7 +103,7 @@ def time_column(column: Column) -> TimeColumn | None:
     return _counter(column)
 
 
-def _counter(column: Column) -> TimeColumn | None:
+def _counter(column: FileColumn) -> TimeColumn | None:
     """A counter of steps: its name says so, and it only goes up."""
     last = column.words.rpartition(" ")[2]
     step = next((length for words, length in _STEPS if re.fullmatch(words, last)), "")
@@ -123,7 +123,7 @@ def agrees_in_utc(chosen: TimeColumn, others: list[TimeColumn]) -> TimeColumn | 
     return None
 
 
-def span_ms(times_ms: Floats) -> tuple[float, float]:
+def first_and_last_ms(times_ms: Floats) -> tuple[float, float]:
     """The first and the last time; zeros where there is none."""
     there = _there(times_ms)
     return (float(there.min()), float(there.max())) if there.size else (0.0, 0.0)

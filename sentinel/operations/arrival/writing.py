@@ -12,7 +12,7 @@ from sentinel.operations.arrival.choosing import Role
 from sentinel.operations.arrival.durations import windows
 from sentinel.operations.arrival.features import Ground, Table, proposed_features
 from sentinel.operations.arrival.proposal import Proposal
-from sentinel.operations.arrival.times import span_ms
+from sentinel.operations.arrival.times import first_and_last_ms
 
 _STATE_TTL_MS = 90 * 86_400_000  # the default of redis.state_ttl_s
 _LINE_LENGTH_MAX = 100
@@ -42,7 +42,7 @@ def config_of(found: Proposal, text: str) -> Config:
 
 
 def _ground(found: Proposal) -> Ground:
-    first_ms, last_ms = span_ms(found.time.times_ms)
+    first_ms, last_ms = first_and_last_ms(found.time.times_ms)
     is_dated = not found.time.origin
     return Ground(
         has_account=found.account.column is not None,

@@ -10,7 +10,7 @@ from sentinel.adapters.files import Chunk, TransactionFile
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
 from sentinel.operations.data.history import History
-from sentinel.operations.data.refusals import Refusals
+from sentinel.operations.data.refusals import RefusedRows
 from sentinel.records import Floats, Record, Transactions, part
 
 _SHOWN_COUNT = 3
@@ -28,7 +28,7 @@ class DryRun:
         The first row that is earlier than the one before it.
     """
 
-    refusals: Refusals
+    refusals: RefusedRows
     row_count: int = 0
     usable_count: int = 0
     fraud_count: int = 0
@@ -48,7 +48,7 @@ def dry_run(
     chunk_count_max: int | None = None,
 ) -> DryRun:
     """Read a file, or its first chunks, and count what there is."""
-    found = DryRun(Refusals(config.schema))
+    found = DryRun(RefusedRows(config.schema))
     decoder = TransactionDecoder(config.schema)
     for chunk in islice(source.chunks(), chunk_count_max):
         records = [Record(i, 0, None, value) for i, value in enumerate(chunk.values)]

@@ -13,7 +13,7 @@ from sentinel.core.features.spec import duration_ms
 from sentinel.core.features.state import FeatureState, Labels
 from sentinel.core.partitioning import PartitionOf
 from sentinel.errors import ConfigError
-from sentinel.operations.data.refusals import Refusals
+from sentinel.operations.data.refusals import RefusedRows
 from sentinel.records import Floats, Ints, Record, Transactions, part
 
 UNKNOWN = -1
@@ -65,7 +65,7 @@ class History:
         self._waiting: deque[tuple[int, Transactions]] = deque()
         self._newest_ms = 0
         self._position = 0
-        self.refusals = Refusals(config.schema)
+        self.refusals = RefusedRows(config.schema)
 
     def fold(self, values: Sequence[bytes], is_fraud: Sequence[bool | None]) -> Rows:
         """Features of consecutive records, as scoring would have computed them then.

@@ -14,7 +14,7 @@ from sentinel.codec.rows import Rejected
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
 from sentinel.errors import ConfigError, RecordError
-from sentinel.operations.data.refusals import Refusals
+from sentinel.operations.data.refusals import RefusedRows
 from sentinel.operations.data.sender import Sender
 from sentinel.records import Feedback, Ints, Record, Transactions
 
@@ -74,7 +74,9 @@ class Player:
         self._begun_s = 0.0
         self._begin = 0
         self.sent = Played()
-        self.refusals = Refusals(config.schema)  # sent as they are: dead letters on the other side
+        self.refusals = RefusedRows(
+            config.schema
+        )  # sent as they are: dead letters on the other side
 
     async def run(self, sender: Sender, on_sent: Callable[[Played], None]) -> Played:
         """Send until the end of the file. A run that was broken off may repeat its last chunk.

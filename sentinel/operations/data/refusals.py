@@ -21,7 +21,7 @@ class _Kind:
     first: list[tuple[int, Fault]] = field(default_factory=list)
 
 
-class Refusals:
+class RefusedRows:
     """Counts what is refused, and keeps the first of each kind.
 
     The first row of a file is row 1, after a header, and blank lines are no rows.
@@ -64,7 +64,7 @@ def _line(kind: _Kind) -> str:
     return f"{where}: {counted}: {rows}; allowed: {fault.allowed}"
 
 
-def nothing_usable(file: Path, refusals: Refusals) -> ConfigError:
+def nothing_usable(file: Path, refusals: RefusedRows) -> ConfigError:
     """What to raise where no row of a file can be used."""
     why = refusals.lines() or ["it has no rows"]
     return ConfigError("\n  ".join([f"{file}: there is not one usable row", *why]))
