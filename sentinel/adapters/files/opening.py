@@ -97,8 +97,8 @@ def check_content(path: Path) -> None:
         found = "no text"
     if found is not None and not (kind == "parquet" and found == "Parquet"):
         raise ConfigError(f"{path}: its name says {kind}, but it is {found}")
-    if kind == "jsonl" and not head.removeprefix(BOM_UTF8).lstrip().startswith(b"{"):
-        raise ConfigError(f"{path}: must have one JSON object a line; it begins otherwise")
+    if kind == "jsonl" and head.removeprefix(BOM_UTF8).lstrip().startswith(b"["):
+        raise ConfigError(f"{path}: must have one JSON object a line; it is a list")
 
 
 @contextmanager
