@@ -145,8 +145,10 @@ def _keep(
         if clock is None:  # then numba leaves the rest out
             return -1
         found = other_time(data, begin, after, value, fields[field, KEPT_AS], clock)
+        if np.isnan(found):
+            return -1  # a text, perhaps, whose slot is none of these
         floats[slot, row] = found
-        return -1 if np.isnan(found) else used
+        return used
     if shape == STRING:
         begin, after = begin + 1, after - 1
     if fields[field, KEPT_AS] == AS_TEXT:
