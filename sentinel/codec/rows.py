@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -77,7 +77,8 @@ class RowDecoder:
             rejected += [Rejected(int(at[i]), error) for i, error in wrong.items()]
             kept[at[list(wrong)]] = False
             columns = self._columns([row for i, row in enumerate(rows) if i not in wrong])
-        return columns, np.flatnonzero(kept), rejected
+        amount = np.maximum(columns.amount, self._schema.amount_minor_least)
+        return replace(columns, amount=amount), np.flatnonzero(kept), rejected
 
     def _rows(self, values: list[bytes | None], rejected: list[Rejected]) -> list[Any]:
         """Decoded structs. The whole batch at once if all is well, else one by one."""
@@ -154,9 +155,9 @@ class RowDecoder:
         for name, texts in zip(names[:2], identifiers, strict=False):
             for i in [i for i, text in enumerate(texts) if text == ""]:
                 wrong[i] = RecordError("bad_id", f"{name} is empty")
-        amount = columns.amount
-        for i in np.flatnonzero(~((amount >= 0) & (amount <= AMOUNT_MINOR_MAX))).tolist():
-            told = f"{schema.amount} is {amount[i]} minor units, from 0 to {AMOUNT_MINOR_MAX}"
+        amount, least = columns.amount, schema.amount_minor_min
+        for i in np.flatnonzero(~((amount >= least) & (amount <= AMOUNT_MINOR_MAX))).tolist():
+            told = f"{schema.amount} is {amount[i]} minor units, from {least} to {AMOUNT_MINOR_MAX}"
             wrong[i] = RecordError("bad_amount", told)
         times = columns.event_time_ms
         latest = stamps_ms + schema.future_s_max * 1000.0

@@ -11,6 +11,7 @@ from sentinel.core.features.spec import duration_ms
 
 TimeFormat = Literal["rfc3339", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "steps"]
 AmountFormat = Literal["decimal", "minor"]
+NegativeAmounts = Literal["refuse", "zero", "signed"]
 
 PARTS_OF_MS = {"epoch_us": 1_000, "epoch_ns": 1_000_000}  # formats of whole numbers only
 
@@ -37,6 +38,7 @@ class SchemaParams:
     amount: str = "amount"
     amount_format: AmountFormat = "decimal"
     amount_decimals: int = 2  # minor units are 10**-2 of the major unit
+    negative_amounts: NegativeAmounts = "refuse"
     entities: dict[str, str] = field(default_factory=dict)  # further entity kinds: their field
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
@@ -49,10 +51,7 @@ class SchemaParams:
 
     def __post_init__(self) -> None:
         self._check_times()
-        if self.amount_format not in ("decimal", "minor"):
-            raise ValueError('amount_format must be "decimal" or "minor"')
-        if not 0 <= self.amount_decimals <= 4:
-            raise ValueError(f"amount_decimals must be in 0..4, got {self.amount_decimals}")
+        self._check_amounts()
         if not 1 <= self.id_length_max <= 4096:
             raise ValueError(f"id_length_max must be in 1..4096, got {self.id_length_max}")
         if not 64 <= self.record_bytes_max <= 64 * 1_048_576:
@@ -90,6 +89,14 @@ class SchemaParams:
         if self.event_time_origin and self.origin_ms < 0:
             raise ValueError("event_time_origin must not be before 1970")
 
+    def _check_amounts(self) -> None:
+        if self.amount_format not in ("decimal", "minor"):
+            raise ValueError('amount_format must be "decimal" or "minor"')
+        if self.negative_amounts not in get_args(NegativeAmounts):
+            raise ValueError(f"negative_amounts must be one of {list(get_args(NegativeAmounts))}")
+        if not 0 <= self.amount_decimals <= 4:
+            raise ValueError(f"amount_decimals must be in 0..4, got {self.amount_decimals}")
+
     @property
     def zone(self) -> tzinfo:
         """Of times without an offset."""
@@ -106,6 +113,16 @@ class SchemaParams:
     def origin_ms(self) -> int:
         """The time of step 0; 0 where steps are not counted."""
         return rfc3339_ms(self.event_time_origin, self.zone) if self.event_time_origin else 0
+
+    @property
+    def amount_minor_min(self) -> int:
+        """The least amount that a record may have."""
+        return 0 if self.negative_amounts == "refuse" else -AMOUNT_MINOR_MAX
+
+    @property
+    def amount_minor_least(self) -> int:
+        """The least amount that is made of it."""
+        return -AMOUNT_MINOR_MAX if self.negative_amounts == "signed" else 0
 
     @property
     def kind_of(self) -> dict[str, str]:

@@ -238,6 +238,8 @@ def _limits(schema: SchemaParams) -> Floats:
     is_whole = schema.amount_format == "minor"
     limits[scan.AMOUNT_SCALE] = 1.0 if is_whole else 10.0**schema.amount_decimals
     limits[scan.AMOUNT_MAX] = AMOUNT_MINOR_MAX
+    limits[scan.AMOUNT_MIN] = schema.amount_minor_min
+    limits[scan.AMOUNT_LEAST] = schema.amount_minor_least
     limits[scan.ID_COUNT] = 2 + len(schema.entities)
     limits[scan.ID_BYTES_MAX] = schema.id_length_max
     limits[scan.RECORD_BYTES_MAX] = schema.record_bytes_max

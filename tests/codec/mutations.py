@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import get_args
 
-from sentinel.codec.schema import PARTS_OF_MS, SchemaParams, TimeFormat
+from sentinel.codec.schema import PARTS_OF_MS, NegativeAmounts, SchemaParams, TimeFormat
 
 NEW_YEAR = 1_577_836_800_000  # 2020-01-01T00:00:00Z
 
@@ -63,6 +63,7 @@ def schemas() -> Iterator[SchemaParams]:
             event_time_step=rng.choice(("1s", "1h", "30d")),
             amount_format=rng.choice(("decimal", "minor")),
             amount_decimals=rng.randrange(5),
+            negative_amounts=rng.choice(get_args(NegativeAmounts)),
             account=rng.choice(("account", "a", "numéro")),
             entities=shops,
             numeric=rng.choice(((), ("distance",), ("distance", "dist", "distance2"))),
@@ -133,7 +134,7 @@ def _value(rng: random.Random, name: str, schema: SchemaParams) -> str:
             else _time(rng, schema.event_time_format)
         )
     if name == schema.amount:
-        text = f"{rng.randrange(10 ** rng.randrange(1, 9))}"
+        text = f"{rng.choice(('', '', '', '-'))}{rng.randrange(10 ** rng.randrange(1, 9))}"
         if schema.amount_format == "decimal":
             text = rng.choice((text, f"{text}.{rng.randrange(1000)}", f'"{text}.5"'))
         return text if rng.random() < 0.95 else rng.choice((_number(rng), f'"{_number(rng)}"'))

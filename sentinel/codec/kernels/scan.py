@@ -51,7 +51,8 @@ REQUIRED_TEXT_COUNT = 2
 # Places of the limits.
 TIME_SCALE, TIME_MIN_MS, TIME_MAX_MS, FUTURE_MS_MAX, AMOUNT_SCALE, AMOUNT_MAX = 0, 1, 2, 3, 4, 5
 ID_COUNT, ID_BYTES_MAX, RECORD_BYTES_MAX = 6, 7, 8
-LIMIT_COUNT = 9
+AMOUNT_MIN, AMOUNT_LEAST = 9, 10  # what is accepted; what is less than the second becomes it
+LIMIT_COUNT = 11
 
 _TOKENS_MAX = 64  # keys of a row that the next row is expected to repeat
 
@@ -145,8 +146,10 @@ def _keep(
         if clock is None:  # then numba leaves the rest out
             return -1
         found = other_time(data, begin, after, value, fields[field, KEPT_AS], clock)
+        if np.isnan(found):
+            return -1  # a text, perhaps, whose slot is none of these
         floats[slot, row] = found
-        return -1 if np.isnan(found) else used
+        return used
     if shape == STRING:
         begin, after = begin + 1, after - 1
     if fields[field, KEPT_AS] == AS_TEXT:
@@ -215,14 +218,14 @@ def _is_usable(stamp_ms: int, limits: Floats, ints: Ints, floats: Floats, row: i
         return False
     if stamp_ms > 0 and time_ms > stamp_ms + limits[FUTURE_MS_MAX]:
         return False
-    if not (0.0 <= amount <= limits[AMOUNT_MAX]):
+    if not (limits[AMOUNT_MIN] <= amount <= limits[AMOUNT_MAX]):
         return False
     for slot in range(int(limits[ID_COUNT])):
         length = ints[TEXTS + 2 * slot + 1, row]
         if length > limits[ID_BYTES_MAX] or (length == NONE and slot < REQUIRED_TEXT_COUNT):
             return False
     ints[TIME, row] = np.int64(time_ms)
-    ints[AMOUNT, row] = np.int64(amount)
+    ints[AMOUNT, row] = np.int64(max(amount, limits[AMOUNT_LEAST]))
     return True
 
 

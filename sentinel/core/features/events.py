@@ -43,6 +43,9 @@ MARK_BITS = 2
 MARK_GENUINE, MARK_FRAUD, MARK_WITHDRAWN = 1, 2, 3
 _MARK_MASK = 3
 
+# Beyond every amount: of a window without one.
+LEAST, MOST = -(2**62), 2**62
+
 
 @numba.njit(cache=True, nogil=True)
 def _at(row: Ints, layout: Ints, i: int) -> int:
@@ -58,18 +61,17 @@ def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> N
     """Fill found[w] with what there is in window w.
 
     That is first and end position, count, sum, maximum, count of known frauds and their least
-    amount, -1 without any. One scan from the newest event back serves all windows of one delay,
-    since they are ascending.
+    amount; without any, LEAST and MOST. One scan from the newest event back serves all windows of
+    one delay, since they are ascending.
     """
     label = layout[L_LABEL]
     i = row[EVENT_COUNT] - 1
-    n = s = m = f = 0
-    least = -1
-    end = 0
+    n = s = f = end = 0
+    m, least = LEAST, MOST
     for w in range(windows.shape[0]):
         if w == 0 or windows[w, 0] != windows[w - 1, 0]:
             n = s = f = 0
-            m = least = -1
+            m, least = LEAST, MOST
             i = row[EVENT_COUNT] - 1
             while i >= 0 and row[_at(row, layout, i) + EVENT_MS] > t - windows[w, 0]:
                 i -= 1
@@ -85,7 +87,7 @@ def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> N
             m = max(m, amount)
             if label >= 0 and row[at + label] & _MARK_MASK == MARK_FRAUD:
                 f += 1
-                least = amount if least < 0 else min(least, amount)
+                least = min(least, amount)
             i -= 1
         found[w, 0] = i + 1
         found[w, 1] = end
@@ -98,7 +100,9 @@ def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> N
 
 @numba.njit(cache=True, nogil=True)
 def _std(row: Ints, layout: Ints, begin: int, end: int, n: int, s: int, extra: int) -> float:
-    """Sample standard deviation in minor units; `extra` >= 0 is one amount more; NaN for n < 2.
+    """Sample standard deviation in minor units; `extra` is one amount more, but for LEAST.
+
+    NaN for n < 2.
 
     Deviations are taken from an integer near the mean, so their squares are exact up to 2**53.
     """
@@ -109,7 +113,7 @@ def _std(row: Ints, layout: Ints, begin: int, end: int, n: int, s: int, extra: i
     for i in range(begin, end):
         deviation = float(row[_at(row, layout, i) + EVENT_AMOUNT] - centre)
         squares += deviation * deviation
-    if extra >= 0:
+    if extra != LEAST:
         deviation = float(extra - centre)
         squares += deviation * deviation
     shift = float(s - centre * n)
@@ -237,13 +241,13 @@ def _feature(
             return 1.0 if n == 0 else 0.0
         return _first_seen(row, layout, column, begin, end, h)
     if stat == FRAUD_MIN:
-        return found[w, 6] / scale if found[w, 6] >= 0 else math.nan
+        return found[w, 6] / scale if found[w, 5] > 0 else math.nan
     s, m, f = found[w, 3], found[w, 4], found[w, 5]
     if with_current:
         n, s, m = n + 1, s + amount, max(m, amount)
     std = math.nan
     if stat in (STD, Z_SCORE):
-        std = _std(row, layout, begin, end, n, s, amount if with_current else -1)
+        std = _std(row, layout, begin, end, n, s, amount if with_current else LEAST)
     return past_value(stat, n, s, m, f, std, amount, scale)
 
 
