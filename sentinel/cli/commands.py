@@ -20,6 +20,7 @@ PANELS = {
         "init": "data.init",
         "check-config": "data.check_config",
         "train": "data.history",
+        "backfill": "data.backfill",
         "features": "data.history",
         "produce": "data.produce",
     },

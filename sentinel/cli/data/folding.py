@@ -14,8 +14,7 @@ from sentinel.cli.data.sources import transaction_file
 from sentinel.config import Config
 from sentinel.errors import ConfigError
 from sentinel.operations.data.history import UNKNOWN, History, Rows, joined_rows
-from sentinel.operations.data.refusals import RefusedRows, nothing_usable
-from sentinel.operations.models.train import DAY_MS
+from sentinel.operations.data.refusals import nothing_usable
 from sentinel.records import Floats, Ints
 
 
@@ -29,36 +28,35 @@ class LabelledHistory:
         float64 (n, n_features).
     labels
         int64 (n,): 0 genuine, 1 fraud, UNKNOWN.
-    refusals
-        The rows of the file that could not be used.
+    history
+        With the state at its end.
     """
 
     features: Floats
     labels: Ints
     times_ms: Ints
     accounts: list[str]
-    refusals: RefusedRows
+    history: History
 
 
 def folded(
-    source: TransactionFile, config: Config, progress: Progress, *, until_day: float | None
+    source: TransactionFile,
+    config: Config,
+    progress: Progress,
+    *,
+    day_count: float | None = None,
 ) -> tuple[History, Iterator[Rows]]:
-    """The history of a file, span by span; `until_day` counts from its first row."""
-    history = History(config)
+    """The history of a file, span by span, or of its first days: whole ones, from midnight on."""
+    history = History(config, partition_count=config.topics.partition_count)
     task = progress.add_task(f"reading {source.path.name}", total=source.row_count())
 
     def spans() -> Iterator[Rows]:
-        end_ms: float | None = None
         for chunk in source.chunks():
-            rows = history.fold(chunk.values, chunk.is_fraud)
+            rows = history.fold(chunk.values, chunk.is_fraud, day_count=day_count)
             progress.advance(task, len(chunk.values))
-            if rows.labels.size == 0:
-                continue
-            if end_ms is None and until_day is not None:
-                begin_ms = int(rows.transactions.event_time_ms[0])
-                end_ms = begin_ms - begin_ms % DAY_MS + until_day * DAY_MS
-            yield rows
-            if end_ms is not None and rows.transactions.event_time_ms[-1] >= end_ms:
+            if rows.labels.size:
+                yield rows
+            if history.is_over:
                 break
         if source.undecided_count:
             progress.console.print(undecided(source.undecided_count, config))
@@ -84,19 +82,14 @@ def labelled(
 ) -> LabelledHistory:
     """A history, or its first days, to fit or to measure by. Raises ConfigError without labels."""
     source = transaction_file(file, config, label_column, needs_labels=True)
-    history, spans = folded(source, config, progress, until_day=day_count)
+    history, spans = folded(source, config, progress, day_count=day_count)
     found = list(spans)
     if not found:
         raise nothing_usable(file, history.refusals)
     features, labels, times_ms, accounts = joined_rows(found)
     if np.all(labels == UNKNOWN):
         raise ConfigError(f"{file}: no row has a label; name its column with --label-column")
-    if day_count is not None:
-        begin_ms = int(times_ms[0]) // DAY_MS * DAY_MS
-        kept = times_ms < begin_ms + day_count * DAY_MS
-        features, labels, times_ms = features[kept], labels[kept], times_ms[kept]
-        accounts = accounts[: int(kept.sum())]
-    return LabelledHistory(features, labels, times_ms, accounts, history.refusals)
+    return LabelledHistory(features, labels, times_ms, accounts, history)
 
 
 def joined_frame(spans: Iterator[Rows], config: Config) -> pl.DataFrame | None:

@@ -106,7 +106,7 @@ def _past(file: Path, config: Config, label_column: str | None) -> Past:
         known.labels,
         known.times_ms,
         codes.astype(np.int64),
-        known.refusals.count,
+        known.history.refusals.count,
     )
 
 

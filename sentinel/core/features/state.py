@@ -41,7 +41,8 @@ class Labels:
     Attributes
     ----------
     mark
-        int64 (n,): 0 for a transaction, else events.MARK_GENUINE, MARK_FRAUD or MARK_WITHDRAWN.
+        int64 (n,): 0 for a transaction, events.UNCOUNTED for one that is only read, else
+        events.MARK_GENUINE, MARK_FRAUD or MARK_WITHDRAWN.
     fraud_change
         int64 (n,): by how much the count of known frauds changes, -1, 0 or 1.
     applied
@@ -55,11 +56,22 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What came of folding a batch: features (n, n_features), usual amounts (n, 2), late (n,)."""
+    """What came of folding a batch.
+
+    Attributes
+    ----------
+    features, usual
+        float64 (n, n_features) and (n, 2): the features, and what is usual of the account.
+    late
+        int64 (n,): 1 for what was older than the grace of an entity, so that it did not count it.
+    mark
+        int64 (n,): events.UNCOUNTED for what no entity counted.
+    """
 
     features: Floats
     usual: Floats
     late: Ints
+    mark: Ints
 
 
 def joined(pieces: Sequence[Folded]) -> Folded:
@@ -70,6 +82,7 @@ def joined(pieces: Sequence[Folded]) -> Folded:
         features=np.concatenate([piece.features for piece in pieces]),
         usual=np.concatenate([piece.usual for piece in pieces]),
         late=np.concatenate([piece.late for piece in pieces]),
+        mark=np.concatenate([piece.mark for piece in pieces]),
     )
 
 
@@ -113,6 +126,9 @@ class FeatureState:
         Names the log of each input partition: 48 bits, int64 (partition_count,) or one for all.
     entities_max
         Overrides how many entities are held, for histories that must fit whole.
+    past_ms
+        By input partition, or one for all: what happened up to this event time is read and not
+        counted, as the state began with it. None: everything is counted.
     """
 
     def __init__(
@@ -124,6 +140,7 @@ class FeatureState:
         partition_count: int = 1,
         log: int | Ints = 0,
         entities_max: int | None = None,
+        past_ms: int | Ints | None = None,
     ) -> None:
         self.features = tuple(features)
         self._entities = dict(entities)
@@ -139,6 +156,10 @@ class FeatureState:
         self._empty = np.array([f.empty for f in (*features, *_USUAL)])
         logs = np.zeros(partition_count, dtype=np.int64)
         logs[:] = log
+        self._past_ms: Ints | None = None
+        if past_ms is not None:
+            self._past_ms = np.zeros(partition_count, dtype=np.int64)
+            self._past_ms[:] = past_ms
         self.tables = {
             plan.entity: EntityTable(
                 plan,
@@ -199,7 +220,7 @@ class FeatureState:
         out = np.tile(self._empty, (n, 1))
         late = np.zeros(n, dtype=np.int64)
         if labels is None:
-            labels = Labels(np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64))
+            labels = Labels(self._marks(rows), np.zeros(n, dtype=np.int64))
         # All room is made before the first row is counted: a batch is folded whole or not at all.
         places = [self._places(plan, rows, labels) for plan in self.plans]
         keys = hash64(rows.transaction_id) << events.MARK_BITS if self._keeps_keys else late
@@ -210,7 +231,14 @@ class FeatureState:
             self._fold_entity(plan, slots, parts, rows, labels, keys, hashes, late, out)
         for i, above, below, empty in self._quotients:
             out[:, i] = quotient(out[:, above], out[:, below], empty)
-        return Folded(np.ascontiguousarray(out[:, :width]), out[:, width:], late)
+        return Folded(np.ascontiguousarray(out[:, :width]), out[:, width:], late, labels.mark)
+
+    def _marks(self, rows: Transactions) -> Ints:
+        """What is counted, of transactions."""
+        mark = np.zeros(len(rows), dtype=np.int64)
+        if self._past_ms is not None:
+            mark[rows.event_time_ms <= self._past_ms[rows.partition]] = events.UNCOUNTED
+        return mark
 
     def _places(self, plan: EntityPlan, rows: Transactions, labels: Labels) -> tuple[Ints, Ints]:
         table = self.tables[plan.entity]
