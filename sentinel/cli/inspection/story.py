@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from sentinel.cli.inspection.entries import audit_table
 from sentinel.cli.labels.cases import vote_table
@@ -51,7 +50,7 @@ def show_account(account: Account) -> None:
         value = account.features[name]
         added = account.contributions.get(name)
         table.add_row(
-            Text(name),
+            shown(name),
             "missing" if math.isnan(value) else f"{value:,.6g}",
             "" if added is None else f"{added:+.3f}",
         )

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from sentinel.archive import Column
+from sentinel.cli.texts import shown
 from sentinel.codec.archive import KINDS, Kind
 from sentinel.codec.times import date_text
 from sentinel.errors import ConfigError
@@ -21,7 +21,7 @@ def schema_table(columns: Sequence[Column]) -> Table:
     for one in columns:
         cells = (one.name, one.type, str(one.since), str(one.last) if one.has_gone else "")
         files = f"{one.file_count:,} of {one.total_count:,}"
-        table.add_row(*map(Text, cells), files, Text(_remark(one)))
+        table.add_row(*map(shown, cells), files, shown(_remark(one)))
     return table
 
 
@@ -43,7 +43,7 @@ def decision_table(rows: Sequence[dict[str, Any]]) -> Table:
     for name in ("happened", "transaction", "amount", "probability", "action", "model"):
         table.add_column(name, justify="right" if name in ("amount", "probability") else "left")
     for row in rows:
-        table.add_row(*map(Text, _cells(row)))
+        table.add_row(*map(shown, _cells(row)))
     return table
 
 

@@ -8,7 +8,7 @@ import typer
 
 from sentinel.cli.commands import command_group
 from sentinel.cli.options import ConfigOption, LabelColumn, NewestOption
-from sentinel.cli.texts import PlainConsole, echo, echo_json
+from sentinel.cli.texts import PlainConsole, echo, echo_json, shown
 from sentinel.errors import ConfigError
 
 models = command_group("See which model serves, and change it.")
@@ -25,7 +25,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 @models.command("list")
 def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Every version: its stage, what it is at the moment, and how good it was."""
-    from rich.text import Text
 
     from sentinel.cli.models import tables
     from sentinel.codec.records import encode
@@ -42,7 +41,7 @@ def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> Non
     if not found.reports:
         console.print("no running instance has said what it serves")
     for line in tables.serving_lines(found.reports, found.registry_state.champion):
-        console.print(Text(line))
+        console.print(shown(line))
 
 
 @models.command("show")

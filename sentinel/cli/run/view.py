@@ -126,7 +126,7 @@ class View:
         if update is None or not update.number or (words := headline(update)) == self._headline:
             return
         self._headline = words
-        self._console.print(Text(words), soft_wrap=True)
+        self._console.print(shown(words), soft_wrap=True)
 
     async def finish(self, status: Status) -> None:
         """One line when it is over, in place of the picture."""
@@ -145,16 +145,17 @@ def _line(status: Status, rate: float) -> str:
         " ".join([_LATENCY.title, *(f"{q} {_ms(v)}" for q, v in latency.items())]),
         f"lag {_count(status.instance.lag() if status.instance else None)}",
         f"model {status.model_version}",
-        *_cold(status),
+        *_beginning(status),
         f"health {health.status}{_because(health.reasons)}",
     ]
     return " · ".join(words)
 
 
-def _cold(status: Status) -> list[str]:
+def _beginning(status: Status) -> list[str]:
     """What nobody should have to find out from the scores."""
-    beginning = status.beginning()
-    return [f"started {beginning}"] if beginning is not None and beginning.is_cold else []
+    beginning, count = status.beginning(), status.metrics.in_history
+    cold = [f"started {beginning}"] if beginning is not None and beginning.is_cold else []
+    return [*cold, *([f"{count:,} are in the history, and not counted again"] if count else [])]
 
 
 def _plain_outlook(status: Status) -> list[str]:
@@ -189,8 +190,10 @@ def _picture(status: Status, rate: float) -> Group:
     for _ in range(3):
         top.add_column(ratio=1)
     top.add_row(_flow(status, rate), _decisions(status), _scores(status))
-    known = "" if (beginning := status.beginning()) is None else f"at the start: {beginning} · "
-    footer = Text(f"model {status.model_version} · {known}Ctrl-C stops in order", style="dim")
+    beginning = status.beginning()
+    known = [] if beginning is None or beginning.is_cold else [f"at the start: {beginning}"]
+    words = [f"model {status.model_version}", *known, *_beginning(status), "Ctrl-C stops in order"]
+    footer = Text(" · ".join(words), style="dim")
     alerts = status.instance.last_alerts() if status.instance is not None else []
     shown_alerts = _alerts(alerts, status.config.schema.amount_decimals)
     return Group(top, _learning(status), shown_alerts, footer)
@@ -254,12 +257,12 @@ def _learning(status: Status) -> Panel:
     update, outlook = (None, None) if status.instance is None else status.instance.learning()
     if update is not None and update.number:
         if update.former and update.judgement is None:
-            rows.add_row("before", Text(update.former))
-        rows.add_row("newest", Text(headline(update)))
+            rows.add_row("before", shown(update.former))
+        rows.add_row("newest", shown(headline(update)))
         if update.judgement is not None and (said := tally(update.judgement.answers)):
-            rows.add_row("the gate", Text(said))
+            rows.add_row("the gate", shown(said))
     if outlook is not None and not is_at_work(update):
-        rows.add_row("next awaits", Text(awaited_summary(outlook)))
+        rows.add_row("next awaits", shown(awaited_summary(outlook)))
     return Panel(rows, title="learning")
 
 
