@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
+from sentinel.codec.values.currencies import DECIMALS, check_rates
 from sentinel.codec.values.zones import zone_named
 from sentinel.core.features.spec import duration_ms
 
@@ -39,6 +40,9 @@ class SchemaParams:
     amount_format: AmountFormat = "decimal"
     amount_decimals: int = 2  # minor units are 10**-2 of the major unit
     negative_amounts: NegativeAmounts = "refuse"
+    currency: str = ""  # the field that names it
+    reporting_currency: str = ""  # in which amounts are kept, if there is such a field
+    rates: dict[str, float] = field(default_factory=dict)  # of it for one unit of another
     entities: dict[str, str] = field(default_factory=dict)  # further entity kinds: their field
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
@@ -97,6 +101,25 @@ class SchemaParams:
         if not 0 <= self.amount_decimals <= 4:
             raise ValueError(f"amount_decimals must be in 0..4, got {self.amount_decimals}")
 
+        self._check_currencies()
+
+    def _check_currencies(self) -> None:
+        """Whether every amount can be told in one currency."""
+        if bool(self.currency) != bool(self.reporting_currency):
+            raise ValueError("currency (a field) and reporting_currency need each other")
+        if not self.currency:
+            if self.rates:
+                raise ValueError("rates need currency and reporting_currency")
+            return
+        check_rates(self.reporting_currency, self.rates)
+        if self.currency in self.kind_of:
+            raise ValueError(f'currency "{self.currency}" may not be an entity')
+        if self.amount_decimals != (decimals := DECIMALS[self.reporting_currency]):
+            raise ValueError(
+                f"amount_decimals must be {decimals}, as {self.reporting_currency} has, "
+                f"got {self.amount_decimals}"
+            )
+
     @property
     def zone(self) -> tzinfo:
         """Of times without an offset."""
@@ -130,9 +153,10 @@ class SchemaParams:
         return {self.account: "account", **{name: kind for kind, name in self.entities.items()}}
 
     @property
-    def only_categorical(self) -> tuple[str, ...]:
-        """Categories that are no entities."""
-        return tuple(name for name in self.categorical if name not in self.kind_of)
+    def other_texts(self) -> tuple[str, ...]:
+        """Texts that are no entities: categories, and the currency."""
+        texts = (*self.categorical, *([self.currency] if self.currency else []))
+        return tuple(dict.fromkeys(name for name in texts if name not in self.kind_of))
 
     @property
     def columns(self) -> tuple[tuple[str, type | Any], ...]:
@@ -148,7 +172,7 @@ class SchemaParams:
             *((name, text) for name in self.entities.values()),
             *((name, float | None) for name in self.numeric),
             *((name, bool | None) for name in self.boolean),
-            *((name, str | int | bool | None) for name in self.only_categorical),
+            *((name, str | int | bool | None) for name in self.other_texts),
         )
 
 

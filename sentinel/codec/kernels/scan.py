@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 from sentinel.codec.kernels.clocks import other_time
+from sentinel.codec.kernels.converting import converted
 from sentinel.codec.kernels.lexing import (
     BRACE,
     BRACE_END,
@@ -52,7 +53,8 @@ REQUIRED_TEXT_COUNT = 2
 TIME_SCALE, TIME_MIN_MS, TIME_MAX_MS, FUTURE_MS_MAX, AMOUNT_SCALE, AMOUNT_MAX = 0, 1, 2, 3, 4, 5
 ID_COUNT, ID_BYTES_MAX, RECORD_BYTES_MAX = 6, 7, 8
 AMOUNT_MIN, AMOUNT_LEAST = 9, 10  # what is accepted; what is less than the second becomes it
-LIMIT_COUNT = 11
+CURRENCY_TEXT = 11  # the row of its start
+LIMIT_COUNT = 12
 
 _TOKENS_MAX = 64  # keys of a row that the next row is expected to repeat
 
@@ -210,10 +212,22 @@ def _scan_row(
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
-def _is_usable(stamp_ms: int, limits: Floats, ints: Ints, floats: Floats, row: int) -> bool:
+def _is_usable(
+    stamp_ms: int,
+    limits: Floats,
+    currencies: Floats | None,
+    arena: Bytes,
+    ints: Ints,
+    floats: Floats,
+    row: int,
+) -> bool:
     """Whether the values are within their limits, and time and amount as whole numbers."""
     time_ms = np.rint(floats[RAW_TIME, row] * limits[TIME_SCALE])
     amount = np.rint(floats[RAW_AMOUNT, row] * limits[AMOUNT_SCALE])
+    if currencies is not None:
+        at = int(limits[CURRENCY_TEXT])
+        begin, length = ints[at, row], ints[at + 1, row]
+        amount = converted(floats[RAW_AMOUNT, row], arena, begin, length, currencies)
     if not (limits[TIME_MIN_MS] <= time_ms <= limits[TIME_MAX_MS]):
         return False
     if stamp_ms > 0 and time_ms > stamp_ms + limits[FUTURE_MS_MAX]:
@@ -239,6 +253,7 @@ def scan_rows(
     fields: Ints,
     clock: Ints | None,
     limits: Floats,
+    currencies: Floats | None,
     arena: Bytes,
     used: int,
     ints: Ints,
@@ -264,7 +279,7 @@ def scan_rows(
         after = _scan_row(
             data, start[i], end, names, fields, clock, tokens, arena, used, ints, floats, row
         )
-        if after >= 0 and _is_usable(stamps_ms[i], limits, ints, floats, row):
+        if after >= 0 and _is_usable(stamps_ms[i], limits, currencies, arena, ints, floats, row):
             ints[IS_READ, row] = 1
             used = after
     return used
