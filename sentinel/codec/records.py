@@ -158,6 +158,13 @@ def with_text(value: bytes, name: str, text: str) -> bytes:
     return msgspec.json.encode(fields)
 
 
+def with_fields_of(value: bytes, other: bytes, names: Sequence[str]) -> bytes:
+    """A JSON object with some fields as another object has them."""
+    raw = dict[str, msgspec.Raw]
+    fields, others = (msgspec.json.decode(one, type=raw) for one in (value, other))
+    return msgspec.json.encode({**fields, **{name: others[name] for name in names}})
+
+
 def with_first(value: bytes, fields: Mapping[str, str]) -> bytes:
     """A JSON object with further fields ahead of its own; what is no object stays as it is."""
     if not value.startswith(b"{"):

@@ -179,6 +179,19 @@ def test_whole_amounts_are_asked_for_and_three_decimals_are_kept() -> None:
     assert proposed(plain(amount=[f"{i}.125" for i in range(COUNT)])).amount_decimals == 3
 
 
+def test_negative_amounts_are_asked_for_and_currencies_are_noted() -> None:
+    refunds = plain(amount=[f"{i - 5}.25" for i in range(COUNT)])
+    mixed = plain(currency=[("EUR", "JPY")[i % 2] for i in range(COUNT)])
+
+    assert asked(proposed(refunds)) == {"--negative-amounts"}
+    assert config(proposed(refunds)).schema.negative_amounts == "zero"
+    signed = proposed(refunds, negative_amounts="signed")
+    assert config(signed).schema.negative_amounts == "signed"
+    [note] = [note for note in proposed(mixed).notes if "currencies" in note]
+    assert note.startswith("currency names 2 currencies")
+    assert proposed(plain()).negative_amounts == ""
+
+
 def test_without_an_account_a_row_stands_for_it_and_nothing_is_counted() -> None:
     found = proposed(plain(merchant=[f"M{i % 25}" for i in range(COUNT)]), account="none")
 

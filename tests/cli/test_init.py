@@ -223,6 +223,26 @@ def test_where_no_row_is_usable_every_command_says_why(tmp_path: Path, command: 
     assert second.startswith('  column amount: 30 rows: row 1 has "?", row 2 has "?"')
 
 
+def test_of_a_csv_only_the_field_that_is_wrong_is_blamed(tmp_path: Path) -> None:
+    config = small.config_file(tmp_path)
+    fields = 'numeric = ["a", "b"]\nboolean = ["c"]'
+    config.write_text(config.read_text().replace("[schema]", f"[schema]\n{fields}"))
+    Path("rows.csv").write_text(
+        "transaction_id,event_time,account,terminal,amount,a,b,c\n"
+        "T1,2026-01-01T00:00:00Z,A,M,1,2.5,oops,Y\n"
+        "T2,2026-01-01T00:00:00Z,A,M,1,2.5,1,maybe\n"
+        "T3,2026-01-01T00:00:00Z,A,M,x,2.5,1,Y\n"
+        "T4,2026-01-01T00:00:00Z,A,M,1,2.5,1,Y\n"
+    )
+
+    result = sentinel("check-config", "-c", config, "--file", "rows.csv")
+
+    assert 'column b: 1 row: row 1 has "oops"' in result.output
+    assert 'column c: 1 row: row 2 has "maybe"' in result.output
+    assert 'column amount: 1 row: row 3 has "x"' in result.output
+    assert "1 of 4 rows" in result.output
+
+
 def test_train_tells_the_rows_that_it_left_out(tmp_path: Path) -> None:
     found = rows((5, "event_time", "soon"), count=12_000)
 

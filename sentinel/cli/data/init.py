@@ -7,6 +7,14 @@ import typer
 
 from sentinel.errors import ConfigError
 
+AmountFormat = Annotated[
+    str | None,
+    typer.Option(metavar="decimal|minor", help="Whether it is in major units, or in cents."),
+]
+NegativeAmounts = Annotated[
+    str | None,
+    typer.Option(metavar="refuse|zero|signed", help="What becomes of amounts below 0."),
+]
 Entities = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=COLUMN", help="A further entity, such as merchant=shop_id."),
@@ -49,10 +57,8 @@ def init(
         typer.Option(metavar="COLUMN", help='Account, card or customer; "none": each row is one.'),
     ] = None,
     amount: Annotated[str | None, typer.Option(metavar="COLUMN", help="The amount.")] = None,
-    amount_format: Annotated[
-        str | None,
-        typer.Option(metavar="decimal|minor", help="Whether it is in major units, or in cents."),
-    ] = None,
+    amount_format: AmountFormat = None,
+    negative_amounts: NegativeAmounts = None,
     label: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help='What says that it was fraud; "none": nothing does.'),
@@ -75,6 +81,7 @@ def init(
         account=account,
         amount=amount,
         amount_format=amount_format,
+        negative_amounts=negative_amounts,
         label=label,
         entities=said_entities(entity or ()),
         ignored=tuple(ignore or ()),

@@ -25,6 +25,7 @@ class Answers:
     account: str | None = None
     amount: str | None = None
     amount_format: str | None = None
+    negative_amounts: str | None = None
     label: str | None = None
     entities: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()

@@ -176,6 +176,15 @@ def amount_format(amount: FileColumn, asker: Asker) -> str:
     return asker.said("amount_format", text, "decimal", "its values are whole numbers")
 
 
+def negative_amounts(amount: FileColumn, asker: Asker) -> str:
+    """What becomes of negative amounts; empty where there are none."""
+    share = float(np.mean(amount.numbers[np.isfinite(amount.numbers)] < 0))
+    if not share:
+        return ""
+    text = f"Are negative values of {amount.name} refused (refuse), counted as 0 (zero), or signed?"
+    return asker.said("negative_amounts", text, "zero", f"{share:.1%} are negative")
+
+
 def amount_decimals(amount: FileColumn) -> int:
     """How many decimals the amount has; two, unless more are seen, and few enough to be meant."""
     return amount.decimals if 2 < amount.decimals <= _DECIMALS_MAX else 2

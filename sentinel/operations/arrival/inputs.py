@@ -78,6 +78,12 @@ def input_of(column: FileColumn, is_fraud: Floats) -> Input:
     return _value(column)
 
 
+def is_currency(one: Input) -> bool:
+    """Whether it names currencies, and more than one."""
+    are_codes = all(re.fullmatch(r"[A-Z]{3}", value) for value in one.values)
+    return "currency" in one.column.words and len(one.values) > 1 and are_codes
+
+
 def _value(column: FileColumn) -> Input:
     """A number, a category, or too many texts."""
     if column.is_number and not _CODE.search(column.words):

@@ -23,10 +23,11 @@ from sentinel.operations.arrival.choosing import (
     chosen_label,
     chosen_time,
     label_values,
+    negative_amounts,
 )
 from sentinel.operations.arrival.columns import FileColumn, Look
 from sentinel.operations.arrival.durations import TrainingCut, cut
-from sentinel.operations.arrival.inputs import Input, input_of, separation
+from sentinel.operations.arrival.inputs import Input, input_of, is_currency, separation
 from sentinel.records import Floats
 
 _ENTITIES_MAX = 4
@@ -55,6 +56,7 @@ class Proposal:
     amount: FileColumn
     amount_format: str
     amount_decimals: int
+    negative_amounts: str  # empty where there are none
     label: FileColumn | None
     inputs: Sequence[Input]
     cut: TrainingCut
@@ -98,11 +100,12 @@ def proposal(look: Look, answers: Answers) -> Proposal:
         amount=amount,
         amount_format=amount_format(amount, asker),
         amount_decimals=amount_decimals(amount),
+        negative_amounts=negative_amounts(amount, asker),
         label=label,
         inputs=_limited(inputs, is_fraud),
         cut=found,
         questions=asker.questions,
-        notes=list(_notes(time, amount, is_fraud, found)),
+        notes=list(_notes(time, inputs, is_fraud, found)),
     )
 
 
@@ -145,15 +148,19 @@ def _free(name: str, taken: set[str]) -> str:
     )
 
 
-def _notes(time: Time, amount: FileColumn, is_fraud: Floats, found: TrainingCut) -> Iterator[str]:
+def _notes(
+    time: Time, inputs: Sequence[Input], is_fraud: Floats, found: TrainingCut
+) -> Iterator[str]:
     if not time.of.is_in_order:
         yield (
             f"the rows are not in the order of {time.of.column.name}: sort the file by it before "
             "you train"
         )
-    if np.any(amount.numbers < 0):
-        share = np.mean(amount.numbers[np.isfinite(amount.numbers)] < 0)
-        yield f"{share:.1%} of the amounts are negative: such rows are refused"
+    if currencies := next((one for one in inputs if is_currency(one)), None):
+        yield (
+            f"{currencies.column.name} names {len(currencies.values)} currencies; amounts count "
+            "as if they were one: set schema.currency, reporting_currency and rates"
+        )
     if not np.any(np.isfinite(is_fraud)):
         yield "no label was found: train needs one"
     elif found.frauds_min is not None and found.frauds_min < _FRAUDS_WANTED:

@@ -90,7 +90,13 @@ def is_identifier(column: FileColumn) -> bool:
 
 def amount_columns(look: Look) -> list[FileColumn]:
     """What could be the amount: named so, numbers, few of them negative."""
-    return _ranked([column for column in look.columns if is_amount(column)], _AMOUNTS)
+    fitting = [
+        column
+        for column in look.columns
+        if is_amount(column)
+        and (column.distinct_count > 2 or re.fullmatch(_AMOUNTS[0], column.words))
+    ]
+    return _ranked(fitting, _AMOUNTS)
 
 
 def is_amount(column: FileColumn) -> bool:
@@ -98,4 +104,4 @@ def is_amount(column: FileColumn) -> bool:
     if column.form in ("nested", "boolean") or not column.reads_as_number:
         return False
     numbers = column.numbers[np.isfinite(column.numbers)]
-    return column.distinct_count > 2 and float(np.mean(numbers < 0)) <= _NEGATIVE_SHARE_MAX
+    return float(np.mean(numbers < 0)) <= _NEGATIVE_SHARE_MAX

@@ -86,6 +86,8 @@ def _schema(found: Proposal, names: Mapping[str, str]) -> Iterator[str]:
     yield _pair("amount", names["amount"])
     yield _pair("amount_format", found.amount_format)
     yield _pair("amount_decimals", found.amount_decimals)
+    if found.negative_amounts:
+        yield _pair("negative_amounts", found.negative_amounts, "such as refunds")
     rows = [
         names[key] for key in ("transaction_id", "account") if getattr(found, key).column is None
     ]
