@@ -178,12 +178,12 @@ def _gaps(rng: Rng, values: np.ndarray, share: float = 0.1) -> list[float | None
 
 
 def handbook(rng: Rng, count: int = 2_500) -> pl.DataFrame:
-    """Typed times and numbers; terminals that are compromised for a while."""
+    """Typed times and numbers; a few terminals are compromised from the tenth day on."""
     seconds = np.sort(rng.integers(0, 60 * 86_400, count))
     terminal = rng.integers(0, 60, count)
     amount = rng.gamma(2, 25, count).round(2)
     is_large = amount > 170
-    is_bad = (terminal < 5) & (seconds % (20 * 86_400) < 12 * 86_400)
+    is_bad = (terminal < 4) & (seconds > 10 * 86_400) & (rng.random(count) < 0.8)
     scenario = np.where(is_large, 1, np.where(is_bad, 2, 0))
     return pl.DataFrame(
         {

@@ -33,14 +33,17 @@ def arrived(file: Path, out: Path, answers: Answers, *, yes: bool) -> None:
     text = toml_of(found)
     config = config_of(found, text)
     source = transaction_file(file, config, None, needs_labels=False)
-    tried = dry_run(source, config, chunk_count_max=1)
+    console = PlainConsole()
+    with console.status(
+        "trying it on the first rows; the first time this compiles what reads them"
+    ):
+        tried = dry_run(source, config, chunk_count_max=1)
     if not tried.usable_count:
         raise nothing_usable(file, tried.refusals)
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written: {error.strerror or error}") from error
-    console = PlainConsole()
     _tell_proposal(console, found)
     tell_counts(console, tried, "rows that were tried")
     console.print(f"{out} is written, with the reasons", soft_wrap=True)
