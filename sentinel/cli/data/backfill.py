@@ -2,16 +2,19 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress
 
 from sentinel.cli.options import ConfigOption, LabelColumn
 from sentinel.cli.texts import PlainConsole
-from sentinel.config import Config
-from sentinel.engine.store.history import StoredHistory
-from sentinel.operations.data.history import History
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from sentinel.config import Config
+    from sentinel.engine.store.history import StoredHistory
+    from sentinel.operations.data.history import History
 
 
 def backfill(
@@ -39,10 +42,12 @@ def backfill(
         console.print(f"{history.rejected_count:,} rows could not be used")
 
 
-def stored(history: History, config: Config, source: str, progress: Progress) -> StoredHistory:
+def stored(
+    history: "History", config: "Config", source: str, progress: "Progress"
+) -> "StoredHistory":
     """Store it, with a bar that moves. Raises ConfigError where an instance runs."""
     from sentinel.operations import embedded
-    from sentinel.operations.data import backfill as storing
+    from sentinel.operations.data.backfill import store_history
     from sentinel.operations.data.pending_labels import tell_or_keep
     from sentinel.operations.state import state_to_change
 
@@ -51,7 +56,7 @@ def stored(history: History, config: Config, source: str, progress: Progress) ->
 
     async def main() -> StoredHistory:
         async with state_to_change(config) as (_, store):
-            found = await storing.backfill(
+            found = await store_history(
                 *(history, store, config, source),
                 on_saved=lambda count: progress.advance(task, count),
             )
