@@ -54,7 +54,7 @@ def stored(
     total = sum(len(table) for table in history.state.tables.values())
     task = progress.add_task("storing the state of entities", total=total)
 
-    async def main() -> StoredHistory:
+    async def main() -> "StoredHistory":
         async with state_to_change(config) as (_, store):
             found = await store_history(
                 *(history, store, config, source),
