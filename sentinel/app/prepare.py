@@ -14,7 +14,7 @@ from sentinel.app.ending import abandonable
 from sentinel.app.warming import warm_scoring
 from sentinel.config import Config
 from sentinel.errors import ConfigError
-from sentinel.operations.data.backfill import backfill
+from sentinel.operations.data.backfill import store_history
 from sentinel.operations.data.history import History, Rows, joined_rows
 from sentinel.operations.models.local import fetch_champion
 from sentinel.operations.models.train import train
@@ -103,4 +103,4 @@ async def _backfill(config: Config, history: History, progress: Progress) -> Non
         progress("storing what the history says of every entity", min(done / total, 1.0))
 
     async with RedisStateStore(config.redis, layout=history.state.fingerprint) as store:
-        await backfill(history, store, config, "generated history", on_saved=on_saved)
+        await store_history(history, store, config, "generated history", on_saved=on_saved)

@@ -208,3 +208,53 @@ def test_a_whole_simulation_is_the_same_in_any_chunks(tmp_path: Path) -> None:
 
     assert np.array_equal(in_chunks_of(337), whole, equal_nan=True)
     assert np.nanmax(whole[:, 4]) > 0, "some frauds were known"
+
+
+DAY_MS = 86_400_000
+
+
+@given(
+    times=st.lists(st.integers(0, 4 * DAY_MS), min_size=1, max_size=40).map(sorted),
+    chunk_size=st.integers(1, 9),
+    day_count=st.sampled_from((1.0, 1.5, 2.0, 9.0)),
+)
+def test_of_the_first_days_nothing_behind_them_is_in_the_state(
+    times: list[int], chunk_size: int, day_count: float
+) -> None:
+    values = [record(i, ms) for i, ms in enumerate(times)]
+    end_ms = times[0] // DAY_MS * DAY_MS + day_count * DAY_MS
+    kept = sum(ms < end_ms for ms in times)
+    history, expected = History(config("1s")), History(config("1s"))
+    whole = expected.fold(values[:kept], [None] * kept)
+
+    spans = []
+    for begin in range(0, len(values), chunk_size):
+        chunk = values[begin : begin + chunk_size]
+        spans.append(history.fold(chunk, [None] * len(chunk), day_count=day_count))
+
+    assert np.array_equal(features(spans), whole.features, equal_nan=True)
+    assert history.newest_ms == expected.newest_ms == NEW_YEAR + times[kept - 1]
+    assert history.is_over == (kept < len(times))
+    assert stored(history) == stored(expected)
+
+
+def stored(history: History) -> list[tuple[str | None, bytes]]:
+    """What a cut would write."""
+    cuts = history.state.cut(0, count_max=1_000).values()
+    return [one for cut in cuts for one in zip(cut.names, map(bytes, cut.blobs), strict=True)]
+
+
+def test_frauds_that_are_not_known_at_the_end_wait() -> None:
+    history = History(config("10s"))
+    values = [record(i, 1_000 * i, shop=f"S{i}") for i in range(20)]
+    history.fold(values, [i % 2 == 0 for i in range(20)])
+
+    waiting = history.waiting_labels()
+
+    assert [one.transaction_id for one in waiting] == ["10", "12", "14", "16", "18"]
+    first = waiting[0]
+    assert (first.label, first.observed_ms) == ("fraud", NEW_YEAR + 20_000)
+    assert (first.event_time_ms, first.entities) == (
+        NEW_YEAR + 10_000,
+        {"account": "A", "shop": "S10"},
+    )

@@ -16,10 +16,10 @@ from sentinel.engine.store.history import (
     beginning_of,
     carry_over,
     note_history,
-    read_history,
+    noted_history,
 )
 from sentinel.errors import ConfigError, TransientError
-from sentinel.operations.data.backfill import backfill
+from sentinel.operations.data.backfill import store_history
 from sentinel.operations.data.history import History
 from sentinel.ports import PartitionState
 from sentinel.records import Floats, TopicPartition
@@ -42,7 +42,7 @@ async def stored_history(
     history = History(config, partition_count=world.partition_count)
     history.fold(values, is_fraud)
     store = MemoryStateStore(world.store, layout=LAYOUT)
-    await backfill(history, store, config, "file", on_saved=ignored)
+    await store_history(history, store, config, "file", on_saved=ignored)
     return history
 
 
@@ -150,7 +150,7 @@ async def test_a_note_that_cannot_be_read_is_no_cold_start() -> None:
     await store.note_history(None, b"{}")
 
     with pytest.raises(TransientError, match="what the state began with cannot be read"):
-        await read_history(store)
+        await noted_history(store)
 
 
 async def test_what_live_records_have_said_is_not_replaced() -> None:
@@ -194,7 +194,7 @@ async def test_what_was_counted_from_a_log_that_is_gone_is_a_history() -> None:
     assert found is not None
     assert found.past_ms(3).tolist() == [70, 50, 0]
     assert found.past_ms(2).tolist() == [70, 70], "an account may be in any of them now"
-    assert await read_history(store) == found
+    assert await noted_history(store) == found
     assert await carry_over(store, "transactions", 3, LAYOUT) is None
 
 

@@ -2,16 +2,19 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress
 
 from sentinel.cli.options import ConfigOption, LabelColumn
 from sentinel.cli.texts import PlainConsole
-from sentinel.config import Config
-from sentinel.engine.store.history import StoredHistory
-from sentinel.operations.data.history import History
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from sentinel.config import Config
+    from sentinel.engine.store.history import StoredHistory
+    from sentinel.operations.data.history import History
 
 
 def backfill(
@@ -40,19 +43,21 @@ def backfill(
     tell_refusals(console, history.refusals)
 
 
-def stored(history: History, config: Config, source: str, progress: Progress) -> StoredHistory:
+def stored(
+    history: "History", config: "Config", source: str, progress: "Progress"
+) -> "StoredHistory":
     """Store it, with a bar that moves. Raises ConfigError where an instance runs."""
     from sentinel.operations import embedded
-    from sentinel.operations.data import backfill as storing
+    from sentinel.operations.data.backfill import store_history
     from sentinel.operations.data.pending_labels import tell_or_keep
     from sentinel.operations.state import state_to_change
 
     total = sum(len(table) for table in history.state.tables.values())
     task = progress.add_task("storing the state of entities", total=total)
 
-    async def main() -> StoredHistory:
+    async def main() -> "StoredHistory":
         async with state_to_change(config) as (_, store):
-            found = await storing.backfill(
+            found = await store_history(
                 *(history, store, config, source),
                 on_saved=lambda count: progress.advance(task, count),
             )

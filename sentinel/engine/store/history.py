@@ -72,7 +72,7 @@ class Beginning:
         return f"accounts {known}" if count is None else f"{count:,} accounts {known}"
 
 
-async def read_history(store: StateStore) -> StoredHistory | None:
+async def noted_history(store: StateStore) -> StoredHistory | None:
     """The note, of whatever layout it is; None if there is none."""
     noted = await store.history()
     if noted is None:
@@ -95,7 +95,7 @@ async def beginning_of(
 
     Raises ConfigError when a history was not stored to its end.
     """
-    found = await read_history(store)
+    found = await noted_history(store)
     if found is not None and found.layout == layout:
         if not found.is_whole:
             raise ConfigError(
@@ -116,7 +116,7 @@ async def carry_over(
 
     An embedded broker forgets its log at its end: a file that is played once more is in the state.
     """
-    found = await read_history(store)
+    found = await noted_history(store)
     before = found if found is not None and found.layout == layout else None
     ends_ms = [0] * partition_count if before is None else before.past_ms(partition_count).tolist()
     counted_ms = list(ends_ms)

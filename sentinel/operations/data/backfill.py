@@ -7,7 +7,7 @@ from sentinel.codec.times import date_text
 from sentinel.config import Config
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.scoring.checkpoint import blobs_of
-from sentinel.engine.store.history import StoredHistory, note_history, read_history
+from sentinel.engine.store.history import StoredHistory, note_history, noted_history
 from sentinel.errors import ConfigError
 from sentinel.operations.data.history import History
 from sentinel.ports import PartitionState, StateStore
@@ -21,7 +21,7 @@ _NO_LOG = "history"
 OnSaved = Callable[[int], None]
 
 
-async def backfill(
+async def store_history(
     history: History, store: StateStore, config: Config, source: str, *, on_saved: OnSaved
 ) -> StoredHistory:
     """Store all that a history says of entities, in the place of an earlier one.
@@ -39,7 +39,7 @@ async def backfill(
             "the store holds what live records have said of entities, and keeps it: to begin with "
             f"the history of {source}, forget that with `sentinel state reset` first"
         )
-    if await read_history(store) is not None:
+    if await noted_history(store) is not None:
         await store.clear()
     counts = {entity: len(table) for entity, table in history.state.tables.items()}
     layout, ends_ms = history.state.fingerprint, (history.newest_ms,)
