@@ -50,7 +50,7 @@ def other_time(
     if kept_as >= AS_PARTS_OF_MS and shape == WHOLE:
         return float(quotient(mantissa, kept_as))
     if kept_as == AS_STEPS and shape & (WHOLE | DECIMAL) > 0:
-        return np.rint(exact(mantissa, power) * clock[0, 0]) + clock[1, 0]  # type: ignore[no-any-return]
+        return float(np.rint(exact(mantissa, power) * clock[0, 0]) + clock[1, 0])
     if kept_as == AS_LOCAL_TIME and shape == STRING:
         return _local_time_s(data, begin + 1, stop - 1, clock)
     return np.nan

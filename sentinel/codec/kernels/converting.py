@@ -26,7 +26,7 @@ def converted(amount: float, text: Bytes, begin: int, length: int, currencies: F
         if currencies[i, _CODE] == code:
             minor = np.rint(amount * currencies[i, _SCALE])
             if currencies[i, _FACTOR] == 1.0:
-                return minor  # type: ignore[no-any-return]
+                return float(minor)
             product = minor * currencies[i, _FACTOR]
             whole = np.rint(product)
             is_sure = 0.5 - abs(product - whole) > abs(product) * _ERROR
