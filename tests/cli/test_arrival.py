@@ -71,7 +71,8 @@ def test_what_the_history_knew_of_terminals_serves_from_the_first_record_on(tmp_
     rows = pl.read_parquet(shapes.FOLDER / "handbook.parquet")
     warm, cold = tmp_path / "warm", tmp_path / "cold"
     warm.mkdir()
-    is_today = pl.col("TX_DATETIME") >= rows["TX_DATETIME"].max() - timedelta(days=7)
+    when = pl.col("TX_DATETIME")
+    is_today = when >= when.max() - timedelta(days=7)
     today = rows.filter(is_today)
     rows.filter(~is_today).write_parquet(warm / "history.parquet")
     today.write_parquet(warm / "today.parquet")
