@@ -214,8 +214,8 @@ def test_without_an_account_a_row_stands_for_it_and_nothing_is_counted() -> None
         ({"time": "index", "step": "long"}, "--step: duration"),
         ({"time": "index", "step": "0s"}, '--step: "0s" is no time at all'),
         ({"time": "index", "origin": "then"}, "--origin: "),
-        ({"amount_format": "large"}, "no configuration is so: "),
-        ({"time": "naive", "zone": "Nowhere/City"}, "no configuration is so: "),
+        ({"amount_format": "large"}, '--amount-format: "large" must be one of'),
+        ({"time": "naive", "zone": "Nowhere/City"}, "--zone: "),
     ],
 )
 def test_an_answer_that_does_not_fit_is_named(answers: dict[str, Any], message: str) -> None:

@@ -138,7 +138,9 @@ def _tell_way_on(file: Path, out: Path, *, has_labels: bool) -> None:
     name, own = shlex.quote(str(file)), shlex.quote(str(out))
     echo("next:")
     echo(f"  sentinel check-config -c {own} --file {name}    # the whole file, row by row")
-    if has_labels:
-        echo(f"  sentinel train {name} -c {own}")
+    if not has_labels:
+        echo(f"  and name the label in {own}, or bring a model: train needs to know frauds")
+        return
+    echo(f"  sentinel train {name} -c {own}")
     echo(f"  sentinel run -c {own}")
     echo(f"  sentinel produce {name} -c {own}    # from a second terminal in this folder")

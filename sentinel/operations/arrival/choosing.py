@@ -1,11 +1,15 @@
 """Which column is what a transaction must have: as a person says, or as the file suggests."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
-from sentinel.codec.schema import rfc3339_ms
+from sentinel.codec.schema import AmountFormat, NegativeAmounts, rfc3339_ms
+from sentinel.codec.values.zones import zone_named
 from sentinel.core.features.spec import duration_ms
 from sentinel.errors import ConfigError
 from sentinel.operations.arrival.answers import (
@@ -90,7 +94,8 @@ def chosen_time(look: Look, answers: Answers, asker: Asker) -> Time:
         step = _checked_step(asker, chosen)
         text = f"When was step 0 of {column.name}?"
         origin = asker.said("origin", text, ORIGIN, "the file does not say it")
-        _check_origin(origin)
+        with _said_of("--origin"):
+            rfc3339_ms(origin)
         return Time(chosen, why, step=step, origin=origin)
     if chosen.has_zone:
         return Time(chosen, why)
@@ -99,6 +104,8 @@ def chosen_time(look: Look, answers: Answers, asker: Asker) -> Time:
         return Time(chosen, f"{why}; {other.column.name} says the same since 1970", zone="UTC")
     text = f"Of which time zone are the times of {column.name}?"
     zone = asker.said("zone", text, "UTC", "they have no offset")
+    with _said_of("--zone"):
+        zone_named(zone)
     return Time(chosen, why, zone=zone)
 
 
@@ -130,19 +137,25 @@ def _checked_step(asker: Asker, chosen: TimeColumn) -> str:
     if re.search(r"\b(months?|weeks?|days?|hours?|minutes?|seconds?|secs?)$", chosen.column.words):
         return step
     step = asker.said("step", f"How long is a step of {name}?", step, f"it counts up, as {name}")
-    try:
-        if duration_ms(step):
-            return step
-    except ValueError as error:
-        raise ConfigError(f"--step: {error}") from error
-    raise ConfigError(f'--step: "{step}" is no time at all')
+    with _said_of("--step"):
+        if not duration_ms(step):
+            raise ValueError(f'"{step}" is no time at all')
+    return step
 
 
-def _check_origin(origin: str) -> None:
+@contextmanager
+def _said_of(flag: str) -> Iterator[None]:
+    """Names the flag of an answer that is refused."""
     try:
-        rfc3339_ms(origin)
+        yield
     except ValueError as error:
-        raise ConfigError(f"--origin: {error}") from error
+        raise ConfigError(f"{flag}: {error}") from error
+
+
+def _one_of(flag: str, said: str, allowed: tuple[str, ...]) -> str:
+    if said not in allowed:
+        raise ConfigError(f'{flag}: "{said}" must be one of {list(allowed)}')
+    return said
 
 
 def chosen_amount(look: Look, answers: Answers) -> FileColumn:
@@ -173,7 +186,8 @@ def amount_format(amount: FileColumn, asker: Asker) -> str:
     if re.search(r"\b(minor|cents?|pence)\b", amount.words):
         return "minor"
     text = f"Is {amount.name} in major units (decimal), or in cents (minor)?"
-    return asker.said("amount_format", text, "decimal", "its values are whole numbers")
+    said = asker.said("amount_format", text, "decimal", "its values are whole numbers")
+    return _one_of("--amount-format", said, get_args(AmountFormat))
 
 
 def negative_amounts(amount: FileColumn, asker: Asker) -> str:
@@ -182,7 +196,8 @@ def negative_amounts(amount: FileColumn, asker: Asker) -> str:
     if not share:
         return ""
     text = f"Are negative values of {amount.name} refused (refuse), counted as 0 (zero), or signed?"
-    return asker.said("negative_amounts", text, "zero", f"{share:.1%} are negative")
+    said = asker.said("negative_amounts", text, "zero", f"{share:.1%} are negative")
+    return _one_of("--negative-amounts", said, get_args(NegativeAmounts))
 
 
 def amount_decimals(amount: FileColumn) -> int:

@@ -26,8 +26,8 @@ class TrainingCut:
     Attributes
     ----------
     frauds_min
-        Frauds of the part that has the fewest, among the rows that were looked at; None without
-        labels.
+        Rows of the rarer class, frauds as a rule, in the part that has the fewest, among those
+        that were looked at; None without labels.
     """
 
     label_delay: str
