@@ -1,7 +1,7 @@
 """Transactions decoded row by row: any JSON, and for what is not usable the reason."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from sentinel.codec.paths import flattened, path_of
 from sentinel.codec.schema import (
     AMOUNT_MINOR_MAX,
     EVENT_TIME_MS_MAX,
@@ -57,7 +58,11 @@ class RowDecoder:
             rename={f"f{i}": name for i, (name, _) in enumerate(schema.columns)},
             gc=False,
         )
-        self._decode = msgspec.json.Decoder(struct).decode
+        decode = msgspec.json.Decoder(struct).decode
+        self._decode: Callable[[bytes], Any] = decode
+        names = [name for name, _ in schema.columns]
+        if any(map(path_of, names)):
+            self._decode = lambda value: decode(flattened(value, names))
         self._time_min_ms = rfc3339_ms(schema.event_time_min)
 
     def decode(
@@ -83,7 +88,7 @@ class RowDecoder:
         try:
             if max(map(len, values), default=0) <= size_max:  # type: ignore[arg-type]
                 return list(map(self._decode, values))  # type: ignore[arg-type]
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
+        except (RecordError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
             pass  # some record is bad: the loop below finds out which
         rows = []
         for i, value in enumerate(values):

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from sentinel.codec.paths import path_of
+
 TimeFormat = Literal["rfc3339", "epoch_s", "epoch_ms"]
 AmountFormat = Literal["decimal", "minor"]
 
@@ -59,6 +61,7 @@ class SchemaParams:
             raise ValueError("names of fields must not be empty, nor need escaping in JSON")
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"fields are mapped twice: {doubled}")
+        _check_paths(names)
 
     @property
     def columns(self) -> tuple[tuple[str, type | Any], ...]:
@@ -80,6 +83,14 @@ class SchemaParams:
 def _is_field_name(name: str) -> bool:
     """Whether the decoder can look for it."""
     return name.isprintable() and bool(name) and not set(name) & {'"', "\\"}
+
+
+def _check_paths(names: list[str]) -> None:
+    for name in names:
+        path = path_of(name)
+        for depth in range(1, len(path)):
+            if (outer := ".".join(path[:depth])) in names:
+                raise ValueError(f'"{name}" leads into "{outer}", which is a field itself')
 
 
 REQUIRED_COUNT = 4  # id, time, account, amount: a transaction without one is not usable

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.codec.kernels import lexing, scan
+from sentinel.codec.kernels import lexing, nested, scan
+from sentinel.codec.paths import path_of
 from sentinel.codec.rows import Rejected, RowDecoder, TransactionColumns
 from sentinel.codec.schema import AMOUNT_MINOR_MAX, EVENT_TIME_MS_MAX, SchemaParams, rfc3339_ms
 from sentinel.record_blocks import RecordBlock
@@ -44,6 +45,11 @@ class TransactionDecoder:
         self._schema = schema
         self._one_by_one = RowDecoder(schema)
         self._names, self._fields = _field_tables(schema)
+        self._parents: Ints | None = None  # of objects that fields lie in; None where none does
+        names = [name for name, _ in schema.columns]
+        if any(paths := [path_of(name) for name in names]):
+            tables = nested.nested_tables(names, self._fields, paths)
+            self._names, self._fields, self._parents = tables
         self._limits = _limits(schema)
         self._text_count = 2 + len(schema.entities) + len(schema.categorical)
         self._number_count = scan.NUMBERS + len(schema.numeric) + len(schema.boolean)
@@ -96,20 +102,15 @@ class TransactionDecoder:
             end = first + piece.offset.size
             ints[scan.PARTITION, first:end] = piece.partition
             ints[scan.OFFSET, first:end] = piece.offset
-            used = scan.scan_rows(
-                _readable(piece.values.data),
-                _readable(piece.values.start),
-                _readable(piece.values.length),
-                _readable(piece.timestamp),
-                self._names,
-                self._fields,
-                self._limits,
-                arena,
-                used,
-                ints,
-                floats,
-                first,
-            )
+            texts = piece.values
+            spans = (texts.data, texts.start, texts.length, piece.timestamp)
+            given = [_readable(column) for column in spans]
+            kept = (self._limits, arena, used, ints, floats, first)
+            if self._parents is None:
+                used = scan.scan_rows(*given, self._names, self._fields, *kept)
+            else:
+                fields = (self._names, self._fields, self._parents)
+                used = nested.scan_nested_rows(*given, *fields, *kept)
             first = end
         return _Table(arena[:used], ints, floats)
 

@@ -123,7 +123,7 @@ def _keep_text(
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
-def _keep(
+def keep(
     data: Bytes,
     begin: int,
     after: int,
@@ -189,7 +189,7 @@ def _scan_row(
                 return -1
             if name >= 0:
                 value = (shape, mantissa, power)
-                used = _keep(data, begin, at, value, fields, name, arena, used, ints, floats, row)
+                used = keep(data, begin, at, value, fields, name, arena, used, ints, floats, row)
                 if used < 0:
                     return -1
         at = after_blanks(data, at)
@@ -198,7 +198,7 @@ def _scan_row(
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
-def _is_usable(stamp_ms: int, limits: Floats, ints: Ints, floats: Floats, row: int) -> bool:
+def is_usable(stamp_ms: int, limits: Floats, ints: Ints, floats: Floats, row: int) -> bool:
     """Whether the values are within their limits, and time and amount as whole numbers."""
     time_ms = np.rint(floats[RAW_TIME, row] * limits[TIME_SCALE])
     amount = np.rint(floats[RAW_AMOUNT, row] * limits[AMOUNT_SCALE])
@@ -251,7 +251,7 @@ def scan_rows(
         after = _scan_row(
             data, start[i], end, names, fields, tokens, arena, used, ints, floats, row
         )
-        if after >= 0 and _is_usable(stamps_ms[i], limits, ints, floats, row):
+        if after >= 0 and is_usable(stamps_ms[i], limits, ints, floats, row):
             ints[IS_READ, row] = 1
             used = after
     return used
