@@ -146,3 +146,17 @@ def _reached(fields: JsonFields, name: str) -> bytes | None:
         return fields.value_of(name)
     except RecordError:
         return None
+
+
+def with_text(value: bytes, name: str, text: str) -> bytes:
+    """A JSON object with another text in one of its fields."""
+    fields = {**JsonFields(value).top, name: msgspec.Raw(orjson.dumps(text))}
+    return msgspec.json.encode(fields)
+
+
+def with_first(value: bytes, fields: Mapping[str, str]) -> bytes:
+    """A JSON object with further fields ahead of its own; what is no object stays as it is."""
+    if not value.startswith(b"{"):
+        return value
+    added, rest = orjson.dumps(fields)[:-1], value[1:]
+    return added + (rest if rest == b"}" else b"," + rest)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -13,13 +13,15 @@ from sentinel.codec.paths import flattened, path_of
 from sentinel.codec.schema import (
     AMOUNT_MINOR_MAX,
     EVENT_TIME_MS_MAX,
+    PARTS_OF_MS,
     REQUIRED_COUNT,
     SchemaParams,
-    TimeFormat,
     rfc3339_ms,
 )
 from sentinel.errors import RecordError
 from sentinel.records import Floats, Ints
+
+_INT64_END = 2**63
 
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?\s*")
 
@@ -123,7 +125,7 @@ class RowDecoder:
         rest = iter(fields[REQUIRED_COUNT:])
         return TransactionColumns(
             transaction_id=[_text(x) for x in fields[0]],
-            event_time_ms=_times_ms(fields[1], schema.event_time_format),
+            event_time_ms=_times_ms(fields[1], schema),
             amount=_amounts(fields[3], schema),
             entities={
                 "account": [_text(x) for x in fields[2]],
@@ -164,7 +166,8 @@ class RowDecoder:
         usable = (times >= self._time_min_ms) & (times <= EVENT_TIME_MS_MAX)
         usable &= (times <= latest) | (stamps_ms <= 0)  # without a stamp there is no "now"
         for i in np.flatnonzero(~usable).tolist():
-            wrong[i] = RecordError("bad_time", f"{schema.event_time} is {times[i]:.0f} ms")
+            found = "no whole number" if np.isnan(times[i]) else f"{times[i]:.0f} ms"
+            wrong[i] = RecordError("bad_time", f"{schema.event_time} is {found}")
         return wrong
 
 
@@ -181,15 +184,25 @@ def _optional_text(value: str | bool | int | None) -> str | None:
     return _text(value)
 
 
-def _times_ms(values: Sequence[Any], time_format: TimeFormat) -> Floats:
-    """Epoch milliseconds; a time without an offset is taken as UTC."""
-    if time_format == "epoch_ms":
-        return np.rint(np.array(values, dtype=np.float64))
-    if time_format == "epoch_s":
-        with np.errstate(over="ignore"):  # infinite is no usable time either
-            return np.rint(np.array(values, dtype=np.float64) * 1000.0)
-    aware = [when if when.tzinfo else when.replace(tzinfo=UTC) for when in values]
-    return np.rint(np.array([when.timestamp() for when in aware], dtype=np.float64) * 1000.0)
+def _times_ms(values: Sequence[Any], schema: SchemaParams) -> Floats:
+    """Epoch milliseconds; a time without an offset is one of the schema's zone. NaN if none."""
+    if schema.event_time_format in PARTS_OF_MS:
+        parts = PARTS_OF_MS[schema.event_time_format]
+        return np.array([_whole_ms(value, parts) for value in values], dtype=np.float64)
+    if schema.event_time_format == "rfc3339":
+        zone = schema.zone
+        aware = [when if when.tzinfo else when.replace(tzinfo=zone) for when in values]
+        values = [when.timestamp() for when in aware]
+    with np.errstate(over="ignore"):  # infinite is no usable time either
+        times_ms = np.rint(np.array(values, dtype=np.float64) * schema.time_scale)
+    return times_ms + schema.origin_ms
+
+
+def _whole_ms(value: int | float, parts: int) -> float:
+    """A whole number of parts of a millisecond, rounded half to even; NaN if it is none."""
+    if value != value // 1 or not abs(value) < _INT64_END:
+        return float("nan")
+    return float(round(Fraction(int(value), parts)))
 
 
 def _amounts(values: Sequence[Any], schema: SchemaParams) -> Floats:

@@ -1,15 +1,19 @@
 """What a transaction looks like: the user's names of its fields, and what a usable value is."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from datetime import UTC, datetime, tzinfo
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
 from sentinel.codec.paths import path_of
+from sentinel.codec.values.zones import zone_named
+from sentinel.core.features.spec import duration_ms
 
-TimeFormat = Literal["rfc3339", "epoch_s", "epoch_ms"]
+TimeFormat = Literal["rfc3339", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "steps"]
 AmountFormat = Literal["decimal", "minor"]
+
+PARTS_OF_MS = {"epoch_us": 1_000, "epoch_ns": 1_000_000}  # formats of whole numbers only
 
 # Sums of squares in the tiles hold amounts below 2**40 (sentinel/core/features/tiles.py).
 AMOUNT_MINOR_MAX = 10**12
@@ -27,6 +31,9 @@ class SchemaParams:
     transaction_id: str = "transaction_id"
     event_time: str = "event_time"
     event_time_format: TimeFormat = "rfc3339"
+    event_time_zone: str = "UTC"  # of times without an offset
+    event_time_step: str = "1s"  # with format "steps": a time is origin + value * step
+    event_time_origin: str = ""
     account: str = "account"
     amount: str = "amount"
     amount_format: AmountFormat = "decimal"
@@ -35,14 +42,14 @@ class SchemaParams:
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     boolean: tuple[str, ...] = ()
+    row_numbers: tuple[str, ...] = ()  # identifiers that a file may lack: its rows stand for them
     id_length_max: int = 256
     record_bytes_max: int = 1_048_576
     event_time_min: str = "2000-01-01T00:00:00Z"
     future_s_max: float = 86_400.0  # against the time of the Kafka record
 
     def __post_init__(self) -> None:
-        if self.event_time_format not in ("rfc3339", "epoch_s", "epoch_ms"):
-            raise ValueError('event_time_format must be "rfc3339", "epoch_s" or "epoch_ms"')
+        self._check_times()
         if self.amount_format not in ("decimal", "minor"):
             raise ValueError('amount_format must be "decimal" or "minor"')
         if not 0 <= self.amount_decimals <= 4:
@@ -55,7 +62,11 @@ class SchemaParams:
             raise ValueError("future_s_max must not be negative")
         if "account" in self.entities:
             raise ValueError('"account" has its own key and is not among entities')
-        rfc3339_ms(self.event_time_min)
+        identifiers = {self.transaction_id, self.account, *self.entities.values()}
+        if strange := sorted(set(self.row_numbers) - identifiers):
+            raise ValueError(
+                f"row_numbers {strange} must be among the identifiers: {sorted(identifiers)}"
+            )
         names = [name for name, _ in self.columns]
         if not all(map(_is_field_name, names)):
             raise ValueError("names of fields must not be empty, nor need escaping in JSON")
@@ -63,14 +74,49 @@ class SchemaParams:
             raise ValueError(f"fields are mapped twice: {doubled}")
         _check_paths(names)
 
+    def _check_times(self) -> None:
+        """Whether event times can be told from what is set."""
+        if self.event_time_format not in get_args(TimeFormat):
+            raise ValueError(f"event_time_format must be one of {list(get_args(TimeFormat))}")
+        zone_named(self.event_time_zone)
+        rfc3339_ms(self.event_time_min)
+        if not duration_ms(self.event_time_step):
+            raise ValueError(f'event_time_step "{self.event_time_step}" is no time at all')
+        if (self.event_time_format == "steps") != bool(self.event_time_origin):
+            word = "needs" if self.event_time_format == "steps" else "takes no"
+            raise ValueError(
+                f'event_time_format "{self.event_time_format}" {word} event_time_origin, '
+                "the RFC 3339 time of step 0"
+            )
+        if self.event_time_origin and self.origin_ms < 0:
+            raise ValueError("event_time_origin must not be before 1970")
+
+    @property
+    def zone(self) -> tzinfo:
+        """Of times without an offset."""
+        return zone_named(self.event_time_zone)
+
+    @property
+    def time_scale(self) -> float:
+        """Milliseconds of one in what is read of a time: texts are read as seconds."""
+        if self.event_time_format == "steps":
+            return float(duration_ms(self.event_time_step))
+        return 1000.0 if self.event_time_format in ("rfc3339", "epoch_s") else 1.0
+
+    @property
+    def origin_ms(self) -> int:
+        """The time of step 0; 0 where steps are not counted."""
+        return rfc3339_ms(self.event_time_origin, self.zone) if self.event_time_origin else 0
+
     @property
     def columns(self) -> tuple[tuple[str, type | Any], ...]:
         """Field names in decoding order, each with the type that JSON must have."""
-        times = {"rfc3339": datetime, "epoch_s": float, "epoch_ms": float}
+        # A double does not hold all nanoseconds.
+        times = {"rfc3339": datetime, **dict.fromkeys(PARTS_OF_MS, int | float)}
         text = str | int | None
         return (
             (self.transaction_id, str | int),
-            (self.event_time, times[self.event_time_format]),
+            (self.event_time, times.get(self.event_time_format, float)),
             (self.account, str | int),
             (self.amount, _Int64 if self.amount_format == "minor" else float | str),
             *((name, text) for name in self.entities.values()),
@@ -96,10 +142,10 @@ def _check_paths(names: list[str]) -> None:
 REQUIRED_COUNT = 4  # id, time, account, amount: a transaction without one is not usable
 
 
-def rfc3339_ms(text: str) -> int:
-    """Epoch milliseconds of an RFC 3339 time; without an offset it is taken as UTC."""
+def rfc3339_ms(text: str, zone: tzinfo = UTC) -> int:
+    """Epoch milliseconds of an RFC 3339 time; without an offset it is one of this zone."""
     try:
         when = datetime.fromisoformat(text)
     except ValueError as error:
         raise ValueError(f'"{text}" is not an RFC 3339 time') from error
-    return round((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
+    return round((when if when.tzinfo else when.replace(tzinfo=zone)).timestamp() * 1000)

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from sentinel.codec.kernels import lexing, nested, scan
 from sentinel.codec.paths import path_of
 from sentinel.codec.rows import Rejected, RowDecoder, TransactionColumns
-from sentinel.codec.schema import AMOUNT_MINOR_MAX, EVENT_TIME_MS_MAX, SchemaParams, rfc3339_ms
+from sentinel.codec.schema import (
+    AMOUNT_MINOR_MAX,
+    EVENT_TIME_MS_MAX,
+    PARTS_OF_MS,
+    SchemaParams,
+    rfc3339_ms,
+)
+from sentinel.codec.values.zones import offset_table
 from sentinel.record_blocks import RecordBlock
 from sentinel.records import Floats, InputRecord, Ints, Transactions
 from sentinel.texts import Bytes, Texts
@@ -50,6 +57,7 @@ class TransactionDecoder:
         if any(paths := [path_of(name) for name in names]):
             tables = nested.nested_tables(names, self._fields, paths)
             self._names, self._fields, self._parents = tables
+        self._zone = offset_table(schema.event_time_zone)
         self._limits = _limits(schema)
         self._text_count = 2 + len(schema.entities) + len(schema.categorical)
         self._number_count = scan.NUMBERS + len(schema.numeric) + len(schema.boolean)
@@ -105,7 +113,7 @@ class TransactionDecoder:
             texts = piece.values
             spans = (texts.data, texts.start, texts.length, piece.timestamp)
             given = [_readable(column) for column in spans]
-            kept = (self._limits, arena, used, ints, floats, first)
+            kept = (self._zone, self._limits, arena, used, ints, floats, first)
             if self._parents is None:
                 used = scan.scan_rows(*given, self._names, self._fields, *kept)
             else:
@@ -175,7 +183,8 @@ def _field_tables(schema: SchemaParams) -> tuple[Bytes, Ints]:
     text = lexing.STRING | lexing.WHOLE
     number = lexing.WHOLE | lexing.DECIMAL
     truth = lexing.TRUE | lexing.FALSE
-    is_time = schema.event_time_format == "rfc3339"
+    times = {name: (lexing.WHOLE, parts) for name, parts in PARTS_OF_MS.items()}
+    times["rfc3339"] = (lexing.STRING, scan.AS_TIME)
     is_whole = schema.amount_format == "minor"
     entities, categorical = len(schema.entities), len(schema.categorical)
     numeric, boolean = len(schema.numeric), len(schema.boolean)
@@ -183,7 +192,7 @@ def _field_tables(schema: SchemaParams) -> tuple[Bytes, Ints]:
     numbers = iter(range(scan.NUMBERS, scan.NUMBERS + numeric + boolean))
     rows = [
         (text, scan.AS_TEXT, 0),
-        (lexing.STRING if is_time else number, scan.AS_TIME, scan.RAW_TIME),
+        (*times.get(schema.event_time_format, (number, scan.AS_TIME)), scan.RAW_TIME),
         (text, scan.AS_TEXT, 1),
         (lexing.WHOLE if is_whole else lexing.STRING | number, scan.AS_NUMBER, scan.RAW_AMOUNT),
         *((text | lexing.NULL, scan.AS_TEXT, next(texts)) for _ in range(entities)),
@@ -199,8 +208,8 @@ def _field_tables(schema: SchemaParams) -> tuple[Bytes, Ints]:
 
 def _limits(schema: SchemaParams) -> Floats:
     limits = np.empty(scan.LIMIT_COUNT, dtype=np.float64)
-    # RFC 3339 times are read as seconds.
-    limits[scan.TIME_SCALE] = 1.0 if schema.event_time_format == "epoch_ms" else 1000.0
+    limits[scan.TIME_SCALE] = schema.time_scale
+    limits[scan.TIME_ORIGIN_MS] = schema.origin_ms
     limits[scan.TIME_MIN_MS] = rfc3339_ms(schema.event_time_min)
     limits[scan.TIME_MAX_MS] = EVENT_TIME_MS_MAX
     limits[scan.FUTURE_MS_MAX] = schema.future_s_max * 1000.0

@@ -3,8 +3,9 @@
 import random
 from collections.abc import Iterator
 from itertools import count
+from typing import get_args
 
-from sentinel.codec.schema import SchemaParams
+from sentinel.codec.schema import PARTS_OF_MS, SchemaParams, TimeFormat
 
 NEW_YEAR = 1_577_836_800_000  # 2020-01-01T00:00:00Z
 
@@ -53,8 +54,12 @@ def schemas() -> Iterator[SchemaParams]:
     """Every format of times and amounts, with fields of every kind."""
     for i in count():
         rng = random.Random(i)
+        time_format = rng.choice(get_args(TimeFormat))
         yield SchemaParams(
-            event_time_format=rng.choice(("rfc3339", "epoch_s", "epoch_ms")),
+            event_time_format=time_format,
+            event_time_zone=rng.choice(("UTC", "UTC", "Europe/Berlin", "Australia/Lord_Howe")),
+            event_time_origin="2020-01-01" if time_format == "steps" else "",
+            event_time_step=rng.choice(("1s", "1h", "30d")),
             amount_format=rng.choice(("decimal", "minor")),
             amount_decimals=rng.randrange(5),
             account=rng.choice(("account", "a", "numéro")),
@@ -78,6 +83,11 @@ def _time(rng: random.Random, time_format: str) -> str:
         )
     if time_format == "epoch_ms":
         return f"{rng.randrange(2 * 10**12)}"
+    if time_format in PARTS_OF_MS:
+        text = f"{rng.randrange(2 * 10**12 * PARTS_OF_MS[time_format])}"
+        return rng.choice((text, text, text[:-4] + "5000", f"{text}.0", f"{text}.5", "-" + text))
+    if time_format == "steps":
+        return rng.choice((f"{rng.randrange(900)}", f"{rng.uniform(-2, 900):.3f}"))
     fraction = f".{rng.randrange(10**9):09d}"[: rng.randrange(1, 11)] if rng.random() < 0.5 else ""
     fraction = "" if fraction == "." else fraction
     hour, minute = rng.choice((rng.randrange(24), 24)), rng.choice((rng.randrange(60), 60))

@@ -58,9 +58,19 @@ def folded(
                 end_ms = begin_ms - begin_ms % DAY_MS + until_day * DAY_MS
             yield rows
             if end_ms is not None and rows.transactions.event_time_ms[-1] >= end_ms:
-                return
+                break
+        if source.undecided_count:
+            progress.console.print(undecided(source.undecided_count, config))
 
     return history, spans()
+
+
+def undecided(count: int, config: Config) -> str:
+    """What is said of rows in the hour that clocks repeat."""
+    return (
+        f"{count:,} rows have a time that clocks of {config.schema.event_time_zone} showed twice, "
+        "and their order does not tell which: read as the first"
+    )
 
 
 def labelled(

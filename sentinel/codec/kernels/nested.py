@@ -132,6 +132,7 @@ def _value(
     fields: Ints,
     field: int,
     seen: Ints,
+    zone: Ints,
     arena: Bytes,
     used: int,
     ints: Ints,
@@ -153,7 +154,7 @@ def _value(
         return (at if shape == NULL else -1), used
     seen[field] = row
     value = (shape, mantissa, power)
-    used = keep(data, begin, at, value, fields, field, arena, used, ints, floats, row)
+    used = keep(data, begin, at, value, fields, field, zone, arena, used, ints, floats, row)
     return (at if used >= 0 else -1), used
 
 
@@ -176,6 +177,7 @@ def _scan_row(
     names: Bytes,
     fields: Ints,
     parents: Ints,
+    zone: Ints,
     tokens: Ints,
     seen: Ints,
     arena: Bytes,
@@ -204,7 +206,9 @@ def _scan_row(
             if data[begin] == BRACE:
                 inside, at, opening = fields[field, SLOT], begin, BRACE
                 continue
-        at, used = _value(data, begin, end, fields, field, seen, arena, used, ints, floats, row)
+        at, used = _value(
+            data, begin, end, fields, field, seen, zone, arena, used, ints, floats, row
+        )
         if at < 0:
             return -1
         at, inside = _after_ends(data, after_blanks(data, at), end, inside, parents)
@@ -221,6 +225,7 @@ def scan_nested_rows(
     names: Bytes,
     fields: Ints,
     parents: Ints,
+    zone: Ints,
     limits: Floats,
     arena: Bytes,
     used: int,
@@ -248,6 +253,7 @@ def scan_nested_rows(
             names,
             fields,
             parents,
+            zone,
             tokens,
             seen,
             arena,

@@ -27,6 +27,7 @@ from sentinel.codec.kernels.lexing import (
     is_blank,
     is_same,
     number,
+    quotient,
     text_end,
 )
 from sentinel.codec.kernels.rfc3339 import time_s
@@ -43,6 +44,7 @@ RAW_TIME, RAW_AMOUNT, NUMBERS = 0, 1, 2
 NAME_START, NAME_LENGTH, ACCEPTS, KEPT_AS, SLOT = 0, 1, 2, 3, 4
 FIELD_WIDTH = 5
 AS_TEXT, AS_NUMBER, AS_TIME = 0, 1, 2  # AS_TIME: a number, too, of which a string is RFC 3339
+AS_PARTS_OF_MS = 1_000  # from here on: a whole number, so many of which are a millisecond
 
 # Texts that must not be missing come first, then those that are identifiers as well.
 REQUIRED_TEXT_COUNT = 2
@@ -50,7 +52,8 @@ REQUIRED_TEXT_COUNT = 2
 # Places of the limits.
 TIME_SCALE, TIME_MIN_MS, TIME_MAX_MS, FUTURE_MS_MAX, AMOUNT_SCALE, AMOUNT_MAX = 0, 1, 2, 3, 4, 5
 ID_COUNT, ID_BYTES_MAX, RECORD_BYTES_MAX = 6, 7, 8
-LIMIT_COUNT = 9
+TIME_ORIGIN_MS = 9
+LIMIT_COUNT = 10
 
 _TOKENS_MAX = 64  # keys of a row that the next row is expected to repeat
 
@@ -94,7 +97,14 @@ def _next_key(
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
 def _value_of(
-    data: Bytes, shape: int, begin: int, stop: int, mantissa: int, power: int, kept_as: int
+    data: Bytes,
+    shape: int,
+    begin: int,
+    stop: int,
+    mantissa: int,
+    power: int,
+    kept_as: int,
+    zone: Ints,
 ) -> float:
     """A number, a time or a truth as a double; NaN if it cannot be told exactly."""
     if shape == TRUE:
@@ -102,9 +112,11 @@ def _value_of(
     if shape == FALSE:
         return 0.0
     if shape != STRING:
+        if kept_as >= AS_PARTS_OF_MS:
+            return quotient(mantissa, kept_as)
         return exact(mantissa, power)
     if kept_as == AS_TIME:
-        return time_s(data, begin, stop)
+        return time_s(data, begin, stop, zone)
     shape, after, mantissa, power = number(data, begin)
     return exact(mantissa, power) if shape > 0 and after == stop else np.nan
 
@@ -130,6 +142,7 @@ def keep(
     value: tuple[int, int, int],
     fields: Ints,
     field: int,
+    zone: Ints,
     arena: Bytes,
     used: int,
     ints: Ints,
@@ -149,7 +162,7 @@ def keep(
     if shape == NULL:
         floats[slot, row] = np.nan
         return used
-    found = _value_of(data, shape, begin, after, mantissa, power, fields[field, KEPT_AS])
+    found = _value_of(data, shape, begin, after, mantissa, power, fields[field, KEPT_AS], zone)
     floats[slot, row] = found
     return -1 if np.isnan(found) else used
 
@@ -161,6 +174,7 @@ def _scan_row(
     end: int,
     names: Bytes,
     fields: Ints,
+    zone: Ints,
     tokens: Ints,
     arena: Bytes,
     used: int,
@@ -189,7 +203,9 @@ def _scan_row(
                 return -1
             if name >= 0:
                 value = (shape, mantissa, power)
-                used = keep(data, begin, at, value, fields, name, arena, used, ints, floats, row)
+                used = keep(
+                    data, begin, at, value, fields, name, zone, arena, used, ints, floats, row
+                )
                 if used < 0:
                     return -1
         at = after_blanks(data, at)
@@ -200,7 +216,7 @@ def _scan_row(
 @numba.njit(cache=True, nogil=True, forceinline=True)
 def is_usable(stamp_ms: int, limits: Floats, ints: Ints, floats: Floats, row: int) -> bool:
     """Whether the values are within their limits, and time and amount as whole numbers."""
-    time_ms = np.rint(floats[RAW_TIME, row] * limits[TIME_SCALE])
+    time_ms = np.rint(floats[RAW_TIME, row] * limits[TIME_SCALE]) + limits[TIME_ORIGIN_MS]
     amount = np.rint(floats[RAW_AMOUNT, row] * limits[AMOUNT_SCALE])
     if not (limits[TIME_MIN_MS] <= time_ms <= limits[TIME_MAX_MS]):
         return False
@@ -225,6 +241,7 @@ def scan_rows(
     stamps_ms: Ints,
     names: Bytes,
     fields: Ints,
+    zone: Ints,
     limits: Floats,
     arena: Bytes,
     used: int,
@@ -249,7 +266,7 @@ def scan_rows(
             continue
         end = start[i] + length[i]
         after = _scan_row(
-            data, start[i], end, names, fields, tokens, arena, used, ints, floats, row
+            data, start[i], end, names, fields, zone, tokens, arena, used, ints, floats, row
         )
         if after >= 0 and is_usable(stamps_ms[i], limits, ints, floats, row):
             ints[IS_READ, row] = 1
