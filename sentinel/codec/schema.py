@@ -12,6 +12,8 @@ from sentinel.core.features.spec import duration_ms
 
 TimeFormat = Literal["rfc3339", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "steps"]
 AmountFormat = Literal["decimal", "minor"]
+Framing = Literal["none", "registry"]  # "registry": a zero byte, the number of a schema, a payload
+Payload = Literal["json", "avro"]
 
 PARTS_OF_MS = {"epoch_us": 1_000, "epoch_ns": 1_000_000}  # formats of whole numbers only
 
@@ -43,6 +45,9 @@ class SchemaParams:
     categorical: tuple[str, ...] = ()
     boolean: tuple[str, ...] = ()
     row_numbers: tuple[str, ...] = ()  # identifiers that a file may lack: its rows stand for them
+    framing: Framing = "none"
+    payload: Payload = "json"  # behind the frame; without one a record is JSON
+    payload_schemas: str = ""  # a folder with the Avro schemas, each named by its number: 17.avsc
     id_length_max: int = 256
     record_bytes_max: int = 1_048_576
     event_time_min: str = "2000-01-01T00:00:00Z"
@@ -73,6 +78,21 @@ class SchemaParams:
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"fields are mapped twice: {doubled}")
         _check_paths(names)
+        self._check_framing()
+
+    def _check_framing(self) -> None:
+        """Whether it is told how records are to be read."""
+        if self.framing not in get_args(Framing):
+            raise ValueError('framing must be "none" or "registry"')
+        if self.payload not in get_args(Payload):
+            raise ValueError('payload must be "json" or "avro"')
+        if self.payload == "avro" and self.framing != "registry":
+            raise ValueError(
+                'payload "avro" needs framing = "registry": the frame names its schema'
+            )
+        if (self.payload == "avro") != bool(self.payload_schemas):
+            word = "needs" if self.payload == "avro" else "takes no"
+            raise ValueError(f'payload "{self.payload}" {word} payload_schemas, a folder')
 
     def _check_times(self) -> None:
         """Whether event times can be told from what is set."""

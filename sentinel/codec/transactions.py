@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sentinel.codec.kernels import lexing, nested, scan
 from sentinel.codec.paths import path_of
+from sentinel.codec.payloads.frames import Frames
 from sentinel.codec.rows import Rejected, RowDecoder, TransactionColumns
 from sentinel.codec.schema import (
     AMOUNT_MINOR_MAX,
@@ -50,7 +51,8 @@ class TransactionDecoder:
 
     def __init__(self, schema: SchemaParams) -> None:
         self._schema = schema
-        self._one_by_one = RowDecoder(schema)
+        self._frames = Frames(schema) if schema.framing == "registry" else None
+        self._one_by_one = RowDecoder(schema, self._frames)
         self._names, self._fields = _field_tables(schema)
         self._parents: Ints | None = None  # of objects that fields lie in; None where none does
         names = [name for name, _ in schema.columns]
@@ -74,7 +76,7 @@ class TransactionDecoder:
         Rows keep the order of the records; `Rejected.index` counts records over all pieces.
         """
         taken = [_piece(partition, records) for partition, records in pieces]
-        table = self._scanned(taken)
+        table = self._scanned(taken if self._frames is None else _unframed(taken, self._frames))
         is_read = table.ints[scan.IS_READ]
         if is_read.all():
             return self._transactions(table), []
@@ -169,6 +171,10 @@ def _piece(partition: int, records: Sequence[InputRecord]) -> _Piece:
         np.fromiter((record.timestamp for record in records), np.int64, count),
         Texts.of_bytes(record.value for record in records),
     )
+
+
+def _unframed(pieces: Sequence[_Piece], frames: Frames) -> list[_Piece]:
+    return [piece._replace(values=frames.all_off(piece.values)) for piece in pieces]
 
 
 def _readable(array: NDArray[Any]) -> NDArray[Any]:
