@@ -148,6 +148,7 @@ class Instance:
             config.entities,
             config.features,
             amount_decimals=config.schema.amount_decimals,
+            recent_ids=config.schema.recent_ids,
             partition_count=owner.partition_count,
             log=log_numbers(owner.log_names()),
         )

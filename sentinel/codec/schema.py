@@ -8,12 +8,14 @@ import msgspec
 
 from sentinel.codec.paths import path_of
 from sentinel.codec.values.zones import zone_named
+from sentinel.core.features.recent import RecentIds
 from sentinel.core.features.spec import duration_ms
 
 TimeFormat = Literal["rfc3339", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "steps"]
 AmountFormat = Literal["decimal", "minor"]
 Framing = Literal["none", "registry"]  # "registry": a zero byte, the number of a schema, a payload
 Payload = Literal["json", "avro"]
+Duplicates = Literal["count", "ignore"]
 
 PARTS_OF_MS = {"epoch_us": 1_000, "epoch_ns": 1_000_000}  # formats of whole numbers only
 
@@ -45,6 +47,9 @@ class SchemaParams:
     categorical: tuple[str, ...] = ()
     boolean: tuple[str, ...] = ()
     row_numbers: tuple[str, ...] = ()  # identifiers that a file may lack: its rows stand for them
+    duplicates: Duplicates = "count"  # "ignore": decided and flagged, not counted into the state
+    duplicates_window: str = "1d"  # between the event times of two that are one transaction
+    duplicates_max: int = 32  # identifiers remembered of each account
     framing: Framing = "none"
     payload: Payload = "json"  # behind the frame; without one a record is JSON
     payload_schemas: str = ""  # a folder with the Avro schemas, each named by its number: 17.avsc
@@ -79,6 +84,21 @@ class SchemaParams:
             raise ValueError(f"fields are mapped twice: {doubled}")
         _check_paths(names)
         self._check_framing()
+        self._check_duplicates()
+
+    def _check_duplicates(self) -> None:
+        if self.duplicates not in get_args(Duplicates):
+            raise ValueError('duplicates must be "count" or "ignore"')
+        duration_ms(self.duplicates_window)
+        if not 1 <= self.duplicates_max <= 4096:
+            raise ValueError(f"duplicates_max must be in 1..4096, got {self.duplicates_max}")
+
+    @property
+    def recent_ids(self) -> RecentIds | None:
+        """What is remembered of transactions, so that they are not counted again."""
+        if self.duplicates == "count":
+            return None
+        return RecentIds(duration_ms(self.duplicates_window), self.duplicates_max)
 
     def _check_framing(self) -> None:
         """Whether it is told how records are to be read."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -208,3 +209,15 @@ def test_a_whole_simulation_is_the_same_in_any_chunks(tmp_path: Path) -> None:
 
     assert np.array_equal(in_chunks_of(337), whole, equal_nan=True)
     assert np.nanmax(whole[:, 4]) > 0, "some frauds were known"
+
+
+def test_a_row_that_comes_again_is_neither_counted_nor_learnt_from() -> None:
+    settings = config("1s")
+    ignoring = replace(settings, schema=replace(settings.schema, duplicates="ignore"))
+    first, again, later = record(1, 0), record(1, 500), record(2, 3_000)
+
+    seen = History(ignoring).fold([first, again, again, later], [True, True, None, False])
+    plain = History(settings).fold([first, later], [True, False])
+
+    assert seen.labels.tolist() == [1, UNKNOWN, UNKNOWN, 0]
+    assert seen.features[[0, 3]].tolist() == plain.features.tolist()

@@ -18,6 +18,7 @@ def check_config(config: ConfigOption = None) -> None:
         settings.entities,
         settings.features,
         amount_decimals=settings.schema.amount_decimals,
+        recent_ids=settings.schema.recent_ids,
         entities_max=2,
     )
     console = PlainConsole()

@@ -252,6 +252,8 @@ class Scoring:
         clock_s = await self._yield_to_loop(len(rows), clock_s, from_count=_MIDDLING_ROW_COUNT)
         judged = self._judge.judge(rows, folded.features)
         degraded: dict[int, list[str]] = {i: ["late"] for i in np.flatnonzero(folded.late).tolist()}
+        for i in np.flatnonzero(folded.duplicate).tolist():
+            degraded[i] = ["duplicate"]
         for i in partial:
             degraded.setdefault(i, []).append("state")
         for i in judged.unscored:
@@ -264,6 +266,7 @@ class Scoring:
         count_decisions(self._metrics, judged)
         self._metrics.transactions += len(rows) + len(rejected)
         self._metrics.late += int(folded.late.sum())
+        self._metrics.duplicates += int(folded.duplicate.sum())
         self._metrics.degraded += len(degraded)
         count_times(self._metrics, len(rows), prepared.stamps(), received_s)
 
