@@ -124,21 +124,23 @@ class RowDecoder:
         else:
             fields = [()] * len(schema.columns)
         rest = iter(fields[REQUIRED_COUNT:])
+        entities: dict[str, list[str | None]] = {"account": [_text(x) for x in fields[2]]}
+        for kind in schema.entities:
+            entities[kind] = [_optional_text(x) for x in next(rest)]
+        numeric = {
+            name: np.array(next(rest), dtype=np.float64)
+            for name in (*schema.numeric, *schema.boolean)
+        }
+        named = {name: entities[kind] for name, kind in schema.kind_of.items()}
+        for name in schema.only_categorical:
+            named[name] = [_optional_text(x) for x in next(rest)]
         return TransactionColumns(
             transaction_id=[_text(x) for x in fields[0]],
             event_time_ms=_times_ms(fields[1], schema),
             amount=_amounts(fields[3], schema),
-            entities={
-                "account": [_text(x) for x in fields[2]],
-                **{kind: [_optional_text(x) for x in next(rest)] for kind in schema.entities},
-            },
-            numeric={
-                name: np.array(next(rest), dtype=np.float64)
-                for name in (*schema.numeric, *schema.boolean)
-            },
-            categorical={
-                name: [_optional_text(x) for x in next(rest)] for name in schema.categorical
-            },
+            entities=entities,
+            numeric=numeric,
+            categorical={name: named[name] for name in schema.categorical},
         )
 
     def _wrong_values(self, columns: TransactionColumns, stamps_ms: Ints) -> dict[int, RecordError]:

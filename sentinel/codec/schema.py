@@ -80,7 +80,8 @@ class SchemaParams:
         names = [name for name, _ in self.columns]
         if not all(map(_is_field_name, names)):
             raise ValueError("names of fields must not be empty, nor need escaping in JSON")
-        if doubled := sorted({name for name in names if names.count(name) > 1}):
+        counts = (names.count, self.categorical.count)
+        if doubled := sorted({n for n in names if any(count(n) > 1 for count in counts)}):
             raise ValueError(f"fields are mapped twice: {doubled}")
         _check_paths(names)
         self._check_framing()
@@ -149,6 +150,16 @@ class SchemaParams:
         return rfc3339_ms(self.event_time_origin, self.zone) if self.event_time_origin else 0
 
     @property
+    def kind_of(self) -> dict[str, str]:
+        """The kind of entity that a field names, by the field: it may be a category as well."""
+        return {self.account: "account", **{name: kind for kind, name in self.entities.items()}}
+
+    @property
+    def only_categorical(self) -> tuple[str, ...]:
+        """Categories that are no entities."""
+        return tuple(name for name in self.categorical if name not in self.kind_of)
+
+    @property
     def columns(self) -> tuple[tuple[str, type | Any], ...]:
         """Field names in decoding order, each with the type that JSON must have."""
         # A double does not hold all nanoseconds.
@@ -162,7 +173,7 @@ class SchemaParams:
             *((name, text) for name in self.entities.values()),
             *((name, float | None) for name in self.numeric),
             *((name, bool | None) for name in self.boolean),
-            *((name, str | int | bool | None) for name in self.categorical),
+            *((name, str | int | bool | None) for name in self.only_categorical),
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.codec.kernels import lexing, nested, scan
+from sentinel.codec.kernels import clocks, lexing, nested, scan
 from sentinel.codec.paths import path_of
 from sentinel.codec.payloads.frames import Frames
 from sentinel.codec.rows import Rejected, RowDecoder, TransactionColumns
@@ -59,9 +59,9 @@ class TransactionDecoder:
         if any(paths := [path_of(name) for name in names]):
             tables = nested.nested_tables(names, self._fields, paths)
             self._names, self._fields, self._parents = tables
-        self._zone = offset_table(schema.event_time_zone)
+        self._clock = _clock(schema)
         self._limits = _limits(schema)
-        self._text_count = 2 + len(schema.entities) + len(schema.categorical)
+        self._text_count = 2 + len(schema.entities) + len(schema.only_categorical)
         self._number_count = scan.NUMBERS + len(schema.numeric) + len(schema.boolean)
 
     def warm(self) -> None:
@@ -115,7 +115,7 @@ class TransactionDecoder:
             texts = piece.values
             spans = (texts.data, texts.start, texts.length, piece.timestamp)
             given = [_readable(column) for column in spans]
-            kept = (self._zone, self._limits, arena, used, ints, floats, first)
+            kept = (self._clock, self._limits, arena, used, ints, floats, first)
             if self._parents is None:
                 used = scan.scan_rows(*given, self._names, self._fields, *kept)
             else:
@@ -133,7 +133,8 @@ class TransactionDecoder:
         for slot, numbers in enumerate(columns.numeric.values(), scan.NUMBERS):
             floats[slot, at] = numbers
         texts: list[Sequence[str | None]] = [columns.transaction_id]
-        texts += [*columns.entities.values(), *columns.categorical.values()]
+        texts += columns.entities.values()
+        texts += [columns.categorical[name] for name in self._schema.only_categorical]
         added = Texts.of([text for column in texts for text in column])
         start = (added.start + table.arena.size).reshape(len(texts), at.size)
         length = added.length.reshape(len(texts), at.size)
@@ -149,15 +150,19 @@ class TransactionDecoder:
         spans = zip(columns[scan.TEXTS :: 2], columns[scan.TEXTS + 1 :: 2], strict=True)
         texts = iter([Texts(table.arena, start, length) for start, length in spans])
         numbers: Iterator[Floats] = iter(list(table.floats)[scan.NUMBERS :])
+        transaction_id = next(texts)
+        entities = {kind: next(texts) for kind in ("account", *schema.entities)}
+        named = {name: entities[kind] for name, kind in schema.kind_of.items()}
+        named |= {name: next(texts) for name in schema.only_categorical}
         return Transactions(
-            transaction_id=next(texts),
+            transaction_id=transaction_id,
             partition=columns[scan.PARTITION],
             offset=columns[scan.OFFSET],
             event_time_ms=columns[scan.TIME],
             amount_minor=columns[scan.AMOUNT],
-            entities={kind: next(texts) for kind in ("account", *schema.entities)},
+            entities=entities,
             numeric={name: next(numbers) for name in (*schema.numeric, *schema.boolean)},
-            categorical={name: next(texts) for name in schema.categorical},
+            categorical={name: named[name] for name in schema.categorical},
         )
 
 
@@ -189,16 +194,14 @@ def _field_tables(schema: SchemaParams) -> tuple[Bytes, Ints]:
     text = lexing.STRING | lexing.WHOLE
     number = lexing.WHOLE | lexing.DECIMAL
     truth = lexing.TRUE | lexing.FALSE
-    times = {name: (lexing.WHOLE, parts) for name, parts in PARTS_OF_MS.items()}
-    times["rfc3339"] = (lexing.STRING, scan.AS_TIME)
     is_whole = schema.amount_format == "minor"
-    entities, categorical = len(schema.entities), len(schema.categorical)
+    entities, categorical = len(schema.entities), len(schema.only_categorical)
     numeric, boolean = len(schema.numeric), len(schema.boolean)
     texts = iter(range(2, 2 + entities + categorical))
     numbers = iter(range(scan.NUMBERS, scan.NUMBERS + numeric + boolean))
     rows = [
         (text, scan.AS_TEXT, 0),
-        (*times.get(schema.event_time_format, (number, scan.AS_TIME)), scan.RAW_TIME),
+        (*_time_kind(schema), scan.RAW_TIME),
         (text, scan.AS_TEXT, 1),
         (lexing.WHOLE if is_whole else lexing.STRING | number, scan.AS_NUMBER, scan.RAW_AMOUNT),
         *((text | lexing.NULL, scan.AS_TEXT, next(texts)) for _ in range(entities)),
@@ -212,10 +215,29 @@ def _field_tables(schema: SchemaParams) -> tuple[Bytes, Ints]:
     return names.data, np.array(table, dtype=np.int64)
 
 
+def _time_kind(schema: SchemaParams) -> tuple[int, int]:
+    """What the kernels accept as a plain time, and how they keep it."""
+    if parts := PARTS_OF_MS.get(schema.event_time_format):
+        return 0, parts
+    if schema.event_time_format == "steps":
+        return 0, clocks.AS_STEPS
+    if schema.event_time_format == "rfc3339":
+        is_utc = schema.event_time_zone == "UTC"
+        return (lexing.STRING, scan.AS_TIME) if is_utc else (0, clocks.AS_LOCAL_TIME)
+    return lexing.WHOLE | lexing.DECIMAL, scan.AS_TIME
+
+
+def _clock(schema: SchemaParams) -> Ints | None:
+    """What the kernels need to read a time that is not plain; None if it is."""
+    if schema.event_time_format == "steps":
+        return np.array([[int(schema.time_scale)], [schema.origin_ms]], dtype=np.int64)
+    return None if _time_kind(schema)[0] else offset_table(schema.event_time_zone)
+
+
 def _limits(schema: SchemaParams) -> Floats:
     limits = np.empty(scan.LIMIT_COUNT, dtype=np.float64)
-    limits[scan.TIME_SCALE] = schema.time_scale
-    limits[scan.TIME_ORIGIN_MS] = schema.origin_ms
+    is_in_ms = schema.event_time_format == "steps"  # already
+    limits[scan.TIME_SCALE] = 1.0 if is_in_ms else schema.time_scale
     limits[scan.TIME_MIN_MS] = rfc3339_ms(schema.event_time_min)
     limits[scan.TIME_MAX_MS] = EVENT_TIME_MS_MAX
     limits[scan.FUTURE_MS_MAX] = schema.future_s_max * 1000.0

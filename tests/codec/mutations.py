@@ -55,6 +55,7 @@ def schemas() -> Iterator[SchemaParams]:
     for i in count():
         rng = random.Random(i)
         time_format = rng.choice(get_args(TimeFormat))
+        shops = rng.choice(({}, {"terminal": "shop"}, {"terminal": "shop", "device": "shop2"}))
         yield SchemaParams(
             event_time_format=time_format,
             event_time_zone=rng.choice(("UTC", "UTC", "Europe/Berlin", "Australia/Lord_Howe")),
@@ -63,12 +64,12 @@ def schemas() -> Iterator[SchemaParams]:
             amount_format=rng.choice(("decimal", "minor")),
             amount_decimals=rng.randrange(5),
             account=rng.choice(("account", "a", "numéro")),
-            entities=rng.choice(
-                ({}, {"terminal": "shop"}, {"terminal": "shop", "device": "shop2"})
-            ),
+            entities=shops,
             numeric=rng.choice(((), ("distance",), ("distance", "dist", "distance2"))),
             boolean=rng.choice(((), ("contactless",))),
-            categorical=rng.choice(((), ("country",), ("country", "channel"))),
+            categorical=rng.choice(
+                ((), ("country",), ("shop", "country") if shops else ("channel",))
+            ),
             id_length_max=rng.choice((4, 256, 256, 256)),
             record_bytes_max=rng.choice((150, 1_048_576, 1_048_576, 1_048_576)),
             event_time_min=rng.choice(("1970-01-01T00:00:00Z",) * 3 + ("2000-01-01T00:00:00Z",)),

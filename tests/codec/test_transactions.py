@@ -446,3 +446,34 @@ def test_fields_may_have_any_printable_name() -> None:
 
     assert rows.entities["account"] == ["A"]
     assert (rows.numeric["f0"][0], rows.numeric["f1"][0]) == (1.0, 2.0)
+
+
+def test_a_field_may_be_an_entity_and_a_category() -> None:
+    schema = SchemaParams(entities={"terminal": "shop"}, categorical=("country", "shop", "account"))
+    escaped = transaction(shop="M1", country="FR").replace(b'"M1"', b'"M\\u0032"')
+
+    rows, rejected = decoded([transaction(shop=7, country=True), escaped, transaction()], schema)
+
+    assert rejected == {}
+    assert rows.entities == {"account": ["A1"] * 3, "terminal": ["7", "M2", None]}
+    assert rows.categorical == {
+        "country": ["true", "FR", None],
+        "shop": ["7", "M2", None],
+        "account": ["A1"] * 3,
+    }
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"categorical": ("account", "account")},
+        {"categorical": ("transaction_id",)},
+        {"categorical": ("shop",), "numeric": ("shop",)},
+        {"categorical": ("amount",)},
+        {"entities": {"terminal": "shop", "device": "shop"}, "categorical": ("shop",)},
+        {"entities": {"terminal": "account"}},
+    ],
+)
+def test_no_other_field_may_be_two_things(others: Any) -> None:
+    with pytest.raises(ValueError, match="fields are mapped twice"):
+        SchemaParams(**others)

@@ -134,9 +134,6 @@ def number(data: Bytes, at: int) -> tuple[int, int, int, int]:
     count = at - begin
     if count == 0 or (count > 1 and data[begin] == _ZERO):
         return 0, 0, 0, 0
-    if count == _DIGITS_MAX + 1 and mantissa <= _LAST_DIGIT_MAX:
-        mantissa = mantissa * 10 + (np.int64(data[at - 1]) - _ZERO)
-        count = _DIGITS_MAX
     shape = WHOLE
     power = 0
     if data[at] == _POINT:
@@ -154,7 +151,9 @@ def number(data: Bytes, at: int) -> tuple[int, int, int, int]:
         power += more
         shape = DECIMAL
     if count > _DIGITS_MAX or (is_negative and mantissa == 0):
-        return 0, 0, 0, 0  # minus zero is not for us to judge
+        if shape != WHOLE or count != _DIGITS_MAX + 1 or mantissa > _LAST_DIGIT_MAX:
+            return 0, 0, 0, 0  # minus zero is not for us to judge
+        mantissa = mantissa * 10 + (np.int64(data[at - 1]) - _ZERO)
     return shape, at, -mantissa if is_negative else mantissa, power
 
 

@@ -132,7 +132,7 @@ def _value(
     fields: Ints,
     field: int,
     seen: Ints,
-    zone: Ints,
+    clock: Ints | None,
     arena: Bytes,
     used: int,
     ints: Ints,
@@ -154,7 +154,7 @@ def _value(
         return (at if shape == NULL else -1), used
     seen[field] = row
     value = (shape, mantissa, power)
-    used = keep(data, begin, at, value, fields, field, zone, arena, used, ints, floats, row)
+    used = keep(data, begin, at, value, fields, field, clock, arena, used, ints, floats, row)
     return (at if used >= 0 else -1), used
 
 
@@ -177,7 +177,7 @@ def _scan_row(
     names: Bytes,
     fields: Ints,
     parents: Ints,
-    zone: Ints,
+    clock: Ints | None,
     tokens: Ints,
     seen: Ints,
     arena: Bytes,
@@ -207,7 +207,7 @@ def _scan_row(
                 inside, at, opening = fields[field, SLOT], begin, BRACE
                 continue
         at, used = _value(
-            data, begin, end, fields, field, seen, zone, arena, used, ints, floats, row
+            data, begin, end, fields, field, seen, clock, arena, used, ints, floats, row
         )
         if at < 0:
             return -1
@@ -225,7 +225,7 @@ def scan_nested_rows(
     names: Bytes,
     fields: Ints,
     parents: Ints,
-    zone: Ints,
+    clock: Ints | None,
     limits: Floats,
     arena: Bytes,
     used: int,
@@ -253,7 +253,7 @@ def scan_nested_rows(
             names,
             fields,
             parents,
-            zone,
+            clock,
             tokens,
             seen,
             arena,

@@ -4,7 +4,6 @@ import numba
 import numpy as np
 
 from sentinel.codec.kernels.lexing import digits
-from sentinel.records import Ints
 from sentinel.texts import Bytes
 
 _PLUS, _MINUS, _POINT, _ZERO, _COLON = 0x2B, 0x2D, 0x2E, 0x30, 0x3A
@@ -13,8 +12,6 @@ _SPACE, _UPPER_T, _UPPER_Z = 0x20, 0x54, 0x5A
 _DAYS_BEFORE = np.array([0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334])
 _DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _YEAR_MIN, _YEAR_MAX = 1970, 2254  # its microseconds are below 2**53
-
-NOT_COVERED = -1_000_000  # stands where a table of a zone's offsets ends
 
 
 @numba.njit(cache=True, nogil=True)
@@ -58,32 +55,8 @@ def _second_of_day(data: Bytes, at: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _zone_offset_s(local_s: int, zone: Ints) -> int:
-    """How far a local time is ahead of UTC, by the zone's table (codec/values/zones.py)."""
-    if zone.shape[1] == 0:
-        return 0
-    return zone[1, np.searchsorted(zone[0], local_s, side="right") - 1]
-
-
-@numba.njit(cache=True, nogil=True)
-def _offset_s(data: Bytes, at: int, stop: int, local_s: int, zone: Ints) -> int:
-    """The offset from UTC that a time ends in, or has without one; NOT_COVERED if not plain."""
-    if at == stop:
-        return _zone_offset_s(local_s, zone)
-    if at + 6 == stop and (data[at] == _PLUS or data[at] == _MINUS):
-        hour, minute = _two_digits(data, at + 1), _two_digits(data, at + 4)
-        if data[at + 3] != _COLON or not (0 <= hour <= 23 and 0 <= minute <= 59):
-            return NOT_COVERED
-        return (hour * 3600 + minute * 60) * (1 if data[at] == _PLUS else -1)
-    return 0 if at + 1 == stop and data[at] == _UPPER_Z else NOT_COVERED
-
-
-@numba.njit(cache=True, nogil=True)
-def time_s(data: Bytes, begin: int, stop: int, zone: Ints) -> float:
-    """Seconds since 1970 of an RFC 3339 time, rounded to microseconds; NaN if it is not plain.
-
-    One without an offset is a local time of the zone.
-    """
+def time_s(data: Bytes, begin: int, stop: int) -> float:
+    """Seconds since 1970 of an RFC 3339 time, rounded to microseconds; NaN if it is not plain."""
     if stop - begin < 19 or (data[begin + 10] != _UPPER_T and data[begin + 10] != _SPACE):
         return np.nan
     days, second = _days(data, begin), _second_of_day(data, begin + 11)
@@ -100,7 +73,14 @@ def time_s(data: Bytes, begin: int, stop: int, zone: Ints) -> float:
             nanos *= 10
         micros = (nanos + 500) // 1000
         at = after
-    offset_s = _offset_s(data, at, stop, days * 86_400 + second, zone)
-    if offset_s == NOT_COVERED:
+    offset_s = 0
+    if at + 6 == stop and (data[at] == _PLUS or data[at] == _MINUS):
+        hour, minute = _two_digits(data, at + 1), _two_digits(data, at + 4)
+        if data[at + 3] != _COLON or not (0 <= hour <= 23 and 0 <= minute <= 59):
+            return np.nan
+        offset_s = (hour * 3600 + minute * 60) * (1 if data[at] == _PLUS else -1)
+    elif at + 1 == stop and data[at] == _UPPER_Z:
+        pass
+    elif at != stop:
         return np.nan
     return ((days * 86_400 + second - offset_s) * 1_000_000 + micros) / 1e6

@@ -10,6 +10,7 @@ refuses, nor read it differently.
 import numba
 import numpy as np
 
+from sentinel.codec.kernels.clocks import other_time
 from sentinel.codec.kernels.lexing import (
     BRACE,
     BRACE_END,
@@ -27,7 +28,6 @@ from sentinel.codec.kernels.lexing import (
     is_blank,
     is_same,
     number,
-    quotient,
     text_end,
 )
 from sentinel.codec.kernels.rfc3339 import time_s
@@ -44,7 +44,6 @@ RAW_TIME, RAW_AMOUNT, NUMBERS = 0, 1, 2
 NAME_START, NAME_LENGTH, ACCEPTS, KEPT_AS, SLOT = 0, 1, 2, 3, 4
 FIELD_WIDTH = 5
 AS_TEXT, AS_NUMBER, AS_TIME = 0, 1, 2  # AS_TIME: a number, too, of which a string is RFC 3339
-AS_PARTS_OF_MS = 1_000  # from here on: a whole number, so many of which are a millisecond
 
 # Texts that must not be missing come first, then those that are identifiers as well.
 REQUIRED_TEXT_COUNT = 2
@@ -52,8 +51,7 @@ REQUIRED_TEXT_COUNT = 2
 # Places of the limits.
 TIME_SCALE, TIME_MIN_MS, TIME_MAX_MS, FUTURE_MS_MAX, AMOUNT_SCALE, AMOUNT_MAX = 0, 1, 2, 3, 4, 5
 ID_COUNT, ID_BYTES_MAX, RECORD_BYTES_MAX = 6, 7, 8
-TIME_ORIGIN_MS = 9
-LIMIT_COUNT = 10
+LIMIT_COUNT = 9
 
 _TOKENS_MAX = 64  # keys of a row that the next row is expected to repeat
 
@@ -97,14 +95,7 @@ def _next_key(
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
 def _value_of(
-    data: Bytes,
-    shape: int,
-    begin: int,
-    stop: int,
-    mantissa: int,
-    power: int,
-    kept_as: int,
-    zone: Ints,
+    data: Bytes, shape: int, begin: int, stop: int, mantissa: int, power: int, kept_as: int
 ) -> float:
     """A number, a time or a truth as a double; NaN if it cannot be told exactly."""
     if shape == TRUE:
@@ -112,11 +103,9 @@ def _value_of(
     if shape == FALSE:
         return 0.0
     if shape != STRING:
-        if kept_as >= AS_PARTS_OF_MS:
-            return quotient(mantissa, kept_as)
         return exact(mantissa, power)
     if kept_as == AS_TIME:
-        return time_s(data, begin, stop, zone)
+        return time_s(data, begin, stop)
     shape, after, mantissa, power = number(data, begin)
     return exact(mantissa, power) if shape > 0 and after == stop else np.nan
 
@@ -142,7 +131,7 @@ def keep(
     value: tuple[int, int, int],
     fields: Ints,
     field: int,
-    zone: Ints,
+    clock: Ints | None,
     arena: Bytes,
     used: int,
     ints: Ints,
@@ -151,9 +140,15 @@ def keep(
 ) -> int:
     """Put a value where it belongs; how far the arena is used then, -1 if it does not fit."""
     shape, mantissa, power = value
-    if shape & fields[field, ACCEPTS] == 0:
-        return -1
     slot = fields[field, SLOT]
+    if shape & fields[field, ACCEPTS] == 0:
+        if clock is None:  # then numba leaves the rest out
+            return -1
+        found = other_time(data, begin, after, value, fields[field, KEPT_AS], clock)
+        if np.isnan(found):
+            return -1  # a text, perhaps, whose slot is none of these
+        floats[slot, row] = found
+        return used
     if shape == STRING:
         begin, after = begin + 1, after - 1
     if fields[field, KEPT_AS] == AS_TEXT:
@@ -162,7 +157,7 @@ def keep(
     if shape == NULL:
         floats[slot, row] = np.nan
         return used
-    found = _value_of(data, shape, begin, after, mantissa, power, fields[field, KEPT_AS], zone)
+    found = _value_of(data, shape, begin, after, mantissa, power, fields[field, KEPT_AS])
     floats[slot, row] = found
     return -1 if np.isnan(found) else used
 
@@ -174,7 +169,7 @@ def _scan_row(
     end: int,
     names: Bytes,
     fields: Ints,
-    zone: Ints,
+    clock: Ints | None,
     tokens: Ints,
     arena: Bytes,
     used: int,
@@ -204,7 +199,7 @@ def _scan_row(
             if name >= 0:
                 value = (shape, mantissa, power)
                 used = keep(
-                    data, begin, at, value, fields, name, zone, arena, used, ints, floats, row
+                    data, begin, at, value, fields, name, clock, arena, used, ints, floats, row
                 )
                 if used < 0:
                     return -1
@@ -216,7 +211,7 @@ def _scan_row(
 @numba.njit(cache=True, nogil=True, forceinline=True)
 def is_usable(stamp_ms: int, limits: Floats, ints: Ints, floats: Floats, row: int) -> bool:
     """Whether the values are within their limits, and time and amount as whole numbers."""
-    time_ms = np.rint(floats[RAW_TIME, row] * limits[TIME_SCALE]) + limits[TIME_ORIGIN_MS]
+    time_ms = np.rint(floats[RAW_TIME, row] * limits[TIME_SCALE])
     amount = np.rint(floats[RAW_AMOUNT, row] * limits[AMOUNT_SCALE])
     if not (limits[TIME_MIN_MS] <= time_ms <= limits[TIME_MAX_MS]):
         return False
@@ -241,7 +236,7 @@ def scan_rows(
     stamps_ms: Ints,
     names: Bytes,
     fields: Ints,
-    zone: Ints,
+    clock: Ints | None,
     limits: Floats,
     arena: Bytes,
     used: int,
@@ -266,7 +261,7 @@ def scan_rows(
             continue
         end = start[i] + length[i]
         after = _scan_row(
-            data, start[i], end, names, fields, zone, tokens, arena, used, ints, floats, row
+            data, start[i], end, names, fields, clock, tokens, arena, used, ints, floats, row
         )
         if after >= 0 and is_usable(stamps_ms[i], limits, ints, floats, row):
             ints[IS_READ, row] = 1

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from sentinel.codec.kernels.rfc3339 import NOT_COVERED
+from sentinel.codec.kernels.clocks import NOT_COVERED
 from sentinel.records import Ints
 
 # What the table covers; a time outside is left to zoneinfo itself.
