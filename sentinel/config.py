@@ -109,11 +109,6 @@ class Config:
         """Whether the state of every entity can be laid out, and held."""
         layout_of(self.entities, self.features)
         sizes = row_bytes(self.entities, self.features, self.schema.recent_ids)
-        if self.schema.recent_ids is not None and "account" not in sizes:
-            raise ValueError(
-                '[schema] duplicates = "ignore" needs a feature of the account, whose state keeps '
-                "the identifiers"
-            )
         for kind, size in sizes.items():
             whole = size * self.entities[kind].entities_max
             if whole > _TABLE_BYTES_MAX:

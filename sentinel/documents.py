@@ -96,3 +96,7 @@ class Documents(Protocol):
         TransientError, it may have been made.
         """
         ...
+
+    async def clear(self, *, doing: str) -> int:
+        """Forget everything; returns how many documents, indexes and lists there were."""
+        ...

@@ -141,6 +141,10 @@ class Metrics:
     )
     late: int = _count("scoring", "decided, not counted into the state", title="late")
     duplicates: int = _count("scoring", "decided again, not counted into the state again")
+    in_history: int = _count(
+        "scoring", "decided, not counted: no later than the history that the state began with",
+        title="in history",
+    )  # fmt: skip
     degraded: int = _count("scoring", "decisions with something missing")
     explored: int = _count("scoring", "reviewed, though the policy would have blocked")
     replayed: int = _count("scoring", "folded again silently after a start or a rebalance")

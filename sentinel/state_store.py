@@ -26,6 +26,8 @@ class PartitionState:
         How many entries the store had dropped in that run of its server, when all was there.
     rebuilt_ms
         When the log was last read from its beginning, because some were gone.
+    watermark_ms
+        The newest event time that was counted, or nearly.
     """
 
     log: str
@@ -35,6 +37,7 @@ class PartitionState:
     store_run: str = ""
     evicted_count: int = 0
     rebuilt_ms: int = 0
+    watermark_ms: int = 0
 
 
 class Fence(NamedTuple):
@@ -97,6 +100,21 @@ class StateStore(Protocol):
 
     async def note_owner(self, before: bytes | None, after: bytes) -> None:
         """Note whom it belongs to. FencedError if `before` is not what is noted."""
+        ...
+
+    async def history(self) -> bytes | None:
+        """What was last noted of the history that the state began with."""
+        ...
+
+    async def note_history(self, before: bytes | None, after: bytes) -> None:
+        """Note another one. FencedError if `before` is not what is noted."""
+        ...
+
+    async def clear(self) -> int:
+        """Forget all entities, their labels, partitions' states and the history; how many keys.
+
+        Who owns which partition stays known. No instance may run.
+        """
         ...
 
     async def is_of_format_1(self, topic: str, partition_count: int) -> bool:

@@ -31,6 +31,7 @@ from sentinel.engine.patience import Patience
 from sentinel.engine.registry.lifecycle import Update
 from sentinel.engine.registry.remembered import RegistryMemory
 from sentinel.engine.scoring.ownership import Ownership
+from sentinel.engine.store.history import Beginning, beginning_of
 from sentinel.engine.store.owner import StoreOwner, own
 from sentinel.engine.store.watch import StoreWatch
 from sentinel.engine.tasks import end, outlast
@@ -81,6 +82,7 @@ class Instance:
         self._adoption_failure: SentinelError | None = None  # of the last time it was tried
         self._warnings: list[str] = []  # of topics
         self._company: Company | None = None
+        self.beginning = Beginning(None, is_cold=True)
 
     async def __aenter__(self) -> Self:
         config = self._config
@@ -101,6 +103,10 @@ class Instance:
                 group_id=config.kafka.group_id,
                 key_prefix=config.redis.key_prefix,
             )
+            self.beginning = await beginning_of(store, input_topic, owner.partition_count, layout)
+            if self.beginning.is_cold:
+                log.warning("%s: features begin empty; `sentinel backfill FILE` stores what a "
+                            "history says of them, before a start", self.beginning)  # fmt: skip
             self._watch = StoreWatch(store)
             await self._watch.begin()
             cases = await stack.enter_async_context(feedback_documents(config.redis))
@@ -143,7 +149,7 @@ class Instance:
         return KafkaTail(self._config.kafka, [names.full(getattr(names, one)) for one in topics])
 
     def _state(self, owner: StoreOwner) -> FeatureState:
-        config = self._config
+        config, history = self._config, self.beginning.history
         return FeatureState(
             config.entities,
             config.features,
@@ -151,6 +157,7 @@ class Instance:
             recent_ids=config.schema.recent_ids,
             partition_count=owner.partition_count,
             log=log_numbers(owner.log_names()),
+            past_ms=None if history is None else history.past_ms(owner.partition_count),
         )
 
     async def __aexit__(self, *_: object) -> None:

@@ -94,8 +94,7 @@ def _missing_model(config: Config) -> ConfigError:
 
 
 async def _backfill(config: Config, history: History, progress: Progress) -> None:
-    state = history.state
-    total = sum(len(table) for table in state.tables.values())
+    total = sum(len(table) for table in history.state.tables.values())
     done = 0
 
     def on_saved(count: int) -> None:
@@ -103,6 +102,5 @@ async def _backfill(config: Config, history: History, progress: Progress) -> Non
         done += count
         progress("storing what the history says of every entity", min(done / total, 1.0))
 
-    async with RedisStateStore(config.redis, layout=state.fingerprint) as store:
-        topic = config.topics.full(config.topics.transactions)
-        await backfill(state, store, topic, config.topics.partition_count, on_saved=on_saved)
+    async with RedisStateStore(config.redis, layout=history.state.fingerprint) as store:
+        await backfill(history, store, config, "generated history", on_saved=on_saved)

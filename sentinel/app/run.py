@@ -21,14 +21,19 @@ from sentinel.app.builtin.playing import play, teach
 from sentinel.app.ending import CLOSE_S_MAX, limit_s, signals, unless_stopped, until_done
 from sentinel.app.instance import Instance
 from sentinel.app.prepare import Prepared, Progress, prepare
+from sentinel.codec.times import date_text
 from sentinel.config import Config
+from sentinel.core.features.state import layout_of
 from sentinel.engine.health import Health
 from sentinel.engine.partitions.labels import LabelsWaiting
 from sentinel.engine.registry.remembered import RegistryMemory
+from sentinel.engine.store.history import Beginning, carry_over
 from sentinel.errors import TransientError
 from sentinel.metrics import HISTOGRAMS, Metrics
 from sentinel.operations import embedded
+from sentinel.operations.data.pending_labels import tell_kept
 from sentinel.operations.migration import migrate_our_own
+from sentinel.operations.stores import open_started_state
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +72,10 @@ class Status:
         if self.failure and (self.instance is None or not self.instance.is_assigned):
             return Health("stuck", (f"starting again after: {self.failure}",))
         return now if self.archive is None else now.beside(self.archive.trouble)
+
+    def beginning(self) -> Beginning | None:
+        """What was known of entities at the start; None before there was one."""
+        return None if self.instance is None else self.instance.beginning
 
     def grace_s(self) -> float:
         """How long it may take to hand over what is owned now."""
@@ -107,6 +116,8 @@ async def run(
             stack.callback(path.unlink, missing_ok=True)
         if is_store_ours:
             await migrate_our_own(config)
+            if is_broker_ours:
+                await _carry_over(config)
         status = Status(config, Metrics(), "", asyncio.get_running_loop().time())
         preparing = prepare(config, options.directory, progress, stream=options.stream)
         if (prepared := await unless_stopped(preparing, stop)) is None:
@@ -119,6 +130,9 @@ async def run(
             child = ArchiveChild(options.archive_command, options.directory / "archive.log")
             stack.push_async_callback(child.aclose)
             tasks.add(asyncio.create_task(_keep_archiving(child, status)))
+        if is_broker_ours:
+            ready = status.has_partitions.wait
+            tasks.add(asyncio.create_task(tell_kept(config, options.directory, ready)))
         if options.stream:
             stream = demo.DemoStream(options.rate, options.directory / "stream-day")
             ready = status.has_partitions.wait
@@ -128,6 +142,18 @@ async def run(
         await until_done(working, tasks, stop, status.grace_s)
     watch(status)
     return status
+
+
+async def _carry_over(config: Config) -> None:
+    """The broker that has the log of the run before is gone: what was counted is a past by now."""
+    topic = config.topics.full(config.topics.transactions)
+    layout = layout_of(config.entities, config.features)
+    async with open_started_state(config) as store:
+        found = await carry_over(store, topic, config.topics.partition_count, layout)
+    if found is not None:
+        log.info("entities are known from earlier runs, up to %s UTC: what is no later is decided, "
+                 "not counted; `sentinel state reset` forgets them",
+                 date_text(max(found.ends_ms)))  # fmt: skip
 
 
 async def _keep_archiving(child: ArchiveChild, status: Status) -> None:
@@ -230,8 +256,19 @@ def report(status: Status) -> dict[str, Any]:
         },
         "first_decision_s": status.first_decision_s,
         "model_version": status.model_version,
+        **_known_at_start(status.beginning()),
         "health": now.status,
         "health_reasons": list(now.reasons),
+    }
+
+
+def _known_at_start(beginning: Beginning | None) -> dict[str, Any]:
+    """Whether features began empty, or else with a history."""
+    history = None if beginning is None else beginning.history
+    return {
+        "cold_start": beginning is not None and beginning.is_cold,
+        "history_accounts": None if history is None else history.entity_counts.get("account"),
+        "history_to_ms": None if history is None else max(history.ends_ms),
     }
 
 

@@ -19,6 +19,7 @@ PANELS = {
     "Your data": {
         "check-config": "data.check_config",
         "train": "data.history",
+        "backfill": "data.backfill",
         "features": "data.history",
         "produce": "data.produce",
     },

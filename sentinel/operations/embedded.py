@@ -82,6 +82,16 @@ def announce(config: Config, directory: Path = DIRECTORY) -> Path:
     return path
 
 
+def is_running(directory: Path = DIRECTORY) -> bool:
+    """Whether a run is at work in this folder."""
+    try:
+        facts = decode_object((directory / _ADDRESSES).read_bytes())
+        os.kill(int(facts["pid"]), 0)
+    except (OSError, RecordError, KeyError, ValueError, TypeError):
+        return False
+    return True
+
+
 def running(config: Config, directory: Path = DIRECTORY) -> Config:
     """The configuration with the addresses of an embedded instance that runs in this folder.
 

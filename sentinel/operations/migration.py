@@ -4,7 +4,6 @@ Format 1 knew offsets without names: they become those of the topics that are th
 the labels of a partition by how far they had been applied: each becomes one that is.
 """
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +19,8 @@ from sentinel.core.features.state import layout_of
 from sentinel.core.partitioning import PartitionOf
 from sentinel.engine.registry.lifecycle import update_of
 from sentinel.engine.store.owner import StoreOwner, read_owner
-from sentinel.errors import ConfigError, RecordError, TransientError
-from sentinel.operations.stores import open_cases, open_models
+from sentinel.errors import ConfigError, RecordError
+from sentinel.operations.stores import open_cases, open_models, open_started_state
 from sentinel.operations.topics import topic_specs
 from sentinel.ports import Broker, CaseStore, ModelStore, PartitionState, StateStore, Tail
 from sentinel.records import TopicPartition
@@ -30,7 +29,6 @@ from sentinel.stored.votes import CaseBatch
 log = logging.getLogger(__name__)
 
 _POLL_S = 1.0
-_LOADING_S, _LOADING_S_MAX = 0.2, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +60,15 @@ async def adopt_store(config: Config) -> StoreOwner:
 
 async def migrate_our_own(config: Config) -> None:
     """The same of an embedded store, which nobody else can have running."""
-    if not await _is_of_format_1(config):
-        return
+    topic = config.topics.full(config.topics.transactions)
+    async with open_started_state(config) as store:
+        if not await store.is_of_format_1(topic, config.topics.partition_count):
+            return
     async with KafkaBroker(config.kafka) as broker:
         await broker.ensure_topics(topic_specs(config))
     done = await _migrate_store(config, {})  # its log is gone, with all that groups had committed
     log.info("%d entities that an older version has stored are in the present form",
              done.blob_count)  # fmt: skip
-
-
-async def _is_of_format_1(config: Config) -> bool:
-    """Asked until the server, which has just been started, has loaded what it keeps."""
-    layout = layout_of(config.entities, config.features)
-    topic = config.topics.full(config.topics.transactions)
-    clock_s = asyncio.get_running_loop().time
-    give_up_s = clock_s() + _LOADING_S_MAX
-    while True:
-        try:
-            async with RedisStateStore(config.redis, layout=layout) as store:
-                return await store.is_of_format_1(topic, config.topics.partition_count)
-        except TransientError:
-            if clock_s() > give_up_s:
-                raise
-        await asyncio.sleep(_LOADING_S)
 
 
 async def migrate_store(config: Config) -> Migrated:

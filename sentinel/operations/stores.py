@@ -1,10 +1,35 @@
 """Opens what is kept in Redis: the one place that knows which database holds what."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from sentinel.adapters.redis import RedisDocuments, RedisParams
+from sentinel.adapters.redis import RedisDocuments, RedisParams, RedisStateStore
+from sentinel.config import Config
+from sentinel.core.features.state import layout_of
+from sentinel.errors import TransientError
 from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
+
+_LOADING_S, _LOADING_S_MAX = 0.2, 60.0
+
+
+@asynccontextmanager
+async def open_started_state(config: Config) -> AsyncIterator[RedisStateStore]:
+    """Entity state; asked until the server, which has just been started, has loaded what it has."""
+    layout = layout_of(config.entities, config.features)
+    clock_s = asyncio.get_running_loop().time
+    give_up_s = clock_s() + _LOADING_S_MAX
+    async with AsyncExitStack() as stack:
+        while True:
+            store = RedisStateStore(config.redis, layout=layout)
+            try:
+                await stack.enter_async_context(store)
+                break
+            except TransientError:
+                if clock_s() > give_up_s:
+                    raise
+            await asyncio.sleep(_LOADING_S)
+        yield store
 
 
 def feedback_documents(params: RedisParams) -> RedisDocuments:

@@ -624,6 +624,40 @@ async def whose_the_store_is_changes_only_by_who_knows_it(reopen: Reopen) -> Non
         assert await store.owner() == b"mine"
 
 
+async def what_the_state_began_with_changes_only_by_who_knows_it(reopen: Reopen) -> None:
+    async with reopen() as store:
+        assert await store.history() is None
+        with pytest.raises(FencedError):
+            await store.note_history(b"another", b"this")
+        await store.note_history(None, b"this")
+        with pytest.raises(FencedError):
+            await store.note_history(None, b"another")
+        await store.note_history(b"this", b"that")
+
+    async with reopen() as store:
+        assert await store.history() == b"that"
+        assert await store.owner() is None
+
+
+async def what_is_cleared_is_as_if_it_had_never_been_and_owners_stay(reopen: Reopen) -> None:
+    blobs = [Blob("account", "a", -1, b"a", (7,)), Blob("terminal", "t", 0, b"t", (7,))]
+    async with reopen() as store:
+        await store.note_owner(None, b"mine")
+        await store.note_history(None, b"this")
+        fence = await store.save(PARTITION, await store.claim(PARTITION), blobs, STATE)
+
+        assert await store.clear() >= 4
+        assert await store.clear() == 0
+
+        assert await store.load_owned("account", ["a"], {PARTITION: fence}) == [None]
+        assert await store.load_shared("terminal", ["t"], {PARTITION: fence}) == [{}]
+        assert await store.partition_state(PARTITION) is None
+        assert list(await store.applied_labels("account", STATE.labels_log, [7])) == [False]
+        assert await store.history() is None
+        assert await store.owner() == b"mine"
+        await store.save(PARTITION, fence, blobs, STATE)
+
+
 async def a_store_tells_how_it_is(reopen: Reopen) -> None:
     async with reopen() as store:
         facts = await store.facts()
@@ -788,6 +822,8 @@ STORE_CONTRACTS = (
     labels_are_known_to_be_in_the_blobs_that_they_were_saved_with,
     many_labels_are_all_noted,
     whose_the_store_is_changes_only_by_who_knows_it,
+    what_the_state_began_with_changes_only_by_who_knows_it,
+    what_is_cleared_is_as_if_it_had_never_been_and_owners_stay,
     a_store_tells_how_it_is,
 )
 CASE_CONTRACTS = (

@@ -205,6 +205,24 @@ async def all_of_it_in_one_change(space: Space) -> None:
         assert await get(store, *names) == [None] * MANY
 
 
+async def what_is_cleared_is_as_if_it_had_never_been(space: Space) -> None:
+    async with space.open() as store:
+        await make(
+            store,
+            puts={"a": b"1", "b:c": b"2"},
+            lifetimes={"a": 60.0},
+            indexed={"i": {b"x": 1}},
+            appended={"l": [b"x"]},
+        )
+
+        assert await store.clear(doing="forget") == 4
+
+        assert await get(store, "a", "b:c") == [None, None]
+        assert await newest(store, "i") == []
+        assert await entries(store, "l") == []
+        assert await store.clear(doing="forget") == 0
+
+
 CONTRACTS: Sequence[Callable[[Space], Awaitable[None]]] = (
     what_is_put_is_read_by_others,
     a_change_of_nothing_can_be_made,
@@ -216,4 +234,5 @@ CONTRACTS: Sequence[Callable[[Space], Awaitable[None]]] = (
     an_index_keeps_the_newest_of_what_it_is_told_to,
     a_list_grows_at_its_end,
     all_of_it_in_one_change,
+    what_is_cleared_is_as_if_it_had_never_been,
 )

@@ -65,6 +65,7 @@ async def test_entity_state(params: RedisParams) -> None:
     blobs = [Blob("account", "a:1", -1, b"a", (7,)), Blob("terminal", "t", 0, b"t", (7,))]
     async with RedisStateStore(params, layout="layout") as store:
         await store.note_owner(None, b"owner")
+        await store.note_history(None, b"history")
         await store.save(PARTITION, await store.claim(PARTITION), blobs, STATE)
 
     await check_reference(params, 0)

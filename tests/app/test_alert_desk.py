@@ -90,7 +90,8 @@ async def play(stream: DemoStream, played: Sequence[Day]) -> Sent:
     sent = Sent(stream)
     for day in played:
         stream._remember_frauds(day)
-        await stream._play(day, [b"{}"] * len(day), sent, begun_s=-1e9)  # type: ignore[arg-type]
+        values = [b"{}"] * len(day)
+        await stream._play(day, values, sent, -1e9, 0)  # type: ignore[arg-type]
     return sent
 
 

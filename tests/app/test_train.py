@@ -13,8 +13,8 @@ from sentinel.config import Config
 from sentinel.core.learning.params import TrainingParams
 from sentinel.errors import ConfigError, ModelError
 from sentinel.model import Model
-from sentinel.operations.data.history import UNKNOWN
-from sentinel.operations.models.train import DAY_MS, spans, train
+from sentinel.operations.data.history import DAY_MS, UNKNOWN
+from sentinel.operations.models.train import spans, train
 from sentinel.serving_model import serving_model
 from sentinel.stored.versions import Artifact
 from tests.app import small

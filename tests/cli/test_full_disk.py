@@ -114,5 +114,5 @@ def test_the_built_in_stream_goes_on_when_its_day_cannot_be_noted(
 ) -> None:
     stream = DemoStream(1.0, tmp_path / "stream-day")
     with small_files(0):
-        stream._note_position(61)
+        stream._note_position(61, 7)
     assert f"{tmp_path / 'stream-day'}: cannot be written: File too large" in caplog.text

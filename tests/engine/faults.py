@@ -107,7 +107,7 @@ EXPLAINER = frozenset({"contributions"})
 STORE = frozenset(
     {
         *("claim", "load_owned", "load_shared", "save", "partition_state"),
-        *("facts", "owner", "note_owner"),
+        *("facts", "owner", "note_owner", "history"),
     }
 )
 BROKER = frozenset(

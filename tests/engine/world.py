@@ -33,6 +33,7 @@ from sentinel.core.features.state import layout_of
 from sentinel.core.partitioning import PartitionOf
 from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.registry.remembered import RegistryMemory
+from sentinel.engine.store.history import beginning_of
 from sentinel.engine.store.owner import own
 from sentinel.engine.store.watch import StoreWatch
 from sentinel.errors import ModelError, RecordError, TrainingError, WorkerLostError
@@ -489,6 +490,9 @@ class MemoryInstance(Instance):
             store = WatchedStore(world, self.latency, layout, self._store_faults)
             owner = await own(
                 store, broker, "transactions", group_id="sentinel", key_prefix="sentinel"
+            )
+            self.beginning = await beginning_of(
+                store, "transactions", owner.partition_count, layout
             )
             self._watch = StoreWatch(store, clock_ms=lambda: START_MS)
             await self._watch.begin()

@@ -97,6 +97,14 @@ class MemoryDocuments:
                 return True
         return False
 
+    async def clear(self, *, doing: str) -> int:
+        with self._faults.call(doing):
+            kept = (self._kept.documents, self._kept.indexes, self._kept.lists, self._kept.until_s)
+            count = sum(len(one) for one in kept[:3])
+            for one in kept:
+                one.clear()
+        return count
+
     def _make(self, change: Change) -> None:
         kept = self._kept
         for name in change.indexes:

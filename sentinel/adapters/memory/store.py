@@ -23,6 +23,7 @@ class MemoryStore:
     # By layout, log of labels, and entity: the labels that are in its blobs.
     labels: dict[tuple[str, str, str], set[int]] = field(default_factory=dict)
     owner: bytes | None = None
+    history: bytes | None = None
     facts: StoreFacts | None = field(default_factory=StoreFacts)
     _epochs_given: dict[TopicPartition, int] = field(default_factory=dict)
 
@@ -33,7 +34,7 @@ class MemoryStore:
     def restore(self, copy: "MemoryStore") -> None:
         """Be as that was, as a server is that comes back from a dump; epochs never come again."""
         newest = {at: fence.epoch for at, fence in self.fences.items()}
-        for name in ("fences", "blobs", "states", "labels", "owner"):
+        for name in ("fences", "blobs", "states", "labels", "owner", "history"):
             setattr(self, name, deepcopy(getattr(copy, name)))
         self._epochs_given |= newest
 
@@ -73,6 +74,24 @@ class MemoryStateStore:
             if self._store.owner != before:
                 raise FencedError("another instance has noted meanwhile whose the store is")
             self._store.owner = after
+
+    async def history(self) -> bytes | None:
+        with self._faults.call("history"):
+            return self._store.history
+
+    async def note_history(self, before: bytes | None, after: bytes) -> None:
+        with self._faults.call("note_history"):
+            if self._store.history != before:
+                raise FencedError("somebody has noted another history meanwhile")
+            self._store.history = after
+
+    async def clear(self) -> int:
+        with self._faults.call("clear"):
+            kept = self._store
+            count = len(kept.blobs) + len(kept.states) + len(kept.labels)
+            count += kept.history is not None
+            kept.blobs, kept.states, kept.labels, kept.history = {}, {}, {}, None
+        return count
 
     async def is_of_format_1(self, topic: str, partition_count: int) -> bool:
         return False

@@ -1,5 +1,6 @@
 """How to reach Redis, and what its client's errors mean to the engine."""
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from sentinel.errors import ConfigError, TransientError
 EMBEDDED = "embedded"
 
 DAY_S = 86_400.0
+_SCAN_COUNT = 1_000  # keys that the server looks at in one answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,18 @@ class _Packing:
 
     def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
         return [b"".join([self.pack_command(*command)[0] for command in commands])]
+
+
+async def unlink_all(redis: "Redis", prefix: str) -> int:
+    """Forget every key that begins so, some at a time; returns how many there were."""
+    client, cursor, count = cast("Any", redis), 0, 0
+    literally = re.sub(r"([*?\[\]\\^])", r"\\\1", prefix)
+    while True:
+        cursor, keys = await client.scan(cursor, match=f"{literally}*", count=_SCAN_COUNT)
+        if keys:
+            count += int(await client.unlink(*keys))
+        if cursor == 0:
+            return count
 
 
 def _check_files(params: RedisParams) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from sentinel.adapters.redis.client import RedisParams, connect, translated
+from sentinel.adapters.redis.client import RedisParams, connect, translated, unlink_all
 from sentinel.documents import Change
 
 Arguments = list[bytes | int]
@@ -163,6 +163,10 @@ class RedisDocuments:
             except NoScriptError:  # the first time, and after a restart of the server
                 reply = await redis.eval(CHANGE, len(keys), *keys, *arguments)
         return cast("int", reply) == 1
+
+    async def clear(self, *, doing: str) -> int:
+        with translated(doing):
+            return await unlink_all(self._redis, self._prefix)
 
     def _keys(self, names: Sequence[str]) -> list[bytes]:
         prefix = self._prefix

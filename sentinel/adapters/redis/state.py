@@ -7,6 +7,7 @@
                                            in the blobs of that kind; expires
 {prefix}:e:{topic}:{partition}             fencing epoch, and how many saves there were; kept
 {prefix}:owner                             whose the prefix is, in bytes of the engine's; kept
+{prefix}:history                           what the state began with, in the same way
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from typing import Any, Self, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, NoScriptError
 
-from sentinel.adapters.redis.client import RedisParams, connect, translated
+from sentinel.adapters.redis.client import RedisParams, connect, translated, unlink_all
 from sentinel.adapters.redis.documents import RedisDocuments
 from sentinel.adapters.redis.facts import facts_of
 from sentinel.adapters.redis.resp import RespCommand, arguments, bulk
@@ -39,7 +40,7 @@ LOAD_COUNT_MAX = 400
 
 # Labels in one bitmap: 16 kB, so that the bitmaps of old ones can expire.
 LABEL_BITS = 17
-_OWNER = "owner"  # the document
+_OWNER, _HISTORY = "owner", "history"  # documents
 _LABEL_MASK = (1 << LABEL_BITS) - 1
 
 # The clock keeps epochs growing even if the server lost its memory, where a mere counter would
@@ -146,6 +147,27 @@ class RedisStateStore:
         change = Change(expected={_OWNER: before}, puts={_OWNER: after})
         if not await self._documents.change(change, doing="note whose the store is"):
             raise FencedError("another instance has noted meanwhile whose the store is")
+
+    async def history(self) -> bytes | None:
+        (found,) = await self._documents.get([_HISTORY], doing="read what the state began with")
+        return found
+
+    async def note_history(self, before: bytes | None, after: bytes) -> None:
+        change = Change(expected={_HISTORY: before}, puts={_HISTORY: after})
+        if not await self._documents.change(change, doing="note what the state began with"):
+            raise FencedError("somebody has noted another history meanwhile")
+
+    async def clear(self) -> int:
+        """As the port says, of every layout.
+
+        Partitions' states go first: without them the whole log is read, whatever else is left.
+        """
+        prefix = self._params.key_prefix
+        with translated("forget entity state"):
+            count = int(await self._redis.unlink(f"{prefix}:{_HISTORY}"))
+            for kind in ("p", "s", "l"):
+                count += await unlink_all(self._redis, f"{prefix}:{kind}:")
+        return count
 
     async def is_of_format_1(self, topic: str, partition_count: int) -> bool:
         keys = [self._epoch_key(TopicPartition(topic, n)) for n in range(partition_count)]

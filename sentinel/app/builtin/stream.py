@@ -61,7 +61,8 @@ class DemoStream:
     rate
         Transactions a second.
     position_file
-        Holds the day to go on from, so that a second run continues the story.
+        Holds the day to go on with and how much of it was sent, so that a second run continues
+        the story.
 
     Attributes
     ----------
@@ -79,12 +80,12 @@ class DemoStream:
         self.sent_count = 0
         begun = datetime.fromisoformat(SimulationParams().start).replace(tzinfo=UTC)
         self._begun_day = round(begun.timestamp() * 1000) // DAY_MS
-        self.now_ms = (self._begun_day + self._first_day()) * DAY_MS
+        self.now_ms = (self._begun_day + self._position()[0]) * DAY_MS
 
     async def run(self, sender: Sender, ready: Callable[[], Awaitable[object]]) -> None:
         """Send until cancelled; the first transaction goes out when `ready` has returned."""
         loop = asyncio.get_running_loop()
-        first = self._first_day()
+        first, skipped = self._position()
         story = days(SimulationParams(day_count=None))
         begun_s = loop.time()
         while True:
@@ -97,29 +98,34 @@ class DemoStream:
             if day.index == first:
                 await ready()
                 begun_s = loop.time() - self.sent_count / self._rate  # by an earlier call
-            await self._play(day, values, sender, begun_s)
-            self._note_position(day.index + 1)
+            await self._play(day, values, sender, begun_s, skipped)
+            skipped = 0
 
-    def _note_position(self, day_index: int) -> None:
+    def _note_position(self, day_index: int, count: int) -> None:
         try:
-            self._position_file.write_text(f"{day_index}\n")
+            self._position_file.write_text(f"{day_index} {count}\n")
         except OSError as error:  # the stream goes on; the next run repeats some of it
             log.warning("%s: cannot be written: %s", self._position_file, error.strerror or error)
 
-    async def _play(self, day: Day, values: list[bytes], sender: Sender, begun_s: float) -> None:
+    async def _play(
+        self, day: Day, values: list[bytes], sender: Sender, begun_s: float, done: int
+    ) -> None:
         """Send what is due at each tick; a late tick catches up."""
         loop = asyncio.get_running_loop()
         accounts = [f"C{customer}" for customer in day.customer_id.tolist()]
-        sent_before = self.sent_count
-        while (done := self.sent_count - sent_before) < len(values):
-            due = int((loop.time() - begun_s) * self._rate) - self.sent_count
-            end = min(done + due, len(values))
-            if due > 0:
-                await sender.transactions(accounts[done:end], values[done:end])
-                self.now_ms = int(day.event_time_ms[end - 1])
-                await sender.feedback(self._due_feedback())
-                self.sent_count += end - done
-            await asyncio.sleep(_TICK_S)
+        try:
+            while done < len(values):
+                due = int((loop.time() - begun_s) * self._rate) - self.sent_count
+                end = min(done + due, len(values))
+                if due > 0:
+                    await sender.transactions(accounts[done:end], values[done:end])
+                    self.sent_count += end - done
+                    done = end
+                    self.now_ms = int(day.event_time_ms[end - 1])
+                    await sender.feedback(self._due_feedback())
+                await asyncio.sleep(_TICK_S)
+        finally:
+            self._note_position(day.index, done)
 
     def say(self, all_feedback: Iterable[Feedback]) -> None:
         """Feedback to be sent when the stream has come to where it was observed."""
@@ -146,11 +152,13 @@ class DemoStream:
             due.append(heappop(self._all_feedback)[-1])
         return due
 
-    def _first_day(self) -> int:
+    def _position(self) -> tuple[int, int]:
+        """The day to go on with, and how many of its transactions were sent."""
         try:
-            return max(int(self._position_file.read_text()), HISTORY_DAY_COUNT)
+            day, count, *_ = *map(int, self._position_file.read_text().split()), 0
         except (OSError, ValueError):
-            return HISTORY_DAY_COUNT
+            return HISTORY_DAY_COUNT, 0
+        return max(day, HISTORY_DAY_COUNT), max(count, 0)
 
 
 def _chargeback(day: Day, i: int) -> Feedback:

@@ -13,7 +13,6 @@ from sentinel.adapters.files import TransactionFile
 from sentinel.config import Config
 from sentinel.errors import ConfigError
 from sentinel.operations.data.history import UNKNOWN, History, Rows, joined_rows
-from sentinel.operations.models.train import DAY_MS
 from sentinel.records import Floats, Ints
 
 
@@ -27,37 +26,37 @@ class LabelledHistory:
         float64 (n, n_features).
     labels
         int64 (n,): 0 genuine, 1 fraud, UNKNOWN.
-    rejected_count
-        How many rows of the file could not be used.
+    history
+        With the state at its end.
     """
 
     features: Floats
     labels: Ints
     times_ms: Ints
     accounts: list[str]
-    rejected_count: int
+    history: History
 
 
 def folded(
-    file: Path, config: Config, label_column: str, progress: Progress, *, until_day: float | None
+    file: Path,
+    config: Config,
+    label_column: str,
+    progress: Progress,
+    *,
+    day_count: float | None = None,
 ) -> tuple[History, Iterator[Rows]]:
-    """The history of a file, span by span; `until_day` counts from its first row."""
+    """The history of a file, span by span, or of its first days: whole ones, from midnight on."""
     source = TransactionFile(file, config.schema, label_column=label_column)
-    history = History(config)
+    history = History(config, partition_count=config.topics.partition_count)
     task = progress.add_task(f"reading {file.name}", total=source.row_count())
 
     def spans() -> Iterator[Rows]:
-        end_ms: float | None = None
         for chunk in source.chunks():
-            rows = history.fold(chunk.values, chunk.is_fraud)
+            rows = history.fold(chunk.values, chunk.is_fraud, day_count=day_count)
             progress.advance(task, len(chunk.values))
-            if rows.labels.size == 0:
-                continue
-            if end_ms is None and until_day is not None:
-                begin_ms = int(rows.transactions.event_time_ms[0])
-                end_ms = begin_ms - begin_ms % DAY_MS + until_day * DAY_MS
-            yield rows
-            if end_ms is not None and rows.transactions.event_time_ms[-1] >= end_ms:
+            if rows.labels.size:
+                yield rows
+            if history.is_over:
                 break
         if source.undecided_count:
             progress.console.print(undecided(source.undecided_count, config))
@@ -82,16 +81,11 @@ def labelled(
     day_count: float | None = None,
 ) -> LabelledHistory:
     """A history, or its first days, to fit or to measure by. Raises ConfigError without labels."""
-    history, spans = folded(file, config, label_column, progress, until_day=day_count)
+    history, spans = folded(file, config, label_column, progress, day_count=day_count)
     features, labels, times_ms, accounts = joined_rows(spans)
     if np.all(labels == UNKNOWN):
         raise ConfigError(f"{file}: no row has a label; name its column with --label-column")
-    if day_count is not None:
-        begin_ms = int(times_ms[0]) // DAY_MS * DAY_MS
-        kept = times_ms < begin_ms + day_count * DAY_MS
-        features, labels, times_ms = features[kept], labels[kept], times_ms[kept]
-        accounts = accounts[: int(kept.sum())]
-    return LabelledHistory(features, labels, times_ms, accounts, history.rejected_count)
+    return LabelledHistory(features, labels, times_ms, accounts, history)
 
 
 def joined_frame(spans: Iterator[Rows], config: Config) -> pl.DataFrame | None:

@@ -1,13 +1,19 @@
 """`sentinel train` and `sentinel features`: history through the code that scores."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sentinel.cli.options import ConfigOption, LabelColumn
 from sentinel.cli.texts import PlainConsole
 from sentinel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from sentinel.config import Config
+    from sentinel.operations.data.history import History
 
 HistoryArgument = Annotated[Path, typer.Argument(help="Your history, in the order of event time.")]
 
@@ -40,20 +46,41 @@ def train(
             settings,
             on_tree=lambda count: progress.update(task, completed=count),
         )
-    manifest["rejected_rows"] = known.rejected_count
+    rejected_count = known.history.rejected_count
+    manifest["rejected_rows"] = rejected_count
     directory = ModelDirectory(settings.model)
     version = directory.free_version(manifest["features"])
     directory.add(version, text, manifest)
     title = f"model {version} on {manifest['window']['test']['rows']:,} later rows"
     console.print(metrics_table(title, manifest["metrics"]))
-    if known.rejected_count:
-        console.print(f"{known.rejected_count:,} rows could not be used")
+    if rejected_count:
+        console.print(f"{rejected_count:,} rows could not be used")
     console.print(f"written to {settings.model.directory}/{version}")
     console.print(
         "it serves from the next start if the model registry is still empty; else\n"
         f"  sentinel models import {version} && sentinel models promote {version} --why …\n"
         "makes it the champion of every running instance",
     )
+    with progress_bar(console) as progress:
+        outcome = _of_entities(known.history, settings, file, progress)
+    console.print(outcome)
+
+
+def _of_entities(history: "History", config: "Config", file: Path, progress: "Progress") -> str:
+    """Store what training knows of entities where that is nobody's production."""
+    from sentinel.adapters.kafka import EMBEDDED
+    from sentinel.cli.data.backfill import stored
+    from sentinel.operations.data.backfill import backfilled_line
+
+    if config.redis.url != EMBEDDED:
+        return (
+            "what this history says of entities is not in your store, and features begin empty:\n"
+            f"  sentinel backfill {file}\nstores it, before the first start"
+        )
+    try:
+        return backfilled_line(stored(history, config, file.name, progress))
+    except ConfigError as error:
+        return f"what this history says of entities is not stored: {error}"
 
 
 def features(
@@ -74,7 +101,7 @@ def features(
         raise ConfigError(f"{out}: its folder does not exist")
     console = PlainConsole()
     with progress_bar(console) as progress:
-        history, spans = folded(file, settings, label_column, progress, until_day=None)
+        history, spans = folded(file, settings, label_column, progress)
         frame = joined_frame(spans, settings)
     if frame is None:
         raise ConfigError(f"{file}: there is not one usable row")

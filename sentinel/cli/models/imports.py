@@ -106,7 +106,7 @@ def _past(file: Path, config: Config, label_column: str) -> Past:
         known.labels,
         known.times_ms,
         codes.astype(np.int64),
-        known.rejected_count,
+        known.history.rejected_count,
     )
 
 

@@ -145,9 +145,16 @@ def _line(status: Status, rate: float) -> str:
         " ".join([_LATENCY.title, *(f"{q} {_ms(v)}" for q, v in latency.items())]),
         f"lag {_count(status.instance.lag() if status.instance else None)}",
         f"model {status.model_version}",
+        *_cold(status),
         f"health {health.status}{_because(health.reasons)}",
     ]
     return " · ".join(words)
+
+
+def _cold(status: Status) -> list[str]:
+    """What nobody should have to find out from the scores."""
+    beginning = status.beginning()
+    return [f"started {beginning}"] if beginning is not None and beginning.is_cold else []
 
 
 def _plain_outlook(status: Status) -> list[str]:
@@ -182,7 +189,8 @@ def _picture(status: Status, rate: float) -> Group:
     for _ in range(3):
         top.add_column(ratio=1)
     top.add_row(_flow(status, rate), _decisions(status), _scores(status))
-    footer = Text(f"model {status.model_version} · Ctrl-C stops in order", style="dim")
+    known = "" if (beginning := status.beginning()) is None else f"at the start: {beginning} · "
+    footer = Text(f"model {status.model_version} · {known}Ctrl-C stops in order", style="dim")
     alerts = status.instance.last_alerts() if status.instance is not None else []
     shown_alerts = _alerts(alerts, status.config.schema.amount_decimals)
     return Group(top, _learning(status), shown_alerts, footer)

@@ -41,6 +41,8 @@ from sentinel.records import Floats, Ints
 # The two low bits of an event's key say what is known of it.
 MARK_BITS = 2
 MARK_GENUINE, MARK_FRAUD, MARK_WITHDRAWN = 1, 2, 3
+UNCOUNTED = -1  # of a row that is read, and not counted in
+REPEATED = -2  # the same, since it was counted before
 _MARK_MASK = 3
 
 
@@ -384,7 +386,7 @@ def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as 
                 times[i], amounts[i], hashes[i, column] if column >= 0 else 0, scale, seen,
             )  # fmt: skip
             out[i, ops[f, 4]] = constants[f, 1] if math.isnan(value) else value
-        if not advances(part, partitions[i], offsets[i]):
+        if marks[i] < 0 or not advances(part, partitions[i], offsets[i]):
             continue
         if insert(part, layout, layout[L_GRACE_MS], times[i], amounts[i], keys[i], hashes[i]):
             if shared:

@@ -149,11 +149,11 @@ def note(
     """Note each transaction in the row of its account, before it is counted there.
 
     found[i] becomes 1 for one that was counted before; it is not noted again. Rows with a mark are
-    labels.
+    labels, or are not counted.
     """
     begin = begin_of(layout)
     for i in range(slots.size):
-        if slots[i] < 0 or marks[i] > 0:
+        if slots[i] < 0 or marks[i] != 0:
             continue
         row = rows[slots[i]]
         if row[FOLDED_BY] != partitions[i] + 1:  # as `progress.advances` will find it

@@ -42,7 +42,8 @@ class Labels:
     Attributes
     ----------
     mark
-        int64 (n,): 0 for a transaction, else events.MARK_GENUINE, MARK_FRAUD or MARK_WITHDRAWN.
+        int64 (n,): 0 for a transaction, events.UNCOUNTED for one that is only read, else
+        events.MARK_GENUINE, MARK_FRAUD or MARK_WITHDRAWN.
     fraud_change
         int64 (n,): by how much the count of known frauds changes, -1, 0 or 1.
     applied
@@ -56,15 +57,22 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What came of folding a batch: features (n, n_features), usual amounts (n, 2), late (n,).
+    """What came of folding a batch.
 
-    `duplicate` (n,): which were counted before, under the same identifier; all 0 if nobody asks.
+    Attributes
+    ----------
+    features, usual
+        float64 (n, n_features) and (n, 2): the features, and what is usual of the account.
+    late
+        int64 (n,): 1 for what was older than the grace of an entity, so that it did not count it.
+    mark
+        int64 (n,): events.UNCOUNTED or events.REPEATED for what no entity counted.
     """
 
     features: Floats
     usual: Floats
     late: Ints
-    duplicate: Ints
+    mark: Ints
 
 
 def joined(pieces: Sequence[Folded]) -> Folded:
@@ -75,7 +83,7 @@ def joined(pieces: Sequence[Folded]) -> Folded:
         features=np.concatenate([piece.features for piece in pieces]),
         usual=np.concatenate([piece.usual for piece in pieces]),
         late=np.concatenate([piece.late for piece in pieces]),
-        duplicate=np.concatenate([piece.duplicate for piece in pieces]),
+        mark=np.concatenate([piece.mark for piece in pieces]),
     )
 
 
@@ -105,7 +113,12 @@ def _plans(
     keeps_usual = entities["account"].kind == "events"
     read = (*features, *_USUAL) if keeps_usual else features
     room = 0 if recent_ids is None else recent_ids.count_max
-    return tuple(entity_plans(entities, read, recent_max=room))
+    plans = tuple(entity_plans(entities, read, recent_max=room))
+    if room and not any(plan.entity == "account" for plan in plans):
+        raise ValueError(
+            'duplicates = "ignore" needs a feature of the account, whose state keeps identifiers'
+        )
+    return plans
 
 
 class FeatureState:
@@ -127,6 +140,9 @@ class FeatureState:
         Which transactions are remembered, so that they are not counted again; None: none are.
     entities_max
         Overrides how many entities are held, for histories that must fit whole.
+    past_ms
+        By input partition, or one for all: what happened up to this event time is read and not
+        counted, as the state began with it. None: everything is counted.
     """
 
     def __init__(
@@ -139,6 +155,7 @@ class FeatureState:
         log: int | Ints = 0,
         recent_ids: RecentIds | None = None,
         entities_max: int | None = None,
+        past_ms: int | Ints | None = None,
     ) -> None:
         self.features = tuple(features)
         self._entities = dict(entities)
@@ -155,6 +172,10 @@ class FeatureState:
         self._empty = np.array([f.empty for f in (*features, *_USUAL)])
         logs = np.zeros(partition_count, dtype=np.int64)
         logs[:] = log
+        self._past_ms: Ints | None = None
+        if past_ms is not None:
+            self._past_ms = np.zeros(partition_count, dtype=np.int64)
+            self._past_ms[:] = past_ms
         self.tables = {
             plan.entity: EntityTable(
                 plan,
@@ -215,15 +236,15 @@ class FeatureState:
         out = np.tile(self._empty, (n, 1))
         late = np.zeros(n, dtype=np.int64)
         if labels is None:
-            labels = Labels(np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64))
+            labels = Labels(self._marks(rows), np.zeros(n, dtype=np.int64))
         # All room is made before the first row is counted: a batch is folded whole or not at all.
         places = [self._places(plan, rows, labels) for plan in self.plans]
         needs_ids = self._keeps_keys or self._recent_ids is not None
         ids = hash64(rows.transaction_id) if needs_ids else late
         keys = ids << events.MARK_BITS
-        duplicate = self._duplicates(rows, ids, labels.mark, places)
-        if duplicate.any():  # to a row of state no record stands before the first: it is only read
-            rows = replace(rows, offset=np.where(duplicate, recent.BEFORE, rows.offset))
+        if self._recent_ids is not None:
+            mark = self._marks_of_repeated(self._recent_ids, rows, ids, labels.mark, places)
+            labels = replace(labels, mark=mark)
         hashes = self._hashes(rows)
         for i, feature in self._stateless:
             out[:, i] = column(feature, rows, self._scale)
@@ -231,20 +252,31 @@ class FeatureState:
             self._fold_entity(plan, slots, parts, rows, labels, keys, hashes, late, out)
         for i, above, below, empty in self._quotients:
             out[:, i] = quotient(out[:, above], out[:, below], empty)
-        return Folded(np.ascontiguousarray(out[:, :width]), out[:, width:], late, duplicate)
+        return Folded(np.ascontiguousarray(out[:, :width]), out[:, width:], late, labels.mark)
 
-    def _duplicates(
-        self, rows: Transactions, ids: Ints, marks: Ints, places: Sequence[tuple[Ints, Ints]]
+    def _marks(self, rows: Transactions) -> Ints:
+        """What is counted, of transactions."""
+        mark = np.zeros(len(rows), dtype=np.int64)
+        if self._past_ms is not None:
+            mark[rows.event_time_ms <= self._past_ms[rows.partition]] = events.UNCOUNTED
+        return mark
+
+    def _marks_of_repeated(
+        self,
+        params: RecentIds,
+        rows: Transactions,
+        ids: Ints,
+        marks: Ints,
+        places: Sequence[tuple[Ints, Ints]],
     ) -> Ints:
-        """Which rows repeat a transaction of their account, int64 (n,)."""
+        """The marks, and those of rows that repeat a transaction of their account."""
+        number = [plan.entity for plan in self.plans].index("account")
+        slots, layout = places[number][0], self.plans[number].layout
+        where = (self.tables["account"].rows.parts, slots, layout)
+        columns = (ids, rows.partition, rows.offset, rows.event_time_ms, marks)
         found = np.zeros(len(rows), dtype=np.int64)
-        if self._recent_ids is not None:
-            number = [plan.entity for plan in self.plans].index("account")
-            slots, layout = places[number][0], self.plans[number].layout
-            where = (self.tables["account"].rows.parts, slots, layout)
-            columns = (ids, rows.partition, rows.offset, rows.event_time_ms, marks)
-            recent.note(*where, self._recent_ids.window_ms, *columns, found)
-        return found
+        recent.note(*where, params.window_ms, *columns, found)
+        return np.where(found > 0, events.REPEATED, marks)
 
     def _places(self, plan: EntityPlan, rows: Transactions, labels: Labels) -> tuple[Ints, Ints]:
         table = self.tables[plan.entity]

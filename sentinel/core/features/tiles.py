@@ -362,7 +362,7 @@ def read_and_fold(  # noqa: C901 -- one pass over the rows, and a call costs as 
                 times[i], amounts[i], hashes[i, column] if column >= 0 else 0, scale,
             )  # fmt: skip
             out[i, ops[f, 4]] = constants[f, 1] if math.isnan(value) else value
-        if not advances(part, partitions[i], offsets[i]):
+        if marks[i] < 0 or not advances(part, partitions[i], offsets[i]):
             continue
         if insert(part, layout, layout[L_GRACE_MS], times[i], amounts[i], hashes[i]):
             if shared:

@@ -80,7 +80,8 @@ def _without_older(
     files: Archive, frame: pl.DataFrame, log: str, others: Sequence[Segment]
 ) -> pl.DataFrame:
     key = ["transaction_id", "appended_ms", "offset"]
-    found = files.matching(others, frame["transaction_id"].to_list(), key)
+    asked = [*key, "degraded"]
+    found = _foreseeing_nothing(files.matching(others, frame["transaction_id"].to_list(), asked))
     if found.is_empty():
         return frame
     here = frame.select(key).with_columns(log=pl.lit(log), row=pl.int_range(pl.len()))
@@ -220,8 +221,14 @@ def _sampled(rows: pl.DataFrame, params: MaturityParams) -> pl.Series:
     return pl.Series(is_sampled(hashes, params.genuine_share))
 
 
+def _foreseeing_nothing(decisions: pl.DataFrame) -> pl.DataFrame:
+    """Without those whose features were read from a state that had counted them already."""
+    return decisions.filter(~pl.col("degraded").str.split(",").list.contains("history"))
+
+
 def _kept(decisions: pl.DataFrame) -> pl.DataFrame:
     """What of a decision an example takes; files of before there was exploration have none."""
+    decisions = _foreseeing_nothing(decisions)
     missing = [name for name in _EXPLORATION if name not in decisions.columns]
     features = [name for name in decisions.columns if name.startswith("feature_")]
     nulls = [pl.lit(None, _EXPLORATION[name]).alias(name) for name in missing]

@@ -174,6 +174,7 @@ class Checkpoints:
                 replay_from=self._replay_from(number, partition.next_offset),
                 labels_log=self._labels_log,
                 labels_from=partition.gate.first_unapplied,
+                watermark_ms=partition.watermark_ms,
                 **self._watch.stamp(),
             )
             snapshots.append(Snapshot(partition, self._packed.pop(number, []), position))

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -14,6 +15,7 @@ from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.core.decision import APPROVE
 from sentinel.core.features.entity_table.table import NEWEST
+from sentinel.core.features.events import REPEATED, UNCOUNTED
 from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.params import TopicParams
@@ -251,13 +253,15 @@ class Scoring:
         clock_s = self._metrics.lap("features", clock_s)
         clock_s = await self._yield_to_loop(len(rows), clock_s, from_count=_MIDDLING_ROW_COUNT)
         judged = self._judge.judge(rows, folded.features)
-        degraded: dict[int, list[str]] = {i: ["late"] for i in np.flatnonzero(folded.late).tolist()}
-        for i in np.flatnonzero(folded.duplicate).tolist():
-            degraded[i] = ["duplicate"]
-        for i in partial:
-            degraded.setdefault(i, []).append("state")
-        for i in judged.unscored:
-            degraded.setdefault(i, []).append("model")
+        degraded: dict[int, list[str]] = defaultdict(list)
+        known = np.flatnonzero(folded.mark == UNCOUNTED).tolist()
+        again = np.flatnonzero(folded.mark == REPEATED).tolist()
+        late = np.flatnonzero(folded.late).tolist()
+        flags = {"history": known, "duplicate": again, "late": late, "state": partial}
+        flags["model"] = judged.unscored
+        for flag, places in flags.items():
+            for i in places:
+                degraded[i].append(flag)
         clock_s = self._metrics.lap("score", clock_s)
         await self._yield_to_loop(len(rows), clock_s)
         refused = [(*prepared.record(r.index), r.error) for r in rejected]
@@ -265,8 +269,9 @@ class Scoring:
         await self._publish(rows, judged, degraded, folded.usual)
         count_decisions(self._metrics, judged)
         self._metrics.transactions += len(rows) + len(rejected)
-        self._metrics.late += int(folded.late.sum())
-        self._metrics.duplicates += int(folded.duplicate.sum())
+        self._metrics.late += len(late)
+        self._metrics.in_history += len(known)
+        self._metrics.duplicates += len(again)
         self._metrics.degraded += len(degraded)
         count_times(self._metrics, len(rows), prepared.stamps(), received_s)
 

@@ -1,5 +1,6 @@
 """History through the same code as the stream: records in order, labels when they were known."""
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,14 +9,18 @@ import numpy as np
 
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
-from sentinel.core.features.events import MARK_FRAUD
+from sentinel.core.features.events import MARK_FRAUD, REPEATED
 from sentinel.core.features.spec import duration_ms
 from sentinel.core.features.state import FeatureState, Folded, Labels, joined
 from sentinel.core.partitioning import PartitionOf
 from sentinel.errors import ConfigError
-from sentinel.records import Floats, Ints, Record, Transactions, part
+from sentinel.records import Feedback, Floats, Ints, Record, Transactions, part
 
 UNKNOWN = -1
+DAY_MS = 86_400_000
+
+# As `sentinel produce` calls the source of a file's labels, unless it is told otherwise.
+_LABEL_SOURCE = "ground_truth"
 
 # Entities of a history all stay in memory: there is no store to wait in.
 ENTITIES_MAX = 8_000_000
@@ -62,22 +67,41 @@ class History:
         self._delay_ms = duration_ms(config.training.label_delay)
         self._partition_count = partition_count
         self._partition_of = PartitionOf(partition_count, config.kafka.partitioner)
+        self._partitions: dict[str, int] = {}
         self._waiting: deque[tuple[int, Transactions]] = deque()
-        self._newest_ms = 0
+        self.newest_ms: int | None = None  # event time of the last row
+        self.is_over = False  # whether there are rows behind the days that were asked for
+        self._end_ms: float | None = None
         self._position = 0
         self.rejected_count = 0
 
-    def fold(self, values: Sequence[bytes], is_fraud: Sequence[bool | None]) -> Rows:
+    def fold(
+        self,
+        values: Sequence[bytes],
+        is_fraud: Sequence[bool | None],
+        *,
+        day_count: float | None = None,
+    ) -> Rows:
         """Features of consecutive records, as scoring would have computed them then.
 
-        Raises ConfigError when the records are not in the order of event time: a history sorted
-        otherwise would show the past to the future.
+        Rows behind so many days are left out; the first day is that of the first row. Raises
+        ConfigError when the records are not in the order of event time: a history sorted otherwise
+        would show the past to the future.
         """
         rows, labels = self._decode(values, is_fraud)
         times = rows.event_time_ms
-        if times.size and (times[0] < self._newest_ms or np.any(np.diff(times) < 0)):
-            raise ConfigError("the rows are not in the order of event time: sort the file by it")
-        self._newest_ms = int(times[-1]) if times.size else self._newest_ms
+        if times.size:
+            if times[0] < (self.newest_ms or 0) or np.any(np.diff(times) < 0):
+                raise ConfigError(
+                    "the rows are not in the order of event time: sort the file by it"
+                )
+            if self._end_ms is None and day_count is not None:
+                self._end_ms = int(times[0]) // DAY_MS * DAY_MS + day_count * DAY_MS
+            count = int(np.searchsorted(times, self._end_ms or math.inf, side="left"))
+            self.is_over = count < len(times)
+            rows, labels, times = part(rows, 0, count), labels[:count], times[:count]
+        if times.size:
+            self.newest_ms = int(times[-1])
         self.state.admit_new(rows)
         features = np.full((len(rows), len(self.state.features)), np.nan)
         begin = 0
@@ -89,7 +113,7 @@ class History:
             folded = self._fold_piece(piece)
             features[begin:end] = folded.features
             # Who comes again is no other example, nor another fraud.
-            labels[begin:end][folded.duplicate > 0] = UNKNOWN
+            labels[begin:end][folded.mark == REPEATED] = UNKNOWN
             self._remember_frauds(piece, labels[begin:end])
             begin = end
         return Rows(rows, features, labels)
@@ -118,8 +142,29 @@ class History:
         codes = [UNKNOWN if fraud is None else int(fraud) for fraud in is_fraud]
         accounts = rows.entities["account"]
         if self._partition_count > 1:
-            rows.partition[:] = [self._partition_of(account or "") for account in accounts]
+            rows.partition[:] = [self._partition(account or "") for account in accounts]
         return rows, np.array(codes, dtype=np.int64)[kept]
+
+    def _partition(self, account: str) -> int:
+        """Of an account, worked out once: in pure Python that takes microseconds."""
+        if (found := self._partitions.get(account)) is None:
+            found = self._partitions[account] = self._partition_of(account)
+        return found
+
+    def waiting_labels(self) -> list[Feedback]:
+        """The frauds that were not known yet at the end, as who reports them later."""
+        return [
+            Feedback(
+                transaction_id=row.transaction_id[0] or "",
+                label="fraud",
+                source=_LABEL_SOURCE,
+                who="history",
+                observed_ms=known_ms,
+                event_time_ms=int(row.event_time_ms[0]),
+                entities={kind: keys[0] for kind, keys in row.entities.items()},
+            )
+            for known_ms, row in self._waiting
+        ]
 
     def _label_points(self, times: Ints) -> Iterator[tuple[int, Transactions]]:
         """Before which row each waiting label becomes known: before those of its own time."""

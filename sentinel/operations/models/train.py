@@ -24,7 +24,7 @@ from sentinel.core.learning.evaluation import (
 )
 from sentinel.errors import ConfigError
 from sentinel.model import Model, fit
-from sentinel.operations.data.history import UNKNOWN
+from sentinel.operations.data.history import DAY_MS, UNKNOWN
 from sentinel.records import Floats, Ints
 from sentinel.serving_model import (
     GOLDEN_ROW_COUNT,
@@ -33,8 +33,6 @@ from sentinel.serving_model import (
     serving_manifest,
     window_manifest,
 )
-
-DAY_MS = 86_400_000
 
 Mask = NDArray[np.bool_]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.core.features.events import MARK_FRAUD
+from sentinel.core.features.events import MARK_FRAUD, REPEATED
 from sentinel.core.features.recent import RecentIds
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import FeatureState, Labels
@@ -86,7 +86,7 @@ def repeated(stream: Sequence[Made], params: RecentIds) -> list[int]:
 def fold(state: FeatureState, rows: Transactions) -> tuple[list[int], list[list[float]]]:
     state.admit_new(rows)
     folded = state.fold(rows)
-    return folded.duplicate.tolist(), folded.features.tolist()
+    return (folded.mark == REPEATED).astype(int).tolist(), folded.features.tolist()
 
 
 def save(state: FeatureState, store: Store) -> None:
@@ -234,5 +234,12 @@ def test_a_label_is_no_repetition_of_its_transaction() -> None:
     folded = state.fold(rows_of(made, 0), Labels(np.array([MARK_FRAUD]), np.array([1])))
     flags, features = fold(state, rows_of(stream_of([(2, 0, 0, 5)]), 1))
 
-    assert folded.duplicate.tolist() == [0]
+    assert folded.mark.tolist() == [MARK_FRAUD]
     assert (flags, features[0][3]) == ([0], 1.0)
+
+
+def test_identifiers_need_a_state_of_the_account() -> None:
+    entities = {"account": EntityParams(kind="tiles"), "terminal": EntityParams(kind="tiles")}
+
+    with pytest.raises(ValueError, match="needs a feature of the account"):
+        FeatureState(entities, FEATURES[2:], amount_decimals=0, recent_ids=RecentIds(HOUR_MS, 4))

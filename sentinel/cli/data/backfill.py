@@ -1,0 +1,61 @@
+"""`sentinel backfill`: what a history says of entities into the store, before the first record."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from sentinel.cli.options import ConfigOption, LabelColumn
+from sentinel.cli.texts import PlainConsole
+from sentinel.config import Config
+from sentinel.engine.store.history import StoredHistory
+from sentinel.operations.data.history import History
+
+
+def backfill(
+    file: Annotated[Path, typer.Argument(help="Your history, in the order of event time.")],
+    config: ConfigOption = None,
+    label_column: LabelColumn = "",
+    days: Annotated[
+        float | None, typer.Option(min=1, metavar="N", help="Use only the first N days.")
+    ] = None,
+) -> None:
+    """Store what a history says of every entity, so that scoring begins with it; none may run."""
+    from sentinel.cli.data.folding import folded
+    from sentinel.cli.progress import progress_bar
+    from sentinel.config import load
+    from sentinel.operations.data.backfill import backfilled_line
+
+    settings, console = load(config), PlainConsole()
+    with progress_bar(console) as progress:
+        history, spans = folded(file, settings, label_column, progress, day_count=days)
+        for _ in spans:
+            pass
+        found = stored(history, settings, file.name, progress)
+    console.print(backfilled_line(found))
+    if history.rejected_count:
+        console.print(f"{history.rejected_count:,} rows could not be used")
+
+
+def stored(history: History, config: Config, source: str, progress: Progress) -> StoredHistory:
+    """Store it, with a bar that moves. Raises ConfigError where an instance runs."""
+    from sentinel.operations import embedded
+    from sentinel.operations.data import backfill as storing
+    from sentinel.operations.data.pending_labels import tell_or_keep
+    from sentinel.operations.state import state_to_change
+
+    total = sum(len(table) for table in history.state.tables.values())
+    task = progress.add_task("storing the state of entities", total=total)
+
+    async def main() -> StoredHistory:
+        async with state_to_change(config) as (_, store):
+            found = await storing.backfill(
+                *(history, store, config, source),
+                on_saved=lambda count: progress.advance(task, count),
+            )
+            await tell_or_keep(config, history.waiting_labels(), embedded.DIRECTORY)
+        return found
+
+    return asyncio.run(main())
