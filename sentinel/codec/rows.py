@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
 from typing import Any
@@ -20,10 +20,12 @@ from sentinel.codec.schema import (
     SchemaParams,
     rfc3339_ms,
 )
+from sentinel.codec.values.currencies import DECIMALS, factors
 from sentinel.errors import RecordError
 from sentinel.records import Floats, Ints
 
 _INT64_END = 2**63
+_OWN_MINOR_MAX = 2.0**53  # of an amount in its own currency: what a double holds
 
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?\s*")
 
@@ -64,6 +66,9 @@ class RowDecoder:
             gc=False,
         )
         self._decode = _reader(struct, [name for name, _ in schema.columns], frames)
+        self._factor_of: dict[str | None, Fraction] = {}
+        if schema.currency:
+            self._factor_of.update(factors(schema.reporting_currency, schema.rates))
         self._time_min_ms = rfc3339_ms(schema.event_time_min)
 
     def decode(
@@ -81,7 +86,8 @@ class RowDecoder:
             rejected += [Rejected(int(at[i]), error) for i, error in wrong.items()]
             kept[at[list(wrong)]] = False
             columns = self._columns([row for i, row in enumerate(rows) if i not in wrong])
-        return columns, np.flatnonzero(kept), rejected
+        amount = np.maximum(columns.amount, self._schema.amount_minor_least)
+        return replace(columns, amount=amount), np.flatnonzero(kept), rejected
 
     def _rows(self, values: list[bytes | None], rejected: list[Rejected]) -> list[Any]:
         """Decoded structs. The whole batch at once if all is well, else one by one."""
@@ -132,16 +138,58 @@ class RowDecoder:
             for name in (*schema.numeric, *schema.boolean)
         }
         named = {name: entities[kind] for name, kind in schema.kind_of.items()}
-        for name in schema.only_categorical:
+        for name in schema.other_texts:
             named[name] = [_optional_text(x) for x in next(rest)]
         return TransactionColumns(
             transaction_id=[_text(x) for x in fields[0]],
             event_time_ms=_times_ms(fields[1], schema),
-            amount=_amounts(fields[3], schema),
+            amount=self._amounts(fields[3], named.get(schema.currency)),
             entities=entities,
             numeric=numeric,
-            categorical={name: named[name] for name in schema.categorical},
+            categorical={name: named[name] for name in (*schema.categorical, *schema.other_texts)},
         )
+
+    def _amounts(self, values: Sequence[Any], codes: Sequence[str | None] | None) -> Floats:
+        """Minor units, whole; decimals beyond the minor unit round half to even. NaN if none."""
+        schema = self._schema
+        numbers = _numbers(values)
+        if codes is None:
+            decimals = 0 if schema.amount_format == "minor" else schema.amount_decimals
+            return _minor(numbers, np.array(10.0**decimals))
+        scales = [1.0 if schema.amount_format == "minor" else _scale(code) for code in codes]
+        own = _minor(numbers, np.array(scales, dtype=np.float64)).tolist()
+        known = self._factor_of
+        return np.array(
+            [
+                float(round(int(minor) * known[code]))
+                if code in known and abs(minor) <= _OWN_MINOR_MAX
+                else float("nan")
+                for minor, code in zip(own, codes, strict=True)
+            ],
+            dtype=np.float64,
+        )
+
+    def _wrong_amounts(self, columns: TransactionColumns) -> dict[int, RecordError]:
+        wrong: dict[int, RecordError] = {}
+        schema = self._schema
+        amount, least = columns.amount, schema.amount_minor_min
+        for i in np.flatnonzero(~((amount >= least) & (amount <= AMOUNT_MINOR_MAX))).tolist():
+            told = f"{schema.amount} is {amount[i]} minor units, from {least} to {AMOUNT_MINOR_MAX}"
+            wrong[i] = RecordError("bad_amount", told)
+        codes = columns.categorical[schema.currency] if schema.currency else ()
+        for i, code in enumerate(codes):
+            if code not in self._factor_of:
+                wrong[i] = RecordError("bad_currency", self._wrong_currency(code))
+        return wrong
+
+    def _wrong_currency(self, code: str | None) -> str:
+        """Why an amount of this currency cannot be told in the reporting one."""
+        name = self._schema.currency
+        if code is None:
+            return f"{name} is missing"
+        if code not in DECIMALS:
+            return f'{name} "{code}" is none of the codes of ISO 4217'
+        return f"{name} is {code}, of which [schema.rates] knows nothing"
 
     def _wrong_values(self, columns: TransactionColumns, stamps_ms: Ints) -> dict[int, RecordError]:
         """Rows whose values have the right type and cannot be true, with the reason."""
@@ -160,10 +208,7 @@ class RowDecoder:
         for name, texts in zip(names[:2], identifiers, strict=False):
             for i in [i for i, text in enumerate(texts) if text == ""]:
                 wrong[i] = RecordError("bad_id", f"{name} is empty")
-        amount = columns.amount
-        for i in np.flatnonzero(~((amount >= 0) & (amount <= AMOUNT_MINOR_MAX))).tolist():
-            told = f"{schema.amount} is {amount[i]} minor units, from 0 to {AMOUNT_MINOR_MAX}"
-            wrong[i] = RecordError("bad_amount", told)
+        wrong |= self._wrong_amounts(columns)
         times = columns.event_time_ms
         latest = stamps_ms + schema.future_s_max * 1000.0
         usable = (times >= self._time_min_ms) & (times <= EVENT_TIME_MS_MAX)
@@ -219,13 +264,19 @@ def _whole_ms(value: int | float, parts: int) -> float:
     return float(round(Fraction(int(value), parts)))
 
 
-def _amounts(values: Sequence[Any], schema: SchemaParams) -> Floats:
-    """Minor units, whole; decimals beyond the minor unit round half to even. NaN if no number."""
-    if schema.amount_format == "minor":
-        return np.array(values, dtype=np.float64)
-    numbers = [value if type(value) is float else _number(value) for value in values]
+def _numbers(values: Sequence[Any]) -> Floats:
+    numbers = [_number(value) if type(value) is str else value for value in values]
+    return np.array(numbers, dtype=np.float64)
+
+
+def _minor(numbers: Floats, scale: Floats) -> Floats:
     with np.errstate(over="ignore"):  # infinite is no usable amount either
-        return np.rint(np.array(numbers, dtype=np.float64) * 10.0**schema.amount_decimals)
+        return np.rint(numbers * scale)
+
+
+def _scale(code: str | None) -> float:
+    """Minor units of one unit of a currency; 1 if it is none: that is refused elsewhere."""
+    return 10.0 ** DECIMALS.get(code or "", 0)
 
 
 def _number(text: str) -> float:

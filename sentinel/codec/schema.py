@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from sentinel.codec.paths import path_of
+from sentinel.codec.values.currencies import DECIMALS, check_rates
 from sentinel.codec.values.zones import zone_named
 from sentinel.core.features.recent import RecentIds
 from sentinel.core.features.spec import duration_ms
@@ -16,6 +17,7 @@ AmountFormat = Literal["decimal", "minor"]
 Framing = Literal["none", "registry"]  # "registry": a zero byte, the number of a schema, a payload
 Payload = Literal["json", "avro"]
 Duplicates = Literal["count", "ignore"]
+NegativeAmounts = Literal["refuse", "zero", "signed"]
 
 PARTS_OF_MS = {"epoch_us": 1_000, "epoch_ns": 1_000_000}  # formats of whole numbers only
 
@@ -42,6 +44,10 @@ class SchemaParams:
     amount: str = "amount"
     amount_format: AmountFormat = "decimal"
     amount_decimals: int = 2  # minor units are 10**-2 of the major unit
+    negative_amounts: NegativeAmounts = "refuse"
+    currency: str = ""  # the field that names it
+    reporting_currency: str = ""  # in which amounts are kept, if there is such a field
+    rates: dict[str, float] = field(default_factory=dict)  # of it for one unit of another
     entities: dict[str, str] = field(default_factory=dict)  # further entity kinds: their field
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
@@ -60,10 +66,7 @@ class SchemaParams:
 
     def __post_init__(self) -> None:
         self._check_times()
-        if self.amount_format not in ("decimal", "minor"):
-            raise ValueError('amount_format must be "decimal" or "minor"')
-        if not 0 <= self.amount_decimals <= 4:
-            raise ValueError(f"amount_decimals must be in 0..4, got {self.amount_decimals}")
+        self._check_amounts()
         if not 1 <= self.id_length_max <= 4096:
             raise ValueError(f"id_length_max must be in 1..4096, got {self.id_length_max}")
         if not 64 <= self.record_bytes_max <= 64 * 1_048_576:
@@ -132,6 +135,33 @@ class SchemaParams:
         if self.event_time_origin and self.origin_ms < 0:
             raise ValueError("event_time_origin must not be before 1970")
 
+    def _check_amounts(self) -> None:
+        if self.amount_format not in ("decimal", "minor"):
+            raise ValueError('amount_format must be "decimal" or "minor"')
+        if self.negative_amounts not in get_args(NegativeAmounts):
+            raise ValueError(f"negative_amounts must be one of {list(get_args(NegativeAmounts))}")
+        if not 0 <= self.amount_decimals <= 4:
+            raise ValueError(f"amount_decimals must be in 0..4, got {self.amount_decimals}")
+
+        self._check_currencies()
+
+    def _check_currencies(self) -> None:
+        """Whether every amount can be told in one currency."""
+        if bool(self.currency) != bool(self.reporting_currency):
+            raise ValueError("currency (a field) and reporting_currency need each other")
+        if not self.currency:
+            if self.rates:
+                raise ValueError("rates need currency and reporting_currency")
+            return
+        check_rates(self.reporting_currency, self.rates)
+        if self.currency in self.kind_of:
+            raise ValueError(f'currency "{self.currency}" may not be an entity')
+        if self.amount_decimals != (decimals := DECIMALS[self.reporting_currency]):
+            raise ValueError(
+                f"amount_decimals must be {decimals}, as {self.reporting_currency} has, "
+                f"got {self.amount_decimals}"
+            )
+
     @property
     def zone(self) -> tzinfo:
         """Of times without an offset."""
@@ -150,14 +180,25 @@ class SchemaParams:
         return rfc3339_ms(self.event_time_origin, self.zone) if self.event_time_origin else 0
 
     @property
+    def amount_minor_min(self) -> int:
+        """The least amount that a record may have."""
+        return 0 if self.negative_amounts == "refuse" else -AMOUNT_MINOR_MAX
+
+    @property
+    def amount_minor_least(self) -> int:
+        """The least amount that is made of it."""
+        return -AMOUNT_MINOR_MAX if self.negative_amounts == "signed" else 0
+
+    @property
     def kind_of(self) -> dict[str, str]:
         """The kind of entity that a field names, by the field: it may be a category as well."""
         return {self.account: "account", **{name: kind for kind, name in self.entities.items()}}
 
     @property
-    def only_categorical(self) -> tuple[str, ...]:
-        """Categories that are no entities."""
-        return tuple(name for name in self.categorical if name not in self.kind_of)
+    def other_texts(self) -> tuple[str, ...]:
+        """Texts that are no entities: categories, and the currency."""
+        texts = (*self.categorical, *([self.currency] if self.currency else []))
+        return tuple(dict.fromkeys(name for name in texts if name not in self.kind_of))
 
     @property
     def columns(self) -> tuple[tuple[str, type | Any], ...]:
@@ -173,7 +214,7 @@ class SchemaParams:
             *((name, text) for name in self.entities.values()),
             *((name, float | None) for name in self.numeric),
             *((name, bool | None) for name in self.boolean),
-            *((name, str | int | bool | None) for name in self.only_categorical),
+            *((name, str | int | bool | None) for name in self.other_texts),
         )
 
 

@@ -19,6 +19,7 @@ from sentinel.codec.schema import (
     SchemaParams,
     rfc3339_ms,
 )
+from sentinel.codec.values.currencies import factors, kernel_table
 from sentinel.codec.values.zones import offset_table
 from sentinel.record_blocks import RecordBlock
 from sentinel.records import Floats, InputRecord, Ints, Transactions
@@ -61,7 +62,8 @@ class TransactionDecoder:
             self._names, self._fields, self._parents = tables
         self._clock = _clock(schema)
         self._limits = _limits(schema)
-        self._text_count = 2 + len(schema.entities) + len(schema.only_categorical)
+        self._currencies = _currencies(schema)
+        self._text_count = 2 + len(schema.entities) + len(schema.other_texts)
         self._number_count = scan.NUMBERS + len(schema.numeric) + len(schema.boolean)
 
     def warm(self) -> None:
@@ -115,7 +117,7 @@ class TransactionDecoder:
             texts = piece.values
             spans = (texts.data, texts.start, texts.length, piece.timestamp)
             given = [_readable(column) for column in spans]
-            kept = (self._clock, self._limits, arena, used, ints, floats, first)
+            kept = (self._clock, self._limits, self._currencies, arena, used, ints, floats, first)
             if self._parents is None:
                 used = scan.scan_rows(*given, self._names, self._fields, *kept)
             else:
@@ -134,7 +136,7 @@ class TransactionDecoder:
             floats[slot, at] = numbers
         texts: list[Sequence[str | None]] = [columns.transaction_id]
         texts += columns.entities.values()
-        texts += [columns.categorical[name] for name in self._schema.only_categorical]
+        texts += [columns.categorical[name] for name in self._schema.other_texts]
         added = Texts.of([text for column in texts for text in column])
         start = (added.start + table.arena.size).reshape(len(texts), at.size)
         length = added.length.reshape(len(texts), at.size)
@@ -153,7 +155,7 @@ class TransactionDecoder:
         transaction_id = next(texts)
         entities = {kind: next(texts) for kind in ("account", *schema.entities)}
         named = {name: entities[kind] for name, kind in schema.kind_of.items()}
-        named |= {name: next(texts) for name in schema.only_categorical}
+        named |= {name: next(texts) for name in schema.other_texts}
         return Transactions(
             transaction_id=transaction_id,
             partition=columns[scan.PARTITION],
@@ -195,7 +197,7 @@ def _field_tables(schema: SchemaParams) -> tuple[Bytes, Ints]:
     number = lexing.WHOLE | lexing.DECIMAL
     truth = lexing.TRUE | lexing.FALSE
     is_whole = schema.amount_format == "minor"
-    entities, categorical = len(schema.entities), len(schema.only_categorical)
+    entities, categorical = len(schema.entities), len(schema.other_texts)
     numeric, boolean = len(schema.numeric), len(schema.boolean)
     texts = iter(range(2, 2 + entities + categorical))
     numbers = iter(range(scan.NUMBERS, scan.NUMBERS + numeric + boolean))
@@ -234,8 +236,16 @@ def _clock(schema: SchemaParams) -> Ints | None:
     return None if _time_kind(schema)[0] else offset_table(schema.event_time_zone)
 
 
+def _currencies(schema: SchemaParams) -> Floats | None:
+    """What the kernels need to convert amounts; None if there is one currency."""
+    if not schema.currency:
+        return None
+    factor_of = factors(schema.reporting_currency, schema.rates)
+    return kernel_table(factor_of, is_minor=schema.amount_format == "minor")
+
+
 def _limits(schema: SchemaParams) -> Floats:
-    limits = np.empty(scan.LIMIT_COUNT, dtype=np.float64)
+    limits = np.zeros(scan.LIMIT_COUNT, dtype=np.float64)
     is_in_ms = schema.event_time_format == "steps"  # already
     limits[scan.TIME_SCALE] = 1.0 if is_in_ms else schema.time_scale
     limits[scan.TIME_MIN_MS] = rfc3339_ms(schema.event_time_min)
@@ -244,6 +254,11 @@ def _limits(schema: SchemaParams) -> Floats:
     is_whole = schema.amount_format == "minor"
     limits[scan.AMOUNT_SCALE] = 1.0 if is_whole else 10.0**schema.amount_decimals
     limits[scan.AMOUNT_MAX] = AMOUNT_MINOR_MAX
+    limits[scan.AMOUNT_MIN] = schema.amount_minor_min
+    limits[scan.AMOUNT_LEAST] = schema.amount_minor_least
+    if schema.currency:
+        slot = 2 + len(schema.entities) + schema.other_texts.index(schema.currency)
+        limits[scan.CURRENCY_TEXT] = scan.TEXTS + 2 * slot
     limits[scan.ID_COUNT] = 2 + len(schema.entities)
     limits[scan.ID_BYTES_MAX] = schema.id_length_max
     limits[scan.RECORD_BYTES_MAX] = schema.record_bytes_max

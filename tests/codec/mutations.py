@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import get_args
 
-from sentinel.codec.schema import PARTS_OF_MS, SchemaParams, TimeFormat
+from sentinel.codec.schema import PARTS_OF_MS, NegativeAmounts, SchemaParams, TimeFormat
 
 NEW_YEAR = 1_577_836_800_000  # 2020-01-01T00:00:00Z
 
@@ -56,19 +56,25 @@ def schemas() -> Iterator[SchemaParams]:
         rng = random.Random(i)
         time_format = rng.choice(get_args(TimeFormat))
         shops = rng.choice(({}, {"terminal": "shop"}, {"terminal": "shop", "device": "shop2"}))
+        has_currency = rng.random() < 0.3
         yield SchemaParams(
+            currency="currency" if has_currency else "",
+            reporting_currency="EUR" if has_currency else "",
+            rates={"USD": 0.5, "JPY": 0.0061, "KWD": 3.0} if has_currency else {},
             event_time_format=time_format,
             event_time_zone=rng.choice(("UTC", "UTC", "Europe/Berlin", "Australia/Lord_Howe")),
             event_time_origin="2020-01-01" if time_format == "steps" else "",
             event_time_step=rng.choice(("1s", "1h", "30d")),
             amount_format=rng.choice(("decimal", "minor")),
-            amount_decimals=rng.randrange(5),
+            amount_decimals=2 if has_currency else rng.randrange(5),
+            negative_amounts=rng.choice(get_args(NegativeAmounts)),
             account=rng.choice(("account", "a", "numéro")),
             entities=shops,
             numeric=rng.choice(((), ("distance",), ("distance", "dist", "distance2"))),
             boolean=rng.choice(((), ("contactless",))),
-            categorical=rng.choice(
-                ((), ("country",), ("shop", "country") if shops else ("channel",))
+            categorical=(
+                *rng.choice(((), ("country",), ("shop", "country") if shops else ("channel",))),
+                *(("currency",) if has_currency else ()),
             ),
             id_length_max=rng.choice((4, 256, 256, 256)),
             record_bytes_max=rng.choice((150, 1_048_576, 1_048_576, 1_048_576)),
@@ -133,10 +139,12 @@ def _value(rng: random.Random, name: str, schema: SchemaParams) -> str:
             else _time(rng, schema.event_time_format)
         )
     if name == schema.amount:
-        text = f"{rng.randrange(10 ** rng.randrange(1, 9))}"
+        text = f"{rng.choice(('', '', '', '-'))}{rng.randrange(10 ** rng.randrange(1, 9))}"
         if schema.amount_format == "decimal":
             text = rng.choice((text, f"{text}.{rng.randrange(1000)}", f'"{text}.5"'))
         return text if rng.random() < 0.95 else rng.choice((_number(rng), f'"{_number(rng)}"'))
+    if name == schema.currency:
+        return rng.choice(('"EUR"', '"USD"', '"JPY"', '"KWD"', '"KWD"', '"GBP"', '"eur"', "null"))
     if name in schema.numeric:
         return _number(rng) if rng.random() < 0.9 else "null"
     if name in schema.boolean:

@@ -47,7 +47,7 @@ def _conversions(schema: SchemaParams) -> dict[str, Convert]:
         **dict.fromkeys(schema.entities.values(), _identifier),
         **dict.fromkeys(schema.numeric, _number),
         **dict.fromkeys(schema.boolean, _boolean),
-        **dict.fromkeys(schema.only_categorical, _category),
+        **dict.fromkeys(schema.other_texts, _category),
     }
 
 

@@ -77,7 +77,7 @@ class TransactionFile:
         self._numbered = [name for name in schema.row_numbers if name not in found]
         self._repeated = RepeatedHours(schema)
         names = [name for name, _ in schema.columns]
-        required = [*names[:REQUIRED_COUNT], *([label_column] if label_column else [])]
+        required = [*names[:REQUIRED_COUNT], *filter(None, (schema.currency, label_column))]
         if missing := [n for n in required if n not in {*found, *self._numbered}]:
             raise ConfigError(f"{path}: has no column {missing}; it has {sorted(found)}")
 

@@ -227,6 +227,7 @@ def scan_nested_rows(
     parents: Ints,
     clock: Ints | None,
     limits: Floats,
+    currencies: Floats | None,
     arena: Bytes,
     used: int,
     ints: Ints,
@@ -262,7 +263,7 @@ def scan_nested_rows(
             floats,
             row,
         )
-        if after >= 0 and is_usable(stamps_ms[i], limits, ints, floats, row):
+        if after >= 0 and is_usable(stamps_ms[i], limits, currencies, arena, ints, floats, row):
             ints[IS_READ, row] = 1
             used = after
     return used

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 from sentinel.codec.kernels.clocks import other_time
+from sentinel.codec.kernels.converting import converted
 from sentinel.codec.kernels.lexing import (
     BRACE,
     BRACE_END,
@@ -51,7 +52,9 @@ REQUIRED_TEXT_COUNT = 2
 # Places of the limits.
 TIME_SCALE, TIME_MIN_MS, TIME_MAX_MS, FUTURE_MS_MAX, AMOUNT_SCALE, AMOUNT_MAX = 0, 1, 2, 3, 4, 5
 ID_COUNT, ID_BYTES_MAX, RECORD_BYTES_MAX = 6, 7, 8
-LIMIT_COUNT = 9
+AMOUNT_MIN, AMOUNT_LEAST = 9, 10  # what is accepted; what is less than the second becomes it
+CURRENCY_TEXT = 11  # the row of its start
+LIMIT_COUNT = 12
 
 _TOKENS_MAX = 64  # keys of a row that the next row is expected to repeat
 
@@ -209,22 +212,34 @@ def _scan_row(
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
-def is_usable(stamp_ms: int, limits: Floats, ints: Ints, floats: Floats, row: int) -> bool:
+def is_usable(
+    stamp_ms: int,
+    limits: Floats,
+    currencies: Floats | None,
+    arena: Bytes,
+    ints: Ints,
+    floats: Floats,
+    row: int,
+) -> bool:
     """Whether the values are within their limits, and time and amount as whole numbers."""
     time_ms = np.rint(floats[RAW_TIME, row] * limits[TIME_SCALE])
     amount = np.rint(floats[RAW_AMOUNT, row] * limits[AMOUNT_SCALE])
+    if currencies is not None:
+        at = int(limits[CURRENCY_TEXT])
+        begin, length = ints[at, row], ints[at + 1, row]
+        amount = converted(floats[RAW_AMOUNT, row], arena, begin, length, currencies)
     if not (limits[TIME_MIN_MS] <= time_ms <= limits[TIME_MAX_MS]):
         return False
     if stamp_ms > 0 and time_ms > stamp_ms + limits[FUTURE_MS_MAX]:
         return False
-    if not (0.0 <= amount <= limits[AMOUNT_MAX]):
+    if not (limits[AMOUNT_MIN] <= amount <= limits[AMOUNT_MAX]):
         return False
     for slot in range(int(limits[ID_COUNT])):
         length = ints[TEXTS + 2 * slot + 1, row]
         if length > limits[ID_BYTES_MAX] or (length == NONE and slot < REQUIRED_TEXT_COUNT):
             return False
     ints[TIME, row] = np.int64(time_ms)
-    ints[AMOUNT, row] = np.int64(amount)
+    ints[AMOUNT, row] = np.int64(max(amount, limits[AMOUNT_LEAST]))
     return True
 
 
@@ -238,6 +253,7 @@ def scan_rows(
     fields: Ints,
     clock: Ints | None,
     limits: Floats,
+    currencies: Floats | None,
     arena: Bytes,
     used: int,
     ints: Ints,
@@ -263,7 +279,7 @@ def scan_rows(
         after = _scan_row(
             data, start[i], end, names, fields, clock, tokens, arena, used, ints, floats, row
         )
-        if after >= 0 and is_usable(stamps_ms[i], limits, ints, floats, row):
+        if after >= 0 and is_usable(stamps_ms[i], limits, currencies, arena, ints, floats, row):
             ints[IS_READ, row] = 1
             used = after
     return used

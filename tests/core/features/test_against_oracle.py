@@ -95,7 +95,7 @@ payments = st.builds(
         [0, 0, 1, 1_000, 60_000, 1_200_000, 3_600_000, 7_200_000, -1, -3_600_000, -7_200_000]
     )
     | st.integers(-4 * 3_600_000, 5 * 3_600_000),
-    st.sampled_from([0, 1, 999, 10**12]) | st.integers(0, 50_000),
+    st.sampled_from([0, 1, 999, 10**12, -1, -(10**12)]) | st.integers(-50_000, 50_000),
     st.none() | st.sampled_from(["GB", "FR", "ES", "IT", ""]),
     st.none() | st.sampled_from(["pos", "online", "fax"]),
     st.just(float("nan")) | st.floats(-10, 10),
