@@ -108,7 +108,8 @@ class Config:
     def _check_state(self) -> None:
         """Whether the state of every entity can be laid out, and held."""
         layout_of(self.entities, self.features)
-        for kind, size in row_bytes(self.entities, self.features).items():
+        sizes = row_bytes(self.entities, self.features, self.schema.recent_ids)
+        for kind, size in sizes.items():
             whole = size * self.entities[kind].entities_max
             if whole > _TABLE_BYTES_MAX:
                 raise ValueError(
@@ -153,7 +154,8 @@ class Config:
             raise ValueError(f"{where}: a column that `sentinel features` writes has that name")
         if feature.entity and feature.entity not in self.entities:
             raise ValueError(
-                f'{where}: entity "{feature.entity}" must be one of {sorted(self.entities)}'
+                f'{where}: entity "{feature.entity}" must be one of '
+                f"{sorted({*self.entities, *schema.entities})}"
             )
         if missing := [name for name in feature.of if name not in before]:
             raise ValueError(f"{where}: of names {missing}, which no feature before it is called")
@@ -268,12 +270,25 @@ def _built(table: Mapping[str, Any]) -> Config:
             sections[name] = _features(table[name])
         else:
             sections[name] = section(hints[name], table[name], name=name)
+    sections["entities"] = _entities(
+        sections.get("entities", DEFAULT_ENTITIES),
+        sections.get("schema", SchemaParams()),
+        sections.get("features", ()),
+    )
     try:
         config = Config(**sections)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     # Secrets have no part in the text of their sections.
     return replace(config, version=hashlib.sha256(repr(config).encode()).hexdigest()[:12])
+
+
+def _entities(
+    tuned: Mapping[str, EntityParams], schema: SchemaParams, features: Sequence[FeatureParams]
+) -> dict[str, EntityParams]:
+    """Those of [entities], and with its defaults each other of the schema that a feature needs."""
+    needed = {feature.entity for feature in features} - tuned.keys()
+    return {**tuned, **{kind: EntityParams() for kind in schema.entities if kind in needed}}
 
 
 def _features(rows: Any) -> tuple[FeatureParams, ...]:

@@ -84,7 +84,7 @@ class Transactions:
     event_time_ms
         Epoch milliseconds UTC, int64 (n,).
     amount_minor
-        Amount in minor units (cents), int64 (n,), in [0, 10**12].
+        Amount in minor units (cents), int64 (n,), in [0, 10**12]; signed where the schema says so.
     entities
         For each entity kind ("account" always) n identifiers; missing where a row has none.
     numeric

@@ -155,6 +155,28 @@ def test_the_least_that_works_is_one_feature(tmp_path: Path) -> None:
     assert config.kafka == Config(features=config.features).kafka
 
 
+def test_an_entity_is_declared_in_one_place(tmp_path: Path) -> None:
+    text = """
+        [schema]
+        entities = { shop = "s", device = "d", unused = "u" }
+        [entities.device]
+        events_max = 32
+        [[features]]
+        name = "shop_count"
+        stat = "count"
+        entity = "shop"
+        window = "1d"
+        """
+
+    config = loaded(tmp_path, text)
+
+    assert config.entities == {
+        "account": EntityParams(),
+        "device": EntityParams(events_max=32),
+        "shop": EntityParams(),
+    }
+
+
 def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
     config = loaded(
         tmp_path,

@@ -94,6 +94,7 @@ def _scoring(config: Config) -> list[Step]:
         config.entities,
         config.features,
         amount_decimals=config.schema.amount_decimals,
+        recent_ids=config.schema.recent_ids,
         entities_max=2,
     )
     return [

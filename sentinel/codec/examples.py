@@ -30,7 +30,7 @@ class _Row(msgspec.Struct, gc=False):
     transaction_id: Annotated[str, msgspec.Meta(min_length=1)]
     event_time_ms: Annotated[int, msgspec.Meta(ge=0, le=EVENT_TIME_MS_MAX)]
     account: str
-    amount_minor: Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MINOR_MAX)]
+    amount_minor: Annotated[int, msgspec.Meta(ge=-AMOUNT_MINOR_MAX, le=AMOUNT_MINOR_MAX)]
     action: Literal["approve", "review", "block"]
     features: dict[str, float | None]
     label: LabelWord

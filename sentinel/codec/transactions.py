@@ -8,9 +8,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.codec.kernels import lexing, scan
+from sentinel.codec.kernels import clocks, lexing, nested, scan
+from sentinel.codec.paths import path_of
+from sentinel.codec.payloads.frames import Frames
 from sentinel.codec.rows import Rejected, RowDecoder, TransactionColumns
-from sentinel.codec.schema import AMOUNT_MINOR_MAX, EVENT_TIME_MS_MAX, SchemaParams, rfc3339_ms
+from sentinel.codec.schema import (
+    AMOUNT_MINOR_MAX,
+    EVENT_TIME_MS_MAX,
+    PARTS_OF_MS,
+    SchemaParams,
+    rfc3339_ms,
+)
+from sentinel.codec.values.currencies import factors, kernel_table
+from sentinel.codec.values.zones import offset_table
 from sentinel.record_blocks import RecordBlock
 from sentinel.records import Floats, InputRecord, Ints, Transactions
 from sentinel.texts import Bytes, Texts
@@ -42,10 +52,18 @@ class TransactionDecoder:
 
     def __init__(self, schema: SchemaParams) -> None:
         self._schema = schema
-        self._one_by_one = RowDecoder(schema)
+        self._frames = Frames(schema) if schema.framing == "registry" else None
+        self._one_by_one = RowDecoder(schema, self._frames)
         self._names, self._fields = _field_tables(schema)
+        self._parents: Ints | None = None  # of objects that fields lie in; None where none does
+        names = [name for name, _ in schema.columns]
+        if any(paths := [path_of(name) for name in names]):
+            tables = nested.nested_tables(names, self._fields, paths)
+            self._names, self._fields, self._parents = tables
+        self._clock = _clock(schema)
         self._limits = _limits(schema)
-        self._text_count = 2 + len(schema.entities) + len(schema.categorical)
+        self._currencies = _currencies(schema)
+        self._text_count = 2 + len(schema.entities) + len(schema.other_texts)
         self._number_count = scan.NUMBERS + len(schema.numeric) + len(schema.boolean)
 
     def warm(self) -> None:
@@ -60,7 +78,7 @@ class TransactionDecoder:
         Rows keep the order of the records; `Rejected.index` counts records over all pieces.
         """
         taken = [_piece(partition, records) for partition, records in pieces]
-        table = self._scanned(taken)
+        table = self._scanned(taken if self._frames is None else _unframed(taken, self._frames))
         is_read = table.ints[scan.IS_READ]
         if is_read.all():
             return self._transactions(table), []
@@ -96,20 +114,15 @@ class TransactionDecoder:
             end = first + piece.offset.size
             ints[scan.PARTITION, first:end] = piece.partition
             ints[scan.OFFSET, first:end] = piece.offset
-            used = scan.scan_rows(
-                _readable(piece.values.data),
-                _readable(piece.values.start),
-                _readable(piece.values.length),
-                _readable(piece.timestamp),
-                self._names,
-                self._fields,
-                self._limits,
-                arena,
-                used,
-                ints,
-                floats,
-                first,
-            )
+            texts = piece.values
+            spans = (texts.data, texts.start, texts.length, piece.timestamp)
+            given = [_readable(column) for column in spans]
+            kept = (self._clock, self._limits, self._currencies, arena, used, ints, floats, first)
+            if self._parents is None:
+                used = scan.scan_rows(*given, self._names, self._fields, *kept)
+            else:
+                fields = (self._names, self._fields, self._parents)
+                used = nested.scan_nested_rows(*given, *fields, *kept)
             first = end
         return _Table(arena[:used], ints, floats)
 
@@ -122,7 +135,8 @@ class TransactionDecoder:
         for slot, numbers in enumerate(columns.numeric.values(), scan.NUMBERS):
             floats[slot, at] = numbers
         texts: list[Sequence[str | None]] = [columns.transaction_id]
-        texts += [*columns.entities.values(), *columns.categorical.values()]
+        texts += columns.entities.values()
+        texts += [columns.categorical[name] for name in self._schema.other_texts]
         added = Texts.of([text for column in texts for text in column])
         start = (added.start + table.arena.size).reshape(len(texts), at.size)
         length = added.length.reshape(len(texts), at.size)
@@ -138,15 +152,19 @@ class TransactionDecoder:
         spans = zip(columns[scan.TEXTS :: 2], columns[scan.TEXTS + 1 :: 2], strict=True)
         texts = iter([Texts(table.arena, start, length) for start, length in spans])
         numbers: Iterator[Floats] = iter(list(table.floats)[scan.NUMBERS :])
+        transaction_id = next(texts)
+        entities = {kind: next(texts) for kind in ("account", *schema.entities)}
+        named = {name: entities[kind] for name, kind in schema.kind_of.items()}
+        named |= {name: next(texts) for name in schema.other_texts}
         return Transactions(
-            transaction_id=next(texts),
+            transaction_id=transaction_id,
             partition=columns[scan.PARTITION],
             offset=columns[scan.OFFSET],
             event_time_ms=columns[scan.TIME],
             amount_minor=columns[scan.AMOUNT],
-            entities={kind: next(texts) for kind in ("account", *schema.entities)},
+            entities=entities,
             numeric={name: next(numbers) for name in (*schema.numeric, *schema.boolean)},
-            categorical={name: next(texts) for name in schema.categorical},
+            categorical={name: named[name] for name in schema.categorical},
         )
 
 
@@ -162,6 +180,10 @@ def _piece(partition: int, records: Sequence[InputRecord]) -> _Piece:
     )
 
 
+def _unframed(pieces: Sequence[_Piece], frames: Frames) -> list[_Piece]:
+    return [piece._replace(values=frames.all_off(piece.values)) for piece in pieces]
+
+
 def _readable(array: NDArray[Any]) -> NDArray[Any]:
     """The array as the kernels are compiled for it: for numba another layout is another type."""
     view = np.ascontiguousarray(array).view()
@@ -174,15 +196,14 @@ def _field_tables(schema: SchemaParams) -> tuple[Bytes, Ints]:
     text = lexing.STRING | lexing.WHOLE
     number = lexing.WHOLE | lexing.DECIMAL
     truth = lexing.TRUE | lexing.FALSE
-    is_time = schema.event_time_format == "rfc3339"
     is_whole = schema.amount_format == "minor"
-    entities, categorical = len(schema.entities), len(schema.categorical)
+    entities, categorical = len(schema.entities), len(schema.other_texts)
     numeric, boolean = len(schema.numeric), len(schema.boolean)
     texts = iter(range(2, 2 + entities + categorical))
     numbers = iter(range(scan.NUMBERS, scan.NUMBERS + numeric + boolean))
     rows = [
         (text, scan.AS_TEXT, 0),
-        (lexing.STRING if is_time else number, scan.AS_TIME, scan.RAW_TIME),
+        (*_time_kind(schema), scan.RAW_TIME),
         (text, scan.AS_TEXT, 1),
         (lexing.WHOLE if is_whole else lexing.STRING | number, scan.AS_NUMBER, scan.RAW_AMOUNT),
         *((text | lexing.NULL, scan.AS_TEXT, next(texts)) for _ in range(entities)),
@@ -196,16 +217,48 @@ def _field_tables(schema: SchemaParams) -> tuple[Bytes, Ints]:
     return names.data, np.array(table, dtype=np.int64)
 
 
+def _time_kind(schema: SchemaParams) -> tuple[int, int]:
+    """What the kernels accept as a plain time, and how they keep it."""
+    if parts := PARTS_OF_MS.get(schema.event_time_format):
+        return 0, parts
+    if schema.event_time_format == "steps":
+        return 0, clocks.AS_STEPS
+    if schema.event_time_format == "rfc3339":
+        is_utc = schema.event_time_zone == "UTC"
+        return (lexing.STRING, scan.AS_TIME) if is_utc else (0, clocks.AS_LOCAL_TIME)
+    return lexing.WHOLE | lexing.DECIMAL, scan.AS_TIME
+
+
+def _clock(schema: SchemaParams) -> Ints | None:
+    """What the kernels need to read a time that is not plain; None if it is."""
+    if schema.event_time_format == "steps":
+        return np.array([[int(schema.time_scale)], [schema.origin_ms]], dtype=np.int64)
+    return None if _time_kind(schema)[0] else offset_table(schema.event_time_zone)
+
+
+def _currencies(schema: SchemaParams) -> Floats | None:
+    """What the kernels need to convert amounts; None if there is one currency."""
+    if not schema.currency:
+        return None
+    factor_of = factors(schema.reporting_currency, schema.rates)
+    return kernel_table(factor_of, is_minor=schema.amount_format == "minor")
+
+
 def _limits(schema: SchemaParams) -> Floats:
-    limits = np.empty(scan.LIMIT_COUNT, dtype=np.float64)
-    # RFC 3339 times are read as seconds.
-    limits[scan.TIME_SCALE] = 1.0 if schema.event_time_format == "epoch_ms" else 1000.0
+    limits = np.zeros(scan.LIMIT_COUNT, dtype=np.float64)
+    is_in_ms = schema.event_time_format == "steps"  # already
+    limits[scan.TIME_SCALE] = 1.0 if is_in_ms else schema.time_scale
     limits[scan.TIME_MIN_MS] = rfc3339_ms(schema.event_time_min)
     limits[scan.TIME_MAX_MS] = EVENT_TIME_MS_MAX
     limits[scan.FUTURE_MS_MAX] = schema.future_s_max * 1000.0
     is_whole = schema.amount_format == "minor"
     limits[scan.AMOUNT_SCALE] = 1.0 if is_whole else 10.0**schema.amount_decimals
     limits[scan.AMOUNT_MAX] = AMOUNT_MINOR_MAX
+    limits[scan.AMOUNT_MIN] = schema.amount_minor_min
+    limits[scan.AMOUNT_LEAST] = schema.amount_minor_least
+    if schema.currency:
+        slot = 2 + len(schema.entities) + schema.other_texts.index(schema.currency)
+        limits[scan.CURRENCY_TEXT] = scan.TEXTS + 2 * slot
     limits[scan.ID_COUNT] = 2 + len(schema.entities)
     limits[scan.ID_BYTES_MAX] = schema.id_length_max
     limits[scan.RECORD_BYTES_MAX] = schema.record_bytes_max

@@ -65,7 +65,7 @@ def exploration(
     assert len(transaction_id) == amount_minor.size == action.size
     if policy.explore_share == 0.0:
         return {}
-    is_at_stake = (action == BLOCK) & (amount_minor <= policy.explore_amount_minor_max)
+    is_at_stake = (action == BLOCK) & (np.abs(amount_minor) <= policy.explore_amount_minor_max)
     at = np.flatnonzero(is_at_stake)
     if at.size == 0:
         return {}  # as in most small batches: a dozen calls of numpy less

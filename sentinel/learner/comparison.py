@@ -115,5 +115,5 @@ def _paired(rows: Columns, champion: Floats, challenger: Floats) -> PairedScores
         weights=rows.examples.weight,
         groups=np.unique(rows.group, return_inverse=True)[1].astype(np.int64),
         days=rows.examples.event_time_ms // _DAY_MS,
-        amounts_minor=rows.amount_minor,
+        amounts_minor=np.abs(rows.amount_minor),  # what was at stake, in either direction
     )

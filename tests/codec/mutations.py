@@ -3,8 +3,9 @@
 import random
 from collections.abc import Iterator
 from itertools import count
+from typing import get_args
 
-from sentinel.codec.schema import SchemaParams
+from sentinel.codec.schema import PARTS_OF_MS, NegativeAmounts, SchemaParams, TimeFormat
 
 NEW_YEAR = 1_577_836_800_000  # 2020-01-01T00:00:00Z
 
@@ -53,17 +54,28 @@ def schemas() -> Iterator[SchemaParams]:
     """Every format of times and amounts, with fields of every kind."""
     for i in count():
         rng = random.Random(i)
+        time_format = rng.choice(get_args(TimeFormat))
+        shops = rng.choice(({}, {"terminal": "shop"}, {"terminal": "shop", "device": "shop2"}))
+        has_currency = rng.random() < 0.3
         yield SchemaParams(
-            event_time_format=rng.choice(("rfc3339", "epoch_s", "epoch_ms")),
+            currency="currency" if has_currency else "",
+            reporting_currency="EUR" if has_currency else "",
+            rates={"USD": 0.5, "JPY": 0.0061, "KWD": 3.0} if has_currency else {},
+            event_time_format=time_format,
+            event_time_zone=rng.choice(("UTC", "UTC", "Europe/Berlin", "Australia/Lord_Howe")),
+            event_time_origin="2020-01-01" if time_format == "steps" else "",
+            event_time_step=rng.choice(("1s", "1h", "30d")),
             amount_format=rng.choice(("decimal", "minor")),
-            amount_decimals=rng.randrange(5),
+            amount_decimals=2 if has_currency else rng.randrange(5),
+            negative_amounts=rng.choice(get_args(NegativeAmounts)),
             account=rng.choice(("account", "a", "numéro")),
-            entities=rng.choice(
-                ({}, {"terminal": "shop"}, {"terminal": "shop", "device": "shop2"})
-            ),
+            entities=shops,
             numeric=rng.choice(((), ("distance",), ("distance", "dist", "distance2"))),
             boolean=rng.choice(((), ("contactless",))),
-            categorical=rng.choice(((), ("country",), ("country", "channel"))),
+            categorical=(
+                *rng.choice(((), ("country",), ("shop", "country") if shops else ("channel",))),
+                *(("currency",) if has_currency else ()),
+            ),
             id_length_max=rng.choice((4, 256, 256, 256)),
             record_bytes_max=rng.choice((150, 1_048_576, 1_048_576, 1_048_576)),
             event_time_min=rng.choice(("1970-01-01T00:00:00Z",) * 3 + ("2000-01-01T00:00:00Z",)),
@@ -78,6 +90,11 @@ def _time(rng: random.Random, time_format: str) -> str:
         )
     if time_format == "epoch_ms":
         return f"{rng.randrange(2 * 10**12)}"
+    if time_format in PARTS_OF_MS:
+        text = f"{rng.randrange(2 * 10**12 * PARTS_OF_MS[time_format])}"
+        return rng.choice((text, text, text[:-4] + "5000", f"{text}.0", f"{text}.5", "-" + text))
+    if time_format == "steps":
+        return rng.choice((f"{rng.randrange(900)}", f"{rng.uniform(-2, 900):.3f}"))
     fraction = f".{rng.randrange(10**9):09d}"[: rng.randrange(1, 11)] if rng.random() < 0.5 else ""
     fraction = "" if fraction == "." else fraction
     hour, minute = rng.choice((rng.randrange(24), 24)), rng.choice((rng.randrange(60), 60))
@@ -122,10 +139,12 @@ def _value(rng: random.Random, name: str, schema: SchemaParams) -> str:
             else _time(rng, schema.event_time_format)
         )
     if name == schema.amount:
-        text = f"{rng.randrange(10 ** rng.randrange(1, 9))}"
+        text = f"{rng.choice(('', '', '', '-'))}{rng.randrange(10 ** rng.randrange(1, 9))}"
         if schema.amount_format == "decimal":
             text = rng.choice((text, f"{text}.{rng.randrange(1000)}", f'"{text}.5"'))
         return text if rng.random() < 0.95 else rng.choice((_number(rng), f'"{_number(rng)}"'))
+    if name == schema.currency:
+        return rng.choice(('"EUR"', '"USD"', '"JPY"', '"KWD"', '"KWD"', '"GBP"', '"eur"', "null"))
     if name in schema.numeric:
         return _number(rng) if rng.random() < 0.9 else "null"
     if name in schema.boolean:

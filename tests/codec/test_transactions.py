@@ -446,3 +446,56 @@ def test_fields_may_have_any_printable_name() -> None:
 
     assert rows.entities["account"] == ["A"]
     assert (rows.numeric["f0"][0], rows.numeric["f1"][0]) == (1.0, 2.0)
+
+
+def test_a_field_may_be_an_entity_and_a_category() -> None:
+    schema = SchemaParams(entities={"terminal": "shop"}, categorical=("country", "shop", "account"))
+    escaped = transaction(shop="M1", country="FR").replace(b'"M1"', b'"M\\u0032"')
+
+    rows, rejected = decoded([transaction(shop=7, country=True), escaped, transaction()], schema)
+
+    assert rejected == {}
+    assert rows.entities == {"account": ["A1"] * 3, "terminal": ["7", "M2", None]}
+    assert rows.categorical == {
+        "country": ["true", "FR", None],
+        "shop": ["7", "M2", None],
+        "account": ["A1"] * 3,
+    }
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"categorical": ("account", "account")},
+        {"categorical": ("transaction_id",)},
+        {"categorical": ("shop",), "numeric": ("shop",)},
+        {"categorical": ("amount",)},
+        {"entities": {"terminal": "shop", "device": "shop"}, "categorical": ("shop",)},
+        {"entities": {"terminal": "account"}},
+    ],
+)
+def test_no_other_field_may_be_two_things(others: Any) -> None:
+    with pytest.raises(ValueError, match="fields are mapped twice"):
+        SchemaParams(**others)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"), [("refuse", [500]), ("zero", [0, 0, 500]), ("signed", [-1250, -1, 500])]
+)
+@pytest.mark.parametrize("text", [b"-12.50", b'"-12.50"', b"-1250e-2"])
+def test_a_negative_amount_goes_by_the_rule(rule: Any, expected: list[int], text: bytes) -> None:
+    schema = SchemaParams(negative_amounts=rule)
+    values = [raw(amount=text), raw(amount=b"-0.01"), raw(amount=b"5")]
+
+    rows, rejected = decoded(values, schema)
+
+    assert rows.amount_minor.tolist() == expected
+    assert rejected == ({0: "bad_amount", 1: "bad_amount"} if rule == "refuse" else {})
+
+
+@pytest.mark.parametrize("rule", ["zero", "signed"])
+def test_a_negative_amount_has_the_same_limits(rule: Any) -> None:
+    schema = SchemaParams(negative_amounts=rule, amount_format="minor")
+
+    assert len(one(raw(amount=b"-1000000000000"), schema)) == 1
+    assert reason(raw(amount=b"-1000000000001"), schema) == "bad_amount"

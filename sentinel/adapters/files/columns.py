@@ -6,12 +6,12 @@ and whoever reads the record says why it is refused.
 """
 
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 
 import polars as pl
 
-from sentinel.codec.schema import SchemaParams
+from sentinel.codec.schema import PARTS_OF_MS, SchemaParams
 
 _TRUE, _FALSE = ("true", "1", "1.0", "t", "y", "yes"), ("false", "0", "0.0", "f", "n", "no")
 _WORDS = {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}
@@ -39,16 +39,15 @@ def as_json(frame: pl.DataFrame, schema: SchemaParams) -> list[bytes]:
 
 def _conversions(schema: SchemaParams) -> dict[str, Convert]:
     """How each field is read, by the user's name of it."""
-    times = {"rfc3339": _time_text, "epoch_s": _epoch(1), "epoch_ms": _epoch(1_000)}
     return {
         schema.transaction_id: _identifier,
-        schema.event_time: times[schema.event_time_format],
+        schema.event_time: _time(schema),
         schema.account: _identifier,
         schema.amount: _whole if schema.amount_format == "minor" else _number,
         **dict.fromkeys(schema.entities.values(), _identifier),
         **dict.fromkeys(schema.numeric, _number),
         **dict.fromkeys(schema.boolean, _boolean),
-        **dict.fromkeys(schema.categorical, _category),
+        **dict.fromkeys(schema.other_texts, _category),
     }
 
 
@@ -102,31 +101,71 @@ def _boolean(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
     return text.replace_strict(_WORDS, default=None, return_dtype=pl.Boolean)
 
 
-def _time_text(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
-    """A time with all the digits that it has: its reader rounds those of a text, too."""
+def _time(schema: SchemaParams) -> Convert:
+    zone = schema.event_time_zone
+    if schema.event_time_format == "rfc3339":
+        return partial(_time_text, zone=zone)
+    if parts := PARTS_OF_MS.get(schema.event_time_format):
+        return partial(_parts_of_ms, parts=parts, zone=zone)
+    return partial(_epoch, unit_ms=schema.time_scale, origin_ms=schema.origin_ms, zone=zone)
+
+
+def _time_text(column: pl.Expr, kind: pl.DataType, *, zone: str) -> pl.Expr:
+    """A time with all the digits that it has: its reader rounds those of a text, too.
+
+    A time of no zone is left without an offset where a zone is configured: its reader knows it.
+    """
     if not isinstance(kind, pl.Datetime | pl.Date):
         return column
-    time = _utc(column, kind)
+    is_local = zone != "UTC" and getattr(kind, "time_zone", None) is None
+    time = _utc(column, kind, "UTC")
     digits = {"ms": 3, "us": 6, "ns": 9}[kind.time_unit if isinstance(kind, pl.Datetime) else "ms"]
-    in_ms, whole = time.dt.strftime(_TIME.format(3)), time.dt.strftime(_TIME.format(digits))
+    form = _TIME.removesuffix("Z") if is_local else _TIME
+    in_ms, whole = time.dt.strftime(form.format(3)), time.dt.strftime(form.format(digits))
     return pl.when(time.dt.nanosecond() % 1_000_000 == 0).then(in_ms).otherwise(whole)
 
 
-def _epoch(per_s: int) -> Convert:
-    """Since 1970, in seconds or parts of them; its reader rounds to milliseconds."""
-
-    def epoch(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
-        if not isinstance(kind, pl.Datetime | pl.Date):
-            return _number(column, kind)
-        return _utc(column, kind).dt.epoch("us") / (1_000_000 / per_s)
-
-    return epoch
+def _epoch(
+    column: pl.Expr, kind: pl.DataType, *, unit_ms: float, origin_ms: int, zone: str
+) -> pl.Expr:
+    """Units since the origin, with what is left of one; its reader rounds to milliseconds."""
+    if not isinstance(kind, pl.Datetime | pl.Date):
+        return _number(column, kind)
+    return (_utc(column, kind, zone).dt.epoch("us") - origin_ms * 1_000) / (unit_ms * 1_000)
 
 
-def _utc(column: pl.Expr, kind: pl.Datetime | pl.Date) -> pl.Expr:
+def _parts_of_ms(column: pl.Expr, kind: pl.DataType, *, parts: int, zone: str) -> pl.Expr:
+    """Whole micro- or nanoseconds since 1970, of which a double would not hold all the digits."""
+    if isinstance(kind, pl.Datetime | pl.Date):
+        time = _utc(column, kind, zone)
+        if parts == PARTS_OF_MS["epoch_us"] or getattr(kind, "time_unit", "ms") == "ns":
+            return time.dt.epoch("us" if parts == PARTS_OF_MS["epoch_us"] else "ns")
+        us = time.dt.epoch("us")
+        return pl.when(us.abs() < 2**63 // 1_000).then(us * 1_000)
+    if kind.is_float():
+        is_whole = (column == column.floor()) & (column.abs() < 2.0**63)
+        return pl.when(is_whole).then(column.cast(pl.Int64, strict=False))
+    if kind == pl.String or isinstance(kind, pl.Decimal):
+        column = column.cast(pl.String).str.strip_chars().str.replace(r"\.0*$", "")
+    return column.cast(pl.Int64, strict=False)
+
+
+def _utc(column: pl.Expr, kind: pl.Datetime | pl.Date, zone: str) -> pl.Expr:
+    """A time in UTC; one of no zone is a local time of `zone`."""
     if isinstance(kind, pl.Date):
-        return column.cast(pl.Datetime("ms"))
-    return column.dt.convert_time_zone("UTC") if kind.time_zone else column
+        column = column.cast(pl.Datetime("ms"))
+    elif kind.time_zone:
+        return column.dt.convert_time_zone("UTC")
+    if zone == "UTC":
+        return column
+    # Clocks leave an hour out in spring: there, the offset of the day before goes on.
+    day_before = _zoned(column.dt.offset_by("-24h"), zone).dt.offset_by("24h")
+    return pl.coalesce(_zoned(column, zone), day_before)
+
+
+def _zoned(column: pl.Expr, zone: str) -> pl.Expr:
+    zoned = column.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    return zoned.dt.convert_time_zone("UTC")
 
 
 def _is_there(column: pl.Series) -> pl.Series:

@@ -1,6 +1,7 @@
 """Files of transactions: Parquet, CSV and JSON lines, packed or not, as JSON records in chunks."""
 
 import gzip
+import os
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterator
@@ -14,8 +15,10 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from sentinel.adapters.files.columns import as_json
-from sentinel.codec.records import fields_of_line
+from sentinel.adapters.files.structs import column_of, names_of
+from sentinel.codec.records import fields_of_line, with_first
 from sentinel.codec.schema import REQUIRED_COUNT, SchemaParams
+from sentinel.codec.values.repeated_hours import RepeatedHours
 from sentinel.errors import ConfigError
 
 CHUNK_ROW_COUNT = 20_000
@@ -70,9 +73,12 @@ class TransactionFile:
         self._rows = kind(path, schema, label_column)
         with self._translated():
             found = self._rows.names()
+        # What the file lacks of these, its rows stand for.
+        self._numbered = [name for name in schema.row_numbers if name not in found]
+        self._repeated = RepeatedHours(schema)
         names = [name for name, _ in schema.columns]
-        required = [*names[:REQUIRED_COUNT], *([label_column] if label_column else [])]
-        if missing := [name for name in required if name not in found]:
+        required = [*names[:REQUIRED_COUNT], *filter(None, (schema.currency, label_column))]
+        if missing := [n for n in required if n not in {*found, *self._numbered}]:
             raise ConfigError(f"{path}: has no column {missing}; it has {sorted(found)}")
 
     def row_count(self) -> int:
@@ -83,8 +89,26 @@ class TransactionFile:
     def chunks(self, *, skip: int = 0) -> Iterator[Chunk]:
         """Rows from row `skip` on. Raises ConfigError when the file turns out to be damaged."""
         with self._translated():
+            row = skip
             for values, labels in self._rows.chunks(skip):
-                yield Chunk(values, [self._is_fraud(text) for text in labels])
+                rows = self._repeated.resolved(self._with_numbers(values, row))
+                yield Chunk(rows, [self._is_fraud(text) for text in labels])
+                row += len(values)
+
+    @property
+    def undecided_count(self) -> int:
+        """How many rows read so far have a local time that was twice, and no sign of which."""
+        return self._repeated.undecided_count
+
+    def _with_numbers(self, values: list[bytes], before: int) -> list[bytes]:
+        """The rows with their numbers, from 1 on, where the file lacks an identifier."""
+        if not self._numbered:
+            return values
+        stem = os.fsencode(_stem(self._path)).decode(errors="replace")
+        return [
+            with_first(value, dict.fromkeys(self._numbered, f"{stem}-{number}"))
+            for number, value in enumerate(values, before + 1)
+        ]
 
     def _is_fraud(self, text: str | None) -> bool | None:
         if text is None or text == "":
@@ -120,7 +144,8 @@ class _Lines:
     def names(self) -> set[str]:
         with self._open() as file:
             lines = list(islice(_not_blank(file), _LINES_LOOKED_AT))
-        return {name for line in lines for name in fields_of_line(line, [], "").names}
+        wanted, label = self._names, self._label_column
+        return {name for line in lines for name in fields_of_line(line, wanted, label).names}
 
     def count(self) -> int:
         with self._open() as file:
@@ -152,18 +177,22 @@ class _FileTable:
         self._path = path
         self._schema = schema
         self._label_column = label_column
+        self._wanted = [name for name, _ in schema.columns]
+        self._wanted += [label_column] if label_column else []
         self._is_csv = _format(path) == "csv"
 
     def names(self) -> set[str]:
-        return set(self._scan().collect_schema().names())
+        return names_of(self._path, self._scan().collect_schema(), self._wanted)
 
     def count(self) -> int:
         return int(self._scan().select(pl.len()).collect().item())
 
     def chunks(self, skip: int) -> Iterator[tuple[list[bytes], list[str | None]]]:
+        kinds, found = self._scan().collect_schema(), self.names()
         frames = (
             self._scan()
             .slice(skip)
+            .select(column_of(kinds, name) for name in self._wanted if name in found)
             .collect_batches(chunk_size=CHUNK_ROW_COUNT, maintain_order=True, lazy=True)
         )
         for frame in frames:
@@ -179,6 +208,12 @@ class _FileTable:
         if not self._label_column:
             return [None] * len(frame)
         return frame[self._label_column].cast(pl.String).to_list()
+
+
+def _stem(path: Path) -> str:
+    """The name of a file without its endings."""
+    stem = path.stem
+    return Path(stem).stem if Path(stem).suffix.lower() in _KINDS else stem
 
 
 def _format(path: Path) -> str:

@@ -57,9 +57,19 @@ def folded(
             if rows.labels.size:
                 yield rows
             if history.is_over:
-                return
+                break
+        if source.undecided_count:
+            progress.console.print(undecided(source.undecided_count, config))
 
     return history, spans()
+
+
+def undecided(count: int, config: Config) -> str:
+    """What is said of rows in the hour that clocks repeat."""
+    return (
+        f"{count:,} rows have a time that clocks of {config.schema.event_time_zone} showed twice, "
+        "and their order does not tell which: read as the first"
+    )
 
 
 def labelled(

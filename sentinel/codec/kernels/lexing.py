@@ -34,6 +34,7 @@ _MEETS[0x80:] = _WIDE
 _POWERS = np.array([float(f"1e{i}") for i in range(23)])
 _EXACT_MAX = 2**53
 _DIGITS_MAX = 18  # fit in an int64
+_LAST_DIGIT_MAX = (2**63 - 10) // 10  # up to there one more does, too: nanoseconds have 19
 
 _DEPTH_MAX = 32  # of what is nested in fields that nobody asked for
 
@@ -150,7 +151,9 @@ def number(data: Bytes, at: int) -> tuple[int, int, int, int]:
         power += more
         shape = DECIMAL
     if count > _DIGITS_MAX or (is_negative and mantissa == 0):
-        return 0, 0, 0, 0  # minus zero is not for us to judge
+        if shape != WHOLE or count != _DIGITS_MAX + 1 or mantissa > _LAST_DIGIT_MAX:
+            return 0, 0, 0, 0  # minus zero is not for us to judge
+        mantissa = mantissa * 10 + (np.int64(data[at - 1]) - _ZERO)
     return shape, at, -mantissa if is_negative else mantissa, power
 
 
@@ -251,3 +254,12 @@ def exact(mantissa: int, power: int) -> float:
     if power < 0:
         return mantissa / _POWERS[-power]
     return mantissa * _POWERS[power]
+
+
+@numba.njit(cache=True, nogil=True)
+def quotient(dividend: int, divisor: int) -> int:
+    """A whole quotient, rounded half to even."""
+    whole = dividend // divisor
+    twice = 2 * (dividend - whole * divisor)
+    is_up = twice > divisor or (twice == divisor and whole & 1 == 1)
+    return whole + 1 if is_up else whole

@@ -10,6 +10,8 @@ refuses, nor read it differently.
 import numba
 import numpy as np
 
+from sentinel.codec.kernels.clocks import other_time
+from sentinel.codec.kernels.converting import converted
 from sentinel.codec.kernels.lexing import (
     BRACE,
     BRACE_END,
@@ -50,7 +52,9 @@ REQUIRED_TEXT_COUNT = 2
 # Places of the limits.
 TIME_SCALE, TIME_MIN_MS, TIME_MAX_MS, FUTURE_MS_MAX, AMOUNT_SCALE, AMOUNT_MAX = 0, 1, 2, 3, 4, 5
 ID_COUNT, ID_BYTES_MAX, RECORD_BYTES_MAX = 6, 7, 8
-LIMIT_COUNT = 9
+AMOUNT_MIN, AMOUNT_LEAST = 9, 10  # what is accepted; what is less than the second becomes it
+CURRENCY_TEXT = 11  # the row of its start
+LIMIT_COUNT = 12
 
 _TOKENS_MAX = 64  # keys of a row that the next row is expected to repeat
 
@@ -123,13 +127,14 @@ def _keep_text(
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
-def _keep(
+def keep(
     data: Bytes,
     begin: int,
     after: int,
     value: tuple[int, int, int],
     fields: Ints,
     field: int,
+    clock: Ints | None,
     arena: Bytes,
     used: int,
     ints: Ints,
@@ -138,9 +143,15 @@ def _keep(
 ) -> int:
     """Put a value where it belongs; how far the arena is used then, -1 if it does not fit."""
     shape, mantissa, power = value
-    if shape & fields[field, ACCEPTS] == 0:
-        return -1
     slot = fields[field, SLOT]
+    if shape & fields[field, ACCEPTS] == 0:
+        if clock is None:  # then numba leaves the rest out
+            return -1
+        found = other_time(data, begin, after, value, fields[field, KEPT_AS], clock)
+        if np.isnan(found):
+            return -1  # a text, perhaps, whose slot is none of these
+        floats[slot, row] = found
+        return used
     if shape == STRING:
         begin, after = begin + 1, after - 1
     if fields[field, KEPT_AS] == AS_TEXT:
@@ -161,6 +172,7 @@ def _scan_row(
     end: int,
     names: Bytes,
     fields: Ints,
+    clock: Ints | None,
     tokens: Ints,
     arena: Bytes,
     used: int,
@@ -189,7 +201,9 @@ def _scan_row(
                 return -1
             if name >= 0:
                 value = (shape, mantissa, power)
-                used = _keep(data, begin, at, value, fields, name, arena, used, ints, floats, row)
+                used = keep(
+                    data, begin, at, value, fields, name, clock, arena, used, ints, floats, row
+                )
                 if used < 0:
                     return -1
         at = after_blanks(data, at)
@@ -198,22 +212,34 @@ def _scan_row(
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
-def _is_usable(stamp_ms: int, limits: Floats, ints: Ints, floats: Floats, row: int) -> bool:
+def is_usable(
+    stamp_ms: int,
+    limits: Floats,
+    currencies: Floats | None,
+    arena: Bytes,
+    ints: Ints,
+    floats: Floats,
+    row: int,
+) -> bool:
     """Whether the values are within their limits, and time and amount as whole numbers."""
     time_ms = np.rint(floats[RAW_TIME, row] * limits[TIME_SCALE])
     amount = np.rint(floats[RAW_AMOUNT, row] * limits[AMOUNT_SCALE])
+    if currencies is not None:
+        at = int(limits[CURRENCY_TEXT])
+        begin, length = ints[at, row], ints[at + 1, row]
+        amount = converted(floats[RAW_AMOUNT, row], arena, begin, length, currencies)
     if not (limits[TIME_MIN_MS] <= time_ms <= limits[TIME_MAX_MS]):
         return False
     if stamp_ms > 0 and time_ms > stamp_ms + limits[FUTURE_MS_MAX]:
         return False
-    if not (0.0 <= amount <= limits[AMOUNT_MAX]):
+    if not (limits[AMOUNT_MIN] <= amount <= limits[AMOUNT_MAX]):
         return False
     for slot in range(int(limits[ID_COUNT])):
         length = ints[TEXTS + 2 * slot + 1, row]
         if length > limits[ID_BYTES_MAX] or (length == NONE and slot < REQUIRED_TEXT_COUNT):
             return False
     ints[TIME, row] = np.int64(time_ms)
-    ints[AMOUNT, row] = np.int64(amount)
+    ints[AMOUNT, row] = np.int64(max(amount, limits[AMOUNT_LEAST]))
     return True
 
 
@@ -225,7 +251,9 @@ def scan_rows(
     stamps_ms: Ints,
     names: Bytes,
     fields: Ints,
+    clock: Ints | None,
     limits: Floats,
+    currencies: Floats | None,
     arena: Bytes,
     used: int,
     ints: Ints,
@@ -249,9 +277,9 @@ def scan_rows(
             continue
         end = start[i] + length[i]
         after = _scan_row(
-            data, start[i], end, names, fields, tokens, arena, used, ints, floats, row
+            data, start[i], end, names, fields, clock, tokens, arena, used, ints, floats, row
         )
-        if after >= 0 and _is_usable(stamps_ms[i], limits, ints, floats, row):
+        if after >= 0 and is_usable(stamps_ms[i], limits, currencies, arena, ints, floats, row):
             ints[IS_READ, row] = 1
             used = after
     return used

@@ -7,7 +7,6 @@ import numpy as np
 
 from sentinel.core.borrowed import borrowed
 from sentinel.core.features.plan import (
-    COUNT,
     DECAYED_COUNT,
     DECAYED_SUM,
     DISTINCT,
@@ -16,9 +15,7 @@ from sentinel.core.features.plan import (
     EVENT_MS,
     EVERYTHING_MS,
     FIRST_SEEN,
-    FRAUD_COUNT,
     FRAUD_MIN,
-    FRAUD_SHARE,
     HEAD,
     HEADER_WORDS,
     L_CAPACITY,
@@ -27,22 +24,23 @@ from sentinel.core.features.plan import (
     L_HASHED_COUNT,
     L_LABEL,
     L_WIDTH,
-    MAX,
-    MEAN,
-    RATIO,
     STD,
-    SUM,
     TIME_SINCE_LAST,
     Z_SCORE,
 )
 from sentinel.core.features.progress import advances
+from sentinel.core.features.window_values import past_value
 from sentinel.records import Floats, Ints
 
 # The two low bits of an event's key say what is known of it.
 MARK_BITS = 2
 MARK_GENUINE, MARK_FRAUD, MARK_WITHDRAWN = 1, 2, 3
 UNCOUNTED = -1  # of a row that is read, and not counted in
+REPEATED = -2  # the same, since it was counted before
 _MARK_MASK = 3
+
+# Beyond every amount: of a window without one.
+LEAST, MOST = -(2**62), 2**62
 
 
 @numba.njit(cache=True, nogil=True)
@@ -59,18 +57,17 @@ def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> N
     """Fill found[w] with what there is in window w.
 
     That is first and end position, count, sum, maximum, count of known frauds and their least
-    amount, -1 without any. One scan from the newest event back serves all windows of one delay,
-    since they are ascending.
+    amount; without any, LEAST and MOST. One scan from the newest event back serves all windows of
+    one delay, since they are ascending.
     """
     label = layout[L_LABEL]
     i = row[EVENT_COUNT] - 1
-    n = s = m = f = 0
-    least = -1
-    end = 0
+    n = s = f = end = 0
+    m, least = LEAST, MOST
     for w in range(windows.shape[0]):
         if w == 0 or windows[w, 0] != windows[w - 1, 0]:
             n = s = f = 0
-            m = least = -1
+            m, least = LEAST, MOST
             i = row[EVENT_COUNT] - 1
             while i >= 0 and row[_at(row, layout, i) + EVENT_MS] > t - windows[w, 0]:
                 i -= 1
@@ -86,7 +83,7 @@ def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> N
             m = max(m, amount)
             if label >= 0 and row[at + label] & _MARK_MASK == MARK_FRAUD:
                 f += 1
-                least = amount if least < 0 else min(least, amount)
+                least = min(least, amount)
             i -= 1
         found[w, 0] = i + 1
         found[w, 1] = end
@@ -99,7 +96,9 @@ def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> N
 
 @numba.njit(cache=True, nogil=True)
 def _std(row: Ints, layout: Ints, begin: int, end: int, n: int, s: int, extra: int) -> float:
-    """Sample standard deviation in minor units; `extra` >= 0 is one amount more; NaN for n < 2.
+    """Sample standard deviation in minor units; `extra` is one amount more, but for LEAST.
+
+    NaN for n < 2.
 
     Deviations are taken from an integer near the mean, so their squares are exact up to 2**53.
     """
@@ -110,7 +109,7 @@ def _std(row: Ints, layout: Ints, begin: int, end: int, n: int, s: int, extra: i
     for i in range(begin, end):
         deviation = float(row[_at(row, layout, i) + EVENT_AMOUNT] - centre)
         squares += deviation * deviation
-    if extra >= 0:
+    if extra != LEAST:
         deviation = float(extra - centre)
         squares += deviation * deviation
     shift = float(s - centre * n)
@@ -180,34 +179,6 @@ def _since_last(row: Ints, layout: Ints, t: int) -> float:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def past_value(
-    stat: int, n: int, s: int, m: int, f: int, std: float, amount: int, scale: float
-) -> float:
-    """A statistic from a window's count, sum, maximum, frauds and deviation; NaN when empty."""
-    if stat == COUNT:
-        return float(n)
-    if stat == SUM:
-        return s / scale
-    if stat == FRAUD_COUNT:
-        return float(f)
-    if n == 0:
-        return math.nan
-    if stat == MEAN:
-        return s / n / scale
-    if stat == MAX:
-        return m / scale
-    if stat == STD:
-        return std / scale
-    if stat == FRAUD_SHARE:
-        return f / n
-    if stat == RATIO:
-        return float(amount) * n / s if s > 0 else math.nan
-    # Z_SCORE: the mean as a whole number and a rest, or large amounts would lose the difference.
-    centre = s // n
-    return (amount - centre - (s - centre * n) / n) / std if std > 0 else math.nan
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
 def _feature(
     row: Ints,
     layout: Ints,
@@ -238,13 +209,13 @@ def _feature(
             return 1.0 if n == 0 else 0.0
         return _first_seen(row, layout, column, begin, end, h)
     if stat == FRAUD_MIN:
-        return found[w, 6] / scale if found[w, 6] >= 0 else math.nan
+        return found[w, 6] / scale if found[w, 5] > 0 else math.nan
     s, m, f = found[w, 3], found[w, 4], found[w, 5]
     if with_current:
         n, s, m = n + 1, s + amount, max(m, amount)
     std = math.nan
     if stat in (STD, Z_SCORE):
-        std = _std(row, layout, begin, end, n, s, amount if with_current else -1)
+        std = _std(row, layout, begin, end, n, s, amount if with_current else LEAST)
     return past_value(stat, n, s, m, f, std, amount, scale)
 
 

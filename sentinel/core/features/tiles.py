@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from sentinel.core.borrowed import borrowed
-from sentinel.core.features.events import past_value
+from sentinel.core.features.events import LEAST
 from sentinel.core.features.plan import (
     BITMAP_WORDS,
     DECAYED_COUNT,
@@ -34,9 +34,10 @@ from sentinel.core.features.plan import (
     Z_SCORE,
 )
 from sentinel.core.features.progress import advances
+from sentinel.core.features.window_values import past_value
 from sentinel.records import Floats, Ints
 
-# An amount is at most 10**12 < 2**40, so its square takes two words of 40 bits and some:
+# An amount's size is at most 10**12 < 2**40, so its square takes two words of 40 bits and some:
 # sums of either word cannot overflow within 2**22 records.
 _HALF_BITS = 20
 _HALF_MASK = (1 << _HALF_BITS) - 1
@@ -63,6 +64,20 @@ def _square(amount: int) -> tuple[int, int]:
 
 
 @numba.njit(cache=True, nogil=True)
+def _code(amount: int) -> int:
+    """An amount as TILE_MAX keeps it: in the order of amounts, where 0 stands for none."""
+    return amount + 1 if amount >= 0 else amount
+
+
+@numba.njit(cache=True, nogil=True)
+def _larger(code: int, other: int) -> int:
+    """The larger of two such codes."""
+    if code == 0 or other == 0:
+        return code + other
+    return max(code, other)
+
+
+@numba.njit(cache=True, nogil=True)
 def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> None:
     """Fill found[w] with first and last tile, count, sum, maximum, frauds and squares of window w.
 
@@ -73,11 +88,10 @@ def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> N
     oldest = max(newest - capacity + 1, 0)
     tile = last = newest
     at = 0
-    n = s = m = f = high = low = 0
+    n = s = code = f = high = low = 0
     for w in range(windows.shape[0]):
         if w == 0 or windows[w, 0] != windows[w - 1, 0]:
-            n = s = f = high = low = 0
-            m = -1
+            n = s = code = f = high = low = 0
             tile = last = min((t - windows[w, 0]) // layout[L_TILE_MS], newest)
             at = _at(layout, tile)
         first = max((t - windows[w, 0] - windows[w, 1] + 1) // layout[L_TILE_MS], oldest)
@@ -86,7 +100,7 @@ def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> N
             s += row[at + TILE_SUM]
             high += row[at + TILE_SQUARE_HIGH]
             low += row[at + TILE_SQUARE_LOW]
-            m = max(m, row[at + TILE_MAX] - 1)
+            code = _larger(code, row[at + TILE_MAX])
             if label >= 0:
                 f += row[at + label]
             tile -= 1
@@ -97,7 +111,7 @@ def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> N
         found[w, 1] = last
         found[w, 2] = n
         found[w, 3] = s
-        found[w, 4] = m
+        found[w, 4] = code - 1 if code > 0 else (code if code < 0 else LEAST)
         found[w, 5] = f
         found[w, 6] = high
         found[w, 7] = low
@@ -243,7 +257,7 @@ def insert(row: Ints, layout: Ints, grace_ms: int, t: int, amount: int, hashes: 
     row[at + TILE_SUM] += amount
     row[at + TILE_SQUARE_HIGH] += square_high
     row[at + TILE_SQUARE_LOW] += square_low
-    row[at + TILE_MAX] = max(row[at + TILE_MAX], amount + 1)
+    row[at + TILE_MAX] = _larger(row[at + TILE_MAX], _code(amount))
     for column in range(layout[L_HASHED_COUNT]):
         h = hashes[column]
         if h != 0:
@@ -283,7 +297,7 @@ def merge(total: Ints, part: Ints, layout: Ints) -> None:
         at = _at(layout, tile)
         for word in range(at, at + layout[L_HASHED]):
             if word == at + TILE_MAX:
-                total[word] = max(total[word], part[word])
+                total[word] = _larger(total[word], part[word])
             else:
                 total[word] += part[word]
         for word in range(at + layout[L_HASHED], at + layout[L_WIDTH]):

@@ -178,7 +178,7 @@ class Oracle:
             case "fraud_share":
                 return frauds / n
             case "ratio":
-                return float(Fraction(payment.amount * n, total)) if total else NAN
+                return float(Fraction(payment.amount * n, total)) if total > 0 else NAN
         std = NAN
         if n > 1:
             mean = Fraction(total, n)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ payments = st.builds(
         [0, 0, 1, 1_000, 60_000, 1_200_000, 3_600_000, 7_200_000, -1, -3_600_000, -7_200_000]
     )
     | st.integers(-4 * 3_600_000, 5 * 3_600_000),
-    st.sampled_from([0, 1, 999, 10**12]) | st.integers(0, 50_000),
+    st.sampled_from([0, 1, 999, 10**12, -1, -(10**12)]) | st.integers(-50_000, 50_000),
     st.none() | st.sampled_from(["GB", "FR", "ES", "IT", ""]),
     st.none() | st.sampled_from(["pos", "online", "fax"]),
     st.just(float("nan")) | st.floats(-10, 10),
@@ -130,7 +131,7 @@ def rows_of(payments: Sequence[Payment], first_offset: int = 0, partition: int =
 
 
 def new_state(**changes: int) -> FeatureState:
-    arguments = {"partition_count": 2, "log": 7, "entities_max": 64, **changes}
+    arguments: dict[str, Any] = {"partition_count": 2, "log": 7, "entities_max": 64, **changes}
     return FeatureState(ENTITIES, FEATURES, amount_decimals=2, **arguments)
 
 

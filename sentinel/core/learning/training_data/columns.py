@@ -108,8 +108,8 @@ def newest(rows: Columns) -> Columns:
 
 
 def amount_segments(amount_minor: Ints) -> NDArray[np.int64]:
-    """Code of each amount's decade, int64 (n,), in 0..5."""
-    return np.searchsorted(_DECADES_MINOR, amount_minor, side="right")
+    """Code of the decade of each amount's size, int64 (n,), in 0..5."""
+    return np.searchsorted(_DECADES_MINOR, np.abs(amount_minor), side="right")
 
 
 def strata(amount_minor: Ints, action: Codes) -> NDArray[np.int64]:
