@@ -110,7 +110,8 @@ class Config:
     def _check_state(self) -> None:
         """Whether the state of every entity can be laid out, and held."""
         layout_of(self.entities, self.features)
-        for kind, size in row_bytes(self.entities, self.features).items():
+        sizes = row_bytes(self.entities, self.features, self.schema.recent_ids)
+        for kind, size in sizes.items():
             whole = size * self.entities[kind].entities_max
             if whole > _TABLE_BYTES_MAX:
                 raise ValueError(

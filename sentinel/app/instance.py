@@ -154,6 +154,7 @@ class Instance:
             config.entities,
             config.features,
             amount_decimals=config.schema.amount_decimals,
+            recent_ids=config.schema.recent_ids,
             partition_count=owner.partition_count,
             log=log_numbers(owner.log_names()),
             past_ms=None if history is None else history.past_ms(owner.partition_count),

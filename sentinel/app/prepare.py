@@ -64,10 +64,17 @@ def prepare_model(config: Config, progress: Progress, *, stream: bool) -> Prepar
         return Prepared(serving_model(artifact, names), artifact)
     if not stream:
         raise _missing_model(config)
-    warm_scoring(config, progress)
+    days: list[tuple[list[bytes], list[bool | None]]] = []
+
+    def generate() -> None:
+        for day in demo.past_days():
+            progress("generating 60 days of history", len(days) / demo.HISTORY_DAY_COUNT)
+            days.append(day)
+
+    warm_scoring(config, progress, meanwhile=generate)
     history = History(config, partition_count=config.topics.partition_count)
     spans: list[Rows] = []
-    for i, (values, is_fraud) in enumerate(demo.past_days()):
+    for i, (values, is_fraud) in enumerate(days):
         progress("reading 60 days of generated history", i / demo.HISTORY_DAY_COUNT)
         spans.append(history.fold(values, is_fraud))
     features, labels, times_ms, accounts = joined_rows(spans)

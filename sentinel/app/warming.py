@@ -1,14 +1,23 @@
-"""Compiles every kernel, or loads it from numba's cache, before the first record needs it."""
+"""Compiles every kernel, or loads it from numba's cache, before the first record needs it.
 
-from collections.abc import Callable, Iterable
+Where nothing is compiled yet that takes most of a minute of one core, so another process compiles
+some of it: `python -m sentinel.app.warming`.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from sentinel.adapters.kafka.records import batch_writer
+from sentinel.adapters.pool.processes import begin
 from sentinel.adapters.redis import resp
 from sentinel.codec import decisions
 from sentinel.codec.transactions import TransactionDecoder
-from sentinel.config import Config
+from sentinel.config import Config, load
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import FeatureState
 from sentinel.core.learning.gate.evidence import PairedScores
@@ -19,20 +28,58 @@ from sentinel.core.learning.gate.paired_bootstrap import (
 from sentinel.core.learning.params import FitParams
 from sentinel.engine.feedback import task as feedback
 from sentinel.errors import ConfigError
-from sentinel.kernel_cache import VARIABLE, folder
+from sentinel.kernel_cache import VARIABLE, count, folder
 from sentinel.model import Model, fit
 from sentinel.texts import Texts
 
 Progress = Callable[[str, float], None]
 Step = tuple[str, Callable[[], object]]
 
+# Half of the work, by the time that it takes.
+_BESIDE = ("entity state", "feedback")
 
-def warm_scoring(config: Config, progress: Progress) -> None:
+
+def warm_scoring(
+    config: Config, progress: Progress, meanwhile: Callable[[], object] | None = None
+) -> None:
     """What scoring needs but for its model. Half a minute where nothing is compiled yet.
 
-    Raises ConfigError when what was compiled cannot be kept.
+    `meanwhile` is called before the end, while another process may compile. Raises ConfigError when
+    what was compiled cannot be kept.
     """
-    _take(_scoring(config), progress)
+    steps = _scoring(config)
+    with _helper():
+        _take([step for step in steps if step[0] not in _BESIDE], progress)
+        if meanwhile is not None:
+            meanwhile()
+    # By now this is to load it; and to compile it, should the other process have failed.
+    _take([step for step in steps if step[0] in _BESIDE], progress)
+
+
+@contextmanager
+def _helper() -> Iterator[None]:
+    """Another process that compiles its part, where nothing is there; waits for it at the end."""
+    if count():
+        yield
+        return
+    # -P: a file of the user's that is called numpy.py is not ours to import.
+    with subprocess.Popen(  # noqa: S603 - the command is ours, there is no shell
+        [sys.executable, "-P", "-m", __name__],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as child:
+        try:
+            yield
+            child.wait()
+        finally:
+            child.kill()
+
+
+def main() -> None:
+    """The part of the other process. What kernels are compiled for is the same in all settings."""
+    begin(os.getppid(), 0, 0, None)
+    _take([step for step in _scoring(load(None)) if step[0] in _BESIDE], lambda what, share: None)
 
 
 def warm_all(config: Config, progress: Progress) -> list[str]:
@@ -47,6 +94,7 @@ def _scoring(config: Config) -> list[Step]:
         config.entities,
         config.features,
         amount_decimals=config.schema.amount_decimals,
+        recent_ids=config.schema.recent_ids,
         entities_max=2,
     )
     return [
@@ -92,3 +140,7 @@ def _updates() -> None:
     scores = PairedScores(half, half, one, np.ones(2), one, one, one)
     bootstrap_average_precision(scores, replicate_count=2, seed=0)
     bootstrap_money(scores, capacity=1, replicate_count=2, seed=0)
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,9 @@ Day = date | str | None
 
 _HIVE: dict[str, type[pl.DataType]] = {"date": pl.Date}
 
+# Of decisions, those that are none on a transaction which had been counted before.
+IS_COUNTED = ~pl.col("degraded").fill_null("").str.contains("duplicate", literal=True)
+
 
 def scan(
     directory: Path | str, kind: Kind, *, since: Day = None, until: Day = None

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import orjson
 
+from sentinel.codec.paths import JsonFields, path_of
 from sentinel.codec.schema import EVENT_TIME_MS_MAX
 from sentinel.errors import RecordError
 from sentinel.records import AuditEntry, Example, Feedback, Label, OutputRecord
@@ -21,7 +22,6 @@ _EXAMPLE = msgspec.json.Decoder(Example)
 _LABEL = msgspec.json.Decoder(Label)
 _MODEL_EVENT = msgspec.json.Decoder(ModelEvent)
 _COMMAND = msgspec.json.Decoder(Command)
-_RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], value: bytes | None) -> T:
@@ -118,16 +118,34 @@ class LineFields:
 def fields_of_line(line: bytes, wanted: Sequence[str], label_name: str) -> LineFields:
     """Fields of a JSON line, each as it is written there; a line that is no object is kept whole.
 
-    The label is its text, None where it is missing; a name of "" asks for none.
+    What a path leads to is kept under the path, and what stands in its way as it is. The label is
+    its text, None where it is missing; a name of "" asks for none.
     """
     try:
-        fields = _RAW.decode(line)
-        label = msgspec.json.decode(fields[label_name]) if label_name in fields else None
+        fields = JsonFields(line)
+        texts = [text for name in wanted if (text := _kept(fields, name))]
+        found = _reached(fields, label_name)
+        label = None if found is None else msgspec.json.decode(found)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return LineFields((), line, None)
-    texts = [orjson.dumps(name) + b":" + bytes(fields[name]) for name in wanted if name in fields]
-    kept = b"{" + b",".join(texts) + b"}"
-    return LineFields(list(fields), kept, None if label is None else str(label))
+    paths = [name for name in (*wanted, label_name) if path_of(name) and name not in fields.top]
+    names = [*fields.top, *(name for name in paths if _reached(fields, name) is not None)]
+    return LineFields(names, b"{" + b",".join(texts) + b"}", None if label is None else str(label))
+
+
+def _kept(fields: JsonFields, name: str) -> bytes:
+    try:
+        text = fields.value_of(name)
+    except RecordError:
+        return fields.on_the_way(name)
+    return b"" if text is None else orjson.dumps(name) + b":" + text
+
+
+def _reached(fields: JsonFields, name: str) -> bytes | None:
+    try:
+        return fields.value_of(name)
+    except RecordError:
+        return None
 
 
 JsonForm = Literal["null", "text", "number", "boolean", "nested"]
@@ -154,7 +172,7 @@ def _form_and_text(value: Any) -> tuple[JsonForm, str | None]:
 
 def with_text(value: bytes, name: str, text: str) -> bytes:
     """A JSON object with another text in one of its fields."""
-    fields = {**_RAW.decode(value), name: msgspec.Raw(orjson.dumps(text))}
+    fields = {**JsonFields(value).top, name: msgspec.Raw(orjson.dumps(text))}
     return msgspec.json.encode(fields)
 
 

@@ -1,14 +1,17 @@
 """Transactions decoded row by row: any JSON, and for what is not usable the reason."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from sentinel.codec.paths import flattened, path_of
+from sentinel.codec.payloads.frames import FRAME_BYTES, Frames, framed_by
 from sentinel.codec.schema import (
     AMOUNT_MINOR_MAX,
     EVENT_TIME_MS_MAX,
@@ -50,8 +53,9 @@ class TransactionColumns:
 class RowDecoder:
     """Decodes records one by one, built once for a schema."""
 
-    def __init__(self, schema: SchemaParams) -> None:
+    def __init__(self, schema: SchemaParams, frames: Frames | None = None) -> None:
         self._schema = schema
+        self._bytes_max = schema.record_bytes_max + (0 if frames is None else FRAME_BYTES)
         fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
         for i, (_, kind) in enumerate(schema.columns):
             fields.append((f"f{i}", kind) if i < REQUIRED_COUNT else (f"f{i}", kind, None))
@@ -61,7 +65,7 @@ class RowDecoder:
             rename={f"f{i}": name for i, (name, _) in enumerate(schema.columns)},
             gc=False,
         )
-        self._decode = msgspec.json.Decoder(struct).decode
+        self._decode = _reader(struct, [name for name, _ in schema.columns], frames)
         self._factor_of: dict[str | None, Fraction] = {}
         if schema.currency:
             self._factor_of.update(factors(schema.reporting_currency, schema.rates))
@@ -87,11 +91,10 @@ class RowDecoder:
 
     def _rows(self, values: list[bytes | None], rejected: list[Rejected]) -> list[Any]:
         """Decoded structs. The whole batch at once if all is well, else one by one."""
-        size_max = self._schema.record_bytes_max
         try:
-            if max(map(len, values), default=0) <= size_max:  # type: ignore[arg-type]
+            if max(map(len, values), default=0) <= self._bytes_max:  # type: ignore[arg-type]
                 return list(map(self._decode, values))  # type: ignore[arg-type]
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
+        except (RecordError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
             pass  # some record is bad: the loop below finds out which
         rows = []
         for i, value in enumerate(values):
@@ -104,7 +107,7 @@ class RowDecoder:
     def _one(self, value: bytes | None) -> Any:
         if value is None:
             raise RecordError("tombstone", "the record has no value")
-        if len(value) > self._schema.record_bytes_max:
+        if len(value) > self._bytes_max:
             raise RecordError("too_large", f"{len(value)} bytes")
         try:
             return self._decode(value)
@@ -112,6 +115,9 @@ class RowDecoder:
             missing = "missing required field" in str(error)
             raise RecordError("missing_field" if missing else "wrong_type", str(error)) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if (schema_id := framed_by(value)) is not None:
+                told = f"it begins with the frame of a schema registry (schema {schema_id})"
+                raise RecordError("framed", f'{told}: framing = "registry" reads it') from error
             raise RecordError("not_json", str(error)) from error
         except RecursionError as error:
             raise RecordError("not_json", "nested too deeply") from error
@@ -211,6 +217,17 @@ class RowDecoder:
             found = "no whole number" if np.isnan(times[i]) else f"{times[i]:.0f} ms"
             wrong[i] = RecordError("bad_time", f"{schema.event_time} is {found}")
         return wrong
+
+
+def _reader(struct: type, names: Sequence[str], frames: Frames | None) -> Callable[[bytes], Any]:
+    """Reads the struct from a record: without its frame, with what paths lead to."""
+    decode: Callable[[bytes], Any] = msgspec.json.Decoder(struct).decode
+    steps: list[Callable[[bytes], bytes]] = [] if frames is None else [frames.off]
+    if any(map(path_of, names)):
+        steps.append(lambda value: flattened(value, names))
+    if not steps:
+        return decode
+    return lambda value: decode(reduce(lambda text, step: step(text), steps, value))
 
 
 def _text(value: str | int) -> str:

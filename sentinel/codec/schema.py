@@ -6,12 +6,17 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
+from sentinel.codec.paths import path_of
 from sentinel.codec.values.currencies import DECIMALS, check_rates
 from sentinel.codec.values.zones import zone_named
+from sentinel.core.features.recent import RecentIds
 from sentinel.core.features.spec import duration_ms
 
 TimeFormat = Literal["rfc3339", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "steps"]
 AmountFormat = Literal["decimal", "minor"]
+Framing = Literal["none", "registry"]  # "registry": a zero byte, the number of a schema, a payload
+Payload = Literal["json", "avro"]
+Duplicates = Literal["count", "ignore"]
 NegativeAmounts = Literal["refuse", "zero", "signed"]
 
 PARTS_OF_MS = {"epoch_us": 1_000, "epoch_ns": 1_000_000}  # formats of whole numbers only
@@ -48,6 +53,12 @@ class SchemaParams:
     categorical: tuple[str, ...] = ()
     boolean: tuple[str, ...] = ()
     row_numbers: tuple[str, ...] = ()  # identifiers that a file may lack: its rows stand for them
+    duplicates: Duplicates = "count"  # "ignore": decided and flagged, not counted into the state
+    duplicates_window: str = "1d"  # between the event times of two that are one transaction
+    duplicates_max: int = 32  # identifiers remembered of each account
+    framing: Framing = "none"
+    payload: Payload = "json"  # behind the frame; without one a record is JSON
+    payload_schemas: str = ""  # a folder with the Avro schemas, each named by its number: 17.avsc
     id_length_max: int = 256
     record_bytes_max: int = 1_048_576
     event_time_min: str = "2000-01-01T00:00:00Z"
@@ -75,6 +86,37 @@ class SchemaParams:
         counts = (names.count, self.categorical.count)
         if doubled := sorted({n for n in names if any(count(n) > 1 for count in counts)}):
             raise ValueError(f"fields are mapped twice: {doubled}")
+        _check_paths(names)
+        self._check_framing()
+        self._check_duplicates()
+
+    def _check_duplicates(self) -> None:
+        if self.duplicates not in get_args(Duplicates):
+            raise ValueError('duplicates must be "count" or "ignore"')
+        duration_ms(self.duplicates_window)
+        if not 1 <= self.duplicates_max <= 4096:
+            raise ValueError(f"duplicates_max must be in 1..4096, got {self.duplicates_max}")
+
+    @property
+    def recent_ids(self) -> RecentIds | None:
+        """What is remembered of transactions, so that they are not counted again."""
+        if self.duplicates == "count":
+            return None
+        return RecentIds(duration_ms(self.duplicates_window), self.duplicates_max)
+
+    def _check_framing(self) -> None:
+        """Whether it is told how records are to be read."""
+        if self.framing not in get_args(Framing):
+            raise ValueError('framing must be "none" or "registry"')
+        if self.payload not in get_args(Payload):
+            raise ValueError('payload must be "json" or "avro"')
+        if self.payload == "avro" and self.framing != "registry":
+            raise ValueError(
+                'payload "avro" needs framing = "registry": the frame names its schema'
+            )
+        if (self.payload == "avro") != bool(self.payload_schemas):
+            word = "needs" if self.payload == "avro" else "takes no"
+            raise ValueError(f'payload "{self.payload}" {word} payload_schemas, a folder')
 
     def _check_times(self) -> None:
         """Whether event times can be told from what is set."""
@@ -179,6 +221,14 @@ class SchemaParams:
 def _is_field_name(name: str) -> bool:
     """Whether the decoder can look for it."""
     return name.isprintable() and bool(name) and not set(name) & {'"', "\\"}
+
+
+def _check_paths(names: list[str]) -> None:
+    for name in names:
+        path = path_of(name)
+        for depth in range(1, len(path)):
+            if (outer := ".".join(path[:depth])) in names:
+                raise ValueError(f'"{name}" leads into "{outer}", which is a field itself')
 
 
 REQUIRED_COUNT = 4  # id, time, account, amount: a transaction without one is not usable

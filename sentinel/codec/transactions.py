@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.codec.kernels import clocks, lexing, scan
+from sentinel.codec.kernels import clocks, lexing, nested, scan
+from sentinel.codec.paths import path_of
+from sentinel.codec.payloads.frames import Frames
 from sentinel.codec.rows import Rejected, RowDecoder, TransactionColumns
 from sentinel.codec.schema import (
     AMOUNT_MINOR_MAX,
@@ -50,8 +52,14 @@ class TransactionDecoder:
 
     def __init__(self, schema: SchemaParams) -> None:
         self._schema = schema
-        self._one_by_one = RowDecoder(schema)
+        self._frames = Frames(schema) if schema.framing == "registry" else None
+        self._one_by_one = RowDecoder(schema, self._frames)
         self._names, self._fields = _field_tables(schema)
+        self._parents: Ints | None = None  # of objects that fields lie in; None where none does
+        names = [name for name, _ in schema.columns]
+        if any(paths := [path_of(name) for name in names]):
+            tables = nested.nested_tables(names, self._fields, paths)
+            self._names, self._fields, self._parents = tables
         self._clock = _clock(schema)
         self._limits = _limits(schema)
         self._currencies = _currencies(schema)
@@ -70,7 +78,7 @@ class TransactionDecoder:
         Rows keep the order of the records; `Rejected.index` counts records over all pieces.
         """
         taken = [_piece(partition, records) for partition, records in pieces]
-        table = self._scanned(taken)
+        table = self._scanned(taken if self._frames is None else _unframed(taken, self._frames))
         is_read = table.ints[scan.IS_READ]
         if is_read.all():
             return self._transactions(table), []
@@ -106,22 +114,15 @@ class TransactionDecoder:
             end = first + piece.offset.size
             ints[scan.PARTITION, first:end] = piece.partition
             ints[scan.OFFSET, first:end] = piece.offset
-            used = scan.scan_rows(
-                _readable(piece.values.data),
-                _readable(piece.values.start),
-                _readable(piece.values.length),
-                _readable(piece.timestamp),
-                self._names,
-                self._fields,
-                self._clock,
-                self._limits,
-                self._currencies,
-                arena,
-                used,
-                ints,
-                floats,
-                first,
-            )
+            texts = piece.values
+            spans = (texts.data, texts.start, texts.length, piece.timestamp)
+            given = [_readable(column) for column in spans]
+            kept = (self._clock, self._limits, self._currencies, arena, used, ints, floats, first)
+            if self._parents is None:
+                used = scan.scan_rows(*given, self._names, self._fields, *kept)
+            else:
+                fields = (self._names, self._fields, self._parents)
+                used = nested.scan_nested_rows(*given, *fields, *kept)
             first = end
         return _Table(arena[:used], ints, floats)
 
@@ -177,6 +178,10 @@ def _piece(partition: int, records: Sequence[InputRecord]) -> _Piece:
         np.fromiter((record.timestamp for record in records), np.int64, count),
         Texts.of_bytes(record.value for record in records),
     )
+
+
+def _unframed(pieces: Sequence[_Piece], frames: Frames) -> list[_Piece]:
+    return [piece._replace(values=frames.all_off(piece.values)) for piece in pieces]
 
 
 def _readable(array: NDArray[Any]) -> NDArray[Any]:

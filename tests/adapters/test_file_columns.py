@@ -245,3 +245,80 @@ def test_a_part_of_a_millisecond_is_rounded_as_that_of_a_text(tmp_path: Path, un
     text, _ = decoded(jsonl(tmp_path / "a.jsonl", rows))
 
     assert typed.event_time_ms.tolist() == text.event_time_ms.tolist()
+
+
+NESTED = SchemaParams(
+    transaction_id="after.id",
+    event_time="after.at",
+    account="after.card.number",
+    amount="after.amount.value",
+    categorical=("op", "after.amount.currency"),
+)
+
+
+def change(number: int, **others: Any) -> dict[str, Any]:
+    """A change record."""
+    after = {
+        "id": f"T{number}",
+        "at": START.isoformat(),
+        "card": {"number": number % 2},
+        "amount": {"value": number + 0.5, "currency": "EUR"},
+    }
+    return {"op": "c", "before": None, "after": after | others, "fraud": {"is": number % 2}}
+
+
+def flat(value: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """With the paths as names."""
+    found: dict[str, Any] = {}
+    for name, inner in value.items():
+        deeper = flat(inner, f"{before}{name}.") if isinstance(inner, dict) else None
+        found |= {f"{before}{name}": inner} if deeper is None else deeper
+    return found
+
+
+def test_what_lies_in_objects_is_the_same_from_every_file(tmp_path: Path) -> None:
+    rows = [change(0), change(1, card={"number": 7}, amount={"value": 2.5, "currency": None})]
+
+    found = [
+        decoded(jsonl(tmp_path / "nested.jsonl", rows), NESTED),
+        decoded(parquet(tmp_path / "nested.parquet", rows), NESTED),
+        decoded(jsonl(tmp_path / "flat.jsonl", [flat(one) for one in rows]), NESTED),
+        decoded(parquet(tmp_path / "flat.parquet", [flat(one) for one in rows]), NESTED),
+        decoded(pandas_csv(tmp_path / "flat.csv", [flat(one) for one in rows]), NESTED),
+    ]
+
+    assert [refused for _, refused in found] == [[]] * 5
+    first, *others = [as_lists(transactions) for transactions, _ in found]
+    assert others == [first] * 4
+    assert listed(found[0][0].entities["account"]) == ["0", "7"]
+    assert listed(found[0][0].categorical["after.amount.currency"]) == ["EUR", None]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_label_may_lie_in_an_object_as_well(tmp_path: Path, kind: str) -> None:
+    path = WRITE[kind](tmp_path / f"rows.{kind}", [change(0), change(1)])
+
+    (chunk,) = TransactionFile(path, NESTED, label_column="fraud.is").chunks()
+
+    assert chunk.is_fraud == [False, True]
+    assert not any(b"fraud" in value for value in chunk.values)
+
+
+def test_a_null_struct_holds_nothing(tmp_path: Path) -> None:
+    rows = [change(0), change(1) | {"after": None}]
+
+    for kind in ("jsonl", "parquet"):
+        transactions, refused = decoded(WRITE[kind](tmp_path / f"rows.{kind}", rows), NESTED)
+        assert len(transactions) == 1
+        assert refused == ["Object missing required field `after.id`"] or kind == "parquet"
+        assert len(refused) == 1
+
+
+def test_an_array_on_the_way_is_told(tmp_path: Path) -> None:
+    rows = [change(0, card=[{"number": 1}])]
+
+    _, refused = decoded(jsonl(tmp_path / "rows.jsonl", [change(1), *rows]), NESTED)
+    with pytest.raises(ConfigError, match=r"rows.parquet: after.card.number: an array stands at"):
+        decoded(parquet(tmp_path / "rows.parquet", rows), NESTED)
+
+    assert refused == ["after.card.number: an array stands at after.card, no object"]

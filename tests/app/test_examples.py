@@ -182,3 +182,17 @@ def test_files_of_before_there_was_exploration_give_examples(tmp_path: Path) -> 
     assert found["propensity"].to_list() == [1.0, 1.0, 0.1]
     assert found["explore_share"].to_list() == [None, None, 0.1]
     assert found["is_selective"].to_list() == [False, True, False]
+
+
+def test_a_transaction_that_came_again_is_the_example_that_it_was_at_first(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    again = {"transaction_id": "t1", "degraded": ["state", "duplicate"], "probability": 0.9}
+    write(world, "decisions", [at_day(1, 9), at_day(2, 9), at_day(7, 9, **again)])
+    write(world, "labels", [said(1, 0, "fraud", 9, 2.5)])
+
+    found = joined(world)
+    placed = archive_of(world).matching(archive_of(world).segments("decisions"), ["t1"])
+
+    assert found["transaction_id"].to_list() == ["t1"]
+    assert found["decision_id"].to_list() == ["transactions-0-1"]
+    assert placed["decision_id"].to_list() == ["transactions-0-1"]

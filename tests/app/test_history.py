@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -258,3 +259,15 @@ def test_frauds_that_are_not_known_at_the_end_wait() -> None:
         NEW_YEAR + 10_000,
         {"account": "A", "shop": "S10"},
     )
+
+
+def test_a_row_that_comes_again_is_neither_counted_nor_learnt_from() -> None:
+    settings = config("1s")
+    ignoring = replace(settings, schema=replace(settings.schema, duplicates="ignore"))
+    first, again, later = record(1, 0), record(1, 500), record(2, 3_000)
+
+    seen = History(ignoring).fold([first, again, again, later], [True, True, None, False])
+    plain = History(settings).fold([first, later], [True, False])
+
+    assert seen.labels.tolist() == [1, UNKNOWN, UNKNOWN, 0]
+    assert seen.features[[0, 3]].tolist() == plain.features.tolist()

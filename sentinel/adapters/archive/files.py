@@ -20,7 +20,7 @@ from sentinel.adapters.archive.params import ArchiveParams
 from sentinel.adapters.archive.writing import write_whole, writing
 from sentinel.archive import Segment
 from sentinel.archive.files import day_of_folder, looked_again, reading, table
-from sentinel.archive.reading import schema_of
+from sentinel.archive.reading import IS_COUNTED, schema_of
 from sentinel.archive.union import union_of
 from sentinel.codec.archive import Kind
 
@@ -125,12 +125,13 @@ class ParquetArchive:
         transaction_ids: Sequence[str],
         columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
-        """The rows of these files on these transactions, the newest of each; no order.
+        """The decisions of these files on these transactions, the newest of each; no order.
 
+        Of a transaction that came again and was not counted again, the one that was counted.
         Of several logs, too: the one that was appended last. Raises FileGoneError when a file has
         gone meanwhile: small ones are joined.
         """
-        wanted = pl.col("transaction_id").is_in(list(transaction_ids))
+        wanted = pl.col("transaction_id").is_in(list(transaction_ids)) & IS_COUNTED
         found = _filtered(segments, wanted, columns)
         if not found.width:
             return pl.DataFrame(schema={"transaction_id": pl.String})

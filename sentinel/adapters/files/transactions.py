@@ -21,6 +21,7 @@ from sentinel.adapters.files.opening import (
     stem_of,
     translated,
 )
+from sentinel.adapters.files.structs import column_of, names_of
 from sentinel.codec.records import fields_of_line, with_first
 from sentinel.codec.schema import REQUIRED_COUNT, SchemaParams
 from sentinel.codec.values.repeated_hours import RepeatedHours
@@ -151,7 +152,8 @@ class _Lines:
     def names(self) -> set[str]:
         with self._open() as file:
             lines = list(islice(not_blank(file), _LINES_LOOKED_AT))
-        return {name for line in lines for name in fields_of_line(line, [], "").names}
+        wanted, label = self._names, self._label_column
+        return {name for line in lines for name in fields_of_line(line, wanted, label).names}
 
     def count(self) -> int:
         with self._open() as file:
@@ -175,17 +177,21 @@ class _FileTable:
         self._path = path
         self._schema = schema
         self._label_column = label_column
+        self._wanted = [name for name, _ in schema.columns]
+        self._wanted += [label_column] if label_column else []
 
     def names(self) -> set[str]:
-        return set(self._scan().collect_schema().names())
+        return names_of(self._path, self._scan().collect_schema(), self._wanted)
 
     def count(self) -> int:
         return int(self._scan().select(pl.len()).collect().item())
 
     def chunks(self, skip: int) -> Iterator[tuple[list[bytes], list[str | None]]]:
+        kinds, found = self._scan().collect_schema(), self.names()
         frames = (
             self._scan()
             .slice(skip)
+            .select(column_of(kinds, name) for name in self._wanted if name in found)
             .collect_batches(chunk_size=CHUNK_ROW_COUNT, maintain_order=True, lazy=True)
         )
         for frame in frames:

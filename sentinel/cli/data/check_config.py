@@ -19,14 +19,17 @@ def check_config(
     """Validate a configuration and say what is in force; with a file, whether it fits."""
     from rich.table import Table
 
+    from sentinel.codec.transactions import TransactionDecoder
     from sentinel.config import load
     from sentinel.core.features.state import FeatureState
 
     settings = load(config)
+    TransactionDecoder(settings.schema)  # what it needs, such as schemas of Avro, is there
     state = FeatureState(
         settings.entities,
         settings.features,
         amount_decimals=settings.schema.amount_decimals,
+        recent_ids=settings.schema.recent_ids,
         entities_max=2,
     )
     console = PlainConsole()

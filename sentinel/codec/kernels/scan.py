@@ -127,7 +127,7 @@ def _keep_text(
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
-def _keep(
+def keep(
     data: Bytes,
     begin: int,
     after: int,
@@ -201,7 +201,7 @@ def _scan_row(
                 return -1
             if name >= 0:
                 value = (shape, mantissa, power)
-                used = _keep(
+                used = keep(
                     data, begin, at, value, fields, name, clock, arena, used, ints, floats, row
                 )
                 if used < 0:
@@ -212,7 +212,7 @@ def _scan_row(
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
-def _is_usable(
+def is_usable(
     stamp_ms: int,
     limits: Floats,
     currencies: Floats | None,
@@ -279,7 +279,7 @@ def scan_rows(
         after = _scan_row(
             data, start[i], end, names, fields, clock, tokens, arena, used, ints, floats, row
         )
-        if after >= 0 and _is_usable(stamps_ms[i], limits, currencies, arena, ints, floats, row):
+        if after >= 0 and is_usable(stamps_ms[i], limits, currencies, arena, ints, floats, row):
             ints[IS_READ, row] = 1
             used = after
     return used

@@ -7,7 +7,6 @@ import numpy as np
 
 from sentinel.core.borrowed import borrowed
 from sentinel.core.features.plan import (
-    COUNT,
     DECAYED_COUNT,
     DECAYED_SUM,
     DISTINCT,
@@ -16,9 +15,7 @@ from sentinel.core.features.plan import (
     EVENT_MS,
     EVERYTHING_MS,
     FIRST_SEEN,
-    FRAUD_COUNT,
     FRAUD_MIN,
-    FRAUD_SHARE,
     HEAD,
     HEADER_WORDS,
     L_CAPACITY,
@@ -27,21 +24,19 @@ from sentinel.core.features.plan import (
     L_HASHED_COUNT,
     L_LABEL,
     L_WIDTH,
-    MAX,
-    MEAN,
-    RATIO,
     STD,
-    SUM,
     TIME_SINCE_LAST,
     Z_SCORE,
 )
 from sentinel.core.features.progress import advances
+from sentinel.core.features.window_values import past_value
 from sentinel.records import Floats, Ints
 
 # The two low bits of an event's key say what is known of it.
 MARK_BITS = 2
 MARK_GENUINE, MARK_FRAUD, MARK_WITHDRAWN = 1, 2, 3
 UNCOUNTED = -1  # of a row that is read, and not counted in
+REPEATED = -2  # the same, since it was counted before
 _MARK_MASK = 3
 
 # Beyond every amount: of a window without one.
@@ -179,34 +174,6 @@ def _since_last(row: Ints, layout: Ints, t: int) -> float:
         if age >= 0:
             return age / 1000.0
     return math.nan
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def past_value(
-    stat: int, n: int, s: int, m: int, f: int, std: float, amount: int, scale: float
-) -> float:
-    """A statistic from a window's count, sum, maximum, frauds and deviation; NaN when empty."""
-    if stat == COUNT:
-        return float(n)
-    if stat == SUM:
-        return s / scale
-    if stat == FRAUD_COUNT:
-        return float(f)
-    if n == 0:
-        return math.nan
-    if stat == MEAN:
-        return s / n / scale
-    if stat == MAX:
-        return m / scale
-    if stat == STD:
-        return std / scale
-    if stat == FRAUD_SHARE:
-        return f / n
-    if stat == RATIO:
-        return float(amount) * n / s if s > 0 else math.nan
-    # Z_SCORE: the mean as a whole number and a rest, or large amounts would lose the difference.
-    centre = s // n
-    return (amount - centre - (s - centre * n) / n) / std if std > 0 else math.nan
 
 
 @numba.njit(cache=True, nogil=True, inline="always")

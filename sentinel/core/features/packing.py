@@ -7,8 +7,8 @@ version byte stand seven bytes of checksum, so that a damaged blob is known as o
 An offset belongs to the log of one input partition, which the blob names beside it: 48 bits of the
 log, 16 of the partition. Read for another log or partition, it means nothing, and is forgotten.
 
-Behind the body there is room for identifiers of recent transactions, so many as the head says: none
-are written today, and whoever does not know them leaves them out.
+Behind the body there is room for identifiers of recent transactions, so many words as the head says
+(recent.py); a row without room for them leaves them out.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from sentinel.core.features import recent
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.plan import (
     EVENT_COUNT,
@@ -69,12 +70,13 @@ def sealed(blob: NDArray[np.uint64]) -> np.uint64:
 @numba.njit(cache=True, nogil=True)
 def _size(row: Ints, layout: Ints, is_events: bool) -> int:
     """Words that the packed row takes."""
+    behind = recent.word_count(row, layout)
     if is_events:
-        return _HEAD_WORDS + row[EVENT_COUNT] * layout[L_WIDTH]
+        return _HEAD_WORDS + row[EVENT_COUNT] * layout[L_WIDTH] + behind
     used = 0
     for place in range(layout[L_CAPACITY]):
         used += row[HEADER_WORDS + place * layout[L_WIDTH] + TILE_COUNT] != 0
-    return _HEAD_WORDS + used * (1 + layout[L_WIDTH])
+    return _HEAD_WORDS + used * (1 + layout[L_WIDTH]) + behind
 
 
 @numba.njit(cache=True, nogil=True)
@@ -115,7 +117,9 @@ def _pack(
         partition = max(row[FOLDED_BY] - 1, 0)
         blob[_LOG] = (logs[partition] << _PARTITION_BITS) | partition
         blob[_NEXT_OFFSET] = row[NEXT_OFFSET]
-        blob[_BEHIND] = 0
+        blob[_BEHIND] = behind = recent.word_count(row, layout)
+        if behind > 0:
+            recent.pack(row, layout, blob[blob.size - behind :])
         if is_events:
             _pack_events(row, layout, blob)
         else:
@@ -157,6 +161,7 @@ def _unpack(blob: Ints, layout: Ints, is_events: bool, row: Ints) -> bool:
             return False
         row[HEADER_WORDS : HEADER_WORDS + n * width] = blob[_HEAD_WORDS:end]
         row[EVENT_COUNT] = n
+        recent.unpack(blob[end:], layout, row)
         return True
     if (end - _HEAD_WORDS) % (1 + width) != 0:
         return False
@@ -168,6 +173,7 @@ def _unpack(blob: Ints, layout: Ints, is_events: bool, row: Ints) -> bool:
         row[to : to + width] = blob[begin + 1 : begin + 1 + width]
     row[NEWEST_TILE] = blob[_FIRST]
     row[LAST_MS] = blob[_SECOND]
+    recent.unpack(blob[end:], layout, row)
     return True
 
 

@@ -54,6 +54,10 @@ EVENT_MS, EVENT_AMOUNT, EVENT_WORDS = 0, 1, 2  # then key and hashes, where they
 TILE_COUNT, TILE_SUM, TILE_SQUARE_HIGH, TILE_SQUARE_LOW, TILE_MAX, TILE_WORDS = range(6)
 # ... then known frauds and bitmaps, where they are needed
 
+# Behind the ring of an account there may stand identifiers of recent transactions: their count,
+# then for each a hash, an event time and an offset (recent.py).
+RECENT_WORDS = 3
+
 # A bitmap of 256 bits estimates up to a few hundred distinct values within some per cent
 # (linear counting: Whang, Vander-Zanden, Taylor 1990).
 BITMAP_WORDS = 4
@@ -114,8 +118,12 @@ def entity_plan(
     features: Sequence[tuple[int, FeatureParams]],
     *,
     shared: bool,
+    recent_max: int = 0,
 ) -> EntityPlan:
     """Plan the state of one entity kind for its features, each given with its output column.
+
+    `recent_max` is how many identifiers of recent transactions it has room for; they are no part of
+    the layout, since who does not know them leaves them out.
 
     Raises ValueError when tiles are too narrow for the longest window, or do not keep what a
     feature asks for.
@@ -139,11 +147,12 @@ def entity_plan(
             f'entity "{entity}" needs {layout[L_CAPACITY]} tiles of {params.tile} for its longest '
             f"window, delay and grace, more than {TILES_MAX}: take wider tiles"
         )
+    recent_words = 1 + RECENT_WORDS * recent_max if recent_max else 0
     return EntityPlan(
         entity=entity,
         params=params,
         shared=shared,
-        word_count=HEADER_WORDS + int(layout[L_CAPACITY] * layout[L_WIDTH]),
+        word_count=HEADER_WORDS + int(layout[L_CAPACITY] * layout[L_WIDTH]) + recent_words,
         layout=layout,
         windows=np.array(windows, dtype=np.int64).reshape(-1, 2),
         ops=ops,
@@ -153,7 +162,10 @@ def entity_plan(
 
 
 def entity_plans(
-    entities: Mapping[str, EntityParams], features: Sequence[FeatureParams]
+    entities: Mapping[str, EntityParams],
+    features: Sequence[FeatureParams],
+    *,
+    recent_max: int = 0,
 ) -> tuple[EntityPlan, ...]:
     """The plan of each entity kind that some feature uses, the account first."""
     numbered = list(enumerate(features))
@@ -161,7 +173,9 @@ def entity_plans(
     for entity, params in entities.items():
         own = [(i, f) for i, f in numbered if f.stat in ENTITY_STATS and f.entity == entity]
         if own:
-            plans.append(entity_plan(entity, params, own, shared=entity != "account"))
+            shared = entity != "account"
+            room = 0 if shared else recent_max
+            plans.append(entity_plan(entity, params, own, shared=shared, recent_max=room))
     return tuple(plans)
 
 

@@ -4,17 +4,18 @@ Scoring, replay and training from history all go through `FeatureState.fold`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.features import events, tiles
+from sentinel.core.features import events, recent, tiles
 from sentinel.core.features.entity_table.dirty_rows import Cut
 from sentinel.core.features.entity_table.keys import distinct
 from sentinel.core.features.entity_table.table import ABSENT, MISSING, NEWEST, EntityTable
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.plan import L_LABEL, EntityPlan, entity_plans
+from sentinel.core.features.recent import RecentIds
 from sentinel.core.features.spec import (
     DERIVED_STATS,
     ENTITY_STATS,
@@ -65,7 +66,7 @@ class Folded:
     late
         int64 (n,): 1 for what was older than the grace of an entity, so that it did not count it.
     mark
-        int64 (n,): events.UNCOUNTED for what no entity counted.
+        int64 (n,): events.UNCOUNTED or events.REPEATED for what no entity counted.
     """
 
     features: Floats
@@ -92,10 +93,12 @@ def layout_of(entities: Mapping[str, EntityParams], features: Sequence[FeaturePa
 
 
 def row_bytes(
-    entities: Mapping[str, EntityParams], features: Sequence[FeatureParams]
+    entities: Mapping[str, EntityParams],
+    features: Sequence[FeatureParams],
+    recent_ids: RecentIds | None = None,
 ) -> dict[str, int]:
     """What an entity of each kind takes in memory, without its name."""
-    return {plan.entity: 8 * plan.word_count for plan in _plans(entities, features)}
+    return {plan.entity: 8 * plan.word_count for plan in _plans(entities, features, recent_ids)}
 
 
 def _fingerprint(plans: Sequence[EntityPlan]) -> str:
@@ -103,10 +106,19 @@ def _fingerprint(plans: Sequence[EntityPlan]) -> str:
 
 
 def _plans(
-    entities: Mapping[str, EntityParams], features: Sequence[FeatureParams]
+    entities: Mapping[str, EntityParams],
+    features: Sequence[FeatureParams],
+    recent_ids: RecentIds | None = None,
 ) -> tuple[EntityPlan, ...]:
     keeps_usual = entities["account"].kind == "events"
-    return tuple(entity_plans(entities, (*features, *_USUAL) if keeps_usual else features))
+    read = (*features, *_USUAL) if keeps_usual else features
+    room = 0 if recent_ids is None else recent_ids.count_max
+    plans = tuple(entity_plans(entities, read, recent_max=room))
+    if room and not any(plan.entity == "account" for plan in plans):
+        raise ValueError(
+            'duplicates = "ignore" needs a feature of the account, whose state keeps identifiers'
+        )
+    return plans
 
 
 class FeatureState:
@@ -124,6 +136,8 @@ class FeatureState:
         Partitions of the input topic.
     log
         Names the log of each input partition: 48 bits, int64 (partition_count,) or one for all.
+    recent_ids
+        Which transactions are remembered, so that they are not counted again; None: none are.
     entities_max
         Overrides how many entities are held, for histories that must fit whole.
     past_ms
@@ -139,6 +153,7 @@ class FeatureState:
         amount_decimals: int,
         partition_count: int = 1,
         log: int | Ints = 0,
+        recent_ids: RecentIds | None = None,
         entities_max: int | None = None,
         past_ms: int | Ints | None = None,
     ) -> None:
@@ -151,7 +166,8 @@ class FeatureState:
         place = {feature.name: i for i, feature in enumerate(features)}
         self._quotients = [(i, place[f.of[0]], place[f.of[1]], f.empty) for i, f in derived]
         assert all(i > max(above, below) for i, above, below, _ in self._quotients)
-        self.plans = _plans(entities, features)
+        self._recent_ids = recent_ids
+        self.plans = _plans(entities, features, recent_ids)
         self._keeps_keys = any(p.is_events and p.layout[L_LABEL] >= 0 for p in self.plans)
         self._empty = np.array([f.empty for f in (*features, *_USUAL)])
         logs = np.zeros(partition_count, dtype=np.int64)
@@ -223,7 +239,12 @@ class FeatureState:
             labels = Labels(self._marks(rows), np.zeros(n, dtype=np.int64))
         # All room is made before the first row is counted: a batch is folded whole or not at all.
         places = [self._places(plan, rows, labels) for plan in self.plans]
-        keys = hash64(rows.transaction_id) << events.MARK_BITS if self._keeps_keys else late
+        needs_ids = self._keeps_keys or self._recent_ids is not None
+        ids = hash64(rows.transaction_id) if needs_ids else late
+        keys = ids << events.MARK_BITS
+        if self._recent_ids is not None:
+            mark = self._marks_of_repeated(self._recent_ids, rows, ids, labels.mark, places)
+            labels = replace(labels, mark=mark)
         hashes = self._hashes(rows)
         for i, feature in self._stateless:
             out[:, i] = column(feature, rows, self._scale)
@@ -239,6 +260,23 @@ class FeatureState:
         if self._past_ms is not None:
             mark[rows.event_time_ms <= self._past_ms[rows.partition]] = events.UNCOUNTED
         return mark
+
+    def _marks_of_repeated(
+        self,
+        params: RecentIds,
+        rows: Transactions,
+        ids: Ints,
+        marks: Ints,
+        places: Sequence[tuple[Ints, Ints]],
+    ) -> Ints:
+        """The marks, and those of rows that repeat a transaction of their account."""
+        number = [plan.entity for plan in self.plans].index("account")
+        slots, layout = places[number][0], self.plans[number].layout
+        where = (self.tables["account"].rows.parts, slots, layout)
+        columns = (ids, rows.partition, rows.offset, rows.event_time_ms, marks)
+        found = np.zeros(len(rows), dtype=np.int64)
+        recent.note(*where, params.window_ms, *columns, found)
+        return np.where(found > 0, events.REPEATED, marks)
 
     def _places(self, plan: EntityPlan, rows: Transactions, labels: Labels) -> tuple[Ints, Ints]:
         table = self.tables[plan.entity]
@@ -289,7 +327,11 @@ class FeatureState:
     def warm(self) -> None:
         """Compile or load the kernels, by folding two rows into a throw-away state."""
         small = FeatureState(
-            self._entities, self.features, amount_decimals=0, partition_count=1, entities_max=2
+            self._entities,
+            self.features,
+            amount_decimals=0,
+            recent_ids=self._recent_ids,
+            entities_max=2,
         )
         zero = np.zeros(2, dtype=np.int64)
         fields = {f.field for f in self.features if f.field}

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from sentinel.core.borrowed import borrowed
-from sentinel.core.features.events import LEAST, past_value
+from sentinel.core.features.events import LEAST
 from sentinel.core.features.plan import (
     BITMAP_WORDS,
     DECAYED_COUNT,
@@ -34,6 +34,7 @@ from sentinel.core.features.plan import (
     Z_SCORE,
 )
 from sentinel.core.features.progress import advances
+from sentinel.core.features.window_values import past_value
 from sentinel.records import Floats, Ints
 
 # An amount's size is at most 10**12 < 2**40, so its square takes two words of 40 bits and some:

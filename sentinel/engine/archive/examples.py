@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from sentinel.archive import Segment
+from sentinel.archive.reading import IS_COUNTED
 from sentinel.core.features.hashing import hash64
 from sentinel.core.learning.maturity import MaturityParams, horizon_ms, is_sampled
 from sentinel.core.logs import feedback_name
@@ -56,6 +57,8 @@ def decided_last(
 ) -> Iterator[pl.DataFrame]:
     """The decisions of a file, without those on transactions that another log decided later.
 
+    Nor those on what had been counted before: their features show the transaction itself.
+
     A stream that was sent again, or that was copied to another cluster, was decided, or archived,
     twice. `spans_ms` are the event times of all files.
     """
@@ -68,7 +71,8 @@ def decided_last(
         and begin_ms <= last_ms
         and end_ms >= first_ms
     ]
-    for frame in files.batches(segment):
+    for batch in files.batches(segment):
+        frame = batch.filter(IS_COUNTED)
         yield _without_older(files, frame, segment.log, others) if others else frame
 
 

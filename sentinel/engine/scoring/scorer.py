@@ -15,7 +15,7 @@ from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.core.decision import APPROVE
 from sentinel.core.features.entity_table.table import NEWEST
-from sentinel.core.features.events import UNCOUNTED
+from sentinel.core.features.events import REPEATED, UNCOUNTED
 from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.params import TopicParams
@@ -255,8 +255,10 @@ class Scoring:
         judged = self._judge.judge(rows, folded.features)
         degraded: dict[int, list[str]] = defaultdict(list)
         known = np.flatnonzero(folded.mark == UNCOUNTED).tolist()
+        again = np.flatnonzero(folded.mark == REPEATED).tolist()
         late = np.flatnonzero(folded.late).tolist()
-        flags = {"history": known, "late": late, "state": partial, "model": judged.unscored}
+        flags = {"history": known, "duplicate": again, "late": late, "state": partial}
+        flags["model"] = judged.unscored
         for flag, places in flags.items():
             for i in places:
                 degraded[i].append(flag)
@@ -269,6 +271,7 @@ class Scoring:
         self._metrics.transactions += len(rows) + len(rejected)
         self._metrics.late += len(late)
         self._metrics.in_history += len(known)
+        self._metrics.duplicates += len(again)
         self._metrics.degraded += len(degraded)
         count_times(self._metrics, len(rows), prepared.stamps(), received_s)
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
-from sentinel.core.features.events import MARK_FRAUD
+from sentinel.core.features.events import MARK_FRAUD, REPEATED
 from sentinel.core.features.spec import duration_ms
-from sentinel.core.features.state import FeatureState, Labels
+from sentinel.core.features.state import FeatureState, Folded, Labels, joined
 from sentinel.core.partitioning import PartitionOf
 from sentinel.errors import ConfigError
 from sentinel.operations.data.refusals import RefusedRows
@@ -60,6 +60,7 @@ class History:
             config.entities,
             config.features,
             amount_decimals=config.schema.amount_decimals,
+            recent_ids=config.schema.recent_ids,
             partition_count=partition_count,
             entities_max=ENTITIES_MAX,
         )
@@ -107,7 +108,10 @@ class History:
             end = int(np.searchsorted(times, times[begin] + self._delay_ms, side="left"))
             end = max(end, begin + 1)
             piece = part(rows, begin, end)
-            features[begin:end] = self._fold_piece(piece)
+            folded = self._fold_piece(piece)
+            features[begin:end] = folded.features
+            # Who comes again is no other example, nor another fraud.
+            labels[begin:end][folded.mark == REPEATED] = UNKNOWN
             self._remember_frauds(piece, labels[begin:end])
             begin = end
         return Rows(rows, features, labels)
@@ -120,16 +124,16 @@ class History:
                 "are not in the order of event time: sort the file by it"
             )
 
-    def _fold_piece(self, rows: Transactions) -> Floats:
+    def _fold_piece(self, rows: Transactions) -> Folded:
         """Fold rows with the labels that become known between them."""
-        features = np.full((len(rows), len(self.state.features)), np.nan)
+        folded = []
         begin = 0
         for end, due in self._label_points(rows.event_time_ms):
-            features[begin:end] = self.state.fold(part(rows, begin, end)).features
+            folded.append(self.state.fold(part(rows, begin, end)))
             begin = end
             self._apply(due)
-        features[begin:] = self.state.fold(part(rows, begin, len(rows))).features
-        return features
+        folded.append(self.state.fold(part(rows, begin, len(rows))))
+        return joined(folded)
 
     def _decode(
         self, values: Sequence[bytes], is_fraud: Sequence[bool | None]

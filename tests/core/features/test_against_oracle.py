@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,7 +131,7 @@ def rows_of(payments: Sequence[Payment], first_offset: int = 0, partition: int =
 
 
 def new_state(**changes: int) -> FeatureState:
-    arguments = {"partition_count": 2, "log": 7, "entities_max": 64, **changes}
+    arguments: dict[str, Any] = {"partition_count": 2, "log": 7, "entities_max": 64, **changes}
     return FeatureState(ENTITIES, FEATURES, amount_decimals=2, **arguments)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.features import events, packing, tiles
+from sentinel.core.features import events, packing, recent, tiles
 from sentinel.core.features.entity_table.dirty_rows import DirtyRows, ints
 from sentinel.core.features.entity_table.keys import MISSING
 from sentinel.core.features.entity_table.memory import zeroed, zeroed_rows
@@ -179,6 +179,7 @@ class EntityRows:
 
     def _put_before(self, row: Ints, older: Ints) -> None:
         """Make `row` the `older` records and then its own; it has come as far as either."""
+        recent.append(older, self.plan.layout, row)
         if row[FOLDED_BY] in (0, older[FOLDED_BY]):
             row[NEXT_OFFSET] = max(older[NEXT_OFFSET], row[NEXT_OFFSET])
             row[FOLDED_BY] = older[FOLDED_BY]
