@@ -110,8 +110,7 @@ class Config:
     def _check_state(self) -> None:
         """Whether the state of every entity can be laid out, and held."""
         layout_of(self.entities, self.features)
-        sizes = row_bytes(self.entities, self.features, self.schema.recent_ids)
-        for kind, size in sizes.items():
+        for kind, size in row_bytes(self.entities, self.features, self.schema.recent_ids).items():
             whole = size * self.entities[kind].entities_max
             if whole > _TABLE_BYTES_MAX:
                 raise ValueError(

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sentinel.codec.refusals import fault
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
+from sentinel.codec.values.refusals import fault
 from sentinel.records import Record
 
 SCHEMA = SchemaParams(

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sentinel.codec.refusals import Fault, fault
 from sentinel.codec.rows import Rejected
 from sentinel.codec.schema import SchemaParams
+from sentinel.codec.values.refusals import Fault, fault
 from sentinel.errors import ConfigError
 
 _KINDS_MAX = 20
