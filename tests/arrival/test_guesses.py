@@ -192,6 +192,14 @@ def test_negative_amounts_are_asked_for_and_currencies_are_noted() -> None:
     assert proposed(plain()).negative_amounts == ""
 
 
+def test_what_is_called_just_account_or_amount_is_it_whatever_it_holds() -> None:
+    found = proposed(plain(account=["A"] * COUNT, amount=[-1.5] * COUNT))
+
+    assert found.account.column is not None
+    assert (found.account.column.name, found.amount.name) == ("account", "amount")
+    assert asked(found) == {"--negative-amounts"}
+
+
 def test_without_an_account_a_row_stands_for_it_and_nothing_is_counted() -> None:
     found = proposed(plain(merchant=[f"M{i % 25}" for i in range(COUNT)]), account="none")
 

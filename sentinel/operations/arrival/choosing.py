@@ -29,6 +29,7 @@ from sentinel.operations.arrival.roles import (
     is_identifier,
     is_label,
     label_columns,
+    negative_share,
 )
 from sentinel.operations.arrival.times import (
     ORIGIN,
@@ -192,7 +193,7 @@ def amount_format(amount: FileColumn, asker: Asker) -> str:
 
 def negative_amounts(amount: FileColumn, asker: Asker) -> str:
     """What becomes of negative amounts; empty where there are none."""
-    share = float(np.mean(amount.numbers[np.isfinite(amount.numbers)] < 0))
+    share = negative_share(amount)
     if not share:
         return ""
     text = f"Are negative values of {amount.name} refused (refuse), counted as 0 (zero), or signed?"

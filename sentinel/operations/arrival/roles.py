@@ -74,8 +74,12 @@ def identifier_columns(look: Look) -> list[FileColumn]:
 
 
 def account_columns(look: Look) -> list[FileColumn]:
-    """What could be the account: named so, with many values."""
-    fitting = [one for one in look.columns if is_identifier(one) and one.distinct_count > 2]
+    """What could be the account: named so, with many values unless it is called just that."""
+    fitting = [
+        one
+        for one in look.columns
+        if is_identifier(one) and (one.distinct_count > 2 or re.fullmatch(_ACCOUNTS[0], one.words))
+    ]
     return _ranked(fitting, _ACCOUNTS)
 
 
@@ -89,19 +93,23 @@ def is_identifier(column: FileColumn) -> bool:
 
 
 def amount_columns(look: Look) -> list[FileColumn]:
-    """What could be the amount: named so, numbers, few of them negative."""
+    """What could be the amount: numbers, and called just that, or named so and rarely negative."""
+    numbers = [one for one in look.columns if is_amount(one)]
     fitting = [
-        column
-        for column in look.columns
-        if is_amount(column)
-        and (column.distinct_count > 2 or re.fullmatch(_AMOUNTS[0], column.words))
+        one
+        for one in numbers
+        if re.fullmatch(_AMOUNTS[0], one.words)
+        or (one.distinct_count > 2 and negative_share(one) <= _NEGATIVE_SHARE_MAX)
     ]
     return _ranked(fitting, _AMOUNTS)
 
 
 def is_amount(column: FileColumn) -> bool:
     """Whether its values can be amounts; a text that holds a number can."""
-    if column.form in ("nested", "boolean") or not column.reads_as_number:
-        return False
+    return column.form not in ("nested", "boolean") and column.reads_as_number
+
+
+def negative_share(column: FileColumn) -> float:
+    """Which share of its numbers is negative; 0 where there are none."""
     numbers = column.numbers[np.isfinite(column.numbers)]
-    return float(np.mean(numbers < 0)) <= _NEGATIVE_SHARE_MAX
+    return float(np.mean(numbers < 0)) if numbers.size else 0.0
