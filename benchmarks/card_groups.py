@@ -139,5 +139,5 @@ def group_features(frame: pl.DataFrame, labels: Ints, config: Config) -> Floats:
         is_fraud = [bool(label) for label in labels[begin:end].tolist()]
         result[begin:end] = history.fold(values, is_fraud).features
         begin = end
-    assert history.rejected_count == 0
+    assert history.refusals.count == 0
     return result

@@ -96,7 +96,7 @@ def engine_features(file: Path, config: Config, cache: Path) -> Floats:
         history = History(config)
         source = TransactionFile(file, config.schema, label_column="TX_FRAUD")
         parts = [history.fold(c.values, c.is_fraud).features for c in source.chunks()]
-        assert history.rejected_count == 0
+        assert history.refusals.count == 0
         cache.mkdir(parents=True, exist_ok=True)
         np.save(kept, np.concatenate(parts))
     found: Floats = np.load(kept, mmap_mode="r")

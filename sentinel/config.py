@@ -91,6 +91,8 @@ class Config:
             self._check_transactions()
         for i, feature in enumerate(self.features):
             self._check_feature(feature, before=names[:i])
+        if self.training.label_column in [name for name, _ in self.schema.columns]:
+            raise ValueError("[training] label_column is a field of [schema]: it may be no input")
         self._check_state()
         self._check_lifetime()
         for kind, params in self.entities.items():
@@ -108,8 +110,7 @@ class Config:
     def _check_state(self) -> None:
         """Whether the state of every entity can be laid out, and held."""
         layout_of(self.entities, self.features)
-        sizes = row_bytes(self.entities, self.features, self.schema.recent_ids)
-        for kind, size in sizes.items():
+        for kind, size in row_bytes(self.entities, self.features, self.schema.recent_ids).items():
             whole = size * self.entities[kind].entities_max
             if whole > _TABLE_BYTES_MAX:
                 raise ValueError(

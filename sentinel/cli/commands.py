@@ -17,6 +17,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PANELS = {
     "Run": {"run": "run.run"},
     "Your data": {
+        "init": "data.init",
         "check-config": "data.check_config",
         "train": "data.history",
         "backfill": "data.backfill",

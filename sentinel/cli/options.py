@@ -13,7 +13,11 @@ ConfigOption = Annotated[
     typer.Option("--config", "-c", metavar="FILE", help="Configuration; none: the built-in one."),
 ]
 LabelColumn = Annotated[
-    str, typer.Option(metavar="COLUMN", help="The column that says whether a row is fraud.")
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="The column that says whether a row is fraud. [default: training.label_column]",
+    ),
 ]
 IdleOption = Annotated[
     float | None,

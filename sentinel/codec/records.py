@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import orjson
@@ -148,10 +148,39 @@ def _reached(fields: JsonFields, name: str) -> bytes | None:
         return None
 
 
+JsonForm = Literal["null", "text", "number", "boolean", "nested"]
+
+
+def texts_of_line(line: bytes) -> dict[str, tuple[JsonForm, str | None]]:
+    """Each field of a JSON line: what JSON has it as, and its text; nothing if it is no object."""
+    try:
+        fields = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    if not isinstance(fields, dict):
+        return {}
+    return {str(name): _form_and_text(value) for name, value in fields.items()}
+
+
+def _form_and_text(value: Any) -> tuple[JsonForm, str | None]:
+    if value is None or isinstance(value, str):
+        return ("null", None) if value is None else ("text", value)
+    if isinstance(value, bool):
+        return ("boolean", "true" if value else "false")
+    return ("number", str(value)) if isinstance(value, int | float) else ("nested", "{}")
+
+
 def with_text(value: bytes, name: str, text: str) -> bytes:
     """A JSON object with another text in one of its fields."""
     fields = {**JsonFields(value).top, name: msgspec.Raw(orjson.dumps(text))}
     return msgspec.json.encode(fields)
+
+
+def with_fields_of(value: bytes, other: bytes, names: Sequence[str]) -> bytes:
+    """A JSON object with some fields as another object has them."""
+    raw = dict[str, msgspec.Raw]
+    fields, others = (msgspec.json.decode(one, type=raw) for one in (value, other))
+    return msgspec.json.encode({**fields, **{name: others[name] for name in names}})
 
 
 def with_first(value: bytes, fields: Mapping[str, str]) -> bytes:

@@ -289,7 +289,7 @@ def test_epochs_and_minor_units_of_a_csv_are_numbers(tmp_path: Path) -> None:
     assert_usable(values, schema)
 
 
-def test_a_row_that_does_not_fit_is_kept_as_it_is_and_its_neighbours_are_numbers(
+def test_a_value_that_does_not_fit_is_kept_as_it_is_and_its_neighbours_are_numbers(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "rows.csv"
@@ -306,8 +306,8 @@ def test_a_row_that_does_not_fit_is_kept_as_it_is_and_its_neighbours_are_numbers
     rows = [[row[n] for n in ("amount", "distance", "contactless")] for row in objects(values)]
     assert rows == [
         [5.5, 2.0, True],
-        ["much", "2", "true"],
-        ["1", "far", "maybe"],
+        ["much", 2.0, True],
+        [1.0, "far", "maybe"],
         [7.0, None, None],
     ]
 
@@ -375,14 +375,14 @@ def test_another_ending_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
 
     assert refusal(tmp_path / name).endswith(
-        "must end in .parquet, .csv, .csv.gz, .csv.zst, .jsonl, .ndjson or .jsonl.gz"
+        "must end in .parquet, .csv, .csv.gz, .csv.zst, .tsv, .jsonl, .ndjson or .jsonl.gz"
     )
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none.csv").endswith("there is no such file")
     (tmp_path / "folder.csv").mkdir()
-    assert refusal(tmp_path / "folder.csv").endswith("there is no such file")
+    assert refusal(tmp_path / "folder.csv").endswith("is a folder, no file")
 
 
 def assert_usable(values: Sequence[bytes], schema: SchemaParams) -> None:

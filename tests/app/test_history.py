@@ -146,7 +146,7 @@ def test_rows_that_cannot_be_used_are_counted_and_left_out() -> None:
     rows = history.fold([b"x", record(0, 0), b"{}", record(1, 1)], [True, False, None, True])
     nothing = history.fold([b"x"], [True])
 
-    assert history.rejected_count == 3
+    assert history.refusals.count == 3
     assert rows.labels.tolist() == [0, 1]
     assert rows.features.shape == (2, 4)
     assert nothing.features.shape == (0, 4)

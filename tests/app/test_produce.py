@@ -111,7 +111,8 @@ async def test_every_row_is_sent_once_and_in_order(
     player = await played.play()
 
     assert played.sent == ids(*range(50))
-    assert player.sent == Played(rows=50, labels=50, unreadable=0)
+    assert player.sent == Played(rows=50, labels=50)
+    assert player.refusals.count == 0
     assert played.progress[-1] == player.sent
 
 
@@ -249,7 +250,8 @@ async def test_what_cannot_be_read_is_sent_as_it_is(world: Callable[..., World])
     player = await played.play(speed=PACED)
 
     assert played.sent == ["garbage", "T1", "[1]", "T3", "x"]
-    assert player.sent == Played(rows=5, labels=1, unreadable=3)
+    assert player.sent == Played(rows=5, labels=1)
+    assert player.refusals.count == 3
 
 
 async def test_only_rows_that_are_sent_count_as_unreadable(world: Callable[..., World]) -> None:
@@ -257,7 +259,8 @@ async def test_only_rows_that_are_sent_count_as_unreadable(world: Callable[..., 
 
     player = await played.play(skip=1, count_max=2)
 
-    assert player.sent == Played(rows=2, labels=1, unreadable=1)
+    assert player.sent == Played(rows=2, labels=1)
+    assert player.refusals.count == 1
 
 
 class FakeTimeLoop(asyncio.SelectorEventLoop):

@@ -13,6 +13,8 @@ from sentinel.engine.tail import read_to_end
 from sentinel.records import InputRecord
 from tests.children import WAIT_S_MAX
 
+UNCONFIGURED = {"init"}  # it makes one
+
 
 @dataclass
 class Folder:
@@ -39,7 +41,8 @@ class Folder:
             "SENTINEL__MODEL__DIRECTORY": "models",
             "COLUMNS": "200",
         }
-        words = [*self.words, *map(str, arguments), "-c", "small.toml"]
+        words = [*self.words, *map(str, arguments)]
+        words += ["-c", "small.toml"] if arguments[0] not in UNCONFIGURED else []
         return CliRunner().invoke(app, words, env=environment | settings)
 
     def said(self, *arguments: object, **settings: str) -> str:

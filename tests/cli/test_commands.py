@@ -292,3 +292,28 @@ def test_run_refuses_what_it_could_not_finish(tmp_path: Path) -> None:
     assert "its folder does not exist" in refusal("run", "--report", tmp_path / "none" / "r.json")
     assert sentinel("run", "--rate", "0").exit_code == 2
     assert sentinel("run", "--duration", "-1").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("clocks", "said"),
+    [(("01:59:59", "02:30:00", "02:10:00"), False), (("02:10:00", "02:30:00", "03:00:00"), True)],
+)
+def test_a_history_in_local_times_is_in_order_in_autumn(
+    tmp_path: Path, clocks: Sequence[str], said: bool
+) -> None:
+    """What the order of rows does not tell of the hour that clocks repeat, the command says."""
+    config, file = tmp_path / "berlin.toml", tmp_path / "autumn.csv"
+    config.write_text(
+        '[schema]\nevent_time_zone = "Europe/Berlin"\nrow_numbers = ["transaction_id"]\n'
+        '[[features]]\nname = "amount"\nstat = "amount"\n'
+    )
+    lines = [f"2026-10-25 {clock},C1,1" for clock in clocks]
+    file.write_text("event_time,account,amount\n" + "\n".join(lines) + "\n")
+
+    result = sentinel("features", file, "-c", config, "--out", tmp_path / "out.parquet")
+
+    assert result.exit_code == 0, result.output
+    assert ("2 rows have a time that clocks of Europe/Berlin" in result.output) == said
+    frame = pl.read_parquet(tmp_path / "out.parquet")
+    assert frame["event_time_ms"].is_sorted()
+    assert frame["transaction_id"].to_list() == ["autumn-1", "autumn-2", "autumn-3"]

@@ -4,6 +4,7 @@ The commands are those of the command table: one that is added has to say here h
 """
 
 import asyncio
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,7 @@ TIME_MS = 1_788_256_800_000
 
 # How each command is called; those that show what is stored must show TEXT.
 SHOWS = {
+    "init": ["strange.jsonl", "--yes", "--out", "new.toml"],
     "feedback add": [TEXT, "fraud", "--who", TEXT, "--notes", TEXT],
     "feedback show": [TEXT],
     "feedback ask": [],
@@ -54,7 +56,7 @@ SHOWS = {
 }
 OTHERS = {
     "models list": [],
-    "check-config": [],
+    "check-config": ["--file", "bad.csv"],
     "train": [f"{TEXT}.csv"],
     "backfill": [f"{TEXT}.csv"],
     "features": [f"{TEXT}.csv", "--out", "out.parquet"],
@@ -133,6 +135,14 @@ def _write_files() -> None:
     write(files, "audit", [entry])
     Path("votes.csv").write_text(f'task,worker,label\n"{TEXT}","{TEXT}",fraud\n')
     Path("feedback.csv").write_text(f'transaction_id,label,source,who\n"{TEXT}","{TEXT}",a,b\n')
+    row = {TEXT: TEXT}
+    lines = [
+        json.dumps(
+            row | {"amount": i + 0.5, "time": f"2026-09-01T00:00:{i}0Z", "kind": TEXT + "xy"[i % 2]}
+        )
+        for i in range(6)
+    ]
+    Path("strange.jsonl").write_text("\n".join(lines))
     Path("bad.csv").write_text(f'transaction_id,event_time,account,amount\n1,"{TEXT}",a,1\n')
 
 

@@ -324,7 +324,7 @@ def test_a_file_is_played_into_a_running_instance(folder: Path) -> None:
     assert report["late"] == report["replayed"] == 0
     assert report["feedback"] > 1_000
     assert "3,000 transactions and" in output(folder)
-    assert "5 rows do not fit the schema: expect dead letters" in output(folder)
+    assert "5 rows could not be used: expect dead letters" in output(folder)
 
 
 def external(servers: EmbeddedServers, topics: str) -> dict[str, str]:

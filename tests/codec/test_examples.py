@@ -94,7 +94,7 @@ def test_who_settled_the_label_is_told(
         {"event_time_ms": -1},
         {"event_time_ms": 1.5},
         {"event_time_ms": EXAMPLE.event_time_ms + 86_400_001},
-        {"amount_minor": -(10**13)},
+        {"amount_minor": -(10**12) - 1},
         {"amount_minor": 10**13},
         {"action": "allow"},
         {"label": "unknown"},

@@ -126,7 +126,10 @@ def test_a_chosen_identifier_says_nothing_of_its_neighbours() -> None:
     assert np.mean(explored[1:] & explored[:-1]) == pytest.approx(0.01, abs=4 * 0.00023)
 
 
-@pytest.mark.parametrize(("amount", "is_at_stake"), [(0, True), (5_000, True), (5_001, False)])
+@pytest.mark.parametrize(
+    ("amount", "is_at_stake"),
+    [(0, True), (5_000, True), (5_001, False), (-5_000, True), (-5_001, False)],
+)
 def test_the_cap_is_the_largest_amount_that_is_at_stake(amount: int, is_at_stake: bool) -> None:
     found = exploration(Texts.of(["T1"]), np.array([amount]), np.array([BLOCK]), policy(0.1))
 

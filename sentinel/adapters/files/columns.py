@@ -11,6 +11,7 @@ from operator import or_
 
 import polars as pl
 
+from sentinel.codec.records import with_fields_of
 from sentinel.codec.schema import PARTS_OF_MS, SchemaParams
 
 _TRUE, _FALSE = ("true", "1", "1.0", "t", "y", "yes"), ("false", "0", "0.0", "f", "n", "no")
@@ -33,7 +34,8 @@ def as_json(frame: pl.DataFrame, schema: SchemaParams) -> list[bytes]:
     lost = [parsed[name].is_null() & _is_there(kept[name]) for name in wanted]
     at = reduce(or_, lost).arg_true()
     for i, text in zip(at.to_list(), _lines(_printable(kept[at])), strict=True):
-        values[i] = text
+        names = [name for name, is_lost in zip(wanted, lost, strict=True) if is_lost[i]]
+        values[i] = with_fields_of(values[i], text, names)  # or others were blamed for being texts
     return values
 
 

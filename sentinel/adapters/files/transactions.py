@@ -1,20 +1,26 @@
 """Files of transactions: Parquet, CSV and JSON lines, packed or not, as JSON records in chunks."""
 
-import gzip
 import os
-import zlib
-from codecs import BOM_UTF8
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 import polars as pl
-from polars.exceptions import PanicException, PolarsError
+from polars.exceptions import PolarsError
 
 from sentinel.adapters.files.columns import as_json
+from sentinel.adapters.files.opening import (
+    check_content,
+    kind_of,
+    not_blank,
+    open_lines,
+    scan,
+    some_names,
+    stem_of,
+    translated,
+)
 from sentinel.adapters.files.structs import column_of, names_of
 from sentinel.codec.records import fields_of_line, with_first
 from sentinel.codec.schema import REQUIRED_COUNT, SchemaParams
@@ -25,16 +31,6 @@ CHUNK_ROW_COUNT = 20_000
 
 # JSON lines have no header: their columns are those of the first few.
 _LINES_LOOKED_AT = 1_000
-
-# How CSV files write that there is no value.
-MISSING = ("", "NaN", "nan", "NA", "N/A", "null", "NULL", "\\N")
-
-_KINDS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_PACKINGS = {
-    "parquet": ("",),  # it is packed within
-    "csv": ("", ".gz", ".gzip", ".zst"),
-    "jsonl": ("", ".gz", ".gzip"),
-}
 
 _FRAUD = {"1", "true", "fraud", "1.0"}
 _GENUINE = {"0", "false", "genuine", "0.0"}
@@ -58,37 +54,58 @@ class TransactionFile:
     ----------
     label_column
         The column that says whether a row is fraud (0/1, true/false, fraud/genuine), if any.
+    is_label_needed
+        Whether the file must have that column; else a file without it has no labels.
     """
 
-    def __init__(self, path: Path, schema: SchemaParams, *, label_column: str = "") -> None:
+    def __init__(
+        self,
+        path: Path,
+        schema: SchemaParams,
+        *,
+        label_column: str = "",
+        is_label_needed: bool = True,
+    ) -> None:
         self._path = path
         self._label_column = label_column
         if label_column in [name for name, _ in schema.columns]:
             raise ConfigError(
                 f"{label_column} is a field of [schema]: the label may not be among the inputs"
             )
-        kind = _Lines if _format(path) == "jsonl" else _FileTable
-        if not path.is_file():
-            raise ConfigError(f"{path}: there is no such file")
+        kind = _Lines if kind_of(path) == "jsonl" else _FileTable
+        check_content(path)
         self._rows = kind(path, schema, label_column)
-        with self._translated():
+        with translated(path):
             found = self._rows.names()
+        if not is_label_needed and label_column not in found:
+            self._label_column = label_column = ""
+            self._rows = kind(path, schema, "")
         # What the file lacks of these, its rows stand for.
         self._numbered = [name for name in schema.row_numbers if name not in found]
         self._repeated = RepeatedHours(schema)
         names = [name for name, _ in schema.columns]
         required = [*names[:REQUIRED_COUNT], *filter(None, (schema.currency, label_column))]
         if missing := [n for n in required if n not in {*found, *self._numbered}]:
-            raise ConfigError(f"{path}: has no column {missing}; it has {sorted(found)}")
+            raise ConfigError(f"{path}: has no column {missing}; it has {some_names(found)}")
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self._path
+
+    @property
+    def label_column(self) -> str:
+        """The column that says whether a row is fraud; empty if none does."""
+        return self._label_column
 
     def row_count(self) -> int:
         """How many rows the file has."""
-        with self._translated():
+        with translated(self._path):
             return self._rows.count()
 
     def chunks(self, *, skip: int = 0) -> Iterator[Chunk]:
         """Rows from row `skip` on. Raises ConfigError when the file turns out to be damaged."""
-        with self._translated():
+        with translated(self._path):
             row = skip
             for values, labels in self._rows.chunks(skip):
                 rows = self._repeated.resolved(self._with_numbers(values, row))
@@ -104,7 +121,7 @@ class TransactionFile:
         """The rows with their numbers, from 1 on, where the file lacks an identifier."""
         if not self._numbered:
             return values
-        stem = os.fsencode(_stem(self._path)).decode(errors="replace")
+        stem = os.fsencode(stem_of(self._path)).decode(errors="replace")
         return [
             with_first(value, dict.fromkeys(self._numbered, f"{stem}-{number}"))
             for number, value in enumerate(values, before + 1)
@@ -123,15 +140,6 @@ class TransactionFile:
             f"{sorted(_FRAUD | _GENUINE)}"
         )
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """The many ways in which the libraries say that a file is damaged."""
-        try:
-            yield
-        except (PolarsError, PanicException, OSError, EOFError, zlib.error) as error:
-            reason = str(error).partition("\n")[0]  # polars goes on with advice about its options
-            raise ConfigError(f"{self._path}: cannot be read: {reason}") from error
-
 
 class _Lines:
     """JSON lines: each field keeps the very text that it has."""
@@ -143,31 +151,23 @@ class _Lines:
 
     def names(self) -> set[str]:
         with self._open() as file:
-            lines = list(islice(_not_blank(file), _LINES_LOOKED_AT))
+            lines = list(islice(not_blank(file), _LINES_LOOKED_AT))
         wanted, label = self._names, self._label_column
         return {name for line in lines for name in fields_of_line(line, wanted, label).names}
 
     def count(self) -> int:
         with self._open() as file:
-            return sum(1 for _ in _not_blank(file))
+            return sum(1 for _ in not_blank(file))
 
     def chunks(self, skip: int) -> Iterator[tuple[list[bytes], list[str | None]]]:
         with self._open() as file:
-            lines = islice(_not_blank(file), skip, None)
+            lines = islice(not_blank(file), skip, None)
             while some := list(islice(lines, CHUNK_ROW_COUNT)):
                 found = [fields_of_line(line, self._names, self._label_column) for line in some]
                 yield [fields.kept for fields in found], [fields.label for fields in found]
 
     def _open(self) -> IO[bytes]:
-        if self._path.suffix.lower() in (".gz", ".gzip"):
-            return cast("IO[bytes]", gzip.open(self._path))
-        return self._path.open("rb")
-
-
-def _not_blank(file: IO[bytes]) -> Iterator[bytes]:
-    """The lines that hold something; a mark of the byte order before the first is none of it."""
-    lines = (line.rstrip(b"\r\n") for line in chain([file.readline().removeprefix(BOM_UTF8)], file))
-    return (line for line in lines if line and not line.isspace())
+        return open_lines(self._path)
 
 
 class _FileTable:
@@ -179,7 +179,6 @@ class _FileTable:
         self._label_column = label_column
         self._wanted = [name for name, _ in schema.columns]
         self._wanted += [label_column] if label_column else []
-        self._is_csv = _format(path) == "csv"
 
     def names(self) -> set[str]:
         return names_of(self._path, self._scan().collect_schema(), self._wanted)
@@ -199,34 +198,12 @@ class _FileTable:
             yield as_json(frame, self._schema), self._labels(frame)
 
     def _scan(self) -> pl.LazyFrame:
-        if not self._is_csv:
-            return pl.scan_parquet(self._path, glob=False)
-        found = pl.scan_csv(self._path, infer_schema=False, null_values=list(MISSING), glob=False)
-        return found.filter(~pl.all_horizontal(pl.all().is_null()))  # a blank line is no row
+        return scan(self._path)
 
     def _labels(self, frame: pl.DataFrame) -> list[str | None]:
         if not self._label_column:
             return [None] * len(frame)
         return frame[self._label_column].cast(pl.String).to_list()
-
-
-def _stem(path: Path) -> str:
-    """The name of a file without its endings."""
-    stem = path.stem
-    return Path(stem).stem if Path(stem).suffix.lower() in _KINDS else stem
-
-
-def _format(path: Path) -> str:
-    name, packing = path.name.lower(), ""
-    for ending in (".gz", ".gzip", ".zst"):
-        if name.endswith(ending):
-            name, packing = name.removesuffix(ending), ending
-    for ending, kind in _KINDS.items():
-        if name.endswith(ending) and packing in _PACKINGS[kind]:
-            return kind
-    raise ConfigError(
-        f"{path}: must end in .parquet, .csv, .csv.gz, .csv.zst, .jsonl, .ndjson or .jsonl.gz"
-    )
 
 
 def write_table(frame: pl.DataFrame, path: Path, *, called: Path | None = None) -> None:

@@ -20,26 +20,27 @@ if TYPE_CHECKING:
 def backfill(
     file: Annotated[Path, typer.Argument(help="Your history, in the order of event time.")],
     config: ConfigOption = None,
-    label_column: LabelColumn = "",
+    label_column: LabelColumn = None,
     days: Annotated[
         float | None, typer.Option(min=1, metavar="N", help="Use only the first N days.")
     ] = None,
 ) -> None:
     """Store what a history says of every entity, so that scoring begins with it; none may run."""
     from sentinel.cli.data.folding import folded
+    from sentinel.cli.data.sources import tell_refusals, transaction_file
     from sentinel.cli.progress import progress_bar
     from sentinel.config import load
     from sentinel.operations.data.backfill import backfilled_line
 
     settings, console = load(config), PlainConsole()
     with progress_bar(console) as progress:
-        history, spans = folded(file, settings, label_column, progress, day_count=days)
+        source = transaction_file(file, settings, label_column, needs_labels=False)
+        history, spans = folded(source, settings, progress, day_count=days)
         for _ in spans:
             pass
         found = stored(history, settings, file.name, progress)
     console.print(backfilled_line(found))
-    if history.rejected_count:
-        console.print(f"{history.rejected_count:,} rows could not be used")
+    tell_refusals(console, history.refusals)
 
 
 def stored(

@@ -1,11 +1,22 @@
 """`sentinel check-config`: is it right, and what does it amount to."""
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from sentinel.cli.options import ConfigOption
 from sentinel.cli.texts import PlainConsole
 
 
-def check_config(config: ConfigOption = None) -> None:
-    """Validate a configuration and say what is in force."""
+def check_config(
+    config: ConfigOption = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Read this file as the stream would, and say what fits."),
+    ] = None,
+) -> None:
+    """Validate a configuration and say what is in force; with a file, whether it fits."""
     from rich.table import Table
 
     from sentinel.codec.transactions import TransactionDecoder
@@ -31,3 +42,7 @@ def check_config(config: ConfigOption = None) -> None:
             plan.entity, plan.params.kind, f"{plan.word_count * 8:,}", fields[plan.entity]
         )
     console.print(table)
+    if file is not None:
+        from sentinel.cli.data.dry_run import tell_file
+
+        tell_file(console, file, settings)

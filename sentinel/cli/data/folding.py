@@ -10,9 +10,11 @@ from rich.progress import Progress
 from rich.table import Table
 
 from sentinel.adapters.files import TransactionFile
+from sentinel.cli.data.sources import transaction_file
 from sentinel.config import Config
 from sentinel.errors import ConfigError
 from sentinel.operations.data.history import UNKNOWN, History, Rows, joined_rows
+from sentinel.operations.data.refusals import nothing_usable
 from sentinel.records import Floats, Ints
 
 
@@ -38,17 +40,15 @@ class LabelledHistory:
 
 
 def folded(
-    file: Path,
+    source: TransactionFile,
     config: Config,
-    label_column: str,
     progress: Progress,
     *,
     day_count: float | None = None,
 ) -> tuple[History, Iterator[Rows]]:
     """The history of a file, span by span, or of its first days: whole ones, from midnight on."""
-    source = TransactionFile(file, config.schema, label_column=label_column)
     history = History(config, partition_count=config.topics.partition_count)
-    task = progress.add_task(f"reading {file.name}", total=source.row_count())
+    task = progress.add_task(f"reading {source.path.name}", total=source.row_count())
 
     def spans() -> Iterator[Rows]:
         for chunk in source.chunks():
@@ -75,14 +75,18 @@ def undecided(count: int, config: Config) -> str:
 def labelled(
     file: Path,
     config: Config,
-    label_column: str,
+    label_column: str | None,
     progress: Progress,
     *,
     day_count: float | None = None,
 ) -> LabelledHistory:
     """A history, or its first days, to fit or to measure by. Raises ConfigError without labels."""
-    history, spans = folded(file, config, label_column, progress, day_count=day_count)
-    features, labels, times_ms, accounts = joined_rows(spans)
+    source = transaction_file(file, config, label_column, needs_labels=True)
+    history, spans = folded(source, config, progress, day_count=day_count)
+    found = list(spans)
+    if not found:
+        raise nothing_usable(file, history.refusals)
+    features, labels, times_ms, accounts = joined_rows(found)
     if np.all(labels == UNKNOWN):
         raise ConfigError(f"{file}: no row has a label; name its column with --label-column")
     return LabelledHistory(features, labels, times_ms, accounts, history)

@@ -21,7 +21,7 @@ HistoryArgument = Annotated[Path, typer.Argument(help="Your history, in the orde
 def train(
     file: HistoryArgument,
     config: ConfigOption = None,
-    label_column: LabelColumn = "is_fraud",
+    label_column: LabelColumn = None,
     days: Annotated[
         float | None, typer.Option(min=1, metavar="N", help="Use only the first N days.")
     ] = None,
@@ -30,6 +30,7 @@ def train(
 
     from sentinel.adapters.registry import ModelDirectory
     from sentinel.cli.data.folding import labelled, metrics_table
+    from sentinel.cli.data.sources import tell_refusals
     from sentinel.cli.progress import progress_bar
     from sentinel.config import load
     from sentinel.operations.models import train as training
@@ -46,15 +47,13 @@ def train(
             settings,
             on_tree=lambda count: progress.update(task, completed=count),
         )
-    rejected_count = known.history.rejected_count
-    manifest["rejected_rows"] = rejected_count
+    manifest["rejected_rows"] = known.history.refusals.count
     directory = ModelDirectory(settings.model)
     version = directory.free_version(manifest["features"])
     directory.add(version, text, manifest)
     title = f"model {version} on {manifest['window']['test']['rows']:,} later rows"
     console.print(metrics_table(title, manifest["metrics"]))
-    if rejected_count:
-        console.print(f"{rejected_count:,} rows could not be used")
+    tell_refusals(console, known.history.refusals)
     console.print(f"written to {settings.model.directory}/{version}")
     console.print(
         "it serves from the next start if the model registry is still empty; else\n"
@@ -87,25 +86,27 @@ def features(
     file: HistoryArgument,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Parquet to write.")],
     config: ConfigOption = None,
-    label_column: LabelColumn = "",
+    label_column: LabelColumn = None,
 ) -> None:
     """Write the feature matrix of a history, by the code that scores."""
 
     from sentinel.adapters.files import write_table
     from sentinel.cli.data.folding import folded, joined_frame
+    from sentinel.cli.data.sources import tell_refusals, transaction_file
     from sentinel.cli.progress import progress_bar
     from sentinel.config import load
+    from sentinel.operations.data.refusals import nothing_usable
 
     settings = load(config)
     if not out.parent.is_dir():
         raise ConfigError(f"{out}: its folder does not exist")
     console = PlainConsole()
     with progress_bar(console) as progress:
-        history, spans = folded(file, settings, label_column, progress)
+        source = transaction_file(file, settings, label_column, needs_labels=False)
+        history, spans = folded(source, settings, progress)
         frame = joined_frame(spans, settings)
     if frame is None:
-        raise ConfigError(f"{file}: there is not one usable row")
+        raise nothing_usable(file, history.refusals)
     write_table(frame, out)
     console.print(f"{len(frame):,} rows × {len(settings.features)} features written to {out}")
-    if history.rejected_count:
-        console.print(f"{history.rejected_count:,} rows could not be used")
+    tell_refusals(console, history.refusals)

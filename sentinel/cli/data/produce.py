@@ -19,10 +19,14 @@ def produce(
     speed: Annotated[
         str, typer.Option(metavar="60x", help="Pace by event time; empty: as fast as possible.")
     ] = "",
-    label_column: LabelColumn = "",
+    label_column: LabelColumn = None,
     label_delay: Annotated[
-        str, typer.Option(metavar="7d", help="After which a row's label is sent as feedback.")
-    ] = "7d",
+        str | None,
+        typer.Option(
+            metavar="7d",
+            help="After which a row's label is sent as feedback. [default: training.label_delay]",
+        ),
+    ] = None,
     label_source: Annotated[
         str, typer.Option(metavar="NAME", help="Source named in the feedback.")
     ] = "ground_truth",
@@ -38,16 +42,16 @@ def produce(
     ] = False,
 ) -> None:
     """Send a file's transactions to Kafka, and its labels when their delay has passed."""
-    from sentinel.adapters.files import TransactionFile
     from sentinel.cli.data.sending import send_file
+    from sentinel.cli.data.sources import transaction_file
     from sentinel.core.features.spec import duration_ms
     from sentinel.operations import embedded
     from sentinel.operations.data.produce import ProduceOptions
 
     settings = embedded.running_from(config)
-    source = TransactionFile(file, settings.schema, label_column=label_column)
+    source = transaction_file(file, settings, label_column, needs_labels=False)
     try:
-        delay_ms = duration_ms(label_delay)
+        delay_ms = duration_ms(label_delay or settings.training.label_delay)
     except ValueError as error:
         raise ConfigError(f"--label-delay: {error}") from error
     name = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]

@@ -4,6 +4,7 @@ import uvloop
 
 from sentinel.adapters.files import TransactionFile
 from sentinel.cli.data.folding import undecided
+from sentinel.cli.data.sources import tell_refusals
 from sentinel.cli.progress import progress_bar
 from sentinel.cli.texts import PlainConsole
 from sentinel.config import Config
@@ -28,8 +29,7 @@ def send_file(name: str, source: TransactionFile, config: Config, options: Produ
 
         sent = uvloop.run(main())
     console.print(f"{sent.rows:,} transactions and {sent.labels:,} labels sent")
-    if sent.unreadable:
-        console.print(f"{sent.unreadable:,} rows do not fit the schema: expect dead letters")
+    tell_refusals(console, player.refusals, so="expect dead letters")
     if source.undecided_count:
         console.print(undecided(source.undecided_count, config))
     if player.labels_waiting:

@@ -26,7 +26,7 @@ class FileOptions:
 
     version: str = ""
     history: Path | None = None
-    label_column: str = "is_fraud"
+    label_column: str | None = None
     by_position: bool = False
     trained_until: str = ""
 
@@ -96,7 +96,7 @@ def _from_file(
     return given
 
 
-def _past(file: Path, config: Config, label_column: str) -> Past:
+def _past(file: Path, config: Config, label_column: str | None) -> Past:
     """Features of a history, by the code that scores."""
     with progress_bar(PlainConsole(stderr=True)) as progress:
         known = labelled(file, config, label_column, progress)
@@ -106,7 +106,7 @@ def _past(file: Path, config: Config, label_column: str) -> Past:
         known.labels,
         known.times_ms,
         codes.astype(np.int64),
-        known.history.rejected_count,
+        known.history.refusals.count,
     )
 
 

@@ -283,7 +283,7 @@ def import_model(
             help="A history on which the model was not trained: calibrates and measures it.",
         ),
     ] = None,
-    label_column: LabelColumn = "is_fraud",
+    label_column: LabelColumn = None,
     by_position: Annotated[
         bool,
         typer.Option("--by-position", help="Its columns are [[features]] in their order."),

@@ -96,9 +96,7 @@ def _aggregate(row: Ints, layout: Ints, windows: Ints, t: int, found: Ints) -> N
 
 @numba.njit(cache=True, nogil=True)
 def _std(row: Ints, layout: Ints, begin: int, end: int, n: int, s: int, extra: int) -> float:
-    """Sample standard deviation in minor units; `extra` is one amount more, but for LEAST.
-
-    NaN for n < 2.
+    """Sample standard deviation in minor units, with `extra` if not LEAST; NaN for n < 2.
 
     Deviations are taken from an integer near the mean, so their squares are exact up to 2**53.
     """

@@ -46,6 +46,7 @@ class TrainingParams:
     known when it was put to use.
     """
 
+    label_column: str = "is_fraud"  # of a file: which column says whether a row is fraud
     label_delay: str = "7d"  # until a label is known, for label-fed features and for the gap
     warmup: str = "0d"  # at the start: fills the state, and is not learnt from
     calibration: str = "7d"

@@ -14,6 +14,7 @@ from sentinel.core.features.spec import duration_ms
 from sentinel.core.features.state import FeatureState, Folded, Labels, joined
 from sentinel.core.partitioning import PartitionOf
 from sentinel.errors import ConfigError
+from sentinel.operations.data.refusals import RefusedRows
 from sentinel.records import Feedback, Floats, Ints, Record, Transactions, part
 
 UNKNOWN = -1
@@ -73,7 +74,7 @@ class History:
         self.is_over = False  # whether there are rows behind the days that were asked for
         self._end_ms: float | None = None
         self._position = 0
-        self.rejected_count = 0
+        self.refusals = RefusedRows(config.schema)
 
     def fold(
         self,
@@ -91,10 +92,7 @@ class History:
         rows, labels = self._decode(values, is_fraud)
         times = rows.event_time_ms
         if times.size:
-            if times[0] < (self.newest_ms or 0) or np.any(np.diff(times) < 0):
-                raise ConfigError(
-                    "the rows are not in the order of event time: sort the file by it"
-                )
+            self._check_order(rows)
             if self._end_ms is None and day_count is not None:
                 self._end_ms = int(times[0]) // DAY_MS * DAY_MS + day_count * DAY_MS
             count = int(np.searchsorted(times, self._end_ms or math.inf, side="left"))
@@ -118,6 +116,14 @@ class History:
             begin = end
         return Rows(rows, features, labels)
 
+    def _check_order(self, rows: Transactions) -> None:
+        earlier = np.flatnonzero(np.diff(rows.event_time_ms, prepend=self.newest_ms or 0) < 0)
+        if earlier.size:
+            raise ConfigError(
+                f"row {int(rows.offset[earlier[0]]) + 1:,} is earlier than one before it: the rows "
+                "are not in the order of event time: sort the file by it"
+            )
+
     def _fold_piece(self, rows: Transactions) -> Folded:
         """Fold rows with the labels that become known between them."""
         folded = []
@@ -135,8 +141,8 @@ class History:
         n = len(values)
         records = [Record(self._position + i, 0, None, value) for i, value in enumerate(values)]
         rows, rejected = self._decoder.decode([(0, records)])
+        self.refusals.add(values, rejected, rows_before=self._position)
         self._position += n
-        self.rejected_count += len(rejected)
         kept = np.ones(n, dtype=np.bool_)
         kept[[r.index for r in rejected]] = False
         codes = [UNKNOWN if fraud is None else int(fraud) for fraud in is_fraud]

@@ -10,9 +10,11 @@ import numpy as np
 
 from sentinel.adapters.files import Chunk, TransactionFile
 from sentinel.codec.records import decode_object, encode_pretty
+from sentinel.codec.rows import Rejected
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
 from sentinel.errors import ConfigError, RecordError
+from sentinel.operations.data.refusals import RefusedRows
 from sentinel.operations.data.sender import Sender
 from sentinel.records import Feedback, Ints, Record, Transactions
 
@@ -55,7 +57,6 @@ class Played:
 
     rows: int = 0
     labels: int = 0
-    unreadable: int = 0  # sent as they are: dead letters on the other side
 
 
 class Player:
@@ -73,6 +74,9 @@ class Player:
         self._begun_s = 0.0
         self._begin = 0
         self.sent = Played()
+        self.refusals = RefusedRows(
+            config.schema
+        )  # sent as they are: dead letters on the other side
 
     async def run(self, sender: Sender, on_sent: Callable[[Played], None]) -> Played:
         """Send until the end of the file. A run that was broken off may repeat its last chunk.
@@ -88,21 +92,23 @@ class Player:
             count = len(chunk.values)
             first = min(max(begin - row, 0), count)
             last = count if end is None else min(max(end - row, 0), count)
-            rows = self._decode(chunk)
+            rows, rejected = self._decode(chunk)
             if left_out := self._remember_labels(chunk, rows, 0, first):
                 # Known before the first row that is sent: the run before has sent them, if any.
                 self._due_labels(int(rows.event_time_ms[left_out - 1]))
             if last > first:
+                to_send = [one for one in rejected if first <= one.index < last]
+                self.refusals.add(chunk.values, to_send, rows_before=row)
                 await self._send(sender, chunk, rows, first, last, on_sent)
             row += count
             if end is not None and row >= end:
                 break
         return self.sent
 
-    def _decode(self, chunk: Chunk) -> Transactions:
-        """The usable rows; the offset of each is its place in the chunk."""
+    def _decode(self, chunk: Chunk) -> tuple[Transactions, list[Rejected]]:
+        """The usable rows, whose offset is the place in the chunk, and the others."""
         records = [Record(i, 0, None, value) for i, value in enumerate(chunk.values)]
-        return self._decoder.decode([(0, records)])[0]
+        return self._decoder.decode([(0, records)])
 
     async def _send(
         self,
@@ -124,14 +130,13 @@ class Player:
         while first < last:
             end = await self._due(times, first, last)
             await sender.transactions(accounts[first:end], chunk.values[first:end])
-            readable = self._remember_labels(chunk, rows, first, end)
+            self._remember_labels(chunk, rows, first, end)
             # At full speed labels go out at once: an instance applies each only when the stream's
             # event time has come to when it was observed, however fast that is.
             paced = self._options.speed is not None
             due = self._due_labels(int(times[end - 1]) if paced else _END_OF_TIME_MS)
             await sender.feedback(due)
             self.sent.rows += end - first
-            self.sent.unreadable += end - first - readable
             self.sent.labels += len(due)
             first = end
             on_sent(self.sent)

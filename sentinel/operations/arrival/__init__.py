@@ -1,0 +1,1 @@
+"""A file that nobody has described yet: what its columns are, and a configuration for it."""

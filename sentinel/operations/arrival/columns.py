@@ -1,0 +1,143 @@
+"""Columns of a file that nobody has described, as texts, and what these are like."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from sentinel.records import Floats
+
+# Any: whoever reads the file makes of its values what the schema wants. Texts and numbers of JSON
+# lines stay what they are; a nested value is no field.
+Form = Literal["any", "text", "number", "boolean", "nested"]
+
+TRUE, FALSE = ("true", "1", "1.0", "t", "y", "yes"), ("false", "0", "0.0", "f", "n", "no")
+_ARE_MOST = 0.98  # of the values that are there: a few slips do not change what a column is
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
+
+
+@dataclass(frozen=True, eq=False)
+class FileColumn:
+    """A column with the values that were looked at, oldest first; None where there is none."""
+
+    name: str
+    values: Sequence[str | None]
+    form: Form = "any"
+
+    @cached_property
+    def words(self) -> str:
+        """The words of the name, small and with blanks between: "nameOrig" is "name orig"."""
+        return " ".join(_WORD.findall(self.name)).lower()
+
+    @property
+    def can_be_named(self) -> bool:
+        """Whether the decoder can look for a field of that name."""
+        name = self.name
+        return bool(name.strip()) and name.isprintable() and not set(name) & {'"', "\\"}
+
+    @cached_property
+    def present(self) -> list[str]:
+        """The values that are there."""
+        return [value for value in self.values if value is not None and value != ""]
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """How often each value is there."""
+        return Counter(self.present)
+
+    @property
+    def distinct_count(self) -> int:
+        """How many different values there are."""
+        return len(self.counts)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it says nothing: one value, and it is always there."""
+        return self.distinct_count == 1 and len(self.present) == len(self.values)
+
+    @cached_property
+    def numbers(self) -> Floats:
+        """The values as numbers, NaN where there is none."""
+        known = {text: float(text) if _NUMBER.fullmatch(text) else np.nan for text in self.counts}
+        return np.array([known.get(v, np.nan) if v else np.nan for v in self.values], np.float64)
+
+    @cached_property
+    def reads_as_number(self) -> bool:
+        """Whether its values are numbers, or texts that hold one."""
+        finite = int(np.isfinite(self.numbers).sum())
+        return bool(self.present) and finite >= _ARE_MOST * len(self.present)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the schema can have it as a number."""
+        return self.form in ("any", "number") and self.reads_as_number
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether its values are whole numbers."""
+        numbers = self.numbers[np.isfinite(self.numbers)]
+        return self.reads_as_number and bool(np.all(numbers == np.floor(numbers)))
+
+    @cached_property
+    def is_boolean(self) -> bool:
+        """Whether the schema can have it as a boolean; two numbers alone are no proof of it."""
+        lows = {value.strip().lower() for value in self.counts}
+        if self.form not in ("any", "boolean") or not lows or not lows <= {*TRUE, *FALSE}:
+            return False
+        is_named = re.search(r"^(is|has)\b|\b(flag|bool|valid|present|is)\b", self.words)
+        return bool(is_named) or not self.is_number
+
+    @cached_property
+    def is_in_order(self) -> bool:
+        """Whether its numbers never become smaller."""
+        numbers = self.numbers[np.isfinite(self.numbers)]
+        return numbers.size > 0 and bool(np.all(np.diff(numbers) >= 0))
+
+    @cached_property
+    def decimals(self) -> int:
+        """The most digits behind the point."""
+        points = (value.strip().partition(".")[2] for value in self.counts)
+        return max((len(digits.rstrip("0")) for digits in points), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen of a file.
+
+    Attributes
+    ----------
+    file_name
+        For a person.
+    columns
+        With equally many values each: those of the first rows, and of others spread evenly.
+    row_count
+        Of the whole file.
+    """
+
+    file_name: str
+    columns: tuple[FileColumn, ...]
+    row_count: int
+
+    @property
+    def seen_count(self) -> int:
+        """How many rows were looked at."""
+        return len(self.columns[0].values) if self.columns else 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether that was every row."""
+        return self.seen_count == self.row_count
+
+    def without(self, names: Collection[str | None]) -> "Look":
+        """The same without some columns."""
+        left = tuple(column for column in self.columns if column.name not in names)
+        return replace(self, columns=left)
+
+    def named(self, name: str) -> FileColumn | None:
+        """The column of that name."""
+        return next((column for column in self.columns if column.name == name), None)
