@@ -234,6 +234,17 @@ def test_a_reason_names_the_field_and_what_stands_in_its_way(
     assert rejected.error.detail == told
 
 
+@pytest.mark.parametrize(
+    "value", [b'{"a":' * 100_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000, b'{"a":{"b":{}}}']
+)
+def test_no_depth_ends_the_reader(value: bytes) -> None:
+    rows, (rejected,) = TransactionDecoder(SCHEMA).decode([(0, [Record(0, 0, None, value)])])
+
+    assert len(rows) == 0
+    assert rejected.error.reason in ("not_json", "missing_field")
+    assert fields_of_line(value, ["a.b.c.d"], "").kept in (value, b"{}")
+
+
 def test_a_line_of_a_file_keeps_what_paths_lead_to_and_no_label() -> None:
     line = b'{"a": {"id": 1.50, "fraud": 1, "b": [ {"fraud": 1} ]}, "b.n": 2, "b": {"n": 3}}'
 

@@ -37,6 +37,7 @@ BAD_TRANSACTIONS = {
     "list": (b"[" + encoded(GOOD) + b"]", "wrong_type"),
     "null": (b"null", "wrong_type"),
     "tombstone": (None, "tombstone"),
+    "framed": (b"\0\0\0\0\x11" + encoded(GOOD), "framed"),
     "no-id": (without("transaction_id"), "missing_field"),
     "no-account": (without("account"), "missing_field"),
     "no-time": (without("event_time"), "missing_field"),

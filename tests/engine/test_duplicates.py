@@ -4,10 +4,11 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+import pytest
 from numpy.random import Generator
 
 from sentinel.adapters.memory import Faults
-from tests.engine.clock import run
+from tests.engine.clock import run, until
 from tests.engine.faults import Noted
 from tests.engine.samples import a_config, transactions
 from tests.engine.test_crashes import a_doom, check, chosen, labels, live
@@ -33,15 +34,24 @@ def with_repeats(made: Piece, seed: int) -> Piece:
 PIECES = [with_repeats(MADE[begin : begin + 28], begin) for begin in range(0, len(MADE), 28)]
 
 
+def empty_world(
+    rng: Generator | None = None,
+    *,
+    partition_count: int = 1,
+    duplicates: Literal["count", "ignore"] = "ignore",
+) -> World:
+    config = a_config(partition_count, commit_interval_s=0.2, snapshot_after_s=0.5)
+    schema = replace(config.schema, duplicates=duplicates)
+    return World(config=replace(config, schema=schema), rng=rng)
+
+
 def a_world(
     rng: Generator | None = None,
     *,
     label_count: int = 0,
     duplicates: Literal["count", "ignore"] = "ignore",
 ) -> World:
-    config = a_config(commit_interval_s=0.2, snapshot_after_s=0.5)
-    schema = replace(config.schema, duplicates=duplicates)
-    world = World(config=replace(config, schema=schema), rng=rng)
+    world = empty_world(rng, duplicates=duplicates)
     world.send(PIECES[0])
     for label in labels(label_count):
         world.append("labels", label)
@@ -102,3 +112,38 @@ def test_whichever_call_fails_nothing_is_counted_twice(sweep: bool) -> None:
 
     for number in chosen(calls.names, sweep=sweep):
         check(lived(Faults(fail_at=number, after_effect=bool(number % 2))), expected)
+
+
+@pytest.mark.parametrize("in_order", [True, False], ids=["leaves", "dies"])
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_known_moves_with_the_partition(seed: int, in_order: bool) -> None:
+    """One of two instances leaves, or dies, and what it had counted comes again to the other."""
+    sent = with_repeats(transactions(300), seed)
+    world = empty_world(np.random.default_rng(seed), partition_count=4)
+    expected = empty_world(partition_count=4)
+    expected.send(sent)
+    run(expected.run_through())
+
+    async def scenario() -> None:
+        async with world.instance() as second:
+            async with world.instance() as first:
+                await until(lambda: len(first.parts.partitions) == 2)
+                world.send(sent[:200])
+                await until(lambda: first.metrics.decisions > 30 + 10 * seed)
+                if in_order:
+                    await first.stop()
+            world.send(sent[200:])
+            await until(lambda: len(second.parts.partitions) == 4)
+            await second.idle()
+            await second.stop()
+
+    run(scenario())
+
+    assert world.unsafe == []
+    assert world.blobs() == expected.blobs()
+    flags = {
+        name: {b'"duplicate"' in one for one in found} for name, found in world.decisions().items()
+    }
+    known = {name: b'"duplicate"' in found[0] for name, found in expected.decisions().items()}
+    assert flags == {name: {is_known} for name, is_known in known.items()}
+    assert any(known.values())
