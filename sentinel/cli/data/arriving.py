@@ -143,4 +143,4 @@ def _tell_way_on(file: Path, out: Path, *, has_labels: bool) -> None:
         return
     echo(f"  sentinel train {name} -c {own}")
     echo(f"  sentinel run -c {own}")
-    echo(f"  sentinel produce {name} -c {own}    # from a second terminal in this folder")
+    echo(f"  sentinel produce {name} -c {own}    # or a later file, from a second terminal here")

@@ -1,5 +1,6 @@
 """`sentinel train` and `sentinel features`: history through the code that scores."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,12 +62,17 @@ def train(
         "makes it the champion of every running instance",
     )
     with progress_bar(console) as progress:
-        outcome = _of_entities(known.history, settings, file, progress)
+        again = f"sentinel backfill {shlex.quote(str(file))}"
+        if config is not None:
+            again += f" -c {shlex.quote(str(config))}"
+        outcome = _of_entities(known.history, settings, file.name, progress, again)
     console.print(outcome)
 
 
-def _of_entities(history: "History", config: "Config", file: Path, progress: "Progress") -> str:
-    """Store what training knows of entities where that is nobody's production."""
+def _of_entities(
+    history: "History", config: "Config", source: str, progress: "Progress", again: str
+) -> str:
+    """Store what training knows of entities where that is nobody's production; else say how."""
     from sentinel.adapters.kafka import EMBEDDED
     from sentinel.cli.data.backfill import stored
     from sentinel.operations.data.backfill import backfilled_line
@@ -74,10 +80,10 @@ def _of_entities(history: "History", config: "Config", file: Path, progress: "Pr
     if config.redis.url != EMBEDDED:
         return (
             "what this history says of entities is not in your store, and features begin empty:\n"
-            f"  sentinel backfill {file}\nstores it, before the first start"
+            f"  {again}\nstores it, before the first start"
         )
     try:
-        return backfilled_line(stored(history, config, file.name, progress))
+        return backfilled_line(stored(history, config, source, progress))
     except ConfigError as error:
         return f"what this history says of entities is not stored: {error}"
 

@@ -16,6 +16,11 @@ from sentinel.codec.records import encode_pretty
 from sentinel.config import Config
 from sentinel.errors import ConfigError
 
+_WAY_ON = (
+    "with your own data: `sentinel init history.csv` looks at it and writes a configuration; "
+    "docs/arrival.md goes on from there"
+)
+
 
 def watched(config: Config, options: RunOptions, report_file: Path | None, *, plain: bool) -> None:
     """Run, show, and write the report at the end, however the run ended."""
@@ -32,6 +37,8 @@ def watched(config: Config, options: RunOptions, report_file: Path | None, *, pl
         async def main() -> dict[str, Any]:
             status = await run(config, options, view.progress, view.show, leave)
             await view.finish(status)
+            if options.stream and status.metrics.decisions:
+                view.tell(_WAY_ON)
             return report(status)
 
         with view:

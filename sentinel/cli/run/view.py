@@ -134,6 +134,10 @@ class View:
         self.stop()
         self._console.print(_line(status, self._rate), soft_wrap=True)
 
+    def tell(self, words: str) -> None:
+        """A line behind it all."""
+        self._console.print(shown(words), soft_wrap=True)
+
 
 def _line(status: Status, rate: float) -> str:
     metrics = status.metrics
