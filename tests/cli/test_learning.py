@@ -23,6 +23,7 @@ from sentinel.core.learning.awaiting import Awaited
 from sentinel.engine.health import Health
 from sentinel.engine.partitions.labels import LabelsWaiting
 from sentinel.engine.registry.lifecycle import Answer, Judgement, Try, Update
+from sentinel.engine.store.history import Beginning
 from sentinel.engine.updates.awaiting import Outlook
 from sentinel.metrics import Metrics
 from sentinel.operations.models.updates import UpdateStatus
@@ -63,6 +64,7 @@ class Running:
 
     is_assigned = True
     version = "1.0.0"
+    beginning = Beginning(None, is_cold=False)
 
     def __init__(self, update: Update | None, outlook: Outlook | None) -> None:
         self._learning = update, outlook
