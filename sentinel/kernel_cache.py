@@ -38,10 +38,11 @@ def folder() -> str:
     return os.environ.get(VARIABLE) or f"__pycache__ below {_SOURCES}"
 
 
-def count() -> int:
-    """How many kernels are kept there, each for one kind of arguments."""
+def count(function: str = "") -> int:
+    """How many kernels are kept there, each for one kind of arguments: all, or of one function."""
     given = os.environ.get(VARIABLE)
-    return sum(1 for _ in (Path(given) if given else _SOURCES).rglob("*.nbc"))
+    pattern = f"*.{function}-*.nbc" if function else "*.nbc"
+    return sum(1 for _ in (Path(given) if given else _SOURCES).rglob(pattern))
 
 
 def _is_writable_tree() -> bool:

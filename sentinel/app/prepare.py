@@ -11,7 +11,7 @@ from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.builtin import stream as demo
 from sentinel.app.builtin.past import PastRows, held_out_of, keep_past, past_rows
 from sentinel.app.ending import abandonable
-from sentinel.app.warming import warm_scoring
+from sentinel.app.warming import warm_models, warm_scoring
 from sentinel.config import Config
 from sentinel.errors import ConfigError
 from sentinel.operations.data.backfill import store_history
@@ -70,6 +70,7 @@ def prepare_model(config: Config, progress: Progress, *, stream: bool) -> Prepar
         for day in demo.past_days():
             progress("generating 60 days of history", len(days) / demo.HISTORY_DAY_COUNT)
             days.append(day)
+        warm_models()  # of the one that is to come
 
     warm_scoring(config, progress, meanwhile=generate)
     history = History(config, partition_count=config.topics.partition_count)

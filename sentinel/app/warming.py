@@ -35,8 +35,9 @@ from sentinel.texts import Texts
 Progress = Callable[[str, float], None]
 Step = tuple[str, Callable[[], object]]
 
-# Half of the work, by the time that it takes.
+# Half of the work, by the time that it takes, and what of it takes longest.
 _BESIDE = ("entity state", "feedback")
+_LONGEST = "read_and_fold"
 
 
 def warm_scoring(
@@ -58,8 +59,8 @@ def warm_scoring(
 
 @contextmanager
 def _helper() -> Iterator[None]:
-    """Another process that compiles its part, where nothing is there; waits for it at the end."""
-    if count():
+    """Another process that compiles its part, where it is not there; waits for it at the end."""
+    if count(_LONGEST):
         yield
         return
     # -P: a file of the user's that is called numpy.py is not ours to import.
@@ -84,7 +85,7 @@ def main() -> None:
 
 def warm_all(config: Config, progress: Progress) -> list[str]:
     """Also what models, updates and their helpers need; says what was compiled or loaded."""
-    steps = [*_scoring(config), ("models", _model), ("updates", _updates)]
+    steps = [*_scoring(config), ("models", warm_models), ("updates", _updates)]
     _take(steps, progress)
     return [name for name, _ in steps]
 
@@ -125,8 +126,8 @@ def _stored() -> None:
     hash64(["a"])
 
 
-def _model() -> None:
-    """By the smallest of models: one tree of two leaves."""
+def warm_models() -> None:
+    """What scores a forest, by the smallest of models: one tree of two leaves."""
     rows = np.arange(40, dtype=np.float64)[:, np.newaxis]
     params = FitParams(tree_count=1, leaf_count_max=2, leaf_row_count_min=1)
     text = fit(rows, (rows[:, 0] > 20).astype(np.int64), params=params, feature_names=["a"])
