@@ -102,7 +102,7 @@ def _missing_model(config: Config) -> ConfigError:
 
 
 async def _backfill(config: Config, history: History, progress: Progress) -> None:
-    total = sum(len(table) for table in history.state.tables.values())
+    total = history.entity_count
     done = 0
 
     def on_saved(count: int) -> None:

@@ -19,6 +19,10 @@ LabelColumn = Annotated[
         help="The column that says whether a row is fraud. [default: training.label_column]",
     ),
 ]
+HistoryArgument = Annotated[Path, typer.Argument(help="Your history, in the order of event time.")]
+DaysOption = Annotated[
+    float | None, typer.Option(min=1, metavar="N", help="Use only the first N days.")
+]
 IdleOption = Annotated[
     float | None,
     typer.Option(min=0.1, metavar="SECONDS", help="Stop after so long without a record."),

@@ -82,14 +82,15 @@ def announce(config: Config, directory: Path = DIRECTORY) -> Path:
     return path
 
 
-def is_running(directory: Path = DIRECTORY) -> bool:
-    """Whether a run is at work in this folder."""
+def addresses(directory: Path = DIRECTORY) -> tuple[str, str] | None:
+    """Of the broker and the store of a run that is at work in this folder; None if none is."""
     try:
         facts = decode_object((directory / _ADDRESSES).read_bytes())
-        os.kill(int(facts["pid"]), 0)
+        pid, kafka, redis = int(facts["pid"]), str(facts["kafka"]), str(facts["redis"])
+        os.kill(pid, 0)
     except (OSError, RecordError, KeyError, ValueError, TypeError):
-        return False
-    return True
+        return None
+    return kafka, redis
 
 
 def running(config: Config, directory: Path = DIRECTORY) -> Config:
@@ -99,16 +100,12 @@ def running(config: Config, directory: Path = DIRECTORY) -> Config:
     """
     if not is_kafka_wanted(config):
         return config
-    path = directory / _ADDRESSES
-    try:
-        facts = decode_object(path.read_bytes())
-        pid, kafka, redis = int(facts["pid"]), str(facts["kafka"]), str(facts["redis"])
-        os.kill(pid, 0)
-    except (OSError, RecordError, KeyError, ValueError, TypeError) as error:
+    if (found := addresses(directory)) is None:
         raise ConfigError(
             "kafka.bootstrap_servers is embedded, and no `sentinel run` is running in this folder: "
             "start one first, or set kafka.bootstrap_servers"
-        ) from error
+        )
+    kafka, redis = found
     config = replace(config, kafka=config.kafka.embedded_at(kafka))
     if config.redis.url == EMBEDDED:
         config = replace(config, redis=replace(config.redis, url=redis))

@@ -23,11 +23,12 @@ async def state_to_look_at(
     config: Config, directory: Path = embedded.DIRECTORY
 ) -> AsyncIterator[RedisStateStore]:
     """The state store; that of embedded mode is started if no run in this folder has it open."""
-    if config.redis.url == EMBEDDED and not embedded.is_running(directory):
-        async with state_to_change(config, directory) as (_, store):
-            yield store
-        return
-    config = embedded.running(config, directory)
+    if config.redis.url == EMBEDDED:
+        if (found := embedded.addresses(directory)) is None:
+            async with state_to_change(config, directory) as (_, store):
+                yield store
+            return
+        config = replace(config, redis=replace(config.redis, url=found[1]))
     layout = layout_of(config.entities, config.features)
     async with RedisStateStore(config.redis, layout=layout) as store:
         yield store

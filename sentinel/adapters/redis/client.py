@@ -1,7 +1,7 @@
 """How to reach Redis, and what its client's errors mean to the engine."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,16 +147,25 @@ class _Packing:
         return [b"".join([self.pack_command(*command)[0] for command in commands])]
 
 
-async def unlink_all(redis: "Redis", prefix: str) -> int:
-    """Forget every key that begins so, some at a time; returns how many there were."""
-    client, cursor, count = cast("Any", redis), 0, 0
+async def keys_of(redis: "Redis", prefix: str) -> AsyncIterator[list[bytes]]:
+    """Every key that begins so, some at a time; a page may be empty, and a key come twice."""
+    client, cursor = cast("Any", redis), 0
     literally = re.sub(r"([*?\[\]\\^])", r"\\\1", prefix)
     while True:
-        cursor, keys = await client.scan(cursor, match=f"{literally}*", count=_SCAN_COUNT)
-        if keys:
-            count += int(await client.unlink(*keys))
+        with translated("look for keys"):
+            cursor, keys = await client.scan(cursor, match=f"{literally}*", count=_SCAN_COUNT)
+        yield keys
         if cursor == 0:
-            return count
+            return
+
+
+async def unlink_all(redis: "Redis", prefix: str) -> int:
+    """Forget every key that begins so; returns how many there were."""
+    count = 0
+    async for keys in keys_of(redis, prefix):
+        if keys:
+            count += int(await redis.unlink(*keys))
+    return count
 
 
 def _check_files(params: RedisParams) -> None:

@@ -8,18 +8,16 @@ What is found in the present form already is left as it is, so that a migration 
 can be done again.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
 from redis.asyncio import Redis
 
-from sentinel.adapters.redis.client import RedisParams, connect, translated
+from sentinel.adapters.redis.client import RedisParams, connect, keys_of, translated
 from sentinel.adapters.redis.state import LABEL_BITS, bitmap_key
 from sentinel.codec.stored import encode_stored
 from sentinel.ports import PartitionState
 from sentinel.records import TopicPartition
-
-_PAGE_COUNT = 500
 
 # A blob, of which entity kind and key, and by which partition: None of one that is owned.
 Convert = Callable[[str, str, int | None, bytes], bytes | None]
@@ -65,20 +63,10 @@ class Format1:
         What it gives None for is left: it is of the present form, or damaged.
         """
         count = 0
-        async for keys in self._blob_keys():
+        async for keys in keys_of(self._redis, f"{self._prefix}:s:{self._layout}:"):
             for key in keys:
                 count += await self._convert(key, convert)
         return count
-
-    async def _blob_keys(self) -> AsyncIterator[list[bytes]]:
-        redis: Any = self._redis
-        cursor, pattern = 0, f"{self._prefix}:s:{self._layout}:*"
-        while True:
-            with translated("look for state"):
-                cursor, keys = await redis.scan(cursor, match=pattern, count=_PAGE_COUNT)
-            yield keys
-            if cursor == 0:
-                return
 
     async def _convert(self, key: bytes, convert: Convert) -> int:
         redis: Any = self._redis

@@ -1,12 +1,9 @@
 """`sentinel backfill`: what a history says of entities into the store, before the first record."""
 
 import asyncio
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from sentinel.cli.options import ConfigOption, LabelColumn
+from sentinel.cli.options import ConfigOption, DaysOption, HistoryArgument, LabelColumn
 from sentinel.cli.texts import PlainConsole
 
 if TYPE_CHECKING:
@@ -18,12 +15,10 @@ if TYPE_CHECKING:
 
 
 def backfill(
-    file: Annotated[Path, typer.Argument(help="Your history, in the order of event time.")],
+    file: HistoryArgument,
     config: ConfigOption = None,
     label_column: LabelColumn = None,
-    days: Annotated[
-        float | None, typer.Option(min=1, metavar="N", help="Use only the first N days.")
-    ] = None,
+    days: DaysOption = None,
 ) -> None:
     """Store what a history says of every entity, so that scoring begins with it; none may run."""
     from sentinel.cli.data.folding import folded
@@ -52,8 +47,7 @@ def stored(
     from sentinel.operations.data.pending_labels import tell_or_keep
     from sentinel.operations.state import state_to_change
 
-    total = sum(len(table) for table in history.state.tables.values())
-    task = progress.add_task("storing the state of entities", total=total)
+    task = progress.add_task("storing the state of entities", total=history.entity_count)
 
     async def main() -> "StoredHistory":
         async with state_to_change(config) as (_, store):

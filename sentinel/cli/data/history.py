@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sentinel.cli.options import ConfigOption, LabelColumn
+from sentinel.cli.options import ConfigOption, DaysOption, HistoryArgument, LabelColumn
 from sentinel.cli.texts import PlainConsole
 from sentinel.errors import ConfigError
 
@@ -16,16 +16,12 @@ if TYPE_CHECKING:
     from sentinel.config import Config
     from sentinel.operations.data.history import History
 
-HistoryArgument = Annotated[Path, typer.Argument(help="Your history, in the order of event time.")]
-
 
 def train(
     file: HistoryArgument,
     config: ConfigOption = None,
     label_column: LabelColumn = None,
-    days: Annotated[
-        float | None, typer.Option(min=1, metavar="N", help="Use only the first N days.")
-    ] = None,
+    days: DaysOption = None,
 ) -> None:
     """Fit a model on history, test it on the last days, and write it down."""
 

@@ -157,6 +157,11 @@ class History:
             found = self._partitions[account] = self._partition_of(account)
         return found
 
+    @property
+    def entity_count(self) -> int:
+        """Entities of all kinds in the state."""
+        return sum(map(len, self.state.tables.values()))
+
     def waiting_labels(self) -> list[Feedback]:
         """The frauds that were not known yet at the end, as who reports them later."""
         return [
