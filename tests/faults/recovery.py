@@ -211,6 +211,8 @@ async def _bench(stack: AsyncExitStack, folder: Path, options: argparse.Namespac
         "SENTINEL__KAFKA__SESSION_TIMEOUT_S": str(options.session),
         "SENTINEL__KAFKA__REBALANCE_TIMEOUT_S": str(options.rebalance),
         "SENTINEL__KAFKA__HEARTBEAT_INTERVAL_S": str(min(3.0, options.session / 6)),
+        "SENTINEL__KAFKA__REQUEST_TIMEOUT_S": str(options.rebalance + 10.0),
+        "SENTINEL__KAFKA__MAX_POLL_INTERVAL_S": str(max(30.0, options.session)),
         "SENTINEL__ENGINE__COMMIT_INTERVAL_S": "1.0",
         "SENTINEL__ENGINE__BATCH_COUNT_MAX": "2048",
         "SENTINEL__ENGINE__SNAPSHOT_RATE_MAX": "20000",
