@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sentinel.core.features.spec import IN_HOUR, EntityParams, FeatureParams
+from sentinel.core.features.spec import IN_HOUR, STATS, EntityParams, FeatureParams
 
 
 @dataclass(frozen=True, slots=True)
 class HiddenParams(FeatureParams):
     """A column that no configuration can declare."""
 
-    known_stats = FeatureParams.known_stats | {IN_HOUR}
+    def _known_stats(self) -> frozenset[str]:
+        return STATS | {IN_HOUR}
 
 
 # How many rows the account has had in the hour, so that one cannot outvote all others.

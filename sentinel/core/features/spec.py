@@ -3,7 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 EntityKind = Literal["events", "tiles"]
 
@@ -86,12 +86,11 @@ class FeatureParams:
     include_current: bool = False
     empty: float = math.nan
     utc_offset_h: float = 0.0
-    known_stats: ClassVar[frozenset[str]] = STATS
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("a feature needs a name")
-        if self.stat not in self.known_stats:
+        if self.stat not in self._known_stats():
             raise ValueError(f'{self.name}: stat "{self.stat}" must be one of {sorted(STATS)}')
         self._check_entity()
         self._check_field()
@@ -102,6 +101,9 @@ class FeatureParams:
             duration_ms(self.delay)
         if not -14 <= self.utc_offset_h <= 14:
             raise ValueError(f"{self.name}: utc_offset_h must be in -14..14")
+
+    def _known_stats(self) -> frozenset[str]:
+        return STATS
 
     def _check_entity(self) -> None:
         of_entity = self.stat in ENTITY_STATS or self.stat == IN_HOUR
