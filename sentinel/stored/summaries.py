@@ -16,8 +16,8 @@ class SummarySpan:
     actions
         How many there were of each action.
     counts
-        Of the first rows of each account in an hour, packed (`codec.counts`): GroupCounts of each
-        feature, behind them of the score.
+        Of the first rows of each account in an hour, packed (`codec.drift.counts`): GroupCounts of
+        each feature, behind them of the score.
     scores
         For each cell of the score that was met: the cell, rows, the sum of their probabilities in
         millionths, of their amounts in minor units, and of amount times probability.

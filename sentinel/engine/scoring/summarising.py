@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from sentinel.codec.counts import pack_counts
+from sentinel.codec.drift.counts import pack_counts
 from sentinel.codec.stored import encode_stored
 from sentinel.core.decision import ACTIONS
 from sentinel.core.drift.noting import Binning, NotedRows, joined, noted, steps_of
