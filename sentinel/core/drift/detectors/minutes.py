@@ -78,7 +78,7 @@ class Expected:
     error: Floats
 
 
-def advance(
+def after_minute(
     state: MinuteState,
     references: Sequence[MinuteReference],
     counts: Sequence[GroupCounts | None],
@@ -101,6 +101,20 @@ def advance(
     """
     assert len(references) == len(counts) == len(state.squares)
     state, rows, sums = _seen(state, references, counts, minute, params)
+    return after_sums(state, references, rows, sums, minute, params, expected=expected)
+
+
+def after_sums(
+    state: MinuteState,
+    references: Sequence[MinuteReference],
+    rows: Floats,
+    sums: Floats,
+    minute: int,
+    params: MinuteParams,
+    *,
+    expected: Sequence[Expected | None] | None = None,
+) -> tuple[MinuteState, tuple[MinuteEvent, ...]]:
+    """One minute more, of effective rows and the sums of their contrasts, float64 (D,)."""
     factors = state.spread.factors()  # of the minutes before: it may not know this one
     spread = state.spread.after(rows, sums, params.block_minutes)
     floors, shift = _floors(references, expected, params)
@@ -109,6 +123,7 @@ def advance(
     fade = math.exp(-1.0 / params.horizon_minutes)
     state = replace(
         state,
+        last_minute=minute,
         spread=spread,
         typical=_typical(state.typical, rows),
         recent=state.recent * fade + np.stack([rows, sums], axis=1),
@@ -170,7 +185,7 @@ def _seen(
     # Neighbours are blocks with no more than a block between them.
     is_near = -params.block_minutes <= elapsed <= params.block_minutes
     spread = state.spread if is_near else state.spread.interrupted()
-    state = replace(state, last_minute=minute, sizes=sizes, squares=squares, spread=spread)
+    state = replace(state, sizes=sizes, squares=squares, spread=spread)
     return state, np.concatenate(rows), np.concatenate(sums)
 
 

@@ -76,7 +76,7 @@ def look(
                 tilt = sizes[k] / math.sqrt(typical[d])
                 psi = max(0.5 * tilt * tilt, _cumulant(support[d], masses[d], sign * tilt))
                 gain = tilt * (sign * sums[d] - floor * rows[d]) - rows[d] * psi
-                evidence[d, side, k] = _softplus(evidence[d, side, k] + gain)
+                evidence[d, side, k] = softplus(evidence[d, side, k] + gain)
                 run = runs[d, side, k]
                 if run[0] <= 0.0:
                     run[:] = 0.0
@@ -100,7 +100,7 @@ def _cumulant(support: Floats, masses: Floats, tilt: float) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _softplus(x: float) -> float:
+def softplus(x: float) -> float:
     """log(1 + exp(x)), without overflow."""
     return x + math.log1p(math.exp(-x)) if x > 0.0 else math.log1p(math.exp(x))
 

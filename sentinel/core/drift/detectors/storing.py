@@ -9,14 +9,14 @@ import numpy as np
 State = TypeVar("State")
 
 
-def stored(state: object) -> dict[str, Any]:
+def state_values(state: object) -> dict[str, Any]:
     """The fields of a state by name: arrays, whole numbers, floats, and dicts of these."""
     assert is_dataclass(state)
     found = {field.name: getattr(state, field.name) for field in fields(state)}
-    return {name: stored(one) if is_dataclass(one) else one for name, one in found.items()}
+    return {name: state_values(one) if is_dataclass(one) else one for name, one in found.items()}
 
 
-def restored(fresh: State, values: Mapping[str, Any]) -> State:
+def state_of(fresh: State, values: Mapping[str, Any]) -> State:
     """The state that was stored, of the same kind and shapes as a fresh one.
 
     Arrays may come as lists, with None for NaN, as JSON has them: the decimal digits that Python
@@ -36,7 +36,7 @@ def _restored(name: str, fresh: Any, value: Any) -> Any:
     if is_dataclass(fresh):
         if not isinstance(value, Mapping):
             raise ValueError(f"{name} of the stored state is no table")
-        return restored(fresh, value)
+        return state_of(fresh, value)
     if not isinstance(fresh, np.ndarray):
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{name} of the stored state is no number")
