@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from sentinel.core.drift.detectors.minutes import Expected
@@ -18,10 +19,14 @@ from sentinel.records import Floats, Ints
 
 HOURS = 168
 _DAY_HOURS = 24
-_DAY_HOURS_MIN = 12  # a day of fewer is none
+_SEVERAL = 6  # hours together: where the rows of one are few
+_HOURS_SHARE = 0.4  # of the level goes to single hours, as much to several, the rest to days
 _DAYS_MIN = 7  # with both ends of a week among them
 _STRATA = 4  # hours of similar traffic share a variance
 _QUIET = 2.0  # an hour with a smaller t is as quiet as one of twenty is not
+
+
+Span = Literal["hour", "hours", "day"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +36,7 @@ class SeasonParams:
     Attributes
     ----------
     level
-        How many false alarms a week may have in expectation, of one series; half of it goes to the
-        hours, half to the days.
+        How many false alarms a week may have in expectation, of one series.
     week_count_min, week_count_max
         Weeks from which hours are judged, and weeks that are kept.
     row_count_min
@@ -100,6 +104,8 @@ class SeasonEvent:
 
     Attributes
     ----------
+    span
+        One hour, the last six, or the day that ends.
     hour
         Hours since 1970.
     effect
@@ -109,7 +115,7 @@ class SeasonEvent:
     """
 
     kind: Literal["alarm", "over"]
-    span: Literal["hour", "day"]
+    span: Span
     hour: int
     series: int
     side: Literal["up", "down"]
@@ -151,17 +157,18 @@ def after_hour(
     state = _with_week(state, week)
     if rows < params.row_count_min:
         return state, ()
-    compared = _compared_hour(state, hour, sums / rows, rows, params)
-    events = _found(compared, "hour", hour, params.level / 2 / HOURS)
     place = week % len(state.weeks)
     kept, means = state.rows.copy(), state.means.copy()
     kept[place, at], means[place, at] = rows, sums / rows
     state = replace(state, rows=kept, means=means)
+    history = _History.of(state, week)
+    compared = _compared(history.trailing(1), at, params)
+    several = _compared(history.trailing(_SEVERAL), at, params)
+    events = _found(compared, "hour", hour, _HOURS_SHARE * params.level / HOURS)
+    events += _found(several, "hours", hour, _HOURS_SHARE * params.level / HOURS)
     if hour % _DAY_HOURS == _DAY_HOURS - 1:
-        of_day = _compared_day(state, hour, params)
-        known = {event.series for event in events}
-        more = _found(of_day, "day", hour, params.level / 2 / 7)
-        events += [event for event in more if event.series not in known]
+        of_day = _compared_day(history, at // _DAY_HOURS, params)
+        events += _found(of_day, "day", hour, (1 - 2 * _HOURS_SHARE) * params.level / 7)
     return _lived(state, compared, events, hour, params)
 
 
@@ -174,8 +181,11 @@ def expected_now(
     """
     f = len(reference.columns)
     shift, error = np.zeros(f), np.full(f, np.inf)
-    nothing = np.zeros(reference.series_count)
-    found = _compared_hour(state, hour, nothing, np.inf, params)
+    week, at = divmod(hour, HOURS)
+    history = _History.of(_with_week(state, week), week)
+    means, rows = history.means.copy(), history.rows.copy()
+    means[-1, at], rows[-1, at] = 0.0, np.inf  # as if it were exactly as in the reference
+    found = _compared(_History(means, rows), at, params)
     is_value = np.array([part == "value" for part in reference.parts], dtype=bool)
     known = is_value & ~np.isnan(found.error)
     shift[reference.places[known]] = -found.difference[known]
@@ -193,46 +203,71 @@ def _with_week(state: SeasonState, week: int) -> SeasonState:
     return replace(state, weeks=weeks, rows=rows, means=means)
 
 
-def _earlier(state: SeasonState, week: int) -> Ints:
-    """Places of the weeks before this one that are still of use."""
-    age = week - state.weeks
-    return np.flatnonzero((state.weeks >= 0) & (age >= 1) & (age < len(state.weeks)))
+@dataclass(frozen=True, eq=False, slots=True)
+class _History:
+    """Weeks in the order of time, the current one last; NaN and 0 where nothing is known."""
+
+    means: Floats
+    rows: Floats
+
+    @classmethod
+    def of(cls, state: SeasonState, week: int) -> Self:
+        wanted = week - np.arange(len(state.weeks))[::-1]
+        places = wanted % len(state.weeks)
+        is_there = state.weeks[places] == wanted
+        return cls(
+            np.where(is_there[:, None, None], state.means[places], np.nan),
+            np.where(is_there[:, None], state.rows[places], 0.0),
+        )
+
+    def trailing(self, length: int) -> Self:
+        """Means of the `length` hours that end with each, by their rows; half of them at least."""
+        if length == 1:
+            return self
+        w, h, d = self.means.shape
+        means, rows = self.means.reshape(w * h, d), self.rows.reshape(w * h)
+        known = ~np.isnan(means)
+        weight = rows[:, None] * known
+        total, count = _rolled(weight, length), _rolled(known.astype(np.float64), length)
+        summed = _rolled(weight * np.where(known, means, 0.0), length)
+        enough = (count >= length / 2) & (total > 0)
+        found = np.where(enough, summed / np.where(total > 0, total, 1.0), np.nan)
+        return type(self)(found.reshape(w, h, d), _rolled(rows, length).reshape(w, h))
 
 
-def _compared_hour(
-    state: SeasonState, hour: int, means: Floats, rows: float, params: SeasonParams
-) -> _Compared:
-    """With the same hour of earlier weeks.
+def _rolled(values: Floats, length: int) -> Floats:
+    """Sums of so many that end with each, along the first axis; of integers and rows, exact."""
+    found = values.copy()
+    for back in range(1, length):
+        found[back:] += values[:-back]
+    return found
+
+
+def _compared(history: _History, at: int, params: SeasonParams) -> _Compared:
+    """The current week's hour with the same hour of earlier weeks.
 
     The variance between weeks is pooled over hours of similar traffic, and larger by as much as
     this hour has fewer rows than they usually have.
     """
-    week, at = divmod(hour, HOURS)
-    earlier = state.means[_earlier(state, week)]
-    rows_before = state.rows[_earlier(state, week)]
-    if not len(earlier):
-        return _unknown(means)
-    usual_rows = rows_before.mean(axis=0)
-    stratum = _stratum(usual_rows, at)
-    variance, freedom = _pooled(earlier[:, stratum])
+    earlier = history.means[:-1]
+    usual_rows = history.rows[:-1].sum(axis=0) / np.maximum((history.rows[:-1] > 0).sum(axis=0), 1)
+    variance, freedom = _pooled(earlier[:, _stratum(usual_rows, at)])
     count, mean = _mean(earlier[:, at])
-    fewer = max(1.0, usual_rows[at] / rows)
+    fewer = max(1.0, usual_rows[at] / max(history.rows[-1, at], 1.0))
     error = np.sqrt(variance * (fewer + 1.0 / np.maximum(count, 1)))
-    return _where(count >= params.week_count_min, means - mean, error, freedom)
+    difference = history.means[-1, at] - mean
+    return _where(count >= params.week_count_min, difference, error, freedom)
 
 
-def _compared_day(state: SeasonState, hour: int, params: SeasonParams) -> _Compared:
-    """The day that ends with this hour with the same day of earlier weeks, or with all days."""
-    week, at = divmod(hour, HOURS)
-    days = _days(state)
-    today, place = at // _DAY_HOURS, week % len(state.weeks)
-    now = days[place, today]
-    earlier = days[_earlier(state, week)]
+def _compared_day(history: _History, today: int, params: SeasonParams) -> _Compared:
+    """A day of the current week with the same day of earlier weeks, or with all days."""
+    whole = history.trailing(_DAY_HOURS).means[:, _DAY_HOURS - 1 :: _DAY_HOURS]
+    earlier, now = whole[:-1], whole[-1, today]
     count, mean = _mean(earlier[:, today])
     variance, freedom = _pooled(earlier)
     error = np.sqrt(variance * (1.0 + 1.0 / np.maximum(count, 1)))
     of_weekday = _where(count >= params.week_count_min, now - mean, error, freedom)
-    all_before = np.concatenate([earlier.reshape(-1, now.size), days[place, :today]])
+    all_before = np.concatenate([earlier.reshape(-1, now.size), whole[-1, :today]])
     variance, freedom = _pooled(all_before[:, None])
     count, mean = _mean(all_before)
     error = np.sqrt(variance * (1.0 + 1.0 / np.maximum(count, 1)))
@@ -243,18 +278,6 @@ def _compared_day(state: SeasonState, hour: int, params: SeasonParams) -> _Compa
         np.where(known, of_weekday.error, of_all.error),
         np.where(known, of_weekday.freedom, of_all.freedom),
     )
-
-
-def _days(state: SeasonState) -> Floats:
-    """Means of whole days, float64 (W, 7, D), NaN for days of too few hours."""
-    w, _, d = state.means.shape
-    hours = state.means.reshape(w, 7, _DAY_HOURS, d)
-    known = ~np.isnan(hours)
-    rows = state.rows.reshape(w, 7, _DAY_HOURS, 1) * known
-    total = rows.sum(axis=2)
-    enough = (known.sum(axis=2) >= _DAY_HOURS_MIN) & (total > 0)
-    sums = (rows * np.where(known, hours, 0.0)).sum(axis=2)
-    return np.where(enough, sums / np.where(total > 0, total, 1.0), np.nan)
 
 
 def _stratum(usual_rows: Floats, at: int) -> Ints:
@@ -279,21 +302,16 @@ def _pooled(values: Floats) -> tuple[Floats, Floats]:
     return squares / np.maximum(freedom, 1.0), freedom
 
 
-def _where(is_known: Floats, difference: Floats, error: Floats, freedom: Floats) -> _Compared:
+def _where(
+    is_known: NDArray[np.bool_], difference: Floats, error: Floats, freedom: Floats
+) -> _Compared:
     known = is_known & (freedom > 0) & (error > 0)
     return _Compared(
         np.where(known, difference, np.nan), np.where(known, error, np.nan), np.maximum(freedom, 1)
     )
 
 
-def _unknown(means: Floats) -> _Compared:
-    nothing = np.full(means.shape, np.nan)
-    return _Compared(nothing, nothing, np.ones(means.shape))
-
-
-def _found(
-    compared: _Compared, span: Literal["hour", "day"], hour: int, level: float
-) -> list[SeasonEvent]:
+def _found(compared: _Compared, span: Span, hour: int, level: float) -> list[SeasonEvent]:
     t, p = compared.t(), compared.p()
     return [
         SeasonEvent(
@@ -320,10 +338,12 @@ def _lived(
     open_side, quiet = state.open_side.copy(), state.quiet.copy()
     t = np.nan_to_num(compared.t())  # what cannot be judged any more is quiet
     quiet = np.where(np.abs(t) < _QUIET, quiet + 1, 0)
-    alarms = [event for event in found if open_side[event.series] < 0]
-    for event in alarms:
-        open_side[event.series] = int(event.side == "down")
-        quiet[event.series] = 0
+    alarms = []
+    for event in found:
+        if open_side[event.series] < 0:
+            alarms.append(event)
+            open_side[event.series] = int(event.side == "down")
+            quiet[event.series] = 0
     over = np.flatnonzero((open_side >= 0) & (quiet >= params.quiet_hours)).tolist()
     ended = [
         SeasonEvent(
