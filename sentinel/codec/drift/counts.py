@@ -32,9 +32,11 @@ def _narrow(numbers: Ints) -> NDArray[np.unsignedinteger]:
 
 def pack_counts(counts: GroupCounts) -> bytes:
     """Counts as bytes; the same counts give the same bytes."""
-    flat = np.concatenate([counts.cells.ravel(), counts.sizes])
-    at = np.flatnonzero(flat)
-    gaps, values = _narrow(np.diff(at, prepend=-1) - 1), _narrow(flat[at])
+    cells = counts.cells.ravel()
+    of_cells, of_sizes = np.flatnonzero(cells), np.flatnonzero(counts.sizes)
+    at = np.concatenate([of_cells, of_sizes + cells.size])
+    found = np.concatenate([cells[of_cells], counts.sizes[of_sizes]])
+    gaps, values = _narrow(np.diff(at, prepend=-1) - 1), _narrow(found)
     head = _HEAD.pack(gaps.itemsize, values.itemsize, len(counts.cells))
     return head + zlib.compress(gaps.tobytes() + values.tobytes(), _LEVEL)
 
