@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from sentinel.core.drift.columns import score_column
 from sentinel.core.drift.counting import GroupCounts
 from sentinel.core.drift.detectors.minute_state import MinuteEvent, MinuteState
@@ -196,7 +198,7 @@ class Watch:
         found, needed = self.gathered, self._params.reference_rows_min
         if end_ms - found.begin_ms < DAY_MS or found.score.row_count < needed:
             return
-        reference = replace(self.reference, scores=found.score)
+        reference = replace(self.reference, scores=found.score, score_sums=found.scores)
         if self.reference.counts.row_count == 0:
             reference = replace(
                 reference,
@@ -218,4 +220,5 @@ class Watch:
 def without_counts(reference: Reference) -> Reference:
     """A reference of these columns that the stream is to give."""
     counts = GroupCounts.empty(len(reference.features))
-    return replace(reference, counts=counts, scores=GroupCounts.empty(1))
+    sums = np.zeros_like(reference.score_sums)
+    return replace(reference, counts=counts, scores=GroupCounts.empty(1), score_sums=sums)
