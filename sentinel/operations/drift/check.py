@@ -8,7 +8,7 @@ import numpy as np
 
 from sentinel.adapters.files.opening import some_names
 from sentinel.adapters.files.tables import TableFile
-from sentinel.core.drift.capping import kept_rows, share_max
+from sentinel.operations.drift.capping import kept_rows, share_max
 from sentinel.core.drift.columns import MISSING, Column
 from sentinel.core.drift.counting import GroupCounts
 from sentinel.core.drift.effects import Effects, effects
