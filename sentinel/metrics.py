@@ -140,6 +140,7 @@ class Metrics:
         default_factory=Counter, metadata=_split("scoring", "reason", "of these")
     )
     late: int = _count("scoring", "decided, not counted into the state", title="late")
+    unsummarised: int = _count("drift", "decisions that no summary counts: there were too many")
     duplicates: int = _count("scoring", "decided again, not counted into the state again")
     in_history: int = _count("scoring", "decided, not counted: in the history of the start")
     degraded: int = _count("scoring", "decisions with something missing")

@@ -25,6 +25,7 @@ from sentinel.engine.scoring.ownership import Ownership
 from sentinel.engine.scoring.pipeline import Pipeline
 from sentinel.engine.scoring.scorer import Scoring
 from sentinel.engine.scoring.serving import Serving
+from sentinel.engine.scoring.summarising import Summaries
 from sentinel.engine.store.owner import StoreOwner
 from sentinel.engine.store.watch import StoreWatch
 from sentinel.engine.updates.training import TrainingTask
@@ -44,6 +45,7 @@ class Parts:
     loader: EntityLoader
     checkpoints: Checkpoints
     alerts: Alerts
+    summaries: Summaries
     ownership: Ownership
     deployment: Deployment
     reporting: Reporting
@@ -81,15 +83,18 @@ def assemble(
         logs=log_numbers(owner.log_names()),
     )  # fmt: skip
     labels = _labels(shared, placement)
+    summaries = Summaries(
+        ports.broker, topics.summaries, owner.name, shared.partitions, metrics, config.drift
+    )
     checkpoints = Checkpoints(
-        ports.broker, ports.store, state, [alerts], shared.partitions, shared.progress, metrics,
-        params, labels_log=labels.log, owner=owner, watch=watch, clock_s=clock_s,
+        ports.broker, ports.store, state, [alerts, summaries], shared.partitions, shared.progress,
+        metrics, params, labels_log=labels.log, owner=owner, watch=watch, clock_s=clock_s,
     )  # fmt: skip
     loader = EntityLoader(
         state, ports.store, metrics, params, partitions=shared.partitions, watch=watch,
         clock_s=clock_s,
     )  # fmt: skip
-    scoring = _scoring(shared, loader, alerts, dead_letters, placement)
+    scoring = _scoring(shared, loader, alerts, summaries, dead_letters, placement)
     pipeline = Pipeline(
         inbox=inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
         params=params, clock_s=clock_s,
@@ -107,6 +112,7 @@ def assemble(
         loader=loader,
         checkpoints=checkpoints,
         alerts=alerts,
+        summaries=summaries,
         ownership=ownership,
         deployment=deployment,
         reporting=control_plane.reporting(shared, deployment),
@@ -158,6 +164,7 @@ def _scoring(
     shared: Shared,
     loader: EntityLoader,
     alerts: Alerts,
+    summaries: Summaries,
     dead_letters: DeadLetters,
     placement: Placement,
 ) -> Scoring:
@@ -169,6 +176,7 @@ def _scoring(
         loader=loader,
         judge=Judge(shared.serving, config.policy, metrics, shadow_share=share),
         alerts=alerts,
+        summaries=summaries,
         dead_letters=dead_letters,
         partitions=shared.partitions,
         schema=config.schema,
