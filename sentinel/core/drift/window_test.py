@@ -11,12 +11,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, ndtr, stdtr
 
 from sentinel.core.drift.columns import MISSING, OTHER, UNSEEN, Column
 from sentinel.core.drift.counting import GroupCounts
 from sentinel.core.drift.dependence import GroupedMeans, Sureness, independent, sureness
 from sentinel.core.drift.effects import effects, psi_by_chance, ridits, shares
+from sentinel.core.drift.two_samples import shares_p, welch_p
 from sentinel.records import Floats, Ints
 
 Flags = NDArray[np.bool_]
@@ -27,8 +27,8 @@ FLOOR = 0.02  # a distribution of numbers that changed by less than this D does 
 
 # Which share of the level goes where, of a table that has numbers: most changes move a mean.
 _LOCATION_SHARE, _SPREAD_SHARE, _CELL_SHARE = 0.4, 0.1, 0.5
-# Of the smaller side: with fewer expected rows the binomial law is taken as well as the normal one.
-_NORMAL_ROW_COUNT_MIN = 20
+# With fewer of them, a side's variance is too little known for the normal law of shares.
+_ACCOUNT_COUNT_MIN = 40
 _ORDERED = slice(0, MISSING)
 _PARTS: tuple[Part, ...] = ("location", "spread", "cell")
 
@@ -188,14 +188,13 @@ def _wholes(window: GroupCounts, reference: GroupCounts, are_independent: bool) 
         means.append(GroupedMeans.of(sums, np.broadcast_to(side.sum(axis=2)[:, None], sums.shape)))
     per_account = (window.rows_per_account(), reference.rows_per_account())
     a, b = _sides(means[0], means[1], spread, per_account, are_independent)
-    variance = a.variance + b.variance
-    t = (means[0].mean - means[1].mean) / np.sqrt(variance)
-    # Welch and Satterthwaite; what has no degree of freedom makes the whole have none.
-    parts = [s.variance**2 / np.maximum(s.freedom, 1e-12) for s in (a, b)]
-    freedom = variance**2 / (parts[0] + parts[1])
-    can_change &= (means[0].row_count > 0) & (means[1].row_count > 0) & (freedom > 0.5)
-    p = 2 * stdtr(np.maximum(freedom, 0.5), -np.abs(t))
+    p = welch_p(means[0], means[1], a, b)
     return _Tested(np.where(can_change, p, 1.0), a, b)
+
+
+def _account_count(window: GroupCounts, reference: GroupCounts) -> float:
+    """Of the side with fewer, as many as would have as many rows each."""
+    return min(side.row_count / side.rows_per_account() for side in (window, reference))
 
 
 def _cells(
@@ -223,23 +222,9 @@ def _cells(
     a, b = _sides(w, r, spread, per_account, are_independent)
     n_w, n_r = w.row_count / a.design_effect, r.row_count / b.design_effect
     p = np.ones_like(share)
-    p[can_change] = _share_p(*(x[can_change] for x in (w.mean * n_w, n_w, r.mean * n_r, n_r)))
+    p[can_change] = shares_p(*(x[can_change] for x in (w.mean * n_w, n_w, r.mean * n_r, n_r)))
+    if not are_independent and _account_count(window, reference) < _ACCOUNT_COUNT_MIN:
+        p = np.maximum(p, welch_p(w, r, a, b))
     p[[c.kind == "values" for c in columns], OTHER] = 1.0
     p[:, UNSEEN] = np.where(w.mean[:, UNSEEN] > r.mean[:, UNSEEN], p[:, UNSEEN], 1.0)
     return _Tested(p, a, b)
-
-
-def _share_p(x_w: Floats, n_w: Floats, x_r: Floats, n_r: Floats) -> Floats:
-    """Two-sided p-value of equal shares x / n, of rows that may be no whole numbers."""
-    share = (x_w + x_r) / (n_w + n_r)
-    error = np.sqrt(np.maximum(share * (1 - share) * (1 / n_w + 1 / n_r), 1e-300))
-    p: Floats = 2 * ndtr(-np.abs(x_w / n_w - x_r / n_r) / error)
-    is_rare = share * np.minimum(n_w, n_r) < _NORMAL_ROW_COUNT_MIN
-    return np.where(is_rare, np.maximum(p, _binomial_p(x_w, x_r, n_w / (n_w + n_r))), p)
-
-
-def _binomial_p(x_w: Floats, x_r: Floats, share: Floats) -> Floats:
-    """Of x_w + x_r rows x_w or more, or as few, fall to a side that has this share of all rows."""
-    above = np.where(x_w > 0, betainc(np.maximum(x_w, 1e-300), x_r + 1, share), 1.0)
-    below = np.where(x_r > 0, betainc(np.maximum(x_r, 1e-300), x_w + 1, 1 - share), 1.0)
-    return np.minimum(2 * np.minimum(above, below), 1.0)

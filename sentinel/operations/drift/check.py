@@ -8,7 +8,6 @@ import numpy as np
 
 from sentinel.adapters.files.opening import some_names
 from sentinel.adapters.files.tables import TableFile
-from sentinel.operations.drift.capping import kept_rows, share_max
 from sentinel.core.drift.columns import MISSING, Column
 from sentinel.core.drift.counting import GroupCounts
 from sentinel.core.drift.effects import Effects, effects
@@ -16,6 +15,7 @@ from sentinel.core.drift.kinds import Kind, kind_of
 from sentinel.core.drift.window_test import ALPHA, ColumnTest, window_test
 from sentinel.errors import ConfigError
 from sentinel.operations.arrival.columns import FileColumn, Look
+from sentinel.operations.drift.capping import kept_rows, share_max
 from sentinel.operations.drift.cells import (
     TEXT_COUNT_MAX,
     Side,
