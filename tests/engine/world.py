@@ -50,7 +50,13 @@ from sentinel.records import (
 )
 from sentinel.serving_model import ServingModel
 from sentinel.stored.versions import Artifact, RegistryState
-from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
+from sentinel.stores import (
+    StoredCases,
+    StoredDrift,
+    StoredModels,
+    StoredReports,
+    StoredSavepoints,
+)
 from tests.engine.clock import until
 from tests.engine.faults import Part
 from tests.engine.samples import DAY_MS, START_MS, a_config, encoded, serving
@@ -516,6 +522,10 @@ class MemoryInstance(Instance):
                 trainer=self.trainer,
                 savepoints=StoredSavepoints(
                     MemoryDocuments(world.savepoints, faults=Part(faults, "savepoints."))
+                ),
+                drift=StoredDrift(MemoryDocuments(world.drift, faults=Part(faults, "drift."))),
+                drift_tail=MemoryTail(
+                    world.cluster, ["summaries"], faults=Part(faults, "drift_tail.")
                 ),
                 copies=world.copy,
             )
