@@ -46,6 +46,7 @@ SHOWS = {
     "investigators": [],
     "consensus": ["votes.csv"],
     "models history": [],
+    "drift check": ["strange.jsonl", "--reference", "strange.jsonl"],
     "why": [TEXT],
     "audit": [TEXT],
     "archive schema": [],

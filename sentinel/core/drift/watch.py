@@ -4,11 +4,13 @@ What alarms is the detector of steps, and that of the same hour of earlier weeks
 explain, and never alarm.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from sentinel.core.drift.columns import score_column
+import numpy as np
+
+from sentinel.core.drift.columns import CELL_COUNT, Column, score_column
 from sentinel.core.drift.counting import GroupCounts
 from sentinel.core.drift.detectors.minute_state import MinuteEvent, MinuteState
 from sentinel.core.drift.detectors.minutes import Expected, MinuteParams, after_minute
@@ -20,6 +22,7 @@ from sentinel.core.drift.detectors.seasons import (
     expected_now,
 )
 from sentinel.core.drift.detectors.series import MinuteReference
+from sentinel.core.drift.noting import SCORE_SUMS
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.reference import Reference
 from sentinel.core.drift.spans import SpanCounts
@@ -205,7 +208,7 @@ class Watch:
         found, needed = self.gathered, self._params.reference_rows_min
         if end_ms - found.begin_ms < DAY_MS or found.score.row_count < needed:
             return
-        reference = replace(self.reference, scores=found.score)
+        reference = replace(self.reference, scores=found.score, score_sums=found.scores)
         if self.reference.counts.row_count == 0:
             reference = replace(
                 reference,
@@ -224,7 +227,20 @@ class Watch:
         yield ReferenceFound(reference)
 
 
-def without_counts(reference: Reference) -> Reference:
+def empty_reference(columns: Sequence[Column]) -> Reference:
     """A reference of these columns that the stream is to give."""
-    counts = GroupCounts.empty(len(reference.features))
-    return replace(reference, counts=counts, scores=GroupCounts.empty(1))
+    return Reference(
+        features=tuple(columns),
+        counts=GroupCounts.empty(len(columns)),
+        scores=GroupCounts.empty(1),
+        score_sums=np.zeros((CELL_COUNT, len(SCORE_SUMS)), dtype=np.int64),
+        first_ms=0,
+        last_ms=0,
+        origin="stream",
+    )
+
+
+def without_scores(reference: Reference) -> Reference:
+    """The features of a reference alone: its scores are those of another version."""
+    nothing = empty_reference(reference.features)
+    return replace(reference, scores=nothing.scores, score_sums=nothing.score_sums)
