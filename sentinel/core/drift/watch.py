@@ -99,13 +99,17 @@ class Watch:
         self.version = version
         self.feature_count = len(reference.features)
         self._params = params
-        self._silent = silent
+        self.silent = silent
         self._minute_params = MinuteParams(
             run_length_minutes=_DETECTOR_COUNT * duration_ms(params.run_length) / params.step_ms,
             floor=params.floor,
             horizon_minutes=max(1.0, HOUR_MS / params.step_ms),
         )
         self._season_params = SeasonParams()
+        self.begin(reference)
+
+    def begin(self, reference: Reference) -> None:
+        """As if nothing had been seen yet, with a reference of the same features."""
         self._compare(reference)
         self.minutes = MinuteState.fresh([self._features])
         self.score_minutes = MinuteState.fresh([self._score])
@@ -117,10 +121,15 @@ class Watch:
         self.reference = reference
         self._expected: tuple[int, Expected] | None = None  # of which hour
         self._features = MinuteReference.of(
-            reference.features, reference.counts, silent=self._silent
+            reference.features, reference.counts, silent=self.silent
         )
         # Without a row it has no series, and says nothing.
         self._score = MinuteReference.of([score_column()], reference.scores)
+
+    @property
+    def step_ms(self) -> int:
+        """Width of the steps that it looks at."""
+        return self._params.step_ms
 
     @property
     def is_gathering(self) -> bool:
