@@ -16,6 +16,7 @@ from sentinel.adapters.memory import (
     Faults,
     MemoryBroker,
     MemoryCluster,
+    MemoryDatabase,
     MemoryDocuments,
     MemoryRecord,
     MemoryStateStore,
@@ -184,6 +185,7 @@ class World:
     models: KeptModels = field(default_factory=KeptModels)
     reports: KeptReports = field(default_factory=KeptReports)
     savepoints: KeptSavepoints = field(default_factory=KeptSavepoints)
+    drift: MemoryDatabase = field(default_factory=MemoryDatabase)
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
     artifact: Artifact | None = None  # of `serving`, where it matters

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from sentinel.codec.stored import encode_stored
+from sentinel.codec.times import date_text
 from sentinel.core.drift.columns import SCORE
 from sentinel.core.drift.explaining import Explanation
 from sentinel.core.drift.watch import HourEvent, StepEvent
@@ -126,8 +127,8 @@ class AlarmDesk:
         self._metrics.drift_alarms += 1
         self.opened_ms.append(alarm.opened_ms)
         log.warning(
-            "drift: %s of %s went %s since %d ms: %s", alarm.part, alarm.column, alarm.side,
-            alarm.since_ms, alarm.words or f"{alarm.effect:+.2f} sd",
+            "drift: %s of %s went %s since %s UTC: %s", alarm.part, alarm.column, alarm.side,
+            date_text(alarm.since_ms), alarm.words or f"{alarm.effect:+.2f} sd",
         )  # fmt: skip
 
     async def explained(self, explanation: Explanation, at_ms: int) -> None:
