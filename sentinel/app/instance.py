@@ -22,6 +22,7 @@ from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
+from sentinel.core.drift import warming as drift
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState, layout_of
 from sentinel.engine.feedback import task as feedback
@@ -366,5 +367,6 @@ async def _warm(state: FeatureState, serving: ServingModel, schema: SchemaParams
     await asyncio.to_thread(decisions.warm)
     await asyncio.to_thread(TransactionDecoder(schema).warm)
     await asyncio.to_thread(feedback.warm)
+    await asyncio.to_thread(drift.warm)
     if serving.model.fallback_reason:
         log.warning("LightGBM itself scores this model: %s", serving.model.fallback_reason)

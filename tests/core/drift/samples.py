@@ -1,4 +1,1 @@
 """Small streams for tests of drift: rows that are drawn, counted in steps."""
-
-
-
