@@ -89,10 +89,12 @@ def _opened(
 
 
 def strongest(state: MinuteState, d: int) -> tuple[int, tuple[int, int, int], float]:
-    """Of a series the side with most evidence, where it is, and over how many effective rows."""
-    side, size = np.unravel_index(int(np.argmax(state.evidence[d])), state.evidence[d].shape)
-    at = (d, int(side), int(size))
-    return int(side), at, max(float(state.runs[at][1]), 1.0)
+    """Of a series the side with most evidence, the run on it that is likeliest to be the change,
+    and over how many effective rows that went.
+    """
+    side = int(np.argmax(state.evidence[d].max(axis=1)))
+    at = (d, side, int(np.argmax(state.runs[d, side, :, 0])))
+    return side, at, max(float(state.runs[at][1]), 1.0)
 
 
 def _reset(state: MinuteState, at: Ints) -> MinuteState:
