@@ -29,7 +29,7 @@ from sentinel.core.drift.columns import Column, column_of, edges_of
 from sentinel.core.drift.counting import GroupCounts, count
 from sentinel.core.drift.detectors.minute_state import MinuteEvent, MinuteState
 from sentinel.core.drift.detectors.minutes import MinuteParams, after_minute, after_sums
-from sentinel.core.drift.detectors.series import MinuteReference
+from sentinel.core.drift.detectors.series import MinuteReference, SeriesPart
 from sentinel.records import Floats
 
 SEED = 2026
@@ -253,7 +253,7 @@ def rows_of(account_count: int, rng: Generator) -> tuple[Floats, Any]:
     return values, accounts
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _rows(account_count: int, rng: Generator) -> Floats:
     values = np.empty((account_count * ROWS_AN_ACCOUNT, COLUMN_COUNT))
     half = np.sqrt(0.5)
@@ -276,9 +276,10 @@ def only_values(columns: list[Column], counted: GroupCounts) -> MinuteReference:
     """Without the series of what is missing, which here is nothing."""
     found = MinuteReference.of(columns, counted)
     at = np.array([i for i, part in enumerate(found.parts) if part == "value"])
+    parts: tuple[SeriesPart, ...] = ("value",) * len(at)
     return replace(
         found,
-        parts=("value",) * len(at),
+        parts=parts,
         **{
             name: getattr(found, name)[at]
             for name in (
