@@ -1,6 +1,7 @@
 """How long the detector of minutes is silent without a change, and how soon it finds one.
 
-    python -m benchmarks.drift_minutes [--minutes N] [--delays N] [--seed N] [--json FILE] [--quick]
+    python -m benchmarks.drift_minutes [--minutes N] [--delays N] [--only TEXT] [--seed N]
+                                       [--json FILE] [--quick]
 
 A stream of 30 columns, each two of which are correlated with 0.5, is looked at each minute, and the
 alarms are counted. Independent: of each minute the means are drawn, of 60 or 600 effective rows.
@@ -72,6 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--minutes", type=int, default=24 * STREAM_MINUTES)
     parser.add_argument("--delays", type=int, default=60, help="changes of each size")
+    parser.add_argument("--only", default="", help="settings whose names hold this")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="3,000 minutes, 3 delays: a minute")
@@ -82,32 +84,27 @@ def main() -> None:
     print(header(about), flush=True)
     silent, found = [], []
     for number, setting in enumerate(SETTINGS):
-        rng = default_rng([options.seed, number])
-        silent.append(false_alarms(setting, round(options.minutes * setting.share), rng))
-        print(silent[-1], flush=True)
-    print_table(list(silent[0]), [[_cell(v) for v in row.values()] for row in silent])
-    for number, setting in enumerate(SETTINGS):
-        if not setting.has_floor:
+        if options.only not in setting.name:
             continue
-        for size in (0.1, 0.3):
-            rng = default_rng([options.seed, 100 + number, round(10 * size)])
-            found.append(delays(setting, size, options.delays, rng))
-    print_table(list(found[0]), [[_cell(v) for v in row.values()] for row in found])
+        if setting.has_floor and options.delays:
+            for size in (0.1, 0.3):
+                rng = default_rng([options.seed, 100 + number, round(10 * size)])
+                found.append(delays(setting, size, options.delays, rng))
+        if minutes := round(options.minutes * setting.share):
+            silent.append(false_alarms(setting, minutes, default_rng([options.seed, number])))
+        print(f"  … {setting.name}, {setting.rows} rows", flush=True)
+    for rows in (silent, found):
+        if rows:
+            print_table(list(rows[0]), [[_cell(v) for v in row.values()] for row in rows])
     write_json(
         options.json, {"benchmark": "drift_minutes", **about, "silent": silent, "found": found}
     )
 
 
 def _cell(value: Any) -> str:
-    return (
-        f"{value:,.3g}"
-        if isinstance(value, float) and value < 1000
-        else f"{value:,}"
-        if (isinstance(value, int))
-        else f"{value:,.0f}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, float):
+        return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+    return value if isinstance(value, str) else f"{value:,}"
 
 
 def false_alarms(setting: Setting, minutes: int, rng: Generator) -> dict[str, Any]:

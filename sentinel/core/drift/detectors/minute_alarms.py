@@ -49,6 +49,8 @@ def _closed(
         for d in np.flatnonzero(state.open_side >= 0).tolist()
         if log_mean(state.evidence[d]) >= limit
     ]
+    if not over:
+        return state, ()
     events = tuple(_event("over", state, references, d, minute) for d in over)
     open_side = state.open_side.copy()
     open_side[over] = -1
