@@ -273,7 +273,7 @@ def only_values(columns: list[Column], counted: GroupCounts) -> MinuteReference:
     """Without the series of what is missing, which here is nothing."""
     found = MinuteReference.of(columns, counted)
     at = np.array([i for i, part in enumerate(found.parts) if part == "value"])
-    parts: tuple[SeriesPart, ...] = ("value",) * len(at)
+    parts: tuple[SeriesPart, ...] = tuple(found.parts[i] for i in at)
     return replace(
         found,
         parts=parts,

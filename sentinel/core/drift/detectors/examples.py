@@ -289,7 +289,7 @@ def _told(
     closed.append(np.zeros((unseen, len(RATIOS))))
     moved: list[int] = []
     if log_mean(np.concatenate(closed)) >= limit:
-        moved = np.flatnonzero(~is_open & (own >= limit)).tolist()
+        moved = np.flatnonzero(~is_open & (own >= min(limit, own[~is_open].max()))).tolist()
         moved.sort(key=lambda j: -own[j])
     events += [_event("alarm", state, bases, j, own[j]) for j in moved]
     if not events:
@@ -314,7 +314,7 @@ def _way_back(event: ExampleEvent, base: BaseRate, params: ExampleParams) -> flo
     sign = 1.0 if event.side == "up" else -1.0
     least = 1.0 / (event.example_count + 2)
     found = min(max(event.rate, least), 1 - least)
-    near = base.rate + sign * params.base_errors * base.error
+    near = max(base.rate + sign * params.base_errors * base.error, _RATE_MIN)
     logit = math.log(near / (1 - near))
     away = max(sign * (math.log(found / (1 - found)) - logit) / 2, math.log(_NEAR))
     return 1 / (1 + math.exp(-(logit + sign * away)))

@@ -74,8 +74,8 @@ def _opened(
     if not evidence.size or log_mean(evidence) < limit:
         return state, ()
     own = np.array([log_mean(one) for one in evidence])
-    # The mean is above the limit, so at least one of them is.
-    moved = np.flatnonzero(own >= limit)
+    # The mean is above the limit, so at least the largest is, but for rounding.
+    moved = np.flatnonzero(own >= min(limit, own.max()))
     moved = moved[np.argsort(-own[moved], kind="stable")]
     events: list[MinuteEvent] = []
     open_side, open_floor = state.open_side.copy(), state.open_floor.copy()
