@@ -150,7 +150,8 @@ def detector(base: BaseRate) -> Alarms:
 def windowed(outcomes: Outcomes, _: Ints) -> list[int]:
     """Our own ADWIN."""
     params = AdwinParams()
-    return after_outcomes(AdwinState.fresh(params), outcomes, params)[1].tolist()
+    _, places = after_outcomes(AdwinState.fresh(params), outcomes, params)
+    return [int(place) for place in places]
 
 
 PLAIN: dict[str, Alarms] = {

@@ -47,7 +47,7 @@ def run(
 ) -> tuple[SeasonState, list[SeasonEvent]]:
     events: list[SeasonEvent] = []
     for hour, means in given:
-        state, found = after_hour(state, hour, rows, means * rows, PARAMS)
+        state, found = after_hour(state, hour, np.full(SERIES, rows), means * rows, PARAMS)
         events += found
     return state, events
 
@@ -93,16 +93,16 @@ def test_a_change_of_a_fifth_is_found_within_six_hours_and_is_over_afterwards(
 def test_the_p_of_an_hour_is_students_of_the_pooled_variance_between_weeks() -> None:
     """All hours with the same traffic, one series: sum by sum."""
     rng, state = default_rng(4), SeasonState.fresh(1, PARAMS)
-    weeks = rng.normal(size=(4, HOURS))
+    weeks, rows = rng.normal(size=(4, HOURS)), np.array([400.0])
     for week in range(4):
         for hour in range(HOURS):
             at = FIRST + week * HOURS + hour
-            state, _ = after_hour(state, at, 400.0, 400.0 * weeks[week, hour : hour + 1], PARAMS)
+            state, _ = after_hour(state, at, rows, rows * weeks[week, hour : hour + 1], PARAMS)
     state = SeasonState(
         state.weeks, state.rows, weeks_with(state, weeks), state.open_side * 0 - 1, state.quiet
     )
 
-    _, events = after_hour(state, FIRST + 4 * HOURS, 400.0, np.array([400.0 * 9.0]), PARAMS)
+    _, events = after_hour(state, FIRST + 4 * HOURS, rows, 9.0 * rows, PARAMS)
 
     alike = slice(0, HOURS // 8)  # of equal traffic the first eighth shares a variance
     deviation = weeks[:, alike] - weeks[:, alike].mean(axis=0)
@@ -148,12 +148,26 @@ def test_hours_of_few_rows_are_neither_judged_nor_remembered(known: SeasonState)
     assert np.isnan(state.means[(begin // HOURS) % len(state.weeks)]).all()
 
 
+def test_a_series_that_is_mostly_missing_is_not_judged_and_the_others_are(
+    known: SeasonState,
+) -> None:
+    begin = FIRST + 4 * HOURS
+    rows = np.full(SERIES, 400.0)
+    rows[3], rows[4] = 0.0, 5.0
+
+    _, events = after_hour(known, begin, rows, rows * (USUAL[0] + 2.0), PARAMS)
+
+    assert {event.series for event in events} == set(range(SERIES)) - {3, 4}
+
+
 def test_an_hour_with_fewer_rows_than_usual_needs_more(known: SeasonState) -> None:
     begin = FIRST + 4 * HOURS
     moved = USUAL[0] + 0.5 * np.ones(SERIES)
 
-    many = after_hour(known, begin, 400.0, 400.0 * moved, PARAMS)[1]
-    few = after_hour(known, begin, 40.0, 40.0 * moved, PARAMS)[1]
+    many, few = (
+        after_hour(known, begin, np.full(SERIES, rows), rows * moved, PARAMS)[1]
+        for rows in (400.0, 40.0)
+    )
 
     assert len(many) == SERIES
     assert len(few) < SERIES / 2
@@ -163,7 +177,7 @@ def test_silence_of_two_weeks_and_a_clock_that_jumps_lose_a_week_at_most(
     known: SeasonState,
 ) -> None:
     begin = FIRST + 4 * HOURS
-    state, _ = after_hour(known, begin + 10**6, 400.0, 400.0 * np.ones(SERIES), PARAMS)
+    state, _ = run(known, [(begin + 10**6, np.ones(SERIES))])
     lost = sum(week not in state.weeks for week in known.weeks[known.weeks >= 0])
     assert lost <= 1
 

@@ -139,7 +139,7 @@ class _Compared:
 
 
 def after_hour(
-    state: SeasonState, hour: int, rows: float, sums: Floats, params: SeasonParams
+    state: SeasonState, hour: int, rows: Floats, sums: Floats, params: SeasonParams
 ) -> tuple[SeasonState, tuple[SeasonEvent, ...]]:
     """An hour of event time is complete.
 
@@ -151,15 +151,17 @@ def after_hour(
     hour
         Hours since 1970.
     rows, sums
-        Rows of the hour, and the sums of their contrasts, float64 (D,), of `MinuteReference.sums`.
+        float64 (D,): rows of the hour, and the sums of their contrasts, of `MinuteReference.sums`.
     """
     week, at = divmod(hour, HOURS)
     state = _with_week(state, week)
-    if rows < params.row_count_min:
+    is_known = rows >= params.row_count_min
+    if not is_known.any():
         return state, ()
     place = week % len(state.weeks)
     kept, means = state.rows.copy(), state.means.copy()
-    kept[place, at], means[place, at] = rows, sums / rows
+    kept[place, at] = rows.max()  # a series with gaps has fewer in every week
+    means[place, at] = np.where(is_known, sums / np.where(is_known, rows, 1.0), np.nan)
     state = replace(state, rows=kept, means=means)
     history = _History.of(state, week)
     centred = history.centred()
