@@ -101,22 +101,36 @@ def run(
             if outcome < 0:
                 continue
             power = 1.0 / (1.0 + extra * likeness[j])
-            for side in range(2):
-                if math.isnan(gain[j, side, 0, 0]):
-                    continue
-                for k in range(gain.shape[2]):
-                    step = power * gain[j, side, k, outcome]
-                    evidence[j, side, k] = softplus(evidence[j, side, k] + step)
-                    page = runs[j, side, k]
-                    if page[0] <= 0.0:
-                        page[:] = 0.0
-                        since[j, side, k] = times[i]
-                    page[0] += step
-                    page[1] += 1.0
-                    page[2] += outcome
+            _add(outcome, power, times[i], gain[j], evidence[j], runs[j], since[j])
         if _is_evident(evidence, is_open, side_count, limit):
             return i + 1
     return len(outcomes)
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(
+    outcome: int,
+    power: float,
+    time: int,
+    gain: Floats,
+    evidence: Floats,
+    runs: Floats,
+    since: Ints,
+) -> None:
+    """What one example says of one outcome."""
+    for side in range(2):
+        if math.isnan(gain[side, 0, 0]):
+            continue
+        for k in range(gain.shape[1]):
+            step = power * gain[side, k, outcome]
+            evidence[side, k] = softplus(evidence[side, k] + step)
+            page = runs[side, k]
+            if page[0] <= 0.0:
+                page[:] = 0.0
+                since[side, k] = time
+            page[0] += step
+            page[1] += 1.0
+            page[2] += outcome
 
 
 @numba.njit(cache=True, nogil=True)

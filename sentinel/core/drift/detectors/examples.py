@@ -18,6 +18,7 @@ from sentinel.core.drift.detectors.mixture import DOWN, UP, log_mean
 from sentinel.records import Floats, Ints
 
 Worse = Literal["up", "down", "both"]
+_NEAR = 1.5
 _RATE_MIN = 1e-6  # a rate of nothing at all would make the first one proof
 
 
@@ -288,7 +289,7 @@ def _told(
     closed.append(np.zeros((unseen, len(RATIOS))))
     moved: list[int] = []
     if log_mean(np.concatenate(closed)) >= limit:
-        moved = np.flatnonzero(~is_open & (own >= limit)).tolist()
+        moved = np.flatnonzero(~is_open & (own >= min(limit, own[~is_open].max()))).tolist()
         moved.sort(key=lambda j: -own[j])
     events += [_event("alarm", state, bases, j, own[j]) for j in moved]
     if not events:
@@ -305,14 +306,18 @@ def _told(
 
 
 def _way_back(event: ExampleEvent, base: BaseRate, params: ExampleParams) -> float:
-    """Half way, on the scale of log odds, from the rate found to the one that is unchanged."""
+    """Nearer to the unchanged rate than this an alarm is over.
+
+    Half way from the rate found to it on the scale of log odds, but no nearer than _NEAR times its
+    odds, which would take for ever to tell.
+    """
     sign = 1.0 if event.side == "up" else -1.0
-    near = base.rate + sign * params.base_errors * base.error
-    rate = min(
-        max(event.rate, 1.0 / (event.example_count + 2)), 1 - 1.0 / (event.example_count + 2)
-    )
-    logits = [math.log(p / (1 - p)) for p in (min(max(near, _RATE_MIN), 1 - _RATE_MIN), rate)]
-    return 1 / (1 + math.exp(-sum(logits) / 2))
+    least = 1.0 / (event.example_count + 2)
+    found = min(max(event.rate, least), 1 - least)
+    near = max(base.rate + sign * params.base_errors * base.error, _RATE_MIN)
+    logit = math.log(near / (1 - near))
+    away = max(sign * (math.log(found / (1 - found)) - logit) / 2, math.log(_NEAR))
+    return 1 / (1 + math.exp(-(logit + sign * away)))
 
 
 def _event(
@@ -322,9 +327,10 @@ def _event(
     j: int,
     evidence: float,
 ) -> ExampleEvent:
-    side, size = np.unravel_index(int(np.argmax(state.evidence[j])), state.evidence[j].shape)
+    side = int(np.argmax(state.evidence[j].max(axis=1)))
+    size = int(np.argmax(state.runs[j, side, :, 0]))  # likeliest to be the change
     _, n, ones = state.runs[j, side, size].tolist()
-    told = int(side) if kind == "alarm" else int(state.open_side[j])
+    told = side if kind == "alarm" else int(state.open_side[j])
     return ExampleEvent(
         kind=kind,
         name=bases[j].name,
