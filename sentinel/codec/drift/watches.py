@@ -5,7 +5,6 @@ import binascii
 import hashlib
 import zlib
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from sentinel.core.drift.counting import GroupCounts
 from sentinel.core.drift.detectors.storing import state_of, state_values
 from sentinel.core.drift.reference import Reference
 from sentinel.core.drift.spans import SpanCounts
-from sentinel.core.drift.watch import SCALES, Watch
+from sentinel.core.drift.watch import SCALES, Watch, empty_reference, without_scores
 from sentinel.errors import RecordError
 
 _LEVEL = 1  # most of what is kept are counts and empty places: these are small at any level
@@ -78,12 +77,12 @@ def _of(watch: Watch, reference: Reference) -> list[Any]:
 
 def _as_it_was(reference: Reference, values: Mapping[str, Any]) -> Reference:
     """Without what the stream had still to give."""
-    if values.get("has_counts") is False:
-        counts = GroupCounts.empty(len(reference.features))
-        reference = replace(reference, counts=counts)
-    if values.get("has_scores") is False:
-        reference = replace(reference, scores=GroupCounts.empty(1))
-    return reference
+    had = values.get("has_counts"), values.get("has_scores")
+    if not all(isinstance(one, bool) for one in had):
+        raise _not_a_watch("it does not say what the reference had")
+    if had == (False, False):
+        return empty_reference(reference.features)
+    return reference if had[1] else without_scores(reference)
 
 
 def _state_values(state: object) -> dict[str, Any]:
