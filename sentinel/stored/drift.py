@@ -103,8 +103,8 @@ class ColumnFinding:
         Of an alarm: which kind of change, and what changed in a few words.
     psi
         Population stability index less what chance makes of it.
-    means
-        Of the ridits: of the window less the reference, in [-1, 1].
+    reference_shares, window_shares, labels
+        Of an alarm: which share of the rows each cell holds, and what the cell holds.
     """
 
     name: str
@@ -114,6 +114,9 @@ class ColumnFinding:
     kind: str = ""
     words: str = ""
     psi: float = 0.0
+    reference_shares: list[float] = field(default_factory=list)
+    window_shares: list[float] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

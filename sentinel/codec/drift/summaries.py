@@ -21,10 +21,16 @@ def decode_summary(record: InputRecord) -> Summary:
         raise RecordError("not_a_summary", str(error)) from error
 
 
-def arrival_of(summary: Summary, record: InputRecord) -> Arrival:
-    """A summary with its counts unfolded. Raises RecordError."""
+def arrival_of(summary: Summary, record: InputRecord, *, with_counts: bool = True) -> Arrival:
+    """A summary with its counts unfolded; without, it only says how far its partition has come.
+
+    Raises RecordError.
+    """
     steps: dict[int, dict[Arm, ArmCounts]] = {}
     for span in summary.spans:
+        if not with_counts:
+            steps[span.at_ms] = {}
+            continue
         arms = steps.setdefault(span.at_ms, {})
         arms[span.version, span.arm] = _counts(span)
     return Arrival(

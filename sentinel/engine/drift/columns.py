@@ -10,8 +10,7 @@ from sentinel.core.drift.noting import Binning
 from sentinel.engine.patience import Patience
 from sentinel.engine.scoring.summarising import Summaries
 from sentinel.errors import RecordError, TransientError
-from sentinel.ports import ModelStore
-from sentinel.ports.drift import DriftStore
+from sentinel.ports import DriftStore, ModelStore
 from sentinel.stored.references import StoredColumns
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,7 @@ from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.reference import Reference
 from sentinel.core.drift.watch import DAY_MS, empty_reference, without_scores
 from sentinel.errors import RecordError
-from sentinel.ports import ModelStore
-from sentinel.ports.drift import DriftStore
+from sentinel.ports import DriftStore, ModelStore
 
 log = logging.getLogger(__name__)
 
