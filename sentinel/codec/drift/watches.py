@@ -22,7 +22,6 @@ from sentinel.errors import RecordError
 _LEVEL = 1  # most of what is kept are counts and empty places: these are small at any level
 _INT_MAX = 2**63 - 1
 _STATES = ("minutes", "score_minutes", "seasons")
-_SIDES = (-1, 0, 1)
 
 
 def watch_values(watch: Watch) -> dict[str, Any]:
@@ -49,14 +48,16 @@ def restore(watch: Watch, values: Mapping[str, Any]) -> None:
     then = _as_it_was(given, values)
     if values.get("of") != _of(watch, then):
         raise _not_a_watch("it is of another version, reference or length of steps")
-    watch.begin(then)
+    if then is not given:
+        watch.begin(then)
     try:
         states = {name: _state(getattr(watch, name), values.get(name), name) for name in _STATES}
         told = _table(values.get("spans"), "spans")
         spans = {name: _span(told.get(name), watch.spans["rows"], name) for name in SCALES}
         gathered = _span(told.get("gathered"), watch.gathered, "gathered")
     except RecordError:
-        watch.begin(given)
+        if then is not given:
+            watch.begin(given)
         raise
     for name, state in states.items():
         setattr(watch, name, state)
@@ -106,7 +107,7 @@ def _state(fresh: Any, told: object, name: str) -> Any:
         state = state_of(fresh, _as_fresh(state_values(fresh), told, name))
     except ValueError as error:
         raise _not_a_watch(f"{name}: {error}") from error
-    if not np.isin(state.open_side, _SIDES).all():
+    if not ((state.open_side >= -1) & (state.open_side <= 1)).all():
         raise _not_a_watch(f"{name} has an alarm on a side that is none")
     return state
 
