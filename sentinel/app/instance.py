@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
-from sentinel.adapters.pool import ExplainerPool, TrainerProcess
+from sentinel.adapters.pool import ExplainerPool
+from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.assembly import Parts, assemble
