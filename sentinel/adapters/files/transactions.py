@@ -24,6 +24,7 @@ from sentinel.adapters.files.opening import (
 from sentinel.adapters.files.structs import column_of, names_of
 from sentinel.codec.records import fields_of_line, with_first
 from sentinel.codec.schema import REQUIRED_COUNT, SchemaParams
+from sentinel.codec.values.labels import fraud_said
 from sentinel.codec.values.repeated_hours import RepeatedHours
 from sentinel.errors import ConfigError
 
@@ -31,9 +32,6 @@ CHUNK_ROW_COUNT = 20_000
 
 # JSON lines have no header: their columns are those of the first few.
 _LINES_LOOKED_AT = 1_000
-
-_FRAUD = {"1", "true", "fraud", "1.0"}
-_GENUINE = {"0", "false", "genuine", "0.0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class TransactionFile:
     Parameters
     ----------
     label_column
-        The column that says whether a row is fraud (0/1, true/false, fraud/genuine), if any.
+        The column that says whether a row is fraud, if any; codec/values/labels.py has the words.
     is_label_needed
         Whether the file must have that column; else a file without it has no labels.
     """
@@ -128,17 +126,10 @@ class TransactionFile:
         ]
 
     def _is_fraud(self, text: str | None) -> bool | None:
-        if text is None or text == "":
-            return None
-        low = text.lower()
-        if low in _FRAUD:
-            return True
-        if low in _GENUINE:
-            return False
-        raise ConfigError(
-            f'{self._path}: column {self._label_column}: "{text}" is none of '
-            f"{sorted(_FRAUD | _GENUINE)}"
-        )
+        try:
+            return fraud_said(text)
+        except ValueError as error:
+            raise ConfigError(f"{self._path}: column {self._label_column}: {error}") from error
 
 
 class _Lines:

@@ -9,6 +9,7 @@ from typing import get_args
 import numpy as np
 
 from sentinel.codec.schema import AmountFormat, NegativeAmounts, rfc3339_ms
+from sentinel.codec.values.labels import fraud_said
 from sentinel.codec.values.zones import zone_named
 from sentinel.core.features.spec import duration_ms
 from sentinel.errors import ConfigError
@@ -21,7 +22,7 @@ from sentinel.operations.arrival.answers import (
     UnansweredError,
     answered_column,
 )
-from sentinel.operations.arrival.columns import TRUE, FileColumn, Look
+from sentinel.operations.arrival.columns import FileColumn, Look
 from sentinel.operations.arrival.roles import (
     account_columns,
     amount_columns,
@@ -212,8 +213,8 @@ def chosen_label(look: Look, answers: Answers, asker: Asker) -> FileColumn | Non
         column = answered_column(look, "--label", str(answers.label))
         if not is_label(column):
             raise ConfigError(
-                f"--label: {column.name} holds {_some(column)}: no 0 and 1, true and false, or "
-                "fraud and genuine"
+                f"--label: {column.name} holds {_some(column)}: no 0 and 1, true and false, yes "
+                "and no, or fraud and genuine"
             )
         return column
     found = label_columns(look)
@@ -223,7 +224,7 @@ def chosen_label(look: Look, answers: Answers, asker: Asker) -> FileColumn | Non
         "label",
         "Which column says that a transaction was fraud?",
         NONE,
-        "no column is named so, with 0 and 1, true and false, or fraud and genuine",
+        "no column is named so, with 0 and 1, true and false, yes and no, or fraud and genuine",
     )
     return None
 
@@ -232,7 +233,8 @@ def label_values(label: FileColumn | None, count: int) -> Floats:
     """1 for a fraud, 0 for a genuine transaction, NaN where nobody says."""
     if label is None:
         return np.full(count, np.nan)
-    known = {text: float(text.lower() in (*TRUE, "fraud")) for text in label.counts}
+    said = {text: fraud_said(text) for text in label.counts}
+    known = {text: float(is_fraud) for text, is_fraud in said.items() if is_fraud is not None}
     return np.array([known.get(value or "", np.nan) for value in label.values], np.float64)
 
 

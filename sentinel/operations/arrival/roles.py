@@ -5,10 +5,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from sentinel.codec.values.labels import meaning_of
 from sentinel.operations.arrival.columns import FileColumn, Look
-
-# What a label may be in a file (adapters/files/transactions.py reads it).
-_LABEL_VALUES = {"0", "1", "0.0", "1.0", "true", "false", "fraud", "genuine"}
 
 # By the words of a name, the likeliest first.
 _LABELS = (
@@ -60,7 +58,8 @@ def label_columns(look: Look) -> list[FileColumn]:
 
 def is_label(column: FileColumn) -> bool:
     """Whether its values can be labels."""
-    return bool(column.counts) and {text.lower() for text in column.counts} <= _LABEL_VALUES
+    meanings = set(map(meaning_of, column.counts))
+    return bool(meanings & {"fraud", "genuine"}) and None not in meanings
 
 
 def identifier_columns(look: Look) -> list[FileColumn]:
