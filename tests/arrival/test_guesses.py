@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentinel import config as configuration
+from sentinel.codec.seen import ColumnForm
 from sentinel.config import Config
 from sentinel.errors import ConfigError
 from sentinel.operations.arrival.answers import Answers, UnansweredError, said_entities
-from sentinel.operations.arrival.columns import FileColumn, Form, Look
+from sentinel.operations.arrival.columns import FileColumn, Look
 from sentinel.operations.arrival.inputs import input_of
 from sentinel.operations.arrival.proposal import Proposal, proposal
 from sentinel.operations.arrival.writing import config_of, toml_of
@@ -283,7 +284,7 @@ def looks(draw: st.DrawFn) -> Look:
     """Any frame of columns; each holds one kind of values, or all kinds."""
     count = draw(st.integers(1, 12))
     names = draw(st.lists(NAMES, min_size=1, max_size=9, unique=True))
-    forms: st.SearchStrategy[Form] = st.sampled_from(get_args(Form))
+    forms: st.SearchStrategy[ColumnForm] = st.sampled_from(get_args(ColumnForm))
     columns = []
     for name in names:
         kind = draw(
@@ -300,7 +301,7 @@ def looks(draw: st.DrawFn) -> Look:
         values = draw(st.lists(kind, min_size=count, max_size=count))
         if draw(st.booleans()):
             values = sorted(values, key=lambda text: (text is None, text or ""))
-        form: Form = draw(forms) if draw(st.integers(0, 4)) == 0 else "any"
+        form: ColumnForm = draw(forms) if draw(st.integers(0, 4)) == 0 else "any"
         columns.append(FileColumn(name, values, form))
     return Look("rows.csv", tuple(columns), draw(st.integers(count, 10**6)))
 

@@ -33,7 +33,7 @@ def backfill(
         history, spans = folded(source, settings, progress, day_count=days)
         for _ in spans:
             pass
-        found = stored(history, settings, file.name, progress)
+        found = stored(history, settings, file.name or str(file), progress)
     console.print(backfilled_line(found))
     tell_refusals(console, history.refusals)
 

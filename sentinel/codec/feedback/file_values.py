@@ -180,8 +180,14 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "probability": ("probability", _share),
     "selected_by": ("selected_by", _name),
 }
-# Columns of times: theirs are read in the zone of the schema.
-TIMES = frozenset({"observed_ms", "observed", "time", "event_time_ms", "event_time"})
+# Columns of times, which are read in the zone of the schema.
+TIMES: dict[str, Callable[[object, tzinfo], int | None]] = {
+    "observed_ms": _observed_milliseconds,
+    "observed": _time,
+    "time": _time,
+    "event_time_ms": _milliseconds,
+    "event_time": _time,
+}
 # By a field: its columns.
 FIELDS: dict[str, list[str]] = {}
 for _column, (_of, _) in COLUMNS.items():

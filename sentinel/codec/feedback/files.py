@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -177,8 +176,10 @@ class FeedbackReader:
         return [None] * rows.count if found is None else found
 
     def _parser(self, column: str) -> Callable[[Any], Any]:
-        parse = COLUMNS[column][1]
-        return partial(parse, zone=self._bounds.zone) if column in TIMES else parse
+        if (in_zone := TIMES.get(column)) is None:
+            return COLUMNS[column][1]
+        zone = self._bounds.zone
+        return lambda value: in_zone(value, zone)
 
     def _entities(
         self, rows: VoteRows, refused: dict[int, str]

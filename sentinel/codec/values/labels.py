@@ -21,7 +21,7 @@ def meaning_of(text: str) -> str | None:
     """What a word says, or 1 or 0: fraud, genuine, unsure or retracted; None if it says nothing."""
     number = number_of(text.strip())
     if number is not None:
-        return {0: "genuine", 1: "fraud"}.get(number)
+        return "fraud" if number == 1 else "genuine" if number == 0 else None
     return MEANINGS.get("_".join(text.casefold().replace("-", " ").replace("_", " ").split()))
 
 

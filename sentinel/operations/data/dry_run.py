@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from sentinel.adapters.files import Chunk, TransactionFile
+from sentinel.adapters.files import Chunk, TransactionSource
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
 from sentinel.operations.data.history import History
@@ -41,14 +41,14 @@ class DryRun:
 
 
 def dry_run(
-    source: TransactionFile,
+    source: TransactionSource,
     config: Config,
     on_rows: Callable[[int], None] = lambda _: None,
     *,
     chunk_count_max: int | None = None,
 ) -> DryRun:
     """Read a file, or its first chunks, and count what there is."""
-    found = DryRun(RefusedRows(config.schema))
+    found = DryRun(RefusedRows(config.schema, source.row_name))
     decoder = TransactionDecoder(config.schema)
     for chunk in islice(source.chunks(), chunk_count_max):
         records = [Record(i, 0, None, value) for i, value in enumerate(chunk.values)]
