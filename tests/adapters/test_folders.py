@@ -14,7 +14,7 @@ from sentinel.adapters.files import TransactionFile, TransactionFolder, transact
 from sentinel.adapters.files.folders import files_of
 from sentinel.adapters.files.looking import seen_rows
 from sentinel.codec.schema import SchemaParams
-from sentinel.codec.seen import SeenRows
+from sentinel.codec.values.seen import SeenRows
 from sentinel.errors import ConfigError
 
 SCHEMA = SchemaParams(numeric=("age",))
@@ -98,8 +98,9 @@ def test_a_row_is_named_by_its_file(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("transaction_id,event_time,account,amount,age,is_fraud\n")
     write(tmp_path / "more/c.csv", rows(5, 3))
     source = transactions_in(tmp_path, SCHEMA)
-    list(source.chunks())
+    while_read = [source.row_name(1) for _ in source.chunks()]
 
+    assert while_read == ["row 1 of a.csv"] * 2
     found = [source.row_name(row) for row in (1, 5, 6, 8)]
 
     assert found == [

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sentinel.adapters.files.looking import seen_rows
 from sentinel.codec.paths import JsonFields
-from sentinel.codec.seen import columns_seen, fields_seen, texts_of_line
+from sentinel.codec.values.seen import columns_seen, fields_seen, texts_of_line
 
 CHANGE: dict[str, Any] = {
     "op": "c",

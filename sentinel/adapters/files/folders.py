@@ -139,7 +139,7 @@ class TransactionFolder:
 
     def row_name(self, row: int) -> str:
         """Where a person finds a row that was read, counted from 1 over all files."""
-        at = bisect_right(self._begins, row - 1, hi=len(self._files)) - 1
+        at = bisect_right(self._begins[: len(self._files)], row - 1) - 1
         file = self._files[at]
         name = file.path.relative_to(self.path)
         return f"{file.row_name(row - self._begins[at])} of {name}"

@@ -18,7 +18,7 @@ from sentinel.adapters.files.opening import (
     translated,
 )
 from sentinel.adapters.files.structs import leaves_of
-from sentinel.codec.seen import (
+from sentinel.codec.values.seen import (
     TEXT_LENGTH_MAX,
     SeenColumn,
     SeenRows,
@@ -60,7 +60,7 @@ def _stride(row_count: int, column_count: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class _SeenTable:
     """A Parquet or CSV file: its columns as texts, by their names, and whether each is nested."""
 
     file: Path
@@ -69,14 +69,14 @@ class _Table:
     row_count: int
 
 
-def _opened(file: Path) -> _Table:
+def _opened(file: Path) -> _SeenTable:
     with translated(file):
         rows = scan(file)
         columns = {
             name: (_text(column, kind).alias(name), kind.is_nested())
             for name, column, kind in leaves_of(rows.collect_schema())
         }
-        return _Table(file, rows, columns, int(rows.select(pl.len()).collect().item()))
+        return _SeenTable(file, rows, columns, int(rows.select(pl.len()).collect().item()))
 
 
 def _seen_tables(files: Sequence[Path]) -> SeenRows:

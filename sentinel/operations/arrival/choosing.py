@@ -220,6 +220,8 @@ def chosen_label(look: Look, answers: Answers, asker: Asker) -> FileColumn | Non
     found = label_columns(look)
     if found and answers.label is None:
         return found[0]
+    if look.is_topic:  # labels are said later, as feedback
+        return None
     asker.said(
         "label",
         "Which column says that a transaction was fraud?",
@@ -246,6 +248,8 @@ def chosen_identifier(look: Look, answers: Answers) -> Role:
     found = identifier_columns(look)
     if found and name is None:
         return Role(found[0], "no value comes twice, and its name")
+    if look.is_topic:
+        raise UnansweredError(look.file_name, _NO_IDENTIFIER)
     return Role(None, "no column identifies a transaction: the file's name and the row's number do")
 
 
@@ -256,9 +260,25 @@ def chosen_account(look: Look, answers: Answers, asker: Asker) -> Role:
     found = account_columns(look)
     if found and answers.account is None:
         return Role(found[0], f"{found[0].distinct_count:,} different values, and its name")
+    if look.is_topic:
+        raise UnansweredError(look.file_name, _NO_ACCOUNT)
     why = "no column is named like an account, a card or a customer"
     asker.said("account", "Which column is the account, the card or the customer?", NONE, why)
     return Role(None, "each row is an account of its own: nothing is counted over time")
+
+
+_NO_IDENTIFIER = OpenQuestion(
+    "transaction_id",
+    "Which field identifies a transaction?",
+    "",
+    "No field is named so, without a value that comes twice, and no row stands for a record",
+)
+_NO_ACCOUNT = OpenQuestion(
+    "account",
+    "Which field is the account, the card or the customer?",
+    "",
+    "No field is named so, and no row stands for a record",
+)
 
 
 def _identifier(look: Look, flag: str, name: str) -> FileColumn:

@@ -2,14 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from sentinel.codec.paths import path_of
-from sentinel.codec.seen import ColumnForm
+from sentinel.codec.values.seen import ColumnForm
 from sentinel.records import Floats
 
 TRUE, FALSE = ("true", "1", "1.0", "t", "y", "yes"), ("false", "0", "0.0", "f", "n", "no")
@@ -135,11 +136,17 @@ class Look:
         With equally many values each: those of the first rows, and of others spread evenly.
     row_count
         Of the whole file.
+    is_topic
+        Whether it is a topic: its records have no rows that could stand for an identifier.
+    settings
+        What a configuration must say beyond what columns are, by section and key.
     """
 
     file_name: str
     columns: tuple[FileColumn, ...]
     row_count: int
+    is_topic: bool = False
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def seen_count(self) -> int:
@@ -149,7 +156,14 @@ class Look:
     @property
     def is_whole(self) -> bool:
         """Whether that was every row."""
-        return self.seen_count == self.row_count
+        return not self.is_topic and self.seen_count == self.row_count
+
+    @property
+    def looked_at(self) -> str:
+        """What was looked at, in words."""
+        if self.is_topic:
+            return f"{self.row_count:,} records of"
+        return f"{'all' if self.is_whole else f'{self.seen_count:,} of'} {self.row_count:,} rows of"
 
     def without(self, names: Collection[str | None]) -> "Look":
         """The same without some columns."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from sentinel.codec.values.currencies import currencies_seen
 from sentinel.core.learning.evaluation import auc
 from sentinel.operations.arrival.columns import FileColumn
 from sentinel.operations.arrival.roles import is_identifier
@@ -40,6 +41,7 @@ _TOLD_LATER = re.compile(
 )
 _PAST_COUNT = re.compile(r"\b(count|number|nb|cnt|risk|rate|share)\b")
 _AFTERWARDS = re.compile(r"\bnew ?balance\b|\bbalance after\b|\bnew .*balance")
+_CURRENCY = re.compile(r"\b(currency|ccy|curr)\b")
 _CODE = re.compile(r"\b(zip|zipcode|postcode|postal|mcc|code|id|type|category|class)$")
 
 
@@ -80,8 +82,8 @@ def input_of(column: FileColumn, is_fraud: Floats) -> Input:
 
 def is_currency(one: Input) -> bool:
     """Whether it names currencies, and more than one."""
-    are_codes = all(re.fullmatch(r"[A-Z]{3}", value) for value in one.values)
-    return "currency" in one.column.words and len(one.values) > 1 and are_codes
+    is_named = any(map(_CURRENCY.search, one.column.path_words))
+    return is_named and len(currencies_seen(one.values)) > 1
 
 
 def _value(column: FileColumn) -> Input:

@@ -108,7 +108,7 @@ def proposal(look: Look, answers: Answers) -> Proposal:
         inputs=_limited(inputs, is_fraud),
         cut=found,
         questions=asker.questions,
-        notes=list(_notes(time, inputs, is_fraud, found)),
+        notes=list(_notes(look, time, inputs, is_fraud, found)),
     )
 
 
@@ -174,9 +174,9 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _notes(
-    time: Time, inputs: Sequence[Input], is_fraud: Floats, found: TrainingCut
+    look: Look, time: Time, inputs: Sequence[Input], is_fraud: Floats, found: TrainingCut
 ) -> Iterator[str]:
-    if not time.of.is_in_order:
+    if not time.of.is_in_order and not look.is_topic:
         yield (
             f"the rows are not in the order of {time.of.column.name}: sort the file by it before "
             "you train"
@@ -187,7 +187,7 @@ def _notes(
             "as if they were one: set schema.currency, reporting_currency and rates"
         )
     if not np.any(np.isfinite(is_fraud)):
-        yield "no label was found: train needs one"
+        yield "no label was found: train needs a file with one"
     elif found.frauds_min is not None and found.frauds_min < _FRAUDS_WANTED:
         yield (
             f"{int(np.sum(is_fraud == 1)):,} frauds among {int(np.sum(np.isfinite(is_fraud))):,} "

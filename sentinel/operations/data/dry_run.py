@@ -1,12 +1,13 @@
 """A file read as the stream would read it, and nothing done with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 
-from sentinel.adapters.files import Chunk, TransactionSource
+from sentinel.adapters.files import Chunk
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
 from sentinel.operations.data.history import History
@@ -14,6 +15,18 @@ from sentinel.operations.data.refusals import RefusedRows
 from sentinel.records import Floats, Record, Transactions, part
 
 _SHOWN_COUNT = 3
+
+
+class RowSource(Protocol):
+    """Where rows come from: a file, a folder, some records of a topic."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All of them, in their order."""
+        ...
+
+    def row_name(self, row: int) -> str:
+        """Where a person finds one that was read, by its number from 1 on."""
+        ...
 
 
 @dataclass(slots=True)
@@ -41,7 +54,7 @@ class DryRun:
 
 
 def dry_run(
-    source: TransactionSource,
+    source: RowSource,
     config: Config,
     on_rows: Callable[[int], None] = lambda _: None,
     *,

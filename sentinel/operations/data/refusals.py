@@ -69,7 +69,7 @@ def _line(kind: _Kind) -> str:
     return f"{where}: {counted}: {rows}; allowed: {fault.allowed}"
 
 
-def nothing_usable(file: Path, refusals: RefusedRows) -> ConfigError:
-    """What to raise where no row of a file can be used."""
+def nothing_usable(source: Path | str, refusals: RefusedRows) -> ConfigError:
+    """What to raise where no row of a file, or no record of a topic, can be used."""
     why = refusals.lines() or ["it has no rows"]
-    return ConfigError("\n  ".join([f"{file}: there is not one usable row", *why]))
+    return ConfigError("\n  ".join([f"{source}: there is not one usable row", *why]))
