@@ -179,14 +179,15 @@ def test_the_other_ways_to_say_where_the_topic_is(folder: Folder) -> None:
         Path(__file__).parents[2].joinpath("config/sentinel.toml").read_text()
     )
     servers = folder.kafka.bootstrap_servers
-    unset = {"SENTINEL__KAFKA__BOOTSTRAP_SERVERS": "embedded"}
+    unset = "embedded"
+    said = ("init", "--topic", name, "--yes")
 
-    folder.said("init", "--topic", name, "--yes", "--bootstrap-servers", servers, **unset)
-    folder.said("init", "--topic", name, "--yes", "-c", "brokers.toml", "--out", "two.toml")
+    folder.said(*said, "--bootstrap-servers", servers, SENTINEL__KAFKA__BOOTSTRAP_SERVERS=unset)
+    folder.said(*said, "-c", "brokers.toml", "--out", "two.toml")
 
     for file in ("mine.toml", "two.toml"):
         assert made(file)["kafka"]["bootstrap_servers"] == servers
-    refused = folder.refusal("init", "--topic", name, "--yes", "--out", "3.toml", **unset)
+    refused = folder.refusal(*said, "--out", "3.toml", SENTINEL__KAFKA__BOOTSTRAP_SERVERS=unset)
     assert refused.startswith("kafka.bootstrap_servers is embedded, and no `sentinel run`")
 
 

@@ -26,6 +26,8 @@ from sentinel.operations.arrival.writing import config_of, toml_of
 from sentinel.operations.data.dry_run import RowSource, dry_run
 from sentinel.operations.data.refusals import nothing_usable
 
+_TRIED_COUNT = 20_000
+
 
 def file_arrived(file: Path, out: Path, answers: Answers, *, yes: bool) -> None:
     """Look at a file or a folder, ask, try what is proposed, write it, and say what comes next.
@@ -76,7 +78,7 @@ def _try_and_write(
     with console.status(
         "trying it on the first rows; the first time this compiles what reads them"
     ):
-        tried = dry_run(rows(config), config, chunk_count_max=1)
+        tried = dry_run(rows(config), config, row_count_min=_TRIED_COUNT)
     if not tried.usable_count:
         raise nothing_usable(found.look.file_name, tried.refusals)
     try:

@@ -51,11 +51,10 @@ def stored(
 
     async def main() -> "StoredHistory":
         async with state_to_change(config) as (_, store):
-            found = await store_history(
+            return await store_history(
                 *(history, store, config, source),
                 on_saved=lambda count: progress.advance(task, count),
+                tell=lambda labels: tell_or_keep(config, labels, embedded.DIRECTORY),
             )
-            await tell_or_keep(config, history.waiting_labels(), embedded.DIRECTORY)
-        return found
 
     return asyncio.run(main())

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -58,12 +57,12 @@ def dry_run(
     config: Config,
     on_rows: Callable[[int], None] = lambda _: None,
     *,
-    chunk_count_max: int | None = None,
+    row_count_min: int | None = None,
 ) -> DryRun:
-    """Read a file, or its first chunks, and count what there is."""
+    """Read all rows, or chunk by chunk until so many are read, and count what there is."""
     found = DryRun(RefusedRows(config.schema, source.row_name))
     decoder = TransactionDecoder(config.schema)
-    for chunk in islice(source.chunks(), chunk_count_max):
+    for chunk in source.chunks():
         records = [Record(i, 0, None, value) for i, value in enumerate(chunk.values)]
         rows, rejected = decoder.decode([(0, records)])
         found.refusals.add(chunk.values, rejected, rows_before=found.row_count)
@@ -73,6 +72,8 @@ def dry_run(
             _count(found, chunk, rows)
         found.row_count += len(chunk.values)
         on_rows(len(chunk.values))
+        if row_count_min is not None and found.row_count >= row_count_min:
+            break
     return found
 
 
