@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import Generator, default_rng
+from scipy.special import expit
 
 from sentinel.core.drift.counting import size_groups
 from sentinel.core.drift.detectors.bernoulli import RATIOS, UNKNOWN, Outcomes
@@ -16,6 +17,7 @@ from sentinel.core.drift.detectors.examples import (
     ExampleParams,
     ExampleState,
     after_examples,
+    base_calibration,
     base_rate,
 )
 from sentinel.core.drift.detectors.storing import state_of, state_values
@@ -54,9 +56,9 @@ def run(
 
 def slow_means(base: float, outcomes: list[int], power: float) -> list[float]:
     """Shiryaev and Roberts' statistic, mixed over the ratios, after each example."""
-    m, found = [0.0] * len(RATIOS), []
+    m, found = [0.0] * RATIOS.shape[1], []
     for outcome in outcomes:
-        for k, ratio in enumerate(RATIOS.tolist()):
+        for k, ratio in enumerate(RATIOS[0].tolist()):
             odds = base / (1 - base) * ratio
             moved = odds / (1 + odds)
             e = moved / base if outcome else (1 - moved) / (1 - base)
@@ -123,7 +125,8 @@ def test_an_error_rate_that_rises_is_found_with_its_beginning_and_is_over_when_i
 
     assert [event.kind for event in events] == ["alarm", "over"]
     alarm, over = events
-    assert (alarm.name, alarm.side, alarm.base) == ("error", "up", 0.05)
+    assert (alarm.name, alarm.side) == ("error", "up")
+    assert alarm.expected == pytest.approx(0.05)
     assert 5_000 < alarm.example < 5_800
     assert abs(alarm.since / 1000 - 5_000) < 200
     assert alarm.rate == pytest.approx(0.12, abs=0.04)
@@ -186,6 +189,79 @@ def test_a_stored_state_goes_on_as_if_nothing_had_been_however_examples_are_cut(
     assert before + after == events
     for name, value in state_values(whole).items():
         assert np.array_equal(state_values(state)[name], value, equal_nan=True)
+
+
+# What each example's own probability says
+
+
+def scored(
+    rng: Generator, n: int, *, shift: float = 0.0, odds: float = 1.0
+) -> tuple[Outcomes, Floats]:
+    """Outcomes of calibrated probabilities, but for `odds`; customers may `shift`."""
+    logits = rng.normal(-3.0 + shift, 1.5, size=n)
+    outcomes = rng.random(n) < expit(logits + math.log(odds))
+    return outcomes.astype(np.int8)[:, None], expit(logits)
+
+
+def run_scored(
+    bases: list[BaseRate], parts: list[tuple[Outcomes, Floats]]
+) -> tuple[ExampleEvent, ...]:
+    outcomes = np.concatenate([part[0] for part in parts])
+    n = len(outcomes)
+    return after_examples(
+        ExampleState.fresh(bases),
+        bases,
+        np.repeat(outcomes, len(bases), axis=1),
+        np.arange(n) % 1024,
+        np.arange(n),
+        PARAMS,
+        probabilities=np.concatenate([part[1] for part in parts]),
+    )[1]
+
+
+def test_other_customers_are_no_change_of_what_probabilities_promise() -> None:
+    """The share of frauds alarms, what probabilities say of it does not."""
+    rng = default_rng(11)
+    outcomes, probabilities = scored(rng, 20_000)
+    bases = [
+        base_rate("share", "both", outcomes[:, 0], np.arange(20_000)),
+        base_calibration("calibration", "both", outcomes[:, 0], probabilities, np.arange(20_000)),
+    ]
+
+    events = run_scored(bases, [scored(rng, 5_000), scored(rng, 8_000, shift=0.8)])
+
+    assert {event.name for event in events} == {"share"}
+
+
+def test_more_fraud_of_the_same_customers_is_found_though_no_estimate_sees_it() -> None:
+    rng = default_rng(12)
+    outcomes, probabilities = scored(rng, 20_000)
+    base = base_calibration("calibration", "up", outcomes[:, 0], probabilities, np.arange(20_000))
+
+    events = run_scored(
+        [base],
+        [scored(rng, 5_000), scored(rng, 6_000, odds=1.75), scored(rng, 12_000)],
+    )
+
+    assert [event.kind for event in events] == ["alarm", "over"]
+    assert 5_000 < events[0].example < 7_000
+    assert events[0].rate > 1.2 * events[0].expected
+
+
+def test_odds_that_were_off_before_are_the_base() -> None:
+    rng = default_rng(13)
+    outcomes, probabilities = scored(rng, 50_000, odds=2.0)
+
+    base = base_calibration("calibration", "up", outcomes[:, 0], probabilities, np.arange(50_000))
+
+    assert base.rate / (1 - base.rate) == pytest.approx(2.0, rel=0.1)
+    # Of a rate of r and odds r / (1 - r): error of their logarithm, over the examples' information.
+    odds_error = base.error / (base.rate * (1 - base.rate))
+    q = expit(np.log(probabilities / (1 - probabilities)) + math.log(2.0))
+    assert odds_error == pytest.approx(1 / math.sqrt((q * (1 - q)).sum()), rel=0.1)
+    assert base_calibration(
+        "none", "up", outcomes[:0, 0], probabilities[:0], np.arange(0)
+    ).rate == (pytest.approx(0.5))
 
 
 # The base rate
