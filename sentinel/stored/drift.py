@@ -103,8 +103,8 @@ class ColumnFinding:
         Of an alarm: which kind of change, and what changed in a few words.
     psi
         Population stability index less what chance makes of it.
-    means
-        Of the ridits: of the window less the reference, in [-1, 1].
+    cells
+        Of an alarm: the share of rows in each cell, of the window and of the reference.
     """
 
     name: str
@@ -114,6 +114,7 @@ class ColumnFinding:
     kind: str = ""
     words: str = ""
     psi: float = 0.0
+    cells: tuple[list[float], list[float]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
