@@ -10,15 +10,13 @@ from numpy.random import Generator, default_rng
 from scipy.special import expit
 
 from sentinel.core.drift.counting import size_groups
+from sentinel.core.drift.detectors.base_rates import BaseRate, base_calibration, base_rate
 from sentinel.core.drift.detectors.bernoulli import RATIOS, UNKNOWN, Outcomes
 from sentinel.core.drift.detectors.examples import (
-    BaseRate,
     ExampleEvent,
     ExampleParams,
     ExampleState,
     after_examples,
-    base_calibration,
-    base_rate,
 )
 from sentinel.core.drift.detectors.storing import state_of, state_values
 from sentinel.records import Floats, Ints
