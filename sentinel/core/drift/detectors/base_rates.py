@@ -1,4 +1,4 @@
-"""What matured examples are compared with: how often something was so before, and how sure that is."""
+"""What matured examples are compared with: how often something was before, and how sure that is."""
 
 import math
 from dataclasses import dataclass
