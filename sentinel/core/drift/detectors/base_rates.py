@@ -28,7 +28,7 @@ class BaseRate:
     rate, error
         And its standard error, with the design effect of the examples it is from.
     likeness
-        Intraclass correlation of the outcome within an account, in [0, 1].
+        Intraclass correlation of the outcome within an account, in [0, 1], on the cautious side.
     is_relative
         The rate is that of an example with a probability of one half: its odds are what the odds of
         every example are multiplied by. Of a calibrated model it is one half.
@@ -62,13 +62,10 @@ def base_rate(name: str, worse: Worse, outcomes: Outcomes, accounts: Ints) -> Ba
     n = found.size
     if n == 0:
         return BaseRate(name, worse, 0.5, 0.5, 1.0)
-    rate = (found.sum() + 0.5) / (n + 1.0)
-    _, which, size = np.unique(account, return_inverse=True, return_counts=True)
-    likeness = _likeness(found, which, size.astype(np.float64))
-    rows_per_account = float((size.astype(np.float64) ** 2).sum() / n)
-    design_effect = 1.0 + (rows_per_account - 1.0) * likeness
+    rate = float((found.sum() + 0.5) / (n + 1.0))
+    design_effect, likeness = _alike(found, account)
     error = math.sqrt(rate * (1 - rate) / n * design_effect)
-    return BaseRate(name, worse, float(rate), error, likeness)
+    return BaseRate(name, worse, rate, error, likeness)
 
 
 def base_calibration(
@@ -91,32 +88,37 @@ def base_calibration(
         step = float((found - expected).sum() / (expected * (1 - expected)).sum())
         off += min(max(step, -1.0), 1.0)
     expected = expit(logits + off)
-    account = accounts[known]
-    likeness, rows_per_account = 0.0, 1.0
-    if account.size:
-        _, which, size = np.unique(account, return_inverse=True, return_counts=True)
-        likeness = _likeness((found - expected)[:-1], which, size.astype(np.float64))
-        rows_per_account = float((size.astype(np.float64) ** 2).sum() / account.size)
-    design_effect = 1.0 + (rows_per_account - 1.0) * likeness
+    design_effect, likeness = _alike((found - expected)[:-1], accounts[known])
     error = math.sqrt(design_effect / float((expected * (1 - expected)).sum()))
     rate = float(expit(off))
     return BaseRate(name, worse, rate, rate * (1 - rate) * error, likeness, is_relative=True)
 
 
-def _likeness(found: Floats, which: Ints, size: Floats) -> float:
-    """Intraclass correlation by analysis of variance, in [0, 1].
+def _alike(found: Floats, accounts: Ints) -> tuple[float, float]:
+    """Design effect of these examples' mean, and a cautious intraclass correlation for others.
 
-    The usual estimator for clusters of unequal sizes (Donner, A review of inference procedures for
-    the intraclass correlation coefficient in the one-way random effects model, International
-    Statistical Review 54, 1986). With one example an account there is none to be seen, and none
-    does harm.
+    The correlation is estimated by analysis of variance for clusters of unequal sizes, and for
+    others taken one standard error higher (Donner, A review of inference procedures for the
+    intraclass correlation coefficient in the one-way random effects model, International
+    Statistical Review 54, 1986). Where nothing is to be seen of it, with one example an account
+    or outcomes that are all the same, others are taken for wholly alike.
     """
+    if found.size == 0:
+        return 1.0, 1.0
+    _, which, counts = np.unique(accounts, return_inverse=True, return_counts=True)
+    size = counts.astype(np.float64)
     n, k = found.size, size.size
+    rows_per_account = float((size**2).sum() / n)
     if n == k or k < 2:
-        return 0.0 if n == k else 1.0
+        return rows_per_account, 1.0
     mean = np.bincount(which, weights=found) / size
     between = float((size * (mean - found.mean()) ** 2).sum()) / (k - 1)
     within = float(((found - mean[which]) ** 2).sum()) / (n - k)
-    usual = (n - float((size**2).sum()) / n) / (k - 1)
+    usual = (n - rows_per_account) / (k - 1)
     total = between + (usual - 1) * within
-    return float(np.clip((between - within) / total, 0.0, 1.0)) if total > 0 else 0.0
+    if total <= 0:
+        return rows_per_account, 1.0
+    likeness = min(max((between - within) / total, 0.0), 1.0)
+    spread = (1 - likeness) * (1 + (usual - 1) * likeness)
+    error = spread * math.sqrt(2 / (usual * (usual - 1) * (k - 1)))
+    return 1.0 + (rows_per_account - 1.0) * likeness, min(likeness + error, 1.0)
