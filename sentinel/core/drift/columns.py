@@ -4,6 +4,7 @@ A number falls between two quantiles of the reference, a value of few is counted
 columns have the same number of cells, so that a batch is counted by one kernel into one array.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +18,8 @@ OTHER = EDGE_COUNT  # of values: those that the reference has, but for the most 
 MISSING = EDGE_COUNT + 1
 UNSEEN = EDGE_COUNT + 2  # of values: those that the reference does not have
 CELL_COUNT = EDGE_COUNT + 3
+
+SCORE = "score"
 
 ColumnKind = Literal["numeric", "values"]
 
@@ -73,7 +76,6 @@ def numeric_column(name: str, values: Floats, *, bin_count: int = EDGE_COUNT + 1
     shares = np.arange(1, bin_count) / bin_count
     at = np.minimum(np.ceil(shares * known.size).astype(np.int64), known.size) - 1
     edges = np.unique(known[np.maximum(at, 0)])
-    # Above the highest edge there must be something: else a value above all was never seen apart.
     return Column(name, "numeric", padded(edges))
 
 
@@ -94,7 +96,22 @@ def column_of(
     return numeric_column(name, values, bin_count=bin_count)
 
 
+def score_column() -> Column:
+    """Of the probability of fraud: cells of equal width in log-odds, the same for every model.
+
+    A score is compared between versions, and what a threshold would do is read from its cells.
+    """
+    odds = np.linspace(np.log(1e-5), np.log(19.0), EDGE_COUNT)
+    return Column(SCORE, "numeric", 1 / (1 + np.exp(-odds)))
+
+
 def edges_of(columns: Sequence[Column]) -> tuple[Floats, Floats]:
     """What the counting kernel takes: the edges, (F, EDGE_COUNT), and which are values, (F,)."""
     edges = np.stack([column.edges for column in columns])
     return edges, np.array([float(column.kind == "values") for column in columns])
+
+
+def digest(columns: Sequence[Column]) -> str:
+    """Names these cells: columns of the same digest can be added up and compared."""
+    told = [f"{c.name}\0{c.kind}\0{c.names}\0".encode() + c.edges.tobytes() for c in columns]
+    return hashlib.sha256(b"\1".join(told)).hexdigest()[:12]

@@ -27,6 +27,7 @@ from sentinel.engine.scoring.alerts import Alerts, Flagged
 from sentinel.engine.scoring.counting import count_decisions, count_times
 from sentinel.engine.scoring.entities import EntityLoader, StoreAnswer
 from sentinel.engine.scoring.judging import Judge, JudgedBatch
+from sentinel.engine.scoring.summarising import Summaries
 from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
@@ -96,6 +97,7 @@ class Scoring:
         loader: EntityLoader,
         judge: Judge,
         alerts: Alerts,
+        summaries: Summaries,
         dead_letters: DeadLetters,
         partitions: Mapping[int, InputPartition],
         schema: SchemaParams,
@@ -111,6 +113,7 @@ class Scoring:
         self._judge = judge
         self._placement = placement
         self._alerts = alerts
+        self._summaries = summaries
         self._dead_letters = dead_letters
         self._partitions = partitions
         self._schema = schema
@@ -122,6 +125,7 @@ class Scoring:
             schema_version=state.fingerprint,
             config_version=config_version,
             arms=(),
+            currency=schema.reporting_currency,
         )
 
     async def prepare(self, batch: Batch) -> PreparedBatch:
@@ -267,6 +271,9 @@ class Scoring:
         refused = [(*prepared.record(r.index), r.error) for r in rejected]
         await self._dead_letters.publish(refused)
         await self._publish(rows, judged, degraded, folded.usual)
+        clock_s = time.perf_counter()
+        self._summaries.note(rows, judged, folded)
+        self._metrics.lap("summarise", clock_s)
         count_decisions(self._metrics, judged)
         self._metrics.transactions += len(rows) + len(rejected)
         self._metrics.late += len(late)
