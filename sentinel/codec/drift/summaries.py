@@ -2,12 +2,14 @@
 
 import msgspec
 
-from sentinel.codec.drift.counts import listed_sums, unpack_counts
-from sentinel.core.drift.steps import Arm, ArmCounts, Arrival
+from sentinel.codec.drift.counts import listed_sums, unpack_sparse
+from sentinel.core.drift.open_steps import Arm, ArmPiece
+from sentinel.core.drift.steps import Arrival
 from sentinel.errors import RecordError
 from sentinel.records import InputRecord
 from sentinel.stored.summaries import Summary, SummarySpan
 
+_TIME_MS_MAX = 1 << 53
 _SUMMARY = msgspec.json.Decoder(Summary)
 
 
@@ -26,8 +28,10 @@ def arrival_of(summary: Summary, record: InputRecord, *, with_counts: bool = Tru
 
     Raises RecordError.
     """
-    steps: dict[int, dict[Arm, ArmCounts]] = {}
+    steps: dict[int, dict[Arm, ArmPiece]] = {}
     for span in summary.spans:
+        if abs(span.at_ms) > _TIME_MS_MAX or not 0 < span.row_count < _TIME_MS_MAX:
+            raise RecordError("not_a_summary", f"a step at {span.at_ms} makes no sense")
         if not with_counts:
             steps[span.at_ms] = {}
             continue
@@ -40,9 +44,10 @@ def arrival_of(summary: Summary, record: InputRecord, *, with_counts: bool = Tru
         offset=record.offset,
         appended_ms=record.timestamp,
         steps=steps,
+        part=summary.part,
     )
 
 
-def _counts(span: SummarySpan) -> ArmCounts:
-    counts, scores = unpack_counts(span.counts), listed_sums(span.scores)
-    return ArmCounts(span.row_count, span.actions, counts, scores)
+def _counts(span: SummarySpan) -> ArmPiece:
+    counts, scores = unpack_sparse(span.counts), listed_sums(span.scores)
+    return ArmPiece(span.row_count, span.actions, counts, scores)
