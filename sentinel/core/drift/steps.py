@@ -117,6 +117,8 @@ class BookPosition:
         The latest of all that were taken.
     began_anew
         What summaries before this offset have counted, was counted before a clock came back.
+    ignored
+        Offsets from `reads_from` on of summaries that are nothing.
     """
 
     next_offset: int = 0
@@ -124,6 +126,7 @@ class BookPosition:
     closed_to_ms: int = 0
     appended_ms: int = 0
     began_anew: int = 0
+    ignored: list[int] = field(default_factory=list)
     seen: dict[str, Seen] = field(default_factory=dict)
 
 
@@ -157,6 +160,7 @@ class StepBook:
         self._closed_to_ms = position.closed_to_ms
         self._appended_ms = position.appended_ms
         self._began_anew = position.began_anew
+        self._ignored = list(position.ignored)
         self._seen = dict(position.seen)
         # By source, of the last summary all parts: held, and counted as its source was silent.
         self._held: dict[str, list[Arrival]] = {}
@@ -169,25 +173,30 @@ class StepBook:
         held = [one.offset for parts in self._held.values() for one in parts]
         first = min([*held, *(step.offset for step in self._open.values())],
                     default=self._next_offset)  # fmt: skip
+        self._ignored = [offset for offset in self._ignored if offset >= first]
         return BookPosition(
             self._next_offset,
             first,
             self._closed_to_ms,
             self._appended_ms,
             self._began_anew,
+            list(self._ignored),
             dict(self._seen),
         )
 
     def take(self, arrival: Arrival) -> Iterator[Step]:
         """The steps that this summary closes, in their order."""
         if arrival.offset < self._next_offset:  # read again: what it closes is closed
-            self._hold(arrival, is_new=False)
+            if arrival.offset not in self._ignored:
+                self._hold(arrival, is_new=False)
             return
         self._next_offset = arrival.offset + 1
         self._appended_ms = max(self._appended_ms, arrival.appended_ms)
         self._let_go_of_silent()
         if self._hold(arrival, is_new=True):
             self._heard_of(arrival)
+        else:
+            self._ignored.append(arrival.offset)
         yield from self._close()
 
     def _hold(self, arrival: Arrival, *, is_new: bool) -> bool:
@@ -205,6 +214,7 @@ class StepBook:
             self._held[source] = _with(held, arrival)
             return True
         self._held[source] = [arrival]
+        self._ignored += [one.offset for one in held if one not in _settled(held, begin)]
         counted, stays = _settled(let_go, None), _settled(held, begin)
         if counted != stays:
             for one in counted:
