@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
-from sentinel.adapters.pool import ExplainerPool, TrainerProcess
+from sentinel.adapters.pool import ExplainerPool
+from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.assembly import Parts, assemble
@@ -22,6 +23,7 @@ from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
+from sentinel.core.drift import warming as drift
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState, layout_of
 from sentinel.engine.feedback import task as feedback
@@ -366,5 +368,6 @@ async def _warm(state: FeatureState, serving: ServingModel, schema: SchemaParams
     await asyncio.to_thread(decisions.warm)
     await asyncio.to_thread(TransactionDecoder(schema).warm)
     await asyncio.to_thread(feedback.warm)
+    await asyncio.to_thread(drift.warm)
     if serving.model.fallback_reason:
         log.warning("LightGBM itself scores this model: %s", serving.model.fallback_reason)

@@ -23,7 +23,7 @@ from sentinel.adapters.memory import (
     MemoryStore,
     MemoryTail,
 )
-from sentinel.adapters.pool import AskedTrainer
+from sentinel.adapters.pool.trainer import AskedTrainer
 from sentinel.app.assembly import Parts, assemble
 from sentinel.app.instance import Instance
 from sentinel.app.shared import Ports

@@ -188,9 +188,7 @@ class Watch:
         if self._features.series_count == 0:
             return
         rows, sums = self._features.sums(span.features)
-        self.seasons, events = after_hour(
-            self.seasons, hour, float(rows.max()), sums, self._season_params
-        )
+        self.seasons, events = after_hour(self.seasons, hour, rows, sums, self._season_params)
         self._expected = None
         for event in events:
             column = self._features.columns[int(self._features.places[event.series])]

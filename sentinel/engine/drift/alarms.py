@@ -120,6 +120,8 @@ class AlarmDesk:
         if not await self._store.put_alarm(None, alarm):
             # It was opened before a crash; what became of it since, the store knows.
             alarm = await self._store.alarm(alarm.id) or alarm
+            if alarm.is_over:
+                return
         self._open[key] = alarm
         await self._tell(None, alarm)
         if alarm.is_suppressed:
@@ -135,8 +137,8 @@ class AlarmDesk:
         """A window was closed: what it says of columns whose alarms are open."""
         for key, before in list(self._open.items()):
             found = explanation.of(before.column)
-            if found is None or not found.alarm:
-                continue
+            if found is None or not found.alarm or at_ms <= before.changed_ms:
+                continue  # nothing, or a window that is read again
             now = replace(
                 before, kind=found.kind, words=found.words, harm=explanation.harm,
                 severity=explanation.severity, changed_ms=at_ms,

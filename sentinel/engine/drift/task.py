@@ -192,6 +192,7 @@ class DriftTask:
             await self.save()
 
     async def _take(self, record: InputRecord) -> None:
+        self._metrics.summaries += 1
         try:
             summary = decode_summary(record)
             if summary.step_ms != self._params.step_ms:
@@ -203,7 +204,6 @@ class DriftTask:
             self._metrics.summaries_refused += 1
             log.warning("summary at offset %d: %s", record.offset, error)
             return
-        self._metrics.summaries += 1
         for found in await asyncio.to_thread(self._judged, arrival):
             await self._tell(found)
 
