@@ -34,7 +34,8 @@ def _narrow(numbers: Ints) -> NDArray[np.unsignedinteger]:
 def pack_counts(counts: GroupCounts) -> bytes:
     """Counts as bytes; the same counts give the same bytes."""
     sparse = SparseCounts.of(counts)
-    gaps = _narrow(np.diff(sparse.at.astype(np.int64), prepend=-1) - 1)
+    at = sparse.at.astype(np.int64)
+    gaps = _narrow(at - np.concatenate([[-1], at[:-1]]) - 1)
     values = _narrow(sparse.values)
     head = _HEAD.pack(gaps.itemsize, values.itemsize, sparse.column_count)
     return head + zlib.compress(gaps.tobytes() + values.tobytes(), _LEVEL)

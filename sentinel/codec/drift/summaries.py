@@ -1,16 +1,59 @@
-"""Summaries as they are read."""
+"""Summaries as they are published and read."""
+
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from sentinel.codec.drift.counts import listed_sums, unpack_sparse
+from sentinel.codec.stored import encode_stored
 from sentinel.core.drift.open_steps import Arm, ArmPiece
 from sentinel.core.drift.steps import Arrival
 from sentinel.errors import RecordError
 from sentinel.records import InputRecord
 from sentinel.stored.summaries import Summary, SummarySpan
 
+_PART_MAX = 1_000_000
 _TIME_MS_MAX = 1 << 53
 _SUMMARY = msgspec.json.Decoder(Summary)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedSummary:
+    """A summary in as many parts as it takes.
+
+    Attributes
+    ----------
+    left_out
+        Rows of spans that are too large even for a record of their own.
+    """
+
+    encoded: list[bytes]
+    left_out: int
+
+
+def in_parts(summary: Summary, bytes_max: int) -> EncodedSummary:
+    """A summary as records of at most so many bytes.
+
+    Who catches up on a slow stream counts days of it from one commit to the next.
+    """
+    whole = encode_stored(summary)
+    if len(whole) <= bytes_max:
+        return EncodedSummary([whole], 0)
+    room = bytes_max - len(encode_stored(replace(summary, spans=[], part=_PART_MAX)))
+    parts: list[list[SummarySpan]] = []
+    taken, left_out = room, 0
+    for span in summary.spans:
+        size = len(encode_stored(span)) + 1  # and a comma
+        if size > room:
+            left_out += span.row_count
+            continue
+        if taken + size > room:
+            parts.append([])
+            taken = 0
+        parts[-1].append(span)
+        taken += size
+    told = [replace(summary, spans=spans, part=i) for i, spans in enumerate(parts)]
+    return EncodedSummary([encode_stored(one) for one in told], left_out)
 
 
 def decode_summary(record: InputRecord) -> Summary:
