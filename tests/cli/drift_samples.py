@@ -103,9 +103,11 @@ def a_reference(row_count: int = 2_000, names: list[str] | None = None) -> Refer
     features[::50, 0] = np.nan
     times_ms = NOW_MS - 40 * DAY_MS + np.arange(row_count) * 60_000
     accounts = rng.integers(0, 500, row_count)
+    probability, amount = rng.random(row_count), rng.integers(100, 10_000, row_count)
     return reference_of(
-        names, features, times_ms, accounts, rng.random(row_count), rows_per_account_max=5
-    )
+        names, features, times_ms, accounts, probability, amount, probability > 0.8,
+        rows_per_account_max=5,
+    )  # fmt: skip
 
 
 def stores() -> tuple[StoredDrift, StoredModels]:
