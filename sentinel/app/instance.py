@@ -22,6 +22,7 @@ from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
+from sentinel.core.drift.telling import DriftView
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState, layout_of
 from sentinel.engine.feedback import task as feedback
@@ -83,6 +84,7 @@ class Instance:
         self._warnings: list[str] = []  # of topics
         self._company: Company | None = None
         self.beginning = Beginning(None, is_cold=True)
+        self._drift_view: DriftView | None = None  # of whoever watches for drift
 
     async def __aenter__(self) -> Self:
         config = self._config
@@ -332,6 +334,10 @@ class Instance:
     def labels_waiting(self) -> LabelsWaiting:
         """The labels that wait for their time."""
         return LabelsWaiting(0, None) if self._parts is None else self._parts.labels.waiting()
+
+    def drift(self) -> DriftView | None:
+        """How the watch for drift stands; None where this instance does not watch."""
+        return self._drift_view
 
     def last_alerts(self) -> list[bytes]:
         """The newest few alerts as published."""
