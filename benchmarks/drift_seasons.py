@@ -98,7 +98,7 @@ class Stream:
 
     def look(self, hour: int, means: Floats) -> set[int]:
         """The columns that alarm in an hour."""
-        rows = float(self.rows[hour % HOURS])
+        rows = np.full(COLUMN_COUNT, self.rows[hour % HOURS])
         self.state, events = after_hour(self.state, hour, rows, means * rows, PARAMS)
         return {event.series for event in events if event.kind == "alarm"}
 

@@ -21,11 +21,14 @@ class StoredReference:
     ----------
     counts, scores
         Packed (`codec.drift.counts`): of the features, and of the score.
+    score_sums
+        As `SummarySpan.scores`.
     """
 
     columns: list[StoredColumn]
     counts: bytes
     scores: bytes
+    score_sums: list[list[int]]
     first_ms: int
     last_ms: int
     origin: str

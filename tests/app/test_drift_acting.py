@@ -50,7 +50,7 @@ async def test_who_acknowledges_an_alarm_is_kept_with_what_they_wrote() -> None:
     assert found == an_alarm(status="acknowledged", acknowledged_by="ann", note="a sale")
     assert acted.alarms == [found]
     (entry,) = acted.entries
-    assert (entry.kind, entry.subject, entry.who) == ("alarm", an_alarm().id, "ann")
+    assert (entry.kind, entry.subject, entry.who) == ("drift alarm", an_alarm().id, "ann")
     assert (entry.before or {})["status"] == "open"
     assert (entry.after or {})["note"] == "a sale"
 

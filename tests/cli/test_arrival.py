@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import signal
+from contextlib import chdir
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from sentinel import config as configuration
 from sentinel.adapters.kafka import KafkaParams
+from sentinel.cli import app
 from sentinel.core.learning.evaluation import average_precision
 from sentinel.operations import embedded
 from tests import shapes
@@ -24,8 +27,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def call(folder: Path, *arguments: str) -> None:
-    with sentinel(folder, *arguments) as process:
-        assert process.wait(WAIT_S_MAX) == 0, output(folder)
+    """A command that ends by itself: in this process, which has its imports."""
+    with chdir(folder):
+        result = CliRunner().invoke(app, arguments, env={"SENTINEL__MODEL__DIRECTORY": "models"})
+    with (folder / "output.txt").open("a") as said:
+        said.write(result.output)
+    assert result.exit_code == 0, result.output
 
 
 async def decisions(kafka: KafkaParams, count: int) -> list[dict[str, Any]]:

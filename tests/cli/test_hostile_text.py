@@ -50,6 +50,7 @@ SHOWS = {
     "investigators": [],
     "consensus": ["votes.csv"],
     "models history": [],
+    "drift check": ["strange.jsonl", "--reference", "strange.jsonl"],
     "drift status": [],
     "drift report": [],
     "drift ack": [TEXT, "--who", TEXT, "--note", TEXT],

@@ -6,7 +6,12 @@ from typing import Any, get_args
 import msgspec
 import numpy as np
 
-from sentinel.codec.drift.counts import pack_counts, unpack_counts
+from sentinel.codec.drift.counts import (
+    listed_sums,
+    pack_counts,
+    sums_as_listed,
+    unpack_counts,
+)
 from sentinel.core.drift.columns import EDGE_COUNT, Column, ColumnKind, digest, padded, score_column
 from sentinel.core.drift.reference import Origin, Reference
 from sentinel.errors import RecordError
@@ -30,6 +35,7 @@ def stored_reference(reference: Reference) -> StoredReference:
         columns=[_stored_column(column) for column in reference.features],
         counts=pack_counts(reference.counts),
         scores=pack_counts(reference.scores),
+        score_sums=sums_as_listed(reference.score_sums),
         first_ms=reference.first_ms,
         last_ms=reference.last_ms,
         origin=reference.origin,
@@ -45,7 +51,8 @@ def reference_from(stored: StoredReference) -> Reference:
     origin = next((one for one in get_args(Origin) if one == stored.origin), None)
     if origin is None:
         raise RecordError("not_a_reference", f'the origin "{stored.origin}" is not known')
-    return Reference(columns, counts, scores, stored.first_ms, stored.last_ms, origin)
+    sums = listed_sums(stored.score_sums)
+    return Reference(columns, counts, scores, sums, stored.first_ms, stored.last_ms, origin)
 
 
 def manifest_entry(reference: Reference) -> dict[str, Any]:

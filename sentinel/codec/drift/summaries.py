@@ -1,10 +1,8 @@
 """Summaries as they are read."""
 
 import msgspec
-import numpy as np
 
-from sentinel.codec.drift.counts import unpack_counts
-from sentinel.core.drift.columns import CELL_COUNT
+from sentinel.codec.drift.counts import listed_sums, unpack_counts
 from sentinel.core.drift.steps import Arm, ArmCounts, Arrival
 from sentinel.errors import RecordError
 from sentinel.records import InputRecord
@@ -23,10 +21,16 @@ def decode_summary(record: InputRecord) -> Summary:
         raise RecordError("not_a_summary", str(error)) from error
 
 
-def arrival_of(summary: Summary, record: InputRecord) -> Arrival:
-    """A summary with its counts unfolded. Raises RecordError."""
+def arrival_of(summary: Summary, record: InputRecord, *, with_counts: bool = True) -> Arrival:
+    """A summary with its counts unfolded; without, it only says how far its partition has come.
+
+    Raises RecordError.
+    """
     steps: dict[int, dict[Arm, ArmCounts]] = {}
     for span in summary.spans:
+        if not with_counts:
+            steps[span.at_ms] = {}
+            continue
         arms = steps.setdefault(span.at_ms, {})
         arms[span.version, span.arm] = _counts(span)
     return Arrival(
@@ -40,9 +44,5 @@ def arrival_of(summary: Summary, record: InputRecord) -> Arrival:
 
 
 def _counts(span: SummarySpan) -> ArmCounts:
-    scores = np.zeros((CELL_COUNT, 4), dtype=np.int64)
-    for cell, *sums in span.scores:
-        if not 0 <= cell < CELL_COUNT:
-            raise RecordError("not_a_summary", f"the score has no cell {cell}")
-        scores[cell] = sums
-    return ArmCounts(span.row_count, span.actions, unpack_counts(span.counts), scores)
+    counts, scores = unpack_counts(span.counts), listed_sums(span.scores)
+    return ArmCounts(span.row_count, span.actions, counts, scores)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sentinel.core.drift.columns import Column, column_of, edges_of, score_column
 from sentinel.core.drift.counting import GroupCounts, count
+from sentinel.core.drift.noting import MILLION, Binning, score_sums
 from sentinel.core.features.rows_in_hour import HOUR_MS
 from sentinel.records import Floats, Ints
 
@@ -33,6 +34,8 @@ class Reference:
     scores
         GroupCounts of one column, the score of the version that this is the reference of; without
         rows as long as nothing has been scored.
+    score_sums
+        int64 (CELL_COUNT, len(SCORE_SUMS)): of `noting.score_sums`, of these rows.
     first_ms, last_ms
         The event times that it is from.
     origin
@@ -43,6 +46,7 @@ class Reference:
     features: tuple[Column, ...]
     counts: GroupCounts
     scores: GroupCounts
+    score_sums: Ints
     first_ms: int
     last_ms: int
     origin: Origin
@@ -78,6 +82,8 @@ def reference_of(
     times_ms: Ints,
     account_hashes: Ints,
     probability: Floats,
+    amount_minor: Ints,
+    is_alert: NDArray[np.bool_],
     *,
     rows_per_account_max: int,
 ) -> Reference:
@@ -91,16 +97,22 @@ def reference_of(
         (n, F) and (n,), in the order in which they came; there is at least one row.
     probability
         (n,): what the version says of rows that it was not fitted on; NaN of all others.
+    amount_minor, is_alert
+        (n,): and what it would do about them.
     """
     at = np.flatnonzero(first_rows(account_hashes, times_ms, rows_per_account_max))
     drawn = at[:: max(1, at.size // _DRAWN_ROW_COUNT_MAX)]
     columns = tuple(column_of(name, features[drawn, i]) for i, name in enumerate(names))
     scored = at[~np.isnan(probability[at])]
+    binning = Binning(columns)
+    cells = binning.cells(features[scored], probability[scored])
+    ppm = np.rint(probability[scored] * MILLION).astype(np.int64)
     edges, by_value = edges_of([score_column()])
     return Reference(
         features=columns,
         counts=count(features[at], account_hashes[at], *edges_of(columns)),
         scores=count(probability[scored, np.newaxis], account_hashes[scored], edges, by_value),
+        score_sums=score_sums(cells[-1], ppm, amount_minor[scored], is_alert[scored]),
         first_ms=int(times_ms.min()),
         last_ms=int(times_ms.max()),
         origin="history",

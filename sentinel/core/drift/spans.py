@@ -6,6 +6,7 @@ import numpy as np
 
 from sentinel.core.drift.columns import CELL_COUNT
 from sentinel.core.drift.counting import GroupCounts
+from sentinel.core.drift.noting import SCORE_SUMS
 from sentinel.core.drift.steps import Step
 from sentinel.records import Ints
 
@@ -21,7 +22,7 @@ class SpanCounts:
     score
         GroupCounts of the score of the version that is watched.
     scores
-        int64 (CELL_COUNT, 4) of that version: of `noting.StepCounts`.
+        int64 (CELL_COUNT, len(SCORE_SUMS)) of that version: of `noting.score_sums`.
     """
 
     features: GroupCounts
@@ -34,7 +35,7 @@ class SpanCounts:
     @classmethod
     def empty(cls, feature_count: int) -> "SpanCounts":
         """Of no rows."""
-        scores = np.zeros((CELL_COUNT, 4), dtype=np.int64)
+        scores = np.zeros((CELL_COUNT, len(SCORE_SUMS)), dtype=np.int64)
         return cls(GroupCounts.empty(feature_count), GroupCounts.empty(1), scores)
 
     @classmethod

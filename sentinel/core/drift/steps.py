@@ -16,6 +16,7 @@ import numpy as np
 
 from sentinel.core.drift.columns import CELL_COUNT
 from sentinel.core.drift.counting import GroupCounts
+from sentinel.core.drift.noting import SCORE_SUMS
 from sentinel.records import Ints
 
 # An input partition that has been silent for so long does not hold up the others.
@@ -35,7 +36,7 @@ class ArmCounts:
     counts
         GroupCounts of each feature, behind them of the score.
     scores
-        int64 (CELL_COUNT, 4): of `noting.StepCounts`.
+        int64 (CELL_COUNT, len(SCORE_SUMS)): of `noting.score_sums`.
     """
 
     row_count: int
@@ -46,7 +47,7 @@ class ArmCounts:
     @classmethod
     def empty(cls, column_count: int) -> "ArmCounts":
         """Of no rows."""
-        scores = np.zeros((CELL_COUNT, 4), dtype=np.int64)
+        scores = np.zeros((CELL_COUNT, len(SCORE_SUMS)), dtype=np.int64)
         return cls(0, {}, GroupCounts.empty(column_count), scores)
 
     def __add__(self, other: "ArmCounts") -> "ArmCounts":

@@ -4,11 +4,13 @@ What alarms is the detector of steps, and that of the same hour of earlier weeks
 explain, and never alarm.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from sentinel.core.drift.columns import score_column
+import numpy as np
+
+from sentinel.core.drift.columns import CELL_COUNT, Column, score_column
 from sentinel.core.drift.counting import GroupCounts
 from sentinel.core.drift.detectors.minute_state import MinuteEvent, MinuteState
 from sentinel.core.drift.detectors.minutes import Expected, MinuteParams, after_minute
@@ -20,6 +22,7 @@ from sentinel.core.drift.detectors.seasons import (
     expected_now,
 )
 from sentinel.core.drift.detectors.series import MinuteReference
+from sentinel.core.drift.noting import SCORE_SUMS
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.reference import Reference
 from sentinel.core.drift.spans import SpanCounts
@@ -96,13 +99,17 @@ class Watch:
         self.version = version
         self.feature_count = len(reference.features)
         self._params = params
-        self._silent = silent
+        self.silent = silent
         self._minute_params = MinuteParams(
             run_length_minutes=_DETECTOR_COUNT * duration_ms(params.run_length) / params.step_ms,
             floor=params.floor,
             horizon_minutes=max(1.0, HOUR_MS / params.step_ms),
         )
         self._season_params = SeasonParams()
+        self.begin(reference)
+
+    def begin(self, reference: Reference) -> None:
+        """As if nothing had been seen yet, with a reference of the same features."""
         self._compare(reference)
         self.minutes = MinuteState.fresh([self._features])
         self.score_minutes = MinuteState.fresh([self._score])
@@ -114,10 +121,15 @@ class Watch:
         self.reference = reference
         self._expected: tuple[int, Expected] | None = None  # of which hour
         self._features = MinuteReference.of(
-            reference.features, reference.counts, silent=self._silent
+            reference.features, reference.counts, silent=self.silent
         )
         # Without a row it has no series, and says nothing.
         self._score = MinuteReference.of([score_column()], reference.scores)
+
+    @property
+    def step_ms(self) -> int:
+        """Width of the steps that it looks at."""
+        return self._params.step_ms
 
     @property
     def is_gathering(self) -> bool:
@@ -176,9 +188,7 @@ class Watch:
         if self._features.series_count == 0:
             return
         rows, sums = self._features.sums(span.features)
-        self.seasons, events = after_hour(
-            self.seasons, hour, float(rows.max()), sums, self._season_params
-        )
+        self.seasons, events = after_hour(self.seasons, hour, rows, sums, self._season_params)
         self._expected = None
         for event in events:
             column = self._features.columns[int(self._features.places[event.series])]
@@ -196,7 +206,7 @@ class Watch:
         found, needed = self.gathered, self._params.reference_rows_min
         if end_ms - found.begin_ms < DAY_MS or found.score.row_count < needed:
             return
-        reference = replace(self.reference, scores=found.score)
+        reference = replace(self.reference, scores=found.score, score_sums=found.scores)
         if self.reference.counts.row_count == 0:
             reference = replace(
                 reference,
@@ -215,7 +225,20 @@ class Watch:
         yield ReferenceFound(reference)
 
 
-def without_counts(reference: Reference) -> Reference:
+def empty_reference(columns: Sequence[Column]) -> Reference:
     """A reference of these columns that the stream is to give."""
-    counts = GroupCounts.empty(len(reference.features))
-    return replace(reference, counts=counts, scores=GroupCounts.empty(1))
+    return Reference(
+        features=tuple(columns),
+        counts=GroupCounts.empty(len(columns)),
+        scores=GroupCounts.empty(1),
+        score_sums=np.zeros((CELL_COUNT, len(SCORE_SUMS)), dtype=np.int64),
+        first_ms=0,
+        last_ms=0,
+        origin="stream",
+    )
+
+
+def without_scores(reference: Reference) -> Reference:
+    """The features of a reference alone: its scores are those of another version."""
+    nothing = empty_reference(reference.features)
+    return replace(reference, scores=nothing.scores, score_sums=nothing.score_sums)

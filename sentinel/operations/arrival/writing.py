@@ -28,6 +28,7 @@ def toml_of(found: Proposal) -> str:
         *_entities(ground),
         *_store(features),
         *_training(found),
+        *_settings(found),
         *_features(features),
     ]
     return "\n".join(lines) + "\n"
@@ -70,10 +71,8 @@ def _name(key: str, role: Role, taken: set[str]) -> str:
 
 
 def _header(found: Proposal) -> Iterator[str]:
-    look = found.look
-    seen = "all" if look.is_whole else f"{look.seen_count:,} of"
-    yield f"# Made by `sentinel init` from {seen} {look.row_count:,} rows of"
-    yield f"# {_said(look.file_name)}"
+    yield f"# Made by `sentinel init` from {found.look.looked_at}"
+    yield f"# {_said(found.look.file_name)}"
     yield "# It is yours now. What is not here is as in config/sentinel.toml, which has all."
 
 
@@ -94,6 +93,7 @@ def _schema(found: Proposal, names: Mapping[str, str]) -> Iterator[str]:
     if rows:
         why = "a file lacks them: its name and the row's number stand there, and in Kafka's records"
         yield _pair("row_numbers", rows, why)
+    yield from (_pair(key, value) for key, value in found.look.settings.get("schema", {}).items())
     entities = {one.name: one.column.name for one in found.inputs if one.use == "entity"}
     if entities:
         yield _pair("entities", entities)
@@ -157,6 +157,14 @@ def _training(found: Proposal) -> Iterator[str]:
     yield _pair("test", found.cut.test, "the last rows, on which the model is measured")
 
 
+def _settings(found: Proposal) -> Iterator[str]:
+    """What must be said of where it comes from; secrets come from the environment."""
+    for section, settings in found.look.settings.items():
+        if settings and section != "schema":
+            yield f"\n[{section}]"
+            yield from (_pair(key, value) for key, value in settings.items())
+
+
 def _features(features: Sequence[Table]) -> Iterator[str]:
     for table in features:
         yield "\n[[features]]"
@@ -189,8 +197,14 @@ def _value(value: Any) -> str:
 
 
 def _text(value: str) -> str:
-    """A basic string; TOML has no bare DEL, which JSON lets stand."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """A basic string; what an editor or terminal would obey or hide is spelled out."""
+    return "".join(map(_shown, json.dumps(value, ensure_ascii=False)))
+
+
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
 
 
 def _key(name: str) -> str:

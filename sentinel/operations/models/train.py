@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sentinel import __version__
 from sentinel.codec.drift.references import manifest_entry
 from sentinel.config import Config
-from sentinel.core.decision import usual_ranges
+from sentinel.core.decision import APPROVE, actions, usual_ranges
 from sentinel.core.drift.reference import Reference, reference_of
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.spec import duration_ms
@@ -147,7 +147,8 @@ def _reference(
 ) -> Reference:
     """What the stream was like: of all rows behind the warm-up, labelled or not.
 
-    Scores are those of rows that no tree has seen: of others a model is too sure.
+    Scores are those of rows that no tree has seen: of others a model is too sure. Amounts are those
+    of the feature that holds them; without one no money is counted.
     """
     params = config.training
     fitted_ms = sum(map(duration_ms, (params.test, params.label_delay, params.calibration)))
@@ -155,12 +156,16 @@ def _reference(
     probability = np.full(len(features), np.nan)
     unseen = times_ms > times_ms[-1] - fitted_ms
     probability[unseen] = ready.probability(ready.model.raw_scores(features[unseen]))
+    amounts = [i for i, feature in enumerate(config.features) if feature.stat == "amount"]
+    amount = features[:, amounts[0]] if amounts else np.zeros(len(features))
     return reference_of(
         ready.model.feature_names,
         features[at],
         times_ms[at],
         hash64(list(accounts))[at],
         probability[at],
+        np.rint(np.nan_to_num(amount[at]) * 10**config.schema.amount_decimals).astype(np.int64),
+        actions(np.nan_to_num(probability[at]), config.policy) != APPROVE,
         rows_per_account_max=config.drift.rows_per_account_max,
     )
 
