@@ -20,6 +20,7 @@ from sentinel.stored.drift import Alarm, Suppression
 from sentinel.stored.versions import Artifact, ModelEvent, RegistryState
 from sentinel.stores import StoredDrift, StoredModels
 from tests.cli.drift_samples import (
+    CONFIG,
     DAY_MS,
     NAMES,
     NOW_MS,
@@ -29,9 +30,6 @@ from tests.cli.drift_samples import (
     fill,
     stores,
 )
-from tests.engine.samples import a_config
-
-CONFIG = a_config()
 
 
 async def champion(models: StoredModels, version: str = "1.0.0") -> None:

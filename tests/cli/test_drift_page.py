@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,17 @@ from sentinel.cli.drift.html.page import page
 from sentinel.core.drift.columns import CELL_COUNT
 from sentinel.operations.drift.report import DriftReport, drift_report
 from sentinel.stored.drift import ColumnFinding, Suppression
-from tests.cli.drift_samples import HARM, HOUR_MS, NAMES, NOW_MS, a_window, an_alarm, fill, stores
-from tests.engine.samples import a_config
+from tests.cli.drift_samples import (
+    CONFIG,
+    HARM,
+    HOUR_MS,
+    NAMES,
+    NOW_MS,
+    a_window,
+    an_alarm,
+    fill,
+    stores,
+)
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror='y'>&amp; \x1b[31m\u202e{{7*7}}\n"
 VOID = {"meta", "br", "img"}
@@ -69,7 +79,7 @@ def a_report(alarm: str = "") -> DriftReport:
     async def main() -> DriftReport:
         drift, models = stores()
         await fill(drift)
-        return await drift_report(drift, models, a_config(), alarm=alarm, now_ms=NOW_MS)
+        return await drift_report(drift, models, CONFIG, alarm=alarm, now_ms=NOW_MS)
 
     return asyncio.run(main())
 
@@ -81,8 +91,19 @@ def report() -> DriftReport:
 
 def hostile(report: DriftReport) -> DriftReport:
     """Whatever a stranger can have written is the worst there is."""
-    words = {"column": HOSTILE, "words": HOSTILE, "note": HOSTILE, "acknowledged_by": HOSTILE}
-    names = {"id": HOSTILE, "kind": HOSTILE, "part": HOSTILE, "side": HOSTILE, "version": HOSTILE}
+    words: dict[str, Any] = {
+        "column": HOSTILE,
+        "words": HOSTILE,
+        "note": HOSTILE,
+        "acknowledged_by": HOSTILE,
+    }
+    names: dict[str, Any] = {
+        "id": HOSTILE,
+        "kind": HOSTILE,
+        "part": HOSTILE,
+        "side": HOSTILE,
+        "version": HOSTILE,
+    }
     alarms = [an_alarm(**words, **names, harm=HARM), an_alarm(**words, status="closed")]
     window = a_window(changed={HOSTILE: 0.3}, names=[HOSTILE], actions={HOSTILE: 1})
     (finding,) = window.findings
@@ -214,7 +235,7 @@ def test_a_page_of_one_alarm_is_about_its_column() -> None:
 
 def test_a_page_of_nothing_says_so(report: DriftReport) -> None:
     async def main() -> DriftReport:
-        return await drift_report(*stores(), a_config(), now_ms=NOW_MS)
+        return await drift_report(*stores(), CONFIG, now_ms=NOW_MS)
 
     text = read(page(asyncio.run(main()), 2)).text
 
