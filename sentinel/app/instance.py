@@ -356,6 +356,10 @@ class Instance:
         """The labels that wait for their time."""
         return LabelsWaiting(0, None) if self._parts is None else self._parts.labels.waiting()
 
+    def drift(self) -> DriftView | None:
+        """How the watch for drift stands; None where this instance does not watch."""
+        return None if self._parts is None else self._parts.drift.view()
+
     def last_alerts(self) -> list[bytes]:
         """The newest few alerts as published."""
         return [] if self._parts is None else self._parts.alerts.last
