@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from sentinel.app import control_plane
+from sentinel.app import control_plane, watching
 from sentinel.app.shared import Ports, Shared, clock_s
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
@@ -11,6 +11,8 @@ from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.deployment.champion import Deployment
 from sentinel.engine.deployment.reporting import Reporting
 from sentinel.engine.dispatcher import Dispatcher, Inbox
+from sentinel.engine.drift.columns import DriftColumns
+from sentinel.engine.drift.task import DriftTask
 from sentinel.engine.feedback.task import FeedbackTask
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions.input_partition import InputPartition
@@ -50,6 +52,8 @@ class Parts:
     deployment: Deployment
     reporting: Reporting
     training: TrainingTask
+    drift: DriftTask
+    drift_columns: DriftColumns
     serving: Serving
     models: ModelStore
     state: FeatureState
@@ -104,6 +108,7 @@ def assemble(
     known = control_plane.remembered(config, ports, memory)
     shared.ports = ports = replace(ports, models=SteadyModels(ports.models, memory, known))
     deployment = control_plane.deployment(shared, known)
+    drift = watching.drift(shared)
     return Parts(
         dispatcher=dispatcher,
         pipeline=pipeline,
@@ -116,7 +121,9 @@ def assemble(
         ownership=ownership,
         deployment=deployment,
         reporting=control_plane.reporting(shared, deployment),
-        training=control_plane.training(shared),
+        training=control_plane.training(shared, drift.alarms_ms),
+        drift=drift,
+        drift_columns=watching.columns(shared, summaries),
         models=ports.models,
         serving=shared.serving,
         state=state,

@@ -40,11 +40,17 @@ from sentinel.errors import ModelError, SentinelError, TransientError
 from sentinel.learner.learner import Learner
 from sentinel.metrics import Metrics
 from sentinel.operations.models.local import FIRST_WHO, LocalModels, adopt, tell_adopted
-from sentinel.operations.stores import feedback_documents, registry_documents
+from sentinel.operations.stores import drift_documents, feedback_documents, registry_documents
 from sentinel.operations.topics import refuse_wrong, topic_specs
 from sentinel.serving_model import ServingModel
 from sentinel.stored.versions import Artifact
-from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
+from sentinel.stores import (
+    StoredCases,
+    StoredDrift,
+    StoredModels,
+    StoredReports,
+    StoredSavepoints,
+)
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +117,7 @@ class Instance:
             await self._watch.begin()
             cases = await stack.enter_async_context(feedback_documents(config.redis))
             registry = await stack.enter_async_context(registry_documents(config.redis))
+            drift = await stack.enter_async_context(drift_documents(config.redis))
             models = LocalModels(StoredModels(registry), ModelDirectory(config.model))
             names = [feature.name for feature in config.features]
             trainer = TrainerProcess(
@@ -131,6 +138,8 @@ class Instance:
                 training_tail=await stack.enter_async_context(self._tail("examples", "control")),
                 trainer=await stack.enter_async_context(trainer),
                 savepoints=StoredSavepoints(registry),
+                drift=StoredDrift(drift),
+                drift_tail=await stack.enter_async_context(self._tail("summaries")),
                 copies=models.copy,
             )
             self._parts = assemble(
@@ -204,6 +213,7 @@ class Instance:
                 ("ownership", parts.ownership.watch()),
                 *self._learning(parts),
                 ("reporting", parts.reporting.run()),
+                *self._watching(parts),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
                 *([] if self._company is None else [("company", self._company.run())]),
             )
@@ -255,6 +265,12 @@ class Instance:
         if self._config.model.version:
             return []
         return [("deployment", self._deploy(parts)), ("training", parts.training.run())]
+
+    def _watching(self, parts: Parts) -> "list[tuple[str, Coroutine[Any, Any, None]]]":
+        """What looks for drift."""
+        if not self._config.drift.enabled:
+            return []
+        return [("drift columns", parts.drift_columns.run()), ("drift", parts.drift.run())]
 
     async def _hand_over(
         self, ownership: Ownership, running: "Sequence[asyncio.Task[None]]"

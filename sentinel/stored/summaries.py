@@ -16,11 +16,13 @@ class SummarySpan:
     actions
         How many there were of each action.
     counts
-        Of the first rows of each account in an hour, packed (`codec.counts`): GroupCounts of each
-        feature, behind them of the score.
+        Of the first rows of each account in an hour, packed (`codec.drift.counts`): GroupCounts of
+        each feature, behind them of the score.
     scores
-        For each cell of the score that was met: the cell, rows, the sum of their probabilities in
-        millionths, of their amounts in minor units, and of amount times probability.
+        For each cell of the score that was met its number, and behind it, over all rows: how many,
+        the sum of their probabilities in millionths, of their amounts in minor units, of amount
+        times probability; and of those that were not approved how many, and the sums of their
+        probabilities and of amount times probability.
     """
 
     at_ms: int
@@ -29,7 +31,7 @@ class SummarySpan:
     row_count: int
     actions: dict[str, int]
     counts: bytes
-    scores: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    scores: list[list[int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

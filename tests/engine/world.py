@@ -16,6 +16,7 @@ from sentinel.adapters.memory import (
     Faults,
     MemoryBroker,
     MemoryCluster,
+    MemoryDatabase,
     MemoryDocuments,
     MemoryRecord,
     MemoryStateStore,
@@ -50,7 +51,13 @@ from sentinel.records import (
 )
 from sentinel.serving_model import ServingModel
 from sentinel.stored.versions import Artifact, RegistryState
-from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
+from sentinel.stores import (
+    StoredCases,
+    StoredDrift,
+    StoredModels,
+    StoredReports,
+    StoredSavepoints,
+)
 from tests.engine.clock import until
 from tests.engine.faults import Part
 from tests.engine.samples import DAY_MS, START_MS, a_config, encoded, serving
@@ -178,6 +185,7 @@ class World:
     models: KeptModels = field(default_factory=KeptModels)
     reports: KeptReports = field(default_factory=KeptReports)
     savepoints: KeptSavepoints = field(default_factory=KeptSavepoints)
+    drift: MemoryDatabase = field(default_factory=MemoryDatabase)
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
     artifact: Artifact | None = None  # of `serving`, where it matters
@@ -516,6 +524,10 @@ class MemoryInstance(Instance):
                 trainer=self.trainer,
                 savepoints=StoredSavepoints(
                     MemoryDocuments(world.savepoints, faults=Part(faults, "savepoints."))
+                ),
+                drift=StoredDrift(MemoryDocuments(world.drift, faults=Part(faults, "drift."))),
+                drift_tail=MemoryTail(
+                    world.cluster, ["summaries"], faults=Part(faults, "drift_tail.")
                 ),
                 copies=world.copy,
             )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sentinel.core.decision import APPROVE
 from sentinel.core.drift.columns import CELL_COUNT, Column, digest, edges_of, score_column
 from sentinel.core.drift.counting import (
     GROUP_COUNT,
@@ -18,6 +19,9 @@ from sentinel.core.drift.counting import (
 from sentinel.records import Floats, Ints
 
 MILLION = 1_000_000
+# What is added up by the cell of the score: rows, their probabilities in millionths, amounts, and
+# amounts times probability, both in minor units; then of the alerted ones how many, and the same.
+SCORE_SUMS = ("rows", "ppm", "amount", "money", "alerts", "caught_ppm", "caught_money")
 
 
 class Binning:
@@ -136,8 +140,7 @@ class StepCounts:
     counts
         Of the rows that are counted.
     scores
-        int64 (CELL_COUNT, 4): by cell of the score, over all rows: how many, the sum of their
-        probabilities in millionths, of their amounts, and of amount times probability.
+        int64 (CELL_COUNT, len(SCORE_SUMS)): of `score_sums`.
     """
 
     step: int
@@ -161,22 +164,29 @@ def _counted(rows: NotedRows, at: Ints) -> StepCounts:
     cells = np.zeros((len(rows.cells), GROUP_COUNT, CELL_COUNT), dtype=np.int32)
     sizes = np.zeros(SIZE_GROUP_COUNT, dtype=np.int32)
     count_cells(rows.cells, at[rows.is_counted[at]], rows.group, cells, sizes)
-    scores = np.zeros((CELL_COUNT, 4), dtype=np.int64)
-    of_score, amount, ppm = rows.cells[-1, at], rows.amount_minor[at], rows.ppm[at]
-    for i, values in enumerate(
-        (np.ones(at.size, dtype=np.int64), ppm, amount, _times(amount, ppm))
-    ):
-        np.add.at(scores[:, i], of_score, values)
+    is_alert = rows.action[at] != APPROVE
     return StepCounts(
         step=int(rows.step[at[0]]),
         key=int(rows.key[at[0]]),
         row_count=at.size,
         actions=np.bincount(rows.action[at]),
         counts=GroupCounts(cells.astype(np.int64), sizes.astype(np.int64)),
-        scores=scores,
+        scores=score_sums(rows.cells[-1, at], rows.ppm[at], rows.amount_minor[at], is_alert),
     )
 
 
-def _times(amount: Ints, ppm: Ints) -> Ints:
-    """Amount times probability in minor units, to the nearest; exact below 9 * 10**12."""
-    return (amount * ppm + MILLION // 2) // MILLION
+def score_sums(
+    cells: NDArray[np.uint8], ppm: Ints, amount_minor: Ints, is_alert: NDArray[np.bool_]
+) -> Ints:
+    """Sums of n rows by the cell of their score, int64 (CELL_COUNT, len(SCORE_SUMS)).
+
+    Amounts times probability are rounded to the nearest minor unit; exact below 9 * 10**12.
+    """
+    money = (amount_minor * ppm + MILLION // 2) // MILLION
+    each = np.stack(
+        [np.ones_like(ppm), ppm, amount_minor, money, is_alert, ppm * is_alert, money * is_alert],
+        axis=1,
+    )
+    found = np.zeros((CELL_COUNT, len(SCORE_SUMS)), dtype=np.int64)
+    np.add.at(found, cells, each)
+    return found

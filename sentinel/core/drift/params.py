@@ -1,9 +1,10 @@
 """What is watched for change, and how rarely it may be a false alarm."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sentinel.core.features.rows_in_hour import IN_HOUR_MAX
-from sentinel.core.features.spec import duration_ms
+from sentinel.core.features.spec import CALENDAR_STATS, FeatureParams, duration_ms
 
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
@@ -57,3 +58,9 @@ class DriftParams:
     def grace_ms(self) -> int:
         """How long a step waits, in milliseconds."""
         return duration_ms(self.grace)
+
+
+def silent_features(features: Sequence[FeatureParams], params: DriftParams) -> frozenset[str]:
+    """Those whose values never alarm: the calendar changes by itself, others are to be ignored."""
+    calendar = [feature.name for feature in features if feature.stat in CALENDAR_STATS]
+    return frozenset({*calendar, *params.ignored_features})

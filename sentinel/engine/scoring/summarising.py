@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from sentinel.codec.counts import pack_counts
+from sentinel.codec.drift.counts import pack_counts, sums_as_listed
 from sentinel.codec.stored import encode_stored
 from sentinel.core.decision import ACTIONS
 from sentinel.core.drift.noting import Binning, NotedRows, joined, noted, steps_of
@@ -181,16 +181,10 @@ class Summaries:
             actions = {
                 name: int(n) for name, n in zip(ACTIONS, one.actions, strict=False) if n
             }  # fmt: skip
-            met = np.flatnonzero(one.scores[:, 0])
-            sums = [one.scores[:, i].tolist() for i in range(4)]
-            scores = [
-                (cell, sums[0][cell], sums[1][cell], sums[2][cell], sums[3][cell])
-                for cell in met.tolist()
-            ]
             spans.append(
                 SummarySpan(
                     one.step * step_ms, version, arm, one.row_count, actions,
-                    pack_counts(one.counts), scores,
+                    pack_counts(one.counts), sums_as_listed(one.scores),
                 )
             )  # fmt: skip
         return Summary(

@@ -1,6 +1,7 @@
 """The steps of an update up to its candidate's place in the registry."""
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sentinel.core.learning.triggers import Progress, Trigger
@@ -25,6 +26,8 @@ class Making:
 
     Parameters
     ----------
+    drift_alarms_ms
+        The event times of alarms.
     config_version
         Stands in the manifests of what is made here, as in those of first models.
     """
@@ -37,6 +40,7 @@ class Making:
         awaiting: Awaiting,
         metrics: Metrics,
         params: UpdateParams,
+        drift_alarms_ms: Callable[[], Sequence[int]],
         *,
         config_version: str,
     ) -> None:
@@ -46,6 +50,7 @@ class Making:
         self._awaiting = awaiting
         self._metrics = metrics
         self._params = params
+        self._drift_alarms_ms = drift_alarms_ms
         self._config_version = config_version
         self._candidate: Artifact | None = None  # on its way into the registry
 
@@ -78,6 +83,7 @@ class Making:
             example_count=position.new_count,
             asked_by=position.asked_by,
             is_recalibrated=update.is_recalibrated,
+            drift_alarm_ms=self._drift_alarms_ms(),
         )
         return await self._awaiting.due(progress, position.next_offset)
 

@@ -6,12 +6,14 @@ count that is not 0 stands behind the one before, and the counts.
 
 import struct
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentinel.core.drift.columns import CELL_COUNT
 from sentinel.core.drift.counting import GROUP_COUNT, SIZE_GROUP_COUNT, GroupCounts
+from sentinel.core.drift.noting import SCORE_SUMS
 from sentinel.errors import RecordError
 from sentinel.records import Ints
 
@@ -32,9 +34,11 @@ def _narrow(numbers: Ints) -> NDArray[np.unsignedinteger]:
 
 def pack_counts(counts: GroupCounts) -> bytes:
     """Counts as bytes; the same counts give the same bytes."""
-    flat = np.concatenate([counts.cells.ravel(), counts.sizes])
-    at = np.flatnonzero(flat)
-    gaps, values = _narrow(np.diff(at, prepend=-1) - 1), _narrow(flat[at])
+    cells = counts.cells.ravel()
+    of_cells, of_sizes = np.flatnonzero(cells), np.flatnonzero(counts.sizes)
+    at = np.concatenate([of_cells, of_sizes + cells.size])
+    found = np.concatenate([cells[of_cells], counts.sizes[of_sizes]])
+    gaps, values = _narrow(np.diff(at, prepend=-1) - 1), _narrow(found)
     head = _HEAD.pack(gaps.itemsize, values.itemsize, len(counts.cells))
     return head + zlib.compress(gaps.tobytes() + values.tobytes(), _LEVEL)
 
@@ -63,3 +67,21 @@ def unpack_counts(data: bytes) -> GroupCounts:
     flat[at] = values
     cells = flat[: column_count * _COLUMN_SIZE].reshape(column_count, GROUP_COUNT, CELL_COUNT)
     return GroupCounts(cells, flat[column_count * _COLUMN_SIZE :])
+
+
+def sums_as_listed(sums: Ints) -> list[list[int]]:
+    """Sums by the cell of the score, (CELL_COUNT, len(SCORE_SUMS)): cells with a row, by number."""
+    met = np.flatnonzero(sums[:, 0]).tolist()
+    return [[cell, *sums[cell].tolist()] for cell in met]
+
+
+def listed_sums(listed: Sequence[Sequence[int]]) -> Ints:
+    """What was listed. Raises RecordError when it makes no sense."""
+    sums = np.zeros((CELL_COUNT, len(SCORE_SUMS)), dtype=np.int64)
+    for cell, *values in listed:
+        if not 0 <= cell < CELL_COUNT or len(values) != len(SCORE_SUMS):
+            raise RecordError("not_counts", f"cell {cell} of the score makes no sense")
+        if not all(-(2**63) <= value < 2**63 for value in values):
+            raise RecordError("not_counts", f"a sum of cell {cell} of the score has no 64 bits")
+        sums[cell] = values
+    return sums

@@ -1,0 +1,4 @@
+"""Small streams for tests of drift: rows that are drawn, counted in steps."""
+
+
+
