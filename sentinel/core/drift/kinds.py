@@ -125,12 +125,14 @@ def _unit(edges: Floats, in_window: Floats, in_reference: Floats) -> Kind | None
     distance = np.abs(change).max()
     if f_w.max() < 1 - _ALL and f_r.max() > 1 - _LEFT_MAX:
         return Kind("unit", None, 1.0)
-    is_signed = x.min() < 0
+    factors = _FACTORS if x.min() < 0 else _FACTORS + _SMALL_FACTORS
     fits: list[tuple[float, float, float]] = []
-    for factor in _FACTORS if is_signed else (*_FACTORS, *_SMALL_FACTORS):
-        moved = _at(x, f_r, x / factor) if factor > 0 else 1 - _at(x, f_r, x / factor)
+    for factor in factors:
+        with np.errstate(over="ignore"):  # of the largest numbers there are
+            at = x / factor
+        moved = _at(x, f_r, at) if factor > 0 else 1 - _at(x, f_r, at)
         full = moved - f_r
-        share = float(np.clip((change @ full) / max(full @ full, 1e-12), 0.0, 1.0))
+        share = float(np.clip(float(change @ full) / max(float(full @ full), 1e-12), 0.0, 1.0))
         left = change - share * full
         is_small = factor in _SMALL_FACTORS
         is_enough = share >= (_IS_ALL if is_small or factor == -1 else 0.0)
