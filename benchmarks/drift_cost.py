@@ -20,9 +20,10 @@ import numpy as np
 
 from sentinel.codec.drift.counts import pack_counts, unpack_counts
 from sentinel.core.drift.noting import Binning, NotedRows, noted, steps_of
+from sentinel.core.drift.open_steps import ArmCounts
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.reference import Reference, reference_of
-from sentinel.core.drift.steps import ArmCounts, Step
+from sentinel.core.drift.steps import Step
 from sentinel.core.drift.watch import Watch
 from sentinel.records import Floats, Ints
 
