@@ -23,7 +23,7 @@ from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
-from sentinel.core.drift import warming as drift
+from sentinel.core.drift import warming as drift_warming
 from sentinel.core.drift.telling import DriftView
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState, layout_of
@@ -142,7 +142,7 @@ class Instance:
                 trainer=await stack.enter_async_context(trainer),
                 savepoints=StoredSavepoints(registry),
                 drift=StoredDrift(drift),
-                drift_tail=await stack.enter_async_context(self._tail("summaries")),
+                drift_tail=await stack.enter_async_context(self._tail("summaries", "examples")),
                 copies=models.copy,
             )
             self._parts = assemble(
@@ -348,13 +348,13 @@ class Instance:
         training = self._parts.training
         return training.update, None if training.update is None else training.outlook
 
-    def labels_waiting(self) -> LabelsWaiting:
-        """The labels that wait for their time."""
-        return LabelsWaiting(0, None) if self._parts is None else self._parts.labels.waiting()
-
     def drift(self) -> DriftView | None:
         """How the watch for drift stands; None where this instance does not watch."""
         return None if self._parts is None else self._parts.drift.view()
+
+    def labels_waiting(self) -> LabelsWaiting:
+        """The labels that wait for their time."""
+        return LabelsWaiting(0, None) if self._parts is None else self._parts.labels.waiting()
 
     def last_alerts(self) -> list[bytes]:
         """The newest few alerts as published."""
@@ -373,6 +373,6 @@ async def _warm(state: FeatureState, serving: ServingModel, schema: SchemaParams
     await asyncio.to_thread(decisions.warm)
     await asyncio.to_thread(TransactionDecoder(schema).warm)
     await asyncio.to_thread(feedback.warm)
-    await asyncio.to_thread(drift.warm)
+    await asyncio.to_thread(drift_warming.warm)
     if serving.model.fallback_reason:
         log.warning("LightGBM itself scores this model: %s", serving.model.fallback_reason)

@@ -180,6 +180,5 @@ class DriftProgress:
     version: str = ""
     book: dict[str, Any] = field(default_factory=dict)
     watch: dict[str, Any] = field(default_factory=dict)
-    examples_next: int = 0
     examples: dict[str, Any] = field(default_factory=dict)
     v: int = 1

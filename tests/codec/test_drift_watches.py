@@ -89,7 +89,7 @@ def test_a_watch_that_seasons_have_taught_goes_on_to_the_bit() -> None:
     reference = a_reference(rng)
     binning = Binning(reference.features)
     # Only the first hours of each day, so that it does not take long.
-    stream = []
+    stream: list[Step] = []
     for day in range(5 * 7):
         begin_ms = START_MS + day * DAY * HOUR_MS
         stream += steps(rng, binning, 6, rows=60, begin_ms=begin_ms)

@@ -527,7 +527,7 @@ class MemoryInstance(Instance):
                 ),
                 drift=StoredDrift(MemoryDocuments(world.drift, faults=Part(faults, "drift."))),
                 drift_tail=MemoryTail(
-                    world.cluster, ["summaries"], faults=Part(faults, "drift_tail.")
+                    world.cluster, ["summaries", "examples"], faults=Part(faults, "drift_tail.")
                 ),
                 copies=world.copy,
             )

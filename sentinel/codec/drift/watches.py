@@ -32,7 +32,7 @@ def watch_values(watch: Watch) -> dict[str, Any]:
         "of": _of(watch, reference),
         "has_counts": reference.counts.row_count > 0,
         "has_scores": reference.scores.row_count > 0,
-        **{name: _state_values(getattr(watch, name)) for name in _STATES},
+        **{name: state_as_told(getattr(watch, name)) for name in _STATES},
         "spans": {**spans, "gathered": _span_values(watch.gathered)},
     }
 
@@ -51,7 +51,9 @@ def restore(watch: Watch, values: Mapping[str, Any]) -> None:
     if then is not given:
         watch.begin(then)
     try:
-        states = {name: _state(getattr(watch, name), values.get(name), name) for name in _STATES}
+        states = {
+            name: told_state(getattr(watch, name), values.get(name), name) for name in _STATES
+        }
         told = _table(values.get("spans"), "spans")
         spans = {name: _span(told.get(name), watch.spans["rows"], name) for name in SCALES}
         gathered = _span(told.get("gathered"), watch.gathered, "gathered")
@@ -86,7 +88,8 @@ def _as_it_was(reference: Reference, values: Mapping[str, Any]) -> Reference:
     return reference if had[1] else without_scores(reference)
 
 
-def _state_values(state: object) -> dict[str, Any]:
+def state_as_told(state: object) -> dict[str, Any]:
+    """A detector's state, of what JSON has."""
     return _told(state_values(state))
 
 
@@ -101,8 +104,8 @@ def _told(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _state(fresh: Any, told: object, name: str) -> Any:
-    """A state of the same kind and shapes as a fresh one."""
+def told_state(fresh: Any, told: object, name: str) -> Any:
+    """A state of the same kind and shapes as a fresh one. Raises RecordError."""
     try:
         state = state_of(fresh, _as_fresh(state_values(fresh), told, name))
     except ValueError as error:

@@ -21,15 +21,21 @@ from sentinel.core.drift.detectors.examples import (
     ExampleState,
     Worse,
     after_examples,
+    base_calibration,
     base_rate,
 )
 from sentinel.core.drift.performance import Performance, performance
 from sentinel.core.features.hashing import hash64
-from sentinel.records import Example, Ints
+from sentinel.records import Example, Floats, Ints
 
-FALSE_ALERTS, MISSED_FRAUDS = "false_alerts", "missed_frauds"
-# What is watched, and where it moves when it gets worse.
-OUTCOMES: tuple[tuple[str, Worse], ...] = ((FALSE_ALERTS, "up"), (MISSED_FRAUDS, "up"))
+FALSE_ALERTS, MISSED_FRAUDS, FRAUD_ODDS = "false_alerts", "missed_frauds", "fraud_odds"
+# What is watched, and where it moves when it gets worse. The odds of fraud among alerts are watched
+# against what the model said of each of them: whether P(fraud | x) is as it was.
+OUTCOMES: tuple[tuple[str, Worse], ...] = (
+    (FALSE_ALERTS, "up"),
+    (MISSED_FRAUDS, "up"),
+    (FRAUD_ODDS, "both"),
+)
 _BASE_COUNT = 500  # of each outcome, before it is watched
 _RECENT_COUNT = 5_000  # of examples that performance is told of
 _CAPACITY = 0.01  # share of the transactions that can be checked
@@ -52,6 +58,7 @@ class Mature:
         return [
             int(not self.is_fraud) if self.is_alert else int(UNKNOWN),
             int(not self.is_alert) if self.is_fraud else int(UNKNOWN),
+            int(self.is_fraud) if self.is_alert else int(UNKNOWN),
         ]
 
 
@@ -151,8 +158,9 @@ class ExampleWatch:
             self._gather(due)
             return []
         self.state, events = after_examples(
-            self.state, self.bases, _outcomes(due), _groups(due), _times(due), self._params
-        )
+            self.state, self.bases, _outcomes(due), _groups(due), _times(due), self._params,
+            probabilities=_probabilities(due),
+        )  # fmt: skip
         return list(events)
 
     def _gather(self, due: Sequence[Mature]) -> None:
@@ -161,8 +169,11 @@ class ExampleWatch:
         if (outcomes != UNKNOWN).sum(axis=0).min() < _BASE_COUNT:
             return
         accounts = np.array([one.account for one in self._gathered], dtype=np.int64)
+        said = _probabilities(self._gathered)
         self.bases = tuple(
-            base_rate(name, worse, outcomes[:, j], accounts)
+            base_calibration(name, worse, outcomes[:, j], said, accounts)
+            if name == FRAUD_ODDS
+            else base_rate(name, worse, outcomes[:, j], accounts)
             for j, (name, worse) in enumerate(OUTCOMES)
         )
         self.state = ExampleState.fresh(self.bases)
@@ -172,7 +183,7 @@ class ExampleWatch:
         """Of the newest mature examples."""
         recent = list(self._recent)
         return performance(
-            np.array([one.probability for one in recent]),
+            _probabilities(recent),
             np.array([int(one.is_fraud) for one in recent], dtype=np.int64),
             np.array([one.is_alert for one in recent], dtype=np.bool_),
             capacity=_CAPACITY,
@@ -194,6 +205,10 @@ def _mature(offset: int, example: Example) -> Mature:
 
 def _outcomes(due: Sequence[Mature]) -> Outcomes:
     return np.array([one.outcomes() for one in due], dtype=np.int8)
+
+
+def _probabilities(due: Sequence[Mature]) -> Floats:
+    return np.array([one.probability for one in due])
 
 
 def _groups(due: Sequence[Mature]) -> Ints:

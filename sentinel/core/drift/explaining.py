@@ -1,7 +1,7 @@
 """What a window says beside its reference: which columns changed, how, and what that costs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -39,8 +39,8 @@ class Explanation:
         no reference yet.
     """
 
-    findings: list[ColumnFinding]
-    causes: list[list[str]]
+    findings: list[ColumnFinding] = field(default_factory=list)
+    causes: list[list[str]] = field(default_factory=list)
     harm: Harm | None = None
     severity: Severity = "info"
 

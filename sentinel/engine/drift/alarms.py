@@ -15,7 +15,7 @@ from sentinel.errors import FencedError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, DriftStore
 from sentinel.records import AuditEntry, OutputRecord
-from sentinel.stored.drift import Alarm, Detector
+from sentinel.stored.drift import Alarm, Detector, Severity
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class AlarmDesk:
         self._audit = audit
         self._metrics = metrics
         self._open: dict[tuple[str, str], Alarm] = {}  # by column and part
-        self.opened_ms: list[int] = []  # event times of the alarms that ask for a candidate
+        self._told: list[Alarm] = []  # that ask for a candidate
         self.quiet_since_ms: int | None = None  # when the last alarm was over
 
     @property
@@ -97,15 +97,19 @@ class AlarmDesk:
         """What is not over, the oldest first."""
         return sorted(self._open.values(), key=lambda alarm: alarm.opened_ms)
 
+    def opened_ms(self, *, of_performance: bool) -> list[int]:
+        """Event times of the alarms that were told: of examples, or of what comes."""
+        return [
+            one.opened_ms for one in self._told if (one.detector == "examples") == of_performance
+        ]
+
     async def take_up(self) -> None:
         """Go on where whoever kept alarms before has stopped."""
         known = await self._store.alarms(_KNOWN_COUNT)
         self._open = {(one.column, one.part): one for one in known if not one.is_over}
-        self.quiet_since_ms = max(
-            (one.closed_ms or 0 for one in known if one.is_over), default=None
-        )
-        told = [alarm for alarm in known if not alarm.is_suppressed]
-        self.opened_ms = sorted(alarm.opened_ms for alarm in told)
+        self._told = [alarm for alarm in known if not alarm.is_suppressed]
+        over_ms = (one.closed_ms for one in known if one.closed_ms is not None)
+        self.quiet_since_ms = max(over_ms, default=None)
 
     async def take(self, change: Change, version: str, explain: Callable[[], Explanation]) -> None:
         """One change, told and kept. `explain` says what the present day holds so far."""
@@ -131,7 +135,7 @@ class AlarmDesk:
         if alarm.is_suppressed:
             return
         self._metrics.drift_alarms += 1
-        self.opened_ms.append(alarm.opened_ms)
+        self._told = [*self._told, alarm][-_KNOWN_COUNT:]
         log.warning(
             "drift: %s of %s went %s since %s UTC: %s", alarm.part, alarm.column, alarm.side,
             date_text(alarm.since_ms), alarm.words or f"{alarm.effect:+.2f} sd",
@@ -204,11 +208,16 @@ def _opened(change: Change, version: str, explanation: Explanation) -> Alarm:
         changed_ms=change.at_ms,
         effect=change.effect,
         change=change.change,
-        severity=explanation.severity if is_found else "info",
+        severity=_severity(change, explanation) if is_found else _severity(change, Explanation()),
         kind=found.kind if found is not None and is_found else "",
         words=found.words if found is not None and is_found else "",
         harm=explanation.harm if is_found else None,
     )
+
+
+def _severity(change: Change, explanation: Explanation) -> Severity:
+    """By what it costs: that decisions are worse is known of examples, else it is an estimate."""
+    return "critical" if change.detector == "examples" else explanation.severity
 
 
 def _said(alarm: Alarm) -> Sequence[object]:
