@@ -94,7 +94,7 @@ class DriftTask:
         return self._watch
 
     def view(self) -> DriftView | None:
-        """How the watch stands; None where that is elsewhere, or nothing is known yet."""
+        """For whoever looks at the instance; None where it does not watch: that is no all-clear."""
         if self._watch is None:
             return None
         return drift_view(

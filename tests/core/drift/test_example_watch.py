@@ -85,9 +85,7 @@ def test_nothing_is_judged_before_it_is_mature() -> None:
     assert watch.performance().example_count == 0
 
 
-def test_of_a_transaction_the_last_word_before_its_maturity_counts_and_one_taken_back_does_not() -> (
-    None
-):
+def test_the_last_word_before_maturity_counts_and_one_taken_back_does_not() -> None:
     watch = a_watch()
     first = an_example(0, is_fraud=False, is_alert=True)
     watch.take(0, first)
