@@ -15,7 +15,7 @@ from sentinel.core.drift.kinds import Kind, kind_of
 from sentinel.core.drift.window_test import ALPHA, ColumnTest, window_test
 from sentinel.errors import ConfigError
 from sentinel.operations.arrival.columns import FileColumn, Look
-from sentinel.operations.drift.capping import kept_rows, share_max
+from sentinel.operations.drift.capping import kept_rows, row_counts_max
 from sentinel.operations.drift.cells import (
     TEXT_COUNT_MAX,
     Side,
@@ -201,11 +201,11 @@ def _sides(file: Path, reference: Path, looks: _Looks, account: str | None) -> t
         )
         return a, b
     hashes = [_own(table.accounts(account)) for table in tables]
-    rows = (hashes[0].size, hashes[1].size)
-    share = share_max(rows, (np.unique(hashes[0]).size, np.unique(hashes[1]).size))
+    account_counts = np.unique(hashes[0]).size, np.unique(hashes[1]).size
+    most = row_counts_max((hashes[0].size, hashes[1].size), account_counts)
     a, b = (
-        Side(table, some, kept_rows(some, max(int(np.ceil(share * some.size)), 1)))
-        for table, some in zip(tables, hashes, strict=True)
+        Side(table, some, kept_rows(some, cap))
+        for table, some, cap in zip(tables, hashes, most, strict=True)
     )
     return a, b
 
