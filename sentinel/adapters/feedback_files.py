@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 import polars as pl
 from polars.exceptions import PolarsError
 
-from sentinel.codec.feedback.file_values import COLUMNS, Micros
+from sentinel.codec.feedback.file_values import COLUMNS, LocalMicros, Micros
 from sentinel.codec.feedback.files import (
     ENTITY,
     FeedbackReader,
@@ -242,6 +242,8 @@ def _is_utf8(value: str) -> bool:
 
 
 def _parquet_rows(path: Path) -> Iterator[VoteRows]:
+    if not _is_utf8(str(path)):
+        raise ConfigError(f"{path}: is not opened: a name that is not UTF-8 leads to it; rename it")
     table = pl.scan_parquet(path, glob=False)
     names = table.collect_schema().names()
     _required(path, names)
@@ -267,4 +269,5 @@ def _values(column: pl.Series) -> list[object]:
     if not isinstance(column.dtype, pl.Datetime | pl.Date):
         return column.to_list()
     micros = column.cast(pl.Datetime("us")).to_physical().to_list()
-    return [None if value is None else Micros(value) for value in micros]
+    read = Micros if getattr(column.dtype, "time_zone", None) else LocalMicros
+    return [None if value is None else read(value) for value in micros]

@@ -112,7 +112,9 @@ def reporting(shared: Shared, following: Deployment) -> Reporting:
     return Reporting(ports.reports, now, clock_ms=clock_ms)
 
 
-def training(shared: Shared, drift_alarms_ms: Callable[[], Sequence[int]]) -> TrainingTask:
+def training(
+    shared: Shared, alarms_ms: Callable[[], tuple[Sequence[int], Sequence[int]]]
+) -> TrainingTask:
     """What makes model updates."""
     config, ports, metrics, topics = shared.config, shared.ports, shared.metrics, shared.topics
     updates = config.updates
@@ -143,7 +145,7 @@ def training(shared: Shared, drift_alarms_ms: Callable[[], Sequence[int]]) -> Tr
         awaiting,
         metrics,
         updates,
-        drift_alarms_ms,
+        alarms_ms,
         config_version=config.version,
     )
     promotion = Promotion(ports.models, teller, watching, updates)

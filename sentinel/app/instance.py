@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
-from sentinel.adapters.pool import ExplainerPool, TrainerProcess
+from sentinel.adapters.pool import ExplainerPool
+from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.assembly import Parts, assemble
@@ -22,6 +23,8 @@ from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
+from sentinel.core.drift import warming as drift_warming
+from sentinel.core.drift.telling import DriftView
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState, layout_of
 from sentinel.engine.feedback import task as feedback
@@ -139,7 +142,7 @@ class Instance:
                 trainer=await stack.enter_async_context(trainer),
                 savepoints=StoredSavepoints(registry),
                 drift=StoredDrift(drift),
-                drift_tail=await stack.enter_async_context(self._tail("summaries")),
+                drift_tail=await stack.enter_async_context(self._tail("summaries", "examples")),
                 copies=models.copy,
             )
             self._parts = assemble(
@@ -349,6 +352,10 @@ class Instance:
         """The labels that wait for their time."""
         return LabelsWaiting(0, None) if self._parts is None else self._parts.labels.waiting()
 
+    def drift(self) -> DriftView | None:
+        """How the watch for drift stands; None where this instance does not watch."""
+        return None if self._parts is None else self._parts.drift.view()
+
     def last_alerts(self) -> list[bytes]:
         """The newest few alerts as published."""
         return [] if self._parts is None else self._parts.alerts.last
@@ -366,5 +373,6 @@ async def _warm(state: FeatureState, serving: ServingModel, schema: SchemaParams
     await asyncio.to_thread(decisions.warm)
     await asyncio.to_thread(TransactionDecoder(schema).warm)
     await asyncio.to_thread(feedback.warm)
+    await asyncio.to_thread(drift_warming.warm)
     if serving.model.fallback_reason:
         log.warning("LightGBM itself scores this model: %s", serving.model.fallback_reason)

@@ -46,7 +46,7 @@ class Ports:
     trainer: Trainer
     savepoints: SavepointStore
     drift: DriftStore
-    drift_tail: Tail  # of `summaries`
+    drift_tail: Tail  # of `summaries` and `examples`
     copies: Copies  # of models, on this machine
 
 

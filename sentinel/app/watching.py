@@ -6,6 +6,7 @@ from sentinel.core.drift.params import silent_features
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.drift.alarms import AlarmDesk
 from sentinel.engine.drift.columns import DriftColumns
+from sentinel.engine.drift.examples import PerformanceWatch
 from sentinel.engine.drift.references import References
 from sentinel.engine.drift.task import DriftTask
 from sentinel.engine.drift.windows import Windows
@@ -33,9 +34,11 @@ def drift(shared: Shared) -> DriftTask:
         References(ports.drift, ports.models, config.drift),
         Windows(ports.drift, sources, silent),
         AlarmDesk(ports.drift, ports.broker, topics.drift_alerts, audit, shared.metrics),
+        PerformanceWatch(config.drift, maturity_ms=round(config.maturity.horizon_min_s * 1000)),
         shared.metrics,
         config.drift,
         topic=topics.summaries,
+        example_topic=topics.examples,
         silent=silent,
         clock_s=clock_s,
     )

@@ -19,7 +19,9 @@ LabelColumn = Annotated[
         help="The column that says whether a row is fraud. [default: training.label_column]",
     ),
 ]
-HistoryArgument = Annotated[Path, typer.Argument(help="Your history, in the order of event time.")]
+HistoryArgument = Annotated[
+    Path, typer.Argument(help="Your history, a file or a folder, in the order of event time.")
+]
 DaysOption = Annotated[
     float | None, typer.Option(min=1, metavar="N", help="Use only the first N days.")
 ]

@@ -46,6 +46,7 @@ class _Decision(msgspec.Struct):
     config_version: str
     explore_share: float | None = None  # missing before there was exploration
     explored: bool = False
+    currency: str | None = None  # of the amount, where it is configured
 
 
 _JSON = msgspec.json.Encoder()
@@ -160,6 +161,8 @@ def archive_rows(records: Sequence[InputRecord], found: Sequence[Archived]) -> A
     if isinstance(found[0], _Decision):
         decisions = [one for one in found if isinstance(one, _Decision)]
         columns = _columns(decisions, DECISION_FIELDS)
+        if any(one.currency for one in decisions):
+            columns["currency"] = [one.currency for one in decisions]
         columns["degraded"] = [",".join(one.degraded) for one in decisions]
         features = np.array([one.features for one in decisions], dtype=np.float64)
         position = [int(one.decision_id.rsplit("-", 1)[1]) for one in decisions]

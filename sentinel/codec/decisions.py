@@ -57,13 +57,17 @@ class ArmStamp:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What all decisions of a batch have in common, and what those of each arm have."""
+    """What all decisions of a batch have in common, and what those of each arm have.
+
+    `currency` is that of all amounts; empty, and not in the decision, where nobody said it.
+    """
 
     topic: str
     schema_version: str
     config_version: str
     arms: tuple[ArmStamp, ...]
     shadow_version: str = ""  # of the model behind `Verdicts.shadow`
+    currency: str = ""
 
     def tail(self, arm: ArmStamp) -> bytes:
         """The JSON behind the features, from the bracket to the closing brace."""
@@ -75,6 +79,7 @@ class Stamp:
             "rule_hits": [],
             "schema_version": self.schema_version,
             "config_version": self.config_version,
+            **({"currency": self.currency} if self.currency else {}),
             "v": VERSION,
         }
         return b"]," + orjson.dumps(common)[1:]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import orjson
@@ -146,28 +146,6 @@ def _reached(fields: JsonFields, name: str) -> bytes | None:
         return fields.value_of(name)
     except RecordError:
         return None
-
-
-JsonForm = Literal["null", "text", "number", "boolean", "nested"]
-
-
-def texts_of_line(line: bytes) -> dict[str, tuple[JsonForm, str | None]]:
-    """Each field of a JSON line: what JSON has it as, and its text; nothing if it is no object."""
-    try:
-        fields = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-    if not isinstance(fields, dict):
-        return {}
-    return {str(name): _form_and_text(value) for name, value in fields.items()}
-
-
-def _form_and_text(value: Any) -> tuple[JsonForm, str | None]:
-    if value is None or isinstance(value, str):
-        return ("null", None) if value is None else ("text", value)
-    if isinstance(value, bool):
-        return ("boolean", "true" if value else "false")
-    return ("number", str(value)) if isinstance(value, int | float) else ("nested", "{}")
 
 
 def with_text(value: bytes, name: str, text: str) -> bytes:

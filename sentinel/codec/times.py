@@ -2,13 +2,14 @@
 
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 # A bare number below is seconds, from there on milliseconds: as seconds 10**11 is the year 5138, as
 # milliseconds March 1973. Between 2000 and 5138 no number can be meant as both.
 SECONDS_MAX = 10**11
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOCAL_EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 _DATE = re.compile(r"[0-9]{8}")  # 20261231, as ISO 8601 has it
 _WHOLE = re.compile(r"[+-]?[0-9]{1,40}")
@@ -35,8 +36,16 @@ def ms_of_micros(micros: int) -> int:
     return round(micros / 1000)
 
 
-def epoch_ms(text: str) -> int | None:
-    """Of a time that a person wrote, in UTC unless it says otherwise; None if it is none."""
+def ms_of_local_micros(micros: int, zone: tzinfo) -> int:
+    """The same of microseconds that a clock of the zone would show; far beyond it, of UTC."""
+    try:
+        return _ms_of(_LOCAL_EPOCH + timedelta(microseconds=micros), zone)
+    except OverflowError:
+        return ms_of_micros(micros)
+
+
+def epoch_ms(text: str, zone: tzinfo = UTC) -> int | None:
+    """Of a time that a person wrote, in the zone unless it says otherwise; None if it is none."""
     number = None if _DATE.fullmatch(text) else number_of(text)
     try:
         if number is not None:
@@ -44,7 +53,12 @@ def epoch_ms(text: str) -> int | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    aware = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    return _ms_of(found, zone)
+
+
+def _ms_of(when: datetime, zone: tzinfo) -> int:
+    """One without an offset is of the zone: the first of two that are shown alike."""
+    aware = when if when.tzinfo is not None else when.replace(tzinfo=zone)
     return ms_of_micros((aware - _EPOCH) // _MICROSECOND)
 
 

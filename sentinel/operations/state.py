@@ -11,6 +11,7 @@ from sentinel.adapters.redis import RedisStateStore
 from sentinel.config import Config
 from sentinel.core.features.state import FeatureState, layout_of
 from sentinel.core.features.story import EntityStory, story
+from sentinel.engine.store.history import forget_state
 from sentinel.errors import ConfigError
 from sentinel.operations import embedded
 from sentinel.operations.data.pending_labels import forget_kept
@@ -82,7 +83,7 @@ async def forget_entities(config: Config, directory: Path = embedded.DIRECTORY) 
     would be known, and change nothing.
     """
     async with state_to_change(config, directory) as (config, store):
-        count = await store.clear()
+        count = await forget_state(store)
         if embedded.is_kafka_wanted(config):
             forget_kept(directory)
             async with feedback_documents(config.redis) as documents:

@@ -103,8 +103,8 @@ class ColumnFinding:
         Of an alarm: which kind of change, and what changed in a few words.
     psi
         Population stability index less what chance makes of it.
-    reference_shares, window_shares, labels
-        Of an alarm: which share of the rows each cell holds, and what the cell holds.
+    cells
+        Of an alarm: the share of rows in each cell, of the window and of the reference.
     """
 
     name: str
@@ -114,9 +114,7 @@ class ColumnFinding:
     kind: str = ""
     words: str = ""
     psi: float = 0.0
-    reference_shares: list[float] = field(default_factory=list)
-    window_shares: list[float] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
+    cells: tuple[list[float], list[float]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +180,5 @@ class DriftProgress:
     version: str = ""
     book: dict[str, Any] = field(default_factory=dict)
     watch: dict[str, Any] = field(default_factory=dict)
-    examples_next: int = 0
     examples: dict[str, Any] = field(default_factory=dict)
     v: int = 1

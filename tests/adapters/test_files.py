@@ -199,8 +199,10 @@ def test_optional_columns_may_be_missing(tmp_path: Path, ending: str) -> None:
     ("text", "expected"),
     [
         *[(text, True) for text in ("1", "true", "True", "TRUE", "fraud", "Fraud", "1.0")],
+        *[(text, True) for text in ("Y", "yes", " T ", "confirmed fraud", "True-Positive")],
         *[(text, False) for text in ("0", "false", "False", "genuine", "0.0")],
-        ("", None),
+        *[(text, False) for text in ("N", "No", "f", "LEGIT", "not_fraud", "false positive")],
+        *[(text, None) for text in ("", " ", "unsure", "Withdrawn")],
     ],
 )
 def test_labels_are_spelt_in_many_ways(
@@ -225,7 +227,7 @@ def test_a_label_that_says_something_else_is_refused(tmp_path: Path, ending: str
 
     message = refusal(path, label_column="is_fraud")
 
-    assert 'column is_fraud: "perhaps" is none of [' in message
+    assert 'column is_fraud: "perhaps" is no label: 0 or 1, true or false, yes or no' in message
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """Files that are not what their names say, and CSV files as others write them."""
 
 import gzip
+import os
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from sentinel.adapters.files import TransactionFile
+from sentinel.adapters.files import TransactionFile, transactions_in
 from sentinel.adapters.files.looking import seen_rows
 from sentinel.codec.schema import SchemaParams
 from sentinel.errors import ConfigError
@@ -19,7 +20,7 @@ ROW = 'T1,2026-03-01T12:00:00Z,A1,12.50,"a, b"'
 def refusal(path: Path) -> str:
     """What both say who open a file: with a schema, and before there is one."""
     with pytest.raises(ConfigError) as of_file:
-        TransactionFile(path, SCHEMA)
+        transactions_in(path, SCHEMA)
     with pytest.raises(ConfigError) as of_look:
         seen_rows(path)
     assert str(of_file.value) == str(of_look.value)
@@ -64,8 +65,18 @@ def test_what_is_something_else_is_refused_by_what_it_is(
 def test_a_folder_and_nothing_at_all_are_named(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
 
-    assert refusal(tmp_path / "folder.csv") == "is a folder, no file"
+    assert refusal(tmp_path / "folder.csv") == "is a folder without files"
     assert refusal(tmp_path / "none.csv") == "there is no such file"
+
+
+@pytest.mark.parametrize("ending", [b".csv", b".csv.zst", b".parquet"])
+def test_a_name_that_is_no_text_is_refused_where_it_cannot_be_opened(
+    tmp_path: Path, ending: bytes
+) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff" + ending))
+    path.write_text(f"{HEADER}\n{ROW}\n")
+
+    assert "a name that is not UTF-8 leads to it" in refusal(path)
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from sentinel import archive
 from sentinel.adapters.archive import ArchiveParams, LogFiles, ParquetArchive
 from sentinel.adapters.memory import MemoryBroker, MemoryCluster, MemoryTail
 from sentinel.app.archiving import archiver_of
@@ -182,6 +183,19 @@ def test_exploration_has_columns_of_one_kind_whether_anything_was_at_stake_or_no
         assert schema["explored"] == pl.Boolean
     assert world.rows()["explore_share"].to_list() == [None, None, 0.01, None]
     assert world.rows()["explored"].to_list() == [False, False, True, False]
+
+
+def test_the_currency_of_amounts_is_a_column_where_a_decision_names_it(tmp_path: Path) -> None:
+    world = World(tmp_path, row_count_max=2)
+    named = [decision(i, currency="EUR") for i in (2, 3)]
+    world.append(DECISIONS, [decision(0), decision(1), *named])
+
+    run(world.archive())
+
+    has_it = ["currency" in pl.read_parquet_schema(path) for path in world.files()]
+    assert sorted(has_it) == [False, True]
+    found = archive.scan(world.folder, "decisions").sort("offset").collect()
+    assert found["currency"].to_list() == [None, None, "EUR", "EUR"]
 
 
 def test_what_is_repeated_is_left_out_also_after_a_start(tmp_path: Path) -> None:

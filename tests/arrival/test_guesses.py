@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentinel import config as configuration
+from sentinel.codec.values.seen import ColumnForm
 from sentinel.config import Config
 from sentinel.errors import ConfigError
 from sentinel.operations.arrival.answers import Answers, UnansweredError, said_entities
-from sentinel.operations.arrival.columns import FileColumn, Form, Look
+from sentinel.operations.arrival.columns import FileColumn, Look
 from sentinel.operations.arrival.inputs import input_of
 from sentinel.operations.arrival.proposal import Proposal, proposal
 from sentinel.operations.arrival.writing import config_of, toml_of
@@ -189,7 +190,58 @@ def test_negative_amounts_are_asked_for_and_currencies_are_noted() -> None:
     assert config(signed).schema.negative_amounts == "signed"
     [note] = [note for note in proposed(mixed).notes if "currencies" in note]
     assert note.startswith("currency names 2 currencies")
+    for values in (("EUR",), ("ABC", "XYZ"), ("EUR", "euro")):  # one alone, and what is none
+        others = proposed(plain(ccy=[values[i % len(values)] for i in range(COUNT)]))
+        assert not any("currencies" in note for note in others.notes)
     assert proposed(plain()).negative_amounts == ""
+
+
+def nested(prefix: str) -> Look:
+    """The plain file, with its fields in objects as a change record has them."""
+    names = {"account": "card.id", "amount": "payment.amount", "transaction_id": "id"}
+    columns = tuple(
+        FileColumn(prefix + names.get(one.name, one.name), one.values) for one in plain().columns
+    )
+    old = tuple(FileColumn("before." + one.name[len(prefix) :], one.values) for one in columns)
+    return Look("rows.jsonl", (*old, *columns), COUNT)
+
+
+@pytest.mark.parametrize("prefix", ["", "after.", "payload.after."])
+def test_a_path_is_taken_for_what_its_end_says(prefix: str) -> None:
+    found = proposed(nested(prefix))
+
+    schema = config(found).schema
+    assert schema.transaction_id == f"{prefix}id"
+    assert schema.event_time == f"{prefix}event_time"
+    assert (schema.account, schema.amount) == (f"{prefix}card.id", f"{prefix}payment.amount")
+    assert config(found).training.label_column == f"{prefix}is_fraud"
+    old = [one for one in found.inputs if one.column.name.startswith("before.")]
+    assert {(one.use, one.why) for one in old} == {("ignored", "is of before the change")}
+    said = proposed(nested(prefix), amount="before.payment.amount")
+    assert said.amount.name == "before.payment.amount"
+
+
+def test_an_entity_is_named_by_the_end_of_its_path() -> None:
+    shops = [f"M{i % 30}" for i in range(COUNT)]
+    found = proposed(plain(**{"payload.merchant.id": shops, "data.terminal_id": shops}))
+
+    assert config(found).schema.entities == {
+        "merchant": "payload.merchant.id",
+        "terminal": "data.terminal_id",
+    }
+
+
+def test_of_a_path_and_a_field_on_its_way_only_one_is_taken() -> None:
+    numbers = [i % 9 + 0.5 for i in range(COUNT)]
+    found = proposed(
+        plain(**{"fee": numbers, "fee.tax": numbers, "amount.tax": numbers, "x.y": numbers})
+    )
+
+    assert config(found).schema.numeric == ("fee", "x.y")
+    left = {one.column.name: one.why for one in found.inputs if one.use == "ignored"}
+    assert left == dict.fromkeys(
+        ("fee.tax", "amount.tax"), "its name and another one are path and field"
+    )
 
 
 def test_what_is_called_just_account_or_amount_is_it_whatever_it_holds() -> None:
@@ -283,7 +335,7 @@ def looks(draw: st.DrawFn) -> Look:
     """Any frame of columns; each holds one kind of values, or all kinds."""
     count = draw(st.integers(1, 12))
     names = draw(st.lists(NAMES, min_size=1, max_size=9, unique=True))
-    forms: st.SearchStrategy[Form] = st.sampled_from(get_args(Form))
+    forms: st.SearchStrategy[ColumnForm] = st.sampled_from(get_args(ColumnForm))
     columns = []
     for name in names:
         kind = draw(
@@ -300,7 +352,7 @@ def looks(draw: st.DrawFn) -> Look:
         values = draw(st.lists(kind, min_size=count, max_size=count))
         if draw(st.booleans()):
             values = sorted(values, key=lambda text: (text is None, text or ""))
-        form: Form = draw(forms) if draw(st.integers(0, 4)) == 0 else "any"
+        form: ColumnForm = draw(forms) if draw(st.integers(0, 4)) == 0 else "any"
         columns.append(FileColumn(name, values, form))
     return Look("rows.csv", tuple(columns), draw(st.integers(count, 10**6)))
 

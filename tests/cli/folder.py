@@ -31,8 +31,10 @@ class Folder:
     words: tuple[str, ...] = ()
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    def command(self, *arguments: object, **settings: str) -> Result:
-        environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes a command use the servers, with names of its own."""
+        return {
             "SENTINEL__KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "SENTINEL__KAFKA__IDEMPOTENCE": str(self.kafka.idempotence).lower(),
             "SENTINEL__TOPICS__PREFIX": f"{self.name}-",
@@ -41,10 +43,12 @@ class Folder:
             "SENTINEL__MODEL__DIRECTORY": "models",
             "COLUMNS": "200",
         }
+
+    def command(self, *arguments: object, **settings: str) -> Result:
         words = [*self.words, *map(str, arguments)]
         if not any(arguments[: len(one)] == one for one in UNCONFIGURED):
             words += ["-c", "small.toml"]
-        return CliRunner().invoke(app, words, env=environment | settings)
+        return CliRunner().invoke(app, words, env=self.environment | settings)
 
     def said(self, *arguments: object, **settings: str) -> str:
         """What a command says that does what it was asked to."""

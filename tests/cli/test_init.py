@@ -157,6 +157,70 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
+# --- a folder -----------------------------------------------------------------------------------
+
+
+def parts(count: int = 3, folder: str = "parts") -> Path:
+    """The file of payments in pieces: each with a header of its own."""
+    Path(folder).mkdir()
+    header, *lines = PAYSIM.read_text().splitlines(keepends=True)
+    size = -(-len(lines) // count)
+    for i in range(count):
+        piece = header + "".join(lines[i * size : (i + 1) * size])
+        (Path(folder) / f"part-{i + 9}.csv").write_text(piece)
+    return Path(folder)
+
+
+def test_of_a_folder_all_files_are_looked_at_tried_and_trained_on() -> None:
+    folder, whole = parts(), Path("paysim.csv")
+    whole.write_bytes(PAYSIM.read_bytes())
+    said = sentinel("init", folder, "--yes").output
+    assert sentinel("init", whole, "--yes", "--out", "whole.toml").exit_code == 0
+
+    checked = sentinel("check-config", "-c", "mine.toml", "--file", folder)
+    trained = sentinel("train", folder, "-c", "mine.toml")
+
+    assert "parts: 2,000 rows, all looked at" in said
+    assert "sentinel train parts -c mine.toml" in said
+    own, other = (Path(name).read_text().splitlines()[2:] for name in ("mine.toml", "whole.toml"))
+    assert own == other
+    assert "2,000 of 2,000 rows of parts are usable" in checked.output
+    assert trained.exit_code == 0, trained.output
+
+
+def test_rows_of_a_folder_are_named_by_their_files() -> None:
+    folder = parts()
+    assert sentinel("init", folder, "--yes").exit_code == 0
+    middle = folder / "part-10.csv"
+    header, first, second, *rest = middle.read_text().splitlines(keepends=True)
+    bad = "x," + first.partition(",")[2]
+    middle.write_text("".join((header, bad, "1," + second.partition(",")[2], *rest)))
+
+    checked = sentinel("check-config", "-c", "mine.toml", "--file", folder)
+    refused = refusal("train", folder, "-c", "mine.toml")
+
+    assert 'column step: 1 row: row 1 of part-10.csv has "x"' in checked.output
+    assert "row 2 of part-10.csv is earlier than the one before it" in checked.output
+    assert refused[0].startswith("row 2 of part-10.csv is earlier than one before it")
+
+
+def test_a_configuration_does_not_go_among_the_files_that_it_is_of() -> None:
+    folder = parts()
+
+    [line] = refusal("init", folder, "--yes", "--out", folder / "mine.toml")
+
+    assert line == "parts/mine.toml: would lie among the files of parts: name another with --out"
+
+
+def test_a_file_of_the_folder_that_does_not_fit_is_named() -> None:
+    folder = parts()
+    (folder / "part-12.csv").write_text("step,amount\n1,2\n")
+
+    [line] = refusal("init", folder, "--yes")
+
+    assert line.startswith("parts/part-12.csv: does not fit: unlike part-9.csv it lacks ['isFlag")
+
+
 # --- rows that cannot be used -------------------------------------------------------------------
 
 

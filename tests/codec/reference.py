@@ -48,6 +48,7 @@ def decisions_one_by_one(
             "rule_hits": [],
             "schema_version": stamp.schema_version,
             "config_version": stamp.config_version,
+            **({"currency": stamp.currency} if stamp.currency else {}),
             "v": 1,
         }
         encoded.append(orjson.dumps(decision))

@@ -44,8 +44,8 @@ def as_bytes(found: Texts) -> list[bytes]:
     return [found.bytes_at(i) or b"" for i in range(len(found))]
 
 
-def encoded() -> list[bytes]:
-    return as_bytes(decisions(rows(), verdicts(), {1: ["late", "state"]}, STAMP))
+def encoded(stamp: Stamp = STAMP) -> list[bytes]:
+    return as_bytes(decisions(rows(), verdicts(), {1: ["late", "state"]}, stamp))
 
 
 def test_a_decision_says_everything_that_it_rests_on() -> None:
@@ -115,6 +115,15 @@ def test_a_decision_says_that_it_was_at_stake_and_what_became_of_it() -> None:
         ("block", 0.01, False, []),
         ("review", 0.01, True, ["late"]),
     ]
+
+
+def test_a_decision_names_the_currency_of_its_amount_only_where_one_is_configured() -> None:
+    named = replace(STAMP, currency="EUR")
+
+    found = json.loads(encoded(named)[0])
+
+    assert found.pop("currency") == "EUR"
+    assert found == json.loads(encoded()[0])
 
 
 def test_a_repeated_decision_has_the_same_bytes() -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from sentinel.adapters.feedback_files import read_feedback_file
 from sentinel.codec.feedback.checking import FeedbackBounds
-from sentinel.codec.feedback.file_values import COLUMNS, MEANINGS
+from sentinel.codec.feedback.file_values import COLUMNS
 from sentinel.codec.feedback.files import FeedbackReader
 from sentinel.codec.schema import SchemaParams
+from sentinel.codec.values.labels import MEANINGS
 
 DOCS = (Path(__file__).parents[2] / "docs" / "feedback.md").read_text()
 NOW_MS = 1_800_000_000_000

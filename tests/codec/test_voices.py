@@ -1,6 +1,6 @@
 """Rows that people bring: each is read, or refused with the field that is wrong."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.codec.feedback.checking import FeedbackBounds
-from sentinel.codec.feedback.file_values import COLUMNS, Micros
+from sentinel.codec.feedback.file_values import COLUMNS, LocalMicros, Micros
 from sentinel.codec.feedback.files import (
     REFUSED_COUNT_MAX,
     FeedbackReader,
@@ -317,3 +317,44 @@ def test_one_bad_field_refuses_its_row_alone(name: str, value: object) -> None:
 
     assert {7, 9} <= set(found.numbers)
     assert 8 in found.numbers or list(found.refused) == [8]
+
+
+BERLIN = FeedbackBounds.of(SchemaParams(event_time_zone="Europe/Berlin"))
+
+
+@pytest.mark.parametrize(
+    "column", ["event_time", "event_time_ms", "observed", "observed_ms", "time"]
+)
+@pytest.mark.parametrize(
+    ("value", "utc"),
+    [
+        ("2026-09-01 12:00:00", "2026-09-01T10:00:00Z"),
+        ("2026-09-01", "2026-08-31T22:00:00Z"),
+        ("2026-09-01T12:00:00Z", "2026-09-01T12:00:00Z"),
+        ("2026-09-01T12:00:00-01:00", "2026-09-01T13:00:00Z"),
+        ("2026-10-25T02:10:00", "2026-10-25T00:10:00Z"),  # the first of two
+        ("2026-03-29T02:30:00", "2026-03-29T01:30:00Z"),  # left out: as if not yet put forward
+        (LocalMicros(EVENT_MS * 1_000), "2026-09-01T08:00:00Z"),
+        (Micros(EVENT_MS * 1_000), "2026-09-01T10:00:00Z"),
+        (EVENT_MS, "2026-09-01T10:00:00Z"),
+    ],
+)
+def test_a_time_without_an_offset_is_one_of_the_schema_s_zone(
+    column: str, value: object, utc: str
+) -> None:
+    reader = FeedbackReader(BERLIN, source="x", now_ms=NOW_MS)
+    row = {"transaction_id": "T1", "label": "fraud", column: value}
+
+    (found,) = reader.read(VoteRows(1, 1, dict(columns_of([row])))).all_feedback
+
+    expected = round(datetime.fromisoformat(utc).timestamp() * 1000)
+    assert getattr(found, COLUMNS[column][0]) == expected
+
+
+def test_microseconds_that_no_calendar_has_are_refused_in_every_zone() -> None:
+    reader = FeedbackReader(BERLIN, source="x", now_ms=NOW_MS)
+    row = {"transaction_id": "T1", "label": "fraud", "observed": LocalMicros(2**62)}
+
+    found = reader.read(VoteRows(1, 1, dict(columns_of([row]))))
+
+    assert "observed is after the year 9999" in found.refused[1]

@@ -115,6 +115,22 @@ def test_a_decision_says_what_was_decided_and_from_what() -> None:
     }
 
 
+def test_a_decision_names_the_currency_that_amounts_are_converted_to() -> None:
+    config = a_config()
+    schema = replace(
+        config.schema, currency="money", reporting_currency="EUR", rates={"JPY": 0.0061}
+    )
+    world = World(config=replace(config, schema=schema))
+    made = transactions(1)[0] | {"amount": 1000, "money": "JPY"}
+    world.append("transactions", encoded(made))
+
+    run(world.run_through())
+
+    for topic in ("decisions", *(["alerts"] if world.records("alerts") else [])):
+        [told] = world.values(topic)
+        assert (told["amount_minor"], told["currency"]) == (610, "EUR")
+
+
 def test_features_and_scores_are_those_of_the_same_history_bit_for_bit() -> None:
     world = World()
     sent = transactions(500, shuffled_ms=0)

@@ -23,7 +23,7 @@ from sentinel.adapters.memory import (
     MemoryStore,
     MemoryTail,
 )
-from sentinel.adapters.pool import AskedTrainer
+from sentinel.adapters.pool.trainer import AskedTrainer
 from sentinel.app.assembly import Parts, assemble
 from sentinel.app.instance import Instance
 from sentinel.app.shared import Ports
@@ -527,7 +527,7 @@ class MemoryInstance(Instance):
                 ),
                 drift=StoredDrift(MemoryDocuments(world.drift, faults=Part(faults, "drift."))),
                 drift_tail=MemoryTail(
-                    world.cluster, ["summaries"], faults=Part(faults, "drift_tail.")
+                    world.cluster, ["summaries", "examples"], faults=Part(faults, "drift_tail.")
                 ),
                 copies=world.copy,
             )

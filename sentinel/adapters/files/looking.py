@@ -1,66 +1,50 @@
-"""A look at a file that nobody has described: some rows, each value as the text that it has."""
+"""A look at files that nobody has described: some rows, each value as the text that it has."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
+from sentinel.adapters.files.folders import check_shape, files_of
 from sentinel.adapters.files.opening import (
     check_content,
     kind_of,
     not_blank,
     open_lines,
     scan,
+    some_names,
     translated,
 )
-from sentinel.codec.records import JsonForm, texts_of_line
+from sentinel.adapters.files.structs import leaves_of
+from sentinel.codec.values.seen import (
+    TEXT_LENGTH_MAX,
+    SeenColumn,
+    SeenRows,
+    columns_seen,
+    fields_seen,
+    texts_of_line,
+)
 from sentinel.errors import ConfigError
-
-ColumnForm = Literal["any", "text", "number", "boolean", "nested"]
 
 _FIRST_ROW_COUNT = 5_000  # next to each other: whether an account comes back is seen there
 _ROW_COUNT_MAX = 10_000
 _CELL_COUNT_MAX = 2_000_000
-_TEXT_LENGTH_MAX = 300
-_LINES_LOOKED_AT = 1_000
+_LINES_LOOKED_AT, _LINES_LOOKED_AT_LEAST = 1_000, 100  # of one file, and of each of many
 _ROW = "\x00row"  # no CSV has a column of that name
 
 
-@dataclass(frozen=True, slots=True)
-class SeenColumn:
-    """A column of the rows that were looked at.
-
-    Attributes
-    ----------
-    values
-        Texts as a CSV would have them, cut where they are very long; None where there is none.
-    form
-        "any" where whoever reads the file converts values to what the schema wants; in JSON lines
-        they stay what they are.
-    """
-
-    name: str
-    values: list[str | None]
-    form: ColumnForm
-
-
-@dataclass(frozen=True, slots=True)
-class SeenRows:
-    """The first rows of a file, and others spread evenly over it."""
-
-    columns: list[SeenColumn]
-    row_count: int  # of the whole file
-
-
 def seen_rows(path: Path) -> SeenRows:
-    """A bounded look at a file. Raises ConfigError where it cannot be read or has no rows."""
-    kind = kind_of(path)
-    check_content(path)
-    with translated(path):
-        found = _seen_lines(path) if kind == "jsonl" else _seen_table(path)
+    """A bounded look at a file, or at the files of a folder.
+
+    Raises ConfigError where they cannot be read, have no rows, or are not of one shape.
+    """
+    files = files_of(path)
+    for file in files:
+        kind_of(file)
+        check_content(file)
+    found = _seen_lines(files) if kind_of(files[0]) == "jsonl" else _seen_tables(files)
     if not found.row_count:
         raise ConfigError(f"{path}: has no rows")
     return found
@@ -75,21 +59,50 @@ def _stride(row_count: int, column_count: int) -> tuple[int, int]:
     return first, -(-row_count // (most - first))
 
 
-def _seen_table(path: Path) -> SeenRows:
-    table = scan(path)
-    kinds = table.collect_schema()
-    row_count = int(table.select(pl.len()).collect().item())
-    first, stride = _stride(row_count, len(kinds))
-    texts = [_text(pl.col(name), kind).alias(name) for name, kind in kinds.items()]
-    frame = (
-        table.with_row_index(_ROW)
-        .filter((pl.col(_ROW) < first) | (pl.col(_ROW) % stride == 0))
-        .select(texts)
-        .collect(engine="streaming")
-    )
+@dataclass(frozen=True, slots=True)
+class _SeenTable:
+    """A Parquet or CSV file: its columns as texts, by their names, and whether each is nested."""
+
+    file: Path
+    rows: pl.LazyFrame
+    columns: dict[str, tuple[pl.Expr, bool]]
+    row_count: int
+
+
+def _opened(file: Path) -> _SeenTable:
+    with translated(file):
+        rows = scan(file)
+        columns = {
+            name: (_text(column, kind).alias(name), kind.is_nested())
+            for name, column, kind in leaves_of(rows.collect_schema())
+        }
+        return _SeenTable(file, rows, columns, int(rows.select(pl.len()).collect().item()))
+
+
+def _seen_tables(files: Sequence[Path]) -> SeenRows:
+    tables = [_opened(file) for file in files]
+    names = list(tables[0].columns)
+    for table in tables:
+        check_shape(table.file, table.columns, files[0], names)
+    row_count = sum(table.row_count for table in tables)
+    first, stride = _stride(row_count, len(names))
+    frames, begin = [], 0
+    for table in tables:
+        row = pl.col(_ROW)
+        with translated(table.file):
+            frame = (
+                table.rows.with_row_index(_ROW, offset=begin)
+                .filter((row < first) | (row % stride == 0))
+                .select(table.columns[name][0] for name in names)
+                .collect(engine="streaming")
+            )
+        frames.append(frame)
+        begin += table.row_count
+    nested = {name for table in tables for name in names if table.columns[name][1]}
+    rows = pl.concat(frames)
     columns = [
-        SeenColumn(name, frame[name].to_list(), "nested" if kind.is_nested() else "any")
-        for name, kind in kinds.items()
+        SeenColumn(name, rows[name].to_list(), "nested" if name in nested else "any")
+        for name in names
     ]
     return SeenRows(columns, row_count)
 
@@ -105,45 +118,44 @@ def _text(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
         return column.dt.strftime("%Y-%m-%dT00:00:00")
     if kind == pl.Binary:
         column = column.bin.encode("hex")
-    return column.cast(pl.String).str.slice(0, _TEXT_LENGTH_MAX)
+    return column.cast(pl.String).str.slice(0, TEXT_LENGTH_MAX)
 
 
-def _seen_lines(path: Path) -> SeenRows:
-    with open_lines(path) as file:
-        names = list(
-            dict.fromkeys(
-                name
-                for line in islice(not_blank(file), _LINES_LOOKED_AT)
-                for name in texts_of_line(line)
-            )
-        )
-    with open_lines(path) as file:
-        row_count = sum(1 for _ in not_blank(file))
+def _seen_lines(files: Sequence[Path]) -> SeenRows:
+    _check_fields(files)
+    count = max(_LINES_LOOKED_AT // len(files), _LINES_LOOKED_AT_LEAST)
+    names = fields_seen(line for file in files for line in islice(_lines([file]), count))
+    row_count = sum(1 for _ in _lines(files))
     first, stride = _stride(row_count, len(names))
-    values: dict[str, list[str | None]] = {name: [] for name in names}
-    forms: dict[str, set[JsonForm]] = {name: set() for name in names}
-    for line in _some_lines(path, first, stride):
-        fields = texts_of_line(line)
-        for name in names:
-            form, text = fields.get(name, ("null", None))
-            values[name].append(None if text is None else text[:_TEXT_LENGTH_MAX])
-            forms[name].add(form)
-    columns = [SeenColumn(name, values[name], _form(forms[name])) for name in names]
-    return SeenRows(columns, row_count)
+    some = (line for row, line in enumerate(_lines(files)) if row < first or row % stride == 0)
+    return SeenRows(columns_seen(names, some), row_count)
 
 
-def _some_lines(path: Path, first: int, stride: int) -> Iterator[bytes]:
-    with open_lines(path) as file:
-        for row, line in enumerate(not_blank(file)):
-            if row < first or row % stride == 0:
-                yield line
+def _lines(files: Sequence[Path]) -> Iterator[bytes]:
+    for file in files:
+        with translated(file), open_lines(file) as lines:
+            yield from not_blank(lines)
 
 
-def _form(forms: set[JsonForm]) -> ColumnForm:
-    """What a field of JSON lines is: numbers are also texts where some rows write them so."""
-    some: set[JsonForm] = forms - {"null"}
-    if "nested" in some:
-        return "nested"
-    if some == {"number"} or some == {"boolean"}:
-        return "number" if "number" in some else "boolean"
-    return "text"
+def _check_fields(files: Sequence[Path]) -> None:
+    """Raise ConfigError where a file never has what the first one has in every line."""
+    first, *others = files
+    heads = (texts_of_line(line).keys() for line in islice(_lines([first]), _LINES_LOOKED_AT))
+    always = _common(heads)
+    for file in others:
+        lines = islice(_lines([file]), _LINES_LOOKED_AT_LEAST)
+        lacking = always.difference(*(texts_of_line(line) for line in lines))
+        if lacking:
+            raise ConfigError(
+                f"{file}: does not fit: no line looked at has {some_names(lacking)}, which all of "
+                f"{first.name} have"
+            )
+
+
+def _common(heads: Iterable[Collection[str]]) -> set[str]:
+    """The names that are in all of them which have any."""
+    found: set[str] | None = None
+    for names in heads:
+        if names:
+            found = set(names) if found is None else found & set(names)
+    return found or set()

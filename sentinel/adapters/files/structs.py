@@ -1,6 +1,6 @@
 """Columns of a table by name, or by a path into a struct: `after.amount` is a field of `after`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -26,6 +26,34 @@ def column_of(schema: pl.Schema, name: str) -> pl.Expr:
     for field in rest:
         column = column.struct.field(field)
     return column.alias(name)
+
+
+def leaves_of(schema: pl.Schema) -> Iterator[tuple[str, pl.Expr, pl.DataType]]:
+    """The columns of a table, those in structs under their paths.
+
+    One in a struct to which no path leads is told as a nested one.
+    """
+    for name, kind in schema.items():
+        if isinstance(kind, pl.Struct) and kind.fields and path_of(f"{name}.x") == (name, "x"):
+            for path, column, inner in _leaves(name, pl.col(name), kind):
+                if path not in schema:
+                    yield path, column, inner
+        else:
+            yield name, pl.col(name), kind
+
+
+def _leaves(
+    path: str, column: pl.Expr, kind: pl.Struct
+) -> Iterator[tuple[str, pl.Expr, pl.DataType]]:
+    for name, inner in kind:
+        assert isinstance(inner, pl.DataType)
+        at, field = f"{path}.{name}", column.struct.field(name)
+        if not name or "." in name:
+            yield at, field, pl.Struct([])
+        elif isinstance(inner, pl.Struct) and inner.fields:
+            yield from _leaves(at, field, inner)
+        else:
+            yield at, field, inner
 
 
 def _is_reached(file: Path, schema: pl.Schema, name: str) -> bool:

@@ -24,6 +24,7 @@ from sentinel.adapters.files.opening import (
 from sentinel.adapters.files.structs import column_of, names_of
 from sentinel.codec.records import fields_of_line, with_first
 from sentinel.codec.schema import REQUIRED_COUNT, SchemaParams
+from sentinel.codec.values.labels import fraud_said
 from sentinel.codec.values.repeated_hours import RepeatedHours
 from sentinel.errors import ConfigError
 
@@ -32,8 +33,10 @@ CHUNK_ROW_COUNT = 20_000
 # JSON lines have no header: their columns are those of the first few.
 _LINES_LOOKED_AT = 1_000
 
-_FRAUD = {"1", "true", "fraud", "1.0"}
-_GENUINE = {"0", "false", "genuine", "0.0"}
+
+def row_name(row: int) -> str:
+    """Where a person finds a row of the only file: the first below the header is row 1."""
+    return f"row {row:,}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,18 @@ class TransactionFile:
     Parameters
     ----------
     label_column
-        The column that says whether a row is fraud (0/1, true/false, fraud/genuine), if any.
+        The column that says whether a row is fraud, if any; codec/values/labels.py has the words.
     is_label_needed
         Whether the file must have that column; else a file without it has no labels.
+    stem
+        By which rows without an identifier are called; empty: the name of the file.
+    repeated
+        Tells the showings of an hour apart, where the rows of other files come before.
+
+    Attributes
+    ----------
+    columns
+        Those that are read: fields of the schema, and the label.
     """
 
     def __init__(
@@ -65,8 +77,11 @@ class TransactionFile:
         *,
         label_column: str = "",
         is_label_needed: bool = True,
+        stem: str = "",
+        repeated: RepeatedHours | None = None,
     ) -> None:
         self._path = path
+        self._stem = os.fsencode(stem or stem_of(path)).decode(errors="replace")
         self._label_column = label_column
         if label_column in [name for name, _ in schema.columns]:
             raise ConfigError(
@@ -82,11 +97,12 @@ class TransactionFile:
             self._rows = kind(path, schema, "")
         # What the file lacks of these, its rows stand for.
         self._numbered = [name for name in schema.row_numbers if name not in found]
-        self._repeated = RepeatedHours(schema)
+        self._repeated = repeated or RepeatedHours(schema)
         names = [name for name, _ in schema.columns]
         required = [*names[:REQUIRED_COUNT], *filter(None, (schema.currency, label_column))]
         if missing := [n for n in required if n not in {*found, *self._numbered}]:
             raise ConfigError(f"{path}: has no column {missing}; it has {some_names(found)}")
+        self.columns = found & {*names, *filter(None, [label_column])}
 
     @property
     def path(self) -> Path:
@@ -117,28 +133,24 @@ class TransactionFile:
         """How many rows read so far have a local time that was twice, and no sign of which."""
         return self._repeated.undecided_count
 
+    def row_name(self, row: int) -> str:
+        """Where a person finds a row, counted from 1."""
+        return row_name(row)
+
     def _with_numbers(self, values: list[bytes], before: int) -> list[bytes]:
         """The rows with their numbers, from 1 on, where the file lacks an identifier."""
         if not self._numbered:
             return values
-        stem = os.fsencode(stem_of(self._path)).decode(errors="replace")
         return [
-            with_first(value, dict.fromkeys(self._numbered, f"{stem}-{number}"))
+            with_first(value, dict.fromkeys(self._numbered, f"{self._stem}-{number}"))
             for number, value in enumerate(values, before + 1)
         ]
 
     def _is_fraud(self, text: str | None) -> bool | None:
-        if text is None or text == "":
-            return None
-        low = text.lower()
-        if low in _FRAUD:
-            return True
-        if low in _GENUINE:
-            return False
-        raise ConfigError(
-            f'{self._path}: column {self._label_column}: "{text}" is none of '
-            f"{sorted(_FRAUD | _GENUINE)}"
-        )
+        try:
+            return fraud_said(text)
+        except ValueError as error:
+            raise ConfigError(f"{self._path}: column {self._label_column}: {error}") from error
 
 
 class _Lines:

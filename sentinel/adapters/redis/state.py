@@ -160,13 +160,15 @@ class RedisStateStore:
     async def clear(self) -> int:
         """As the port says, of every layout.
 
-        Partitions' states go first: without them the whole log is read, whatever else is left.
+        Partitions' states go first: without them the whole log is read, whatever else is left. The
+        note of a history goes last: what it says holds of whatever else is left.
         """
         prefix = self._params.key_prefix
         with translated("forget entity state"):
-            count = int(await self._redis.unlink(f"{prefix}:{_HISTORY}"))
+            count = 0
             for kind in ("p", "s", "l"):
                 count += await unlink_all(self._redis, f"{prefix}:{kind}:")
+            count += int(await self._redis.unlink(f"{prefix}:{_HISTORY}"))
         return count
 
     async def is_of_format_1(self, topic: str, partition_count: int) -> bool:

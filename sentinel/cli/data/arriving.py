@@ -1,53 +1,94 @@
-"""A file that arrives, with a person: what is asked of them, and what they are told."""
+"""A file or a topic that arrives, with a person: what is asked of them, and what they are told."""
 
+import asyncio
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import typer
-from rich.table import Table
 
 from sentinel.cli.data.dry_run import tell_counts
+from sentinel.cli.data.proposed import tell_proposal
 from sentinel.cli.data.sources import transaction_file
 from sentinel.cli.texts import PlainConsole, echo, plain
+from sentinel.config import Config
 from sentinel.errors import ConfigError
+from sentinel.operations import embedded
 from sentinel.operations.arrival.answers import Answers, OpenQuestion, UnansweredError
 from sentinel.operations.arrival.columns import Look
 from sentinel.operations.arrival.looking import look_at
 from sentinel.operations.arrival.proposal import Proposal, proposal
+from sentinel.operations.arrival.topics import look_at_topic, notes_of, topic_sample
 from sentinel.operations.arrival.writing import config_of, toml_of
-from sentinel.operations.data.dry_run import dry_run
+from sentinel.operations.data.dry_run import RowSource, dry_run
 from sentinel.operations.data.refusals import nothing_usable
 
-_NAMES_SHOWN_MAX = 20
+_TRIED_COUNT = 20_000
 
 
-def arrived(file: Path, out: Path, answers: Answers, *, yes: bool) -> None:
-    """Look at a file, ask, try what is proposed, write it, and say what it is and what comes next.
+def file_arrived(file: Path, out: Path, answers: Answers, *, yes: bool) -> None:
+    """Look at a file or a folder, ask, try what is proposed, write it, and say what comes next.
 
     Raises ConfigError.
     """
-    found = _told_proposal(look_at(file), answers, yes=yes)
-    text = toml_of(found)
-    config = config_of(found, text)
-    source = transaction_file(file, config, None, needs_labels=False)
+    if file.is_dir() and out.resolve().is_relative_to(file.resolve()):
+        raise ConfigError(f"{out}: would lie among the files of {file}: name another with --out")
+
+    def rows(config: Config) -> RowSource:
+        return transaction_file(file, config, None, needs_labels=False)
+
+    found, config = _proposed(look_at(file), answers, yes=yes)
     console = PlainConsole()
+    _try_and_write(console, found, config, rows, out)
+    _tell_way_on(file, out, has_labels=found.label is not None)
+
+
+def topic_arrived(topic: str, settings: Config, out: Path, answers: Answers, *, yes: bool) -> None:
+    """The same of some records of a topic. Raises ConfigError."""
+    sample = asyncio.run(topic_sample(embedded.running(settings), topic))
+    look = look_at_topic(sample, settings)
+    found, config = _proposed(look, answers, yes=yes)
+    console = PlainConsole()
+    _try_and_write(console, found, config, lambda _: sample, out)
+    for note in notes_of(sample, look, config):
+        console.print(f"note: {note}", soft_wrap=True)
+    own = shlex.quote(str(out))
+    echo("next:")
+    echo(f"  sentinel topics check -c {own}    # whether the topics are as they must be")
+    echo(f"  sentinel train FILE -c {own}    # a history with the same fields, and a label")
+    echo(f"  sentinel run -c {own}")
+
+
+def _proposed(look: Look, answers: Answers, *, yes: bool) -> tuple[Proposal, Config]:
+    found = _told_proposal(look, answers, yes=yes)
+    return found, config_of(found, toml_of(found))
+
+
+def _try_and_write(
+    console: PlainConsole,
+    found: Proposal,
+    config: Config,
+    rows: Callable[[Config], RowSource],
+    out: Path,
+) -> None:
+    """Try it on the first rows, write it where some are usable, and tell. Raises ConfigError."""
     with console.status(
         "trying it on the first rows; the first time this compiles what reads them"
     ):
-        tried = dry_run(source, config, chunk_count_max=1)
+        tried = dry_run(rows(config), config, row_count_min=_TRIED_COUNT)
     if not tried.usable_count:
-        raise nothing_usable(file, tried.refusals)
+        raise nothing_usable(found.look.file_name, tried.refusals)
     try:
-        out.write_text(text, encoding="utf-8")
+        out.write_text(toml_of(found), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written: {error.strerror or error}") from error
-    _tell_proposal(console, found)
-    tell_counts(console, tried, "rows that were tried")
+    tell_proposal(console, found)
+    what = "records" if found.look.is_topic else "rows"
+    tell_counts(console, tried, f"{what} that were tried")
     console.print(f"{out} is written, with the reasons", soft_wrap=True)
-    _tell_way_on(file, out, has_labels=found.label is not None)
 
 
 def _told_proposal(look: Look, answers: Answers, *, yes: bool) -> Proposal:
@@ -92,45 +133,6 @@ def _asked(look: Look, answers: Answers, question: OpenQuestion) -> Answers:
             echo(str(error))
         else:
             return more
-
-
-def _tell_proposal(console: PlainConsole, found: Proposal) -> None:
-    """What the columns were taken for, and why."""
-    look = found.look
-    seen = "all looked at" if look.is_whole else f"{look.seen_count:,} looked at"
-    console.print(f"{look.file_name}: {look.row_count:,} rows, {seen}", soft_wrap=True)
-    console.print(_roles_table(found))
-    ignored = [one for one in found.inputs if one.use == "ignored"]
-    for why in dict.fromkeys(one.why for one in ignored):
-        names = [one.column.name or "(no name)" for one in ignored if one.why == why]
-        console.print(f"left out: {_some(names)}: {why}", soft_wrap=True)
-    for question in found.questions:
-        said = f"guessed: {question.text} {question.guess}: {question.why}; {question.flag} says it"
-        console.print(said, soft_wrap=True)
-    for note in found.notes:
-        console.print(f"note: {note}", soft_wrap=True)
-
-
-def _roles_table(found: Proposal) -> Table:
-    time = found.time
-    how = " ".join(filter(None, (time.of.format, time.step, time.origin, time.zone)))
-    amount = f"{found.amount_format}, {found.amount_decimals} decimals"
-    table = Table("what", "column", "because")
-    for name, role in (("transaction", found.transaction_id), ("account", found.account)):
-        table.add_row(name, role.column.name if role.column else "(its row)", role.why)
-    table.add_row("event time", time.of.column.name, f"{time.why}: {how}")
-    table.add_row("amount", found.amount.name, amount)
-    table.add_row("label", found.label.name if found.label else "(none)", "")
-    for use in ("entity", "category", "number", "boolean"):
-        names = [one.column.name for one in found.inputs if one.use == use]
-        if names:
-            table.add_row(use, _some(names), "")
-    return table
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _NAMES_SHOWN_MAX
-    return ", ".join(names[:_NAMES_SHOWN_MAX]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _tell_way_on(file: Path, out: Path, *, has_labels: bool) -> None:

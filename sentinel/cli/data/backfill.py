@@ -33,7 +33,7 @@ def backfill(
         history, spans = folded(source, settings, progress, day_count=days)
         for _ in spans:
             pass
-        found = stored(history, settings, file.name, progress)
+        found = stored(history, settings, file.name or str(file), progress)
     console.print(backfilled_line(found))
     tell_refusals(console, history.refusals)
 
@@ -51,11 +51,10 @@ def stored(
 
     async def main() -> "StoredHistory":
         async with state_to_change(config) as (_, store):
-            found = await store_history(
+            return await store_history(
                 *(history, store, config, source),
                 on_saved=lambda count: progress.advance(task, count),
+                tell=lambda labels: tell_or_keep(config, labels, embedded.DIRECTORY),
             )
-            await tell_or_keep(config, history.waiting_labels(), embedded.DIRECTORY)
-        return found
 
     return asyncio.run(main())

@@ -13,7 +13,9 @@ def check_config(
     config: ConfigOption = None,
     file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Read this file as the stream would, and say what fits."),
+        typer.Option(
+            metavar="FILE", help="Read this file or folder as the stream would; say what fits."
+        ),
     ] = None,
 ) -> None:
     """Validate a configuration and say what is in force; with a file, whether it fits."""

@@ -20,7 +20,7 @@ def tell_file(console: PlainConsole, file: Path, config: Config) -> None:
     """Read a whole file and say what comes of it. Raises ConfigError where no row is usable."""
     source = transaction_file(file, config, None, needs_labels=False)
     with progress_bar(console) as progress:
-        task = progress.add_task(f"reading {file.name}", total=source.row_count())
+        task = progress.add_task(f"reading {file.name or file}", total=source.row_count())
         found = dry_run(source, config, lambda count: progress.advance(task, count))
     if not found.usable_count:
         raise nothing_usable(file, found.refusals)
@@ -31,8 +31,8 @@ def tell_file(console: PlainConsole, file: Path, config: Config) -> None:
         console.print(undecided(source.undecided_count, config), soft_wrap=True)
     if found.unordered_row is not None:
         console.print(
-            f"row {found.unordered_row:,} is earlier than the one before it: train wants the file "
-            "in the order of event time",
+            f"{source.row_name(found.unordered_row)} is earlier than the one before it: train "
+            "wants the rows in the order of event time",
             soft_wrap=True,
         )
     console.print(_first_table(found, config))

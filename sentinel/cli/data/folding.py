@@ -9,7 +9,7 @@ import polars as pl
 from rich.progress import Progress
 from rich.table import Table
 
-from sentinel.adapters.files import TransactionFile
+from sentinel.adapters.files import TransactionSource
 from sentinel.cli.data.sources import transaction_file
 from sentinel.config import Config
 from sentinel.errors import ConfigError
@@ -40,15 +40,17 @@ class LabelledHistory:
 
 
 def folded(
-    source: TransactionFile,
+    source: TransactionSource,
     config: Config,
     progress: Progress,
     *,
     day_count: float | None = None,
 ) -> tuple[History, Iterator[Rows]]:
     """The history of a file, span by span, or of its first days: whole ones, from midnight on."""
-    history = History(config, partition_count=config.topics.partition_count)
-    task = progress.add_task(f"reading {source.path.name}", total=source.row_count())
+    history = History(
+        config, partition_count=config.topics.partition_count, name_of=source.row_name
+    )
+    task = progress.add_task(f"reading {source.path.name or source.path}", total=source.row_count())
 
     def spans() -> Iterator[Rows]:
         for chunk in source.chunks():

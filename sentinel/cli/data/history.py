@@ -61,7 +61,7 @@ def train(
         again = f"sentinel backfill {shlex.quote(str(file))}"
         if config is not None:
             again += f" -c {shlex.quote(str(config))}"
-        outcome = _of_entities(known.history, settings, file.name, progress, again)
+        outcome = _of_entities(known.history, settings, file.name or str(file), progress, again)
     console.print(outcome)
 
 

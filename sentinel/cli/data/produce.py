@@ -14,7 +14,7 @@ _SPEED = re.compile(r"(\d+(?:\.\d+)?)x?")
 
 
 def produce(
-    file: Annotated[Path, typer.Argument(help="Parquet, CSV or JSON lines; also gzipped.")],
+    file: Annotated[Path, typer.Argument(help="Parquet, CSV or JSON lines, or a folder of them.")],
     config: ConfigOption = None,
     speed: Annotated[
         str, typer.Option(metavar="60x", help="Pace by event time; empty: as fast as possible.")

@@ -2,7 +2,7 @@
 
 import uvloop
 
-from sentinel.adapters.files import TransactionFile
+from sentinel.adapters.files import TransactionSource
 from sentinel.cli.data.folding import undecided
 from sentinel.cli.data.sources import tell_refusals
 from sentinel.cli.progress import progress_bar
@@ -12,7 +12,9 @@ from sentinel.operations.data.produce import Played, Player, ProduceOptions
 from sentinel.operations.data.sender import Sender
 
 
-def send_file(name: str, source: TransactionFile, config: Config, options: ProduceOptions) -> None:
+def send_file(
+    name: str, source: TransactionSource, config: Config, options: ProduceOptions
+) -> None:
     """Play the file and say what was sent."""
     player = Player(config, source, options)
     console = PlainConsole()

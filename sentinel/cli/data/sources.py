@@ -1,8 +1,8 @@
-"""A file of transactions as commands open it, and what they say of the rows that cannot be used."""
+"""Transactions as commands open them, and what they say of the rows that cannot be used."""
 
 from pathlib import Path
 
-from sentinel.adapters.files import TransactionFile
+from sentinel.adapters.files import TransactionSource, transactions_in
 from sentinel.cli.texts import PlainConsole
 from sentinel.config import Config
 from sentinel.operations.data.refusals import RefusedRows
@@ -10,13 +10,13 @@ from sentinel.operations.data.refusals import RefusedRows
 
 def transaction_file(
     file: Path, config: Config, label_column: str | None, *, needs_labels: bool
-) -> TransactionFile:
-    """The file with its labels: in the column that is named, or else in the configured one.
+) -> TransactionSource:
+    """A file or folder with its labels: in the column that is named, or else in that configured.
 
     Where nobody needs labels, a file without the configured column has none.
     """
     named = config.training.label_column if label_column is None else label_column
-    return TransactionFile(
+    return transactions_in(
         file,
         config.schema,
         label_column=named,

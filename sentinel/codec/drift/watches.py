@@ -22,7 +22,6 @@ from sentinel.errors import RecordError
 _LEVEL = 1  # most of what is kept are counts and empty places: these are small at any level
 _INT_MAX = 2**63 - 1
 _STATES = ("minutes", "score_minutes", "seasons")
-_SIDES = (-1, 0, 1)
 
 
 def watch_values(watch: Watch) -> dict[str, Any]:
@@ -33,7 +32,7 @@ def watch_values(watch: Watch) -> dict[str, Any]:
         "of": _of(watch, reference),
         "has_counts": reference.counts.row_count > 0,
         "has_scores": reference.scores.row_count > 0,
-        **{name: _state_values(getattr(watch, name)) for name in _STATES},
+        **{name: state_as_told(getattr(watch, name)) for name in _STATES},
         "spans": {**spans, "gathered": _span_values(watch.gathered)},
     }
 
@@ -49,14 +48,18 @@ def restore(watch: Watch, values: Mapping[str, Any]) -> None:
     then = _as_it_was(given, values)
     if values.get("of") != _of(watch, then):
         raise _not_a_watch("it is of another version, reference or length of steps")
-    watch.begin(then)
+    if then is not given:
+        watch.begin(then)
     try:
-        states = {name: _state(getattr(watch, name), values.get(name), name) for name in _STATES}
+        states = {
+            name: told_state(getattr(watch, name), values.get(name), name) for name in _STATES
+        }
         told = _table(values.get("spans"), "spans")
         spans = {name: _span(told.get(name), watch.spans["rows"], name) for name in SCALES}
         gathered = _span(told.get("gathered"), watch.gathered, "gathered")
     except RecordError:
-        watch.begin(given)
+        if then is not given:
+            watch.begin(given)
         raise
     for name, state in states.items():
         setattr(watch, name, state)
@@ -85,7 +88,8 @@ def _as_it_was(reference: Reference, values: Mapping[str, Any]) -> Reference:
     return reference if had[1] else without_scores(reference)
 
 
-def _state_values(state: object) -> dict[str, Any]:
+def state_as_told(state: object) -> dict[str, Any]:
+    """A detector's state, of what JSON has."""
     return _told(state_values(state))
 
 
@@ -100,13 +104,13 @@ def _told(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _state(fresh: Any, told: object, name: str) -> Any:
-    """A state of the same kind and shapes as a fresh one."""
+def told_state(fresh: Any, told: object, name: str) -> Any:
+    """A state of the same kind and shapes as a fresh one. Raises RecordError."""
     try:
         state = state_of(fresh, _as_fresh(state_values(fresh), told, name))
     except ValueError as error:
         raise _not_a_watch(f"{name}: {error}") from error
-    if not np.isin(state.open_side, _SIDES).all():
+    if not ((state.open_side >= -1) & (state.open_side <= 1)).all():
         raise _not_a_watch(f"{name} has an alarm on a side that is none")
     return state
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
 from typing import Self
 
 from sentinel.codec.records import decode_feedback
@@ -91,11 +92,14 @@ class FeedbackBounds:
         No transaction is older.
     future_ms_max
         How far ahead of the time at hand one may be.
+    zone
+        Of times in files that do not say theirs.
     """
 
     kinds: frozenset[str]
     time_min_ms: int
     future_ms_max: float
+    zone: tzinfo = UTC
 
     @classmethod
     def of(cls, schema: SchemaParams) -> Self:
@@ -104,6 +108,7 @@ class FeedbackBounds:
             frozenset({"account", *schema.entities}),
             rfc3339_ms(schema.event_time_min),
             schema.future_s_max * 1000.0,
+            schema.zone,
         )
 
     def check_time(self, name: str, time_ms: int, now_ms: int) -> None:

@@ -2,28 +2,26 @@
 
 import math
 from collections.abc import Callable
+from datetime import UTC, tzinfo
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from sentinel.codec.feedback.checking import REVISION_MAX, WORDS
-from sentinel.codec.times import epoch_ms, ms_of_micros, ms_of_number, number_of
+from sentinel.codec.times import epoch_ms, ms_of_local_micros, ms_of_micros, ms_of_number, number_of
+from sentinel.codec.values.labels import meaning_of
 
 _SHOWN_LENGTH_MAX = 60
 _EXACT_MAX = 2**53  # up to there a double is a whole number for certain
-MEANINGS = {
-    **dict.fromkeys(("fraud", "fraudulent", "confirmed_fraud", "true_positive"), "fraud"),
-    **dict.fromkeys(("true", "t", "yes", "y"), "fraud"),
-    **dict.fromkeys(("genuine", "legitimate", "legit", "not_fraud", "non_fraud"), "genuine"),
-    **dict.fromkeys(("no_fraud", "false_positive", "false", "f", "no", "n"), "genuine"),
-    **dict.fromkeys(("unsure", "not_sure", "undecided", "unknown"), "unsure"),
-    **dict.fromkeys(("retracted", "withdrawn"), "retracted"),
-}
 
 
 class Micros(int):
     """A time as a typed column holds it: microseconds since 1970."""
+
+
+class LocalMicros(Micros):
+    """The same of a column that is of no zone: what a clock showed."""
 
 
 def quoted(value: object) -> str:
@@ -51,10 +49,8 @@ def _label(value: object) -> str:
     number = _number(value)
     if number in (0, 1):
         return "fraud" if number == 1 else "genuine"
-    if number is None and isinstance(value, str):
-        folded = "_".join(value.casefold().replace("-", " ").replace("_", " ").split())
-        if folded in MEANINGS:
-            return MEANINGS[folded]
+    if isinstance(value, str) and (meaning := meaning_of(value)) is not None:
+        return meaning
     raise ValueError(f"{quoted(value)} is not one of {', '.join(WORDS)}")
 
 
@@ -99,13 +95,16 @@ def _revision(value: object) -> int:
     return int(number)
 
 
-def _time(value: object) -> int:
-    if isinstance(value, Micros):
-        found: int | None = ms_of_micros(value)
+def _time(value: object, zone: tzinfo = UTC) -> int:
+    """A time; one without an offset is of the zone."""
+    if isinstance(value, LocalMicros):
+        found: int | None = ms_of_local_micros(value, zone)
+    elif isinstance(value, Micros):
+        found = ms_of_micros(value)
     elif isinstance(value, str):
-        found = epoch_ms(value.strip())
+        found = epoch_ms(value.strip(), zone)
     else:
-        found = _time_of_number(_number(value))
+        found = _time_of_number(_number(value), zone)
     if found is None:
         raise ValueError(
             f"{quoted(value)} is not a time such as 2026-03-01T12:00:00Z, nor seconds or "
@@ -116,26 +115,26 @@ def _time(value: object) -> int:
     return found
 
 
-def _time_of_number(number: float | None) -> int | None:
+def _time_of_number(number: float | None, zone: tzinfo) -> int | None:
     if number is None:
         return None
     is_date = isinstance(number, int) and len(str(number)) == len("20261231")
-    return epoch_ms(str(number)) if is_date else ms_of_number(number)
+    return epoch_ms(str(number), zone) if is_date else ms_of_number(number)
 
 
-def _milliseconds(value: object) -> int:
+def _milliseconds(value: object, zone: tzinfo = UTC) -> int:
     """A time whose column says that it is in milliseconds: no guess at seconds."""
     number = None if isinstance(value, Micros) else _number(value)
     if number is None:
-        return _time(value)
+        return _time(value, zone)
     if not math.isfinite(number):
         raise ValueError(f"{quoted(value)} is not a time")
     return round(number)
 
 
-def _observed_milliseconds(value: object) -> int | None:
+def _observed_milliseconds(value: object, zone: tzinfo = UTC) -> int | None:
     """0: the record does not know."""
-    return _milliseconds(value) or None
+    return _milliseconds(value, zone) or None
 
 
 def entities_of(value: object) -> dict[str, str | None]:
@@ -180,6 +179,14 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "revision": ("revision", _revision),
     "probability": ("probability", _share),
     "selected_by": ("selected_by", _name),
+}
+# Columns of times, which are read in the zone of the schema.
+TIMES: dict[str, Callable[[object, tzinfo], int | None]] = {
+    "observed_ms": _observed_milliseconds,
+    "observed": _time,
+    "time": _time,
+    "event_time_ms": _milliseconds,
+    "event_time": _time,
 }
 # By a field: its columns.
 FIELDS: dict[str, list[str]] = {}

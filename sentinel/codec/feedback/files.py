@@ -10,7 +10,14 @@ from typing import Any
 import msgspec
 
 from sentinel.codec.feedback.checking import FeedbackBounds, checked
-from sentinel.codec.feedback.file_values import COLUMNS, FIELDS, entities_of, identifier, quoted
+from sentinel.codec.feedback.file_values import (
+    COLUMNS,
+    FIELDS,
+    TIMES,
+    entities_of,
+    identifier,
+    quoted,
+)
 from sentinel.errors import RecordError
 from sentinel.records import Feedback
 
@@ -113,7 +120,9 @@ class FeedbackReader:
             if not self._is_known(name):
                 _note(self.unknown_columns, name)
         columns = {
-            name: [default if value is None else value for value in _field(rows, name, refused)]
+            name: [
+                default if value is None else value for value in self._field(rows, name, refused)
+            ]
             for name, default in self._defaults.items()
         }
         columns["entities"] = self._entities(rows, refused)
@@ -150,6 +159,27 @@ class FeedbackReader:
         if name.startswith(ENTITY):
             return name.removeprefix(ENTITY) in self._bounds.kinds
         return name in COLUMNS or name in ("account", "entities", "v")
+
+    def _field(self, rows: VoteRows, name: str, refused: dict[int, str]) -> list[Any]:
+        """A field of each row, from whichever of its columns has it."""
+        found: list[Any] | None = None
+        for column in (column for column in FIELDS[name] if column in rows.columns):
+            values = _parsed(rows.columns[column], column, self._parser(column), refused)
+            if found is None:
+                found = values
+                continue
+            for place, value in enumerate(values):
+                if found[place] is None:
+                    found[place] = value
+                elif value is not None and value != found[place]:
+                    refused.setdefault(place, f"{column} says something else than its other column")
+        return [None] * rows.count if found is None else found
+
+    def _parser(self, column: str) -> Callable[[Any], Any]:
+        if (in_zone := TIMES.get(column)) is None:
+            return COLUMNS[column][1]
+        zone = self._bounds.zone
+        return lambda value: in_zone(value, zone)
 
     def _entities(
         self, rows: VoteRows, refused: dict[int, str]
@@ -201,22 +231,6 @@ def _loosely(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _field(rows: VoteRows, name: str, refused: dict[int, str]) -> list[Any]:
-    """A field of each row, from whichever of its columns has it."""
-    found: list[Any] | None = None
-    for column in (column for column in FIELDS[name] if column in rows.columns):
-        values = _parsed(rows.columns[column], column, COLUMNS[column][1], refused)
-        if found is None:
-            found = values
-            continue
-        for place, value in enumerate(values):
-            if found[place] is None:
-                found[place] = value
-            elif value is not None and value != found[place]:
-                refused.setdefault(place, f"{column} says something else than its other column")
-    return [None] * rows.count if found is None else found
 
 
 def _parsed(

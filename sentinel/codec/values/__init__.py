@@ -1,1 +1,1 @@
-"""What values of fields mean beyond their types: zones of times, currencies of amounts."""
+"""What values mean beyond their types: zones of times, currencies of amounts, words of labels."""

@@ -12,15 +12,16 @@ import numpy as np
 
 from sentinel.records import Floats
 
-# ISO 4217, list one, as SIX Group maintains it (www.six-group.com), with the decimals of its column
-# "minor unit"; the last line is of codes that were withdrawn of late and stand in histories.
+# ISO 4217, list one, as SIX Group (www.six-group.com) published it on 2026-01-01, with the decimals
+# of its column "minor unit"; the last line is of codes that were withdrawn of late and stand in
+# histories.
 _TWO_DECIMALS = """
     AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF
     CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD
     GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL
     MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR
     PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP
-    TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG
+    TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG
     ANG BGN CUC HRK SLL ZWL
 """
 _OTHERS = {

@@ -1,12 +1,12 @@
 """What a window says beside its reference: which columns changed, how, and what that costs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from sentinel.core.drift.causes import causes, group_correlations
-from sentinel.core.drift.columns import MISSING, UNSEEN, Column, score_column
+from sentinel.core.drift.columns import Column, score_column
 from sentinel.core.drift.counting import GroupCounts
 from sentinel.core.drift.effects import shares
 from sentinel.core.drift.estimated import MEASURES, PerformanceSums
@@ -39,8 +39,8 @@ class Explanation:
         no reference yet.
     """
 
-    findings: list[ColumnFinding]
-    causes: list[list[str]]
+    findings: list[ColumnFinding] = field(default_factory=list)
+    causes: list[list[str]] = field(default_factory=list)
     harm: Harm | None = None
     severity: Severity = "info"
 
@@ -109,9 +109,7 @@ def _findings(
                 kind="" if kind is None else kind.name,
                 words="" if kind is None else words_of_counts(column, test, kind, before, now),
                 psi=test.psi_beyond_chance,
-                reference_shares=_listed(before) if test.alarm else [],
-                window_shares=_listed(now) if test.alarm else [],
-                labels=_labels(column) if test.alarm else [],
+                cells=(_listed(now), _listed(before)) if test.alarm else None,
             )
         )
     return findings
@@ -119,13 +117,6 @@ def _findings(
 
 def _listed(cells: Ints) -> list[float]:
     return [round(share, 6) for share in shares(cells).tolist()]
-
-
-def _labels(column: Column) -> list[str]:
-    """What stands at the upper end of each cell, for a histogram."""
-    ends = [f"{edge:.6g}" for edge in column.edges[: column.finite_count].tolist()]
-    names = list(column.names) if column.kind == "values" else ends
-    return [*names, *[""] * (MISSING - len(names)), "missing", "unseen"][: UNSEEN + 1]
 
 
 def _ordered(findings: list[ColumnFinding], found: list[list[str]]) -> list[ColumnFinding]:

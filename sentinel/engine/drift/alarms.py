@@ -15,7 +15,7 @@ from sentinel.errors import FencedError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, DriftStore
 from sentinel.records import AuditEntry, OutputRecord
-from sentinel.stored.drift import Alarm, Detector
+from sentinel.stored.drift import Alarm, Detector, Severity
 
 log = logging.getLogger(__name__)
 
@@ -89,19 +89,28 @@ class AlarmDesk:
         self._audit = audit
         self._metrics = metrics
         self._open: dict[tuple[str, str], Alarm] = {}  # by column and part
-        self.opened_ms: list[int] = []  # event times of the alarms that ask for a candidate
+        self._told: list[Alarm] = []  # that ask for a candidate
+        self.quiet_since_ms: int | None = None  # when the last alarm was over
 
     @property
     def open(self) -> list[Alarm]:
         """What is not over, the oldest first."""
         return sorted(self._open.values(), key=lambda alarm: alarm.opened_ms)
 
+    def opened_ms(self, *, of_performance: bool) -> list[int]:
+        """Event times of the alarms that were told: of examples, or of what comes."""
+        return [
+            one.opened_ms for one in self._told if (one.detector == "examples") == of_performance
+        ]
+
     async def take_up(self) -> None:
         """Go on where whoever kept alarms before has stopped."""
         known = await self._store.alarms(_KNOWN_COUNT)
         self._open = {(one.column, one.part): one for one in known if not one.is_over}
-        told = [alarm for alarm in known if not alarm.is_suppressed]
-        self.opened_ms = sorted(alarm.opened_ms for alarm in told)
+        self.quiet_since_ms = max(
+            (one.closed_ms or 0 for one in known if one.is_over), default=None
+        )
+        self._told = [alarm for alarm in known if not alarm.is_suppressed]
 
     async def take(self, change: Change, version: str, explain: Callable[[], Explanation]) -> None:
         """One change, told and kept. `explain` says what the present day holds so far."""
@@ -120,12 +129,14 @@ class AlarmDesk:
         if not await self._store.put_alarm(None, alarm):
             # It was opened before a crash; what became of it since, the store knows.
             alarm = await self._store.alarm(alarm.id) or alarm
+            if alarm.is_over:
+                return
         self._open[key] = alarm
         await self._tell(None, alarm)
         if alarm.is_suppressed:
             return
         self._metrics.drift_alarms += 1
-        self.opened_ms.append(alarm.opened_ms)
+        self._told = [*self._told, alarm][-_KNOWN_COUNT:]
         log.warning(
             "drift: %s of %s went %s since %s UTC: %s", alarm.part, alarm.column, alarm.side,
             date_text(alarm.since_ms), alarm.words or f"{alarm.effect:+.2f} sd",
@@ -135,8 +146,8 @@ class AlarmDesk:
         """A window was closed: what it says of columns whose alarms are open."""
         for key, before in list(self._open.items()):
             found = explanation.of(before.column)
-            if found is None or not found.alarm:
-                continue
+            if found is None or not found.alarm or at_ms <= before.changed_ms:
+                continue  # nothing, or a window that is read again
             now = replace(
                 before, kind=found.kind, words=found.words, harm=explanation.harm,
                 severity=explanation.severity, changed_ms=at_ms,
@@ -147,6 +158,7 @@ class AlarmDesk:
     async def _close(self, key: tuple[str, str], before: Alarm, at_ms: int) -> None:
         await self._put(key, before, replace(before, status="closed", closed_ms=at_ms,
                                              changed_ms=at_ms))  # fmt: skip
+        self.quiet_since_ms = at_ms
         log.info("drift: %s of %s is as it was", before.part, before.column)
 
     async def _put(self, key: tuple[str, str], before: Alarm, after: Alarm) -> None:
@@ -197,11 +209,16 @@ def _opened(change: Change, version: str, explanation: Explanation) -> Alarm:
         changed_ms=change.at_ms,
         effect=change.effect,
         change=change.change,
-        severity=explanation.severity if is_found else "info",
+        severity=_severity(change, explanation) if is_found else _severity(change, Explanation()),
         kind=found.kind if found is not None and is_found else "",
         words=found.words if found is not None and is_found else "",
         harm=explanation.harm if is_found else None,
     )
+
+
+def _severity(change: Change, explanation: Explanation) -> Severity:
+    """By what it costs: that decisions are worse is known of examples, else it is an estimate."""
+    return "critical" if change.detector == "examples" else explanation.severity
 
 
 def _said(alarm: Alarm) -> Sequence[object]:

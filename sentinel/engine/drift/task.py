@@ -14,11 +14,14 @@ from sentinel.codec.drift.progress import book_values, position_of
 from sentinel.codec.drift.references import columns_of
 from sentinel.codec.drift.summaries import arrival_of, decode_summary
 from sentinel.codec.drift.watches import restore, watch_values
+from sentinel.core.drift.explaining import Explanation
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.steps import Arrival, BookPosition, StepBook
+from sentinel.core.drift.telling import DriftView, drift_view
 from sentinel.core.drift.watch import ClosedWindow, Found, ReferenceFound, Watch
 from sentinel.engine.control import ControlPlane
 from sentinel.engine.drift.alarms import AlarmDesk, change_of
+from sentinel.engine.drift.examples import PerformanceWatch
 from sentinel.engine.drift.references import References
 from sentinel.engine.drift.windows import Windows
 from sentinel.engine.patience import Patience
@@ -56,10 +59,12 @@ class DriftTask:
         references: References,
         windows: Windows,
         desk: AlarmDesk,
+        performance: PerformanceWatch,
         metrics: Metrics,
         params: DriftParams,
         *,
         topic: str,
+        example_topic: str,
         silent: frozenset[str],
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -71,9 +76,11 @@ class DriftTask:
         self._references = references
         self._windows = windows
         self._desk = desk
+        self._performance = performance
         self._metrics = metrics
         self._params = params
         self._topic = topic
+        self._example_topic = example_topic
         self._silent = silent
         self._clock_s = clock_s
         self._watch: Watch | None = None
@@ -86,9 +93,22 @@ class DriftTask:
         """What is watched here; None where that is elsewhere, or nothing is known yet."""
         return self._watch
 
-    def alarms_ms(self) -> Sequence[int]:
-        """Event times of alarms, for whoever decides that a model is to be trained."""
-        return self._desk.opened_ms
+    def view(self) -> DriftView | None:
+        """How the watch stands; None where that is elsewhere, or nothing is known yet."""
+        if self._watch is None:
+            return None
+        return drift_view(
+            self._desk.open,
+            quiet_since_ms=self._desk.quiet_since_ms,
+            is_reference_missing=self._watch.is_gathering,
+        )
+
+    def alarms_ms(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Event times of alarms of drift, and of performance: for whoever decides that a model is
+        to be trained.
+        """
+        desk = self._desk
+        return desk.opened_ms(of_performance=False), desk.opened_ms(of_performance=True)
 
     async def run(self) -> None:
         """Watch as long as the control plane is here, until cancelled."""
@@ -115,6 +135,8 @@ class DriftTask:
         polled = await self._tail.poll(timeout_s=_POLL_S, count_max=_POLL_COUNT_MAX)
         for record in polled.get(self._topic, ()):
             await self._take(record)
+        if examples := polled.get(self._example_topic):
+            await self._take_examples(examples)
         now_s = self._clock_s()
         if now_s - self._looked_s >= _LOOK_S:
             self._looked_s = now_s
@@ -134,6 +156,8 @@ class DriftTask:
             version=watch.version,
             book=book_values(self._book.position()),
             watch=values,
+            examples_log=self._broker.log_of(self._example_topic),
+            examples=self._performance.values(),
         )
         await self._broker.flush()  # what was told of it is out
         await self._store.save(progress)
@@ -161,6 +185,10 @@ class DriftTask:
         self._book = StepBook(
             position, step_ms=self._params.step_ms, grace_ms=self._params.grace_ms
         )  # fmt: skip
+        examples = {}
+        if saved is not None and saved.examples_log == self._broker.log_of(self._example_topic):
+            examples = saved.examples
+        self._tail.seek(self._example_topic, self._performance.go_on(examples, champion))
         await self._desk.take_up()
         self._tail.seek(self._topic, position.reads_from)
         self._saved_s = self._looked_s = self._clock_s()
@@ -189,9 +217,11 @@ class DriftTask:
             await self.save()
             self._watch = await self._new_watch(champion, self._book.position().closed_to_ms)
             self._columns = columns.digest
+            self._performance.follow(champion)
             await self.save()
 
     async def _take(self, record: InputRecord) -> None:
+        self._metrics.summaries += 1
         try:
             summary = decode_summary(record)
             if summary.step_ms != self._params.step_ms:
@@ -203,9 +233,15 @@ class DriftTask:
             self._metrics.summaries_refused += 1
             log.warning("summary at offset %d: %s", record.offset, error)
             return
-        self._metrics.summaries += 1
         for found in await asyncio.to_thread(self._judged, arrival):
             await self._tell(found)
+
+    async def _take_examples(self, records: Sequence[InputRecord]) -> None:
+        watch = self._watch
+        assert watch is not None
+        changes = await asyncio.to_thread(lambda: list(self._performance.take(records)))
+        for change in changes:
+            await self._desk.take(change, watch.version, Explanation)
 
     def _judged(self, arrival: Arrival) -> Sequence[Found]:
         assert self._watch is not None

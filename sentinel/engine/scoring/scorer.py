@@ -125,6 +125,7 @@ class Scoring:
             schema_version=state.fingerprint,
             config_version=config_version,
             arms=(),
+            currency=schema.reporting_currency,
         )
 
     async def prepare(self, batch: Batch) -> PreparedBatch:

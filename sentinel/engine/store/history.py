@@ -3,7 +3,8 @@
 Records of the log that are no later are in it already, so they are decided and not counted.
 """
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -86,6 +87,19 @@ async def noted_history(store: StateStore) -> StoredHistory | None:
 async def note_history(store: StateStore, after: StoredHistory) -> None:
     """Note another one in its place."""
     await store.note_history(await store.history(), encode_stored(after))
+
+
+async def forget_state(store: StateStore) -> int:
+    """Forget all that is stored of entities; returns how many keys there were.
+
+    Whoever is killed in between leaves the note of a history of which a part is gone: no instance
+    starts with it.
+    """
+    noted = await store.history()
+    with suppress(RecordError):  # what cannot be read stops a start, too
+        if noted is not None and (found := decode_stored(StoredHistory, noted)).is_whole:
+            await store.note_history(noted, encode_stored(replace(found, is_whole=False)))
+    return await store.clear()
 
 
 async def beginning_of(

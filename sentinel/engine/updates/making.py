@@ -26,8 +26,8 @@ class Making:
 
     Parameters
     ----------
-    drift_alarms_ms
-        The event times of alarms.
+    alarms_ms
+        The event times of alarms of drift, and of performance.
     config_version
         Stands in the manifests of what is made here, as in those of first models.
     """
@@ -40,7 +40,7 @@ class Making:
         awaiting: Awaiting,
         metrics: Metrics,
         params: UpdateParams,
-        drift_alarms_ms: Callable[[], Sequence[int]],
+        alarms_ms: Callable[[], tuple[Sequence[int], Sequence[int]]],
         *,
         config_version: str,
     ) -> None:
@@ -50,7 +50,7 @@ class Making:
         self._awaiting = awaiting
         self._metrics = metrics
         self._params = params
-        self._drift_alarms_ms = drift_alarms_ms
+        self._alarms_ms = alarms_ms
         self._config_version = config_version
         self._candidate: Artifact | None = None  # on its way into the registry
 
@@ -77,13 +77,15 @@ class Making:
         is_asked = position.asked_by is not None
         if not self._params.is_on or (position.newest_ms < 0 and not is_asked):
             return None
+        drift_ms, performance_ms = self._alarms_ms()
         progress = Progress(
             now_ms=max(position.newest_ms, update.updated_ms),
             updated_ms=update.updated_ms,
             example_count=position.new_count,
             asked_by=position.asked_by,
             is_recalibrated=update.is_recalibrated,
-            drift_alarm_ms=self._drift_alarms_ms(),
+            drift_alarm_ms=drift_ms,
+            performance_alarm_ms=performance_ms,
         )
         return await self._awaiting.due(progress, position.next_offset)
 

@@ -9,6 +9,7 @@ from typing import get_args
 import numpy as np
 
 from sentinel.codec.schema import AmountFormat, NegativeAmounts, rfc3339_ms
+from sentinel.codec.values.labels import fraud_said
 from sentinel.codec.values.zones import zone_named
 from sentinel.core.features.spec import duration_ms
 from sentinel.errors import ConfigError
@@ -21,7 +22,7 @@ from sentinel.operations.arrival.answers import (
     UnansweredError,
     answered_column,
 )
-from sentinel.operations.arrival.columns import TRUE, FileColumn, Look
+from sentinel.operations.arrival.columns import FileColumn, Look
 from sentinel.operations.arrival.roles import (
     account_columns,
     amount_columns,
@@ -212,18 +213,20 @@ def chosen_label(look: Look, answers: Answers, asker: Asker) -> FileColumn | Non
         column = answered_column(look, "--label", str(answers.label))
         if not is_label(column):
             raise ConfigError(
-                f"--label: {column.name} holds {_some(column)}: no 0 and 1, true and false, or "
-                "fraud and genuine"
+                f"--label: {column.name} holds {_some(column)}: no 0 and 1, true and false, yes "
+                "and no, or fraud and genuine"
             )
         return column
     found = label_columns(look)
     if found and answers.label is None:
         return found[0]
+    if look.is_topic:  # labels are said later, as feedback
+        return None
     asker.said(
         "label",
         "Which column says that a transaction was fraud?",
         NONE,
-        "no column is named so, with 0 and 1, true and false, or fraud and genuine",
+        "no column is named so, with 0 and 1, true and false, yes and no, or fraud and genuine",
     )
     return None
 
@@ -232,7 +235,8 @@ def label_values(label: FileColumn | None, count: int) -> Floats:
     """1 for a fraud, 0 for a genuine transaction, NaN where nobody says."""
     if label is None:
         return np.full(count, np.nan)
-    known = {text: float(text.lower() in (*TRUE, "fraud")) for text in label.counts}
+    said = {text: fraud_said(text) for text in label.counts}
+    known = {text: float(is_fraud) for text, is_fraud in said.items() if is_fraud is not None}
     return np.array([known.get(value or "", np.nan) for value in label.values], np.float64)
 
 
@@ -244,6 +248,8 @@ def chosen_identifier(look: Look, answers: Answers) -> Role:
     found = identifier_columns(look)
     if found and name is None:
         return Role(found[0], "no value comes twice, and its name")
+    if look.is_topic:
+        raise UnansweredError(look.file_name, _NO_IDENTIFIER)
     return Role(None, "no column identifies a transaction: the file's name and the row's number do")
 
 
@@ -254,9 +260,25 @@ def chosen_account(look: Look, answers: Answers, asker: Asker) -> Role:
     found = account_columns(look)
     if found and answers.account is None:
         return Role(found[0], f"{found[0].distinct_count:,} different values, and its name")
+    if look.is_topic:
+        raise UnansweredError(look.file_name, _NO_ACCOUNT)
     why = "no column is named like an account, a card or a customer"
     asker.said("account", "Which column is the account, the card or the customer?", NONE, why)
     return Role(None, "each row is an account of its own: nothing is counted over time")
+
+
+_NO_IDENTIFIER = OpenQuestion(
+    "transaction_id",
+    "Which field identifies a transaction?",
+    "",
+    "No field is named so, without a value that comes twice, and no row stands for a record",
+)
+_NO_ACCOUNT = OpenQuestion(
+    "account",
+    "Which field is the account, the card or the customer?",
+    "",
+    "No field is named so, and no row stands for a record",
+)
 
 
 def _identifier(look: Look, flag: str, name: str) -> FileColumn:

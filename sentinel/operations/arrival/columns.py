@@ -2,23 +2,26 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
+from sentinel.codec.paths import path_of
+from sentinel.codec.values.seen import ColumnForm
 from sentinel.records import Floats
-
-# Any: whoever reads the file makes of its values what the schema wants. Texts and numbers of JSON
-# lines stay what they are; a nested value is no field.
-Form = Literal["any", "text", "number", "boolean", "nested"]
 
 TRUE, FALSE = ("true", "1", "1.0", "t", "y", "yes"), ("false", "0", "0.0", "f", "n", "no")
 _ARE_MOST = 0.98  # of the values that are there: a few slips do not change what a column is
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+_NAMED_BOOLEAN = re.compile(r"^(is|has)\b|\b(flag|bool|valid|present|is)\b")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
+
+
+def _words(name: str) -> str:
+    return " ".join(_WORD.findall(name)).lower()
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,17 +30,33 @@ class FileColumn:
 
     name: str
     values: Sequence[str | None]
-    form: Form = "any"
+    form: ColumnForm = "any"
 
     @cached_property
     def words(self) -> str:
         """The words of the name, small and with blanks between: "nameOrig" is "name orig"."""
-        return " ".join(_WORD.findall(self.name)).lower()
+        return _words(self.name)
+
+    @cached_property
+    def path_words(self) -> tuple[str, ...]:
+        """The same of the name, and of what is left of a path from each of its parts on: of
+        "after.cardId" the words "after card id" and "card id".
+        """
+        parts = path_of(self.name)
+        rests = (".".join(parts[begin:]) for begin in range(1, len(parts)))
+        return (self.words, *map(_words, rests))
+
+    @property
+    def is_before(self) -> bool:
+        """Whether it lies in what a change record says of the row before the change."""
+        return "before" in path_of(self.name)[:-1]
 
     @property
     def can_be_named(self) -> bool:
         """Whether the decoder can look for a field of that name."""
         name = self.name
+        if self.form == "unreached":
+            return False
         return bool(name.strip()) and name.isprintable() and not set(name) & {'"', "\\"}
 
     @cached_property
@@ -89,8 +108,8 @@ class FileColumn:
         lows = {value.strip().lower() for value in self.counts}
         if self.form not in ("any", "boolean") or not lows or not lows <= {*TRUE, *FALSE}:
             return False
-        is_named = re.search(r"^(is|has)\b|\b(flag|bool|valid|present|is)\b", self.words)
-        return bool(is_named) or not self.is_number
+        is_named = any(map(_NAMED_BOOLEAN.search, self.path_words))
+        return is_named or not self.is_number
 
     @cached_property
     def is_in_order(self) -> bool:
@@ -117,11 +136,17 @@ class Look:
         With equally many values each: those of the first rows, and of others spread evenly.
     row_count
         Of the whole file.
+    is_topic
+        Whether it is a topic: its records have no rows that could stand for an identifier.
+    settings
+        What a configuration must say beyond what columns are, by section and key.
     """
 
     file_name: str
     columns: tuple[FileColumn, ...]
     row_count: int
+    is_topic: bool = False
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def seen_count(self) -> int:
@@ -131,7 +156,14 @@ class Look:
     @property
     def is_whole(self) -> bool:
         """Whether that was every row."""
-        return self.seen_count == self.row_count
+        return not self.is_topic and self.seen_count == self.row_count
+
+    @property
+    def looked_at(self) -> str:
+        """What was looked at, in words."""
+        if self.is_topic:
+            return f"{self.row_count:,} records of"
+        return f"{'all' if self.is_whole else f'{self.seen_count:,} of'} {self.row_count:,} rows of"
 
     def without(self, names: Collection[str | None]) -> "Look":
         """The same without some columns."""

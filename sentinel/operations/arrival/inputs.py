@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from sentinel.codec.values.currencies import currencies_seen
 from sentinel.core.learning.evaluation import auc
 from sentinel.operations.arrival.columns import FileColumn
 from sentinel.operations.arrival.roles import is_identifier
@@ -40,6 +41,7 @@ _TOLD_LATER = re.compile(
 )
 _PAST_COUNT = re.compile(r"\b(count|number|nb|cnt|risk|rate|share)\b")
 _AFTERWARDS = re.compile(r"\bnew ?balance\b|\bbalance after\b|\bnew .*balance")
+_CURRENCY = re.compile(r"\b(currency|ccy|curr)\b")
 _CODE = re.compile(r"\b(zip|zipcode|postcode|postal|mcc|code|id|type|category|class)$")
 
 
@@ -80,8 +82,8 @@ def input_of(column: FileColumn, is_fraud: Floats) -> Input:
 
 def is_currency(one: Input) -> bool:
     """Whether it names currencies, and more than one."""
-    are_codes = all(re.fullmatch(r"[A-Z]{3}", value) for value in one.values)
-    return "currency" in one.column.words and len(one.values) > 1 and are_codes
+    is_named = any(map(_CURRENCY.search, one.column.path_words))
+    return is_named and len(currencies_seen(one.values)) > 1
 
 
 def _value(column: FileColumn) -> Input:
@@ -103,10 +105,12 @@ def _ignored_for(column: FileColumn) -> str:
     words, is_text = column.words, not column.reads_as_number and not column.is_boolean
     reasons = (
         (column.form == "nested", "holds lists or objects"),
+        (column.form == "unreached", "a name on the way to it is empty or has a dot: no path"),
         (not column.can_be_named, "its name cannot stand in a schema"),
+        (column.is_before, "is of before the change"),
         (not column.present, "is empty"),
         (_PROTECTED.search(words), "a protected trait of a person"),
-        (is_text and _PERSONAL.search(words), "personal data"),
+        (is_text and any(map(_PERSONAL.search, column.path_words)), "personal data"),
         (_TOLD_LATER.search(words) and not _PAST_COUNT.search(words), "may tell the label"),
         (column.is_constant, "is the same in every row"),
         (_AFTERWARDS.search(words), "is known only after the transaction"),
@@ -138,7 +142,8 @@ def _is_entity(column: FileColumn) -> bool:
 
 def entity_name(column: FileColumn) -> str:
     """A short name for an entity, from the column's: "nameDest" is "dest"."""
-    words = [word for word in column.words.split() if word not in ("name", "id", "num", "number")]
+    shortest = next(filter(_ENTITY.search, reversed(column.path_words)), column.words)
+    words = [word for word in shortest.split() if word not in ("name", "id", "num", "number")]
     name = re.sub(r"[^a-z0-9_]", "", "_".join(words))
     return name if name and name != "account" and not name[0].isdigit() else f"entity_{name}"
 

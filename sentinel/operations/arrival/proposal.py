@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sentinel.codec.paths import path_of
 from sentinel.operations.arrival.answers import (
     AS_SAID,
     Answers,
@@ -26,7 +27,7 @@ from sentinel.operations.arrival.choosing import (
     negative_amounts,
 )
 from sentinel.operations.arrival.columns import FileColumn, Look
-from sentinel.operations.arrival.durations import TrainingCut, cut
+from sentinel.operations.arrival.durations import TrainingCut, cut, usual_cut
 from sentinel.operations.arrival.inputs import Input, input_of, is_currency, separation
 from sentinel.records import Floats
 
@@ -71,7 +72,8 @@ def proposal(look: Look, answers: Answers) -> Proposal:
     nothing can be guessed.
     """
     asker = Asker(answers)
-    taken = {*answers.named, *(one.name for one in look.columns if not one.can_be_named)}
+    taken = {*answers.named}
+    taken |= {one.name for one in look.columns if not one.can_be_named or one.is_before}
 
     def free(own: str | None) -> Look:
         return look.without(taken - {own})
@@ -88,10 +90,11 @@ def proposal(look: Look, answers: Answers) -> Proposal:
     roles = [time.of.column, amount, label, transaction_id.column, account.column]
     is_fraud = label_values(label, look.seen_count)
     rest = [column for column in look.columns if all(column is not one for one in roles)]
-    found = cut(time.times_ms, is_fraud, time.step_ms)
+    found = usual_cut() if look.is_topic else cut(time.times_ms, is_fraud, time.step_ms)
     for name in (*answers.entities.values(), *answers.ignored):
         answered_column(look, "--entity or --ignore", name)
     inputs = [_input(column, look, answers, is_fraud) for column in rest]
+    inputs = _apart(inputs, [one.name for one in roles if one is not None and one is not label])
     return Proposal(
         look=look,
         transaction_id=transaction_id,
@@ -105,7 +108,7 @@ def proposal(look: Look, answers: Answers) -> Proposal:
         inputs=_limited(inputs, is_fraud),
         cut=found,
         questions=asker.questions,
-        notes=list(_notes(time, inputs, is_fraud, found)),
+        notes=list(_notes(look, time, inputs, is_fraud, found)),
     )
 
 
@@ -116,6 +119,28 @@ def _input(column: FileColumn, look: Look, answers: Answers, is_fraud: Floats) -
     if column.name in answers.ignored:
         return Input(column, "ignored", AS_SAID)
     return input_of(column, is_fraud)
+
+
+def _apart(inputs: Sequence[Input], taken: Sequence[str]) -> list[Input]:
+    """The same, without fields into which the path of another one would lead, and the reverse."""
+    names, on_the_way = set(taken), {path for name in taken for path in _outer(name)}
+    found = []
+    for one in inputs:
+        name = one.column.name
+        outer = set(_outer(name))
+        if one.use != "ignored" and (name in on_the_way or outer & names):
+            one = replace(one, use="ignored", why="its name and another one are path and field")
+        if one.use != "ignored":
+            names.add(name)
+            on_the_way |= outer
+        found.append(one)
+    return found
+
+
+def _outer(name: str) -> list[str]:
+    """Of a path the names that lead to it."""
+    path = path_of(name)
+    return [".".join(path[:depth]) for depth in range(1, len(path))]
 
 
 def _limited(inputs: Sequence[Input], is_fraud: Floats) -> list[Input]:
@@ -149,9 +174,9 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _notes(
-    time: Time, inputs: Sequence[Input], is_fraud: Floats, found: TrainingCut
+    look: Look, time: Time, inputs: Sequence[Input], is_fraud: Floats, found: TrainingCut
 ) -> Iterator[str]:
-    if not time.of.is_in_order:
+    if not time.of.is_in_order and not look.is_topic:
         yield (
             f"the rows are not in the order of {time.of.column.name}: sort the file by it before "
             "you train"
@@ -161,6 +186,8 @@ def _notes(
             f"{currencies.column.name} names {len(currencies.values)} currencies; amounts count "
             "as if they were one: set schema.currency, reporting_currency and rates"
         )
+    if look.is_topic:
+        return  # a history, and its labels, are still to come
     if not np.any(np.isfinite(is_fraud)):
         yield "no label was found: train needs one"
     elif found.frauds_min is not None and found.frauds_min < _FRAUDS_WANTED:

@@ -5,10 +5,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from sentinel.codec.values.labels import meaning_of
 from sentinel.operations.arrival.columns import FileColumn, Look
-
-# What a label may be in a file (adapters/files/transactions.py reads it).
-_LABEL_VALUES = {"0", "1", "0.0", "1.0", "true", "false", "fraud", "genuine"}
 
 # By the words of a name, the likeliest first.
 _LABELS = (
@@ -46,10 +44,14 @@ def _ranked(columns: Iterable[FileColumn], patterns: Iterable[str]) -> list[File
     """The columns that a pattern fits, those of an earlier one first."""
     left, found = list(columns), []
     for pattern in patterns:
-        fitting = [column for column in left if re.fullmatch(pattern, column.words)]
+        fitting = [column for column in left if _is_named(column, pattern)]
         found += fitting
         left = [column for column in left if column not in fitting]
     return found
+
+
+def _is_named(column: FileColumn, pattern: str) -> bool:
+    return any(re.fullmatch(pattern, words) for words in column.path_words)
 
 
 def label_columns(look: Look) -> list[FileColumn]:
@@ -60,7 +62,8 @@ def label_columns(look: Look) -> list[FileColumn]:
 
 def is_label(column: FileColumn) -> bool:
     """Whether its values can be labels."""
-    return bool(column.counts) and {text.lower() for text in column.counts} <= _LABEL_VALUES
+    meanings = set(map(meaning_of, column.counts))
+    return bool(meanings & {"fraud", "genuine"}) and None not in meanings
 
 
 def identifier_columns(look: Look) -> list[FileColumn]:
@@ -78,7 +81,7 @@ def account_columns(look: Look) -> list[FileColumn]:
     fitting = [
         one
         for one in look.columns
-        if is_identifier(one) and (one.distinct_count > 2 or re.fullmatch(_ACCOUNTS[0], one.words))
+        if is_identifier(one) and (one.distinct_count > 2 or _is_named(one, _ACCOUNTS[0]))
     ]
     return _ranked(fitting, _ACCOUNTS)
 
@@ -98,7 +101,7 @@ def amount_columns(look: Look) -> list[FileColumn]:
     fitting = [
         one
         for one in numbers
-        if re.fullmatch(_AMOUNTS[0], one.words)
+        if _is_named(one, _AMOUNTS[0])
         or (one.distinct_count > 2 and negative_share(one) <= _NEGATIVE_SHARE_MAX)
     ]
     return _ranked(fitting, _AMOUNTS)

@@ -28,6 +28,7 @@ def toml_of(found: Proposal) -> str:
         *_entities(ground),
         *_store(features),
         *_training(found),
+        *_settings(found),
         *_features(features),
     ]
     return "\n".join(lines) + "\n"
@@ -43,13 +44,15 @@ def config_of(found: Proposal, text: str) -> Config:
 
 def _ground(found: Proposal) -> Ground:
     first_ms, last_ms = first_and_last_ms(found.time.times_ms)
+    # Some records of a topic say nothing of how far back features may look.
+    length_ms = _STATE_TTL_MS if found.look.is_topic else last_ms - first_ms
     is_dated = not found.time.origin
     return Ground(
         has_account=found.account.column is not None,
         entities=tuple(one.name for one in found.inputs if one.use == "entity"),
-        windows=tuple(windows(last_ms - first_ms, found.time.step_ms)),
+        windows=tuple(windows(length_ms, found.time.step_ms)),
         label_delay=found.cut.label_delay,
-        has_labels=found.label is not None,
+        has_labels=found.label is not None or found.look.is_topic,
         has_hours=found.time.step_ms < 86_400_000,
         has_days=is_dated,
     )
@@ -70,10 +73,8 @@ def _name(key: str, role: Role, taken: set[str]) -> str:
 
 
 def _header(found: Proposal) -> Iterator[str]:
-    look = found.look
-    seen = "all" if look.is_whole else f"{look.seen_count:,} of"
-    yield f"# Made by `sentinel init` from {seen} {look.row_count:,} rows of"
-    yield f"# {_said(look.file_name)}"
+    yield f"# Made by `sentinel init` from {found.look.looked_at}"
+    yield f"# {_said(found.look.file_name)}"
     yield "# It is yours now. What is not here is as in config/sentinel.toml, which has all."
 
 
@@ -94,6 +95,7 @@ def _schema(found: Proposal, names: Mapping[str, str]) -> Iterator[str]:
     if rows:
         why = "a file lacks them: its name and the row's number stand there, and in Kafka's records"
         yield _pair("row_numbers", rows, why)
+    yield from (_pair(key, value) for key, value in found.look.settings.get("schema", {}).items())
     entities = {one.name: one.column.name for one in found.inputs if one.use == "entity"}
     if entities:
         yield _pair("entities", entities)
@@ -149,12 +151,21 @@ def _store(features: Sequence[Table]) -> Iterator[str]:
 
 
 def _training(found: Proposal) -> Iterator[str]:
-    yield "\n[training] # of `sentinel train`: how it cuts the history, by what its length allows"
+    by_what = "" if found.look.is_topic else ", by what its length allows"
+    yield f"\n[training] # of `sentinel train`: how it cuts the history{by_what}"
     label = found.label.name if found.label is not None else ""
-    yield _pair("label_column", label, "" if label else "none was found: name it here")
+    yield _pair("label_column", label, "" if label else "of a history: name it here")
     yield _pair("label_delay", found.cut.label_delay, "until a label is known")
     yield _pair("calibration", found.cut.calibration)
     yield _pair("test", found.cut.test, "the last rows, on which the model is measured")
+
+
+def _settings(found: Proposal) -> Iterator[str]:
+    """What must be said of where it comes from; secrets come from the environment."""
+    for section, settings in found.look.settings.items():
+        if settings and section != "schema":
+            yield f"\n[{section}]"
+            yield from (_pair(key, value) for key, value in settings.items())
 
 
 def _features(features: Sequence[Table]) -> Iterator[str]:
@@ -189,8 +200,14 @@ def _value(value: Any) -> str:
 
 
 def _text(value: str) -> str:
-    """A basic string; TOML has no bare DEL, which JSON lets stand."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """A basic string; what an editor or terminal would obey or hide is spelled out."""
+    return "".join(map(_shown, json.dumps(value, ensure_ascii=False)))
+
+
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
 
 
 def _key(name: str) -> str:

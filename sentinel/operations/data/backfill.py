@@ -1,17 +1,22 @@
 """Entity state from history into the store, so that the first live record finds a past."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from sentinel.codec.times import date_text
 from sentinel.config import Config
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.scoring.checkpoint import blobs_of
-from sentinel.engine.store.history import StoredHistory, note_history, noted_history
+from sentinel.engine.store.history import (
+    StoredHistory,
+    forget_state,
+    note_history,
+    noted_history,
+)
 from sentinel.errors import ConfigError
 from sentinel.operations.data.history import History
 from sentinel.ports import PartitionState, StateStore
-from sentinel.records import TopicPartition
+from sentinel.records import Feedback, TopicPartition
 
 _ROWS_A_SAVE = 10_000
 
@@ -19,16 +24,25 @@ _ROWS_A_SAVE = 10_000
 _NO_LOG = "history"
 
 OnSaved = Callable[[int], None]
+Tell = Callable[[Sequence[Feedback]], Awaitable[None]]
 
 
 async def store_history(
-    history: History, store: StateStore, config: Config, source: str, *, on_saved: OnSaved
+    history: History,
+    store: StateStore,
+    config: Config,
+    source: str,
+    *,
+    on_saved: OnSaved,
+    tell: Tell | None = None,
 ) -> StoredHistory:
     """Store all that a history says of entities, in the place of an earlier one.
 
-    `source` is what it was read from, for a person; `on_saved` hears how many entities were stored.
-    No instance may run. Raises ConfigError when the store holds what live records have said, and
-    when nothing of the history could be used.
+    `source` is what it was read from, for a person; `on_saved` hears how many entities were stored;
+    `tell` passes on the labels that fall due behind its end. No instance may run, and none starts
+    before all of that is done: who is killed in between does it once more, from the beginning.
+    Raises ConfigError when the store holds what live records have said, and when nothing of the
+    history could be used.
     """
     topic = config.topics.full(config.topics.transactions)
     count = config.topics.partition_count
@@ -40,13 +54,15 @@ async def store_history(
             f"the history of {source}, forget that with `sentinel state reset` first"
         )
     if await noted_history(store) is not None:
-        await store.clear()
+        await forget_state(store)
     counts = {entity: len(table) for entity, table in history.state.tables.items()}
     layout, ends_ms = history.state.fingerprint, (history.newest_ms,)
     found = StoredHistory(layout, ends_ms, counts, source, is_whole=False)
     await note_history(store, found)
     for number in range(count):
         await _save(history.state, store, TopicPartition(topic, number), on_saved)
+    if tell is not None:
+        await tell(history.waiting_labels())
     whole = replace(found, is_whole=True)
     await note_history(store, whole)
     return whole

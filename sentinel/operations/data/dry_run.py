@@ -1,12 +1,12 @@
 """A file read as the stream would read it, and nothing done with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from typing import Protocol
 
 import numpy as np
 
-from sentinel.adapters.files import Chunk, TransactionFile
+from sentinel.adapters.files import Chunk
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
 from sentinel.operations.data.history import History
@@ -14,6 +14,18 @@ from sentinel.operations.data.refusals import RefusedRows
 from sentinel.records import Floats, Record, Transactions, part
 
 _SHOWN_COUNT = 3
+
+
+class RowSource(Protocol):
+    """Where rows come from: a file, a folder, some records of a topic."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All of them, in their order."""
+        ...
+
+    def row_name(self, row: int) -> str:
+        """Where a person finds one that was read, by its number from 1 on."""
+        ...
 
 
 @dataclass(slots=True)
@@ -41,16 +53,16 @@ class DryRun:
 
 
 def dry_run(
-    source: TransactionFile,
+    source: RowSource,
     config: Config,
     on_rows: Callable[[int], None] = lambda _: None,
     *,
-    chunk_count_max: int | None = None,
+    row_count_min: int | None = None,
 ) -> DryRun:
-    """Read a file, or its first chunks, and count what there is."""
-    found = DryRun(RefusedRows(config.schema))
+    """Read all rows, or chunk by chunk until so many are read, and count what there is."""
+    found = DryRun(RefusedRows(config.schema, source.row_name))
     decoder = TransactionDecoder(config.schema)
-    for chunk in islice(source.chunks(), chunk_count_max):
+    for chunk in source.chunks():
         records = [Record(i, 0, None, value) for i, value in enumerate(chunk.values)]
         rows, rejected = decoder.decode([(0, records)])
         found.refusals.add(chunk.values, rejected, rows_before=found.row_count)
@@ -60,6 +72,8 @@ def dry_run(
             _count(found, chunk, rows)
         found.row_count += len(chunk.values)
         on_rows(len(chunk.values))
+        if row_count_min is not None and found.row_count >= row_count_min:
+            break
     return found
 
 

@@ -2,11 +2,12 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from sentinel.adapters.files import row_name
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
 from sentinel.core.features.events import MARK_FRAUD, REPEATED
@@ -53,9 +54,17 @@ class History:
     ----------
     partition_count
         Over how many input partitions the accounts are spread, where the state will be used.
+    name_of
+        What a row is called, by its number from 1 on.
     """
 
-    def __init__(self, config: Config, *, partition_count: int = 1) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        partition_count: int = 1,
+        name_of: Callable[[int], str] = row_name,
+    ) -> None:
         self.state = FeatureState(
             config.entities,
             config.features,
@@ -74,7 +83,8 @@ class History:
         self.is_over = False  # whether there are rows behind the days that were asked for
         self._end_ms: float | None = None
         self._position = 0
-        self.refusals = RefusedRows(config.schema)
+        self._name_of = name_of
+        self.refusals = RefusedRows(config.schema, name_of)
 
     def fold(
         self,
@@ -120,8 +130,9 @@ class History:
         earlier = np.flatnonzero(np.diff(rows.event_time_ms, prepend=self.newest_ms or 0) < 0)
         if earlier.size:
             raise ConfigError(
-                f"row {int(rows.offset[earlier[0]]) + 1:,} is earlier than one before it: the rows "
-                "are not in the order of event time: sort the file by it"
+                f"{self._name_of(int(rows.offset[earlier[0]]) + 1)} is earlier than one before it: "
+                "the rows are not in the order of event time: sort the file by it (the files of a "
+                "folder are read in the order of their names)"
             )
 
     def _fold_piece(self, rows: Transactions) -> Folded:

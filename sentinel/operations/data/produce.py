@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sentinel.adapters.files import Chunk, TransactionFile
+from sentinel.adapters.files import Chunk, TransactionSource
 from sentinel.codec.records import decode_object, encode_pretty
 from sentinel.codec.rows import Rejected
 from sentinel.codec.transactions import TransactionDecoder
@@ -65,7 +65,7 @@ class Player:
     A row that does not decode is sent all the same: the instance's dead letters should tell of it.
     """
 
-    def __init__(self, config: Config, source: TransactionFile, options: ProduceOptions) -> None:
+    def __init__(self, config: Config, source: TransactionSource, options: ProduceOptions) -> None:
         self._decoder = TransactionDecoder(config.schema)
         self._source = source
         self._options = options
@@ -74,9 +74,8 @@ class Player:
         self._begun_s = 0.0
         self._begin = 0
         self.sent = Played()
-        self.refusals = RefusedRows(
-            config.schema
-        )  # sent as they are: dead letters on the other side
+        # Sent as they are: dead letters on the other side.
+        self.refusals = RefusedRows(config.schema, source.row_name)
 
     async def run(self, sender: Sender, on_sent: Callable[[Played], None]) -> Played:
         """Send until the end of the file. A run that was broken off may repeat its last chunk.

@@ -1,9 +1,10 @@
 """Rows of a file that cannot be used, told so that somebody can mend them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sentinel.adapters.files import row_name
 from sentinel.codec.rows import Rejected
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.values.refusals import Fault, fault
@@ -18,17 +19,21 @@ class _Kind:
     """Faults of one reason in one field: how many, and the first of them with their rows."""
 
     count: int = 0
-    first: list[tuple[int, Fault]] = field(default_factory=list)
+    first: list[tuple[str, Fault]] = field(default_factory=list)
 
 
 class RefusedRows:
     """Counts what is refused, and keeps the first of each kind.
 
-    The first row of a file is row 1, after a header, and blank lines are no rows.
+    Parameters
+    ----------
+    name_of
+        What a row is called, by its number from 1 on; blank lines are no rows.
     """
 
-    def __init__(self, schema: SchemaParams) -> None:
+    def __init__(self, schema: SchemaParams, name_of: Callable[[int], str] = row_name) -> None:
         self._schema = schema
+        self._name_of = name_of
         self._kinds: dict[tuple[str, str], _Kind] = {}
         self.count = 0
 
@@ -45,7 +50,7 @@ class RefusedRows:
             kind = self._kinds.setdefault(key, _Kind())
             kind.count += 1
             if len(kind.first) < _EXAMPLES_MAX:
-                kind.first.append((rows_before + one.index + 1, found))
+                kind.first.append((self._name_of(rows_before + one.index + 1), found))
 
     def lines(self) -> list[str]:
         """A line for each kind: the field, the first rows with what they hold, what is allowed."""
@@ -58,13 +63,13 @@ class RefusedRows:
 
 def _line(kind: _Kind) -> str:
     _, fault = kind.first[0]
-    rows = ", ".join(f"row {row} has {one.value or 'nothing'}" for row, one in kind.first)
+    rows = ", ".join(f"{row} has {one.value or 'nothing'}" for row, one in kind.first)
     where = f"column {fault.field}" if fault.field else fault.reason
     counted = f"{kind.count:,} rows" if kind.count > 1 else "1 row"
     return f"{where}: {counted}: {rows}; allowed: {fault.allowed}"
 
 
-def nothing_usable(file: Path, refusals: RefusedRows) -> ConfigError:
-    """What to raise where no row of a file can be used."""
+def nothing_usable(source: Path | str, refusals: RefusedRows) -> ConfigError:
+    """What to raise where no row of a file, or no record of a topic, can be used."""
     why = refusals.lines() or ["it has no rows"]
-    return ConfigError("\n  ".join([f"{file}: there is not one usable row", *why]))
+    return ConfigError("\n  ".join([f"{source}: there is not one usable row", *why]))

@@ -66,7 +66,8 @@ class Site:
 def run(
     site: Site, minutes: Sequence[GroupCounts | None], params: MinuteParams = PARAMS
 ) -> tuple[MinuteState, list[MinuteEvent]]:
-    state, events = MinuteState.fresh([site.reference]), []
+    state = MinuteState.fresh([site.reference])
+    events: list[MinuteEvent] = []
     for minute, counts in enumerate(minutes):
         state, found = after_minute(state, [site.reference], [counts], minute, params)
         events += found
@@ -426,7 +427,8 @@ def test_one_account_with_half_of_all_rows_does_not_alarm_for_being_different() 
 
     found = []
     for one in (reference, replace(reference, likeness=np.zeros(reference.series_count))):
-        state, events = MinuteState.fresh([one]), []
+        state = MinuteState.fresh([one])
+        events: list[MinuteEvent] = []
         for minute, counts in enumerate(minutes):
             state, more = after_minute(state, [one], [counts], minute, PARAMS)
             events += more
@@ -490,7 +492,8 @@ def test_a_stored_state_goes_on_as_if_nothing_had_been(cut: int, as_json: bool) 
     if as_json:
         text = json.dumps(values, default=lambda array: array.tolist())
         values = json.loads(text)
-    state, after = state_of(MinuteState.fresh([site.reference]), values), []
+    state = state_of(MinuteState.fresh([site.reference]), values)
+    after: list[MinuteEvent] = []
     for minute in range(cut, 40):
         state, found = after_minute(state, [site.reference], [minutes[minute]], minute, PARAMS)
         after += found

@@ -29,7 +29,8 @@ def folded(
         entities={"account": packed(accounts)},
     )
     state.admit_new(rows)
-    return state.fold(rows).in_hour.tolist()
+    found: list[float] = state.fold(rows).in_hour.tolist()
+    return found
 
 
 @given(

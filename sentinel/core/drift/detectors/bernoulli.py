@@ -16,107 +16,101 @@ from sentinel.core.drift.counting import SIZE_GROUP_COUNT
 from sentinel.core.drift.detectors.mixture import softplus
 from sentinel.records import Floats, Ints
 
-# Changes of the odds that it is most sensitive to, in either direction.
-RATIOS = np.array([1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0])
+# Changes of the odds that it is most sensitive to: upwards, and downwards; (2, K).
+RATIOS = np.array([[1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0]])
+RATIOS = np.concatenate([RATIOS, 1 / RATIOS])
+SIZE_COUNT = RATIOS.shape[1]
 UNKNOWN = -1  # an outcome that an example does not have
 _RENEWED_HORIZONS = 10  # weights grow by e each horizon, and are made small again after so many
 
 Outcomes = NDArray[np.int8]
 
 
-def gains(nulls: Floats) -> Floats:
-    """Logarithms of likelihood ratios; float64 (J, 2, K, 2), the last for outcomes 0 and 1.
-
-    Parameters
-    ----------
-    nulls
-        float64 (J, 2): the rates that count as unchanged, upwards and downwards; NaN where nothing
-        is to be found on a side.
-    """
-    odds = (nulls / (1 - nulls))[:, :, None]
-    ratios = np.stack([RATIOS, 1 / RATIOS])[None]
-    moved = odds * ratios / (1 + odds * ratios)
-    null = nulls[:, :, None]
-    return np.stack([np.log((1 - moved) / (1 - null)), np.log(moved / null)], axis=-1)
-
-
 @numba.njit(cache=True, nogil=True)
 def run(
     outcomes: Outcomes,
+    odds: Floats,
     groups: Ints,
     times: Ints,
-    begin: int,
     seen: int,
-    gain: Floats,
     likeness: Floats,
     horizon: float,
     limit: float,
+    side_count: int,
+    is_open: Ints,
     sizes: Floats,
     totals: Floats,
     evidence: Floats,
     runs: Floats,
     since: Ints,
-    is_open: Ints,
-    side_count: int,
 ) -> int:
-    """Take examples from `begin` on until something is to be said; how many were taken by then.
+    """Take examples until something is to be said; how many were taken by then.
 
     Parameters
     ----------
     outcomes
         int8 (n, J): 0, 1 or UNKNOWN.
-    groups
-        int64 (n,): of `counting.size_groups`, of each example's account.
-    times
-        int64 (n,): of each example, for `since`.
+    odds
+        float64 (n, J, 2): of each outcome, if nothing has changed, upwards and downwards; NaN where
+        nothing is to be found on a side.
+    groups, times
+        int64 (n,): `counting.size_groups` of the accounts; the time of each example, for `since`.
     seen
-        Examples before `begin`, since the first one of all.
-    gain
-        Of `gains`.
+        Examples before these.
     likeness
         float64 (J,): intraclass correlation of each outcome.
-    limit
-        log of the run length.
+    limit, side_count
+        log of the run length, and how many sides are looked at while no alarm is open.
+    is_open
+        int64 (J,): 1 where an alarm is open, whose evidence counts by itself.
     sizes, totals
         float64 (SIZE_GROUP_COUNT,) and (4,): weighted examples by group; of the weights the next
         one, the sum, the sum of the groups' squares and that of their own.
-    evidence, runs
-        float64 (J, 2, K) and (J, 2, K, 3), as of `mixture.look`; runs of examples and of ones.
-    since
-        int64 (J, 2, K): time of the first example of a run.
-    is_open
-        int64 (J,): 1 where an alarm is open, whose evidence counts by itself.
-    side_count
-        How many sides are looked at while no alarm is open, of all outcomes together.
+    evidence, runs, since
+        (J, 2, K), as of `mixture.look`; runs, of four, also of how many ones would be expected.
     """
     growth = math.exp(1.0 / horizon)
     renewed = int(_RENEWED_HORIZONS * horizon)
-    for i in range(begin, len(outcomes)):
+    for i in range(len(outcomes)):
         _weigh(groups[i], growth, sizes, totals)
-        if (seen + i - begin + 1) % renewed == 0:
+        if (seen + i + 1) % renewed == 0:
             _renew(sizes, totals)
         extra = _extra(totals)
         for j in range(outcomes.shape[1]):
-            outcome = outcomes[i, j]
-            if outcome < 0:
-                continue
-            power = 1.0 / (1.0 + extra * likeness[j])
-            for side in range(2):
-                if math.isnan(gain[j, side, 0, 0]):
-                    continue
-                for k in range(gain.shape[2]):
-                    step = power * gain[j, side, k, outcome]
-                    evidence[j, side, k] = softplus(evidence[j, side, k] + step)
-                    page = runs[j, side, k]
-                    if page[0] <= 0.0:
-                        page[:] = 0.0
-                        since[j, side, k] = times[i]
-                    page[0] += step
-                    page[1] += 1.0
-                    page[2] += outcome
+            if outcomes[i, j] >= 0:
+                power = 1.0 / (1.0 + extra * likeness[j])
+                of_one = evidence[j], runs[j], since[j]
+                _add(outcomes[i, j], power, times[i], odds[i, j], of_one)
         if _is_evident(evidence, is_open, side_count, limit):
             return i + 1
     return len(outcomes)
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(
+    outcome: int, power: float, time: int, odds: Floats, of_one: tuple[Floats, Floats, Ints]
+) -> None:
+    """What one example says of one outcome, of which these are the odds, (2,), if unchanged."""
+    evidence, runs, since = of_one
+    for side in range(2):
+        null = odds[side]
+        if math.isnan(null):
+            continue
+        for k in range(SIZE_COUNT):
+            ratio = RATIOS[side, k]
+            step = math.log((1.0 + null) / (1.0 + null * ratio))
+            if outcome == 1:
+                step += math.log(ratio)
+            step *= power
+            evidence[side, k] = softplus(evidence[side, k] + step)
+            page = runs[side, k]
+            if page[0] <= 0.0:
+                page[:] = 0.0
+                since[side, k] = time
+            page[0] += step
+            page[1] += 1.0
+            page[2] += outcome
+            page[3] += null / (1.0 + null)
 
 
 @numba.njit(cache=True, nogil=True)

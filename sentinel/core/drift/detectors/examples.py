@@ -1,5 +1,8 @@
 """As examples mature: has the rate of errors, or of anything that is true or not, moved?
 
+An outcome's rate is compared with one that was before, or with what each example's own probability
+says: then it is P(fraud | x) itself that is watched, whoever the customers are.
+
 All outcomes of all examples are looked at together: the first false alarm of them all comes after
 `run_length_examples` or later, in expectation, if the base rate is right. It is an estimate, so it
 is taken one standard error to the cautious side.
@@ -11,14 +14,15 @@ from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import numpy as np
+from scipy.special import expit, logit
 
 from sentinel.core.drift.counting import SIZE_GROUP_COUNT
-from sentinel.core.drift.detectors.bernoulli import RATIOS, UNKNOWN, Outcomes, gains, run
+from sentinel.core.drift.detectors.base_rates import RATE_MIN, BaseRate
+from sentinel.core.drift.detectors.bernoulli import SIZE_COUNT, Outcomes, run
 from sentinel.core.drift.detectors.mixture import DOWN, UP, log_mean
 from sentinel.records import Floats, Ints
 
-Worse = Literal["up", "down", "both"]
-_RATE_MIN = 1e-6  # a rate of nothing at all would make the first one proof
+_NEAR = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,77 +49,6 @@ class ExampleParams:
             raise ValueError("run_length_examples must be above 1")
         if not (self.horizon_examples >= 1 and self.base_errors >= 0):
             raise ValueError("horizon_examples must be at least 1, base_errors at least 0")
-
-
-@dataclass(frozen=True, slots=True)
-class BaseRate:
-    """What an outcome is compared with.
-
-    Attributes
-    ----------
-    name
-        Of the outcome.
-    worse
-        The direction that alarms.
-    rate, error
-        And its standard error, with the design effect of the examples it is from.
-    likeness
-        Intraclass correlation of the outcome within an account, in [0, 1].
-    """
-
-    name: str
-    worse: Worse
-    rate: float
-    error: float = 0.0
-    likeness: float = 0.0
-
-    def __post_init__(self) -> None:
-        assert 0 <= self.rate <= 1
-        assert self.error >= 0
-        assert 0 <= self.likeness <= 1
-
-
-def base_rate(name: str, worse: Worse, outcomes: Outcomes, accounts: Ints) -> BaseRate:
-    """From examples of before.
-
-    Parameters
-    ----------
-    outcomes
-        int8 (n,): 0, 1 or UNKNOWN.
-    accounts
-        int64 (n,): hashes.
-    """
-    known = outcomes != UNKNOWN
-    found, account = outcomes[known].astype(np.float64), accounts[known]
-    n = found.size
-    if n == 0:
-        return BaseRate(name, worse, 0.5, 0.5, 1.0)
-    rate = (found.sum() + 0.5) / (n + 1.0)
-    _, which, size = np.unique(account, return_inverse=True, return_counts=True)
-    likeness = _likeness(found, which, size.astype(np.float64))
-    rows_per_account = float((size.astype(np.float64) ** 2).sum() / n)
-    design_effect = 1.0 + (rows_per_account - 1.0) * likeness
-    error = math.sqrt(rate * (1 - rate) / n * design_effect)
-    return BaseRate(name, worse, float(rate), error, likeness)
-
-
-def _likeness(found: Floats, which: Ints, size: Floats) -> float:
-    """Intraclass correlation by analysis of variance, in [0, 1].
-
-    The usual estimator for clusters of unequal sizes (Donner, A review of inference procedures for
-    the intraclass correlation coefficient in the one-way random effects model, International
-    Statistical Review 54, 1986). With one example an account there is none to be seen, and none
-    does harm.
-    """
-    n, k = found.size, size.size
-    if n == k or k < 2:
-        return 0.0 if n == k else 1.0
-    mean = np.bincount(which, weights=found) / size
-    between = float((size * (mean - found.mean()) ** 2).sum()) / (k - 1)
-    within = float(((found - mean[which]) ** 2).sum()) / (n - k)
-    usual = (n - float((size**2).sum()) / n) / (k - 1)
-    total = between + (usual - 1) * within
-    return float(np.clip((between - within) / total, 0.0, 1.0)) if total > 0 else 0.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -146,13 +79,13 @@ class ExampleState:
     @classmethod
     def fresh(cls, bases: Sequence[BaseRate]) -> Self:
         """Before the first example."""
-        j, k = len(bases), len(RATIOS)
+        j, k = len(bases), SIZE_COUNT
         return cls(
             seen=0,
             sizes=np.zeros(SIZE_GROUP_COUNT),
             totals=np.array([1.0, 0.0, 0.0, 0.0]),
             evidence=np.zeros((j, 2, k)),
-            runs=np.zeros((j, 2, k, 3)),
+            runs=np.zeros((j, 2, k, 4)),
             since=np.full((j, 2, k), -1, dtype=np.int64),
             open_side=np.full(j, -1, dtype=np.int64),
             open_rate=np.full(j, np.nan),
@@ -169,8 +102,8 @@ class ExampleEvent:
         How many examples there were by then.
     since
         Time of the first example of the change, as an estimate.
-    rate
-        Since then, over `example_count` examples.
+    rate, expected
+        Since then, over `example_count` examples; and what counts as unchanged for the same ones.
     evidence
         log of M.
     """
@@ -181,8 +114,8 @@ class ExampleEvent:
     example: int
     since: int
     rate: float
+    expected: float
     example_count: int
-    base: float
     evidence: float
 
 
@@ -193,6 +126,8 @@ def after_examples(
     groups: Ints,
     times: Ints,
     params: ExampleParams,
+    *,
+    probabilities: Floats | None = None,
 ) -> tuple[ExampleState, tuple[ExampleEvent, ...]]:
     """Some matured examples more; one call or several make no difference.
 
@@ -204,37 +139,52 @@ def after_examples(
         int64 (n,): `counting.size_groups` of the accounts.
     times
         int64 (n,): of the examples, in milliseconds; only to be told again.
+    probabilities
+        float64 (n,): as they were when the examples were decided; for bases that are relative.
     """
     assert outcomes.shape == (len(groups), len(bases))
+    outcomes = np.ascontiguousarray(outcomes)
+    odds = _odds(bases, len(outcomes), probabilities)
     likeness = np.array([base.likeness for base in bases])
+    side_count = sum(len(_sides(base)) for base in bases)
     limit = math.log(params.run_length_examples)
     state = _copied(state)
     events: list[ExampleEvent] = []
     begin = 0
     while begin < len(outcomes):
-        end = run(
-            np.ascontiguousarray(outcomes),
-            groups,
-            times,
-            begin,
+        taken = run(
+            outcomes[begin:],
+            odds[begin:] * _nulls(state, bases, params),
+            groups[begin:],
+            times[begin:],
             state.seen,
-            gains(_nulls(state, bases, params)),
             likeness,
             params.horizon_examples,
             limit,
+            side_count,
+            (state.open_side >= 0).astype(np.int64),
             state.sizes,
             state.totals,
             state.evidence,
             state.runs,
             state.since,
-            (state.open_side >= 0).astype(np.int64),
-            sum(len(_sides(base)) for base in bases),
         )
-        state = replace(state, seen=state.seen + end - begin)
-        begin = end
+        state = replace(state, seen=state.seen + taken)
+        begin += taken
         state, found = _told(state, bases, params, limit)
         events += found
     return state, tuple(events)
+
+
+def _odds(bases: Sequence[BaseRate], n: int, probabilities: Floats | None) -> Floats:
+    """What the odds of the bases are multiplied by, float64 (n, J, 1)."""
+    odds = np.ones((n, len(bases), 1))
+    for j, base in enumerate(bases):
+        if base.is_relative:
+            assert probabilities is not None
+            known = np.clip(probabilities, RATE_MIN, 1 - RATE_MIN)
+            odds[:, j, 0] = known / (1 - known)
+    return odds
 
 
 def _copied(state: ExampleState) -> ExampleState:
@@ -249,7 +199,7 @@ def _copied(state: ExampleState) -> ExampleState:
 
 
 def _nulls(state: ExampleState, bases: Sequence[BaseRate], params: ExampleParams) -> Floats:
-    """The rates that count as unchanged, float64 (J, 2)."""
+    """The odds that count as unchanged, float64 (J, 2)."""
     found = np.full((len(bases), 2), np.nan)
     for j, base in enumerate(bases):
         side = int(state.open_side[j])
@@ -261,8 +211,9 @@ def _nulls(state: ExampleState, bases: Sequence[BaseRate], params: ExampleParams
         if base.worse != "up":
             found[j, DOWN] = base.rate - params.base_errors * base.error
     # Where the cautious rate is no rate any more, no outcome tells anything.
-    found[(found >= 1 - _RATE_MIN) | (found < 0)] = np.nan
-    return np.maximum(found, _RATE_MIN)
+    found[(found >= 1 - RATE_MIN) | (found < 0)] = np.nan
+    found = np.maximum(found, RATE_MIN)
+    return found / (1 - found)
 
 
 def _sides(base: BaseRate) -> list[int]:
@@ -285,10 +236,10 @@ def _told(
     closed = [one * (not is_open[j]) for j, one in enumerate(looked)]
     # An open alarm's sides count as well, as having no evidence.
     unseen = sum(len(_sides(base)) for base in bases) - sum(len(one) for one in closed)
-    closed.append(np.zeros((unseen, len(RATIOS))))
+    closed.append(np.zeros((unseen, SIZE_COUNT)))
     moved: list[int] = []
     if log_mean(np.concatenate(closed)) >= limit:
-        moved = np.flatnonzero(~is_open & (own >= limit)).tolist()
+        moved = np.flatnonzero(~is_open & (own >= min(limit, own[~is_open].max()))).tolist()
         moved.sort(key=lambda j: -own[j])
     events += [_event("alarm", state, bases, j, own[j]) for j in moved]
     if not events:
@@ -305,14 +256,17 @@ def _told(
 
 
 def _way_back(event: ExampleEvent, base: BaseRate, params: ExampleParams) -> float:
-    """Half way, on the scale of log odds, from the rate found to the one that is unchanged."""
+    """Nearer to the unchanged rate than this an alarm is over.
+
+    Half way from the rate found to it on the scale of log odds, but no nearer than _NEAR times its
+    odds, which would take for ever to tell.
+    """
     sign = 1.0 if event.side == "up" else -1.0
-    near = base.rate + sign * params.base_errors * base.error
-    rate = min(
-        max(event.rate, 1.0 / (event.example_count + 2)), 1 - 1.0 / (event.example_count + 2)
-    )
-    logits = [math.log(p / (1 - p)) for p in (min(max(near, _RATE_MIN), 1 - _RATE_MIN), rate)]
-    return 1 / (1 + math.exp(-sum(logits) / 2))
+    least = 1.0 / (event.example_count + 2)
+    found, expected = np.clip([event.rate, event.expected], least, 1 - least)
+    away = max(sign * float(logit(found) - logit(expected)) / 2, math.log(_NEAR))
+    near = max(base.rate + sign * params.base_errors * base.error, RATE_MIN)
+    return float(expit(logit(near) + sign * away))
 
 
 def _event(
@@ -322,9 +276,10 @@ def _event(
     j: int,
     evidence: float,
 ) -> ExampleEvent:
-    side, size = np.unravel_index(int(np.argmax(state.evidence[j])), state.evidence[j].shape)
-    _, n, ones = state.runs[j, side, size].tolist()
-    told = int(side) if kind == "alarm" else int(state.open_side[j])
+    side = int(np.argmax(state.evidence[j].max(axis=1)))
+    size = int(np.argmax(state.runs[j, side, :, 0]))  # likeliest to be the change
+    _, n, ones, expected = state.runs[j, side, size].tolist()
+    told = side if kind == "alarm" else int(state.open_side[j])
     return ExampleEvent(
         kind=kind,
         name=bases[j].name,
@@ -332,7 +287,7 @@ def _event(
         example=state.seen,
         since=int(state.since[j, side, size]),
         rate=ones / n if n else 0.0,
+        expected=expected / n if n else 0.0,
         example_count=int(n),
-        base=bases[j].rate,
         evidence=float(evidence),
     )

@@ -49,6 +49,8 @@ def _closed(
         for d in np.flatnonzero(state.open_side >= 0).tolist()
         if log_mean(state.evidence[d]) >= limit
     ]
+    if not over:
+        return state, ()
     events = tuple(_event("over", state, references, d, minute) for d in over)
     open_side = state.open_side.copy()
     open_side[over] = -1
@@ -72,8 +74,8 @@ def _opened(
     if not evidence.size or log_mean(evidence) < limit:
         return state, ()
     own = np.array([log_mean(one) for one in evidence])
-    # The mean is above the limit, so at least one of them is.
-    moved = np.flatnonzero(own >= limit)
+    # The mean is above the limit, so at least the largest is, but for rounding.
+    moved = np.flatnonzero(own >= min(limit, own.max()))
     moved = moved[np.argsort(-own[moved], kind="stable")]
     events: list[MinuteEvent] = []
     open_side, open_floor = state.open_side.copy(), state.open_floor.copy()
@@ -89,10 +91,12 @@ def _opened(
 
 
 def strongest(state: MinuteState, d: int) -> tuple[int, tuple[int, int, int], float]:
-    """Of a series the side with most evidence, where it is, and over how many effective rows."""
-    side, size = np.unravel_index(int(np.argmax(state.evidence[d])), state.evidence[d].shape)
-    at = (d, int(side), int(size))
-    return int(side), at, max(float(state.runs[at][1]), 1.0)
+    """Of a series the side with most evidence, the run on it that is likeliest to be the change,
+    and over how many effective rows that went.
+    """
+    side = int(np.argmax(state.evidence[d].max(axis=1)))
+    at = (d, side, int(np.argmax(state.runs[d, side, :, 0])))
+    return side, at, max(float(state.runs[at][1]), 1.0)
 
 
 def _reset(state: MinuteState, at: Ints) -> MinuteState:

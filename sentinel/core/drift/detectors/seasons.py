@@ -22,7 +22,7 @@ _DAY_HOURS = 24
 _SEVERAL = 6  # hours together: where the rows of one are few
 _HOURS_SHARE = 0.4  # of the level goes to single hours, as much to several, the rest to days
 _DAYS_MIN = 7  # with both ends of a week among them
-_STRATA = 4  # hours of similar traffic share a variance
+_STRATA = 8  # hours of similar traffic share a variance
 _QUIET = 2.0  # an hour with a smaller t is as quiet as one of twenty is not
 
 
@@ -36,7 +36,8 @@ class SeasonParams:
     Attributes
     ----------
     level
-        How many false alarms a week may have in expectation, of one series.
+        How many false alarms a week may have in expectation, of all series together; 0.2 is one in
+        five weeks.
     week_count_min, week_count_max
         Weeks from which hours are judged, and weeks that are kept.
     row_count_min
@@ -45,15 +46,15 @@ class SeasonParams:
         After so many quiet hours in a row an alarm is over.
     """
 
-    level: float = 0.01
+    level: float = 0.2
     week_count_min: int = 4
     week_count_max: int = 6
     row_count_min: int = 30
     quiet_hours: int = 24
 
     def __post_init__(self) -> None:
-        if not 0 < self.level < 1:
-            raise ValueError("level must be in (0, 1)")
+        if not 0 < self.level <= 1_000:
+            raise ValueError("level must be in (0, 1000]")
         if not 2 <= self.week_count_min <= self.week_count_max <= 52:
             raise ValueError("expected 2 <= week_count_min <= week_count_max <= 52")
         if self.row_count_min < 1 or self.quiet_hours < 1:
@@ -139,7 +140,7 @@ class _Compared:
 
 
 def after_hour(
-    state: SeasonState, hour: int, rows: float, sums: Floats, params: SeasonParams
+    state: SeasonState, hour: int, rows: Floats, sums: Floats, params: SeasonParams
 ) -> tuple[SeasonState, tuple[SeasonEvent, ...]]:
     """An hour of event time is complete.
 
@@ -151,24 +152,28 @@ def after_hour(
     hour
         Hours since 1970.
     rows, sums
-        Rows of the hour, and the sums of their contrasts, float64 (D,), of `MinuteReference.sums`.
+        float64 (D,): rows of the hour, and the sums of their contrasts, of `MinuteReference.sums`.
     """
     week, at = divmod(hour, HOURS)
     state = _with_week(state, week)
-    if rows < params.row_count_min:
+    is_known = rows >= params.row_count_min
+    if not is_known.any():
         return state, ()
     place = week % len(state.weeks)
     kept, means = state.rows.copy(), state.means.copy()
-    kept[place, at], means[place, at] = rows, sums / rows
+    kept[place, at] = rows.max()  # a series with gaps has fewer in every week
+    means[place, at] = np.where(is_known, sums / np.where(is_known, rows, 1.0), np.nan)
     state = replace(state, rows=kept, means=means)
     history = _History.of(state, week)
-    compared = _compared(history.trailing(1), at, params)
-    several = _compared(history.trailing(_SEVERAL), at, params)
-    events = _found(compared, "hour", hour, _HOURS_SHARE * params.level / HOURS)
-    events += _found(several, "hours", hour, _HOURS_SHARE * params.level / HOURS)
+    centred = history.centred()
+    compared = _compared(centred, at, params)
+    several = _compared(centred.trailing(_SEVERAL), at, params)
+    level = min(params.level / len(rows), 1.0)  # of each series
+    events = _found(compared, "hour", hour, _HOURS_SHARE * level / HOURS)
+    events += _found(several, "hours", hour, _HOURS_SHARE * level / HOURS)
     if hour % _DAY_HOURS == _DAY_HOURS - 1:
         of_day = _compared_day(history, at // _DAY_HOURS, params)
-        events += _found(of_day, "day", hour, (1 - 2 * _HOURS_SHARE) * params.level / 7)
+        events += _found(of_day, "day", hour, (1 - 2 * _HOURS_SHARE) * level / 7)
     return _lived(state, compared, events, hour, params)
 
 
@@ -220,10 +225,23 @@ class _History:
             np.where(is_there[:, None], state.rows[places], 0.0),
         )
 
+    def centred(self) -> Self:
+        """Less the mean of the same hour of earlier weeks: so that of hours with gaps the means are
+        comparable, whichever are missing.
+        """
+        count, mean = _mean(self.means[:-1])
+        return type(self)(self.means - np.where(count > 0, mean, np.nan), self.rows)
+
+    def centred_by_day(self, today: int) -> Self:
+        """Less the mean of the same hour of all days before this one of the current week."""
+        w, h, d = self.means.shape
+        days = self.means.reshape(-1, _DAY_HOURS, d)
+        count, mean = _mean(days[: (w - 1) * h // _DAY_HOURS + today])
+        found = days - np.where(count > 0, mean, np.nan)
+        return type(self)(found.reshape(w, h, d), self.rows)
+
     def trailing(self, length: int) -> Self:
         """Means of the `length` hours that end with each, by their rows; half of them at least."""
-        if length == 1:
-            return self
         w, h, d = self.means.shape
         means, rows = self.means.reshape(w * h, d), self.rows.reshape(w * h)
         known = ~np.isnan(means)
@@ -261,15 +279,18 @@ def _compared(history: _History, at: int, params: SeasonParams) -> _Compared:
 
 def _compared_day(history: _History, today: int, params: SeasonParams) -> _Compared:
     """A day of the current week with the same day of earlier weeks, or with all days."""
-    whole = history.trailing(_DAY_HOURS).means[:, _DAY_HOURS - 1 :: _DAY_HOURS]
+    last = slice(_DAY_HOURS - 1, None, _DAY_HOURS)
+    whole = history.centred().trailing(_DAY_HOURS).means[:, last]
     earlier, now = whole[:-1], whole[-1, today]
     count, mean = _mean(earlier[:, today])
     variance, freedom = _pooled(earlier)
     error = np.sqrt(variance * (1.0 + 1.0 / np.maximum(count, 1)))
     of_weekday = _where(count >= params.week_count_min, now - mean, error, freedom)
-    all_before = np.concatenate([earlier.reshape(-1, now.size), whole[-1, :today]])
-    variance, freedom = _pooled(all_before[:, None])
-    count, mean = _mean(all_before)
+    whole = history.centred_by_day(today).trailing(_DAY_HOURS).means[:, last]
+    now = whole[-1, today]
+    before = np.concatenate([whole[:-1].reshape(-1, now.size), whole[-1, :today]])
+    variance, freedom = _pooled(before[:, None])
+    count, mean = _mean(before)
     error = np.sqrt(variance * (1.0 + 1.0 / np.maximum(count, 1)))
     of_all = _where(count >= _DAYS_MIN, now - mean, error, freedom)
     known = ~np.isnan(of_weekday.error)
