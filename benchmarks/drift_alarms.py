@@ -306,7 +306,7 @@ def derived(options: argparse.Namespace, rng: Generator) -> list[Row]:
 
 def kind(options: argparse.Namespace, rng: Generator) -> list[Row]:
     """How often the kind of a change is told right, where it alarmed: of counts, and with rows."""
-    n = 1_000 if options.quick else 20_000
+    n = 1_000 if options.quick else 10_000
     rows = []
     for change, right in KINDS.items():
         from_counts, with_rows = [], []
@@ -334,6 +334,7 @@ def kind(options: argparse.Namespace, rng: Generator) -> list[Row]:
                 "right with rows": b[0], "s.e. ": b[1],
             }
         )  # fmt: skip
+        _progress(str(list(rows[-1].values())))
     return rows
 
 
