@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import Generator, default_rng
 
-from sentinel.core.drift.columns import MISSING, UNSEEN, Column, column_of, edges_of
-from sentinel.core.drift.counting import GroupCounts, count
+from sentinel.core.drift.counts.columns import MISSING, UNSEEN, BinnedColumn, column_of, edges_of
+from sentinel.core.drift.counts.counting import GroupCounts, count
 from sentinel.core.drift.detectors.minute_state import MinuteEvent, MinuteState
 from sentinel.core.drift.detectors.minutes import Expected, MinuteParams, after_minute, after_sums
 from sentinel.core.drift.detectors.mixture import SIZES, log_mean, look
@@ -37,7 +37,7 @@ def drawn(rng: Generator, n: int) -> Floats:
     return values
 
 
-def columns_of(values: Floats) -> list[Column]:
+def columns_of(values: Floats) -> list[BinnedColumn]:
     found = [column_of(name, values[:, i]) for i, name in enumerate(("amount", "code", "fixed"))]
     assert [column.kind for column in found] == ["numeric", "values", "values"]
     return found

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sentinel.core.drift.counting import SIZE_GROUP_COUNT, GroupCounts
+from sentinel.core.drift.counts.counting import SIZE_GROUP_COUNT, GroupCounts
 from sentinel.core.drift.detectors.minute_alarms import judged
 from sentinel.core.drift.detectors.minute_state import MinuteEvent, MinuteState
 from sentinel.core.drift.detectors.mixture import SIZES, look
