@@ -127,6 +127,7 @@ def test_without_a_file_the_reference_is_in_force_but_for_what_the_stream_needs(
         "policy.explore_share",
         "policy.explore_amount_minor_max",
         "learning.gate_fraud_count",
+        "drift.step",
     }
     without = replace(
         builtin,

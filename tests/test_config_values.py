@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentinel import config as configuration
-from sentinel.codec.settings import NUMBER_MAX
+from sentinel.codec.values.settings import NUMBER_MAX
 from sentinel.config import Config
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import layout_of
