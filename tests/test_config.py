@@ -134,6 +134,7 @@ def test_without_a_file_the_reference_is_in_force_but_for_what_the_stream_needs(
         maturity=reference.maturity,
         archive=reference.archive,
         updates=reference.updates,
+        drift=reference.drift,
         policy=reference.policy,
         learning=reference.learning,
         version=reference.version,
