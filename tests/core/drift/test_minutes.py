@@ -463,6 +463,22 @@ def test_what_the_season_moves_is_no_change_and_what_is_unknown_is_not_judged() 
         assert abs(state.effects()[value]) < limit
 
 
+@pytest.mark.parametrize("error", [0.01, np.inf])
+def test_hours_that_differ_are_not_taken_for_minutes_that_are_alike(error: float) -> None:
+    """Neither when they are expected, nor before: else nothing would be found afterwards."""
+    site, rng = Site(), default_rng(15)
+    reference, d = site.reference, site.reference.series_count
+    is_value = np.array([part == "value" for part in reference.parts])
+    state, rows = MinuteState.fresh([reference]), np.full(d, 600.0)
+    for minute in range(3 * 1_440):
+        shift = 0.5 * math.sin(2 * math.pi * (minute // 30) / 48)
+        expected = Expected(np.full(3, shift), np.full(3, error))
+        sums = math.sqrt(600.0) * rng.normal(size=d) + 600.0 * shift * is_value
+        state, _ = after_sums(state, [reference], rows, sums, minute, PARAMS, expected=[expected])
+
+    assert state.spread.factors().max() < 1.5
+
+
 def test_what_is_unknown_is_not_judged_without_any_floor_either() -> None:
     site, bare = Site(), MinuteParams(floor=0.0, reference_errors=0.0)
     unknown = Expected(np.zeros(3), np.full(3, np.inf))
