@@ -236,8 +236,8 @@ class AuditEntry:
     id
         Names the change: when a crash repeats it, it has the same one.
     kind
-        What was changed: a "vote", a "label", one's "standing", a "model", an "update", an
-        "alarm" of drift, a "suppression" of them, a "reference".
+        What was changed: a "vote", a "label", one's "standing", a "model", an "update", a
+        "drift alarm", a "drift suppression" or a "drift reference".
     subject
         Of which transaction, version, alarm or column, or of whom.
     who

@@ -348,9 +348,9 @@ class Instance:
         training = self._parts.training
         return training.update, None if training.update is None else training.outlook
 
-    def drift(self) -> DriftView:
-        """How the watch for drift stands; one that watches elsewhere has nothing to show."""
-        return DriftView() if self._parts is None else self._parts.drift.view()
+    def drift(self) -> DriftView | None:
+        """How the watch for drift stands; None where this instance does not watch."""
+        return None if self._parts is None else self._parts.drift.view()
 
     def labels_waiting(self) -> LabelsWaiting:
         """The labels that wait for their time."""

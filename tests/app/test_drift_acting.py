@@ -20,6 +20,7 @@ from sentinel.stored.drift import Alarm, Suppression
 from sentinel.stored.versions import Artifact, ModelEvent, RegistryState
 from sentinel.stores import StoredDrift, StoredModels
 from tests.cli.drift_samples import (
+    CONFIG,
     DAY_MS,
     NAMES,
     NOW_MS,
@@ -29,9 +30,6 @@ from tests.cli.drift_samples import (
     fill,
     stores,
 )
-from tests.engine.samples import a_config
-
-CONFIG = a_config()
 
 
 async def champion(models: StoredModels, version: str = "1.0.0") -> None:
@@ -50,7 +48,7 @@ async def test_who_acknowledges_an_alarm_is_kept_with_what_they_wrote() -> None:
     assert found == an_alarm(status="acknowledged", acknowledged_by="ann", note="a sale")
     assert acted.alarms == [found]
     (entry,) = acted.entries
-    assert (entry.kind, entry.subject, entry.who) == ("alarm", an_alarm().id, "ann")
+    assert (entry.kind, entry.subject, entry.who) == ("drift alarm", an_alarm().id, "ann")
     assert (entry.before or {})["status"] == "open"
     assert (entry.after or {})["note"] == "a sale"
 

@@ -8,8 +8,9 @@ import numpy as np
 from sentinel.adapters.memory import MemoryDatabase, MemoryDocuments
 from sentinel.codec.drift.references import stored_reference
 from sentinel.core.drift.columns import CELL_COUNT
+from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.reference import Reference, reference_of
-from sentinel.ports.drift import DriftStore
+from sentinel.ports import DriftStore
 from sentinel.stored.drift import (
     Alarm,
     ColumnFinding,
@@ -20,12 +21,16 @@ from sentinel.stored.drift import (
     WindowReport,
 )
 from sentinel.stores import StoredDrift, StoredModels
+from tests.engine.samples import a_config
 
 NOW_MS = 1_788_256_800_000
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 NAMES = ["amount", "hour", "country", "account_count_7d", "terminal_rate_28d"]
 HARM = Harm(precision=(0.52, 0.61), recall=(0.40, 0.55), missed_amount_minor=(5.12, 3.41))
+
+
+CONFIG = replace(a_config(), drift=DriftParams())
 
 
 def an_alarm(number: int = 1, **others: Any) -> Alarm:
@@ -99,13 +104,13 @@ def a_reference(row_count: int = 2_000, names: list[str] | None = None) -> Refer
     rng = np.random.default_rng(1)
     names = NAMES if names is None else names
     features = rng.normal(30.0, 10.0, (row_count, len(names)))
-    features[:, 1] = rng.integers(0, 8, row_count)
+    features[:, 1:2] = rng.integers(0, 8, (row_count, 1))
     features[::50, 0] = np.nan
     times_ms = NOW_MS - 40 * DAY_MS + np.arange(row_count) * 60_000
     accounts = rng.integers(0, 500, row_count)
-    probability, amount = rng.random(row_count), rng.integers(100, 10_000, row_count)
+    probability, amount_minor = rng.random(row_count), rng.integers(100, 9_999, row_count)
     return reference_of(
-        names, features, times_ms, accounts, probability, amount, probability > 0.8,
+        names, features, times_ms, accounts, probability, amount_minor, probability > 0.9,
         rows_per_account_max=5,
     )  # fmt: skip
 

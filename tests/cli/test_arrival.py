@@ -4,7 +4,6 @@ import asyncio
 import json
 import shutil
 import signal
-from contextlib import chdir
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,27 +11,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
 from sentinel import config as configuration
 from sentinel.adapters.kafka import KafkaParams
-from sentinel.cli import app
 from sentinel.core.learning.evaluation import average_precision
 from sentinel.operations import embedded
 from tests import shapes
 from tests.children import WAIT_S_MAX
-from tests.cli.test_run import await_start, output, reading, sentinel
+from tests.cli.test_run import await_start, call, output, reading, sentinel
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
-
-def call(folder: Path, *arguments: str) -> None:
-    """A command that ends by itself: in this process, which has its imports."""
-    with chdir(folder):
-        result = CliRunner().invoke(app, arguments, env={"SENTINEL__MODEL__DIRECTORY": "models"})
-    with (folder / "output.txt").open("a") as said:
-        said.write(result.output)
-    assert result.exit_code == 0, result.output
 
 
 async def decisions(kafka: KafkaParams, count: int) -> list[dict[str, Any]]:
@@ -58,15 +46,21 @@ def decided(folder: Path, file: str, count: int) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_file_of_payments_without_identifiers_is_learnt_from_and_decided(tmp_path: Path) -> None:
-    shutil.copy(shapes.FOLDER / "paysim.csv", tmp_path)
-    count = pl.read_csv(tmp_path / "paysim.csv").height
-    call(tmp_path, "init", "paysim.csv", "--yes")
-    call(tmp_path, "train", "paysim.csv", "-c", "mine.toml")
+def test_a_folder_of_payments_without_identifiers_is_learnt_from_and_decided(
+    tmp_path: Path,
+) -> None:
+    rows = pl.read_csv(shapes.FOLDER / "paysim.csv")
+    count, half = rows.height, rows.height // 2
+    (tmp_path / "paysim").mkdir()
+    for name, part in (("part-9", rows[:half]), ("part-10", rows[half:])):
+        part.write_csv(tmp_path / "paysim" / f"{name}.csv")
+    call(tmp_path, "init", "paysim", "--yes")
+    call(tmp_path, "train", "paysim", "-c", "mine.toml")
 
-    found = decided(tmp_path, "paysim.csv", count)
+    found = decided(tmp_path, "paysim", count)
 
-    assert {one["transaction_id"] for one in found} == {f"paysim-{i + 1}" for i in range(count)}
+    of_first, of_second = ({f"part-{n}-{i + 1}" for i in range(half)} for n in (9, 10))
+    assert {one["transaction_id"] for one in found} == of_first | of_second
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["decisions"] == report["transactions"] == count
     assert report["dead_letters"] == report["unscored"] == 0

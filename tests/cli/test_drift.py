@@ -106,7 +106,7 @@ def test_an_alarm_is_acknowledged_and_everybody_is_told(folder: Folder) -> None:
     assert record.key == name.encode()
     assert decode_stored(Alarm, record.value or b"") == kept
     (entry,) = [json.loads(one.value or b"") for one in folder.published("audit")]
-    assert (entry["kind"], entry["subject"], entry["who"]) == ("alarm", name, "ann")
+    assert (entry["kind"], entry["subject"], entry["who"]) == ("drift alarm", name, "ann")
     assert "1 acknowledged" in folder.said("status")
     assert "acknowledged by ann: the sale has begun" in folder.said("report", "--alarm", name)
 
@@ -137,7 +137,7 @@ def test_a_reference_is_shown_and_forgotten(folder: Folder) -> None:
 
     assert with_drift(folder, lambda store: store.reference("1.0.0")) is None
     (entry,) = [json.loads(one.value or b"") for one in folder.published("audit")]
-    assert (entry["kind"], entry["subject"]) == ("reference", "1.0.0")
+    assert (entry["kind"], entry["subject"]) == ("drift reference", "1.0.0")
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ from sentinel.errors import ConfigError
 if TYPE_CHECKING:
     from sentinel.config import Config
     from sentinel.operations.drift.acting import Acted
-    from sentinel.ports import ModelStore
-    from sentinel.ports.drift import DriftStore
+    from sentinel.ports import DriftStore, ModelStore
 
 WhoSays = Annotated[str, typer.Option(help="Who says so (default: the login name).")]
 

@@ -51,7 +51,7 @@ def show_report(
 
         alarms, windows = len(found.alarms), len(found.windows)
         echo(
-            f"{html}: {sentences.counted(alarms, 'alarm')}, {sentences.counted(windows, 'window')}"
+            f"{html}: {sentences.how_many(alarms, 'alarm')}, {sentences.how_many(windows, 'window')}"
         )
     elif alarm:
         _print_alarm(found, found.alarms[0], decimals, limit)
@@ -99,8 +99,8 @@ def _newest(windows: "Sequence[WindowReport]", limit: int) -> str:
     from sentinel.cli.drift import sentences
 
     if len(windows) <= limit:
-        return sentences.counted(len(windows), "window")
-    return f"the newest {limit:,} of {sentences.counted(len(windows), 'window')}"
+        return sentences.how_many(len(windows), "window")
+    return f"the newest {limit:,} of {sentences.how_many(len(windows), 'window')}"
 
 
 def _print_alarm(found: "DriftReport", alarm: "Alarm", decimals: int, limit: int) -> None:

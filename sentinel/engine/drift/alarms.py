@@ -90,16 +90,12 @@ class AlarmDesk:
         self._metrics = metrics
         self._open: dict[tuple[str, str], Alarm] = {}  # by column and part
         self._told: list[Alarm] = []  # that ask for a candidate
+        self.quiet_since_ms: int | None = None  # when the last alarm was over
 
     @property
     def open(self) -> list[Alarm]:
         """What is not over, the oldest first."""
         return sorted(self._open.values(), key=lambda alarm: alarm.opened_ms)
-
-    @property
-    def quiet_since_ms(self) -> int | None:
-        """When the last alarm that was told was opened; None where there was none."""
-        return max((one.opened_ms for one in self._told), default=None)
 
     def opened_ms(self, *, of_performance: bool) -> list[int]:
         """Event times of the alarms that were told: of examples, or of what comes."""
@@ -112,6 +108,8 @@ class AlarmDesk:
         known = await self._store.alarms(_KNOWN_COUNT)
         self._open = {(one.column, one.part): one for one in known if not one.is_over}
         self._told = [alarm for alarm in known if not alarm.is_suppressed]
+        over_ms = (one.closed_ms for one in known if one.closed_ms is not None)
+        self.quiet_since_ms = max(over_ms, default=None)
 
     async def take(self, change: Change, version: str, explain: Callable[[], Explanation]) -> None:
         """One change, told and kept. `explain` says what the present day holds so far."""
@@ -159,6 +157,7 @@ class AlarmDesk:
     async def _close(self, key: tuple[str, str], before: Alarm, at_ms: int) -> None:
         await self._put(key, before, replace(before, status="closed", closed_ms=at_ms,
                                              changed_ms=at_ms))  # fmt: skip
+        self.quiet_since_ms = at_ms
         log.info("drift: %s of %s is as it was", before.part, before.column)
 
     async def _put(self, key: tuple[str, str], before: Alarm, after: Alarm) -> None:

@@ -93,10 +93,10 @@ class DriftTask:
         """What is watched here; None where that is elsewhere, or nothing is known yet."""
         return self._watch
 
-    def view(self) -> DriftView:
-        """For whoever looks at the instance; one that does not watch has nothing to show."""
+    def view(self) -> DriftView | None:
+        """For whoever looks at the instance; None where it does not watch: that is no all-clear."""
         if self._watch is None:
-            return DriftView()
+            return None
         return drift_view(
             self._desk.open,
             quiet_since_ms=self._desk.quiet_since_ms,

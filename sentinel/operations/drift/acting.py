@@ -11,8 +11,7 @@ from sentinel.errors import ConfigError, TransientError
 from sentinel.operations.data.sender import Sender
 from sentinel.operations.drift.references import found_reference
 from sentinel.operations.stores import open_drift, open_models
-from sentinel.ports import ModelStore
-from sentinel.ports.drift import DriftStore
+from sentinel.ports import DriftStore, ModelStore
 from sentinel.records import AuditEntry
 from sentinel.stored.drift import ALARM_COUNT_MAX, Alarm, AlarmStatus, Suppression
 
@@ -75,7 +74,7 @@ async def acknowledge(drift: DriftStore, name: str, *, who: str, note: str, at_m
         if await drift.put_alarm(before, after):
             entry = AuditEntry(
                 id=f"alarm-{after.id}-acknowledged-{at_ms}",
-                kind="alarm",
+                kind="drift alarm",
                 subject=after.id,
                 who=who,
                 at_ms=at_ms,
@@ -135,7 +134,7 @@ async def _suppressed(
     await drift.suppress(after, now_ms=at_ms)
     entry = AuditEntry(
         id=f"suppression-{after.column}-{change}-{at_ms}",
-        kind="suppression",
+        kind="drift suppression",
         subject=after.column,
         who=who,
         at_ms=at_ms,
@@ -179,7 +178,7 @@ async def forget_reference(
     await drift.forget_reference(version)
     entry = AuditEntry(
         id=f"reference-{version}-forgotten-{at_ms}",
-        kind="reference",
+        kind="drift reference",
         subject=version,
         who=who,
         at_ms=at_ms,

@@ -9,8 +9,7 @@ from sentinel.core.drift.columns import MISSING
 from sentinel.core.drift.reference import Origin, Reference
 from sentinel.errors import ConfigError, RecordError
 from sentinel.operations.stores import open_drift, open_models
-from sentinel.ports import ModelStore
-from sentinel.ports.drift import DriftStore
+from sentinel.ports import DriftStore, ModelStore
 
 KeptIn = Literal["store", "manifest"]
 

@@ -9,8 +9,7 @@ from sentinel.errors import ConfigError
 from sentinel.operations.drift.references import ReferenceFacts, found_reference, watched_version
 from sentinel.operations.models.registry import now_ms
 from sentinel.operations.stores import open_drift, open_models
-from sentinel.ports import ModelStore
-from sentinel.ports.drift import DriftStore
+from sentinel.ports import DriftStore, ModelStore
 from sentinel.stored.drift import (
     ALARM_COUNT_MAX,
     WINDOW_COUNT_MAX,

@@ -463,6 +463,19 @@ def test_what_the_season_moves_is_no_change_and_what_is_unknown_is_not_judged() 
         assert abs(state.effects()[value]) < limit
 
 
+def test_what_is_unknown_is_not_judged_without_any_floor_either() -> None:
+    site, bare = Site(), MinuteParams(floor=0.0, reference_errors=0.0)
+    unknown = Expected(np.zeros(3), np.full(3, np.inf))
+    state = MinuteState.fresh([site.reference])
+
+    state, _ = after_minute(state, [site.reference], [site.minute()], 1, bare, expected=[unknown])
+
+    is_value = np.array([part == "value" for part in site.reference.parts])
+    assert (state.evidence[is_value] == 0).all()
+    assert np.isfinite(state.evidence).all()
+    assert (state.evidence[~is_value] > 0).any()
+
+
 def test_a_change_of_one_segment_is_named_with_its_segment() -> None:
     site = Site()
     references = [site.reference, site.reference, site.reference]

@@ -71,6 +71,6 @@ svg text { fill: var(--quiet); font: 11px system-ui, sans-serif; }
   .wide { overflow: visible; } table { font-size: 8pt; }
   .heat th, .heat td { padding: 1px 2px; font-size: 6.5pt; }
   .heat tbody th { min-width: 0; max-width: 7rem; }
-  h2, h3 { break-after: avoid; } tr, figure, svg { break-inside: avoid; }
+  h2, h3, h3 + p { break-after: avoid; } tr, figure, svg { break-inside: avoid; }
 }
 """
