@@ -9,7 +9,8 @@ fraudsters do something else (a part of what a feature says of fraud goes to ano
 change: true and estimated precision, recall and missed money of the same rows, and once more with
 the labels of 40 and 80 per cent of them known. The estimate's interval is that of the change from
 before, robust by groups of accounts (five rows each), and it is counted how often it holds the true
-change.
+change. Last, after how many matured examples the alarm on calibration says that the estimate does
+not hold, account by account as they mature; its base are the labels of before.
 """
 
 import argparse
@@ -23,6 +24,9 @@ from numpy.random import Generator, default_rng
 from scipy.special import expit
 
 from benchmarks.harness import facts, header, print_table, write_json
+from sentinel.core.drift.counting import size_groups
+from sentinel.core.drift.detectors.base_rates import base_calibration
+from sentinel.core.drift.detectors.examples import ExampleParams, ExampleState, after_examples
 from sentinel.core.drift.estimated import PerformanceSums, replaced
 from sentinel.core.drift.harm import HarmParams, harms, severity
 from sentinel.core.learning.calibration import Calibration, fit_calibration
@@ -162,10 +166,27 @@ def measured(change: Change, scorer: Scorer, n: int, rng: Generator) -> dict[str
     truth = {harm.name: harm.change for harm in harms(sides[1], true, PARAMS)}
     return {
         **found,
+        "alarm": _alarm(before, p0, now, p1),
         "covered": {harm.name: harm.low <= truth[harm.name] <= harm.high for harm in said},
         "severity": severity(said, PARAMS),
         "true severity": severity(harms(sides[1], true, PARAMS), PARAMS),
     }
+
+
+def _alarm(before: Rows, p0: Floats, now: Rows, p1: Floats) -> float:
+    """Examples until the alarm on calibration; infinite without one."""
+    labels = before.labels.astype(np.int8)
+    base = base_calibration("calibration", "both", labels, p0, before.accounts)
+    _, events = after_examples(
+        ExampleState.fresh([base]),
+        [base],
+        now.labels.astype(np.int8)[:, None],
+        size_groups(now.accounts),
+        np.arange(len(p1)),
+        ExampleParams(),
+        probabilities=p1,
+    )
+    return next((float(event.example) for event in events if event.kind == "alarm"), np.inf)
 
 
 FIGURES = ("fraud_share", "precision", "recall", "missed_money")
@@ -190,11 +211,14 @@ def told(change: Change, measurements: Sequence[dict[str, Any]]) -> list[dict[st
                 np.mean([one["covered"]["missed_money"] for one in measurements])
             )
             row["said"] = _most([one["severity"] for one in measurements])
+            row["alarm after"] = float(np.median([one["alarm"] for one in measurements]))
+            row["alarms"] = f"{sum(np.isfinite(one['alarm']) for one in measurements)}"
         else:
             row["money in interval"] = ""
             row["said"] = (
                 _most([one["true severity"] for one in measurements]) if way == "true" else ""
             )
+            row |= {"alarm after": "", "alarms": ""}
         rows.append(row)
     return rows
 

@@ -31,13 +31,12 @@ from benchmarks.harness import facts, header, print_table, write_json
 from benchmarks.peers.environments import PeerFailedError, interpreter
 from sentinel.core.drift.counting import size_groups
 from sentinel.core.drift.detectors.adwin import AdwinParams, AdwinState, after_outcomes
+from sentinel.core.drift.detectors.base_rates import BaseRate, base_rate
 from sentinel.core.drift.detectors.bernoulli import Outcomes
 from sentinel.core.drift.detectors.examples import (
-    BaseRate,
     ExampleParams,
     ExampleState,
     after_examples,
-    base_rate,
 )
 from sentinel.records import Ints
 
@@ -150,8 +149,7 @@ def detector(base: BaseRate) -> Alarms:
 def windowed(outcomes: Outcomes, _: Ints) -> list[int]:
     """Our own ADWIN."""
     params = AdwinParams()
-    _, places = after_outcomes(AdwinState.fresh(params), outcomes, params)
-    return [int(place) for place in places]
+    return [int(p) for p in after_outcomes(AdwinState.fresh(params), outcomes, params)[1]]
 
 
 PLAIN: dict[str, Alarms] = {

@@ -31,7 +31,8 @@ COLUMN_COUNT = 100
 WEEK_COUNT = 4
 AMPLITUDE = 0.3
 SIZES = (0.1, 0.2, 0.3)
-PARAMS = SeasonParams()
+LEVEL = 0.01  # of a column and week
+PARAMS = SeasonParams(level=LEVEL * COLUMN_COUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def false_alarms(setting: Setting, repeats: int, rng: Generator) -> dict[str, An
 def _share(z: Floats) -> float:
     """Of columns with a z of level / 168 in any hour."""
     p = 2 * ndtr(-np.abs(z))
-    return float(np.mean((p < PARAMS.level / HOURS).any(axis=0)))
+    return float(np.mean((p < LEVEL / HOURS).any(axis=0)))
 
 
 def delays(setting: Setting, size: float, repeats: int, rng: Generator) -> dict[str, Any]:

@@ -242,6 +242,8 @@ def _is_utf8(value: str) -> bool:
 
 
 def _parquet_rows(path: Path) -> Iterator[VoteRows]:
+    if not _is_utf8(str(path)):
+        raise ConfigError(f"{path}: is not opened: a name that is not UTF-8 leads to it; rename it")
     table = pl.scan_parquet(path, glob=False)
     names = table.collect_schema().names()
     _required(path, names)

@@ -348,13 +348,13 @@ class Instance:
         training = self._parts.training
         return training.update, None if training.update is None else training.outlook
 
-    def drift(self) -> DriftView | None:
-        """How the watch for drift stands; None where this instance does not watch."""
-        return None if self._parts is None else self._parts.drift.view()
-
     def labels_waiting(self) -> LabelsWaiting:
         """The labels that wait for their time."""
         return LabelsWaiting(0, None) if self._parts is None else self._parts.labels.waiting()
+
+    def drift(self) -> DriftView | None:
+        """How the watch for drift stands; None where this instance does not watch."""
+        return None if self._parts is None else self._parts.drift.view()
 
     def last_alerts(self) -> list[bytes]:
         """The newest few alerts as published."""

@@ -43,13 +43,16 @@ class Summary:
     topic, log, partition
         Of the transactions; `log` names the log of the offsets.
     begin, end
-        Offsets: from `begin` on, to before `end`. Of two that begin at the same offset the second
-        takes the place of the first, and of all that began later: what was committed in between
-        was nothing.
+        Offsets: from `begin` on, to before `end`. Of two that begin at the same offset the one
+        counts that ends where the next begins, else the second: the other was not committed. One
+        that begins before another that came first is nothing: who published it had lost the
+        partition.
     columns
         Names the cells that were counted in.
     step_ms
         How long a step is.
+    part
+        Its number, from 0, where one record does not take all spans.
     """
 
     topic: str
@@ -60,4 +63,5 @@ class Summary:
     columns: str
     step_ms: int
     spans: list[SummarySpan]
+    part: int = 0
     v: int = 1

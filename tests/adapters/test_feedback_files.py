@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -303,6 +304,14 @@ def test_times_of_no_zone_are_those_of_the_schema_in_every_format(
     (found,) = read_feedback_file(path, reader)
 
     assert found.all_feedback[0].observed_ms == EVENT_MS + 24 * 3_600_000
+
+
+def test_a_name_that_is_no_text_is_refused_where_it_cannot_be_opened(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.parquet"))
+    path.write_bytes(b"PAR1")
+
+    with pytest.raises(ConfigError, match="a name that is not UTF-8 leads to it"):
+        Found(path)
 
 
 def test_times_far_from_any_calendar_are_refused_by_their_rows(tmp_path: Path) -> None:

@@ -187,6 +187,16 @@ def test_a_damaged_file_is_named_wherever_it_lies(tmp_path: Path) -> None:
     assert refusal(tmp_path).startswith(f"{damaged}: cannot be read: ")
 
 
+def test_of_a_folder_with_everything_not_all_is_walked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sentinel.adapters.files.folders._FILES_MAX", 3)
+    for i in range(4):
+        write(tmp_path / f"{i}.csv", rows(i, 1))
+
+    assert refusal(tmp_path) == f"{tmp_path}: holds more than 3 files"
+
+
 def test_a_folder_of_nothing_but_folders_has_no_files(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
 

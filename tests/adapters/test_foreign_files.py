@@ -1,6 +1,7 @@
 """Files that are not what their names say, and CSV files as others write them."""
 
 import gzip
+import os
 from pathlib import Path
 
 import polars as pl
@@ -66,6 +67,16 @@ def test_a_folder_and_nothing_at_all_are_named(tmp_path: Path) -> None:
 
     assert refusal(tmp_path / "folder.csv") == "is a folder without files"
     assert refusal(tmp_path / "none.csv") == "there is no such file"
+
+
+@pytest.mark.parametrize("ending", [b".csv", b".csv.zst", b".parquet"])
+def test_a_name_that_is_no_text_is_refused_where_it_cannot_be_opened(
+    tmp_path: Path, ending: bytes
+) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff" + ending))
+    path.write_text(f"{HEADER}\n{ROW}\n")
+
+    assert "a name that is not UTF-8 leads to it" in refusal(path)
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])

@@ -58,15 +58,21 @@ def decided(folder: Path, file: str, count: int) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_file_of_payments_without_identifiers_is_learnt_from_and_decided(tmp_path: Path) -> None:
-    shutil.copy(shapes.FOLDER / "paysim.csv", tmp_path)
-    count = pl.read_csv(tmp_path / "paysim.csv").height
-    call(tmp_path, "init", "paysim.csv", "--yes")
-    call(tmp_path, "train", "paysim.csv", "-c", "mine.toml")
+def test_a_folder_of_payments_without_identifiers_is_learnt_from_and_decided(
+    tmp_path: Path,
+) -> None:
+    rows = pl.read_csv(shapes.FOLDER / "paysim.csv")
+    count, half = rows.height, rows.height // 2
+    (tmp_path / "paysim").mkdir()
+    for name, part in (("part-9", rows[:half]), ("part-10", rows[half:])):
+        part.write_csv(tmp_path / "paysim" / f"{name}.csv")
+    call(tmp_path, "init", "paysim", "--yes")
+    call(tmp_path, "train", "paysim", "-c", "mine.toml")
 
-    found = decided(tmp_path, "paysim.csv", count)
+    found = decided(tmp_path, "paysim", count)
 
-    assert {one["transaction_id"] for one in found} == {f"paysim-{i + 1}" for i in range(count)}
+    of_first, of_second = ({f"part-{n}-{i + 1}" for i in range(half)} for n in (9, 10))
+    assert {one["transaction_id"] for one in found} == of_first | of_second
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["decisions"] == report["transactions"] == count
     assert report["dead_letters"] == report["unscored"] == 0

@@ -274,3 +274,23 @@ def test_strangers_text_in_records_and_names_acts_nowhere(folder: Folder) -> Non
     assert plain(TEXT) in said.output
     assert TEXT + "x" in made()["features"][-1]["values"], "as it was written"
     assert plain(TEXT) in refused.output
+
+
+def test_what_looks_back_is_as_usual_however_short_the_time_that_was_looked_at(
+    folder: Folder,
+) -> None:
+    name = send(folder, lines([payment(i) for i in range(60)]))
+
+    said = folder.said("init", "--topic", name, "--yes")
+
+    config = made()
+    windows = [one["window"] for one in config["features"] if isinstance(one.get("window"), list)]
+    assert windows == [["1h", "1d", "7d", "30d"]]
+    assert {one["name"] for one in config["features"]} >= {"account_frauds_30d"}
+    assert config["training"] == {
+        "label_column": "",
+        "label_delay": "7d",
+        "calibration": "7d",
+        "test": "7d",
+    }
+    assert "no label was found" not in said, "labels come as feedback, or with a history"

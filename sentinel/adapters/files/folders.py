@@ -5,6 +5,7 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 
 from sentinel.adapters.files.opening import kind_of, some_names, stem_of
@@ -24,11 +25,12 @@ def files_of(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    found = sorted(_under(path), key=lambda file: _in_order(file.relative_to(path)))
+    found = list(islice(_under(path), _FILES_MAX + 1))
     if not found:
         raise ConfigError(f"{path}: is a folder without files")
     if len(found) > _FILES_MAX:
-        raise ConfigError(f"{path}: holds {len(found):,} files, at most {_FILES_MAX:,}")
+        raise ConfigError(f"{path}: holds more than {_FILES_MAX:,} files")
+    found.sort(key=lambda file: _in_order(file.relative_to(path)))
     for file in found:
         _check_kind(path, file, found[0])
     return found

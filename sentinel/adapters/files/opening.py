@@ -86,6 +86,8 @@ def check_content(path: Path) -> None:
         raise ConfigError(f"{path}: is a folder, no file")
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such file")
+    if kind != "jsonl" and not _is_utf8(str(path)):
+        raise ConfigError(f"{path}: is not opened: a name that is not UTF-8 leads to it; rename it")
     if packing in _ZSTD:
         return
     with translated(path), _unpacked(path) as file:
@@ -99,6 +101,15 @@ def check_content(path: Path) -> None:
         raise ConfigError(f"{path}: its name says {kind}, but it is {found}")
     if kind == "jsonl" and head.removeprefix(BOM_UTF8).lstrip().startswith(b"["):
         raise ConfigError(f"{path}: must have one JSON object a line; it is a list")
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a name that the system gave is text: others hold surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextmanager

@@ -211,10 +211,13 @@ def _counted(gathered: _Gathered, count_max: int) -> TextCounts | None:
 
 def _text(frame: pl.DataFrame, name: str) -> pl.Expr:
     """Values as texts, in which 42, 42.0 and "42" are one; null where nothing stands."""
-    text = category(pl.col(name), frame.schema[name]).cast(pl.String)
-    text = text.str.slice(0, _TEXT_LENGTH_MAX).str.strip_chars()
-    text = text.str.replace(r"^(-?\d+)\.0+$", "${1}")
-    return pl.when(~text.is_in(MISSING)).then(text).alias(name)
+    text = _whole_text(frame, name).str.slice(0, _TEXT_LENGTH_MAX)
+    return text.str.replace(r"^(-?\d+)\.0+$", "${1}").alias(name)
+
+
+def _whole_text(frame: pl.DataFrame, name: str) -> pl.Expr:
+    text = category(pl.col(name), frame.schema[name]).cast(pl.String).str.strip_chars()
+    return pl.when(~text.is_in(MISSING)).then(text)
 
 
 def _coded(frame: pl.DataFrame, name: str, coding: Coding) -> pl.Expr:
@@ -234,14 +237,15 @@ def _coded(frame: pl.DataFrame, name: str, coding: Coding) -> pl.Expr:
 
 def _number(frame: pl.DataFrame, name: str) -> pl.Expr:
     """Values as numbers; NaN where nothing stands, NO_NUMBER where no number does."""
-    column, kind = pl.col(name), frame.schema[name]
-    if kind.is_numeric() or kind == pl.Boolean:
-        text, number = column, column.cast(pl.Float64, strict=False)
+    value, kind = pl.col(name), frame.schema[name]
+    if kind.is_nested():
+        number = pl.lit(None, dtype=pl.Float64)
+    elif kind.is_numeric() or kind == pl.Boolean:
+        number = value.cast(pl.Float64, strict=False)
     else:
-        text = _text(frame, name) if not kind.is_nested() else column
-        known = text.cast(pl.Float64, strict=False) if not kind.is_nested() else pl.lit(None)
-        number = known.cast(pl.Float64)
-    return _told_apart(text, number.clip(-_LARGEST, _LARGEST)).alias(name)
+        value = _whole_text(frame, name)
+        number = value.cast(pl.Float64, strict=False)
+    return _told_apart(value, number.clip(-_LARGEST, _LARGEST)).alias(name)
 
 
 def _boolean(frame: pl.DataFrame, name: str) -> pl.Expr:

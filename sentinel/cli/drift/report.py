@@ -49,10 +49,8 @@ def show_report(
     elif html is not None:
         from sentinel.cli.drift import sentences
 
-        alarms, windows = len(found.alarms), len(found.windows)
-        echo(
-            f"{html}: {sentences.how_many(alarms, 'alarm')}, {sentences.how_many(windows, 'window')}"
-        )
+        alarms = sentences.how_many(len(found.alarms), "alarm")
+        echo(f"{html}: {alarms}, {sentences.how_many(len(found.windows), 'window')}")
     elif alarm:
         _print_alarm(found, found.alarms[0], decimals, limit)
     else:

@@ -91,9 +91,8 @@ def _footing(found: DriftCheck) -> list[str]:
             lines.append(
                 f"{kept:,} and {of:,} rows count: what accounts have beyond a share of all does not"
             )
-    lines.append(
-        f"where nothing has changed, any column alarms in {found.alpha:.3g} of files, at most"
-    )
+    rate = f"{100 * found.alpha:.3g} %"
+    lines.append(f"where nothing has changed, any column at all alarms in {rate} of files, at most")
     if found.left_out:
         lines.append("left out: " + "; ".join(f"{name} ({why})" for name, why in found.left_out))
     return lines + [f"note: {warning}" for warning in found.warnings]

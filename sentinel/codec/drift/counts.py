@@ -12,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel.core.drift.columns import CELL_COUNT
-from sentinel.core.drift.counting import GROUP_COUNT, SIZE_GROUP_COUNT, GroupCounts
+from sentinel.core.drift.counting import GroupCounts
 from sentinel.core.drift.noting import SCORE_SUMS
+from sentinel.core.drift.open_steps import SparseCounts, flat_size, summed
 from sentinel.errors import RecordError
 from sentinel.records import Ints
 
 _HEAD = struct.Struct("<BBQ")
 _WIDTHS = (1, 2, 4, 8)
 _LEVEL = 1  # level 6 saves a tenth and takes four times as long
-# Of one column, and of what is behind all columns.
-_COLUMN_SIZE = GROUP_COUNT * CELL_COUNT
 _COLUMN_COUNT_MAX = 10_000
 
 
@@ -34,20 +33,24 @@ def _narrow(numbers: Ints) -> NDArray[np.unsignedinteger]:
 
 def pack_counts(counts: GroupCounts) -> bytes:
     """Counts as bytes; the same counts give the same bytes."""
-    cells = counts.cells.ravel()
-    of_cells, of_sizes = np.flatnonzero(cells), np.flatnonzero(counts.sizes)
-    at = np.concatenate([of_cells, of_sizes + cells.size])
-    found = np.concatenate([cells[of_cells], counts.sizes[of_sizes]])
-    gaps, values = _narrow(np.diff(at, prepend=-1) - 1), _narrow(found)
-    head = _HEAD.pack(gaps.itemsize, values.itemsize, len(counts.cells))
+    sparse = SparseCounts.of(counts)
+    at = sparse.at.astype(np.int64)
+    gaps = _narrow(at - np.concatenate([[-1], at[:-1]]) - 1)
+    values = _narrow(sparse.values)
+    head = _HEAD.pack(gaps.itemsize, values.itemsize, sparse.column_count)
     return head + zlib.compress(gaps.tobytes() + values.tobytes(), _LEVEL)
 
 
 def unpack_counts(data: bytes) -> GroupCounts:
     """What `pack_counts` packed. Raises RecordError when the bytes are not that."""
+    return summed([unpack_sparse(data)])
+
+
+def unpack_sparse(data: bytes) -> SparseCounts:
+    """The same, without the zeros."""
     try:
         gap_width, width, column_count = _HEAD.unpack_from(data)
-        size = column_count * _COLUMN_SIZE + SIZE_GROUP_COUNT
+        size = flat_size(column_count)
         if not {gap_width, width} <= set(_WIDTHS) or column_count > _COLUMN_COUNT_MAX:
             raise RecordError("not_counts", "the head makes no sense")
         # No more than these bytes can be meant, whatever they would unfold to.
@@ -58,15 +61,14 @@ def unpack_counts(data: bytes) -> GroupCounts:
     except (struct.error, zlib.error) as error:
         raise RecordError("not_counts", str(error)) from error
     count = len(raw) // (gap_width + width)
-    gaps = np.frombuffer(raw, f"<u{gap_width}", count).astype(np.int64)
+    gaps = np.frombuffer(raw, f"<u{gap_width}", count)
     values = np.frombuffer(raw, f"<u{width}", count, count * gap_width).astype(np.int64)
-    at = np.cumsum(gaps + 1) - 1
-    if (count and not 0 <= at.min() <= at.max() < size) or (values < 0).any():
+    if count and gaps.max() >= size:  # their sum could come round
         raise RecordError("not_counts", "a count stands where there is no cell")
-    flat = np.zeros(size, dtype=np.int64)
-    flat[at] = values
-    cells = flat[: column_count * _COLUMN_SIZE].reshape(column_count, GROUP_COUNT, CELL_COUNT)
-    return GroupCounts(cells, flat[column_count * _COLUMN_SIZE :])
+    at = np.cumsum(gaps.astype(np.int64) + 1) - 1
+    if (count and at[-1] >= size) or (values < 0).any():
+        raise RecordError("not_counts", "a count stands where there is no cell")
+    return SparseCounts(column_count, at.astype(np.int32), values)
 
 
 def sums_as_listed(sums: Ints) -> list[list[int]]:
@@ -78,9 +80,10 @@ def sums_as_listed(sums: Ints) -> list[list[int]]:
 def listed_sums(listed: Sequence[Sequence[int]]) -> Ints:
     """What was listed. Raises RecordError when it makes no sense."""
     sums = np.zeros((CELL_COUNT, len(SCORE_SUMS)), dtype=np.int64)
-    for cell, *values in listed:
-        if not 0 <= cell < CELL_COUNT or len(values) != len(SCORE_SUMS):
-            raise RecordError("not_counts", f"cell {cell} of the score makes no sense")
+    for one in listed:
+        if len(one) != 1 + len(SCORE_SUMS) or not 0 <= one[0] < CELL_COUNT:
+            raise RecordError("not_counts", "a cell of the score makes no sense")
+        cell, *values = one
         if not all(-(2**63) <= value < 2**63 for value in values):
             raise RecordError("not_counts", f"a sum of cell {cell} of the score has no 64 bits")
         sums[cell] = values

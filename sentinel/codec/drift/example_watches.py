@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from sentinel.codec.drift.watches import state_as_told, told_state
-from sentinel.core.drift.detectors.examples import BaseRate, ExampleState
+from sentinel.core.drift.detectors.base_rates import BaseRate
+from sentinel.core.drift.detectors.examples import ExampleState
 from sentinel.core.drift.examples import OUTCOMES, ExamplePosition, ExampleWatch
 from sentinel.errors import RecordError
 

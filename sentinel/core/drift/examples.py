@@ -13,16 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sentinel.core.drift.counting import size_groups
+from sentinel.core.drift.detectors.base_rates import BaseRate, Worse, base_calibration, base_rate
 from sentinel.core.drift.detectors.bernoulli import UNKNOWN, Outcomes
 from sentinel.core.drift.detectors.examples import (
-    BaseRate,
     ExampleEvent,
     ExampleParams,
     ExampleState,
-    Worse,
     after_examples,
-    base_calibration,
-    base_rate,
 )
 from sentinel.core.drift.performance import Performance, performance
 from sentinel.core.features.hashing import hash64

@@ -4,7 +4,6 @@ Of a pipeline: one constant, missing values, a category that was never seen, ano
 where numbers were. Of the world: where numbers lie, or the shape of their distribution.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,13 +18,15 @@ KindName = Literal["constant", "missing", "new_category", "unit", "type", "locat
 
 _MOST = 0.5  # of the total variation: what makes up so much of a change gives it its name
 _ALL = 0.999  # of the values in one cell: they are one value, or all beyond the reference
-# What units differ by: decimals and cents, thousands, seconds, minutes and hours, miles and pounds.
-_FACTORS = (10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 60.0, 3600.0, 24.0, 1440.0, 86_400.0)
-# Smaller ones could be any rise of prices, so that all values must have changed by them.
-_SMALL_FACTORS = (1.609344, 2.2046226, 2.54, 3.6, 7.0)
+# What units differ by, the likelier first: decimals, thousands, minutes and hours; another sign.
+_LARGE = (100.0, 1e3, 10.0, 60.0, 3600.0, 1e6, 1e4, 1e5, 24.0, 1440.0, 86_400.0)
+_FACTORS: tuple[float, ...] = (*_LARGE, *(1 / factor for factor in _LARGE), -1.0)
+# Miles, pounds, inches. Any rise of prices could be one, so that all values must have changed so.
+_SMALL = (1.609344, 2.2046226, 2.54, 3.6)
+_SMALL_FACTORS: tuple[float, ...] = (*_SMALL, *(1 / factor for factor in _SMALL))
 _IS_ALL = 0.95  # of the values, by the share that fits best
 # How much of D may be left when the factor is taken out.
-_LEFT_MAX = 0.25
+_LEFT_MAX, _LEFT_MAX_SMALL = 0.25, 0.1
 _ORDERED = slice(0, MISSING)
 
 
@@ -124,26 +125,28 @@ def _unit(edges: Floats, in_window: Floats, in_reference: Floats) -> Kind | None
     distance = np.abs(change).max()
     if f_w.max() < 1 - _ALL and f_r.max() > 1 - _LEFT_MAX:
         return Kind("unit", None, 1.0)
+    factors = _FACTORS if x.min() < 0 else _FACTORS + _SMALL_FACTORS
     fits: list[tuple[float, float, float]] = []
-    for factor, share_min in _candidates():
-        moved = _at(x, f_r, x / factor) if factor > 0 else 1 - _at(x, f_r, x / factor)
+    for factor in factors:
+        with np.errstate(over="ignore"):  # of the largest numbers there are
+            at = x / factor
+        moved = _at(x, f_r, at) if factor > 0 else 1 - _at(x, f_r, at)
         full = moved - f_r
-        share = float(np.clip((change @ full) / max(full @ full, 1e-12), 0.0, 1.0))
+        share = float(np.clip(float(change @ full) / max(float(full @ full), 1e-12), 0.0, 1.0))
         left = change - share * full
-        if share >= share_min and np.abs(left).max() <= _LEFT_MAX * distance:
+        is_small = factor in _SMALL_FACTORS
+        is_enough = share >= (_IS_ALL if is_small or factor == -1 else 0.0)
+        if (
+            is_enough
+            and np.abs(left).max() <= (_LEFT_MAX_SMALL if is_small else _LEFT_MAX) * distance
+        ):
             fits.append((float(left @ left), factor, share))
     if not fits:
         return None
-    _, best, share = min(fits)
-    return Kind("unit", best, share)
-
-
-def _candidates() -> Iterator[tuple[float, float]]:
-    for factor in _FACTORS:
-        yield from ((factor, 0.0), (1 / factor, 0.0))
-    for factor in _SMALL_FACTORS:
-        yield from ((factor, _IS_ALL), (1 / factor, _IS_ALL))
-    yield -1.0, _IS_ALL
+    # Beyond the reference nothing tells 60 from 100: of those that fit alike the likelier one.
+    best = min(fits)[0]
+    _, chosen, share = next(fit for fit in fits if fit[0] <= 2 * best + 1e-4)
+    return Kind("unit", chosen, share)
 
 
 def _at(x: Floats, f: Floats, wanted: Floats) -> Floats:

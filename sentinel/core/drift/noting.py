@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -182,11 +183,27 @@ def score_sums(
 
     Amounts times probability are rounded to the nearest minor unit; exact below 9 * 10**12.
     """
-    money = (amount_minor * ppm + MILLION // 2) // MILLION
-    each = np.stack(
-        [np.ones_like(ppm), ppm, amount_minor, money, is_alert, ppm * is_alert, money * is_alert],
-        axis=1,
-    )
     found = np.zeros((CELL_COUNT, len(SCORE_SUMS)), dtype=np.int64)
-    np.add.at(found, cells, each)
+    _add_sums(cells, ppm, amount_minor, is_alert, found)
     return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_sums(
+    cells: NDArray[np.uint8],
+    ppm: Ints,
+    amount_minor: Ints,
+    is_alert: NDArray[np.bool_],
+    found: Ints,
+) -> None:
+    for i in range(cells.size):
+        of_cell = found[cells[i]]
+        money = (amount_minor[i] * ppm[i] + MILLION // 2) // MILLION
+        of_cell[0] += 1
+        of_cell[1] += ppm[i]
+        of_cell[2] += amount_minor[i]
+        of_cell[3] += money
+        if is_alert[i]:
+            of_cell[4] += 1
+            of_cell[5] += ppm[i]
+            of_cell[6] += money

@@ -4,9 +4,10 @@ import numpy as np
 
 from sentinel.core.drift.columns import column_of
 from sentinel.core.drift.noting import Binning, noted, steps_of
+from sentinel.core.drift.open_steps import ArmCounts
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.reference import reference_of
-from sentinel.core.drift.steps import ArmCounts, Step
+from sentinel.core.drift.steps import Step
 from sentinel.core.drift.watch import Watch
 
 

@@ -177,12 +177,12 @@ class Watch:
         """What ends before a step that begins then."""
         for scale, width_ms in _WIDTHS:
             span = self.spans[scale]
-            end_ms = (span.begin_ms // width_ms + 1) * width_ms
-            if span.row_count == 0 or at_ms < end_ms:
-                continue
+            number = span.begin_ms // width_ms
+            if span.row_count == 0 or at_ms // width_ms == number:
+                continue  # a clock may also have come back to before it
             if scale == "hour":
                 yield from self._end_hour(span.begin_ms // HOUR_MS, span)
-            yield self._closed(scale, end_ms)
+            yield self._closed(scale, (number + 1) * width_ms)
 
     def _end_hour(self, hour: int, span: SpanCounts) -> Iterator[HourEvent]:
         if self._features.series_count == 0:

@@ -107,9 +107,10 @@ class AlarmDesk:
         """Go on where whoever kept alarms before has stopped."""
         known = await self._store.alarms(_KNOWN_COUNT)
         self._open = {(one.column, one.part): one for one in known if not one.is_over}
+        self.quiet_since_ms = max(
+            (one.closed_ms or 0 for one in known if one.is_over), default=None
+        )
         self._told = [alarm for alarm in known if not alarm.is_suppressed]
-        over_ms = (one.closed_ms for one in known if one.closed_ms is not None)
-        self.quiet_since_ms = max(over_ms, default=None)
 
     async def take(self, change: Change, version: str, explain: Callable[[], Explanation]) -> None:
         """One change, told and kept. `explain` says what the present day holds so far."""

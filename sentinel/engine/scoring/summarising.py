@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from sentinel.codec.drift.counts import pack_counts, sums_as_listed
-from sentinel.codec.stored import encode_stored
+from sentinel.codec.drift.summaries import in_parts
 from sentinel.core.decision import ACTIONS
 from sentinel.core.drift.noting import Binning, NotedRows, joined, noted, steps_of
 from sentinel.core.drift.params import DriftParams
@@ -28,6 +28,7 @@ from sentinel.stored.summaries import Summary, SummarySpan
 
 SAMPLE_ROW_COUNT = 5_000  # of rows from which columns can be drawn where nothing else has any
 _ROW_COUNT_MAX = 2_000_000  # noted between two cuts: some 150 MB
+_RECORD_BYTES = 512  # that key, headers and Kafka itself add to a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Summaries:
         self._begins: dict[int, tuple[InputPartition, int]] = {}
         self._sample: list[Floats] = []
         self._sample_count = 0
+        self._bytes_max: int | None = None  # of a record that the topic takes, once it was asked
 
     @property
     def binning(self) -> Binning | None:
@@ -146,10 +148,16 @@ class Summaries:
     ) -> None:
         if not pieces or binning is None:
             return
+        if self._bytes_max is None:
+            self._bytes_max = await self._broker.record_bytes_max(self._topic)
+        bytes_max = self._bytes_max - _RECORD_BYTES
         summaries = await asyncio.to_thread(self._counted, spans, pieces, binning, list(keys))
         for span, summary in summaries:
-            record = OutputRecord(f"{summary.partition}".encode(), encode_stored(summary))
-            await self._broker.publish(self._topic, 0, [record], source=span.partition.at)
+            values = await asyncio.to_thread(in_parts, summary, bytes_max)
+            self._metrics.unsummarised += values.left_out
+            key = f"{summary.partition}".encode()
+            records = [OutputRecord(key, value) for value in values.encoded]
+            await self._broker.publish(self._topic, 0, records, source=span.partition.at)
 
     def _counted(
         self,

@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 
 from sentinel.core.features.spec import duration_ms
+from sentinel.core.learning.params import TrainingParams
 from sentinel.records import Floats
 
 DAY_MS = 86_400_000
@@ -42,6 +43,12 @@ def duration_text(length_ms: float) -> str:
         if length_ms >= 10 * size or (length_ms > 0 and length_ms % size == 0):
             return f"{round(length_ms / size)}{unit}"
     return f"{max(round(length_ms / 1_000), 0)}s"
+
+
+def usual_cut() -> TrainingCut:
+    """The spans for training of a history that nobody has seen."""
+    usual = TrainingParams()
+    return TrainingCut(usual.label_delay, usual.calibration, usual.test, None)
 
 
 def cut(times_ms: Floats, is_fraud: Floats, step_ms: float) -> TrainingCut:

@@ -27,7 +27,7 @@ from sentinel.operations.arrival.choosing import (
     negative_amounts,
 )
 from sentinel.operations.arrival.columns import FileColumn, Look
-from sentinel.operations.arrival.durations import TrainingCut, cut
+from sentinel.operations.arrival.durations import TrainingCut, cut, usual_cut
 from sentinel.operations.arrival.inputs import Input, input_of, is_currency, separation
 from sentinel.records import Floats
 
@@ -90,7 +90,7 @@ def proposal(look: Look, answers: Answers) -> Proposal:
     roles = [time.of.column, amount, label, transaction_id.column, account.column]
     is_fraud = label_values(label, look.seen_count)
     rest = [column for column in look.columns if all(column is not one for one in roles)]
-    found = cut(time.times_ms, is_fraud, time.step_ms)
+    found = usual_cut() if look.is_topic else cut(time.times_ms, is_fraud, time.step_ms)
     for name in (*answers.entities.values(), *answers.ignored):
         answered_column(look, "--entity or --ignore", name)
     inputs = [_input(column, look, answers, is_fraud) for column in rest]
@@ -186,8 +186,10 @@ def _notes(
             f"{currencies.column.name} names {len(currencies.values)} currencies; amounts count "
             "as if they were one: set schema.currency, reporting_currency and rates"
         )
+    if look.is_topic:
+        return  # a history, and its labels, are still to come
     if not np.any(np.isfinite(is_fraud)):
-        yield "no label was found: train needs a file with one"
+        yield "no label was found: train needs one"
     elif found.frauds_min is not None and found.frauds_min < _FRAUDS_WANTED:
         yield (
             f"{int(np.sum(is_fraud == 1)):,} frauds among {int(np.sum(np.isfinite(is_fraud))):,} "

@@ -44,13 +44,15 @@ def config_of(found: Proposal, text: str) -> Config:
 
 def _ground(found: Proposal) -> Ground:
     first_ms, last_ms = first_and_last_ms(found.time.times_ms)
+    # Some records of a topic say nothing of how far back features may look.
+    length_ms = _STATE_TTL_MS if found.look.is_topic else last_ms - first_ms
     is_dated = not found.time.origin
     return Ground(
         has_account=found.account.column is not None,
         entities=tuple(one.name for one in found.inputs if one.use == "entity"),
-        windows=tuple(windows(last_ms - first_ms, found.time.step_ms)),
+        windows=tuple(windows(length_ms, found.time.step_ms)),
         label_delay=found.cut.label_delay,
-        has_labels=found.label is not None,
+        has_labels=found.label is not None or found.look.is_topic,
         has_hours=found.time.step_ms < 86_400_000,
         has_days=is_dated,
     )
@@ -149,9 +151,10 @@ def _store(features: Sequence[Table]) -> Iterator[str]:
 
 
 def _training(found: Proposal) -> Iterator[str]:
-    yield "\n[training] # of `sentinel train`: how it cuts the history, by what its length allows"
+    by_what = "" if found.look.is_topic else ", by what its length allows"
+    yield f"\n[training] # of `sentinel train`: how it cuts the history{by_what}"
     label = found.label.name if found.label is not None else ""
-    yield _pair("label_column", label, "" if label else "none was found: name it here")
+    yield _pair("label_column", label, "" if label else "of a history: name it here")
     yield _pair("label_delay", found.cut.label_delay, "until a label is known")
     yield _pair("calibration", found.cut.calibration)
     yield _pair("test", found.cut.test, "the last rows, on which the model is measured")

@@ -102,6 +102,7 @@ class _Looks:
         ]
 
 
+@np.errstate(over="ignore")  # a number may be the largest there is
 def check_drift(
     file: Path,
     reference: Path,

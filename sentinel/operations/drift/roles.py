@@ -71,7 +71,7 @@ def role_of(reference: FileColumn, file: FileColumn, *, is_account: bool) -> Col
         return ColumnRole(name, "text", "nested values")
     if not known.present:
         return ColumnRole(name, "text", "empty in both files")
-    if is_time(known):
+    if is_time(known) and not (_NAMED.search(known.words) and is_unique(known)):
         return ColumnRole(name, "text", "times")
     if is_unique(known):
         return ColumnRole(name, "text", "an identifier: hardly a value comes twice")

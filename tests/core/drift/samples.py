@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from sentinel.core.drift.noting import Binning, noted, steps_of
+from sentinel.core.drift.open_steps import Arm, ArmCounts
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.reference import Reference, reference_of
-from sentinel.core.drift.steps import Arm, ArmCounts, Step
+from sentinel.core.drift.steps import Step
 from sentinel.core.features.rows_in_hour import HOUR_MS
 from sentinel.records import Floats, Ints
 

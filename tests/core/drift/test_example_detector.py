@@ -10,15 +10,13 @@ from numpy.random import Generator, default_rng
 from scipy.special import expit
 
 from sentinel.core.drift.counting import size_groups
+from sentinel.core.drift.detectors.base_rates import BaseRate, base_calibration, base_rate
 from sentinel.core.drift.detectors.bernoulli import RATIOS, UNKNOWN, Outcomes
 from sentinel.core.drift.detectors.examples import (
-    BaseRate,
     ExampleEvent,
     ExampleParams,
     ExampleState,
     after_examples,
-    base_calibration,
-    base_rate,
 )
 from sentinel.core.drift.detectors.storing import state_of, state_values
 from sentinel.records import Floats, Ints
@@ -287,9 +285,25 @@ def test_likeness_is_estimated_by_analysis_of_variance() -> None:
     found = base_rate("error", "up", outcomes[:, 0], accounts)
 
     slow = slow_likeness(outcomes[:, 0].astype(float), accounts)
-    assert found.likeness == pytest.approx(slow)
-    assert found.likeness == pytest.approx(0.2, abs=0.06)
-    assert found.error > math.sqrt(found.rate * (1 - found.rate) / len(outcomes)) * 1.3
+    _, size = np.unique(accounts, return_counts=True)
+    effect = 1 + (float((size**2).sum()) / len(outcomes) - 1) * slow
+    plain = math.sqrt(found.rate * (1 - found.rate) / len(outcomes))
+    assert found.error == pytest.approx(plain * math.sqrt(effect))
+    # On the cautious side by a standard error of about .02.
+    assert slow < found.likeness < slow + 0.04
+    assert found.likeness == pytest.approx(0.2, abs=0.07)
+
+
+def test_where_likeness_was_never_seen_one_account_with_half_of_all_does_not_alarm() -> None:
+    rng = default_rng(14)
+    single = base_rate("error", "up", drawn(rng, 5_000, 0.05)[:, 0], np.arange(5_000))
+    outcomes, half = drawn(rng, 6_000, 0.05), np.arange(6_000) % 2 == 0
+    outcomes[half] = drawn(rng, 3_000, 0.12)
+
+    _, apart = run([single], outcomes)
+    _, of_one = run([single], outcomes, np.where(half, -1, np.arange(6_000)))
+
+    assert [len(apart) > 0, len(of_one) > 0] == [True, False]
 
 
 @pytest.mark.parametrize("outcome", [0, 1, UNKNOWN])

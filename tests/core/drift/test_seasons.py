@@ -231,6 +231,7 @@ def test_a_stored_state_goes_on_as_if_nothing_had_been(known: SeasonState) -> No
     "wrong",
     [
         {"level": 0.0},
+        {"level": float("nan")},
         {"week_count_min": 1},
         {"week_count_min": 8},
         {"week_count_max": 60},

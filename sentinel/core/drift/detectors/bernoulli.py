@@ -29,82 +29,58 @@ Outcomes = NDArray[np.int8]
 @numba.njit(cache=True, nogil=True)
 def run(
     outcomes: Outcomes,
+    odds: Floats,
     groups: Ints,
     times: Ints,
-    begin: int,
     seen: int,
-    nulls: Floats,
-    odds: Floats,
-    ratios: Floats,
     likeness: Floats,
     horizon: float,
     limit: float,
+    side_count: int,
+    is_open: Ints,
     sizes: Floats,
     totals: Floats,
     evidence: Floats,
     runs: Floats,
     since: Ints,
-    is_open: Ints,
-    side_count: int,
 ) -> int:
-    """Take examples from `begin` on until something is to be said; how many were taken by then.
+    """Take examples until something is to be said; how many were taken by then.
 
     Parameters
     ----------
     outcomes
         int8 (n, J): 0, 1 or UNKNOWN.
-    groups
-        int64 (n,): of `counting.size_groups`, of each example's account.
-    times
-        int64 (n,): of each example, for `since`.
-    seen
-        Examples before `begin`, since the first one of all.
-    nulls
-        float64 (J, 2): odds that count as unchanged, upwards and downwards; NaN where nothing is to
-        be found on a side.
     odds
-        float64 (n, J): by how much those of each example are larger.
-    ratios
-        RATIOS.
+        float64 (n, J, 2): of each outcome, if nothing has changed, upwards and downwards; NaN where
+        nothing is to be found on a side.
+    groups, times
+        int64 (n,): `counting.size_groups` of the accounts; the time of each example, for `since`.
+    seen
+        Examples before these.
     likeness
         float64 (J,): intraclass correlation of each outcome.
-    limit
-        log of the run length.
+    limit, side_count
+        log of the run length, and how many sides are looked at while no alarm is open.
+    is_open
+        int64 (J,): 1 where an alarm is open, whose evidence counts by itself.
     sizes, totals
         float64 (SIZE_GROUP_COUNT,) and (4,): weighted examples by group; of the weights the next
         one, the sum, the sum of the groups' squares and that of their own.
-    evidence, runs
-        float64 (J, 2, K) and (J, 2, K, 4), as of `mixture.look`; runs of examples, of ones, and of
-        how many would be expected.
-    since
-        int64 (J, 2, K): time of the first example of a run.
-    is_open
-        int64 (J,): 1 where an alarm is open, whose evidence counts by itself.
-    side_count
-        How many sides are looked at while no alarm is open, of all outcomes together.
+    evidence, runs, since
+        (J, 2, K), as of `mixture.look`; runs, of four, also of how many ones would be expected.
     """
     growth = math.exp(1.0 / horizon)
     renewed = int(_RENEWED_HORIZONS * horizon)
-    for i in range(begin, len(outcomes)):
+    for i in range(len(outcomes)):
         _weigh(groups[i], growth, sizes, totals)
-        if (seen + i - begin + 1) % renewed == 0:
+        if (seen + i + 1) % renewed == 0:
             _renew(sizes, totals)
         extra = _extra(totals)
         for j in range(outcomes.shape[1]):
-            outcome = outcomes[i, j]
-            if outcome < 0:
-                continue
-            power = 1.0 / (1.0 + extra * likeness[j])
-            _add(
-                outcome,
-                power,
-                times[i],
-                nulls[j] * odds[i, j],
-                ratios,
-                evidence[j],
-                runs[j],
-                since[j],
-            )
+            if outcomes[i, j] >= 0:
+                power = 1.0 / (1.0 + extra * likeness[j])
+                of_one = evidence[j], runs[j], since[j]
+                _add(outcomes[i, j], power, times[i], odds[i, j], of_one)
         if _is_evident(evidence, is_open, side_count, limit):
             return i + 1
     return len(outcomes)
@@ -112,22 +88,16 @@ def run(
 
 @numba.njit(cache=True, nogil=True)
 def _add(
-    outcome: int,
-    power: float,
-    time: int,
-    odds: Floats,
-    ratios: Floats,
-    evidence: Floats,
-    runs: Floats,
-    since: Ints,
+    outcome: int, power: float, time: int, odds: Floats, of_one: tuple[Floats, Floats, Ints]
 ) -> None:
     """What one example says of one outcome, of which these are the odds, (2,), if unchanged."""
+    evidence, runs, since = of_one
     for side in range(2):
         null = odds[side]
         if math.isnan(null):
             continue
-        for k in range(ratios.shape[1]):
-            ratio = ratios[side, k]
+        for k in range(SIZE_COUNT):
+            ratio = RATIOS[side, k]
             step = math.log((1.0 + null) / (1.0 + null * ratio))
             if outcome == 1:
                 step += math.log(ratio)

@@ -17,14 +17,12 @@ import numpy as np
 from scipy.special import expit, logit
 
 from sentinel.core.drift.counting import SIZE_GROUP_COUNT
-from sentinel.core.drift.detectors.bernoulli import RATIOS, SIZE_COUNT, UNKNOWN, Outcomes, run
+from sentinel.core.drift.detectors.base_rates import RATE_MIN, BaseRate
+from sentinel.core.drift.detectors.bernoulli import SIZE_COUNT, Outcomes, run
 from sentinel.core.drift.detectors.mixture import DOWN, UP, log_mean
 from sentinel.records import Floats, Ints
 
-Worse = Literal["up", "down", "both"]
 _NEAR = 1.5
-_NEWTON_STEPS = 25
-_RATE_MIN = 1e-6  # a rate of nothing at all would make the first one proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,113 +49,6 @@ class ExampleParams:
             raise ValueError("run_length_examples must be above 1")
         if not (self.horizon_examples >= 1 and self.base_errors >= 0):
             raise ValueError("horizon_examples must be at least 1, base_errors at least 0")
-
-
-@dataclass(frozen=True, slots=True)
-class BaseRate:
-    """What an outcome is compared with.
-
-    Attributes
-    ----------
-    name
-        Of the outcome.
-    worse
-        The direction that alarms.
-    rate, error
-        And its standard error, with the design effect of the examples it is from.
-    likeness
-        Intraclass correlation of the outcome within an account, in [0, 1].
-    is_relative
-        The rate is that of an example with a probability of one half: its odds are what the odds of
-        every example are multiplied by. Of a calibrated model it is one half.
-    """
-
-    name: str
-    worse: Worse
-    rate: float
-    error: float = 0.0
-    likeness: float = 0.0
-    is_relative: bool = False
-
-    def __post_init__(self) -> None:
-        assert 0 <= self.rate <= 1
-        assert self.error >= 0
-        assert 0 <= self.likeness <= 1
-
-
-def base_rate(name: str, worse: Worse, outcomes: Outcomes, accounts: Ints) -> BaseRate:
-    """From examples of before.
-
-    Parameters
-    ----------
-    outcomes
-        int8 (n,): 0, 1 or UNKNOWN.
-    accounts
-        int64 (n,): hashes.
-    """
-    known = outcomes != UNKNOWN
-    found, account = outcomes[known].astype(np.float64), accounts[known]
-    n = found.size
-    if n == 0:
-        return BaseRate(name, worse, 0.5, 0.5, 1.0)
-    rate = (found.sum() + 0.5) / (n + 1.0)
-    _, which, size = np.unique(account, return_inverse=True, return_counts=True)
-    likeness = _likeness(found, which, size.astype(np.float64))
-    rows_per_account = float((size.astype(np.float64) ** 2).sum() / n)
-    design_effect = 1.0 + (rows_per_account - 1.0) * likeness
-    error = math.sqrt(rate * (1 - rate) / n * design_effect)
-    return BaseRate(name, worse, float(rate), error, likeness)
-
-
-def base_calibration(
-    name: str, worse: Worse, outcomes: Outcomes, probabilities: Floats, accounts: Ints
-) -> BaseRate:
-    """Of how well probabilities were calibrated in examples of before: by what their odds were off.
-
-    Parameters
-    ----------
-    probabilities
-        float64 (n,), in [0, 1]; other parameters as of `base_rate`.
-    """
-    known = outcomes != UNKNOWN
-    # One example that is half a fraud: without any frauds there still is an estimate.
-    found = np.append(outcomes[known].astype(np.float64), 0.5)
-    logits = np.append(logit(np.clip(probabilities[known], _RATE_MIN, 1 - _RATE_MIN)), 0.0)
-    off = 0.0
-    for _ in range(_NEWTON_STEPS):
-        expected = expit(logits + off)
-        step = float((found - expected).sum() / (expected * (1 - expected)).sum())
-        off += min(max(step, -1.0), 1.0)
-    expected = expit(logits + off)
-    account = accounts[known]
-    likeness, rows_per_account = 0.0, 1.0
-    if account.size:
-        _, which, size = np.unique(account, return_inverse=True, return_counts=True)
-        likeness = _likeness((found - expected)[:-1], which, size.astype(np.float64))
-        rows_per_account = float((size.astype(np.float64) ** 2).sum() / account.size)
-    design_effect = 1.0 + (rows_per_account - 1.0) * likeness
-    error = math.sqrt(design_effect / float((expected * (1 - expected)).sum()))
-    rate = float(expit(off))
-    return BaseRate(name, worse, rate, rate * (1 - rate) * error, likeness, is_relative=True)
-
-
-def _likeness(found: Floats, which: Ints, size: Floats) -> float:
-    """Intraclass correlation by analysis of variance, in [0, 1].
-
-    The usual estimator for clusters of unequal sizes (Donner, A review of inference procedures for
-    the intraclass correlation coefficient in the one-way random effects model, International
-    Statistical Review 54, 1986). With one example an account there is none to be seen, and none
-    does harm.
-    """
-    n, k = found.size, size.size
-    if n == k or k < 2:
-        return 0.0 if n == k else 1.0
-    mean = np.bincount(which, weights=found) / size
-    between = float((size * (mean - found.mean()) ** 2).sum()) / (k - 1)
-    within = float(((found - mean[which]) ** 2).sum()) / (n - k)
-    usual = (n - float((size**2).sum()) / n) / (k - 1)
-    total = between + (usual - 1) * within
-    return float(np.clip((between - within) / total, 0.0, 1.0)) if total > 0 else 0.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -252,43 +143,48 @@ def after_examples(
         float64 (n,): as they were when the examples were decided; for bases that are relative.
     """
     assert outcomes.shape == (len(groups), len(bases))
-    odds = np.ones(outcomes.shape)
-    for j, base in enumerate(bases):
-        if base.is_relative:
-            assert probabilities is not None
-            known = np.clip(probabilities, _RATE_MIN, 1 - _RATE_MIN)
-            odds[:, j] = known / (1 - known)
+    outcomes = np.ascontiguousarray(outcomes)
+    odds = _odds(bases, len(outcomes), probabilities)
     likeness = np.array([base.likeness for base in bases])
+    side_count = sum(len(_sides(base)) for base in bases)
     limit = math.log(params.run_length_examples)
     state = _copied(state)
     events: list[ExampleEvent] = []
     begin = 0
     while begin < len(outcomes):
-        end = run(
-            np.ascontiguousarray(outcomes),
-            groups,
-            times,
-            begin,
+        taken = run(
+            outcomes[begin:],
+            odds[begin:] * _nulls(state, bases, params),
+            groups[begin:],
+            times[begin:],
             state.seen,
-            _nulls(state, bases, params),
-            odds,
-            RATIOS,
             likeness,
             params.horizon_examples,
             limit,
+            side_count,
+            (state.open_side >= 0).astype(np.int64),
             state.sizes,
             state.totals,
             state.evidence,
             state.runs,
             state.since,
-            (state.open_side >= 0).astype(np.int64),
-            sum(len(_sides(base)) for base in bases),
         )
-        state = replace(state, seen=state.seen + end - begin)
-        begin = end
+        state = replace(state, seen=state.seen + taken)
+        begin += taken
         state, found = _told(state, bases, params, limit)
         events += found
     return state, tuple(events)
+
+
+def _odds(bases: Sequence[BaseRate], n: int, probabilities: Floats | None) -> Floats:
+    """What the odds of the bases are multiplied by, float64 (n, J, 1)."""
+    odds = np.ones((n, len(bases), 1))
+    for j, base in enumerate(bases):
+        if base.is_relative:
+            assert probabilities is not None
+            known = np.clip(probabilities, RATE_MIN, 1 - RATE_MIN)
+            odds[:, j, 0] = known / (1 - known)
+    return odds
 
 
 def _copied(state: ExampleState) -> ExampleState:
@@ -315,8 +211,8 @@ def _nulls(state: ExampleState, bases: Sequence[BaseRate], params: ExampleParams
         if base.worse != "up":
             found[j, DOWN] = base.rate - params.base_errors * base.error
     # Where the cautious rate is no rate any more, no outcome tells anything.
-    found[(found >= 1 - _RATE_MIN) | (found < 0)] = np.nan
-    found = np.maximum(found, _RATE_MIN)
+    found[(found >= 1 - RATE_MIN) | (found < 0)] = np.nan
+    found = np.maximum(found, RATE_MIN)
     return found / (1 - found)
 
 
@@ -369,7 +265,7 @@ def _way_back(event: ExampleEvent, base: BaseRate, params: ExampleParams) -> flo
     least = 1.0 / (event.example_count + 2)
     found, expected = np.clip([event.rate, event.expected], least, 1 - least)
     away = max(sign * float(logit(found) - logit(expected)) / 2, math.log(_NEAR))
-    near = max(base.rate + sign * params.base_errors * base.error, _RATE_MIN)
+    near = max(base.rate + sign * params.base_errors * base.error, RATE_MIN)
     return float(expit(logit(near) + sign * away))
 
 

@@ -36,7 +36,8 @@ class SeasonParams:
     Attributes
     ----------
     level
-        How many false alarms a week may have in expectation, of one series.
+        How many false alarms a week may have in expectation, of all series together; 0.2 is one in
+        five weeks.
     week_count_min, week_count_max
         Weeks from which hours are judged, and weeks that are kept.
     row_count_min
@@ -45,15 +46,15 @@ class SeasonParams:
         After so many quiet hours in a row an alarm is over.
     """
 
-    level: float = 0.01
+    level: float = 0.2
     week_count_min: int = 4
     week_count_max: int = 6
     row_count_min: int = 30
     quiet_hours: int = 24
 
     def __post_init__(self) -> None:
-        if not 0 < self.level < 1:
-            raise ValueError("level must be in (0, 1)")
+        if not 0 < self.level <= 1_000:
+            raise ValueError("level must be in (0, 1000]")
         if not 2 <= self.week_count_min <= self.week_count_max <= 52:
             raise ValueError("expected 2 <= week_count_min <= week_count_max <= 52")
         if self.row_count_min < 1 or self.quiet_hours < 1:
@@ -167,11 +168,12 @@ def after_hour(
     centred = history.centred()
     compared = _compared(centred, at, params)
     several = _compared(centred.trailing(_SEVERAL), at, params)
-    events = _found(compared, "hour", hour, _HOURS_SHARE * params.level / HOURS)
-    events += _found(several, "hours", hour, _HOURS_SHARE * params.level / HOURS)
+    level = min(params.level / len(rows), 1.0)  # of each series
+    events = _found(compared, "hour", hour, _HOURS_SHARE * level / HOURS)
+    events += _found(several, "hours", hour, _HOURS_SHARE * level / HOURS)
     if hour % _DAY_HOURS == _DAY_HOURS - 1:
         of_day = _compared_day(history, at // _DAY_HOURS, params)
-        events += _found(of_day, "day", hour, (1 - 2 * _HOURS_SHARE) * params.level / 7)
+        events += _found(of_day, "day", hour, (1 - 2 * _HOURS_SHARE) * level / 7)
     return _lived(state, compared, events, hour, params)
 
 
