@@ -3,11 +3,10 @@
 from collections import Counter
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.operations.drift.capping import kept_rows, share_max
+from sentinel.operations.drift.capping import kept_rows, row_counts_max
 
 
 @given(accounts=st.lists(st.integers(0, 5), max_size=60), most=st.integers(1, 9))
@@ -28,7 +27,8 @@ def test_rows_are_kept_evenly_over_the_file() -> None:
     assert np.diff(kept).tolist() == [100] * 9
 
 
-def test_the_share_is_that_of_an_average_account_or_of_five_rows() -> None:
-    assert share_max((1_000, 100_000), (500, 900)) == pytest.approx(5 / 1_000)
-    assert share_max((1_000, 100_000), (50, 900)) == pytest.approx(1 / 50)
-    assert share_max((0, 0), (0, 0)) == 5
+def test_as_many_rows_count_as_accounts_have_on_average_or_five() -> None:
+    assert row_counts_max((2_000, 3_000), (100, 150)) == (20, 20)
+    assert row_counts_max((60_000, 2_000), (100, 100)) == (600, 20)  # a month, and a day
+    assert row_counts_max((6_000, 200), (100, 100)) == (150, 5)
+    assert row_counts_max((0, 0), (0, 0)) == (1, 1)

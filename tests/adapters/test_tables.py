@@ -18,9 +18,12 @@ def written(folder: Path, ending: str, **columns: object) -> TableFile:
     """A file; a row of nothing alone would be none, in a CSV."""
     frame = pl.DataFrame(columns, strict=False).with_columns(filled=1)
     path = folder / f"file.{ending}"
-    {"parquet": frame.write_parquet, "csv": frame.write_csv, "jsonl": frame.write_ndjson}[ending](
-        path
-    )
+    if ending == "csv":
+        frame.write_csv(path)
+    elif ending == "jsonl":
+        frame.write_ndjson(path)
+    else:
+        frame.write_parquet(path)
     return TableFile(path, frame.columns)
 
 

@@ -204,7 +204,7 @@ def test_odd_columns_are_compared_or_left_out_with_a_reason() -> None:
                 "day": [f"2026-0{1 + seed}-{1 + i % 28:02d}" for i in range(ROW_COUNT)],
                 "when": pl.Series([1_770_000_000_000 + seed] * ROW_COUNT).cast(pl.Datetime("ms")),
                 "many": [f"v{i}" for i in rng.integers(0, 3_000, ROW_COUNT)],
-                "nested": [{"a": 1}] * ROW_COUNT,
+                "nested": [[1, 2]] * ROW_COUNT,
                 "row_id": rng.integers(0, 2**60, ROW_COUNT),
                 "cents": rng.integers(100, 10_000_000, ROW_COUNT),
             }
@@ -219,6 +219,33 @@ def test_odd_columns_are_compared_or_left_out_with_a_reason() -> None:
     assert set(features(found)) == {
         "constant", "ties", "infinite", "huge", "not_a_number", "many", "cents",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_what_lies_in_objects_is_compared_under_its_path(ending: str) -> None:
+    def nested(seed: int, factor: float) -> pl.DataFrame:
+        inner = pl.struct(pl.col("amount") * factor, "country")
+        return table(seed).select(after=pl.struct("score", card=inner))
+
+    names = [write(nested(1, 100.0), f"file.{ending}"), write(nested(2, 1.0), f"old.{ending}")]
+
+    found = features(said(names[0], "--reference", names[1]))
+
+    assert set(found) == {"after.score", "after.card.amount", "after.card.country"}
+    assert found["after.card.amount"]["kind"] == "unit"
+    assert not found["after.card.country"]["alarm"]
+    assert found["after.score"]["missing"]["file"] < 0.03
+
+
+def test_the_files_of_a_folder_are_one() -> None:
+    Path("days").mkdir()
+    for day, rows in enumerate(table(1).iter_slices(ROW_COUNT // 4)):
+        write(rows, f"days/{day}.parquet")
+
+    found = said("days", "--reference", write(table(2), "old.parquet"))
+
+    assert found["rows"]["file"] == ROW_COUNT
+    assert found["alarm"] is False
 
 
 @pytest.mark.parametrize("n", [1, 20])

@@ -4,6 +4,7 @@ CSV and JSON lines are texts at first. What cannot be read as a number is told a
 not there.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -16,15 +17,17 @@ from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
 from sentinel.adapters.files.columns import WORDS, category
+from sentinel.adapters.files.folders import files_of
 from sentinel.adapters.files.opening import (
     MISSING,
-    check_content,
     kind_of,
     not_blank,
     open_lines,
     scan,
     translated,
 )
+from sentinel.adapters.files.structs import leaves_of
+from sentinel.codec.paths import path_of
 from sentinel.codec.records import decode_object
 from sentinel.errors import ConfigError, RecordError
 from sentinel.records import Floats, Ints
@@ -91,16 +94,16 @@ class _Gathered:
 
 
 class TableFile:
-    """A Parquet, CSV or JSON lines file, read as often as it is asked for.
+    """A Parquet, CSV or JSON lines file, or a folder of them, read as often as it is asked for.
 
-    A column that it lacks is missing in all its rows. Raises ConfigError wherever it is damaged.
+    Columns may lie in structs, under their paths. One that it lacks is missing in all its rows.
+    Raises ConfigError wherever it is damaged.
     """
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
-        self._path = path
+        self._files = files_of(path)
         self._names = set(names)
-        self._is_lines = kind_of(path) == "jsonl"
-        check_content(path)
+        self._is_lines = kind_of(self._files[0]) == "jsonl"
 
     def accounts(self, name: str) -> Ints:
         """A hash of each row's account, int64 (n,); 0 where there is none."""
@@ -150,43 +153,59 @@ class TableFile:
 
     def _frames(self, names: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Some columns of all rows, in pieces; one that the file lacks is null."""
-        with translated(self._path):
-            there = [name for name in dict.fromkeys(names) if name in self._names]
-            size = max(min(_ROW_COUNT_MAX, _CELL_COUNT_MAX // max(len(there), 1)), 1)
-            if self._is_lines:
-                frames = self._frames_of_lines(there, size)
-            else:
-                table = scan(self._path)
-                # Of no column there would be no rows, either.
-                kept = there or table.collect_schema().names()[:1]
-                frames = table.select(kept).collect_batches(
-                    chunk_size=size, maintain_order=True, lazy=True
-                )
-            lacking = [pl.lit(None).alias(name) for name in names if name not in self._names]
-            for frame in frames:
-                yield frame.with_columns(lacking)
+        there = [name for name in dict.fromkeys(names) if name in self._names]
+        lacking = [pl.lit(None).alias(name) for name in names if name not in self._names]
+        size = max(min(_ROW_COUNT_MAX, _CELL_COUNT_MAX // max(len(there), 1)), 1)
+        read = _of_lines if self._is_lines else _of_table
+        for file in self._files:
+            with translated(file):
+                for frame in read(file, there, size):
+                    yield frame.with_columns(lacking)
 
-    def _frames_of_lines(self, names: Sequence[str], size: int) -> Iterator[pl.DataFrame]:
-        schema = dict.fromkeys(names or ["\x00"], pl.String)
-        with open_lines(self._path) as file:
-            lines = not_blank(file)
-            before = 0
-            while some := list(islice(lines, size)):
-                try:
-                    frame = pl.read_ndjson(BytesIO(b"\n".join(some)), schema=schema)
-                except PolarsError as error:
-                    raise self._refused(some, before) or error from error
-                yield frame
-                before += len(some)
 
-    def _refused(self, lines: Sequence[bytes], before: int) -> ConfigError | None:
-        """The first line that is no JSON object, by its number among those that are not blank."""
-        for number, line in enumerate(lines, before + 1):
+def _of_table(file: Path, names: Sequence[str], size: int) -> Iterator[pl.DataFrame]:
+    table = scan(file)
+    schema = table.collect_schema()
+    found = {name: column for name, column, _ in leaves_of(schema)}
+    wanted = [found[name].alias(name) for name in names]
+    # Of no column there would be no rows, either.
+    kept = wanted or [pl.col(schema.names()[0])]
+    yield from table.select(kept).collect_batches(chunk_size=size, maintain_order=True, lazy=True)
+
+
+def _of_lines(file: Path, names: Sequence[str], size: int) -> Iterator[pl.DataFrame]:
+    paths = {name: path_of(name) for name in names}
+    tops = [*names, *(path[0] for path in paths.values() if path)]
+    schema = dict.fromkeys(tops or ["\x00"], pl.String)
+    wanted = [_reached(name, path).alias(name) for name, path in paths.items()]
+    with open_lines(file) as opened:
+        lines = not_blank(opened)
+        before = 0
+        while some := list(islice(lines, size)):
             try:
-                decode_object(line)
-            except RecordError as error:
-                return ConfigError(f"{self._path}: line {number:,}: {error}")
-        return None
+                frame = pl.read_ndjson(BytesIO(b"\n".join(some)), schema=schema)
+            except PolarsError as error:
+                raise _refused(file, some, before) or error from error
+            yield frame.select(wanted) if wanted else frame
+            before += len(some)
+
+
+def _reached(name: str, path: Sequence[str]) -> pl.Expr:
+    """What a field of that very name holds, or else what the path leads to."""
+    if not path:
+        return pl.col(name)
+    keys = "".join(f"[{json.dumps(key)}]" for key in path[1:])
+    return pl.coalesce(pl.col(name), pl.col(path[0]).str.json_path_match(f"${keys}"))
+
+
+def _refused(file: Path, lines: Sequence[bytes], before: int) -> ConfigError | None:
+    """The first line that is no JSON object, by its number among those that are not blank."""
+    for number, line in enumerate(lines, before + 1):
+        try:
+            decode_object(line)
+        except RecordError as error:
+            return ConfigError(f"{file}: line {number:,}: {error}")
+    return None
 
 
 def _joined(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:

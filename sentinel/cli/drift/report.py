@@ -49,8 +49,9 @@ def show_report(
     elif html is not None:
         from sentinel.cli.drift import sentences
 
-        alarms = sentences.how_many(len(found.alarms), "alarm")
-        echo(f"{html}: {alarms}, {sentences.how_many(len(found.windows), 'window')}")
+        alarms, windows = len(found.alarms), len(found.windows)
+        told = sentences.how_many(alarms, "alarm"), sentences.how_many(windows, "window")
+        echo(f"{html}: {', '.join(told)}")
     elif alarm:
         _print_alarm(found, found.alarms[0], decimals, limit)
     else:

@@ -88,9 +88,7 @@ def _footing(found: DriftCheck) -> list[str]:
         lines.append(f"an account has {per} of the rows that count, weighted by them")
         if found.counted_rows != found.row_counts:
             kept, of = found.counted_rows[1], found.counted_rows[0]
-            lines.append(
-                f"{kept:,} and {of:,} rows count: what accounts have beyond a share of all does not"
-            )
+            lines.append(f"{kept:,} and {of:,} rows count: of accounts with many only some do")
     rate = f"{100 * found.alpha:.3g} %"
     lines.append(f"where nothing has changed, any column at all alarms in {rate} of files, at most")
     if found.left_out:

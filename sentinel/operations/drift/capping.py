@@ -1,5 +1,7 @@
 """At most so many rows of an account: one that has a hundredth of all rows is no sample of any."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,16 +10,17 @@ from sentinel.records import Ints
 _ROW_COUNT_MIN = 5
 
 
-def share_max(row_counts: tuple[int, int], account_counts: tuple[int, int]) -> float:
-    """Which share of the rows an account may have, in a reference and in a window.
+def row_counts_max(row_counts: tuple[int, int], account_counts: tuple[int, int]) -> tuple[int, int]:
+    """How many rows of an account count, in a reference and in a window.
 
-    What an account has on average, or 5 rows if that is more, where there are fewer: with
-    correlations within accounts of 0.1 and of 0.5 a mean is then within a tenth of as sure as any
-    cap makes it. The same share on both sides, whatever time they cover: a number of rows would
-    weigh accounts otherwise in a month than in a day, and that would look like drift.
+    As many as accounts have on average there; on the side where they have fewer at least 5, and as
+    many more on the other. With correlations within accounts of 0.1 and of 0.5 a mean is then as
+    sure as any cap makes it, within a tenth. One number for both sides would weigh the accounts of
+    a month otherwise than those of a day, and that would look like drift.
     """
-    rows, accounts = max(min(row_counts), 1), max(min(account_counts), 1)
-    return max(_ROW_COUNT_MIN / rows, 1 / accounts)
+    a, b = (n / max(m, 1) for n, m in zip(row_counts, account_counts, strict=True))
+    times = max(1.0, _ROW_COUNT_MIN / max(min(a, b), 1.0))
+    return max(math.ceil(a * times), 1), max(math.ceil(b * times), 1)
 
 
 def kept_rows(account_hashes: Ints, row_count_max: int) -> NDArray[np.bool_]:

@@ -8,14 +8,14 @@ import numpy as np
 
 from sentinel.adapters.files.opening import some_names
 from sentinel.adapters.files.tables import TableFile
-from sentinel.core.drift.columns import MISSING, Column
-from sentinel.core.drift.counting import GroupCounts
-from sentinel.core.drift.effects import Effects, effects
-from sentinel.core.drift.kinds import Kind, kind_of
-from sentinel.core.drift.window_test import ALPHA, ColumnTest, window_test
+from sentinel.core.drift.counts.columns import MISSING, BinnedColumn
+from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.windows.effects import Effects, effects
+from sentinel.core.drift.windows.kinds import Kind, kind_of
+from sentinel.core.drift.windows.window_test import ALPHA, ColumnTest, window_test
 from sentinel.errors import ConfigError
 from sentinel.operations.arrival.columns import FileColumn, Look
-from sentinel.operations.drift.capping import kept_rows, share_max
+from sentinel.operations.drift.capping import kept_rows, row_counts_max
 from sentinel.operations.drift.cells import (
     TEXT_COUNT_MAX,
     Side,
@@ -25,7 +25,14 @@ from sentinel.operations.drift.cells import (
     number_cells,
     text_cells,
 )
-from sentinel.operations.drift.roles import ColumnRole, account_like, blank, role_of, seen
+from sentinel.operations.drift.roles import (
+    ColumnRole,
+    account_like,
+    account_names,
+    blank,
+    role_of,
+    seen,
+)
 from sentinel.operations.drift.words import what_changed
 from sentinel.records import Ints
 
@@ -160,30 +167,45 @@ def check_drift(
 def _looked(file: Path, reference: Path, account: str | None, columns: Sequence[str]) -> _Looks:
     looks = seen(reference), seen(file)
     names = [[column.name for column in look.columns] for look in looks]
-    if not set(names[0]) & set(names[1]):
+    _refuse(((reference, names[0]), (file, names[1])), account, columns)
+    chosen = [n for n in names[0] if not columns or n in columns]
+    like = account_names(looks[0]) if account is None and not columns else []
+    roles = {
+        name: role_of(_column(looks[0], name), _column(looks[1], name), is_account=name == account)
+        for name in chosen
+    }
+    roles |= {
+        name: ColumnRole(name, "text", f"an account, it seems: --account {name}")
+        for name in like
+        if not roles[name].left_out
+    }
+    return _Looks(*looks, roles)
+
+
+def _refuse(
+    files: tuple[tuple[Path, list[str]], tuple[Path, list[str]]],
+    account: str | None,
+    columns: Sequence[str],
+) -> None:
+    """Raise ConfigError where two files cannot be compared, or not by these columns."""
+    (reference, of_reference), (file, of_file) = files
+    for path, there in files:
+        if not there:
+            raise ConfigError(f"{path}: has no column: none of its first lines is a JSON object")
+    if not set(of_reference) & set(of_file):
         raise ConfigError(
-            f"{file} and {reference} have no column in common: the one has {some_names(names[1])}, "
-            f"the other {some_names(names[0])}"
+            f"{file} and {reference} have no column in common: the one has {some_names(of_file)}, "
+            f"the other {some_names(of_reference)}"
         )
-    for path, there in ((reference, names[0]), (file, names[1])):
+    for path, there in files:
         if account is not None and account not in there:
             raise ConfigError(
                 f"--account {account}: {path} has no such column; it has {some_names(there)}"
             )
-    if missing := [name for name in columns if name not in names[0]]:
+    if missing := [name for name in columns if name not in of_reference]:
         raise ConfigError(
-            f"--columns: {reference} has no column {missing}; it has {some_names(names[0])}"
+            f"--columns: {reference} has no column {missing}; it has {some_names(of_reference)}"
         )
-    chosen = [n for n in names[0] if not columns or n in columns]
-    return _Looks(
-        *looks,
-        {
-            name: role_of(
-                _column(looks[0], name), _column(looks[1], name), is_account=name == account
-            )
-            for name in chosen
-        },
-    )
 
 
 def _column(look: Look, name: str) -> FileColumn:
@@ -201,11 +223,11 @@ def _sides(file: Path, reference: Path, looks: _Looks, account: str | None) -> t
         )
         return a, b
     hashes = [_own(table.accounts(account)) for table in tables]
-    rows = (hashes[0].size, hashes[1].size)
-    share = share_max(rows, (np.unique(hashes[0]).size, np.unique(hashes[1]).size))
+    account_counts = np.unique(hashes[0]).size, np.unique(hashes[1]).size
+    most = row_counts_max((hashes[0].size, hashes[1].size), account_counts)
     a, b = (
-        Side(table, some, kept_rows(some, max(int(np.ceil(share * some.size)), 1)))
-        for table, some in zip(tables, hashes, strict=True)
+        Side(table, some, kept_rows(some, cap))
+        for table, some, cap in zip(tables, hashes, most, strict=True)
     )
     return a, b
 
@@ -238,7 +260,7 @@ def _text_cells(looks: _Looks, sides: tuple[Side, Side]) -> tuple[dict[str, Text
 
 
 def _findings(
-    cells: Sequence[Column],
+    cells: Sequence[BinnedColumn],
     tests: Sequence[ColumnTest],
     counts: tuple[GroupCounts, GroupCounts],
     looks: _Looks,
@@ -260,7 +282,7 @@ def _findings(
 
 
 def _finding(
-    column: Column,
+    column: BinnedColumn,
     test: ColumnTest,
     counts: tuple[Ints, Ints],
     measures: Effects,

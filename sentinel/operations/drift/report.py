@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sentinel.config import Config
-from sentinel.core.drift.columns import (
+from sentinel.core.drift.counts.columns import (
     CELL_COUNT,
     MISSING,
     OTHER,
     SCORE,
     UNSEEN,
-    Column,
+    BinnedColumn,
     score_column,
 )
 from sentinel.operations.drift.acting import checked_text, found_alarm
@@ -76,7 +76,7 @@ async def _cell_names(
     return names
 
 
-def cell_names(column: Column) -> list[str]:
+def cell_names(column: BinnedColumn) -> list[str]:
     """What each of CELL_COUNT cells holds; empty of those that hold nothing."""
     edges = column.edges[np.isfinite(column.edges)].tolist()
     names = [""] * CELL_COUNT

@@ -24,6 +24,7 @@ _HARDLY_TWICE = 0.98
 # if they have none, with a probability of e^-7, they were given out one by one.
 _PAIRS_EXPECTED_MIN = 7
 _NAMED = re.compile(r"\b(id|ids|uuid|guid|key|ref|reference|number|num|no|index|row|hash)\b")
+_CLOCK = re.compile(r"\b(time|times|timestamp|ts|date|datetime|epoch|unix|at|when|created|utc)\b")
 _DATES = re.compile(
     r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4}|"
     r"\d{1,2}[- ][A-Za-z]{3}[- ]\d{4})"
@@ -32,6 +33,7 @@ _DATES = re.compile(
 _LARGEST = repr(float(np.finfo(np.float64).max))
 _INFINITE = {"inf": _LARGEST, "+inf": _LARGEST, "-inf": f"-{_LARGEST}"}
 _ENTITY_VALUE_COUNT_MIN = 200  # of a text that is not named as one
+_ACCOUNT_COUNT_MIN = 10
 _REPEATS_MIN = 1.5
 
 
@@ -82,9 +84,12 @@ def role_of(reference: FileColumn, file: FileColumn, *, is_account: bool) -> Col
 
 
 def is_time(column: FileColumn) -> bool:
-    """Whether its values are times or dates: as texts, as years 2000 to 2100 in a unit, counted."""
-    if time_column(column) is not None:
-        return True
+    """Whether its values are times or dates: as texts; as numbers that are called so, or only rise.
+
+    Card numbers can lie where microseconds since 1970 do.
+    """
+    if (found := time_column(column)) is not None:
+        return found.format == "rfc3339" or column.is_in_order or bool(_CLOCK.search(column.words))
     texts = list(column.counts)
     return sum(map(bool, map(_DATES.fullmatch, texts))) >= _HARDLY_TWICE * len(texts)
 
@@ -105,9 +110,17 @@ def is_unique(column: FileColumn) -> bool:
     return distinct == n and n * n / (2 * span) >= _PAIRS_EXPECTED_MIN
 
 
+def account_names(look: Look) -> list[str]:
+    """Columns that are called as accounts are, and come back with the same values."""
+    return [
+        column.name
+        for column in account_columns(look)
+        if _repeats(column) and column.distinct_count >= _ACCOUNT_COUNT_MIN
+    ]
+
+
 def account_like(look: Look) -> str | None:
-    """A column that comes back with the same values, as accounts do, if there is one."""
-    named = [c.name for c in account_columns(look) if _repeats(c) and c.distinct_count > 2]
+    """A column that comes back with the same of many values, as accounts do, if there is one."""
     texts = [
         column
         for column in look.columns
@@ -117,7 +130,7 @@ def account_like(look: Look) -> str | None:
         and not is_time(column)
     ]
     texts.sort(key=lambda column: -column.distinct_count)
-    return next(iter([*named, *(column.name for column in texts)]), None)
+    return next(iter([*account_names(look), *(column.name for column in texts)]), None)
 
 
 def _repeats(column: FileColumn) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sentinel.core.drift.counting import SIZE_GROUP_COUNT, GroupCounts
+from sentinel.core.drift.counts.counting import SIZE_GROUP_COUNT, GroupCounts
 from sentinel.core.drift.detectors.minute_alarms import judged
 from sentinel.core.drift.detectors.minute_state import MinuteEvent, MinuteState
 from sentinel.core.drift.detectors.mixture import SIZES, look
@@ -213,11 +213,13 @@ def _floors(
             is_value = np.array([part == "value" for part in reference.parts], dtype=bool)
             season = np.where(is_value, one.error[reference.places], 0.0)
             errors[begin:end] = np.hypot(errors[begin:end], season)
-            is_known = is_value & np.isfinite(season)
-            shift[begin:end] = np.where(is_known, one.shift[reference.places], 0.0)
+            is_usual = is_value & np.isfinite(season)
+            shift[begin:end] = np.where(is_usual, one.shift[reference.places], 0.0)
         begin = end
-    floors = np.maximum(params.reference_errors * errors, params.floor)
-    return floors, shift
+    is_known = np.isfinite(errors)
+    known = np.where(is_known, errors, 0.0)
+    floors = np.maximum(params.reference_errors * known, params.floor)
+    return np.where(is_known, floors, np.inf), shift
 
 
 def _typical(before: Floats, rows: Floats) -> Floats:
