@@ -16,7 +16,7 @@ from sentinel.core.drift.counts.columns import (
 )
 from sentinel.operations.drift.acting import checked_text, found_alarm
 from sentinel.operations.drift.references import found_reference
-from sentinel.operations.drift.status import DriftStatus, drift_status
+from sentinel.operations.drift.status import SCALES, DriftStatus, drift_status
 from sentinel.operations.models.registry import now_ms
 from sentinel.operations.stores import open_drift, open_models
 from sentinel.ports import DriftStore, ModelStore
@@ -57,7 +57,7 @@ async def drift_report(
 ) -> DriftReport:
     """The report by what is kept."""
     status = await drift_status(drift, models, config, now_ms=now_ms)
-    windows = await drift.windows(WINDOW_COUNT_MAX)
+    windows = await drift.windows(len(SCALES) * WINDOW_COUNT_MAX)
     if alarm:
         alarms = [await found_alarm(drift, checked_text("--alarm", alarm))]
     else:
