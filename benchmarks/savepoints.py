@@ -27,7 +27,8 @@ import uvloop
 from benchmarks.harness import ROOT, facts, header, print_table, write_json
 from sentinel import config as configuration
 from sentinel.adapters.embedded import EmbeddedServers
-from sentinel.adapters.pool import AskedTrainer, WorkerParams, WorkerProcess
+from sentinel.adapters.pool import WorkerParams, WorkerProcess
+from sentinel.adapters.pool.trainer import AskedTrainer
 from sentinel.adapters.redis import RedisParams
 from sentinel.app.builtin.stream import values_of
 from sentinel.core.decision import PolicyParams

@@ -1,16 +1,13 @@
 """Gathers every Params dataclass: a TOML file and the environment become one Config."""
 
 import hashlib
-import math
 import os
 import re
 import tomllib
-import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from datetime import date, time
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from sentinel.adapters.archive import ArchiveParams
 from sentinel.adapters.kafka import EMBEDDED, KafkaParams
@@ -18,8 +15,10 @@ from sentinel.adapters.pool import PoolParams, WorkerParams
 from sentinel.adapters.redis import RedisParams
 from sentinel.adapters.registry import ModelParams
 from sentinel.codec.schema import SchemaParams
+from sentinel.codec.settings import Variable, section, table_of
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.decision import PolicyParams
+from sentinel.core.drift.params import DriftParams
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import layout_of, row_bytes
 from sentinel.core.learning.maturity import MaturityParams
@@ -43,10 +42,7 @@ SECRETS = frozenset({("kafka", "sasl_password"), ("redis", "password")})
 # The account is always there: partitions, reasons and the order of records hang on it.
 DEFAULT_ENTITIES = {"account": EntityParams()}
 
-# Beyond it a number is a slip, and in milliseconds would not fit into 64 bits.
-NUMBER_MAX = 10**15
 _TABLE_BYTES_MAX = 2**40
-_SHOWN_LENGTH_MAX = 80
 
 # LightGBM separates names by blanks in its text, and refuses what would need escaping in JSON.
 _FEATURE_NAME = re.compile(r'[^\s",:\[\]{}]+')
@@ -74,6 +70,7 @@ class Config:
     deployment: DeploymentParams = field(default_factory=DeploymentParams)
     learning: LearningParams = field(default_factory=LearningParams)
     updates: UpdateParams = field(default_factory=UpdateParams)
+    drift: DriftParams = field(default_factory=DriftParams)
     trainer: WorkerParams = field(default_factory=WorkerParams)
     training: TrainingParams = field(default_factory=TrainingParams)
     version: str = ""  # of the effective settings: part of every decision
@@ -179,7 +176,7 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Con
         _put_over(table, _read(profile_path(STREAM_PROFILE)))
     try:
         for section, key in SECRETS:
-            if key in _table(table.get(section, {}), section):
+            if key in table_of(table.get(section, {}), section):
                 name = f"{ENVIRONMENT_PREFIX}{section}__{key}".upper()
                 raise ConfigError(f"[{section}] {key}: secrets come from {name} only")
         override(table, os.environ if environment is None else environment)
@@ -228,21 +225,7 @@ def override(table: dict[str, Any], environment: Mapping[str, str]) -> None:
             if not isinstance(section, dict):
                 raise ConfigError(f"{name}: {part} is not a section")
         secret = (parts[0], parts[-1]) in SECRETS
-        section[parts[-1]] = text if secret else _Variable(text)
-
-
-class _Variable(str):
-    """The value of a variable: TOML, or else plain text; which of both, its setting decides."""
-
-    __slots__ = ()
-
-    def read_as(self, kind: Any) -> Any:
-        try:
-            found = tomllib.loads(f"value = {self}")["value"]
-        except (tomllib.TOMLDecodeError, ValueError):  # of a date that does not exist
-            return str(self)
-        wants_text = kind is str or (get_origin(kind) is Literal and found not in get_args(kind))
-        return str(self) if wants_text and not isinstance(found, str) else found
+        section[parts[-1]] = text if secret else Variable(text)
 
 
 def build(table: Mapping[str, Any]) -> Config:
@@ -264,7 +247,7 @@ def _built(table: Mapping[str, Any]) -> Config:
         if name == "entities":
             sections[name] = {
                 kind: section(EntityParams, values, name=f"entities.{kind}")
-                for kind, values in _table(table[name], "entities").items()
+                for kind, values in table_of(table[name], "entities").items()
             }
             sections[name] = DEFAULT_ENTITIES | sections[name]
         elif name == "features":
@@ -302,7 +285,7 @@ def _features(rows: Any) -> tuple[FeatureParams, ...]:
     found = []
     for i, row in enumerate(rows):
         where = f"features #{i + 1}"
-        table = _table(row, where)
+        table = table_of(row, where)
         stats, windows = (
             _many(table.get(key, ""), f"[{where}] {key}") for key in ("stat", "window")
         )
@@ -322,79 +305,3 @@ def _many(value: Any, where: str) -> list[str]:
     if value == []:
         raise ConfigError(f"{where} must not be an empty list")
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]
-
-
-def _table(value: Any, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ConfigError(f"[{name}] must be a table")
-    return value
-
-
-def section(kind: type[T], table: Any, *, name: str) -> T:
-    """Build one Params dataclass from one TOML table; unknown keys and wrong types are errors."""
-    assert is_dataclass(kind)
-    hints = get_type_hints(kind)
-    table = _table(table, name)
-    if unknown := sorted(table.keys() - hints.keys()):
-        raise ConfigError(f"[{name}] has unknown keys {unknown}; known: {sorted(hints)}")
-    values = {key: converted(value, hints[key], f"[{name}] {key}") for key, value in table.items()}
-    for one in fields(kind):
-        if _is_nan(values.get(one.name)) and not _is_nan(one.default):
-            raise ConfigError(f"[{name}] {one.name} must be a number, got nan")
-    try:
-        return kind(**values)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"[{name}] {error}") from error
-
-
-def converted(value: Any, kind: Any, where: str) -> Any:
-    """A TOML value as the type that a field asks for. Raises ConfigError."""
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        return converted(value, next(a for a in arguments if a is not type(None)), where)
-    if isinstance(value, _Variable):
-        return converted(value.read_as(kind), kind, where)
-    if is_dataclass(kind) and isinstance(kind, type):
-        return section(kind, value, name=_dotted(where))
-    if origin is Literal:
-        if value not in arguments:
-            raise ConfigError(f"{where} must be one of {list(arguments)}, got {_short(value)}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ConfigError(f"{where} must be a list, got {_short(value)}")
-        return tuple(converted(item, arguments[0], where) for item in value)
-    if origin is dict:
-        return {
-            k: converted(v, arguments[1], where) for k, v in _table(value, _dotted(where)).items()
-        }
-    return _scalar(value, kind, where)
-
-
-def _scalar(value: Any, kind: Any, where: str) -> Any:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and not (_is_nan(value) or abs(value) <= NUMBER_MAX):
-        raise ConfigError(f"{where} must be within {NUMBER_MAX:.0e} of 0, got {_short(value)}")
-    if kind is float and is_number:
-        return float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ConfigError(f"{where} must be {_NAMES.get(kind, kind)}, got {_short(value)}")
-    return value
-
-
-def _short(value: Any) -> str:
-    """A value in an error: the beginning of a long one."""
-    text = str(value) if isinstance(value, date | time) else repr(value)
-    return text if len(text) <= _SHOWN_LENGTH_MAX else f"{text[:_SHOWN_LENGTH_MAX]}…"
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
-
-
-def _dotted(where: str) -> str:
-    """The name of a section below another: `[a] b` is `a.b`."""
-    return where.removeprefix("[").replace("] ", ".")
-
-
-_NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}

@@ -236,9 +236,10 @@ class AuditEntry:
     id
         Names the change: when a crash repeats it, it has the same one.
     kind
-        What was changed: a "vote", a "label", one's "standing", a "model", an "update".
+        What was changed: a "vote", a "label", one's "standing", a "model", an "update", a
+        "drift alarm", a "drift suppression" or a "drift reference".
     subject
-        Of which transaction, or of whom.
+        Of which transaction, version, alarm or column, or of whom.
     who
         Who, or what, brought it about.
     at_ms

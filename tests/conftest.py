@@ -17,6 +17,7 @@ from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaParams
 from sentinel.adapters.redis import RedisParams
 from tests.kafka.cluster import KafkaCluster
+from tests.order import long_first
 
 # How long an example takes says nothing about the code: the first one may compile a kernel.
 settings.register_profile("sentinel", deadline=None)
@@ -45,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "kafka: what `make test-kafka` runs, on Apache Kafka")
 
 
+@pytest.hookimpl(trylast=True)  # pytest itself has sorted them by what they need
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     skip = pytest.mark.skip(reason="needs Apache Kafka: `make test-kafka`")
     for item in items:
@@ -56,6 +58,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_integration = item.get_closest_marker("integration") or "kafka" in item.keywords
         if is_integration and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(INTEGRATION_S_MAX))
+    worker_count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if worker_count > 1:
+        items[:] = long_first(items, lambda item: "slow" in item.keywords, worker_count)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,8 @@
 """Where the tests keep compiled kernels: in a folder named by the hash of their sources and Python.
 
+And of the place of the sources, by which numba finds them: what another checkout has compiled is of
+no use here.
+
 numba looks at the file of a kernel and not at what that file imports, so that a constant changed in
 another module leaves a stale kernel behind. In a folder for each state of the sources it cannot,
 and a state that was there before, of another branch perhaps, is compiled already.
@@ -37,7 +40,7 @@ def warmed() -> Path:
 
 
 def _place() -> Path:
-    digest = hashlib.sha256(f"{sys.implementation.cache_tag}\0".encode())
+    digest = hashlib.sha256(f"{sys.implementation.cache_tag}\0{ROOT}\0".encode())
     for path in sorted(sources()):
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
     return KEPT / digest.hexdigest()[:16]

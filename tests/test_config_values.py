@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentinel import config as configuration
-from sentinel.config import NUMBER_MAX, Config
+from sentinel.codec.settings import NUMBER_MAX
+from sentinel.config import Config
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import layout_of
 from sentinel.errors import ConfigError

@@ -11,17 +11,20 @@ from functools import partial
 from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
-from sentinel.adapters.pool import ExplainerPool, TrainerProcess
+from sentinel.adapters.pool import ExplainerPool
+from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
-from sentinel.app.assembly import Parts, assemble
 from sentinel.app.company import Company
-from sentinel.app.control_plane import registrar
-from sentinel.app.shared import Ports
+from sentinel.app.wiring.assembly import Parts, assemble
+from sentinel.app.wiring.control_plane import registrar
+from sentinel.app.wiring.shared import Ports
 from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
+from sentinel.core.drift import warming as drift_warming
+from sentinel.core.drift.telling import DriftView
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState, layout_of
 from sentinel.engine.feedback import task as feedback
@@ -40,11 +43,17 @@ from sentinel.errors import ModelError, SentinelError, TransientError
 from sentinel.learner.learner import Learner
 from sentinel.metrics import Metrics
 from sentinel.operations.models.local import FIRST_WHO, LocalModels, adopt, tell_adopted
-from sentinel.operations.stores import feedback_documents, registry_documents
+from sentinel.operations.stores import drift_documents, feedback_documents, registry_documents
 from sentinel.operations.topics import refuse_wrong, topic_specs
 from sentinel.serving_model import ServingModel
 from sentinel.stored.versions import Artifact
-from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
+from sentinel.stores import (
+    StoredCases,
+    StoredDrift,
+    StoredModels,
+    StoredReports,
+    StoredSavepoints,
+)
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +120,7 @@ class Instance:
             await self._watch.begin()
             cases = await stack.enter_async_context(feedback_documents(config.redis))
             registry = await stack.enter_async_context(registry_documents(config.redis))
+            drift = await stack.enter_async_context(drift_documents(config.redis))
             models = LocalModels(StoredModels(registry), ModelDirectory(config.model))
             names = [feature.name for feature in config.features]
             trainer = TrainerProcess(
@@ -131,6 +141,8 @@ class Instance:
                 training_tail=await stack.enter_async_context(self._tail("examples", "control")),
                 trainer=await stack.enter_async_context(trainer),
                 savepoints=StoredSavepoints(registry),
+                drift=StoredDrift(drift),
+                drift_tail=await stack.enter_async_context(self._tail("summaries", "examples")),
                 copies=models.copy,
             )
             self._parts = assemble(
@@ -204,6 +216,7 @@ class Instance:
                 ("ownership", parts.ownership.watch()),
                 *self._learning(parts),
                 ("reporting", parts.reporting.run()),
+                *self._watching(parts),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
                 *([] if self._company is None else [("company", self._company.run())]),
             )
@@ -255,6 +268,12 @@ class Instance:
         if self._config.model.version:
             return []
         return [("deployment", self._deploy(parts)), ("training", parts.training.run())]
+
+    def _watching(self, parts: Parts) -> "list[tuple[str, Coroutine[Any, Any, None]]]":
+        """What looks for drift."""
+        if not self._config.drift.enabled:
+            return []
+        return [("drift columns", parts.drift_columns.run()), ("drift", parts.drift.run())]
 
     async def _hand_over(
         self, ownership: Ownership, running: "Sequence[asyncio.Task[None]]"
@@ -329,6 +348,10 @@ class Instance:
         training = self._parts.training
         return training.update, None if training.update is None else training.outlook
 
+    def drift(self) -> DriftView | None:
+        """How the watch for drift stands; None where this instance does not watch."""
+        return None if self._parts is None else self._parts.drift.view()
+
     def labels_waiting(self) -> LabelsWaiting:
         """The labels that wait for their time."""
         return LabelsWaiting(0, None) if self._parts is None else self._parts.labels.waiting()
@@ -350,5 +373,6 @@ async def _warm(state: FeatureState, serving: ServingModel, schema: SchemaParams
     await asyncio.to_thread(decisions.warm)
     await asyncio.to_thread(TransactionDecoder(schema).warm)
     await asyncio.to_thread(feedback.warm)
+    await asyncio.to_thread(drift_warming.warm)
     if serving.model.fallback_reason:
         log.warning("LightGBM itself scores this model: %s", serving.model.fallback_reason)

@@ -18,6 +18,7 @@ from sentinel.adapters.redis import resp
 from sentinel.codec import decisions
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config, load
+from sentinel.core.drift import warming as drift
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import FeatureState
 from sentinel.core.learning.gate.evidence import PairedScores
@@ -105,6 +106,7 @@ def _scoring(config: Config) -> list[Step]:
         ("decisions", decisions.warm),
         ("stored state", _stored),
         ("feedback", feedback.warm),
+        ("drift", drift.warm),
     ]
 
 

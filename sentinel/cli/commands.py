@@ -31,6 +31,7 @@ PANELS = {
     },
     "Models": {"models": "models.registry", "update": "models.updates"},
     "Look into it": {
+        "drift": "drift.drift",
         "why": "inspection.why",
         "audit": "inspection.audit",
         "archive": "inspection.archive",

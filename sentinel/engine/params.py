@@ -27,6 +27,8 @@ class TopicParams:
     control: str = "control"
     audit: str = "audit"
     dead_letters: str = "dead-letters"
+    summaries: str = "summaries"
+    drift_alerts: str = "drift-alerts"
     partition_count: int = 4  # of transactions, decisions and alerts, when they are created
 
     def __post_init__(self) -> None:

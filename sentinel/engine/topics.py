@@ -78,4 +78,12 @@ TOPICS = (
         "dead_letters", "", ("scoring", "feedback"), ("commands",),
         "a record without a key would be refused, and stop everything",
     ),
+    Topic(
+        "summaries", "input partition", ("scoring",), ("drift", "yours"),
+        "only the newest counts of each input partition would be kept",
+    ),
+    Topic(
+        "drift_alerts", "alarm", ("drift", "commands"), ("training", "yours"),
+        "only the last change of each alarm would be kept",
+    ),
 )  # fmt: skip

@@ -8,7 +8,13 @@ from sentinel.adapters.redis import RedisDocuments, RedisParams, RedisStateStore
 from sentinel.config import Config
 from sentinel.core.features.state import layout_of
 from sentinel.errors import TransientError
-from sentinel.stores import StoredCases, StoredModels, StoredReports, StoredSavepoints
+from sentinel.stores import (
+    StoredCases,
+    StoredDrift,
+    StoredModels,
+    StoredReports,
+    StoredSavepoints,
+)
 
 _LOADING_S, _LOADING_S_MAX = 0.2, 60.0
 
@@ -42,6 +48,11 @@ def registry_documents(params: RedisParams) -> RedisDocuments:
     return RedisDocuments(params, db=params.registry_db)
 
 
+def drift_documents(params: RedisParams) -> RedisDocuments:
+    """Of references, windows and alarms."""
+    return RedisDocuments(params, db=params.drift_db)
+
+
 @asynccontextmanager
 async def open_cases(params: RedisParams) -> AsyncIterator[StoredCases]:
     """Votes, labels and annotators."""
@@ -68,3 +79,10 @@ async def open_savepoints(params: RedisParams) -> AsyncIterator[StoredSavepoints
     """The trainer's savepoint."""
     async with registry_documents(params) as documents:
         yield StoredSavepoints(documents)
+
+
+@asynccontextmanager
+async def open_drift(params: RedisParams) -> AsyncIterator[StoredDrift]:
+    """References, windows and alarms."""
+    async with drift_documents(params) as documents:
+        yield StoredDrift(documents)

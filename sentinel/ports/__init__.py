@@ -2,6 +2,7 @@
 
 from sentinel.ports.archive import Archive, LogArchive
 from sentinel.ports.broker import Broker, PartitionsCallback, Tail, TopicLog
+from sentinel.ports.drift import DriftStore
 from sentinel.ports.explainer import Explainer
 from sentinel.ports.stores import CaseStore, ModelStore, ReportStore, Savepoint, SavepointStore
 from sentinel.ports.trainer import Attempt, Made, Saved, Taken, Trainer, Updated
@@ -14,6 +15,7 @@ __all__ = [
     "Blob",
     "Broker",
     "CaseStore",
+    "DriftStore",
     "Explainer",
     "Fence",
     "Fences",

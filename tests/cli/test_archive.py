@@ -21,7 +21,7 @@ from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaParams
 from tests.app import small
 from tests.children import WAIT_S_MAX
-from tests.cli.test_run import await_start, await_that, counted, output, sentinel
+from tests.cli.test_run import await_start, await_that, call, counted, output, sentinel
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -41,10 +41,8 @@ class Folder:
 
     def done(self, *arguments: str, exit_code: int = 0) -> str:
         """What a command says that ends by itself."""
-        before = len(output(self.path)) if (self.path / "output.txt").exists() else 0
-        with self.command(*arguments) as process:
-            assert process.wait(WAIT_S_MAX) == exit_code, output(self.path)[before:]
-        return output(self.path)[before:]
+        words = (*arguments, "-c", "small.toml")
+        return call(self.path, *words, exit_code=exit_code, settings=self.settings)
 
     def produce(self) -> int:
         """Send the rows; returns how many votes came with them."""

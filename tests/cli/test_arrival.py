@@ -18,14 +18,9 @@ from sentinel.core.learning.evaluation import average_precision
 from sentinel.operations import embedded
 from tests import shapes
 from tests.children import WAIT_S_MAX
-from tests.cli.test_run import await_start, output, reading, sentinel
+from tests.cli.test_run import await_start, call, output, reading, sentinel
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
-
-def call(folder: Path, *arguments: str) -> None:
-    with sentinel(folder, *arguments) as process:
-        assert process.wait(WAIT_S_MAX) == 0, output(folder)
 
 
 async def decisions(kafka: KafkaParams, count: int) -> list[dict[str, Any]]:

@@ -75,7 +75,12 @@ def test_the_command_line_loads_nothing_heavy_before_it_is_needed() -> None:
 
 
 def test_a_command_is_loaded_without_the_others() -> None:
-    assert loaded_by("check-config") & COMMAND_MODULES == {"sentinel.cli.data.check_config"}
+    """And without what LightGBM and scipy bring along for others."""
+    modules = loaded_by("check-config")
+
+    assert modules & COMMAND_MODULES == {"sentinel.cli.data.check_config"}
+    assert "lightgbm" in modules, "all that the configuration names is there"
+    assert modules.isdisjoint({"pandas", "pyarrow", "sklearn", "scipy.optimize", "scipy.stats"})
 
 
 def test_help_names_every_command_along_a_users_way() -> None:

@@ -4,6 +4,7 @@ The commands are those of the command table: one that is added has to say here h
 """
 
 import asyncio
+import html
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from sentinel.adapters.kafka import KafkaBroker, KafkaParams
 from sentinel.adapters.redis import RedisParams, RedisStateStore
 from sentinel.cli import app
 from sentinel.cli.texts import plain
+from sentinel.codec.drift.references import stored_reference
 from sentinel.config import load
 from sentinel.core.features.state import layout_of
 from sentinel.core.topics import TopicSpec
@@ -24,12 +26,14 @@ from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.store.history import StoredHistory, note_history
 from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
-from sentinel.operations.stores import open_cases, open_models
+from sentinel.operations.stores import open_cases, open_drift, open_models
 from sentinel.records import Record, TopicPartition
 from sentinel.stored.versions import ModelEvent, RegistryState
 from sentinel.stored.votes import Annotator, Case, CaseBatch, FeedbackProgress, Vote
+from sentinel.stores import StoredDrift
 from tests.app import small
 from tests.archive.samples import archive_at, decided, write
+from tests.cli.drift_samples import a_reference, a_window, an_alarm
 from tests.cli.folder import Folder
 
 pytestmark = pytest.mark.integration
@@ -46,6 +50,12 @@ SHOWS = {
     "investigators": [],
     "consensus": ["votes.csv"],
     "models history": [],
+    "drift check": ["strange.jsonl", "--reference", "strange.jsonl"],
+    "drift status": [],
+    "drift report": [],
+    "drift ack": [TEXT, "--who", TEXT, "--note", TEXT],
+    "drift suppress": [TEXT, "--for", "7d", "--who", TEXT, "--why", TEXT],
+    "drift reference": [],
     "why": [TEXT],
     "audit": [TEXT],
     "archive schema": [],
@@ -154,6 +164,8 @@ async def _fill(folder: Folder) -> None:
     async with open_cases(params) as cases:
         work = CaseBatch(FeedbackProgress("log", 0), {TEXT: case}, {who.name: who})
         await cases.save(None, work)
+    async with open_drift(params) as drift:
+        await _fill_drift(drift)
     event = ModelEvent(1, TIME_MS, "promoted", "1.0.0", "1.0.0", None, None, TEXT, TEXT)
     state = RegistryState(number=1, stages={"1.0.0": "production"}, champion="1.0.0")
     async with open_models(params) as models:
@@ -171,6 +183,25 @@ async def _fill(folder: Folder) -> None:
         letters = DeadLetters(broker, topics[1], Metrics())
         await letters.publish([(at, record, RecordError("not_json", TEXT))])
         await broker.flush()
+
+
+async def _fill_drift(drift: StoredDrift) -> None:
+    texts = ("id", "version", "part", "side", "column", "words", "kind", "acknowledged_by", "note")
+    hostile: dict[str, Any] = dict.fromkeys(texts, TEXT)
+    await drift.put_alarm(None, an_alarm(**hostile))
+    window = a_window(changed={TEXT: 0.3}, names=[TEXT], version=TEXT)
+    await drift.keep_window(replace(window, actions={TEXT: 1}))
+    await drift.keep_reference("1.0.0", stored_reference(a_reference(names=[TEXT])))
+
+
+def test_a_page_shows_it_as_it_is_written_and_does_nothing(folder: Folder) -> None:
+    folder.said("drift", "report", "--html", "drift.html")
+    folder.said("drift", "report", "--alarm", TEXT, "--html", "one.html")
+
+    for name in ("drift.html", "one.html"):
+        page = Path(name).read_text(encoding="utf-8")
+        assert html.escape(plain(TEXT)) in page
+        assert all(line.isprintable() for line in page.splitlines())
 
 
 @pytest.mark.parametrize("name", [*SHOWS, *OTHERS])

@@ -10,6 +10,7 @@ from sentinel.adapters.kafka import KafkaParams
 from sentinel.codec.schema import SchemaParams
 from sentinel.config import Config
 from sentinel.core.decision import PolicyParams, Usual
+from sentinel.core.drift.params import DriftParams
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.learning.calibration import Calibration
 from sentinel.core.learning.params import FitParams
@@ -60,6 +61,7 @@ def a_config(partition_count: int = 1, **engine: Any) -> Config:
         topics=TopicParams(partition_count=partition_count),
         engine=EngineParams(**{"batch_count_max": 16, "snapshot_after_s": 0.0, **engine}),
         kafka=KafkaParams(bootstrap_servers="in memory"),
+        drift=DriftParams(enabled=False),  # it has tests of its own
         version="test",
     )
 

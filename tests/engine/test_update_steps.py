@@ -75,6 +75,7 @@ class Steps:
             awaiting,
             self.metrics,
             self.params,
+            lambda: ((), ()),
             config_version="abc",
         )
         promotion = Promotion(store, registrar, self.watching, self.params)

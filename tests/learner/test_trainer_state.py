@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentinel.adapters.memory import MemoryDocuments
-from sentinel.adapters.pool import TrainerProcess, WorkerParams
+from sentinel.adapters.pool import WorkerParams
+from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.codec.records import encode
 from sentinel.codec.savepoints import Column, Encoded, decode_savepoint, encode_savepoint
 from sentinel.core.decision import PolicyParams

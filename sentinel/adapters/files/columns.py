@@ -15,7 +15,7 @@ from sentinel.codec.records import with_fields_of
 from sentinel.codec.schema import PARTS_OF_MS, SchemaParams
 from sentinel.codec.values.booleans import FALSE, TRUE
 
-_WORDS = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
+WORDS = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
 _WHOLE_MAX = 2.0**53  # up to there a double is one whole number
 
 _TIME = "%Y-%m-%dT%H:%M:%S%.{}fZ"
@@ -49,7 +49,7 @@ def _conversions(schema: SchemaParams) -> dict[str, Convert]:
         **dict.fromkeys(schema.entities.values(), _identifier),
         **dict.fromkeys(schema.numeric, _number),
         **dict.fromkeys(schema.boolean, _boolean),
-        **dict.fromkeys(schema.other_texts, _category),
+        **dict.fromkeys(schema.other_texts, category),
     }
 
 
@@ -73,7 +73,7 @@ def _text_of(data: bytes) -> str:
         return data.hex()
 
 
-def _category(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+def category(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
     """As an identifier; true is one category however a file spells it."""
     if kind != pl.String:
         return _identifier(column, kind)
@@ -100,7 +100,7 @@ def _boolean(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
     if kind == pl.Boolean:
         return column
     text = column.cast(pl.String, strict=False).str.strip_chars().str.to_lowercase()
-    return text.replace_strict(_WORDS, default=None, return_dtype=pl.Boolean)
+    return text.replace_strict(WORDS, default=None, return_dtype=pl.Boolean)
 
 
 def _time(schema: SchemaParams) -> Convert:

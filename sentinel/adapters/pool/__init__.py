@@ -2,7 +2,5 @@
 
 from sentinel.adapters.pool.explainer import ExplainerPool as ExplainerPool
 from sentinel.adapters.pool.explainer import PoolParams as PoolParams
-from sentinel.adapters.pool.trainer import AskedTrainer as AskedTrainer
-from sentinel.adapters.pool.trainer import TrainerProcess as TrainerProcess
 from sentinel.adapters.pool.worker import WorkerParams as WorkerParams
 from sentinel.adapters.pool.worker import WorkerProcess as WorkerProcess

@@ -31,7 +31,7 @@ def audit(
         raise ConfigError(
             f"nothing of {subject} is in the audit under {settings.archive.directory}: name a "
             "transaction, one who votes, such as investigator/ann, an update, such as update-3, "
-            "or a model's version"
+            "a model's version, or an alarm of drift"
         )
     if as_json:
         for entry in entries[-limit:]:

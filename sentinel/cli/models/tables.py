@@ -11,7 +11,7 @@ from sentinel.operations.models.registry import Registry
 from sentinel.stored.versions import ModelEvent, RegistryState, ServingReport
 
 # Of a manifest, what nobody wants to read, and what a list of versions has room for.
-_LONG = ("version", "golden", "scale", "usual")
+_LONG = ("version", "golden", "reference", "scale", "usual")
 _LISTED = {"auc": "AUC", "average_precision": "AP", "expected_calibration_error": "ECE"}
 
 

@@ -19,6 +19,8 @@ from sentinel.app.run import Status
 from sentinel.cli.models.learning import awaited_summary, headline, is_at_work, tally
 from sentinel.cli.texts import PlainConsole, plain, shown
 from sentinel.codec.records import decode_object
+from sentinel.codec.times import date_text
+from sentinel.core.drift.telling import DriftView
 from sentinel.metrics import COUNTERS, HISTOGRAMS, Metric, Metrics
 
 log = logging.getLogger(__name__)
@@ -117,7 +119,9 @@ class View:
         is_due = now_s - self._said_s >= _PLAIN_INTERVAL_S and status.instance is not None
         if is_due or health != self._health:
             self._said_s, self._health = now_s, health
-            words = " · ".join([_line(status, self._rate), *_plain_outlook(status)])
+            words = " · ".join(
+                [_line(status, self._rate), *_plain_outlook(status), *_plain_drift(status)]
+            )
             self._console.print(words, soft_wrap=True)
 
     def _tell_update(self, status: Status) -> None:
@@ -267,7 +271,34 @@ def _learning(status: Status) -> Panel:
             rows.add_row("the gate", shown(said))
     if outlook is not None and not is_at_work(update):
         rows.add_row("next awaits", shown(awaited_summary(outlook)))
+    if drift := _drift(status):
+        rows.add_row("drift", shown(drift))
     return Panel(rows, title="learning")
+
+
+def _drift(status: Status) -> str:
+    """What of drift is open; empty where this instance does not watch."""
+    view = None if status.instance is None else status.instance.drift()
+    return "" if view is None else drift_words(view)
+
+
+def drift_words(view: DriftView) -> str:
+    """How the watch for drift stands, in a line."""
+    since = "" if view.first_since_ms is None else f" since {_minute(view.first_since_ms)}"
+    missing = ", a reference is being gathered" if view.is_reference_missing else ""
+    if view.open_count == 0:
+        return f"nothing open{since}{missing}"
+    alarms = "1 alarm" if view.open_count == 1 else f"{view.open_count:,} alarms"
+    return f"{alarms} open: {view.first}{since}{missing}"
+
+
+def _plain_drift(status: Status) -> list[str]:
+    return [plain(f"drift: {words}")] if (words := _drift(status)) else []
+
+
+def _minute(time_ms: int) -> str:
+    """Of event time: a stream may be played months later, so that the day is told, too."""
+    return date_text(time_ms)[5:16]
 
 
 def _of_archive(status: Status) -> str:

@@ -10,6 +10,7 @@ from sentinel.core.features.spec import (
     DECAY_STATS,
     ENTITY_STATS,
     EVENT_STATS,
+    IN_HOUR,
     LABEL_STATS,
     EntityParams,
     FeatureParams,
@@ -23,6 +24,7 @@ FRAUD_COUNT, FRAUD_SHARE = 6, 7
 DECAYED_COUNT, DECAYED_SUM = 8, 9
 RATIO, Z_SCORE, FIRST_SEEN, TIME_SINCE_LAST = 10, 11, 12, 13
 FRAUD_MIN = 14
+ROWS_IN_HOUR = 15
 CODE = {
     "count": COUNT,
     "sum": SUM,
@@ -39,6 +41,7 @@ CODE = {
     "z_score": Z_SCORE,
     "first_seen": FIRST_SEEN,
     "time_since_last": TIME_SINCE_LAST,
+    IN_HOUR: ROWS_IN_HOUR,
 }
 
 # Words at the head of a row of state; both kinds share the first two.
@@ -171,7 +174,8 @@ def entity_plans(
     numbered = list(enumerate(features))
     plans = []
     for entity, params in entities.items():
-        own = [(i, f) for i, f in numbered if f.stat in ENTITY_STATS and f.entity == entity]
+        stats = ENTITY_STATS | {IN_HOUR}
+        own = [(i, f) for i, f in numbered if f.stat in stats and f.entity == entity]
         if own:
             shared = entity != "account"
             room = 0 if shared else recent_max
@@ -185,7 +189,7 @@ def _window(feature: FeatureParams) -> tuple[int, int]:
 
 def _windows(features: Sequence[FeatureParams]) -> list[tuple[int, int]]:
     """Distinct (delay, width), ascending: one backward scan for each delay serves all widths."""
-    unwindowed = DECAY_STATS | {"time_since_last"}
+    unwindowed = DECAY_STATS | {"time_since_last", IN_HOUR}
     return sorted({_window(f) for f in features if f.stat not in unwindowed})
 
 

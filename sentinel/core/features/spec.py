@@ -21,6 +21,7 @@ FIELD_STATS = frozenset({"amount", "value", "category"})
 # Of two other columns, row by row: trees are slow to learn a quotient from cuts at single values.
 DERIVED_STATS = frozenset({"quotient"})
 STATS = ENTITY_STATS | CALENDAR_STATS | FIELD_STATS | DERIVED_STATS
+IN_HOUR = "in_hour"  # read beside what is declared: no configuration may ask for it
 
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION = re.compile(r"(\d+)(s|m|h|d|w)")
@@ -89,7 +90,7 @@ class FeatureParams:
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("a feature needs a name")
-        if self.stat not in STATS:
+        if self.stat not in self._known_stats():
             raise ValueError(f'{self.name}: stat "{self.stat}" must be one of {sorted(STATS)}')
         self._check_entity()
         self._check_field()
@@ -101,9 +102,13 @@ class FeatureParams:
         if not -14 <= self.utc_offset_h <= 14:
             raise ValueError(f"{self.name}: utc_offset_h must be in -14..14")
 
+    def _known_stats(self) -> frozenset[str]:
+        return STATS
+
     def _check_entity(self) -> None:
-        if (self.stat in ENTITY_STATS) != bool(self.entity):
-            word = "needs an" if self.stat in ENTITY_STATS else "takes no"
+        of_entity = self.stat in ENTITY_STATS or self.stat == IN_HOUR
+        if of_entity != bool(self.entity):
+            word = "needs an" if of_entity else "takes no"
             raise ValueError(f'{self.name}: stat "{self.stat}" {word} entity')
         if self.stat in WINDOW_STATS | LABEL_STATS and not self.window:
             raise ValueError(f'{self.name}: stat "{self.stat}" needs a window, such as "1d"')

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.features import events, recent, tiles
+from sentinel.core.features import recent
 from sentinel.core.features.entity_table.dirty_rows import Cut
 from sentinel.core.features.entity_table.keys import distinct
 from sentinel.core.features.entity_table.table import ABSENT, MISSING, NEWEST, EntityTable
 from sentinel.core.features.hashing import hash64
+from sentinel.core.features.hidden import HIDDEN, read_features
+from sentinel.core.features.kernels import events, tiles
 from sentinel.core.features.plan import L_LABEL, EntityPlan, entity_plans
 from sentinel.core.features.recent import RecentIds
 from sentinel.core.features.spec import (
@@ -25,14 +27,6 @@ from sentinel.core.features.spec import (
 from sentinel.core.features.stateless import column, quotient
 from sentinel.records import Floats, Ints, Transactions
 from sentinel.texts import Texts
-
-# Columns behind the declared ones: mean and spread of the account's own kept amounts, so that a
-# reason can say what is usual for it.
-USUAL_MEAN, USUAL_STD = "account's usual amount", "spread of the account's amounts"
-_USUAL = (
-    FeatureParams(name=USUAL_MEAN, stat="mean", entity="account", window="5200w"),
-    FeatureParams(name=USUAL_STD, stat="std", entity="account", window="5200w"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +57,9 @@ class Folded:
     ----------
     features, usual
         float64 (n, n_features) and (n, 2): the features, and what is usual of the account.
+    in_hour
+        float64 (n,): how many rows its account has had before it in the clock hour, or in the tile
+        if that is wider; at most rows_in_hour.IN_HOUR_MAX.
     late
         int64 (n,): 1 for what was older than the grace of an entity, so that it did not count it.
     mark
@@ -71,6 +68,7 @@ class Folded:
 
     features: Floats
     usual: Floats
+    in_hour: Floats
     late: Ints
     mark: Ints
 
@@ -82,6 +80,7 @@ def joined(pieces: Sequence[Folded]) -> Folded:
     return Folded(
         features=np.concatenate([piece.features for piece in pieces]),
         usual=np.concatenate([piece.usual for piece in pieces]),
+        in_hour=np.concatenate([piece.in_hour for piece in pieces]),
         late=np.concatenate([piece.late for piece in pieces]),
         mark=np.concatenate([piece.mark for piece in pieces]),
     )
@@ -110,8 +109,7 @@ def _plans(
     features: Sequence[FeatureParams],
     recent_ids: RecentIds | None = None,
 ) -> tuple[EntityPlan, ...]:
-    keeps_usual = entities["account"].kind == "events"
-    read = (*features, *_USUAL) if keeps_usual else features
+    read = read_features(entities, features)
     room = 0 if recent_ids is None else recent_ids.count_max
     plans = tuple(entity_plans(entities, read, recent_max=room))
     if room and not any(plan.entity == "account" for plan in plans):
@@ -169,7 +167,7 @@ class FeatureState:
         self._recent_ids = recent_ids
         self.plans = _plans(entities, features, recent_ids)
         self._keeps_keys = any(p.is_events and p.layout[L_LABEL] >= 0 for p in self.plans)
-        self._empty = np.array([f.empty for f in (*features, *_USUAL)])
+        self._empty = np.array([f.empty for f in (*features, *HIDDEN)])
         logs = np.zeros(partition_count, dtype=np.int64)
         logs[:] = log
         self._past_ms: Ints | None = None
@@ -252,7 +250,8 @@ class FeatureState:
             self._fold_entity(plan, slots, parts, rows, labels, keys, hashes, late, out)
         for i, above, below, empty in self._quotients:
             out[:, i] = quotient(out[:, above], out[:, below], empty)
-        return Folded(np.ascontiguousarray(out[:, :width]), out[:, width:], late, labels.mark)
+        in_hour, usual = out[:, width], out[:, width + 1 :]
+        return Folded(np.ascontiguousarray(out[:, :width]), usual, in_hour, late, labels.mark)
 
     def _marks(self, rows: Transactions) -> Ints:
         """What is counted, of transactions."""

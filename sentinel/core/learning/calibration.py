@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from sentinel.records import Floats, Ints
@@ -57,6 +56,8 @@ def fit_calibration(raw: Floats, labels: Ints, *, weights: Floats | None = None)
         gradient = mass * (expit(margin) - target)
         value = float(np.sum(mass * (np.logaddexp(0, margin) - target * margin)))
         return value, np.array([np.sum(gradient * raw) * slope, np.sum(gradient)])
+
+    from scipy.optimize import minimize  # 0.2 s, which no process that only scores should pay
 
     found = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-5, 5), (-50, 50)])
     return Calibration(slope=float(np.exp(found.x[0])), intercept=float(found.x[1]))

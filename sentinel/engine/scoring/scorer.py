@@ -15,7 +15,7 @@ from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.core.decision import APPROVE
 from sentinel.core.features.entity_table.table import NEWEST
-from sentinel.core.features.events import REPEATED, UNCOUNTED
+from sentinel.core.features.kernels.events import REPEATED, UNCOUNTED
 from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.params import TopicParams
@@ -27,6 +27,7 @@ from sentinel.engine.scoring.alerts import Alerts, Flagged
 from sentinel.engine.scoring.counting import count_decisions, count_times
 from sentinel.engine.scoring.entities import EntityLoader, StoreAnswer
 from sentinel.engine.scoring.judging import Judge, JudgedBatch
+from sentinel.engine.scoring.summarising import Summaries
 from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
@@ -96,6 +97,7 @@ class Scoring:
         loader: EntityLoader,
         judge: Judge,
         alerts: Alerts,
+        summaries: Summaries,
         dead_letters: DeadLetters,
         partitions: Mapping[int, InputPartition],
         schema: SchemaParams,
@@ -111,6 +113,7 @@ class Scoring:
         self._judge = judge
         self._placement = placement
         self._alerts = alerts
+        self._summaries = summaries
         self._dead_letters = dead_letters
         self._partitions = partitions
         self._schema = schema
@@ -268,6 +271,9 @@ class Scoring:
         refused = [(*prepared.record(r.index), r.error) for r in rejected]
         await self._dead_letters.publish(refused)
         await self._publish(rows, judged, degraded, folded.usual)
+        clock_s = time.perf_counter()
+        self._summaries.note(rows, judged, folded)
+        self._metrics.lap("summarise", clock_s)
         count_decisions(self._metrics, judged)
         self._metrics.transactions += len(rows) + len(rejected)
         self._metrics.late += len(late)

@@ -1,6 +1,7 @@
 """The steps of an update up to its candidate's place in the registry."""
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sentinel.core.learning.triggers import Progress, Trigger
@@ -25,6 +26,8 @@ class Making:
 
     Parameters
     ----------
+    alarms_ms
+        The event times of alarms of drift, and of performance.
     config_version
         Stands in the manifests of what is made here, as in those of first models.
     """
@@ -37,6 +40,7 @@ class Making:
         awaiting: Awaiting,
         metrics: Metrics,
         params: UpdateParams,
+        alarms_ms: Callable[[], tuple[Sequence[int], Sequence[int]]],
         *,
         config_version: str,
     ) -> None:
@@ -46,6 +50,7 @@ class Making:
         self._awaiting = awaiting
         self._metrics = metrics
         self._params = params
+        self._alarms_ms = alarms_ms
         self._config_version = config_version
         self._candidate: Artifact | None = None  # on its way into the registry
 
@@ -72,12 +77,15 @@ class Making:
         is_asked = position.asked_by is not None
         if not self._params.is_on or (position.newest_ms < 0 and not is_asked):
             return None
+        drift_ms, performance_ms = self._alarms_ms()
         progress = Progress(
             now_ms=max(position.newest_ms, update.updated_ms),
             updated_ms=update.updated_ms,
             example_count=position.new_count,
             asked_by=position.asked_by,
             is_recalibrated=update.is_recalibrated,
+            drift_alarm_ms=drift_ms,
+            performance_alarm_ms=performance_ms,
         )
         return await self._awaiting.due(progress, position.next_offset)
 

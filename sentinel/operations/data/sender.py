@@ -1,6 +1,6 @@
 """Sends transactions and feedback to their topics, as a payment system and a bank would.
 
-And what a person has changed of the models, as an instance would.
+And what a person has changed of models and alarms, as an instance would.
 """
 
 import asyncio
@@ -10,12 +10,14 @@ from typing import Self
 
 from sentinel.adapters.kafka import KafkaBroker
 from sentinel.codec.records import encode, keyed
+from sentinel.codec.stored import encode_stored
 from sentinel.config import Config
 from sentinel.core.partitioning import PartitionOf
 from sentinel.engine.audit import AuditLog
 from sentinel.operations.topics import topic_specs
 from sentinel.ports import Broker
 from sentinel.records import AuditEntry, Example, Feedback, OutputRecord
+from sentinel.stored.drift import Alarm
 from sentinel.stored.versions import Command, ModelEvent
 
 _EXAMPLE_COUNT_MAX = 5_000  # published at once
@@ -85,6 +87,18 @@ class Sender:
         topics = self._config.topics
         changes = [keyed(event.version, event) for event in events]
         await self._broker.publish(topics.full(topics.model_updates), 0, changes)
+        await self.audit(entries)
+
+    async def alarms(self, alarms: Sequence[Alarm]) -> None:
+        """Publish alarms as they are now, as whoever watches does."""
+        topic = self._config.topics.full(self._config.topics.drift_alerts)
+        records = [OutputRecord(one.id.encode(), encode_stored(one)) for one in alarms]
+        if records:
+            await self._broker.publish(topic, 0, records)
+
+    async def audit(self, entries: Sequence[AuditEntry]) -> None:
+        """Publish what the audit keeps."""
+        topics = self._config.topics
         await AuditLog(self._broker, topics.full(topics.audit)).write(entries)
 
     async def flush(self) -> None:

@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel import __version__
+from sentinel.codec.drift.references import manifest_entry
 from sentinel.config import Config
-from sentinel.core.decision import usual_ranges
+from sentinel.core.decision import APPROVE, actions, usual_ranges
+from sentinel.core.drift.counts.reference import Reference, reference_of
+from sentinel.core.features.hashing import hash64
 from sentinel.core.features.spec import duration_ms
 from sentinel.core.learning.calibration import (
     Calibration,
@@ -131,9 +134,40 @@ def train(
         ),
         "golden": golden(ready, features[cut.test][:GOLDEN_ROW_COUNT]),
     }
+    if config.drift.enabled:
+        found = _reference(ready, features, times_ms, accounts, config)
+        manifest["reference"] = manifest_entry(found)
     if held_out is not None:
         manifest["hold_out"] = {"share": config.learning.old_share, "since_ms": 0}
     return text, manifest
+
+
+def _reference(
+    ready: ServingModel, features: Floats, times_ms: Ints, accounts: Sequence[str], config: Config
+) -> Reference:
+    """What the stream was like: of all rows behind the warm-up, labelled or not.
+
+    Scores are those of rows that no tree has seen: of others a model is too sure. Amounts are those
+    of the feature that holds them; without one no money is counted.
+    """
+    params = config.training
+    fitted_ms = sum(map(duration_ms, (params.test, params.label_delay, params.calibration)))
+    at = np.flatnonzero(times_ms >= times_ms[0] + duration_ms(params.warmup))
+    probability = np.full(len(features), np.nan)
+    unseen = times_ms > times_ms[-1] - fitted_ms
+    probability[unseen] = ready.probability(ready.model.raw_scores(features[unseen]))
+    amounts = [i for i, feature in enumerate(config.features) if feature.stat == "amount"]
+    amount = features[:, amounts[0]] if amounts else np.zeros(len(features))
+    return reference_of(
+        ready.model.feature_names,
+        features[at],
+        times_ms[at],
+        hash64(list(accounts))[at],
+        probability[at],
+        np.rint(np.nan_to_num(amount[at]) * 10**config.schema.amount_decimals).astype(np.int64),
+        actions(np.nan_to_num(probability[at]), config.policy) != APPROVE,
+        rows_per_account_max=config.drift.rows_per_account_max,
+    )
 
 
 def evaluate(

@@ -17,6 +17,7 @@ from sentinel.metrics import Metrics
 from sentinel.ports import (
     Broker,
     CaseStore,
+    DriftStore,
     Explainer,
     ModelStore,
     ReportStore,
@@ -44,6 +45,8 @@ class Ports:
     training_tail: Tail  # of `examples` and `control`
     trainer: Trainer
     savepoints: SavepointStore
+    drift: DriftStore
+    drift_tail: Tail  # of `summaries` and `examples`
     copies: Copies  # of models, on this machine
 
 

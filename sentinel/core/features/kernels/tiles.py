@@ -6,7 +6,10 @@ import numba
 import numpy as np
 
 from sentinel.core.borrowed import borrowed
-from sentinel.core.features.events import LEAST
+from sentinel.core.features.kernels.events import LEAST
+from sentinel.core.features.kernels.progress import advances
+from sentinel.core.features.kernels.rows_in_hour import tiles_in_hour
+from sentinel.core.features.kernels.window_values import past_value
 from sentinel.core.features.plan import (
     BITMAP_WORDS,
     DECAYED_COUNT,
@@ -24,6 +27,7 @@ from sentinel.core.features.plan import (
     L_WIDTH,
     LAST_MS,
     NEWEST_TILE,
+    ROWS_IN_HOUR,
     STD,
     TILE_COUNT,
     TILE_MAX,
@@ -33,8 +37,6 @@ from sentinel.core.features.plan import (
     TIME_SINCE_LAST,
     Z_SCORE,
 )
-from sentinel.core.features.progress import advances
-from sentinel.core.features.window_values import past_value
 from sentinel.records import Floats, Ints
 
 # An amount's size is at most 10**12 < 2**40, so its square takes two words of 40 bits and some:
@@ -209,10 +211,12 @@ def _feature(
     """The value of one feature, NaN where there is nothing to say."""
     if stat == TIME_SINCE_LAST:
         return max(t - (row[LAST_MS] - 1), 0) / 1000.0 if row[LAST_MS] > 0 else math.nan
-    if stat == DECAYED_COUNT:
-        return _decayed(row, layout, t, half_life_ms, False) + with_current
-    if stat == DECAYED_SUM:
-        return (_decayed(row, layout, t, half_life_ms, True) + with_current * amount) / scale
+    if stat == ROWS_IN_HOUR:
+        return tiles_in_hour(row, layout, t)
+    if stat in (DECAYED_COUNT, DECAYED_SUM):
+        of_amount = stat == DECAYED_SUM
+        decayed = _decayed(row, layout, t, half_life_ms, of_amount)
+        return (decayed + with_current * amount) / scale if of_amount else decayed + with_current
     first, last, n = found[w, 0], found[w, 1], found[w, 2]
     if stat == DISTINCT:
         return _distinct(row, layout, column, first, last, h if with_current else 0)

@@ -1,6 +1,8 @@
 """Wires the tasks that judge feedback, train, and bring a version to serve."""
 
-from sentinel.app.shared import Ports, Shared, clock_ms, clock_s
+from collections.abc import Callable, Sequence
+
+from sentinel.app.wiring.shared import Ports, Shared, clock_ms, clock_s
 from sentinel.codec.feedback.checking import FeedbackBounds
 from sentinel.config import Config
 from sentinel.engine.audit import AuditLog
@@ -50,7 +52,7 @@ def feedback(shared: Shared, dead_letters: DeadLetters) -> FeedbackTask:
         broker=shared.ports.broker,
         store=shared.ports.cases,
         inbox=shared.feedback_inbox,
-        control=_control(shared),
+        control=control(shared),
         feedback_topic=topics.feedback,
         label_topic=topics.labels,
         audit=AuditLog(shared.ports.broker, topics.audit),
@@ -65,7 +67,7 @@ def feedback(shared: Shared, dead_letters: DeadLetters) -> FeedbackTask:
     )
 
 
-def _control(shared: Shared) -> ControlPlane:
+def control(shared: Shared) -> ControlPlane:
     return ControlPlane(shared.ports.broker, TopicPartition(shared.topics.feedback, 0))
 
 
@@ -110,7 +112,9 @@ def reporting(shared: Shared, following: Deployment) -> Reporting:
     return Reporting(ports.reports, now, clock_ms=clock_ms)
 
 
-def training(shared: Shared) -> TrainingTask:
+def training(
+    shared: Shared, alarms_ms: Callable[[], tuple[Sequence[int], Sequence[int]]]
+) -> TrainingTask:
     """What makes model updates."""
     config, ports, metrics, topics = shared.config, shared.ports, shared.metrics, shared.topics
     updates = config.updates
@@ -141,11 +145,12 @@ def training(shared: Shared) -> TrainingTask:
         awaiting,
         metrics,
         updates,
+        alarms_ms,
         config_version=config.version,
     )
     promotion = Promotion(ports.models, teller, watching, updates)
     return TrainingTask(
-        _control(shared),
+        control(shared),
         reader,
         Journal(ports.models, teller),
         steps_of(making, promotion),

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from sentinel.app import control_plane
-from sentinel.app.shared import Ports, Shared, clock_s
+from sentinel.app.wiring import control_plane, watching
+from sentinel.app.wiring.shared import Ports, Shared, clock_s
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState
@@ -11,6 +11,8 @@ from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.deployment.champion import Deployment
 from sentinel.engine.deployment.reporting import Reporting
 from sentinel.engine.dispatcher import Dispatcher, Inbox
+from sentinel.engine.drift.columns import DriftColumns
+from sentinel.engine.drift.task import DriftTask
 from sentinel.engine.feedback.task import FeedbackTask
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions.input_partition import InputPartition
@@ -25,6 +27,7 @@ from sentinel.engine.scoring.ownership import Ownership
 from sentinel.engine.scoring.pipeline import Pipeline
 from sentinel.engine.scoring.scorer import Scoring
 from sentinel.engine.scoring.serving import Serving
+from sentinel.engine.scoring.summarising import Summaries
 from sentinel.engine.store.owner import StoreOwner
 from sentinel.engine.store.watch import StoreWatch
 from sentinel.engine.updates.training import TrainingTask
@@ -44,10 +47,13 @@ class Parts:
     loader: EntityLoader
     checkpoints: Checkpoints
     alerts: Alerts
+    summaries: Summaries
     ownership: Ownership
     deployment: Deployment
     reporting: Reporting
     training: TrainingTask
+    drift: DriftTask
+    drift_columns: DriftColumns
     serving: Serving
     models: ModelStore
     state: FeatureState
@@ -81,15 +87,18 @@ def assemble(
         logs=log_numbers(owner.log_names()),
     )  # fmt: skip
     labels = _labels(shared, placement)
+    summaries = Summaries(
+        ports.broker, topics.summaries, owner.name, shared.partitions, metrics, config.drift
+    )
     checkpoints = Checkpoints(
-        ports.broker, ports.store, state, [alerts], shared.partitions, shared.progress, metrics,
-        params, labels_log=labels.log, owner=owner, watch=watch, clock_s=clock_s,
+        ports.broker, ports.store, state, [alerts, summaries], shared.partitions, shared.progress,
+        metrics, params, labels_log=labels.log, owner=owner, watch=watch, clock_s=clock_s,
     )  # fmt: skip
     loader = EntityLoader(
         state, ports.store, metrics, params, partitions=shared.partitions, watch=watch,
         clock_s=clock_s,
     )  # fmt: skip
-    scoring = _scoring(shared, loader, alerts, dead_letters, placement)
+    scoring = _scoring(shared, loader, alerts, summaries, dead_letters, placement)
     pipeline = Pipeline(
         inbox=inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
         params=params, clock_s=clock_s,
@@ -99,6 +108,7 @@ def assemble(
     known = control_plane.remembered(config, ports, memory)
     shared.ports = ports = replace(ports, models=SteadyModels(ports.models, memory, known))
     deployment = control_plane.deployment(shared, known)
+    drift = watching.drift(shared)
     return Parts(
         dispatcher=dispatcher,
         pipeline=pipeline,
@@ -107,10 +117,13 @@ def assemble(
         loader=loader,
         checkpoints=checkpoints,
         alerts=alerts,
+        summaries=summaries,
         ownership=ownership,
         deployment=deployment,
         reporting=control_plane.reporting(shared, deployment),
-        training=control_plane.training(shared),
+        training=control_plane.training(shared, drift.alarms_ms),
+        drift=drift,
+        drift_columns=watching.drift_columns(shared, summaries),
         models=ports.models,
         serving=shared.serving,
         state=state,
@@ -158,6 +171,7 @@ def _scoring(
     shared: Shared,
     loader: EntityLoader,
     alerts: Alerts,
+    summaries: Summaries,
     dead_letters: DeadLetters,
     placement: Placement,
 ) -> Scoring:
@@ -169,6 +183,7 @@ def _scoring(
         loader=loader,
         judge=Judge(shared.serving, config.policy, metrics, shadow_share=share),
         alerts=alerts,
+        summaries=summaries,
         dead_letters=dead_letters,
         partitions=shared.partitions,
         schema=config.schema,

@@ -6,6 +6,9 @@ import numba
 import numpy as np
 
 from sentinel.core.borrowed import borrowed
+from sentinel.core.features.kernels.progress import advances
+from sentinel.core.features.kernels.rows_in_hour import events_in_hour
+from sentinel.core.features.kernels.window_values import past_value
 from sentinel.core.features.plan import (
     DECAYED_COUNT,
     DECAYED_SUM,
@@ -24,12 +27,11 @@ from sentinel.core.features.plan import (
     L_HASHED_COUNT,
     L_LABEL,
     L_WIDTH,
+    ROWS_IN_HOUR,
     STD,
     TIME_SINCE_LAST,
     Z_SCORE,
 )
-from sentinel.core.features.progress import advances
-from sentinel.core.features.window_values import past_value
 from sentinel.records import Floats, Ints
 
 # The two low bits of an event's key say what is known of it.
@@ -195,10 +197,12 @@ def _feature(
     """The value of one feature, NaN where there is nothing to say."""
     if stat == TIME_SINCE_LAST:
         return _since_last(row, layout, t)
-    if stat == DECAYED_COUNT:
-        return _decayed(row, layout, t, half_life_ms, False) + with_current
-    if stat == DECAYED_SUM:
-        return (_decayed(row, layout, t, half_life_ms, True) + with_current * amount) / scale
+    if stat == ROWS_IN_HOUR:
+        return events_in_hour(row, layout, t)
+    if stat in (DECAYED_COUNT, DECAYED_SUM):
+        of_amount = stat == DECAYED_SUM
+        decayed = _decayed(row, layout, t, half_life_ms, of_amount)
+        return (decayed + with_current * amount) / scale if of_amount else decayed + with_current
     begin, end, n = found[w, 0], found[w, 1], found[w, 2]
     if stat == DISTINCT:
         return float(_distinct(row, layout, column, begin, end, h if with_current else 0, seen))

@@ -1,0 +1,44 @@
+"""Wires what looks for drift."""
+
+from sentinel.app.wiring.control_plane import control
+from sentinel.app.wiring.shared import Shared, clock_s
+from sentinel.core.drift.params import silent_features
+from sentinel.engine.audit import AuditLog
+from sentinel.engine.drift.alarms import AlarmDesk
+from sentinel.engine.drift.columns import DriftColumns
+from sentinel.engine.drift.examples import PerformanceWatch
+from sentinel.engine.drift.references import References
+from sentinel.engine.drift.task import DriftTask
+from sentinel.engine.drift.windows import Windows
+from sentinel.engine.scoring.summarising import Summaries
+
+
+def drift_columns(shared: Shared, summaries: Summaries) -> DriftColumns:
+    """What says in which cells is counted."""
+    names = [feature.name for feature in shared.config.features]
+    return DriftColumns(shared.ports.drift, shared.ports.models, summaries, names)
+
+
+def drift(shared: Shared) -> DriftTask:
+    """What watches for drift, where the control plane is."""
+    config, ports, topics = shared.config, shared.ports, shared.topics
+    silent = silent_features(config.features, config.drift)
+    sources = {one.name: one.field or one.stat for one in config.features if not one.entity}
+    audit = AuditLog(ports.broker, topics.audit)
+    return DriftTask(
+        control(shared),
+        ports.broker,
+        ports.drift_tail,
+        ports.drift,
+        ports.models,
+        References(ports.drift, ports.models, config.drift),
+        Windows(ports.drift, sources, silent),
+        AlarmDesk(ports.drift, ports.broker, topics.drift_alerts, audit, shared.metrics),
+        PerformanceWatch(config.drift, maturity_ms=round(config.maturity.horizon_min_s * 1000)),
+        shared.metrics,
+        config.drift,
+        topic=topics.summaries,
+        example_topic=topics.examples,
+        silent=silent,
+        clock_s=clock_s,
+    )

@@ -1,0 +1,1 @@
+"""The report of drift as one page that needs nothing else."""

@@ -1,0 +1,1 @@
+"""What drift publishes and keeps, as bytes."""

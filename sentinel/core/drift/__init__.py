@@ -1,0 +1,1 @@
+"""Has what comes changed, where, since when, and does it cost money?"""

@@ -1,0 +1,244 @@
+"""The watch: every step is compared with the reference, and steps add up to windows.
+
+What alarms is the detector of steps, and that of the same hour of earlier weeks. Windows report and
+explain, and never alarm.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from sentinel.core.drift.counts.columns import CELL_COUNT, BinnedColumn, score_column
+from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.counts.noting import SCORE_SUMS
+from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.counts.spans import SpanCounts
+from sentinel.core.drift.counts.steps import ClosedStep
+from sentinel.core.drift.detectors.minute_state import MinuteEvent, MinuteState
+from sentinel.core.drift.detectors.minutes import Expected, MinuteParams, after_minute
+from sentinel.core.drift.detectors.seasons import (
+    SeasonEvent,
+    SeasonParams,
+    SeasonState,
+    after_hour,
+    expected_now,
+)
+from sentinel.core.drift.detectors.series import MinuteReference
+from sentinel.core.drift.params import DriftParams
+from sentinel.core.features.kernels.rows_in_hour import HOUR_MS
+from sentinel.core.features.spec import duration_ms
+
+DAY_MS = 24 * HOUR_MS
+WindowScale = Literal["rows", "hour", "day"]
+SCALES: tuple[WindowScale, ...] = ("rows", "hour", "day")
+_WIDTHS: tuple[tuple[WindowScale, int], ...] = (("hour", HOUR_MS), ("day", DAY_MS))
+_DETECTOR_COUNT = 2  # of steps: features and score, which share the run length
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ClosedWindow:
+    """A window that is complete; it ends before `end_ms`."""
+
+    scale: WindowScale
+    end_ms: int
+    counts: SpanCounts
+
+
+@dataclass(frozen=True, slots=True)
+class StepEvent:
+    """An event of the detector of steps; `of_score` says of which of the two."""
+
+    at_ms: int
+    since_ms: int
+    of_score: bool
+    event: MinuteEvent
+
+
+@dataclass(frozen=True, slots=True)
+class HourEvent:
+    """An event of the detector of seasons, of one of the features' series."""
+
+    at_ms: int
+    column: str
+    part: str
+    event: SeasonEvent
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ReferenceFound:
+    """The stream itself has given what the reference did not have."""
+
+    reference: Reference
+
+
+Found = ClosedWindow | StepEvent | HourEvent | ReferenceFound
+
+
+class Watch:
+    """Watches one version.
+
+    Parameters
+    ----------
+    reference
+        What it has no counts of is taken from the first rows that the version decides: a day of
+        them at least, and no fewer than `reference_rows_min`.
+    silent
+        Features whose values never alarm.
+    """
+
+    def __init__(
+        self,
+        version: str,
+        reference: Reference,
+        params: DriftParams,
+        *,
+        silent: frozenset[str] = frozenset(),
+    ) -> None:
+        self.version = version
+        self.feature_count = len(reference.features)
+        self._params = params
+        self.silent = silent
+        self._minute_params = MinuteParams(
+            run_length_minutes=_DETECTOR_COUNT * duration_ms(params.run_length) / params.step_ms,
+            floor=params.floor,
+            horizon_minutes=max(1.0, HOUR_MS / params.step_ms),
+        )
+        self._season_params = SeasonParams()
+        self.begin(reference)
+
+    def begin(self, reference: Reference) -> None:
+        """As if nothing had been seen yet, with a reference of the same features."""
+        self._compare(reference)
+        self.minutes = MinuteState.fresh([self._features])
+        self.score_minutes = MinuteState.fresh([self._score])
+        self.seasons = SeasonState.fresh(self._features.series_count, self._season_params)
+        self.spans = {scale: SpanCounts.empty(self.feature_count) for scale in SCALES}
+        self.gathered = SpanCounts.empty(self.feature_count)
+
+    def _compare(self, reference: Reference) -> None:
+        self.reference = reference
+        self._expected: tuple[int, Expected] | None = None  # of which hour
+        self._features = MinuteReference.of(
+            reference.features, reference.counts, silent=self.silent
+        )
+        # Without a row it has no series, and says nothing.
+        self._score = MinuteReference.of([score_column()], reference.scores)
+
+    @property
+    def step_ms(self) -> int:
+        """Width of the steps that it looks at."""
+        return self._params.step_ms
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether the reference lacks something that the stream is to give."""
+        return min(self.reference.counts.row_count, self.reference.scores.row_count) == 0
+
+    def after(self, step: ClosedStep) -> Iterator[Found]:
+        """One step more, in the order of event time."""
+        counts = SpanCounts.of(step, self.version, self.feature_count)
+        if counts.row_count == 0:
+            return
+        yield from self._end_spans(step.at_ms)
+        for span in self.spans.values():
+            span.add(counts)
+        yield from self._look(step.at_ms, counts)
+        end_ms = step.at_ms + self._params.step_ms
+        if self.spans["rows"].features.row_count >= self._params.window_rows:
+            yield self._closed("rows", end_ms)
+        if self.is_gathering:
+            yield from self._gather(counts, end_ms)
+
+    def _look(self, at_ms: int, counts: SpanCounts) -> Iterator[StepEvent]:
+        number, step_ms = at_ms // self._params.step_ms, self._params.step_ms
+        expected = self._expected_at(at_ms // HOUR_MS)
+        self.minutes, events = after_minute(
+            self.minutes, [self._features], [counts.features], number, self._minute_params,
+            expected=[expected],
+        )  # fmt: skip
+        for event in events:
+            yield StepEvent(at_ms, event.since * step_ms, False, event)
+        if counts.score.row_count and self._score.series_count:
+            self.score_minutes, events = after_minute(
+                self.score_minutes, [self._score], [counts.score], number, self._minute_params
+            )
+            for event in events:
+                yield StepEvent(at_ms, event.since * step_ms, True, event)
+
+    def _expected_at(self, hour: int) -> Expected:
+        if self._expected is None or self._expected[0] != hour:
+            found = expected_now(self.seasons, self._features, hour, self._season_params)
+            self._expected = hour, found
+        return self._expected[1]
+
+    def _end_spans(self, at_ms: int) -> Iterator[Found]:
+        """What ends before a step that begins then."""
+        for scale, width_ms in _WIDTHS:
+            span = self.spans[scale]
+            number = span.begin_ms // width_ms
+            if span.row_count == 0 or at_ms // width_ms == number:
+                continue  # a clock may also have come back to before it
+            if scale == "hour":
+                yield from self._end_hour(span.begin_ms // HOUR_MS, span)
+            yield self._closed(scale, (number + 1) * width_ms)
+
+    def _end_hour(self, hour: int, span: SpanCounts) -> Iterator[HourEvent]:
+        if self._features.series_count == 0:
+            return
+        rows, sums = self._features.sums(span.features)
+        self.seasons, events = after_hour(self.seasons, hour, rows, sums, self._season_params)
+        self._expected = None
+        for event in events:
+            column = self._features.columns[int(self._features.places[event.series])]
+            part = self._features.parts[event.series]
+            yield HourEvent((hour + 1) * HOUR_MS, column, part, event)
+
+    def _closed(self, scale: WindowScale, end_ms: int) -> ClosedWindow:
+        closed = ClosedWindow(scale, end_ms, self.spans[scale])
+        self.spans[scale] = SpanCounts.empty(self.feature_count)
+        return closed
+
+    def _gather(self, counts: SpanCounts, end_ms: int) -> Iterator[ReferenceFound]:
+        """Take what the reference lacks from the stream, once there is a day of it."""
+        self.gathered.add(counts)
+        found, needed = self.gathered, self._params.reference_rows_min
+        if end_ms - found.begin_ms < DAY_MS or found.score.row_count < needed:
+            return
+        reference = replace(self.reference, scores=found.score, score_sums=found.scores)
+        if self.reference.counts.row_count == 0:
+            reference = replace(
+                reference,
+                counts=found.features,
+                first_ms=found.begin_ms,
+                last_ms=end_ms,
+                origin="stream",
+            )
+        had_series = self._features.series_count
+        self._compare(reference)
+        self.score_minutes = MinuteState.fresh([self._score])
+        if self._features.series_count != had_series:
+            self.minutes = MinuteState.fresh([self._features])
+            self.seasons = SeasonState.fresh(self._features.series_count, self._season_params)
+        self.gathered = SpanCounts.empty(self.feature_count)
+        yield ReferenceFound(reference)
+
+
+def empty_reference(columns: Sequence[BinnedColumn]) -> Reference:
+    """A reference of these columns that the stream is to give."""
+    return Reference(
+        features=tuple(columns),
+        counts=GroupCounts.empty(len(columns)),
+        scores=GroupCounts.empty(1),
+        score_sums=np.zeros((CELL_COUNT, len(SCORE_SUMS)), dtype=np.int64),
+        first_ms=0,
+        last_ms=0,
+        origin="stream",
+    )
+
+
+def without_scores(reference: Reference) -> Reference:
+    """The features of a reference alone: its scores are those of another version."""
+    nothing = empty_reference(reference.features)
+    return replace(reference, scores=nothing.scores, score_sums=nothing.score_sums)

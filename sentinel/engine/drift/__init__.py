@@ -1,0 +1,1 @@
+"""From summaries to alarms: what is watched where the control plane is."""

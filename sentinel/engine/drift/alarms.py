@@ -1,0 +1,232 @@
+"""An alarm's life: opened once, brought up to date, closed when it is over; told at each turn."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from sentinel.codec.stored import encode_stored
+from sentinel.codec.times import date_text
+from sentinel.core.drift.counts.columns import SCORE
+from sentinel.core.drift.watch import HourEvent, StepEvent
+from sentinel.core.drift.windows.explaining import Explanation
+from sentinel.engine.audit import AuditLog
+from sentinel.errors import FencedError
+from sentinel.metrics import Metrics
+from sentinel.ports import Broker, DriftStore
+from sentinel.records import AuditEntry, OutputRecord
+from sentinel.stored.drift import Alarm, Detector, Severity
+
+log = logging.getLogger(__name__)
+
+_KNOWN_COUNT = 1_000
+WHO = "drift"
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedChange:
+    """What a detector says, whichever it is.
+
+    Attributes
+    ----------
+    is_over
+        Whether what had changed is as it was.
+    """
+
+    detector: Detector
+    column: str
+    part: str
+    side: str
+    since_ms: int
+    at_ms: int
+    effect: float
+    change: float
+    is_over: bool
+
+
+def change_of(event: StepEvent | HourEvent) -> DetectedChange:
+    """What an event of the watch says."""
+    one = event.event
+    is_over = one.kind == "over"
+    if isinstance(event, StepEvent):
+        column = SCORE if event.of_score else event.event.column
+        part, change = event.event.part, event.event.change
+        return DetectedChange(
+            "steps",
+            column,
+            part,
+            one.side,
+            event.since_ms,
+            event.at_ms,
+            one.effect,
+            change,
+            is_over,
+        )
+    return DetectedChange(
+        "season", event.column, event.part, one.side, event.at_ms, event.at_ms, one.effect, 0.0,
+        is_over,
+    )  # fmt: skip
+
+
+class AlarmDesk:
+    """Keeps alarms and tells of them.
+
+    There is one open alarm of a column and part at most: the detector that speaks first opens it,
+    and it is over when that one says so.
+    """
+
+    def __init__(
+        self,
+        store: DriftStore,
+        broker: Broker,
+        topic: str,
+        audit: AuditLog,
+        metrics: Metrics,
+    ) -> None:
+        self._store = store
+        self._broker = broker
+        self._topic = topic
+        self._audit = audit
+        self._metrics = metrics
+        self._open: dict[tuple[str, str], Alarm] = {}  # by column and part
+        self._told: list[Alarm] = []  # that ask for a candidate
+        self.quiet_since_ms: int | None = None  # when the last alarm was over
+
+    @property
+    def open(self) -> list[Alarm]:
+        """What is not over, the oldest first."""
+        return sorted(self._open.values(), key=lambda alarm: alarm.opened_ms)
+
+    def opened_ms(self, *, of_performance: bool) -> list[int]:
+        """Event times of the alarms that were told: of examples, or of what comes."""
+        return [
+            one.opened_ms for one in self._told if (one.detector == "examples") == of_performance
+        ]
+
+    async def take_up(self) -> None:
+        """Go on where whoever kept alarms before has stopped."""
+        known = await self._store.alarms(_KNOWN_COUNT)
+        self._open = {(one.column, one.part): one for one in known if not one.is_over}
+        self._told = [alarm for alarm in known if not alarm.is_suppressed]
+        over_ms = (one.closed_ms for one in known if one.closed_ms is not None)
+        self.quiet_since_ms = max(over_ms, default=None)
+
+    async def take(
+        self, change: DetectedChange, version: str, explain: Callable[[], Explanation]
+    ) -> None:
+        """One change, told and kept. `explain` says what the present day holds so far."""
+        key = (change.column, change.part)
+        before = self._open.get(key)
+        if change.is_over:
+            if before is not None and before.detector == change.detector:
+                await self._close(key, before, change.at_ms)
+            return
+        if before is not None:
+            return  # it is open: the windows bring it up to date
+        explanation = await asyncio.to_thread(explain)
+        alarm = _opened(change, version, explanation)
+        suppressed = {one.column for one in await self._store.suppressions()}
+        alarm = replace(alarm, is_suppressed=change.column in suppressed)
+        if not await self._store.put_alarm(None, alarm):
+            # It was opened before a crash; what became of it since, the store knows.
+            alarm = await self._store.alarm(alarm.id) or alarm
+            if alarm.is_over:
+                return
+        self._open[key] = alarm
+        await self._tell(None, alarm)
+        if alarm.is_suppressed:
+            return
+        self._metrics.drift_alarms += 1
+        self._told = [*self._told, alarm][-_KNOWN_COUNT:]
+        log.warning(
+            "drift: %s of %s went %s since %s UTC: %s", alarm.part, alarm.column, alarm.side,
+            date_text(alarm.since_ms), alarm.words or f"{alarm.effect:+.2f} sd",
+        )  # fmt: skip
+
+    async def explained(self, explanation: Explanation, at_ms: int) -> None:
+        """A window was closed: what it says of columns whose alarms are open."""
+        for key, before in list(self._open.items()):
+            found = explanation.of(before.column)
+            if found is None or not found.alarm or at_ms <= before.changed_ms:
+                continue  # nothing, or a window that is read again
+            now = replace(
+                before, kind=found.kind, words=found.words, harm=explanation.harm,
+                severity=explanation.severity, changed_ms=at_ms,
+            )  # fmt: skip
+            if _said(now) != _said(before):
+                await self._put(key, before, now)
+
+    async def _close(self, key: tuple[str, str], before: Alarm, at_ms: int) -> None:
+        await self._put(key, before, replace(before, status="closed", closed_ms=at_ms,
+                                             changed_ms=at_ms))  # fmt: skip
+        self.quiet_since_ms = at_ms
+        log.info("drift: %s of %s is as it was", before.part, before.column)
+
+    async def _put(self, key: tuple[str, str], before: Alarm, after: Alarm) -> None:
+        """A person may have spoken meanwhile: what they said stays."""
+        if not await self._store.put_alarm(before, after):
+            stored = await self._store.alarm(before.id)
+            if stored is None:
+                raise FencedError(f"the alarm {before.id} has vanished from the store")
+            after = replace(after, acknowledged_by=stored.acknowledged_by, note=stored.note)
+            if stored.status == "acknowledged" and after.status == "open":
+                after = replace(after, status="acknowledged")
+            if not await self._store.put_alarm(stored, after):
+                raise FencedError(f"the alarm {before.id} is changed by another just now")
+            before = stored
+        await self._tell(before, after)
+        if after.is_over:
+            del self._open[key]
+        else:
+            self._open[key] = after
+
+    async def _tell(self, before: Alarm | None, after: Alarm) -> None:
+        record = OutputRecord(after.id.encode(), encode_stored(after))
+        await self._broker.publish(self._topic, 0, [record])
+        entry = AuditEntry(
+            id=f"{after.id} {after.changed_ms}",
+            kind="drift alarm",
+            subject=after.id,
+            who=WHO,
+            at_ms=after.changed_ms,
+            before=None if before is None else _entry(before),
+            after=_entry(after),
+        )
+        await self._audit.write([entry])
+
+
+def _opened(change: DetectedChange, version: str, explanation: Explanation) -> Alarm:
+    found = explanation.of(change.column)
+    is_found = found is not None and found.alarm
+    return Alarm(
+        id=f"{version}-{change.detector}-{change.column}-{change.part}-{change.at_ms}",
+        detector=change.detector,
+        column=change.column,
+        part=change.part,
+        side=change.side,
+        version=version,
+        since_ms=change.since_ms,
+        opened_ms=change.at_ms,
+        changed_ms=change.at_ms,
+        effect=change.effect,
+        change=change.change,
+        severity=_severity(change, explanation) if is_found else _severity(change, Explanation()),
+        kind=found.kind if found is not None and is_found else "",
+        words=found.words if found is not None and is_found else "",
+        harm=explanation.harm if is_found else None,
+    )
+
+
+def _severity(change: DetectedChange, explanation: Explanation) -> Severity:
+    """By what it costs: that decisions are worse is known of examples, else it is an estimate."""
+    return "critical" if change.detector == "examples" else explanation.severity
+
+
+def _said(alarm: Alarm) -> Sequence[object]:
+    """What is worth telling of when it changes; words change with each window."""
+    return alarm.kind, alarm.severity, alarm.status
+
+
+def _entry(alarm: Alarm) -> dict[str, object]:
+    told = asdict(alarm)
+    return {name: told[name] for name in ("column", "part", "side", "status", "severity", "kind")}

@@ -1,0 +1,94 @@
+"""With what a version is compared: its own reference, or the best that there is."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sentinel.codec.drift.counts import unpack_counts
+from sentinel.codec.drift.references import from_manifest, reference_from, stored_reference
+from sentinel.core.drift.counts.columns import BinnedColumn, digest, score_column
+from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.params import DriftParams
+from sentinel.core.drift.watch import DAY_MS, empty_reference, without_scores
+from sentinel.errors import RecordError
+from sentinel.ports import DriftStore, ModelStore
+
+log = logging.getLogger(__name__)
+
+_DAY_COUNT = 7  # of the stream before a version came to serve
+_GENERATION_COUNT_MAX = 10  # of versions whose reference is asked for
+
+
+class References:
+    """Finds references, and keeps those that a manifest does not have."""
+
+    def __init__(self, store: DriftStore, models: ModelStore, params: DriftParams) -> None:
+        self._store = store
+        self._models = models
+        self._params = params
+
+    async def of(self, version: str, columns: Sequence[BinnedColumn], now_ms: int) -> Reference:
+        """The reference of a version in these cells.
+
+        Its own; else what the stream was like in the days before `now_ms`; else that of the version
+        that it was made from. What nobody knows has no counts.
+        """
+        own = await self._own(version)
+        if own is not None and _is_of(own, columns):
+            return own
+        found = await self._of_days(columns, now_ms) or await self._of_parent(version, columns)
+        if found is not None:
+            await self.keep(version, found)
+            return found
+        return empty_reference(columns)
+
+    async def keep(self, version: str, reference: Reference) -> None:
+        """Keep what was found for a version."""
+        await self._store.keep_reference(version, stored_reference(reference))
+
+    async def _own(self, version: str) -> Reference | None:
+        stored = await self._store.reference(version)
+        try:
+            if stored is not None:
+                return reference_from(stored)
+            manifest = (await self._models.manifests([version])).get(version, {})
+            return from_manifest(manifest)
+        except RecordError as error:
+            log.warning("the reference of model %s is not used: %s", version, error.args[-1])
+            return None
+
+    async def _of_days(self, columns: Sequence[BinnedColumn], now_ms: int) -> Reference | None:
+        """The last days of the stream, whatever served then."""
+        name = digest([*columns, score_column()])
+        today = now_ms // DAY_MS * DAY_MS
+        begins = [today - i * DAY_MS for i in range(1, _DAY_COUNT + 1)]
+        counts, first_ms = GroupCounts.empty(len(columns)), today
+        for begin_ms, data in zip(begins, await self._store.days(name, begins), strict=True):
+            if data is not None:
+                try:
+                    counts += unpack_counts(data)
+                    first_ms = begin_ms
+                except RecordError as error:
+                    log.warning("the counts of a day are damaged: %s", error.args[-1])
+        if counts.row_count < self._params.reference_rows_min:
+            return None
+        found = replace(empty_reference(columns), counts=counts)
+        return replace(found, first_ms=first_ms, last_ms=today)
+
+    async def _of_parent(self, version: str, columns: Sequence[BinnedColumn]) -> Reference | None:
+        """Of the nearest version before it that has one; scores are another version's."""
+        for _ in range(_GENERATION_COUNT_MAX):
+            manifest = (await self._models.manifests([version])).get(version, {})
+            parent = manifest.get("parent")
+            if not isinstance(parent, str):
+                return None
+            found = await self._own(parent)
+            if found is not None and _is_of(found, columns):
+                return replace(without_scores(found), origin="parent")
+            version = parent
+        return None
+
+
+def _is_of(reference: Reference, columns: Sequence[BinnedColumn]) -> bool:
+    return digest(reference.features) == digest(columns)

@@ -1,0 +1,272 @@
+"""Watches the stream for drift, where the control plane is.
+
+Summaries are read from where the last saved state needs them. What they close is judged in a
+thread; what is found is kept and told before the state that has found it is saved, under names that
+a repetition has, too: whoever takes over finds the same again, and it is known.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from sentinel.codec.drift.progress import book_values, position_of
+from sentinel.codec.drift.references import columns_of
+from sentinel.codec.drift.summaries import arrival_of, decode_summary
+from sentinel.codec.drift.watches import restore, watch_values
+from sentinel.core.drift.counts.steps import Arrival, BookPosition, StepBook
+from sentinel.core.drift.params import DriftParams
+from sentinel.core.drift.telling import DriftView, drift_view
+from sentinel.core.drift.watch import ClosedWindow, Found, ReferenceFound, Watch
+from sentinel.core.drift.windows.explaining import Explanation
+from sentinel.engine.control import ControlPlane
+from sentinel.engine.drift.alarms import AlarmDesk, change_of
+from sentinel.engine.drift.examples import PerformanceWatch
+from sentinel.engine.drift.references import References
+from sentinel.engine.drift.windows import Windows
+from sentinel.engine.patience import Patience
+from sentinel.errors import RecordError, TransientError
+from sentinel.metrics import Metrics
+from sentinel.ports import Broker, DriftStore, ModelStore, Tail
+from sentinel.records import InputRecord
+from sentinel.stored.drift import DriftProgress
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 0.5
+_POLL_COUNT_MAX = 50
+_SAVE_S = 10.0
+_LOOK_S = 5.0  # whether another version is to be watched
+_IDLE_S = 1.0
+
+
+class DriftTask:
+    """Watches the champion.
+
+    Parameters
+    ----------
+    silent
+        Features whose values never alarm.
+    """
+
+    def __init__(
+        self,
+        control: ControlPlane,
+        broker: Broker,
+        tail: Tail,
+        store: DriftStore,
+        models: ModelStore,
+        references: References,
+        windows: Windows,
+        desk: AlarmDesk,
+        performance: PerformanceWatch,
+        metrics: Metrics,
+        params: DriftParams,
+        *,
+        topic: str,
+        example_topic: str,
+        silent: frozenset[str],
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._control = control
+        self._broker = broker
+        self._tail = tail
+        self._store = store
+        self._models = models
+        self._references = references
+        self._windows = windows
+        self._desk = desk
+        self._performance = performance
+        self._metrics = metrics
+        self._params = params
+        self._topic = topic
+        self._example_topic = example_topic
+        self._silent = silent
+        self._clock_s = clock_s
+        self._watch: Watch | None = None
+        self._book = StepBook(BookPosition(), step_ms=params.step_ms, grace_ms=params.grace_ms)
+        self._columns = ""
+        self._saved_s = self._looked_s = 0.0
+
+    @property
+    def watch(self) -> Watch | None:
+        """What is watched here; None where that is elsewhere, or nothing is known yet."""
+        return self._watch
+
+    def view(self) -> DriftView | None:
+        """For whoever looks at the instance; None where it does not watch: that is no all-clear."""
+        if self._watch is None:
+            return None
+        return drift_view(
+            self._desk.open,
+            quiet_since_ms=self._desk.quiet_since_ms,
+            is_reference_missing=self._watch.is_gathering,
+        )
+
+    def alarms_ms(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Event times of alarms of drift, and of performance: for whoever decides that a model is
+        to be trained.
+        """
+        desk = self._desk
+        return desk.opened_ms(of_performance=False), desk.opened_ms(of_performance=True)
+
+    async def run(self) -> None:
+        """Watch as long as the control plane is here, until cancelled."""
+        patience = Patience("drift is not watched")
+
+        async def try_step() -> None:
+            try:
+                await self.step()
+                patience.over()
+            except (TransientError, RecordError) as error:
+                self._let_go()
+                await patience.failed(error)
+
+        await self._control.run(try_step, self._let_go)
+
+    def _let_go(self) -> None:
+        self._watch = None
+
+    async def step(self) -> None:
+        """Read some summaries, and do what they call for."""
+        if self._watch is None and not await self._take_up():
+            await asyncio.sleep(_IDLE_S)
+            return
+        polled = await self._tail.poll(timeout_s=_POLL_S, count_max=_POLL_COUNT_MAX)
+        for record in polled.get(self._topic, ()):
+            await self._take(record)
+        if examples := polled.get(self._example_topic):
+            await self._take_examples(examples)
+        now_s = self._clock_s()
+        if now_s - self._looked_s >= _LOOK_S:
+            self._looked_s = now_s
+            await self._follow()
+        if now_s - self._saved_s >= _SAVE_S:
+            await self.save()
+
+    async def save(self) -> None:
+        """Note how far the watch is."""
+        watch = self._watch
+        if watch is None:
+            return
+        values = await asyncio.to_thread(watch_values, watch)
+        progress = DriftProgress(
+            summaries_log=self._broker.log_of(self._topic),
+            columns=self._columns,
+            version=watch.version,
+            book=book_values(self._book.position()),
+            watch=values,
+            examples_log=self._broker.log_of(self._example_topic),
+            examples=self._performance.values(),
+        )
+        await self._broker.flush()  # what was told of it is out
+        await self._store.save(progress)
+        self._saved_s = self._clock_s()
+
+    async def _take_up(self) -> bool:
+        """Go on where whoever watched before has stopped; False while there is nothing to watch."""
+        columns = await self._store.columns()
+        champion = (await self._models.registry_state()).champion
+        if columns is None or champion is None:
+            return False
+        saved = await self._store.progress()
+        is_same_log = saved is not None and saved.summaries_log == self._broker.log_of(self._topic)
+        position = BookPosition()
+        if saved is not None and is_same_log:
+            position = position_of(saved.book)
+        watch = await self._new_watch(champion, position.closed_to_ms)
+        is_same = saved is not None and is_same_log and saved.columns == columns.digest
+        if saved is not None and is_same and saved.version == champion:
+            try:
+                restore(watch, saved.watch)
+            except RecordError as error:
+                log.warning("drift is watched anew: %s", error.args[-1])
+        self._columns = columns.digest
+        self._book = StepBook(
+            position, step_ms=self._params.step_ms, grace_ms=self._params.grace_ms
+        )  # fmt: skip
+        examples = {}
+        if saved is not None and saved.examples_log == self._broker.log_of(self._example_topic):
+            examples = saved.examples
+        self._tail.seek(self._example_topic, self._performance.go_on(examples, champion))
+        await self._desk.take_up()
+        self._tail.seek(self._topic, position.reads_from)
+        self._saved_s = self._looked_s = self._clock_s()
+        self._watch = watch
+        return True
+
+    async def _new_watch(self, version: str, now_ms: int) -> Watch:
+        columns = await self._store.columns()
+        if columns is None:
+            raise TransientError("in which cells drift is counted was forgotten")
+        reference = await self._references.of(version, columns_of(columns.columns), now_ms)
+        log.info(
+            "drift: model %s is compared with %s rows of %s", version,
+            f"{reference.row_count:,}", reference.origin,
+        )  # fmt: skip
+        return Watch(version, reference, self._params, silent=self._silent)
+
+    async def _follow(self) -> None:
+        """Another champion, or other cells: what is watched begins anew."""
+        assert self._watch is not None
+        columns = await self._store.columns()
+        champion = (await self._models.registry_state()).champion
+        if columns is None or champion is None:
+            return
+        if champion != self._watch.version or columns.digest != self._columns:
+            await self.save()
+            self._watch = await self._new_watch(champion, self._book.position().closed_to_ms)
+            self._columns = columns.digest
+            self._performance.follow(champion)
+            await self.save()
+
+    async def _take(self, record: InputRecord) -> None:
+        self._metrics.summaries += 1
+        try:
+            summary = decode_summary(record)
+            if summary.step_ms != self._params.step_ms:
+                self._metrics.summaries_refused += 1
+                return
+            is_ours = summary.columns == self._columns
+            arrival = arrival_of(summary, record, with_counts=is_ours)
+        except RecordError as error:
+            self._metrics.summaries_refused += 1
+            log.warning("summary at offset %d: %s", record.offset, error)
+            return
+        for found in await asyncio.to_thread(self._judged, arrival):
+            await self._tell(found)
+
+    async def _take_examples(self, records: Sequence[InputRecord]) -> None:
+        watch = self._watch
+        assert watch is not None
+        changes = await asyncio.to_thread(lambda: list(self._performance.take(records)))
+        for change in changes:
+            await self._desk.take(change, watch.version, Explanation)
+
+    def _judged(self, arrival: Arrival) -> Sequence[Found]:
+        assert self._watch is not None
+        found: list[Found] = []
+        for step in self._book.take(arrival):
+            self._metrics.drift_steps += 1
+            found += self._watch.after(step)
+        self._metrics.drift_late = self._book.late_row_count
+        return found
+
+    async def _tell(self, found: Found) -> None:
+        watch = self._watch
+        assert watch is not None
+        if isinstance(found, ReferenceFound):
+            await self._references.keep(watch.version, found.reference)
+            log.info("drift: model %s has its reference from the stream", watch.version)
+        elif isinstance(found, ClosedWindow):
+            explanation = await self._windows.close(
+                found, watch.version, watch.reference, self._columns
+            )
+            self._metrics.drift_windows += 1
+            await self._desk.explained(explanation, found.end_ms)
+        else:
+            await self._desk.take(
+                change_of(found),
+                watch.version,
+                lambda: self._windows.explain(watch.spans["day"], watch.reference),
+            )

@@ -1,0 +1,94 @@
+"""Windows that are complete: tested off the loop, kept, and added up to weeks."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from sentinel.codec.drift.counts import pack_counts, unpack_counts
+from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.counts.spans import SpanCounts
+from sentinel.core.drift.watch import DAY_MS, ClosedWindow
+from sentinel.core.drift.windows.explaining import Explanation, explained
+from sentinel.errors import RecordError
+from sentinel.ports import DriftStore
+from sentinel.stored.drift import Scale, WindowReport
+
+log = logging.getLogger(__name__)
+
+_WEEK = 7
+
+
+class Windows:
+    """Explains windows of one version.
+
+    Parameters
+    ----------
+    sources
+        The field that a feature is made of: features of one field are one cause.
+    silent
+        Features that are no cause.
+    """
+
+    def __init__(
+        self, store: DriftStore, sources: Mapping[str, str], silent: frozenset[str]
+    ) -> None:
+        self._store = store
+        self._sources = sources
+        self._silent = silent
+
+    def explain(self, counts: SpanCounts, reference: Reference) -> Explanation:
+        """What counts say beside a reference: some milliseconds of computation."""
+        return explained(counts, reference, sources=self._sources, silent=self._silent)
+
+    async def close(
+        self, window: ClosedWindow, version: str, reference: Reference, columns: str
+    ) -> Explanation:
+        """Test and keep a window; a day also ends the week of the last seven."""
+        found = await self._report(window.scale, window.end_ms, window.counts, version, reference)
+        if window.scale == "day":
+            await self._close_day(window, version, reference, columns)
+        return found
+
+    async def _close_day(
+        self, window: ClosedWindow, version: str, reference: Reference, columns: str
+    ) -> None:
+        begin_ms = window.end_ms - DAY_MS
+        await self._store.keep_day(columns, begin_ms, pack_counts(window.counts.features))
+        begins = [begin_ms - i * DAY_MS for i in range(1, _WEEK)]
+        days = await self._store.days(columns, begins)
+        week = SpanCounts.empty(len(reference.features))
+        week.add(window.counts)
+        for data in days:
+            if data is not None:
+                week.features = _added(week.features, data)
+        week.begin_ms = begins[-1]
+        await self._report("week", window.end_ms, week, version, reference)
+
+    async def _report(
+        self, scale: Scale, end_ms: int, counts: SpanCounts, version: str, reference: Reference
+    ) -> Explanation:
+        found = await asyncio.to_thread(self.explain, counts, reference)
+        await self._store.keep_window(
+            WindowReport(
+                scale=scale,
+                begin_ms=counts.begin_ms,
+                end_ms=end_ms,
+                version=version,
+                row_count=counts.row_count,
+                counted=counts.features.row_count,
+                actions=counts.actions,
+                findings=found.findings,
+                causes=found.causes,
+                harm=found.harm,
+            )
+        )
+        return found
+
+
+def _added(counts: GroupCounts, data: bytes) -> GroupCounts:
+    try:
+        return counts + unpack_counts(data)
+    except RecordError as error:
+        log.warning("the counts of a day are damaged: %s", error.args[-1])
+        return counts

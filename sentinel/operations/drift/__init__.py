@@ -1,0 +1,1 @@
+"""What a person asks of drift: two files compared."""

@@ -1,0 +1,230 @@
+"""From transactions to alarms: the watch for drift in a small world."""
+
+import asyncio
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sentinel.adapters.memory import MemoryDocuments
+from sentinel.codec.drift.references import stored_columns, stored_reference
+from sentinel.codec.stored import decode_stored
+from sentinel.config import Config
+from sentinel.core.drift.counts.reference import Reference, reference_of
+from sentinel.core.drift.params import DriftParams
+from sentinel.core.features.hashing import hash64
+from sentinel.metrics import Metrics
+from sentinel.operations.data.history import History
+from sentinel.stored.drift import Alarm, Suppression, WindowReport
+from sentinel.stores import StoredDrift
+from tests.engine.clock import run, until
+from tests.engine.samples import NAMES, START_MS, a_config, encoded, serving, transactions
+from tests.engine.world import MemoryInstance, World
+
+PARAMS = DriftParams(step="1h", grace="1h", run_length="365d", window_rows=1_000)
+HISTORY_COUNT, LIVE_COUNT, BROKEN_FROM = 6_000, 2_400, 1_200  # 30 an hour
+
+
+def drift_config(params: DriftParams = PARAMS, **engine: Any) -> Config:
+    return replace(a_config(**{"batch_count_max": 64, **engine}), drift=params)
+
+
+@functools.cache
+def a_reference() -> Reference:
+    history = History(drift_config())
+    known = transactions(HISTORY_COUNT, seed=1)
+    folded = history.fold([encoded(one) for one in known], [None] * len(known))
+    model = serving()
+    probability = model.probability(model.model.raw_scores(folded.features))
+    return reference_of(
+        NAMES,
+        folded.features,
+        np.array([one["event_time"] for one in known]),
+        hash64([one["account"] for one in known]),
+        probability,
+        np.array([round(100 * one["amount"]) for one in known]),
+        probability >= 0.4,
+        rows_per_account_max=PARAMS.rows_per_account_max,
+    )
+
+
+def before() -> list[dict[str, Any]]:
+    """The last of the history: accounts are known, when what is watched begins."""
+    return transactions(300, seed=1, first=HISTORY_COUNT - 300)
+
+
+def live(*, broken_from: int = BROKEN_FROM, mended_from: int = LIVE_COUNT) -> list[dict[str, Any]]:
+    """What comes behind the history; for a while no distance is told."""
+    sent = transactions(LIVE_COUNT, seed=2, first=HISTORY_COUNT)
+    return [
+        one | {"distance": None} if broken_from <= i < mended_from else one
+        for i, one in enumerate(sent)
+    ]
+
+
+def kept(world: World) -> StoredDrift:
+    return StoredDrift(MemoryDocuments(world.drift))
+
+
+async def told(world: World) -> None:
+    """The world's accounts are known, and its model has a reference."""
+    async with world.instance() as instance:
+        world.send(before())
+        await instance.idle()
+        await instance.stop()
+    reference = a_reference()
+    assert await kept(world).set_columns(None, stored_columns(reference.features))
+    await kept(world).keep_reference("v1", stored_reference(reference))
+
+
+def a_world(params: DriftParams = PARAMS, **engine: Any) -> World:
+    return World(config=drift_config(params, **engine))
+
+
+async def watched(world: World, sent: Sequence[dict[str, Any]]) -> Metrics:
+    """Send some, and wait until the watch has seen all summaries of them, and saved that."""
+    async with world.instance() as instance:
+        await counting(instance)
+        for begin in range(0, len(sent), 60):
+            world.send(sent[begin : begin + 60])
+            await instance.idle()
+        await until(lambda: instance.parts.drift.watch is not None)
+        await until(lambda: instance.ports.drift_tail.lag("summaries") == 0)
+        await asyncio.sleep(1)
+        await instance.parts.drift.save()
+        await instance.stop()
+        return instance.metrics
+
+
+async def counting(instance: MemoryInstance) -> None:
+    """Until it knows its cells: what is decided before is in no summary."""
+    await until(lambda: instance.parts.summaries.binning is not None)
+
+
+def alarms(world: World) -> list[Alarm]:
+    return [decode_stored(Alarm, one.value or b"") for one in world.records("drift-alerts")]
+
+
+async def windows(world: World) -> list[WindowReport]:
+    return await kept(world).windows(1_000)
+
+
+def test_a_field_that_is_missing_from_now_on_opens_an_alarm_and_mended_it_closes() -> None:
+    world = a_world()
+
+    async def scenario() -> None:
+        await told(world)
+        await watched(world, live(mended_from=BROKEN_FROM + 600))
+
+    run(scenario())
+    opened, *later, closed = [one for one in alarms(world) if one.column == "distance"]
+    assert (opened.part, opened.side, opened.status) == ("missing", "up", "open")
+    # As soon as the day so far shows it: at once, or when the day ends.
+    [explained] = [one for one in [opened, *later][:2] if one.kind]
+    assert explained.kind == "missing"
+    assert explained.words.startswith("20 % -> ")
+    broken_ms = START_MS + 2 * 60_000 * (HISTORY_COUNT + BROKEN_FROM)
+    assert abs(opened.since_ms - broken_ms) <= 3_600_000
+    assert opened.opened_ms - broken_ms <= 6 * 3_600_000
+    assert closed.status == "closed"
+    audited = [e for e in world.values("audit") if e["kind"] == "drift alarm"]
+    assert {entry["who"] for entry in audited} == {"drift"}
+    assert len(audited) == len(alarms(world))
+
+
+def test_nothing_alarms_while_nothing_changes() -> None:
+    world = a_world()
+
+    async def scenario() -> list[WindowReport]:
+        await told(world)
+        await watched(world, live(broken_from=LIVE_COUNT))
+        return await windows(world)
+
+    reports = run(scenario())
+    assert alarms(world) == []
+    by_scale = {scale: [w for w in reports if w.scale == scale] for scale in ("hour", "day")}
+    assert len(by_scale["day"]) >= 2
+    assert sum(w.row_count for w in by_scale["hour"]) >= LIVE_COUNT - 240  # the last are open
+
+
+def test_windows_and_alarms_are_those_of_an_undisturbed_run_whatever_ends_in_between() -> None:
+    """With one partition, to the bit: summaries are read again from where the saved state needs
+    them, and what was decided without being committed is not counted twice.
+    """
+    sent = live()
+
+    async def undisturbed(world: World) -> list[WindowReport]:
+        await told(world)
+        await watched(world, sent)
+        return await windows(world)
+
+    async def disturbed(world: World, seed: int) -> list[WindowReport]:
+        rng = np.random.default_rng(seed)
+        await told(world)
+        at = 0
+        while at < len(sent):
+            async with world.instance() as instance:
+                await counting(instance)
+                for _ in range(rng.integers(1, 12)):
+                    world.send(sent[at : at + 60])
+                    at += 60
+                    await instance.idle()
+                    if rng.random() < 0.2:
+                        await asyncio.sleep(12)  # long enough to save
+                await asyncio.sleep(rng.random() * 2)
+                # and it is gone, in the middle of whatever it did
+        await watched(world, [])
+        return await windows(world)
+
+    calm = a_world()
+    expected = run(undisturbed(calm))
+    for seed in (1, 2, 3):
+        world = a_world()
+        found = run(disturbed(world, seed))
+        assert found == expected
+        assert {one.id: one for one in alarms(world)} == {one.id: one for one in alarms(calm)}
+
+
+def test_a_suppressed_column_is_kept_quiet() -> None:
+    world = a_world()
+
+    async def scenario() -> None:
+        await told(world)
+        quiet = Suppression("distance", until_ms=10**15, who="ann")
+        await kept(world).suppress(quiet, now_ms=10**15 - 10**9)
+        await watched(world, live()[: BROKEN_FROM + 300])
+
+    run(scenario())
+    assert {(one.column, one.is_suppressed) for one in alarms(world)} == {("distance", True)}
+
+
+def test_a_version_without_a_reference_gets_it_from_the_stream() -> None:
+    params = replace(PARAMS, reference_rows_min=1_000)
+    world = a_world(params)
+
+    async def scenario() -> Reference | None:
+        reference = a_reference()
+        assert await kept(world).set_columns(None, stored_columns(reference.features))
+        await watched(world, live(broken_from=LIVE_COUNT))
+        return await kept(world).reference("v1")  # type: ignore[return-value]
+
+    found = run(scenario())
+    assert found is not None
+    assert found.origin == "stream"
+    assert alarms(world) == []
+
+
+@pytest.mark.parametrize("hostile", [b"", b"{}", b"[1]", b'{"v": 1, "spans": 3}', b"\xff\x00"])
+def test_what_is_no_summary_is_counted_and_passed_over(hostile: bytes) -> None:
+    world = a_world()
+
+    async def scenario() -> int:
+        await told(world)
+        world.append("summaries", hostile)
+        return (await watched(world, live()[:120])).summaries_refused
+
+    assert run(scenario()) == 1
+    assert alarms(world) == []
