@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "sentinel"
 KEPT = ROOT / ".cache" / "kernels"
-KEPT_COUNT_MAX = 5  # of 20 MB each
+KEPT_COUNT_MAX = 10  # of 15 MB each; of several checkouts, where they share the folder
 VARIABLE = "NUMBA_CACHE_DIR"
 _USES_NUMBA = re.compile(r"^(from|import) numba\b", re.MULTILINE)
 
