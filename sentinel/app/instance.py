@@ -15,10 +15,10 @@ from sentinel.adapters.pool import ExplainerPool
 from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
-from sentinel.app.assembly import Parts, assemble
 from sentinel.app.company import Company
-from sentinel.app.control_plane import registrar
-from sentinel.app.shared import Ports
+from sentinel.app.wiring.assembly import Parts, assemble
+from sentinel.app.wiring.control_plane import registrar
+from sentinel.app.wiring.shared import Ports
 from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
@@ -348,13 +348,13 @@ class Instance:
         training = self._parts.training
         return training.update, None if training.update is None else training.outlook
 
-    def labels_waiting(self) -> LabelsWaiting:
-        """The labels that wait for their time."""
-        return LabelsWaiting(0, None) if self._parts is None else self._parts.labels.waiting()
-
     def drift(self) -> DriftView | None:
         """How the watch for drift stands; None where this instance does not watch."""
         return None if self._parts is None else self._parts.drift.view()
+
+    def labels_waiting(self) -> LabelsWaiting:
+        """The labels that wait for their time."""
+        return LabelsWaiting(0, None) if self._parts is None else self._parts.labels.waiting()
 
     def last_alerts(self) -> list[bytes]:
         """The newest few alerts as published."""

@@ -55,7 +55,7 @@ def no_such(counter: Counter) -> None:
         ({"niceness": 20}, "niceness"),
         ({"niceness": -1}, "niceness"),
         ({"timeout_s": 0.0}, "timeout_s"),
-        ({"memory_mb_max": 255}, "memory_mb_max"),
+        ({"memory_mb_max": 511}, "memory_mb_max must be 0 for any, or at least 512, got 511"),
         ({"memory_mb_max": -1}, "memory_mb_max"),
     ],
 )

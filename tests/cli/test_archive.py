@@ -15,15 +15,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
 from sentinel import archive
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaParams
-from sentinel.cli import app
 from tests.app import small
 from tests.children import WAIT_S_MAX
-from tests.cli.test_run import await_start, await_that, counted, output, sentinel
+from tests.cli.test_run import await_start, await_that, call, counted, output, sentinel
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -33,7 +31,7 @@ PRODUCE = ("produce", "rows.jsonl", "--label-column", "is_fraud", "--label-delay
 
 @dataclass
 class Folder:
-    """Where commands are called, the working directory, on servers that several share."""
+    """Where commands are called, on servers that several share."""
 
     path: Path
     settings: dict[str, str]
@@ -42,12 +40,9 @@ class Folder:
         return sentinel(self.path, *arguments, "-c", "small.toml", settings=self.settings)
 
     def done(self, *arguments: str, exit_code: int = 0) -> str:
-        """What a command says that ends by itself: in this process, which has its imports."""
-        environment = {"SENTINEL__MODEL__DIRECTORY": "models", **self.settings}
-        result = CliRunner().invoke(app, [*arguments, "-c", "small.toml"], env=environment)
-        assert result.exit_code == exit_code, result.output
-        assert isinstance(result.exception, SystemExit | None), result.output
-        return result.output
+        """What a command says that ends by itself."""
+        words = (*arguments, "-c", "small.toml")
+        return call(self.path, *words, exit_code=exit_code, settings=self.settings)
 
     def produce(self) -> int:
         """Send the rows; returns how many votes came with them."""
@@ -79,8 +74,7 @@ class Folder:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, servers: EmbeddedServers, monkeypatch: pytest.MonkeyPatch) -> Folder:
-    monkeypatch.chdir(tmp_path)
+def folder(tmp_path: Path, servers: EmbeddedServers) -> Folder:
     small.add_model(tmp_path)
     rows: Sequence[tuple[bytes, bool | None]] = list(small.flat())[:ROWS]
     lines = [json.dumps(json.loads(value) | {"is_fraud": fraud}) for value, fraud in rows]

@@ -4,7 +4,6 @@ import asyncio
 import json
 import shutil
 import signal
-from contextlib import chdir
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,27 +11,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
 from sentinel import config as configuration
 from sentinel.adapters.kafka import KafkaParams
-from sentinel.cli import app
 from sentinel.core.learning.evaluation import average_precision
 from sentinel.operations import embedded
 from tests import shapes
 from tests.children import WAIT_S_MAX
-from tests.cli.test_run import await_start, output, reading, sentinel
+from tests.cli.test_run import await_start, call, output, reading, sentinel
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
-
-def call(folder: Path, *arguments: str) -> None:
-    """A command that ends by itself: in this process, which has its imports."""
-    with chdir(folder):
-        result = CliRunner().invoke(app, arguments, env={"SENTINEL__MODEL__DIRECTORY": "models"})
-    with (folder / "output.txt").open("a") as said:
-        said.write(result.output)
-    assert result.exit_code == 0, result.output
 
 
 async def decisions(kafka: KafkaParams, count: int) -> list[dict[str, Any]]:

@@ -186,9 +186,9 @@ async def _fill(folder: Folder) -> None:
 
 
 async def _fill_drift(drift: StoredDrift) -> None:
-    names = ("id", "version", "column", "part", "side", "words", "kind", "acknowledged_by", "note")
-    texts: dict[str, Any] = dict.fromkeys(names, TEXT)
-    await drift.put_alarm(None, an_alarm(**texts))
+    texts = ("id", "version", "part", "side", "column", "words", "kind", "acknowledged_by", "note")
+    hostile: dict[str, Any] = dict.fromkeys(texts, TEXT)
+    await drift.put_alarm(None, an_alarm(**hostile))
     window = a_window(changed={TEXT: 0.3}, names=[TEXT], version=TEXT)
     await drift.keep_window(replace(window, actions={TEXT: 1}))
     await drift.keep_reference("1.0.0", stored_reference(a_reference(names=[TEXT])))

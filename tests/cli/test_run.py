@@ -9,18 +9,20 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from typer.testing import CliRunner
 
 from sentinel import config as configuration
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.kafka import KafkaBroker, KafkaParams
 from sentinel.adapters.registry import ModelDirectory, ModelParams
+from sentinel.cli import app
 from sentinel.config import Config
 from sentinel.operations import embedded
 from sentinel.operations.data.sender import Sender
@@ -74,6 +76,20 @@ def sentinel(
         for child in children:
             if is_running(child):
                 child.kill()
+
+
+def call(
+    folder: Path, *arguments: str, exit_code: int = 0, settings: Mapping[str, str] | None = None
+) -> str:
+    """What a command says that ends by itself: in this process, which has its imports already."""
+    environment = {"SENTINEL__MODEL__DIRECTORY": "models", **(settings or {})}
+    with chdir(folder):
+        result = CliRunner().invoke(app, arguments, env=environment)
+    with (folder / "output.txt").open("a") as said:
+        said.write(result.output)
+    assert result.exit_code == exit_code, result.output
+    assert isinstance(result.exception, SystemExit | None), result.output
+    return result.output
 
 
 def output(folder: Path) -> str:
@@ -145,11 +161,9 @@ def test_a_signal_stops_in_order_and_a_second_run_goes_on(folder: Path, number: 
         await_start(folder, process)
         children = descendants(process)
         assert len(children) >= 2
-        with sentinel(folder, "run", "-c", "small.toml", "--plain") as second:
-            assert second.wait(WAIT_S_MAX) == 2, (
-                "two in one folder would write over each other's state"
-            )
-        assert "another `sentinel run` is at work" in output(folder)
+        # Two in one folder would write over each other's state.
+        second = call(folder, "run", "-c", "small.toml", "--plain", exit_code=2)
+        assert "another `sentinel run` is at work" in second
 
         process.send_signal(number)
 
@@ -273,21 +287,21 @@ def test_when_its_broker_dies_it_says_so_and_ends(folder: Path) -> None:
 
 def test_without_a_model_there_is_nothing_to_run(tmp_path: Path) -> None:
     small.config_file(tmp_path)
-    with sentinel(tmp_path, "run", "-c", "small.toml", "--plain") as process:
-        assert process.wait(WAIT_S_MAX) == 2
 
-    assert "sentinel: there is no model in models: make one" in output(tmp_path)
-    assert "Traceback" not in output(tmp_path)
+    said = call(tmp_path, "run", "-c", "small.toml", "--plain", exit_code=2)
+
+    assert "sentinel: there is no model in models: make one" in said
+    assert "Traceback" not in said
 
 
 def test_a_model_that_was_changed_does_not_serve(folder: Path) -> None:
     model = folder / "models" / "1.0.0" / "model.txt"
     model.write_text(model.read_text().replace("leaf_value=", "leaf_value=1"))
-    with sentinel(folder, "run", "-c", "small.toml", "--plain") as process:
-        assert process.wait(WAIT_S_MAX) == 2
 
-    assert "does not have the manifest's SHA-256" in output(folder)
-    assert "Traceback" not in output(folder)
+    said = call(folder, "run", "-c", "small.toml", "--plain", exit_code=2)
+
+    assert "does not have the manifest's SHA-256" in said
+    assert "Traceback" not in said
 
 
 def test_a_file_is_played_into_a_running_instance(folder: Path) -> None:
@@ -303,8 +317,7 @@ def test_a_file_is_played_into_a_running_instance(folder: Path) -> None:
     with sentinel(folder, "run", "-c", "small.toml", *arguments) as process:
         await_start(folder, process)
         options = ("--label-column", "is_fraud", "--label-delay", "2d")
-        with sentinel(folder, "produce", "rows.jsonl", "-c", "small.toml", *options) as producing:
-            assert producing.wait(WAIT_S_MAX) == 0, output(folder)
+        call(folder, "produce", "rows.jsonl", "-c", "small.toml", *options)
         kafka = embedded.running(configuration.load(folder / "small.toml"), folder / ".sentinel")
         for topic, count in (("decisions", 2_995), ("dead-letters", 5), ("labels", 1_001)):
             asyncio.run(counted(kafka.kafka, topic, until=count))
@@ -444,12 +457,10 @@ def test_a_promoted_model_that_will_not_be_explained_costs_the_reasons_only(fold
         await_start(folder, process)
         register(folder, given)  # an import would refuse it
         command = ("promote", "1.1.0", "--why", "it is mine")
-        with sentinel(folder, "models", *command, "-c", "small.toml") as one:
-            assert one.wait(WAIT_S_MAX) == 0, output(folder)
+        call(folder, "models", *command, "-c", "small.toml")
         await_that(lambda: "1.1.0 serves from now on" in output(folder), output(folder))
         await_that(lambda: "degraded (alerts go out without" in output(folder), output(folder))
-        with sentinel(folder, "models", "list", "-c", "small.toml") as one:
-            assert one.wait(WAIT_S_MAX) == 0, output(folder)
+        call(folder, "models", "list", "-c", "small.toml")
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT_S_MAX) == 0, output(folder)
 

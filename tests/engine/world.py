@@ -24,9 +24,9 @@ from sentinel.adapters.memory import (
     MemoryTail,
 )
 from sentinel.adapters.pool.trainer import AskedTrainer
-from sentinel.app.assembly import Parts, assemble
 from sentinel.app.instance import Instance
-from sentinel.app.shared import Ports
+from sentinel.app.wiring.assembly import Parts, assemble
+from sentinel.app.wiring.shared import Ports
 from sentinel.codec.stored import encode_stored
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
@@ -285,11 +285,10 @@ class World:
         """Whether everything that was sent has been committed."""
         specs = [("transactions", self.partition_count), ("feedback", 1)]
         places = [TopicPartition(name, i) for name, count in specs for i in range(count)]
-        ends = {at: self.cluster.log(at).end for at in places}
-        committed = {at: self.committed(*at) for at in places}
+        ends = ((at, self.cluster.log(at).end) for at in places)
         return all(
-            end == 0 or ((commit := committed[at]) is not None and commit.offset >= end)
-            for at, end in ends.items()
+            end == 0 or ((commit := self.committed(*at)) is not None and commit.offset >= end)
+            for at, end in ends
         )
 
     def check_commit(self, commits: Mapping[TopicPartition, Commit]) -> None:
@@ -573,10 +572,10 @@ class MemoryInstance(Instance):
     def _is_idle(self) -> bool:
         labels_end = self._world.cluster.log(TopicPartition("labels", 0)).end
         partitions = self.parts.partitions.values()
-        return (
-            self._world.is_done()
-            and self.parts.ownership.assigned.is_set()
+        return (  # what is quick to tell comes first: it is asked a hundred times a second
+            self.parts.ownership.assigned.is_set()
             and not any(p.is_recovering for p in partitions)
+            and self._world.is_done()
             and all(p.gate.read_to >= labels_end for p in partitions)
             and not any(p.gate.is_opening for p in partitions)
             and all(self._opens_all_it_may(p) for p in partitions)

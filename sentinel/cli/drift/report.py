@@ -50,9 +50,8 @@ def show_report(
         from sentinel.cli.drift import sentences
 
         alarms, windows = len(found.alarms), len(found.windows)
-        echo(
-            f"{html}: {sentences.counted(alarms, 'alarm')}, {sentences.counted(windows, 'window')}"
-        )
+        told = sentences.how_many(alarms, "alarm"), sentences.how_many(windows, "window")
+        echo(f"{html}: {', '.join(told)}")
     elif alarm:
         _print_alarm(found, found.alarms[0], decimals, limit)
     else:
@@ -99,8 +98,8 @@ def _newest(windows: "Sequence[WindowReport]", limit: int) -> str:
     from sentinel.cli.drift import sentences
 
     if len(windows) <= limit:
-        return sentences.counted(len(windows), "window")
-    return f"the newest {limit:,} of {sentences.counted(len(windows), 'window')}"
+        return sentences.how_many(len(windows), "window")
+    return f"the newest {limit:,} of {sentences.how_many(len(windows), 'window')}"
 
 
 def _print_alarm(found: "DriftReport", alarm: "Alarm", decimals: int, limit: int) -> None:

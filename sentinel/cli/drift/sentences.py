@@ -19,7 +19,7 @@ _CAUSE_COUNT_MAX = 3
 _P_MIN = 1e-99  # whatever is below says no more
 
 
-def counted(count: int, one: str, many: str = "") -> str:
+def how_many(count: int, one: str, many: str = "") -> str:
     """A number of things."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
@@ -45,20 +45,20 @@ def reference_line(facts: ReferenceFacts | None) -> str:
     if facts is None:
         return "reference: none"
     if facts.row_count == 0:
-        return f"reference: {counted(len(facts.columns), 'feature')}, without rows"
+        return f"reference: {how_many(len(facts.columns), 'feature')}, without rows"
     span = f"{date_text(facts.first_ms)} to {date_text(facts.last_ms)} UTC"
-    words = f"reference: {_ORIGINS[facts.origin]}, {span}, {counted(facts.row_count, 'row')}"
+    words = f"reference: {_ORIGINS[facts.origin]}, {span}, {how_many(facts.row_count, 'row')}"
     return words + ("" if facts.score_row_count else ", none of them with a score")
 
 
 def alarms_line(status: DriftStatus) -> str:
     """How many alarms there are."""
-    over = f"; {counted(status.closed_count, 'alarm is', 'alarms are')} over"
+    over = f"; {how_many(status.closed_count, 'alarm is', 'alarms are')} over"
     ending = over if status.closed_count else ""
     if not status.alarms:
         return f"no alarm is open{ending}"
     seen = sum(bool(one.acknowledged_by) for one in status.alarms)
-    words = counted(len(status.alarms), "alarm is open", "alarms are open")
+    words = how_many(len(status.alarms), "alarm is open", "alarms are open")
     return words + (f", {seen:,} acknowledged" if seen else "") + ending
 
 
@@ -121,7 +121,7 @@ def suppression_line(suppression: Suppression) -> str:
 def window_name(window: WindowReport) -> str:
     """Which window it is."""
     if window.scale == "rows":
-        return counted(window.row_count, "row")
+        return how_many(window.row_count, "row")
     return _SCALES[window.scale]
 
 

@@ -7,16 +7,13 @@ import pytest
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
-from sentinel.core.drift.columns import CELL_COUNT
-from sentinel.core.drift.counting import GROUP_COUNT
-from sentinel.core.drift.estimated import (
+from sentinel.core.drift.counts.counting import GROUP_COUNT
+from sentinel.core.drift.outcomes.estimated import (
     MEASURES,
     PerformanceSums,
-    ScoreTable,
-    added_up,
     replaced,
 )
-from sentinel.core.drift.harm import Harm, HarmParams, harms, severity
+from sentinel.core.drift.outcomes.harm import HarmInterval, HarmParams, harms, severity
 from sentinel.records import Floats, Ints
 
 PARAMS = HarmParams()
@@ -85,28 +82,6 @@ def test_honest_probabilities_estimate_what_labels_say_later() -> None:
         assert getattr(estimated, name) == pytest.approx(getattr(known, name), rel=0.05)
 
 
-def test_cells_of_the_score_estimate_about_what_rows_do() -> None:
-    rng = default_rng(4)
-    before, now = Rows(rng, 50_000), Rows(rng, 50_000, logit=-3.8)
-    edges = np.quantile(before.probabilities, np.arange(1, 32) / 32)
-    table = ScoreTable.of_rows(
-        np.searchsorted(edges, before.probabilities),
-        before.probabilities,
-        before.alerts,
-        before.amounts,
-    )
-    counts = np.zeros((GROUP_COUNT, CELL_COUNT), dtype=np.int64)
-    at = np.searchsorted(edges, now.probabilities)
-    np.add.at(counts, (now.accounts % GROUP_COUNT, at), 1)
-
-    found = table.sums(counts)
-
-    assert found.total("rows") == 50_000
-    assert found.total("frauds") == pytest.approx(now.sums().total("frauds"), rel=0.05)
-    assert found.recall == pytest.approx(now.sums().recall, abs=0.05)
-    assert found.missed_money == pytest.approx(now.sums().missed_money, rel=0.1)
-
-
 def test_labels_take_the_place_of_the_estimate_as_they_mature() -> None:
     rows = Rows(default_rng(5), 20_000)
     rows.labels[:] = rng_labels(rows.probabilities * 1.75)
@@ -114,7 +89,7 @@ def test_labels_take_the_place_of_the_estimate_as_they_mature() -> None:
 
     found = replaced(rows.sums(), rows.sums(at=old), rows.sums(rows.labels, at=old))
 
-    together = added_up([rows.sums(rows.labels, at=old), rows.sums(at=young)])
+    together = rows.sums(rows.labels, at=old) + rows.sums(at=young)
     assert found.of_groups == pytest.approx(together.of_groups)
     assert replaced(rows.sums(), rows.sums(), rows.sums(rows.labels)).recall == pytest.approx(
         rows.sums(rows.labels).recall
@@ -126,7 +101,7 @@ def rng_labels(probabilities: Floats) -> Floats:
 
 
 def test_without_rows_there_is_nothing_to_say() -> None:
-    nothing = added_up([])
+    nothing = PerformanceSums(np.zeros((GROUP_COUNT, len(MEASURES))))
 
     assert (nothing.precision, nothing.recall, nothing.fraud_share) == (None, None, None)
     assert harms(nothing, Rows(default_rng(7), 1_000).sums(), PARAMS) == ()
@@ -169,8 +144,8 @@ def test_a_precision_from_few_alerts_is_no_figure() -> None:
 def test_how_grave_a_change_is_follows_from_what_it_costs_at_least(
     low: float, change: float, high: float, expected: str
 ) -> None:
-    money = Harm("missed_money", 100.0, 100.0 + change, change, low, high)
-    recall = Harm("recall", 1.0, 1.0 - change / 100, -change / 100, -high / 100, -low / 100)
+    money = HarmInterval("missed_money", 100.0, 100.0 + change, change, low, high)
+    recall = HarmInterval("recall", 1.0, 1.0 - change / 100, -change / 100, -high / 100, -low / 100)
 
     assert severity((money,), PARAMS) == expected
     assert severity((recall,), PARAMS) == expected

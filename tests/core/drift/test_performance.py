@@ -6,17 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.random import default_rng
 
-from sentinel.core.drift.performance import is_within, matured_at, performance
-
-
-def test_an_example_matures_with_its_label_or_at_the_age_of_silence() -> None:
-    event, label = np.array([100, 200, 300]), np.array([150, -1, -1])
-
-    found = matured_at(event, label, maturity_ms=50)
-
-    assert found.tolist() == [150, 250, 350]
-    assert is_within(found, 250, 100).tolist() == [False, True, False]
-    assert is_within(found, 249, 100).tolist() == [True, False, False]
+from sentinel.core.drift.outcomes.performance import performance
 
 
 def test_figures_are_those_of_plain_counts() -> None:

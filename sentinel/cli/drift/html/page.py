@@ -105,7 +105,9 @@ def _ongoing(
         for one in shown
     ]
     headers = ("what", "severity", "since (UTC)", "effect", "kind", "stands")
-    caption = f"{sentences.counted(len(alarms), 'alarm')}, the worst first; sd: standard deviations"
+    caption = (
+        f"{sentences.how_many(len(alarms), 'alarm')}, the worst first; sd: standard deviations"
+    )
     yield html_table(caption, headers, rows, numbers=(3,))
     for one in shown:
         yield _alarm(one, decimals)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sentinel.core.drift.counting import SIZE_GROUP_COUNT, GroupCounts
+from sentinel.core.drift.counts.counting import SIZE_GROUP_COUNT, GroupCounts
 from sentinel.core.drift.detectors.minute_alarms import judged
 from sentinel.core.drift.detectors.minute_state import MinuteEvent, MinuteState
 from sentinel.core.drift.detectors.mixture import SIZES, look
@@ -116,10 +116,13 @@ def after_sums(
 ) -> tuple[MinuteState, tuple[MinuteEvent, ...]]:
     """One minute more, of effective rows and the sums of their contrasts, float64 (D,)."""
     factors = state.spread.factors()  # of the minutes before: it may not know this one
-    spread = state.spread.after(rows, sums, params.block_minutes)
     floors, shift = _floors(references, expected, params)
-    rows = rows / factors
-    sums = sums / factors - rows * shift
+    sums = sums - rows * shift
+    # Of a season that is not known yet the hours would look like minutes that are alike.
+    is_known = np.isfinite(floors)
+    known_rows, known_sums = np.where(is_known, rows, 0.0), np.where(is_known, sums, 0.0)
+    spread = state.spread.after(known_rows, known_sums, params.block_minutes)
+    rows, sums = rows / factors, sums / factors
     fade = math.exp(-1.0 / params.horizon_minutes)
     state = replace(
         state,
@@ -213,11 +216,13 @@ def _floors(
             is_value = np.array([part == "value" for part in reference.parts], dtype=bool)
             season = np.where(is_value, one.error[reference.places], 0.0)
             errors[begin:end] = np.hypot(errors[begin:end], season)
-            is_known = is_value & np.isfinite(season)
-            shift[begin:end] = np.where(is_known, one.shift[reference.places], 0.0)
+            is_usual = is_value & np.isfinite(season)
+            shift[begin:end] = np.where(is_usual, one.shift[reference.places], 0.0)
         begin = end
-    floors = np.maximum(params.reference_errors * errors, params.floor)
-    return floors, shift
+    is_known = np.isfinite(errors)
+    known = np.where(is_known, errors, 0.0)
+    floors = np.maximum(params.reference_errors * known, params.floor)
+    return np.where(is_known, floors, np.inf), shift
 
 
 def _typical(before: Floats, rows: Floats) -> Floats:

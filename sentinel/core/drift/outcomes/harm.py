@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from sentinel.core.drift.estimated import MEASURES, PerformanceSums
+from sentinel.core.drift.outcomes.estimated import MEASURES, PerformanceSums
 from sentinel.records import Floats
 
 Severity = Literal["info", "warning", "critical"]
@@ -48,7 +48,7 @@ class HarmParams:
 
 
 @dataclass(frozen=True, slots=True)
-class Harm:
+class HarmInterval:
     """The change of one figure.
 
     Attributes
@@ -75,13 +75,15 @@ class Harm:
         return -self.high / base, -self.change / base
 
 
-def harms(before: PerformanceSums, now: PerformanceSums, params: HarmParams) -> tuple[Harm, ...]:
+def harms(
+    before: PerformanceSums, now: PerformanceSums, params: HarmParams
+) -> tuple[HarmInterval, ...]:
     """Changes of precision, recall and missed money; those that can be told."""
     found = [_harm(name, before, now, params) for name in _RATIOS]
     return tuple(one for one in found if one is not None)
 
 
-def severity(found: tuple[Harm, ...], params: HarmParams) -> Severity:
+def severity(found: tuple[HarmInterval, ...], params: HarmParams) -> Severity:
     """Critical if even the good end of an interval is; a warning if it is worse beyond chance."""
     if any(harm.worse[0] >= params.critical for harm in found):
         return "critical"
@@ -92,7 +94,7 @@ def severity(found: tuple[Harm, ...], params: HarmParams) -> Severity:
 
 def _harm(
     name: HarmName, before: PerformanceSums, now: PerformanceSums, params: HarmParams
-) -> Harm | None:
+) -> HarmInterval | None:
     of, to = _RATIOS[name]
     sides = [_ratio(sums.of_groups, of, to) for sums in (before, now)]
     if sides[0] is None or sides[1] is None:
@@ -103,7 +105,7 @@ def _harm(
     freedom = variance**2 / (v0**2 / f0 + v1**2 / f1) if variance > 0 else f0 + f1
     half = float(stdtrit(freedom, 1 - params.level / 2)) * float(np.sqrt(variance))
     change = r1 - r0
-    return Harm(name, r0, r1, change, change - half, change + half)
+    return HarmInterval(name, r0, r1, change, change - half, change + half)
 
 
 def _ratio(groups: Floats, of: str, to: str) -> tuple[float, float, float] | None:

@@ -6,15 +6,13 @@ fraud itself changes it sees nothing: `ASSUMPTION` belongs to each figure that i
 mature they take the place of the estimate, example by example.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.drift.columns import CELL_COUNT
-from sentinel.core.drift.counting import GROUP_COUNT
+from sentinel.core.drift.counts.counting import GROUP_COUNT
 from sentinel.records import Floats, Ints
 
 ASSUMPTION = "if P(fraud | x) is unchanged"
@@ -103,43 +101,6 @@ class PerformanceSums:
         return self.total("missed_money")
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class ScoreTable:
-    """What a row of each cell of the score's column adds, on average of the reference.
-
-    Within a cell rows may move and that is not seen; of the quantile cells of a score the highest
-    is where most frauds are, so that rows say more wherever they are to be had.
-
-    Attributes
-    ----------
-    of_cells
-        float64 (CELL_COUNT, len(MEASURES)).
-    """
-
-    of_cells: Floats
-
-    @classmethod
-    def of_rows(
-        cls,
-        cells: Ints,
-        probabilities: Floats,
-        alerts: NDArray[np.bool_],
-        amounts: Floats,
-    ) -> Self:
-        """From rows of the reference; a cell without any adds what all rows add on average."""
-        each = _each(probabilities, alerts, amounts)
-        sums, counts = np.zeros((CELL_COUNT, len(MEASURES))), np.zeros(CELL_COUNT)
-        np.add.at(sums, cells, each)
-        np.add.at(counts, cells, 1.0)
-        usual = each.mean(axis=0) if cells.size else np.zeros(len(MEASURES))
-        known = counts[:, None] > 0
-        return cls(np.where(known, sums / np.maximum(counts, 1.0)[:, None], usual))
-
-    def sums(self, counts: Ints) -> PerformanceSums:
-        """Of a window, from the counts of the score's column, int64 (GROUP_COUNT, CELL_COUNT)."""
-        return PerformanceSums(counts.astype(np.float64) @ self.of_cells)
-
-
 def _each(frauds: Floats, alerts: NDArray[np.bool_], amounts: Floats) -> Floats:
     """MEASURES of each row, float64 (n, len(MEASURES))."""
     money = np.where(np.isfinite(amounts), amounts, 0.0) * frauds
@@ -160,11 +121,3 @@ def replaced(
         Of those whose label is there or will not come any more: as it was estimated, and as it is.
     """
     return estimated - matured_estimated + matured
-
-
-def added_up(parts: Sequence[PerformanceSums]) -> PerformanceSums:
-    """All of them together; of none nothing."""
-    total = np.zeros((GROUP_COUNT, len(MEASURES)))
-    for part in parts:
-        total = total + part.of_groups
-    return PerformanceSums(total)

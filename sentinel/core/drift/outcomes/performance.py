@@ -44,25 +44,6 @@ class Performance:
     auc: float | None
 
 
-def is_within(matured_ms: Ints, now_ms: int, horizon_ms: int) -> NDArray[np.bool_]:
-    """Which examples have matured within the horizon, bool (n,)."""
-    found: NDArray[np.bool_] = (matured_ms <= now_ms) & (matured_ms > now_ms - horizon_ms)
-    return found
-
-
-def matured_at(event_ms: Ints, label_ms: Ints, *, maturity_ms: int) -> Ints:
-    """When each example matures, int64 (n,): with its label, or at the age of silence.
-
-    Parameters
-    ----------
-    label_ms
-        int64 (n,): when its label came; negative where none did.
-    maturity_ms
-        Of `learning.maturity.horizon_ms`.
-    """
-    return np.where(label_ms >= 0, label_ms, event_ms + maturity_ms)
-
-
 def performance(
     probabilities: Floats,
     labels: Ints,

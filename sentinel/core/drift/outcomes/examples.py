@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sentinel.core.drift.counting import size_groups
+from sentinel.core.drift.counts.counting import size_groups
 from sentinel.core.drift.detectors.base_rates import BaseRate, Worse, base_calibration, base_rate
 from sentinel.core.drift.detectors.bernoulli import UNKNOWN, Outcomes
 from sentinel.core.drift.detectors.examples import (
@@ -21,7 +21,7 @@ from sentinel.core.drift.detectors.examples import (
     ExampleState,
     after_examples,
 )
-from sentinel.core.drift.performance import Performance, performance
+from sentinel.core.drift.outcomes.performance import Performance, performance
 from sentinel.core.features.hashing import hash64
 from sentinel.records import Example, Floats, Ints
 
@@ -103,6 +103,7 @@ class ExampleWatch:
         self._next_offset = position.next_offset
         self._newest_ms = position.newest_ms
         self._begun = position
+        self._read_to = position.reads_from
         self.bases = tuple(bases)
         self.state = ExampleState.fresh(self.bases) if state is None else state
         self._waiting: dict[str, Mature] = {}
@@ -111,8 +112,8 @@ class ExampleWatch:
         self._recent: deque[Mature] = deque(maxlen=_RECENT_COUNT)
 
     def position(self) -> ExamplePosition:
-        """How far it is; before there are base rates, where it began."""
-        if not self.bases:
+        """How far it is; before there are base rates, or all is read again, where it began."""
+        if not self.bases or self._read_to < self._next_offset:
             return self._begun
         waiting = [one.offset for one in self._waiting.values()]
         first = min([*waiting, self._next_offset])
@@ -121,6 +122,7 @@ class ExampleWatch:
     def take(self, offset: int, example: Example) -> list[ExampleEvent]:
         """One example, in the order of the topic; what it makes mature is judged."""
         is_new = offset >= self._next_offset
+        self._read_to = offset + 1
         self._next_offset = max(self._next_offset, offset + 1)
         is_ours = example.model_version == self.version
         is_waiting = self._waiting.pop(example.transaction_id, None) is not None
