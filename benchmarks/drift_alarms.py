@@ -202,7 +202,8 @@ def power(options: argparse.Namespace, rng: Generator) -> list[Row]:
             window, reference = (setting.rows(rng, n) for n in (setting.window, setting.reference))
             columns = cells_of(reference)
             known = counts_of(reference, columns)
-            changed, places = window, dict[str, int]()
+            changed = window
+            places: dict[str, int] = {}
             for change in POWER_CHANGES:  # one in each of five columns: they do not meet
                 at = int(rng.choice([f for f in CHANGES[change] if f not in places.values()]))
                 changed, places[change] = planted(rng, changed, change, at), at

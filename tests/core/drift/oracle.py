@@ -66,35 +66,37 @@ def _mean(values: Sequence[float], groups: Sequence[int]) -> _Mean:
 
 
 def _both(
-    w: _Mean, r: _Mean, spread: float, per_account: tuple[float, float]
-) -> list[tuple[float, float]]:
-    """Variance and degrees of freedom of both sides."""
+    w: _Mean,
+    r: _Mean,
+    spread: float,
+    per_account: tuple[float, float],
+    own: tuple[float, float] = (0.0, 0.0),
+) -> list[tuple[float, float, float]]:
+    """Variance, degrees of freedom and design effect of both sides."""
+    spreads = [some if some > 0 else spread for some in own]
 
-    def alike(side: _Mean, m: float) -> float | None:
+    def alike(side: _Mean, m: float, spread: float) -> float | None:
         if side.variance < 1e-20:
             return None
         if m < 1.5:
             return 0.0
         return min(max((side.variance * side.n / spread - 1) / (m - 1), 0.0), 1.0)
 
-    rhos = [alike(w, per_account[0]), alike(r, per_account[1])]
+    rhos = [alike(w, per_account[0], spreads[0]), alike(r, per_account[1], spreads[1])]
     known = [rho for rho in rhos if rho is not None]
     filled = [rho if rho is not None else (0.0 if known else 1.0) for rho in rhos]
     found = []
-    for own, other, m, rho in (
-        (w, r, per_account[0], filled[1]),
-        (r, w, per_account[1], filled[0]),
-    ):
-        bound = spread * (1 + (m - 1) * rho) / own.n
-        if own.variance >= bound:
-            found.append((own.variance, own.groups - 1))
-        else:
-            found.append((bound, other.groups - 1))
+    for i, (side, other) in enumerate(((w, r), (r, w))):
+        by_other = 1 + (per_account[i] - 1) * filled[1 - i]
+        bound = spread * by_other / side.n
+        groups = side.groups if side.variance >= bound else other.groups
+        effect = max(side.variance * side.n / spreads[i], by_other)
+        found.append((max(side.variance, bound), groups - 1, effect))
     return found
 
 
-def _welch(w: _Mean, r: _Mean, sides: list[tuple[float, float]]) -> float:
-    (a, df_a), (b, df_b) = sides
+def _welch(w: _Mean, r: _Mean, sides: list[tuple[float, float, float]]) -> float:
+    (a, df_a, _), (b, df_b, _) = sides
     df = (a + b) ** 2 / (a * a / max(df_a, 1e-12) + b * b / max(df_b, 1e-12))
     if df <= 0.5:
         return 1.0
@@ -108,8 +110,8 @@ def _binomial(x_w: float, n_w: float, x_r: float, n_r: float) -> float:
     return float(min(2 * min(above, below), 1.0))
 
 
-def _share(w: _Mean, r: _Mean, spread: float, sides: list[tuple[float, float]]) -> float:
-    n_w, n_r = spread / sides[0][0], spread / sides[1][0]
+def _share(w: _Mean, r: _Mean, sides: list[tuple[float, float, float]]) -> float:
+    n_w, n_r = w.n / sides[0][2], r.n / sides[1][2]
     x_w, x_r = w.mean * n_w, r.mean * n_r
     share = (x_w + x_r) / (n_w + n_r)
     z = (w.mean - r.mean) / math.sqrt(share * (1 - share) * (1 / n_w + 1 / n_r))
@@ -204,7 +206,8 @@ def _least_cell_p(
         share = float(np.mean([c == cell for c in (*a.cells, *b.cells)]))
         if share * (1 - share) < 1e-15 or (cell == UNSEEN and m.mean <= n.mean):
             continue
-        sides = _both(m, n, share * (1 - share), per_account)
-        p = _share(m, n, share * (1 - share), sides)
+        own = (m.mean * (1 - m.mean), n.mean * (1 - n.mean))
+        sides = _both(m, n, share * (1 - share), per_account, own)
+        p = _share(m, n, sides)
         least = min(least, p if accounts >= 40 else max(p, _welch(m, n, sides)))
     return least

@@ -2,7 +2,7 @@
 
 First the test decides which columns changed at all; only those are ranked by how far they moved
 times how much the model uses them. Multiplied before the test, chance in a column that the model
-uses most comes first: that finds the right one in 69 of 100 windows, this one in 99.
+uses most comes first: that finds the right one in 83 of 100 windows, this one in 99.
 """
 
 from collections.abc import Mapping, Sequence

@@ -82,6 +82,7 @@ def sureness(
     reference: GroupedMeans,
     spread: Floats,
     rows_per_account: tuple[float, float],
+    own_spreads: tuple[Floats, Floats] | None = None,
 ) -> tuple[Sureness, Sureness]:
     """How sure the means of both sides are.
 
@@ -91,32 +92,42 @@ def sureness(
         Variance of the contrast between rows, of both sides together; > 0.
     rows_per_account
         Of each side, weighted by rows.
+    own_spreads
+        The same of each side alone, 0 where nothing varies: of a share that differs much between
+        the sides, a design effect is told by the share of its own side. None: `spread`.
     """
-    in_window = window.correlation(spread, rows_per_account[0])
-    in_reference = reference.correlation(spread, rows_per_account[1])
+    own = [spread if some is None else some for some in own_spreads or (None, None)]
+    own = [np.where(some > 0, some, spread) for some in own]
+    in_window = window.correlation(own[0], rows_per_account[0])
+    in_reference = reference.correlation(own[1], rows_per_account[1])
     # Where nothing varies on either side, as between two constants, an account may be one row.
     unknown = np.where(np.isnan(in_window) & np.isnan(in_reference), 1.0, 0.0)
     in_window = np.where(np.isnan(in_window), unknown, in_window)
     in_reference = np.where(np.isnan(in_reference), unknown, in_reference)
     return (
-        _side(window, reference, spread, in_reference, rows_per_account[0]),
-        _side(reference, window, spread, in_window, rows_per_account[1]),
+        _side(window, reference, (own[0], spread), in_reference, rows_per_account[0]),
+        _side(reference, window, (own[1], spread), in_window, rows_per_account[1]),
     )
 
 
 def _side(
     own: GroupedMeans,
     other: GroupedMeans,
-    spread: Floats,
+    spreads: tuple[Floats, Floats],
     others_correlation: Floats,
     rows_per_account: float,
 ) -> Sureness:
     n = np.maximum(own.row_count, 1)
-    bound = spread * (1 + (rows_per_account - 1) * others_correlation) / n
+    own_spread, spread = spreads
+    by_other = 1 + (rows_per_account - 1) * others_correlation
+    bound = spread * by_other / n
     is_own = own.variance >= bound
-    variance = np.where(is_own, own.variance, bound)
     freedom = np.where(is_own, own.group_count, other.group_count) - 1
-    return Sureness(variance, np.maximum(freedom, 0.0), variance * n / spread)
+    return Sureness(
+        np.maximum(own.variance, bound),
+        np.maximum(freedom, 0.0),
+        np.maximum(own.variance * n / own_spread, by_other),
+    )
 
 
 def independent(means: GroupedMeans, spread: Floats) -> Sureness:

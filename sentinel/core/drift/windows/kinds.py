@@ -134,7 +134,8 @@ def _unit(edges: Floats, in_window: Floats, in_reference: Floats) -> Kind | None
             at = x / factor
         moved = _at(x, f_r, at) if factor > 0 else 1 - _at(x, f_r, at)
         full = moved - f_r
-        share = float(np.clip(float(change @ full) / max(float(full @ full), 1e-12), 0.0, 1.0))
+        size = max(float(full @ full), 1e-12)
+        share = min(max(float(change @ full) / size, 0.0), 1.0)
         left = change - share * full
         is_small = factor in _SMALL_FACTORS
         is_enough = share >= (_IS_ALL if is_small or factor == -1 else 0.0)

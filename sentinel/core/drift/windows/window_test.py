@@ -165,10 +165,11 @@ def _sides(
     spread: Floats,
     rows_per_account: tuple[float, float],
     are_independent: bool,
+    own_spreads: tuple[Floats, Floats] | None = None,
 ) -> tuple[Sureness, Sureness]:
     if are_independent:
         return independent(window, spread), independent(reference, spread)
-    return sureness(window, reference, spread, rows_per_account)
+    return sureness(window, reference, spread, rows_per_account, own_spreads)
 
 
 def _wholes(window: GroupCounts, reference: GroupCounts, are_independent: bool) -> _Tested:
@@ -222,7 +223,8 @@ def _cells(
     can_change = (spread > 1e-15) & (w.row_count > 0) & (r.row_count > 0)
     spread = np.where(can_change, spread, 1.0)
     per_account = (window.rows_per_account(), reference.rows_per_account())
-    a, b = _sides(w, r, spread, per_account, are_independent)
+    own = w.mean * (1 - w.mean), r.mean * (1 - r.mean)
+    a, b = _sides(w, r, spread, per_account, are_independent, own)
     n_w, n_r = w.row_count / a.design_effect, r.row_count / b.design_effect
     p = np.ones_like(share)
     p[can_change] = shares_p(*(x[can_change] for x in (w.mean * n_w, n_w, r.mean * n_r, n_r)))
