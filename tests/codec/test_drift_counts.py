@@ -342,7 +342,8 @@ def test_a_position_comes_back_as_it_was() -> None:
     position = BookPosition(9, 4, 60_000, 99, 3, [5, 6], {"t log 0": Seen(1, 2, (3, 4, 5))})
     assert position_of(json.loads(json.dumps(book_values(position)))) == position
     assert position_of({}) == BookPosition()
-    for wrong in ({"seen": {"a": {}}}, {"next_offset": "x"}, {"ignored": 5}):
+    damaged: list[dict[str, Any]] = [{"seen": {"a": {}}}, {"next_offset": "x"}, {"ignored": 5}]
+    for wrong in damaged:
         with pytest.raises(RecordError, match="not_a_position"):
             position_of(wrong)
     assert msgspec.json.encode(position)
