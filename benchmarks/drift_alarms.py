@@ -37,12 +37,12 @@ from benchmarks.drift_rows import (
     simulated,
 )
 from benchmarks.harness import facts, header, print_table, write_json
-from sentinel.core.drift.causes import causes, group_correlations
-from sentinel.core.drift.columns import Column, column_of
-from sentinel.core.drift.counting import GroupCounts
-from sentinel.core.drift.effects import effects
-from sentinel.core.drift.kinds import kind_of
-from sentinel.core.drift.window_test import ALPHA, ColumnTest, window_test
+from sentinel.core.drift.counts.columns import BinnedColumn, column_of
+from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.windows.causes import causes, group_correlations
+from sentinel.core.drift.windows.effects import effects
+from sentinel.core.drift.windows.kinds import kind_of
+from sentinel.core.drift.windows.window_test import ALPHA, ColumnTest, window_test
 from sentinel.records import Floats, Ints
 
 SEED = 2026
@@ -243,7 +243,7 @@ def cause(options: argparse.Namespace, rng: Generator) -> list[Row]:
 
 
 def ranked(
-    columns: list[Column], window: GroupCounts, reference: GroupCounts, rng: Generator
+    columns: list[BinnedColumn], window: GroupCounts, reference: GroupCounts, rng: Generator
 ) -> dict[str, int]:
     """The column that comes first by each score; -1 where none does."""
     tests = window_test(columns, window, reference)

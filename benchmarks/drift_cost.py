@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from sentinel.codec.drift.counts import pack_counts, unpack_counts
-from sentinel.core.drift.noting import Binning, NotedRows, noted, steps_of
-from sentinel.core.drift.open_steps import ArmCounts
+from sentinel.core.drift.counts.noting import Binning, NotedRows, noted, steps_of
+from sentinel.core.drift.counts.open_steps import ArmCounts
+from sentinel.core.drift.counts.reference import Reference, reference_of
+from sentinel.core.drift.counts.steps import ClosedStep
 from sentinel.core.drift.params import DriftParams
-from sentinel.core.drift.reference import Reference, reference_of
-from sentinel.core.drift.steps import Step
 from sentinel.core.drift.watch import Watch
 from sentinel.records import Floats, Ints
 
@@ -108,7 +108,7 @@ def step_ms(reference: Reference, binning: Binning, rng: np.random.Generator, co
     for number in range(count):
         [one] = steps_of(note(binning, rows(600, rng), number))
         arm = ArmCounts(one.row_count, {}, one.counts, one.scores)
-        step = Step(number * STEP_MS, {(VERSION, "champion"): arm})
+        step = ClosedStep(number * STEP_MS, {(VERSION, "champion"): arm})
         took.append(median_us(partial(_drained, watch.after, step), 1))
     return float(np.median(took)) / 1000
 

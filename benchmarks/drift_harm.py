@@ -24,11 +24,11 @@ from numpy.random import Generator, default_rng
 from scipy.special import expit
 
 from benchmarks.harness import facts, header, print_table, write_json
-from sentinel.core.drift.counting import size_groups
+from sentinel.core.drift.counts.counting import size_groups
 from sentinel.core.drift.detectors.base_rates import base_calibration
 from sentinel.core.drift.detectors.examples import ExampleParams, ExampleState, after_examples
-from sentinel.core.drift.estimated import PerformanceSums, replaced
-from sentinel.core.drift.harm import HarmParams, harms, severity
+from sentinel.core.drift.outcomes.estimated import PerformanceSums, replaced
+from sentinel.core.drift.outcomes.harm import HarmParams, harms, severity
 from sentinel.core.learning.calibration import Calibration, fit_calibration
 from sentinel.core.learning.params import FitParams
 from sentinel.model import Model, fit

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.random import Generator, default_rng
 
 from benchmarks.harness import facts, header, print_table, write_json
-from sentinel.core.drift.columns import CELL_COUNT, Column, column_of, edges_of
-from sentinel.core.drift.counting import (
+from sentinel.core.drift.counts.columns import CELL_COUNT, BinnedColumn, column_of, edges_of
+from sentinel.core.drift.counts.counting import (
     SIZE_GROUP_COUNT,
     GroupCounts,
     count,
@@ -284,7 +284,7 @@ def _rows(account_count: int, rng: Generator) -> Floats:
     return values
 
 
-def only_values(columns: list[Column], counted: GroupCounts) -> MinuteReference:
+def only_values(columns: list[BinnedColumn], counted: GroupCounts) -> MinuteReference:
     """Without the series of what is missing, which here is nothing."""
     found = MinuteReference.of(columns, counted)
     at = np.array([i for i, part in enumerate(found.parts) if part == "value"])

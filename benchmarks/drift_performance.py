@@ -29,7 +29,7 @@ from numpy.random import Generator, default_rng
 
 from benchmarks.harness import facts, header, print_table, write_json
 from benchmarks.peers.environments import PeerFailedError, interpreter
-from sentinel.core.drift.counting import size_groups
+from sentinel.core.drift.counts.counting import size_groups
 from sentinel.core.drift.detectors.adwin import AdwinParams, AdwinState, after_outcomes
 from sentinel.core.drift.detectors.base_rates import BaseRate, base_rate
 from sentinel.core.drift.detectors.bernoulli import Outcomes

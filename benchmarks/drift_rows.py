@@ -6,8 +6,8 @@ import numpy as np
 from numpy.random import Generator
 from scipy.special import ndtri
 
-from sentinel.core.drift.columns import Column, column_of, edges_of
-from sentinel.core.drift.counting import GroupCounts, count
+from sentinel.core.drift.counts.columns import BinnedColumn, column_of, edges_of
+from sentinel.core.drift.counts.counting import GroupCounts, count
 from sentinel.operations.drift.capping import kept_rows
 from sentinel.records import Floats, Ints
 
@@ -74,13 +74,13 @@ def _missing_rates(rng: Generator, account_count: int) -> Floats:
     return np.minimum(MISSING_SHARE * np.exp(rng.standard_normal(account_count) - 0.5), 1.0)
 
 
-def cells_of(reference: Rows) -> list[Column]:
+def cells_of(reference: Rows) -> list[BinnedColumn]:
     """The cells that a reference draws."""
     some = reference.values[:: max(len(reference.values) // _CUT_FROM, 1)]
     return [column_of(name, some[:, f], bin_count=_BIN_COUNT) for f, name in enumerate(NAMES)]
 
 
-def counts_of(rows: Rows, columns: list[Column]) -> GroupCounts:
+def counts_of(rows: Rows, columns: list[BinnedColumn]) -> GroupCounts:
     """The rows counted."""
     return count(rows.values, rows.accounts, *edges_of(columns))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.handbook_file import LABEL_DELAY_DAYS, Payments
 from sentinel.config import Config
-from sentinel.core.features.events import MARK_FRAUD
+from sentinel.core.features.kernels.events import MARK_FRAUD
 from sentinel.core.features.state import FeatureState, Labels
 from sentinel.operations.data.history import ENTITIES_MAX
 from sentinel.records import Floats, Ints, Transactions, chosen

@@ -15,7 +15,7 @@ from sentinel.adapters.pool import PoolParams, WorkerParams
 from sentinel.adapters.redis import RedisParams
 from sentinel.adapters.registry import ModelParams
 from sentinel.codec.schema import SchemaParams
-from sentinel.config_values import Variable, section, table_of
+from sentinel.codec.values.settings import Variable, section, table_of
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.decision import PolicyParams
 from sentinel.core.drift.params import DriftParams

@@ -127,12 +127,14 @@ def test_without_a_file_the_reference_is_in_force_but_for_what_the_stream_needs(
         "policy.explore_share",
         "policy.explore_amount_minor_max",
         "learning.gate_fraud_count",
+        "drift.step",
     }
     without = replace(
         builtin,
         maturity=reference.maturity,
         archive=reference.archive,
         updates=reference.updates,
+        drift=reference.drift,
         policy=reference.policy,
         learning=reference.learning,
         version=reference.version,

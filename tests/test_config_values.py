@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentinel import config as configuration
+from sentinel.codec.values.settings import NUMBER_MAX
 from sentinel.config import Config
-from sentinel.config_values import NUMBER_MAX
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import layout_of
 from sentinel.errors import ConfigError

@@ -15,10 +15,10 @@ from sentinel.adapters.pool import ExplainerPool
 from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
-from sentinel.app.assembly import Parts, assemble
 from sentinel.app.company import Company
-from sentinel.app.control_plane import registrar
-from sentinel.app.shared import Ports
+from sentinel.app.wiring.assembly import Parts, assemble
+from sentinel.app.wiring.control_plane import registrar
+from sentinel.app.wiring.shared import Ports
 from sentinel.codec import decisions
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder

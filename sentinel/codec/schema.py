@@ -21,7 +21,7 @@ NegativeAmounts = Literal["refuse", "zero", "signed"]
 
 PARTS_OF_MS = {"epoch_us": 1_000, "epoch_ns": 1_000_000}  # formats of whole numbers only
 
-# Sums of squares in the tiles hold amounts below 2**40 (sentinel/core/features/tiles.py).
+# Sums of squares in the tiles hold amounts below 2**40 (sentinel/core/features/kernels/tiles.py).
 AMOUNT_MINOR_MAX = 10**12
 
 EVENT_TIME_MS_MAX = 253_402_300_799_999  # the end of year 9999, as far as RFC 3339 goes

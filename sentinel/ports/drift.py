@@ -55,7 +55,7 @@ class DriftStore(Protocol):
         ...
 
     async def windows(self, count: int) -> list[WindowReport]:
-        """The newest windows, whatever their scale."""
+        """The newest windows, whatever their scale; of each, WINDOW_COUNT_MAX are kept."""
         ...
 
     async def keep_day(self, columns: str, begin_ms: int, counts: bytes) -> None:

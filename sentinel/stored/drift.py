@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 ALARM_COUNT_MAX = 1_000  # the newest are kept
-WINDOW_COUNT_MAX = 1_000
+WINDOW_COUNT_MAX = 250  # of each scale
 
 AlarmStatus = Literal["open", "acknowledged", "closed"]
 Severity = Literal["info", "warning", "critical"]

@@ -6,7 +6,7 @@ reference:{version}   StoredReference, JSON, of a version whose manifest has non
 alarm:{id}            Alarm, JSON; 400 days
 alarms                index: ids of alarms by when they last changed; the newest 1,000
 window:{scale}:{ms}   WindowReport, JSON, by the window's end; 60 days
-windows               index: the names of these by their end; the newest 1,000
+windows:{scale}       index: the names of these by their end; the newest 250
 day:{digest}:{ms}     counts of a day, packed, for the week's window; 10 days
 suppressed:{column}   Suppression, JSON; until then
 suppressions          index: columns that are suppressed, by until when; the newest 1,000
@@ -14,7 +14,7 @@ suppressions          index: columns that are suppressed, by until when; the new
 
 import logging
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.documents import LIFETIME_S_MIN, Change, Documents
@@ -24,6 +24,7 @@ from sentinel.stored.drift import (
     WINDOW_COUNT_MAX,
     Alarm,
     DriftProgress,
+    Scale,
     Suppression,
     WindowReport,
 )
@@ -109,14 +110,19 @@ class StoredDrift:
         change = Change(
             puts={name: encode_stored(report)},
             lifetimes={name: _WINDOW_S},
-            indexed={"windows": {name.encode(): report.end_ms}},
-            newest={"windows": WINDOW_COUNT_MAX},
+            # Of each scale, or windows of rows, some a minute, would soon have displaced all days.
+            indexed={f"windows:{report.scale}": {name.encode(): report.end_ms}},
+            newest={f"windows:{report.scale}": WINDOW_COUNT_MAX},
         )
         await self._documents.change(change, doing="keep a window")
 
     async def windows(self, count: int) -> list[WindowReport]:
         doing = "list windows"
-        names = [n.decode() for n in await self._documents.newest("windows", 0, count, doing=doing)]
+        names: list[str] = []
+        for scale in get_args(Scale):
+            newest = await self._documents.newest(f"windows:{scale}", 0, count, doing=doing)
+            names += [name.decode() for name in newest]
+        names = sorted(names, key=lambda name: int(name.rsplit(":", 1)[1]), reverse=True)[:count]
         found = await self._documents.get(names, doing=doing) if names else []
         return _all_readable(WindowReport, names, found)
 

@@ -292,3 +292,21 @@ def test_cells_are_named_by_what_they_hold() -> None:
     assert (of_number[32], of_number[33]) == ("missing", "")
     assert of_value[:9] == ["0", "1", "2", "3", "4", "5", "6", "7", ""]
     assert of_value[31:] == ["other", "missing", "unseen"]
+
+
+async def test_windows_of_rows_that_come_by_the_minute_do_not_displace_days() -> None:
+    drift, models = stores()
+    for day in range(5):
+        await drift.keep_window(a_window("day", NOW_MS + day * DAY_MS))
+    for i in range(1_200):
+        await drift.keep_window(a_window("rows", NOW_MS + 5 * DAY_MS + i, names=["amount"]))
+
+    found = await drift_report(drift, models, CONFIG, now_ms=NOW_MS)
+
+    of_day = [one.end_ms for one in found.windows if one.scale == "day"]
+    assert of_day == [NOW_MS + day * DAY_MS for day in (4, 3, 2, 1, 0)]
+    ends_ms = [one.end_ms for one in found.windows]
+    assert ends_ms == sorted(ends_ms, reverse=True)
+    assert len(ends_ms) == 255
+    assert [one.scale for one in found.status.windows] == ["rows", "day"]
+    assert [one.end_ms for one in await drift.windows(2)] == ends_ms[:2]

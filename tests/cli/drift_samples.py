@@ -7,9 +7,9 @@ import numpy as np
 
 from sentinel.adapters.memory import MemoryDatabase, MemoryDocuments
 from sentinel.codec.drift.references import stored_reference
-from sentinel.core.drift.columns import CELL_COUNT
+from sentinel.core.drift.counts.columns import CELL_COUNT
+from sentinel.core.drift.counts.reference import Reference, reference_of
 from sentinel.core.drift.params import DriftParams
-from sentinel.core.drift.reference import Reference, reference_of
 from sentinel.ports import DriftStore
 from sentinel.stored.drift import (
     Alarm,

@@ -11,7 +11,7 @@ import pytest
 
 from sentinel.cli.drift.html.histogram import histogram
 from sentinel.cli.drift.html.page import page
-from sentinel.core.drift.columns import CELL_COUNT
+from sentinel.core.drift.counts.columns import CELL_COUNT
 from sentinel.operations.drift.report import DriftReport, drift_report
 from sentinel.stored.drift import ColumnFinding, Suppression
 from tests.cli.drift_samples import (

@@ -32,11 +32,11 @@ from sentinel.codec.drift.references import (
 )
 from sentinel.codec.drift.summaries import arrival_of, decode_summary, in_parts
 from sentinel.codec.stored import decode_stored, encode_stored
-from sentinel.core.drift.columns import CELL_COUNT, digest, score_column
-from sentinel.core.drift.counting import GROUP_COUNT, SIZE_GROUP_COUNT, GroupCounts
-from sentinel.core.drift.noting import SCORE_SUMS, Binning
-from sentinel.core.drift.open_steps import summed
-from sentinel.core.drift.steps import BookPosition, Seen
+from sentinel.core.drift.counts.columns import CELL_COUNT, digest, score_column
+from sentinel.core.drift.counts.counting import GROUP_COUNT, SIZE_GROUP_COUNT, GroupCounts
+from sentinel.core.drift.counts.noting import SCORE_SUMS, Binning
+from sentinel.core.drift.counts.open_steps import summed
+from sentinel.core.drift.counts.steps import BookPosition, Seen
 from sentinel.errors import RecordError
 from sentinel.stored.references import StoredColumn, StoredReference
 from sentinel.stored.summaries import Summary, SummarySpan
@@ -342,7 +342,11 @@ def test_a_position_comes_back_as_it_was() -> None:
     position = BookPosition(9, 4, 60_000, 99, 3, [5, 6], {"t log 0": Seen(1, 2, (3, 4, 5))})
     assert position_of(json.loads(json.dumps(book_values(position)))) == position
     assert position_of({}) == BookPosition()
-    damaged: list[dict[str, Any]] = [{"seen": {"a": {}}}, {"next_offset": "x"}, {"ignored": 5}]
+    damaged: list[dict[str, Any]] = [
+        {"seen": {"a": {}}},
+        {"next_offset": "x"},
+        {"ignored": 5},
+    ]
     for wrong in damaged:
         with pytest.raises(RecordError, match="not_a_position"):
             position_of(wrong)

@@ -10,11 +10,11 @@ import pytest
 
 from sentinel.codec.drift.watches import restore, watch_values
 from sentinel.codec.stored import decode_stored, encode_stored
-from sentinel.core.drift.noting import Binning
-from sentinel.core.drift.reference import Reference
-from sentinel.core.drift.steps import Step
+from sentinel.core.drift.counts.noting import Binning
+from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.counts.steps import ClosedStep
 from sentinel.core.drift.watch import Found, ReferenceFound, Watch, empty_reference, without_scores
-from sentinel.core.features.rows_in_hour import HOUR_MS
+from sentinel.core.features.kernels.rows_in_hour import HOUR_MS
 from sentinel.errors import RecordError
 from sentinel.stored.drift import DriftProgress
 from tests.core.drift.samples import HOURLY, START_MS, VERSION, a_reference, steps
@@ -48,11 +48,11 @@ def stored(watch: Watch) -> dict[str, Any]:
     return decode_stored(DriftProgress, data).watch
 
 
-def found_by(watch: Watch, some: Iterable[Step]) -> list[Found]:
+def found_by(watch: Watch, some: Iterable[ClosedStep]) -> list[Found]:
     return [found for step in some for found in watch.after(step)]
 
 
-def a_stream(rng: np.random.Generator, reference: Reference) -> list[Step]:
+def a_stream(rng: np.random.Generator, reference: Reference) -> list[ClosedStep]:
     """Some days, of which the last is shifted, with a gap and a few steps of many rows."""
     binning = Binning(reference.features)
     usual = list(steps(rng, binning, 2 * DAY, rows=50))
@@ -61,7 +61,10 @@ def a_stream(rng: np.random.Generator, reference: Reference) -> list[Step]:
 
 
 def the_same_bit_for_bit(
-    given: Reference, stream: Sequence[Step], ends: Iterable[int], later: Reference | None = None
+    given: Reference,
+    stream: Sequence[ClosedStep],
+    ends: Iterable[int],
+    later: Reference | None = None,
 ) -> None:
     """Stored after so many steps and taken up by another one, which has perhaps been given more."""
     whole = Watch(VERSION, given, HOURLY)
@@ -89,7 +92,7 @@ def test_a_watch_that_seasons_have_taught_goes_on_to_the_bit() -> None:
     reference = a_reference(rng)
     binning = Binning(reference.features)
     # Only the first hours of each day, so that it does not take long.
-    stream: list[Step] = []
+    stream: list[ClosedStep] = []
     for day in range(5 * 7):
         begin_ms = START_MS + day * DAY * HOUR_MS
         stream += steps(rng, binning, 6, rows=60, begin_ms=begin_ms)

@@ -13,8 +13,8 @@ from sentinel.adapters.memory import MemoryDocuments
 from sentinel.codec.drift.references import stored_columns, stored_reference
 from sentinel.codec.stored import decode_stored
 from sentinel.config import Config
+from sentinel.core.drift.counts.reference import Reference, reference_of
 from sentinel.core.drift.params import DriftParams
-from sentinel.core.drift.reference import Reference, reference_of
 from sentinel.core.features.hashing import hash64
 from sentinel.metrics import Metrics
 from sentinel.operations.data.history import History

@@ -24,9 +24,9 @@ from sentinel.adapters.memory import (
     MemoryTail,
 )
 from sentinel.adapters.pool.trainer import AskedTrainer
-from sentinel.app.assembly import Parts, assemble
 from sentinel.app.instance import Instance
-from sentinel.app.shared import Ports
+from sentinel.app.wiring.assembly import Parts, assemble
+from sentinel.app.wiring.shared import Ports
 from sentinel.codec.stored import encode_stored
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers

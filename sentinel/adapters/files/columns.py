@@ -13,9 +13,9 @@ import polars as pl
 
 from sentinel.codec.records import with_fields_of
 from sentinel.codec.schema import PARTS_OF_MS, SchemaParams
+from sentinel.codec.values.booleans import FALSE, TRUE
 
-_TRUE, _FALSE = ("true", "1", "1.0", "t", "y", "yes"), ("false", "0", "0.0", "f", "n", "no")
-WORDS = {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}
+WORDS = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
 _WHOLE_MAX = 2.0**53  # up to there a double is one whole number
 
 _TIME = "%Y-%m-%dT%H:%M:%S%.{}fZ"

@@ -140,6 +140,8 @@ def _lines(files: Sequence[Path]) -> Iterator[bytes]:
 def _check_fields(files: Sequence[Path]) -> None:
     """Raise ConfigError where a file never has what the first one has in every line."""
     first, *others = files
+    if not others:
+        return
     heads = (texts_of_line(line).keys() for line in islice(_lines([first]), _LINES_LOOKED_AT))
     always = _common(heads)
     for file in others:

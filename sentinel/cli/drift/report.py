@@ -50,9 +50,8 @@ def show_report(
         from sentinel.cli.drift import sentences
 
         alarms, windows = len(found.alarms), len(found.windows)
-        echo(
-            f"{html}: {sentences.how_many(alarms, 'alarm')}, {sentences.how_many(windows, 'window')}"
-        )
+        told = sentences.how_many(alarms, "alarm"), sentences.how_many(windows, "window")
+        echo(f"{html}: {', '.join(told)}")
     elif alarm:
         _print_alarm(found, found.alarms[0], decimals, limit)
     else:

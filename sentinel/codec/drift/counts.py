@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.drift.columns import CELL_COUNT
-from sentinel.core.drift.counting import GroupCounts
-from sentinel.core.drift.noting import SCORE_SUMS
-from sentinel.core.drift.open_steps import SparseCounts, flat_size, summed
+from sentinel.core.drift.counts.columns import CELL_COUNT
+from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.counts.noting import SCORE_SUMS
+from sentinel.core.drift.counts.open_steps import SparseCounts, flat_size, summed
 from sentinel.errors import RecordError
 from sentinel.records import Ints
 

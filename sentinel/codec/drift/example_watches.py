@@ -8,7 +8,7 @@ import msgspec
 from sentinel.codec.drift.watches import state_as_told, told_state
 from sentinel.core.drift.detectors.base_rates import BaseRate
 from sentinel.core.drift.detectors.examples import ExampleState
-from sentinel.core.drift.examples import OUTCOMES, ExamplePosition, ExampleWatch
+from sentinel.core.drift.outcomes.examples import OUTCOMES, ExamplePosition, ExampleWatch
 from sentinel.errors import RecordError
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from sentinel.core.drift.steps import BookPosition
+from sentinel.core.drift.counts.steps import BookPosition
 from sentinel.errors import RecordError
 
 

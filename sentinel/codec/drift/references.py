@@ -12,19 +12,26 @@ from sentinel.codec.drift.counts import (
     sums_as_listed,
     unpack_counts,
 )
-from sentinel.core.drift.columns import EDGE_COUNT, Column, ColumnKind, digest, padded, score_column
-from sentinel.core.drift.reference import Origin, Reference
+from sentinel.core.drift.counts.columns import (
+    EDGE_COUNT,
+    BinnedColumn,
+    ColumnKind,
+    digest,
+    padded,
+    score_column,
+)
+from sentinel.core.drift.counts.reference import Origin, Reference
 from sentinel.errors import RecordError
 from sentinel.stored.references import StoredColumn, StoredColumns, StoredReference
 
 
-def stored_columns(columns: Sequence[Column]) -> StoredColumns:
+def stored_columns(columns: Sequence[BinnedColumn]) -> StoredColumns:
     """Columns of features as they are kept; the digest is that of these and the score's."""
     told = [_stored_column(column) for column in columns]
     return StoredColumns(digest([*columns, score_column()]), told)
 
 
-def columns_of(stored: Sequence[StoredColumn]) -> tuple[Column, ...]:
+def columns_of(stored: Sequence[StoredColumn]) -> tuple[BinnedColumn, ...]:
     """What was kept. Raises RecordError when it makes no sense."""
     return tuple(_column(column) for column in stored)
 
@@ -73,16 +80,16 @@ def from_manifest(manifest: Mapping[str, Any]) -> Reference | None:
     return reference_from(stored)
 
 
-def _stored_column(column: Column) -> StoredColumn:
+def _stored_column(column: BinnedColumn) -> StoredColumn:
     edges = column.edges[np.isfinite(column.edges)].tolist()
     return StoredColumn(column.name, column.kind, edges, list(column.names))
 
 
-def _column(stored: StoredColumn) -> Column:
+def _column(stored: StoredColumn) -> BinnedColumn:
     kind = next((one for one in get_args(ColumnKind) if one == stored.kind), None)
     edges = np.array(stored.edges, dtype=np.float64)
     if kind is None or edges.size > EDGE_COUNT or not np.isfinite(edges).all():
         raise RecordError("not_a_column", f'"{stored.name:.80}" cannot be counted so')
     if (np.diff(edges) <= 0).any():
         raise RecordError("not_a_column", f'the edges of "{stored.name:.80}" do not ascend')
-    return Column(stored.name, kind, padded(edges), tuple(stored.names))
+    return BinnedColumn(stored.name, kind, padded(edges), tuple(stored.names))

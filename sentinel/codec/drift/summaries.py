@@ -6,8 +6,8 @@ import msgspec
 
 from sentinel.codec.drift.counts import listed_sums, unpack_sparse
 from sentinel.codec.stored import encode_stored
-from sentinel.core.drift.open_steps import Arm, ArmPiece
-from sentinel.core.drift.steps import Arrival
+from sentinel.core.drift.counts.open_steps import Arm, ArmPiece
+from sentinel.core.drift.counts.steps import Arrival
 from sentinel.errors import RecordError
 from sentinel.records import InputRecord
 from sentinel.stored.summaries import Summary, SummarySpan

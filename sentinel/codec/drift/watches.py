@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel.codec.drift.counts import pack_counts, unpack_counts
-from sentinel.core.drift.columns import digest
-from sentinel.core.drift.counting import GroupCounts
+from sentinel.core.drift.counts.columns import digest
+from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.counts.spans import SpanCounts
 from sentinel.core.drift.detectors.storing import state_of, state_values
-from sentinel.core.drift.reference import Reference
-from sentinel.core.drift.spans import SpanCounts
 from sentinel.core.drift.watch import SCALES, Watch, empty_reference, without_scores
 from sentinel.errors import RecordError
 

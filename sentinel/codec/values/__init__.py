@@ -1,1 +1,1 @@
-"""What values mean beyond their types: zones of times, currencies of amounts, words of labels."""
+"""What values mean beyond their types: zones, currencies, words of labels, fields of strangers."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sentinel.core.features.rows_in_hour import IN_HOUR_MAX
+from sentinel.core.features.kernels.rows_in_hour import IN_HOUR_MAX
 from sentinel.core.features.spec import CALENDAR_STATS, FeatureParams, duration_ms
 
 _MINUTE_MS = 60_000

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from sentinel.core.drift.columns import column_of
-from sentinel.core.drift.noting import Binning, noted, steps_of
-from sentinel.core.drift.open_steps import ArmCounts
+from sentinel.core.drift.counts.columns import column_of
+from sentinel.core.drift.counts.noting import Binning, noted, steps_of
+from sentinel.core.drift.counts.open_steps import ArmCounts
+from sentinel.core.drift.counts.reference import reference_of
+from sentinel.core.drift.counts.steps import ClosedStep
 from sentinel.core.drift.params import DriftParams
-from sentinel.core.drift.reference import reference_of
-from sentinel.core.drift.steps import Step
 from sentinel.core.drift.watch import Watch
 
 
@@ -24,4 +24,4 @@ def warm() -> None:
     watch = Watch("0.0.0", reference, DriftParams())
     for one in steps_of(rows):
         arm = ArmCounts(one.row_count, {}, one.counts, one.scores)
-        list(watch.after(Step(one.step, {("0.0.0", ""): arm})))
+        list(watch.after(ClosedStep(one.step, {("0.0.0", ""): arm})))

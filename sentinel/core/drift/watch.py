@@ -10,8 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from sentinel.core.drift.columns import CELL_COUNT, Column, score_column
-from sentinel.core.drift.counting import GroupCounts
+from sentinel.core.drift.counts.columns import CELL_COUNT, BinnedColumn, score_column
+from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.counts.noting import SCORE_SUMS
+from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.counts.spans import SpanCounts
+from sentinel.core.drift.counts.steps import ClosedStep
 from sentinel.core.drift.detectors.minute_state import MinuteEvent, MinuteState
 from sentinel.core.drift.detectors.minutes import Expected, MinuteParams, after_minute
 from sentinel.core.drift.detectors.seasons import (
@@ -22,12 +26,8 @@ from sentinel.core.drift.detectors.seasons import (
     expected_now,
 )
 from sentinel.core.drift.detectors.series import MinuteReference
-from sentinel.core.drift.noting import SCORE_SUMS
 from sentinel.core.drift.params import DriftParams
-from sentinel.core.drift.reference import Reference
-from sentinel.core.drift.spans import SpanCounts
-from sentinel.core.drift.steps import Step
-from sentinel.core.features.rows_in_hour import HOUR_MS
+from sentinel.core.features.kernels.rows_in_hour import HOUR_MS
 from sentinel.core.features.spec import duration_ms
 
 DAY_MS = 24 * HOUR_MS
@@ -136,7 +136,7 @@ class Watch:
         """Whether the reference lacks something that the stream is to give."""
         return min(self.reference.counts.row_count, self.reference.scores.row_count) == 0
 
-    def after(self, step: Step) -> Iterator[Found]:
+    def after(self, step: ClosedStep) -> Iterator[Found]:
         """One step more, in the order of event time."""
         counts = SpanCounts.of(step, self.version, self.feature_count)
         if counts.row_count == 0:
@@ -225,7 +225,7 @@ class Watch:
         yield ReferenceFound(reference)
 
 
-def empty_reference(columns: Sequence[Column]) -> Reference:
+def empty_reference(columns: Sequence[BinnedColumn]) -> Reference:
     """A reference of these columns that the stream is to give."""
     return Reference(
         features=tuple(columns),

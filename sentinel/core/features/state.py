@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.features import events, recent, tiles
+from sentinel.core.features import recent
 from sentinel.core.features.entity_table.dirty_rows import Cut
 from sentinel.core.features.entity_table.keys import distinct
 from sentinel.core.features.entity_table.table import ABSENT, MISSING, NEWEST, EntityTable
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.hidden import HIDDEN, read_features
+from sentinel.core.features.kernels import events, tiles
 from sentinel.core.features.plan import L_LABEL, EntityPlan, entity_plans
 from sentinel.core.features.recent import RecentIds
 from sentinel.core.features.spec import (

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sentinel.core.features import events
+from sentinel.core.features.kernels import events
 from sentinel.core.features.plan import (
     EVENT_AMOUNT,
     EVENT_COUNT,

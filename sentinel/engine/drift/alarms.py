@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 
 from sentinel.codec.stored import encode_stored
 from sentinel.codec.times import date_text
-from sentinel.core.drift.columns import SCORE
-from sentinel.core.drift.explaining import Explanation
+from sentinel.core.drift.counts.columns import SCORE
 from sentinel.core.drift.watch import HourEvent, StepEvent
+from sentinel.core.drift.windows.explaining import Explanation
 from sentinel.engine.audit import AuditLog
 from sentinel.errors import FencedError
 from sentinel.metrics import Metrics
@@ -24,7 +24,7 @@ WHO = "drift"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class DetectedChange:
     """What a detector says, whichever it is.
 
     Attributes
@@ -44,14 +44,14 @@ class Change:
     is_over: bool
 
 
-def change_of(event: StepEvent | HourEvent) -> Change:
+def change_of(event: StepEvent | HourEvent) -> DetectedChange:
     """What an event of the watch says."""
     one = event.event
     is_over = one.kind == "over"
     if isinstance(event, StepEvent):
         column = SCORE if event.of_score else event.event.column
         part, change = event.event.part, event.event.change
-        return Change(
+        return DetectedChange(
             "steps",
             column,
             part,
@@ -62,7 +62,7 @@ def change_of(event: StepEvent | HourEvent) -> Change:
             change,
             is_over,
         )
-    return Change(
+    return DetectedChange(
         "season", event.column, event.part, one.side, event.at_ms, event.at_ms, one.effect, 0.0,
         is_over,
     )  # fmt: skip
@@ -111,7 +111,9 @@ class AlarmDesk:
         over_ms = (one.closed_ms for one in known if one.closed_ms is not None)
         self.quiet_since_ms = max(over_ms, default=None)
 
-    async def take(self, change: Change, version: str, explain: Callable[[], Explanation]) -> None:
+    async def take(
+        self, change: DetectedChange, version: str, explain: Callable[[], Explanation]
+    ) -> None:
         """One change, told and kept. `explain` says what the present day holds so far."""
         key = (change.column, change.part)
         before = self._open.get(key)
@@ -193,7 +195,7 @@ class AlarmDesk:
         await self._audit.write([entry])
 
 
-def _opened(change: Change, version: str, explanation: Explanation) -> Alarm:
+def _opened(change: DetectedChange, version: str, explanation: Explanation) -> Alarm:
     found = explanation.of(change.column)
     is_found = found is not None and found.alarm
     return Alarm(
@@ -215,7 +217,7 @@ def _opened(change: Change, version: str, explanation: Explanation) -> Alarm:
     )
 
 
-def _severity(change: Change, explanation: Explanation) -> Severity:
+def _severity(change: DetectedChange, explanation: Explanation) -> Severity:
     """By what it costs: that decisions are worse is known of examples, else it is an estimate."""
     return "critical" if change.detector == "examples" else explanation.severity
 

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Sequence
 
 from sentinel.codec.drift.references import columns_of, from_manifest, stored_columns
-from sentinel.core.drift.columns import Column, column_of
-from sentinel.core.drift.noting import Binning
+from sentinel.core.drift.counts.columns import BinnedColumn, column_of
+from sentinel.core.drift.counts.noting import Binning
 from sentinel.engine.patience import Patience
 from sentinel.engine.scoring.summarising import Summaries
 from sentinel.errors import RecordError, TransientError
@@ -38,7 +38,7 @@ class DriftColumns:
         self._models = models
         self._summaries = summaries
         self._features = list(features)
-        self._of_champion: tuple[str, tuple[Column, ...] | None] = ("", None)
+        self._of_champion: tuple[str, tuple[BinnedColumn, ...] | None] = ("", None)
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -65,7 +65,7 @@ class DriftColumns:
             log.info("drift is counted in the cells %s of %d features", told.digest, len(wanted))
         self._summaries.use(Binning(wanted))
 
-    async def _wanted(self, known: StoredColumns | None) -> tuple[Column, ...] | None:
+    async def _wanted(self, known: StoredColumns | None) -> tuple[BinnedColumn, ...] | None:
         """The champion's own; else those that there are, if they are of these features."""
         own = await self._columns_of_champion()
         if own is not None:
@@ -77,7 +77,7 @@ class DriftColumns:
             return None
         return tuple(column_of(name, sample[:, i]) for i, name in enumerate(self._features))
 
-    async def _columns_of_champion(self) -> tuple[Column, ...] | None:
+    async def _columns_of_champion(self) -> tuple[BinnedColumn, ...] | None:
         champion = (await self._models.registry_state()).champion
         if champion is None:
             return None
@@ -86,7 +86,9 @@ class DriftColumns:
             self._of_champion = champion, self._columns_in(champion, manifest)
         return self._of_champion[1]
 
-    def _columns_in(self, version: str, manifest: dict[str, object]) -> tuple[Column, ...] | None:
+    def _columns_in(
+        self, version: str, manifest: dict[str, object]
+    ) -> tuple[BinnedColumn, ...] | None:
         try:
             reference = from_manifest(manifest)
         except RecordError as error:

@@ -8,9 +8,9 @@ from typing import Any
 from sentinel.codec.drift.example_watches import example_values, example_watch_of
 from sentinel.codec.records import decode_example
 from sentinel.core.drift.detectors.examples import ExampleEvent
-from sentinel.core.drift.examples import ExamplePosition, ExampleWatch
+from sentinel.core.drift.outcomes.examples import ExamplePosition, ExampleWatch
 from sentinel.core.drift.params import DriftParams
-from sentinel.engine.drift.alarms import Change
+from sentinel.engine.drift.alarms import DetectedChange
 from sentinel.errors import RecordError
 from sentinel.records import InputRecord
 
@@ -61,7 +61,7 @@ class PerformanceWatch:
         """Of the newest mature examples, by name."""
         return asdict(self._watch.performance())
 
-    def take(self, records: Sequence[InputRecord]) -> Iterator[Change]:
+    def take(self, records: Sequence[InputRecord]) -> Iterator[DetectedChange]:
         """What examples say, in their order."""
         for record in records:
             try:
@@ -73,9 +73,9 @@ class PerformanceWatch:
                 yield _change(event, example.event_time_ms)
 
 
-def _change(event: ExampleEvent, at_ms: int) -> Change:
+def _change(event: ExampleEvent, at_ms: int) -> DetectedChange:
     moved = event.rate - event.expected
-    return Change(
+    return DetectedChange(
         "examples", event.name, "rate", event.side, event.since, at_ms, moved, moved,
         event.kind == "over",
     )  # fmt: skip

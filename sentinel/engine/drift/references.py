@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from sentinel.codec.drift.counts import unpack_counts
 from sentinel.codec.drift.references import from_manifest, reference_from, stored_reference
-from sentinel.core.drift.columns import Column, digest, score_column
-from sentinel.core.drift.counting import GroupCounts
+from sentinel.core.drift.counts.columns import BinnedColumn, digest, score_column
+from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.counts.reference import Reference
 from sentinel.core.drift.params import DriftParams
-from sentinel.core.drift.reference import Reference
 from sentinel.core.drift.watch import DAY_MS, empty_reference, without_scores
 from sentinel.errors import RecordError
 from sentinel.ports import DriftStore, ModelStore
@@ -28,7 +28,7 @@ class References:
         self._models = models
         self._params = params
 
-    async def of(self, version: str, columns: Sequence[Column], now_ms: int) -> Reference:
+    async def of(self, version: str, columns: Sequence[BinnedColumn], now_ms: int) -> Reference:
         """The reference of a version in these cells.
 
         Its own; else what the stream was like in the days before `now_ms`; else that of the version
@@ -58,7 +58,7 @@ class References:
             log.warning("the reference of model %s is not used: %s", version, error.args[-1])
             return None
 
-    async def _of_days(self, columns: Sequence[Column], now_ms: int) -> Reference | None:
+    async def _of_days(self, columns: Sequence[BinnedColumn], now_ms: int) -> Reference | None:
         """The last days of the stream, whatever served then."""
         name = digest([*columns, score_column()])
         today = now_ms // DAY_MS * DAY_MS
@@ -76,7 +76,7 @@ class References:
         found = replace(empty_reference(columns), counts=counts)
         return replace(found, first_ms=first_ms, last_ms=today)
 
-    async def _of_parent(self, version: str, columns: Sequence[Column]) -> Reference | None:
+    async def _of_parent(self, version: str, columns: Sequence[BinnedColumn]) -> Reference | None:
         """Of the nearest version before it that has one; scores are another version's."""
         for _ in range(_GENERATION_COUNT_MAX):
             manifest = (await self._models.manifests([version])).get(version, {})
@@ -90,5 +90,5 @@ class References:
         return None
 
 
-def _is_of(reference: Reference, columns: Sequence[Column]) -> bool:
+def _is_of(reference: Reference, columns: Sequence[BinnedColumn]) -> bool:
     return digest(reference.features) == digest(columns)

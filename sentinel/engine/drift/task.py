@@ -14,11 +14,11 @@ from sentinel.codec.drift.progress import book_values, position_of
 from sentinel.codec.drift.references import columns_of
 from sentinel.codec.drift.summaries import arrival_of, decode_summary
 from sentinel.codec.drift.watches import restore, watch_values
-from sentinel.core.drift.explaining import Explanation
+from sentinel.core.drift.counts.steps import Arrival, BookPosition, StepBook
 from sentinel.core.drift.params import DriftParams
-from sentinel.core.drift.steps import Arrival, BookPosition, StepBook
 from sentinel.core.drift.telling import DriftView, drift_view
 from sentinel.core.drift.watch import ClosedWindow, Found, ReferenceFound, Watch
+from sentinel.core.drift.windows.explaining import Explanation
 from sentinel.engine.control import ControlPlane
 from sentinel.engine.drift.alarms import AlarmDesk, change_of
 from sentinel.engine.drift.examples import PerformanceWatch

@@ -5,11 +5,11 @@ import logging
 from collections.abc import Mapping
 
 from sentinel.codec.drift.counts import pack_counts, unpack_counts
-from sentinel.core.drift.counting import GroupCounts
-from sentinel.core.drift.explaining import Explanation, explained
-from sentinel.core.drift.reference import Reference
-from sentinel.core.drift.spans import SpanCounts
+from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.counts.spans import SpanCounts
 from sentinel.core.drift.watch import DAY_MS, ClosedWindow
+from sentinel.core.drift.windows.explaining import Explanation, explained
 from sentinel.errors import RecordError
 from sentinel.ports import DriftStore
 from sentinel.stored.drift import Scale, WindowReport

@@ -11,7 +11,7 @@ import numpy as np
 
 from sentinel.codec.records import decode_label
 from sentinel.codec.schema import SchemaParams
-from sentinel.core.features.events import MARK_FRAUD, MARK_GENUINE, MARK_WITHDRAWN
+from sentinel.core.features.kernels.events import MARK_FRAUD, MARK_GENUINE, MARK_WITHDRAWN
 from sentinel.core.features.state import Labels
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions.input_partition import InputPartition

@@ -15,7 +15,7 @@ from sentinel.codec.schema import SchemaParams
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.core.decision import APPROVE
 from sentinel.core.features.entity_table.table import NEWEST
-from sentinel.core.features.events import REPEATED, UNCOUNTED
+from sentinel.core.features.kernels.events import REPEATED, UNCOUNTED
 from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.params import TopicParams

@@ -15,7 +15,7 @@ import numpy as np
 from sentinel.codec.drift.counts import pack_counts, sums_as_listed
 from sentinel.codec.drift.summaries import in_parts
 from sentinel.core.decision import ACTIONS
-from sentinel.core.drift.noting import Binning, NotedRows, joined, noted, steps_of
+from sentinel.core.drift.counts.noting import Binning, NotedRows, joined, noted, steps_of
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import Folded
@@ -74,7 +74,7 @@ class Summaries:
 
     def use(self, binning: Binning) -> None:
         """Count in these cells from now on; what is noted in others since the last cut is lost."""
-        if binning != self._binning:
+        if self._binning is None or binning.digest != self._binning.digest:
             self._binning = binning
             self._noted, self._row_count = [], 0
             self._sample, self._sample_count = [], 0

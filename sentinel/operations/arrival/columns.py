@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from sentinel.codec.paths import path_of
+from sentinel.codec.values.booleans import FALSE, TRUE
 from sentinel.codec.values.seen import ColumnForm
 from sentinel.records import Floats
 
-TRUE, FALSE = ("true", "1", "1.0", "t", "y", "yes"), ("false", "0", "0.0", "f", "n", "no")
 _ARE_MOST = 0.98  # of the values that are there: a few slips do not change what a column is
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 _NAMED_BOOLEAN = re.compile(r"^(is|has)\b|\b(flag|bool|valid|present|is)\b")

@@ -10,7 +10,7 @@ import numpy as np
 from sentinel.adapters.files import row_name
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
-from sentinel.core.features.events import MARK_FRAUD, REPEATED
+from sentinel.core.features.kernels.events import MARK_FRAUD, REPEATED
 from sentinel.core.features.spec import duration_ms
 from sentinel.core.features.state import FeatureState, Folded, Labels, joined
 from sentinel.core.partitioning import PartitionOf

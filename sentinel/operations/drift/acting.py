@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sentinel.config import Config
-from sentinel.core.drift.columns import SCORE
+from sentinel.core.drift.counts.columns import SCORE
 from sentinel.core.features.spec import duration_ms
 from sentinel.errors import ConfigError, TransientError
 from sentinel.operations.data.sender import Sender

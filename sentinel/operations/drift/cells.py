@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel.adapters.files.tables import NO_NUMBER, Coding, TableFile, TextCounts
-from sentinel.core.drift.columns import (
+from sentinel.core.drift.counts.columns import (
     CELL_COUNT,
     EDGE_COUNT,
     MISSING,
     OTHER,
     UNSEEN,
-    Column,
+    BinnedColumn,
     edges_of,
     numeric_column,
     padded,
 )
-from sentinel.core.drift.counting import (
+from sentinel.core.drift.counts.counting import (
     GROUP_COUNT,
     SIZE_GROUP_COUNT,
     GroupCounts,
@@ -52,24 +52,24 @@ class Side:
 class TextCells:
     """The cells of a column of texts, and how each file's texts are coded."""
 
-    column: Column
+    column: BinnedColumn
     reference: Coding
     file: Coding
 
 
-def number_cells(reference: FileColumn, file: FileColumn, row_count: int) -> Column:
+def number_cells(reference: FileColumn, file: FileColumn, row_count: int) -> BinnedColumn:
     """A cell for each of few numbers, else between quantiles of both files."""
     numbers = np.concatenate([reference.numbers, file.numbers])
     distinct = np.unique(numbers[np.isfinite(numbers)])
     if distinct.size <= EDGE_COUNT:
-        return Column(reference.name, "numeric", padded(distinct))
+        return BinnedColumn(reference.name, "numeric", padded(distinct))
     cell_count = int(np.clip(row_count // _ROWS_PER_CELL, _CELLS_MIN, EDGE_COUNT + 1))
     return numeric_column(reference.name, numbers, bin_count=cell_count)
 
 
-def boolean_cells(name: str) -> Column:
+def boolean_cells(name: str) -> BinnedColumn:
     """Of no and yes."""
-    return Column(name, "numeric", padded(np.array([0.0, 1.0])), ("no", "yes"))
+    return BinnedColumn(name, "numeric", padded(np.array([0.0, 1.0])), ("no", "yes"))
 
 
 def text_cells(name: str, reference: TextCounts, file: TextCounts) -> TextCells:
@@ -89,7 +89,9 @@ def text_cells(name: str, reference: TextCounts, file: TextCounts) -> TextCells:
         for text in reference.rows
     }
     of_file = {text: cells.get(text, OTHER) for text in reference.rows} | cells
-    column = Column(name, "values", padded(np.arange(len(shown), dtype=np.float64)), tuple(shown))
+    column = BinnedColumn(
+        name, "values", padded(np.arange(len(shown), dtype=np.float64)), tuple(shown)
+    )
     return TextCells(
         column, Coding(of_reference, UNSEEN, MISSING), Coding(of_file, UNSEEN, MISSING)
     )
@@ -97,7 +99,7 @@ def text_cells(name: str, reference: TextCounts, file: TextCounts) -> TextCells:
 
 def counted(
     side: Side,
-    numbers: Sequence[Column],
+    numbers: Sequence[BinnedColumn],
     roles: Mapping[str, ColumnRole],
     texts: Mapping[str, Coding],
 ) -> GroupCounts:
@@ -121,7 +123,7 @@ def counted(
 
 
 def _count_numbers(
-    values: Floats, at: Ints, groups: Ints, columns: Sequence[Column], cells: Ints
+    values: Floats, at: Ints, groups: Ints, columns: Sequence[BinnedColumn], cells: Ints
 ) -> None:
     if not columns:
         return

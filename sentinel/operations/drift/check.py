@@ -8,11 +8,11 @@ import numpy as np
 
 from sentinel.adapters.files.opening import some_names
 from sentinel.adapters.files.tables import TableFile
-from sentinel.core.drift.columns import MISSING, Column
-from sentinel.core.drift.counting import GroupCounts
-from sentinel.core.drift.effects import Effects, effects
-from sentinel.core.drift.kinds import Kind, kind_of
-from sentinel.core.drift.window_test import ALPHA, ColumnTest, window_test
+from sentinel.core.drift.counts.columns import MISSING, BinnedColumn
+from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.windows.effects import Effects, effects
+from sentinel.core.drift.windows.kinds import Kind, kind_of
+from sentinel.core.drift.windows.window_test import ALPHA, ColumnTest, window_test
 from sentinel.errors import ConfigError
 from sentinel.operations.arrival.columns import FileColumn, Look
 from sentinel.operations.drift.capping import kept_rows, row_counts_max
@@ -260,7 +260,7 @@ def _text_cells(looks: _Looks, sides: tuple[Side, Side]) -> tuple[dict[str, Text
 
 
 def _findings(
-    cells: Sequence[Column],
+    cells: Sequence[BinnedColumn],
     tests: Sequence[ColumnTest],
     counts: tuple[GroupCounts, GroupCounts],
     looks: _Looks,
@@ -282,7 +282,7 @@ def _findings(
 
 
 def _finding(
-    column: Column,
+    column: BinnedColumn,
     test: ColumnTest,
     counts: tuple[Ints, Ints],
     measures: Effects,

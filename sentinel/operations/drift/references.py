@@ -5,8 +5,8 @@ from typing import Literal
 
 from sentinel.codec.drift.references import from_manifest, reference_from
 from sentinel.config import Config
-from sentinel.core.drift.columns import MISSING
-from sentinel.core.drift.reference import Origin, Reference
+from sentinel.core.drift.counts.columns import MISSING
+from sentinel.core.drift.counts.reference import Origin, Reference
 from sentinel.errors import ConfigError, RecordError
 from sentinel.operations.stores import open_drift, open_models
 from sentinel.ports import DriftStore, ModelStore

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from sentinel.config import Config
-from sentinel.core.drift.columns import (
+from sentinel.core.drift.counts.columns import (
     CELL_COUNT,
     MISSING,
     OTHER,
     SCORE,
     UNSEEN,
-    Column,
+    BinnedColumn,
     score_column,
 )
 from sentinel.operations.drift.acting import checked_text, found_alarm
 from sentinel.operations.drift.references import found_reference
-from sentinel.operations.drift.status import DriftStatus, drift_status
+from sentinel.operations.drift.status import SCALES, DriftStatus, drift_status
 from sentinel.operations.models.registry import now_ms
 from sentinel.operations.stores import open_drift, open_models
 from sentinel.ports import DriftStore, ModelStore
@@ -57,7 +57,7 @@ async def drift_report(
 ) -> DriftReport:
     """The report by what is kept."""
     status = await drift_status(drift, models, config, now_ms=now_ms)
-    windows = await drift.windows(WINDOW_COUNT_MAX)
+    windows = await drift.windows(len(SCALES) * WINDOW_COUNT_MAX)
     if alarm:
         alarms = [await found_alarm(drift, checked_text("--alarm", alarm))]
     else:
@@ -76,7 +76,7 @@ async def _cell_names(
     return names
 
 
-def cell_names(column: Column) -> list[str]:
+def cell_names(column: BinnedColumn) -> list[str]:
     """What each of CELL_COUNT cells holds; empty of those that hold nothing."""
     edges = column.edges[np.isfinite(column.edges)].tolist()
     names = [""] * CELL_COUNT

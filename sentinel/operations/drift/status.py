@@ -83,7 +83,7 @@ async def drift_status(
         alarms=worst_first(one for one in alarms if not one.is_over),
         closed_count=sum(one.is_over for one in alarms),
         suppressions=[one for one in told if one.until_ms > now_ms],
-        windows=newest_of_each(await drift.windows(WINDOW_COUNT_MAX)),
+        windows=newest_of_each(await drift.windows(len(SCALES) * WINDOW_COUNT_MAX)),
     )
 
 

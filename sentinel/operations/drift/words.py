@@ -1,16 +1,16 @@
 """What changed in a column, in words: by its cells, and by the rows that were looked at."""
 
-from sentinel.core.drift.columns import Column
-from sentinel.core.drift.kinds import Kind
-from sentinel.core.drift.window_test import ColumnTest
-from sentinel.core.drift.words import quoted, words_of_counts
+from sentinel.core.drift.counts.columns import BinnedColumn
+from sentinel.core.drift.windows.kinds import Kind
+from sentinel.core.drift.windows.window_test import ColumnTest
+from sentinel.core.drift.windows.words import quoted, words_of_counts
 from sentinel.operations.arrival.columns import FileColumn
 from sentinel.operations.drift.roles import median
 from sentinel.records import Ints
 
 
 def what_changed(
-    column: Column,
+    column: BinnedColumn,
     test: ColumnTest,
     kind: Kind,
     counts: tuple[Ints, Ints],

@@ -11,7 +11,7 @@ from sentinel import __version__
 from sentinel.codec.drift.references import manifest_entry
 from sentinel.config import Config
 from sentinel.core.decision import APPROVE, actions, usual_ranges
-from sentinel.core.drift.reference import Reference, reference_of
+from sentinel.core.drift.counts.reference import Reference, reference_of
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.spec import duration_ms
 from sentinel.core.learning.calibration import (

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from sentinel.core.drift.columns import MISSING, OTHER, UNSEEN, Column
-from sentinel.core.drift.counting import GROUP_COUNT, size_groups
+from sentinel.core.drift.counts.columns import MISSING, OTHER, UNSEEN, BinnedColumn
+from sentinel.core.drift.counts.counting import GROUP_COUNT, size_groups
 from sentinel.records import Floats, Ints
 
 
@@ -21,7 +21,7 @@ class Rows:
     accounts: Ints
 
 
-def cell_of(column: Column, x: float) -> int:
+def cell_of(column: BinnedColumn, x: float) -> int:
     """The cell of a value."""
     if math.isnan(x):
         return MISSING
@@ -36,7 +36,7 @@ def groups_of(accounts: Ints) -> list[int]:
     return [int(group) % GROUP_COUNT for group in size_groups(accounts)]
 
 
-def counted(column: Column, rows: Rows, f: int) -> Counter[tuple[int, int]]:
+def counted(column: BinnedColumn, rows: Rows, f: int) -> Counter[tuple[int, int]]:
     """Rows by group and cell."""
     cells = [cell_of(column, x) for x in rows.values[:, f].tolist()]
     return Counter(zip(groups_of(rows.accounts), cells, strict=True))
@@ -130,7 +130,7 @@ class _Column:
 
 
 def p_values(
-    columns: Sequence[Column], window: Rows, reference: Rows, per_account: tuple[float, float]
+    columns: Sequence[BinnedColumn], window: Rows, reference: Rows, per_account: tuple[float, float]
 ) -> list[float]:
     """The adjusted p-value of each column; of the distribution as a whole from D = 0.02 on."""
     wholes: list[tuple[float, float]] = []
@@ -192,7 +192,7 @@ def _whole_p(w: _Column, r: _Column, per_account: tuple[float, float]) -> tuple[
 
 
 def _least_cell_p(
-    column: Column, w: _Column, r: _Column, per_account: tuple[float, float], accounts: float
+    column: BinnedColumn, w: _Column, r: _Column, per_account: tuple[float, float], accounts: float
 ) -> float:
     known = {*range(MISSING), UNSEEN}
     least = 1.0

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sentinel.core.drift.noting import Binning, noted, steps_of
-from sentinel.core.drift.open_steps import Arm, ArmCounts
+from sentinel.core.drift.counts.noting import Binning, noted, steps_of
+from sentinel.core.drift.counts.open_steps import Arm, ArmCounts
+from sentinel.core.drift.counts.reference import Reference, reference_of
+from sentinel.core.drift.counts.steps import ClosedStep
 from sentinel.core.drift.params import DriftParams
-from sentinel.core.drift.reference import Reference, reference_of
-from sentinel.core.drift.steps import Step
-from sentinel.core.features.rows_in_hour import HOUR_MS
+from sentinel.core.features.kernels.rows_in_hour import HOUR_MS
 from sentinel.records import Floats, Ints
 
 VERSION = "1.0.0"
@@ -78,8 +78,8 @@ def steps(
     shift: float = 0.0,
     begin_ms: int = START_MS,
     step_ms: int = HOUR_MS,
-) -> Iterator[Step]:
+) -> Iterator[ClosedStep]:
     """Steps that follow each other, each with so many rows."""
     for number in range(count):
         arms = {ARM: arm_counts(rng, binning, rows, shift=shift)}
-        yield Step(begin_ms + number * step_ms, arms)
+        yield ClosedStep(begin_ms + number * step_ms, arms)

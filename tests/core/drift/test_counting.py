@@ -6,19 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import default_rng
 
-from sentinel.core.drift.columns import (
+from sentinel.core.drift.counts.columns import (
     CELL_COUNT,
     EDGE_COUNT,
     MISSING,
     UNSEEN,
-    Column,
+    BinnedColumn,
     column_of,
     edges_of,
     numeric_column,
     padded,
     values_column,
 )
-from sentinel.core.drift.counting import (
+from sentinel.core.drift.counts.counting import (
     GROUP_COUNT,
     SIZE_GROUP_COUNT,
     GroupCounts,
@@ -109,9 +109,9 @@ def test_what_repeats_has_fewer_cells_and_what_is_nothing_one() -> None:
 def test_edges_go_up_and_are_all_there() -> None:
     for edges in ([2.0, 1.0], [1.0, 1.0], [np.nan]):
         with pytest.raises(AssertionError):
-            Column("x", "numeric", padded(np.array(edges)))
+            BinnedColumn("x", "numeric", padded(np.array(edges)))
     with pytest.raises(AssertionError):
-        Column("x", "numeric", np.zeros(3))
+        BinnedColumn("x", "numeric", np.zeros(3))
     with pytest.raises(AssertionError):
         values_column("x", np.arange(EDGE_COUNT + 1.0))
 

@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 from numpy.random import default_rng
 from scipy import stats
 
-from sentinel.core.drift.columns import (
+from sentinel.core.drift.counts.columns import (
     CELL_COUNT,
     EDGE_COUNT,
     MISSING,
     UNSEEN,
-    Column,
+    BinnedColumn,
     padded,
 )
-from sentinel.core.drift.effects import Effects, effects, psi_by_chance, ridits
+from sentinel.core.drift.windows.effects import Effects, effects, psi_by_chance, ridits
 from sentinel.records import Ints
 
 EDGES = padded(np.arange(EDGE_COUNT, dtype=np.float64))
-NUMBERS, VALUES = Column("x", "numeric", EDGES), Column("c", "values", EDGES)
+NUMBERS, VALUES = BinnedColumn("x", "numeric", EDGES), BinnedColumn("c", "values", EDGES)
 
 
 def some_counts(cells: dict[int, int]) -> Ints:
@@ -31,7 +31,9 @@ def some_counts(cells: dict[int, int]) -> Ints:
     return found
 
 
-def of(window: dict[int, int], reference: dict[int, int], column: Column = NUMBERS) -> Effects:
+def of(
+    window: dict[int, int], reference: dict[int, int], column: BinnedColumn = NUMBERS
+) -> Effects:
     return effects([column], some_counts(window), some_counts(reference))
 
 

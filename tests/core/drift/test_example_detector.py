@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.random import Generator, default_rng
 from scipy.special import expit
 
-from sentinel.core.drift.counting import size_groups
+from sentinel.core.drift.counts.counting import size_groups
 from sentinel.core.drift.detectors.base_rates import BaseRate, base_calibration, base_rate
 from sentinel.core.drift.detectors.bernoulli import RATIOS, UNKNOWN, Outcomes
 from sentinel.core.drift.detectors.examples import (

@@ -8,7 +8,7 @@ import pytest
 
 from sentinel.codec.drift.example_watches import example_values, example_watch_of
 from sentinel.core.drift.detectors.examples import ExampleEvent
-from sentinel.core.drift.examples import (
+from sentinel.core.drift.outcomes.examples import (
     FALSE_ALERTS,
     MISSED_FRAUDS,
     ExamplePosition,

@@ -7,13 +7,13 @@ import pytest
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
-from sentinel.core.drift.counting import GROUP_COUNT
-from sentinel.core.drift.estimated import (
+from sentinel.core.drift.counts.counting import GROUP_COUNT
+from sentinel.core.drift.outcomes.estimated import (
     MEASURES,
     PerformanceSums,
     replaced,
 )
-from sentinel.core.drift.harm import HarmInterval, HarmParams, harms, severity
+from sentinel.core.drift.outcomes.harm import HarmInterval, HarmParams, harms, severity
 from sentinel.records import Floats, Ints
 
 PARAMS = HarmParams()

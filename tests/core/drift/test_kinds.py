@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
-from sentinel.core.drift.causes import Cause, causes, group_correlations
-from sentinel.core.drift.columns import Column, edges_of, numeric_column, values_column
-from sentinel.core.drift.counting import GroupCounts, count
-from sentinel.core.drift.kinds import Kind, kind_of
-from sentinel.core.drift.window_test import ColumnTest, window_test
+from sentinel.core.drift.counts.columns import BinnedColumn, edges_of, numeric_column, values_column
+from sentinel.core.drift.counts.counting import GroupCounts, count
+from sentinel.core.drift.windows.causes import Cause, causes, group_correlations
+from sentinel.core.drift.windows.kinds import Kind, kind_of
+from sentinel.core.drift.windows.window_test import ColumnTest, window_test
 from sentinel.records import Floats
 
 N = 6_000
@@ -170,7 +170,7 @@ def test_how_alike_columns_are_shows_between_groups_of_accounts() -> None:
     of_account = rng.standard_normal((2_000, 3))
     z = (of_account[account] + rng.standard_normal((account.size, 3))) / np.sqrt(2)
     x = np.column_stack([z[:, 0], np.exp(z[:, 0]), -z[:, 0], z[:, 1], np.round(z[:, 2])])
-    columns: list[Column] = [numeric_column(f"x{f}", x[:, f]) for f in range(4)]
+    columns: list[BinnedColumn] = [numeric_column(f"x{f}", x[:, f]) for f in range(4)]
     columns.append(values_column("c", x[:, 4]))
 
     alike = group_correlations(columns, count(x, account, *edges_of(columns)))

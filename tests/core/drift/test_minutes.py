@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import Generator, default_rng
 
-from sentinel.core.drift.columns import MISSING, UNSEEN, Column, column_of, edges_of
-from sentinel.core.drift.counting import GroupCounts, count
+from sentinel.core.drift.counts.columns import MISSING, UNSEEN, BinnedColumn, column_of, edges_of
+from sentinel.core.drift.counts.counting import GroupCounts, count
 from sentinel.core.drift.detectors.minute_state import MinuteEvent, MinuteState
 from sentinel.core.drift.detectors.minutes import Expected, MinuteParams, after_minute, after_sums
 from sentinel.core.drift.detectors.mixture import SIZES, log_mean, look
@@ -37,7 +37,7 @@ def drawn(rng: Generator, n: int) -> Floats:
     return values
 
 
-def columns_of(values: Floats) -> list[Column]:
+def columns_of(values: Floats) -> list[BinnedColumn]:
     found = [column_of(name, values[:, i]) for i, name in enumerate(("amount", "code", "fixed"))]
     assert [column.kind for column in found] == ["numeric", "values", "values"]
     return found
@@ -461,6 +461,22 @@ def test_what_the_season_moves_is_no_change_and_what_is_unknown_is_not_judged() 
 
         assert ("amount", "value", "up") not in alarms(events)
         assert abs(state.effects()[value]) < limit
+
+
+@pytest.mark.parametrize("error", [0.01, np.inf])
+def test_hours_that_differ_are_not_taken_for_minutes_that_are_alike(error: float) -> None:
+    """Neither when they are expected, nor before: else nothing would be found afterwards."""
+    site, rng = Site(), default_rng(15)
+    reference, d = site.reference, site.reference.series_count
+    is_value = np.array([part == "value" for part in reference.parts])
+    state, rows = MinuteState.fresh([reference]), np.full(d, 600.0)
+    for minute in range(3 * 1_440):
+        shift = 0.5 * math.sin(2 * math.pi * (minute // 30) / 48)
+        expected = Expected(np.full(3, shift), np.full(3, error))
+        sums = math.sqrt(600.0) * rng.normal(size=d) + 600.0 * shift * is_value
+        state, _ = after_sums(state, [reference], rows, sums, minute, PARAMS, expected=[expected])
+
+    assert state.spread.factors().max() < 1.5
 
 
 def test_what_is_unknown_is_not_judged_without_any_floor_either() -> None:

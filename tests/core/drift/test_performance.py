@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.random import default_rng
 
-from sentinel.core.drift.performance import performance
+from sentinel.core.drift.outcomes.performance import performance
 
 
 def test_figures_are_those_of_plain_counts() -> None:

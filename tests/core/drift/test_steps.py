@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.core.drift import steps as steps_module
-from sentinel.core.drift.columns import CELL_COUNT
-from sentinel.core.drift.counting import GROUP_COUNT, SIZE_GROUP_COUNT, GroupCounts
-from sentinel.core.drift.noting import SCORE_SUMS
-from sentinel.core.drift.open_steps import ArmPiece, SparseCounts
-from sentinel.core.drift.steps import SILENT_MS, Arrival, BookPosition, Step, StepBook
+from sentinel.core.drift.counts import steps as steps_module
+from sentinel.core.drift.counts.columns import CELL_COUNT
+from sentinel.core.drift.counts.counting import GROUP_COUNT, SIZE_GROUP_COUNT, GroupCounts
+from sentinel.core.drift.counts.noting import SCORE_SUMS
+from sentinel.core.drift.counts.open_steps import ArmPiece, SparseCounts
+from sentinel.core.drift.counts.steps import SILENT_MS, Arrival, BookPosition, ClosedStep, StepBook
 
 STEP_MS, GRACE_MS = 60_000, 120_000
 COMMIT_MS = 5_000  # between two summaries of a partition
@@ -35,7 +35,7 @@ def piece(rows: Sequence[int]) -> ArmPiece:
     return ArmPiece(len(rows), {"approve": len(rows)}, counts, scores)
 
 
-def rows_of(steps: Sequence[Step]) -> Counter[tuple[int, int]]:
+def rows_of(steps: Sequence[ClosedStep]) -> Counter[tuple[int, int]]:
     """How often each row is in which step."""
     found: Counter[tuple[int, int]] = Counter()
     for step in steps:
@@ -48,7 +48,7 @@ def rows_of(steps: Sequence[Step]) -> Counter[tuple[int, int]]:
     return found
 
 
-def told(steps: Sequence[Step]) -> list[tuple[object, ...]]:
+def told(steps: Sequence[ClosedStep]) -> list[tuple[object, ...]]:
     """Steps as what can be compared bit for bit."""
     return [
         (step.at_ms, name, arm.row_count, dict(arm.actions), arm.counts.cells.tobytes(),
@@ -154,7 +154,7 @@ def fresh(position: BookPosition | None = None) -> StepBook:
     return StepBook(position or BookPosition(), step_ms=STEP_MS, grace_ms=GRACE_MS)
 
 
-def read(book: StepBook, log: Sequence[Arrival]) -> list[Step]:
+def read(book: StepBook, log: Sequence[Arrival]) -> list[ClosedStep]:
     return [step for one in log for step in book.take(one)]
 
 

@@ -6,18 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import Generator, default_rng
 
-from sentinel.core.drift.columns import (
+from sentinel.core.drift.counts.columns import (
     CELL_COUNT,
     MISSING,
     UNSEEN,
-    Column,
+    BinnedColumn,
     column_of,
     edges_of,
     numeric_column,
     values_column,
 )
-from sentinel.core.drift.counting import GROUP_COUNT, GroupCounts, count
-from sentinel.core.drift.window_test import ColumnTest, window_test
+from sentinel.core.drift.counts.counting import GROUP_COUNT, GroupCounts, count
+from sentinel.core.drift.windows.window_test import ColumnTest, window_test
 from sentinel.records import Floats, Ints
 from tests.core.drift.oracle import Rows, p_values
 
@@ -36,16 +36,18 @@ def rows_of(rng: Generator, account_count: int, rows_max: int) -> Rows:
     return Rows(z, account + int(rng.integers(2**40)))
 
 
-def columns_of(values: Floats, bin_count: int = 8) -> list[Column]:
+def columns_of(values: Floats, bin_count: int = 8) -> list[BinnedColumn]:
     numbers = [numeric_column(f"x{f}", values[:, f], bin_count=bin_count) for f in range(4)]
     return numbers + [values_column(f"c{f}", values[:, f]) for f in (4, 5)]
 
 
-def counts_of(rows: Rows, columns: list[Column]) -> GroupCounts:
+def counts_of(rows: Rows, columns: list[BinnedColumn]) -> GroupCounts:
     return count(rows.values, rows.accounts, *edges_of(columns))
 
 
-def judged(columns: list[Column], window: Rows, reference: Rows, **more: bool) -> list[ColumnTest]:
+def judged(
+    columns: list[BinnedColumn], window: Rows, reference: Rows, **more: bool
+) -> list[ColumnTest]:
     return window_test(columns, counts_of(window, columns), counts_of(reference, columns), **more)
 
 
@@ -165,7 +167,7 @@ def test_one_account_tells_nothing_of_others() -> None:
     assert judged(columns, window, reference, rows_are_independent=True)[0].alarm
 
 
-def columns_of_one(values: Floats) -> list[Column]:
+def columns_of_one(values: Floats) -> list[BinnedColumn]:
     return [numeric_column("x", values[:, 0], bin_count=10)]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sentinel.core.features.events import MARK_FRAUD, MARK_GENUINE
+from sentinel.core.features.kernels.events import MARK_FRAUD, MARK_GENUINE
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import FeatureState, Labels
 from sentinel.records import Floats, Transactions

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sentinel.core.features.events import MARK_FRAUD
+from sentinel.core.features.kernels.events import MARK_FRAUD
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import FeatureState, Labels
 from sentinel.records import Floats, Ints, Transactions

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.core.features.events import MARK_FRAUD, REPEATED
+from sentinel.core.features.kernels.events import MARK_FRAUD, REPEATED
 from sentinel.core.features.recent import RecentIds
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import FeatureState, Labels

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.core.features.rows_in_hour import HOUR_MS, IN_HOUR_MAX
+from sentinel.core.features.kernels.rows_in_hour import HOUR_MS, IN_HOUR_MAX
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import FeatureState
 from sentinel.records import Transactions

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.core.features.events import UNCOUNTED
+from sentinel.core.features.kernels.events import UNCOUNTED
 from sentinel.core.features.spec import EntityParams
 from sentinel.core.features.state import FeatureState
 from tests.core.features.streams import Item, entities, every_feature, rows_of, streams

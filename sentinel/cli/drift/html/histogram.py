@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sentinel.cli.drift.html.parts import element, html_table, text
-from sentinel.core.drift.columns import MISSING
+from sentinel.core.drift.counts.columns import MISSING
 from sentinel.stored.drift import ColumnFinding
 
 _WIDTH, _HEIGHT, _TOP, _BOTTOM, _LEFT = 640.0, 190.0, 12.0, 34.0, 44.0

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.drift.counting import SIZE_GROUP_COUNT
+from sentinel.core.drift.counts.counting import SIZE_GROUP_COUNT
 from sentinel.core.drift.detectors.mixture import softplus
 from sentinel.records import Floats, Ints
 

@@ -16,7 +16,7 @@ from typing import Literal, Self
 import numpy as np
 from scipy.special import expit, logit
 
-from sentinel.core.drift.counting import SIZE_GROUP_COUNT
+from sentinel.core.drift.counts.counting import SIZE_GROUP_COUNT
 from sentinel.core.drift.detectors.base_rates import RATE_MIN, BaseRate
 from sentinel.core.drift.detectors.bernoulli import SIZE_COUNT, Outcomes, run
 from sentinel.core.drift.detectors.mixture import DOWN, UP, log_mean

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 import numpy as np
 
-from sentinel.core.drift.counting import SIZE_GROUP_COUNT
+from sentinel.core.drift.counts.counting import SIZE_GROUP_COUNT
 from sentinel.core.drift.detectors.mixture import SIZES
 from sentinel.core.drift.detectors.series import MinuteReference, SeriesPart
 from sentinel.core.drift.detectors.spread import BlockSpread

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sentinel.core.drift.counting import SIZE_GROUP_COUNT, GroupCounts
+from sentinel.core.drift.counts.counting import SIZE_GROUP_COUNT, GroupCounts
 from sentinel.core.drift.detectors.minute_alarms import judged
 from sentinel.core.drift.detectors.minute_state import MinuteEvent, MinuteState
 from sentinel.core.drift.detectors.mixture import SIZES, look
@@ -116,10 +116,13 @@ def after_sums(
 ) -> tuple[MinuteState, tuple[MinuteEvent, ...]]:
     """One minute more, of effective rows and the sums of their contrasts, float64 (D,)."""
     factors = state.spread.factors()  # of the minutes before: it may not know this one
-    spread = state.spread.after(rows, sums, params.block_minutes)
     floors, shift = _floors(references, expected, params)
-    rows = rows / factors
-    sums = sums / factors - rows * shift
+    sums = sums - rows * shift
+    # Of a season that is not known yet the hours would look like minutes that are alike.
+    is_known = np.isfinite(floors)
+    known_rows, known_sums = np.where(is_known, rows, 0.0), np.where(is_known, sums, 0.0)
+    spread = state.spread.after(known_rows, known_sums, params.block_minutes)
+    rows, sums = rows / factors, sums / factors
     fade = math.exp(-1.0 / params.horizon_minutes)
     state = replace(
         state,

@@ -11,8 +11,8 @@ from typing import Literal, Self
 
 import numpy as np
 
-from sentinel.core.drift.columns import CELL_COUNT, MISSING, UNSEEN, Column
-from sentinel.core.drift.counting import GroupCounts
+from sentinel.core.drift.counts.columns import CELL_COUNT, MISSING, UNSEEN, BinnedColumn
+from sentinel.core.drift.counts.counting import GroupCounts
 from sentinel.records import Floats, Ints
 
 SeriesPart = Literal["value", "missing", "unseen"]
@@ -64,7 +64,11 @@ class MinuteReference:
 
     @classmethod
     def of(
-        cls, columns: Sequence[Column], counts: GroupCounts, *, silent: frozenset[str] = frozenset()
+        cls,
+        columns: Sequence[BinnedColumn],
+        counts: GroupCounts,
+        *,
+        silent: frozenset[str] = frozenset(),
     ) -> Self:
         """From the counts of a reference.
 
@@ -117,12 +121,12 @@ class _Series:
     error: float
 
 
-def _parts(column: Column, silent: frozenset[str]) -> tuple[SeriesPart, ...]:
+def _parts(column: BinnedColumn, silent: frozenset[str]) -> tuple[SeriesPart, ...]:
     parts: tuple[SeriesPart, ...] = () if column.name in silent else ("value",)
     return (*parts, "missing", "unseen") if column.kind == "values" else (*parts, "missing")
 
 
-def _contrast(column: Column, part: SeriesPart, cells: Ints) -> Floats:
+def _contrast(column: BinnedColumn, part: SeriesPart, cells: Ints) -> Floats:
     """A number for each cell that a row can fall into, else NaN; (CELL_COUNT,).
 
     Of values the ridit: the reference's share below the middle of the cell. It is bounded, so that

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.features import events, packing, recent, tiles
+from sentinel.core.features import packing, recent
 from sentinel.core.features.entity_table.dirty_rows import DirtyRows, ints
 from sentinel.core.features.entity_table.keys import MISSING
 from sentinel.core.features.entity_table.memory import zeroed, zeroed_rows
 from sentinel.core.features.entity_table.slots import Slots
+from sentinel.core.features.kernels import events, tiles
 from sentinel.core.features.plan import FOLDED_BY, NEXT_OFFSET, EntityPlan
 from sentinel.records import Ints
 from sentinel.texts import Texts

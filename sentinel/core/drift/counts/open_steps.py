@@ -8,9 +8,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.drift.columns import CELL_COUNT
-from sentinel.core.drift.counting import GROUP_COUNT, SIZE_GROUP_COUNT, GroupCounts
-from sentinel.core.drift.noting import SCORE_SUMS
+from sentinel.core.drift.counts.columns import CELL_COUNT
+from sentinel.core.drift.counts.counting import GROUP_COUNT, SIZE_GROUP_COUNT, GroupCounts
+from sentinel.core.drift.counts.noting import SCORE_SUMS
 from sentinel.records import Ints
 
 # Of one column; behind all columns stand the counts of the small groups.

@@ -6,7 +6,10 @@ import numba
 import numpy as np
 
 from sentinel.core.borrowed import borrowed
-from sentinel.core.features.events import LEAST
+from sentinel.core.features.kernels.events import LEAST
+from sentinel.core.features.kernels.progress import advances
+from sentinel.core.features.kernels.rows_in_hour import tiles_in_hour
+from sentinel.core.features.kernels.window_values import past_value
 from sentinel.core.features.plan import (
     BITMAP_WORDS,
     DECAYED_COUNT,
@@ -34,9 +37,6 @@ from sentinel.core.features.plan import (
     TIME_SINCE_LAST,
     Z_SCORE,
 )
-from sentinel.core.features.progress import advances
-from sentinel.core.features.rows_in_hour import tiles_in_hour
-from sentinel.core.features.window_values import past_value
 from sentinel.records import Floats, Ints
 
 # An amount's size is at most 10**12 < 2**40, so its square takes two words of 40 bits and some:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sentinel.core.drift.open_steps import Arm, ArmCounts, ArmPiece, OpenStep, taken_back
+from sentinel.core.drift.counts.open_steps import Arm, ArmCounts, ArmPiece, OpenStep, taken_back
 
 # An input partition that has been silent for so long does not hold up the others.
 SILENT_MS = 30_000
@@ -33,7 +33,7 @@ _OTHERS_MAX = 3
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Step:
+class ClosedStep:
     """One step of event time, closed: nothing is added to it any more."""
 
     at_ms: int
@@ -184,7 +184,7 @@ class StepBook:
             dict(self._seen),
         )
 
-    def take(self, arrival: Arrival) -> Iterator[Step]:
+    def take(self, arrival: Arrival) -> Iterator[ClosedStep]:
         """The steps that this summary closes, in their order."""
         if arrival.offset < self._next_offset:  # read again: what it closes is closed
             if arrival.offset not in self._ignored:
@@ -260,7 +260,7 @@ class StepBook:
             if at_ms in self._open:
                 self._open[at_ms].add(arrival.offset, taken_back(arms))
 
-    def _close(self) -> Iterator[Step]:
+    def _close(self) -> Iterator[ClosedStep]:
         times = [seen.at_ms for seen in self._seen.values()]
         to_ms = min(times, default=0) - self._grace_ms
         if times and max(times) + BACK_MS < self._closed_to_ms:
@@ -277,9 +277,9 @@ class StepBook:
             byte_count -= self._open[at_ms].byte_count
             yield from self._closed([at_ms])
 
-    def _closed(self, times_ms: Sequence[int]) -> Iterator[Step]:
+    def _closed(self, times_ms: Sequence[int]) -> Iterator[ClosedStep]:
         for at_ms in times_ms:
             arms = self._open.pop(at_ms).arms()
             if arms:  # not all was taken back
                 self._closed_to_ms = at_ms + self._step_ms
-                yield Step(at_ms, arms)
+                yield ClosedStep(at_ms, arms)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sentinel.core.drift.columns import MISSING, Column
-from sentinel.core.drift.counting import GroupCounts
-from sentinel.core.drift.effects import ridits
-from sentinel.core.drift.window_test import ColumnTest
+from sentinel.core.drift.counts.columns import MISSING, BinnedColumn
+from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.windows.effects import ridits
+from sentinel.core.drift.windows.window_test import ColumnTest
 from sentinel.records import Floats
 
 # Columns whose means over groups of accounts are so alike are taken for derived of one another.
@@ -81,7 +81,7 @@ def _is_one(
     return correlations is not None and abs(correlations[first, other]) >= CORRELATION_MIN
 
 
-def group_correlations(columns: Sequence[Column], counts: GroupCounts) -> Floats:
+def group_correlations(columns: Sequence[BinnedColumn], counts: GroupCounts) -> Floats:
     """How alike columns are between groups of accounts, float64 (F, F), -1 to 1.
 
     Of a number its mean ridit counts, of values the share of the most frequent one. Counts of

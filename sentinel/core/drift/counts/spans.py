@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sentinel.core.drift.columns import CELL_COUNT
-from sentinel.core.drift.counting import GroupCounts
-from sentinel.core.drift.noting import SCORE_SUMS
-from sentinel.core.drift.steps import Step
+from sentinel.core.drift.counts.columns import CELL_COUNT
+from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.counts.noting import SCORE_SUMS
+from sentinel.core.drift.counts.steps import ClosedStep
 from sentinel.records import Ints
 
 
@@ -39,7 +39,7 @@ class SpanCounts:
         return cls(GroupCounts.empty(feature_count), GroupCounts.empty(1), scores)
 
     @classmethod
-    def of(cls, step: Step, version: str, feature_count: int) -> "SpanCounts":
+    def of(cls, step: ClosedStep, version: str, feature_count: int) -> "SpanCounts":
         """Of one step; arms that were counted in other cells are left out."""
         found = cls.empty(feature_count)
         found.begin_ms = step.at_ms

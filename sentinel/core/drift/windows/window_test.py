@@ -12,11 +12,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.drift.columns import MISSING, OTHER, UNSEEN, Column
-from sentinel.core.drift.counting import GroupCounts
-from sentinel.core.drift.dependence import GroupedMeans, Sureness, independent, sureness
-from sentinel.core.drift.effects import effects, psi_by_chance, ridits, shares
-from sentinel.core.drift.two_samples import shares_p, welch_p
+from sentinel.core.drift.counts.columns import MISSING, OTHER, UNSEEN, BinnedColumn
+from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.windows.dependence import GroupedMeans, Sureness, independent, sureness
+from sentinel.core.drift.windows.effects import effects, psi_by_chance, ridits, shares
+from sentinel.core.drift.windows.two_samples import shares_p, welch_p
 from sentinel.records import Floats, Ints
 
 Flags = NDArray[np.bool_]
@@ -74,7 +74,7 @@ class _Tested:
 
 
 def window_test(
-    columns: Sequence[Column],
+    columns: Sequence[BinnedColumn],
     window: GroupCounts,
     reference: GroupCounts,
     *,
@@ -198,7 +198,10 @@ def _account_count(window: GroupCounts, reference: GroupCounts) -> float:
 
 
 def _cells(
-    columns: Sequence[Column], window: GroupCounts, reference: GroupCounts, are_independent: bool
+    columns: Sequence[BinnedColumn],
+    window: GroupCounts,
+    reference: GroupCounts,
+    are_independent: bool,
 ) -> _Tested:
     """The share of each cell: of missing ones among all rows, of others among those with a value.
 

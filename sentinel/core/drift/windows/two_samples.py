@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import betainc, ndtr, stdtr
 
-from sentinel.core.drift.dependence import GroupedMeans, Sureness
+from sentinel.core.drift.windows.dependence import GroupedMeans, Sureness
 from sentinel.records import Floats
 
 # Of the smaller side: with fewer expected rows the binomial law is taken as well as the normal one.

@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from sentinel.core.drift.columns import MISSING, UNSEEN, Column
-from sentinel.core.drift.effects import ridits, shares
-from sentinel.core.drift.window_test import ColumnTest
+from sentinel.core.drift.counts.columns import MISSING, UNSEEN, BinnedColumn
+from sentinel.core.drift.windows.effects import ridits, shares
+from sentinel.core.drift.windows.window_test import ColumnTest
 from sentinel.records import Floats, Ints
 
 KindName = Literal["constant", "missing", "new_category", "unit", "type", "location", "shape"]
@@ -54,7 +54,7 @@ class Kind:
 
 
 def kind_of(
-    column: Column,
+    column: BinnedColumn,
     test: ColumnTest,
     window: Ints,
     reference: Ints,
@@ -90,7 +90,9 @@ def kind_of(
     return _of_numbers(column, window[_ORDERED], reference[_ORDERED])
 
 
-def _is_constant(column: Column, window: Ints, reference: Ints, value_count: int | None) -> bool:
+def _is_constant(
+    column: BinnedColumn, window: Ints, reference: Ints, value_count: int | None
+) -> bool:
     if value_count is not None:
         return value_count == 1 and int((reference[:MISSING] > 0).sum()) > 1
     p, q = window.copy(), reference.copy()
@@ -101,7 +103,7 @@ def _is_constant(column: Column, window: Ints, reference: Ints, value_count: int
     return bool(is_one and not is_above)
 
 
-def _of_numbers(column: Column, window: Ints, reference: Ints) -> Kind:
+def _of_numbers(column: BinnedColumn, window: Ints, reference: Ints) -> Kind:
     p, q = shares(window), shares(reference)
     if (unit := _unit(column.edges, np.cumsum(p), np.cumsum(q))) is not None:
         return unit

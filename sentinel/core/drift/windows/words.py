@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from sentinel.core.drift.columns import MISSING, OTHER, UNSEEN, Column
-from sentinel.core.drift.effects import shares
-from sentinel.core.drift.kinds import Kind
-from sentinel.core.drift.window_test import ColumnTest
+from sentinel.core.drift.counts.columns import MISSING, OTHER, UNSEEN, BinnedColumn
+from sentinel.core.drift.windows.effects import shares
+from sentinel.core.drift.windows.kinds import Kind
+from sentinel.core.drift.windows.window_test import ColumnTest
 from sentinel.records import Floats, Ints
 
 _TEXT_LENGTH_MAX = 40
@@ -13,7 +13,7 @@ _IS_ALL = 0.95
 
 
 def words_of_counts(
-    column: Column, test: ColumnTest, kind: Kind, reference: Ints, window: Ints
+    column: BinnedColumn, test: ColumnTest, kind: Kind, reference: Ints, window: Ints
 ) -> str:
     """A few words; rows in each cell, int64 (CELL_COUNT,)."""
     before, after = shares(reference), shares(window)
@@ -33,7 +33,7 @@ def words_of_counts(
     return moved_most(column, test, before, after)
 
 
-def _median(column: Column, share: Floats) -> str:
+def _median(column: BinnedColumn, share: Floats) -> str:
     """The upper edge of the cell with the middle row."""
     values = share[:MISSING]
     cell = int(np.searchsorted(np.cumsum(values), values.sum() / 2))
@@ -50,23 +50,23 @@ def of_unit(kind: Kind) -> str:
     return by if is_all else f"{_percent(kind.share or 0.0)} of the values {by}"
 
 
-def of_new(column: Column, before: Floats, after: Floats) -> str:
+def of_new(column: BinnedColumn, before: Floats, after: Floats) -> str:
     gains = np.where((before == 0) & (after > 0), after, 0.0)
     gains[[MISSING, UNSEEN]] = 0.0
     gains[UNSEEN] = max(after[UNSEEN] - before[UNSEEN], 0.0)
     return _cell(column, int(gains.argmax()), before, after)
 
 
-def moved_most(column: Column, test: ColumnTest, before: Floats, after: Floats) -> str:
+def moved_most(column: BinnedColumn, test: ColumnTest, before: Floats, after: Floats) -> str:
     change = np.abs(after - before)
     return _cell(column, int(change.argmax()) if test.cell is None else test.cell, before, after)
 
 
-def _cell(column: Column, cell: int, before: Floats, after: Floats) -> str:
+def _cell(column: BinnedColumn, cell: int, before: Floats, after: Floats) -> str:
     return f"{called(column, cell)}: {from_to(before[cell], after[cell])}"
 
 
-def called(column: Column, cell: int) -> str:
+def called(column: BinnedColumn, cell: int) -> str:
     """What a cell holds."""
     if cell == MISSING:
         return "missing"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sentinel.core.drift.columns import MISSING, Column
+from sentinel.core.drift.counts.columns import MISSING, BinnedColumn
 from sentinel.records import Floats, Ints
 
 _ORDERED = slice(0, MISSING)  # the cells of a number that was there, in ascending order
@@ -59,7 +59,7 @@ class Effects:
         return np.where(np.isnan(self.distance), self.total_variation, np.fmax(self.distance, gone))
 
 
-def effects(columns: Sequence[Column], window: Ints, reference: Ints) -> Effects:
+def effects(columns: Sequence[BinnedColumn], window: Ints, reference: Ints) -> Effects:
     """Measures of each column.
 
     Parameters

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from sentinel.core.drift.estimated import MEASURES, PerformanceSums
+from sentinel.core.drift.outcomes.estimated import MEASURES, PerformanceSums
 from sentinel.records import Floats
 
 Severity = Literal["info", "warning", "critical"]

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.drift.counting import GROUP_COUNT
+from sentinel.core.drift.counts.counting import GROUP_COUNT
 from sentinel.records import Floats, Ints
 
 ASSUMPTION = "if P(fraud | x) is unchanged"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from sentinel.app.shared import Ports, Shared, clock_ms, clock_s
+from sentinel.app.wiring.shared import Ports, Shared, clock_ms, clock_s
 from sentinel.codec.feedback.checking import FeedbackBounds
 from sentinel.config import Config
 from sentinel.engine.audit import AuditLog

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from sentinel.app import control_plane, watching
-from sentinel.app.shared import Ports, Shared, clock_s
+from sentinel.app.wiring import control_plane, watching
+from sentinel.app.wiring.shared import Ports, Shared, clock_s
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState
@@ -123,7 +123,7 @@ def assemble(
         reporting=control_plane.reporting(shared, deployment),
         training=control_plane.training(shared, drift.alarms_ms),
         drift=drift,
-        drift_columns=watching.columns(shared, summaries),
+        drift_columns=watching.drift_columns(shared, summaries),
         models=ports.models,
         serving=shared.serving,
         state=state,

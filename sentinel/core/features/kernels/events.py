@@ -6,6 +6,9 @@ import numba
 import numpy as np
 
 from sentinel.core.borrowed import borrowed
+from sentinel.core.features.kernels.progress import advances
+from sentinel.core.features.kernels.rows_in_hour import events_in_hour
+from sentinel.core.features.kernels.window_values import past_value
 from sentinel.core.features.plan import (
     DECAYED_COUNT,
     DECAYED_SUM,
@@ -29,9 +32,6 @@ from sentinel.core.features.plan import (
     TIME_SINCE_LAST,
     Z_SCORE,
 )
-from sentinel.core.features.progress import advances
-from sentinel.core.features.rows_in_hour import events_in_hour
-from sentinel.core.features.window_values import past_value
 from sentinel.records import Floats, Ints
 
 # The two low bits of an event's key say what is known of it.

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.drift.columns import CELL_COUNT, MISSING, UNSEEN
+from sentinel.core.drift.counts.columns import CELL_COUNT, MISSING, UNSEEN
 from sentinel.core.features.hashing import rehashed
 from sentinel.records import Floats, Ints
 

@@ -11,10 +11,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel.core.drift.columns import Column, column_of, edges_of, score_column
-from sentinel.core.drift.counting import GroupCounts, count
-from sentinel.core.drift.noting import MILLION, Binning, score_sums
-from sentinel.core.features.rows_in_hour import HOUR_MS
+from sentinel.core.drift.counts.columns import BinnedColumn, column_of, edges_of, score_column
+from sentinel.core.drift.counts.counting import GroupCounts, count
+from sentinel.core.drift.counts.noting import MILLION, Binning, score_sums
+from sentinel.core.features.kernels.rows_in_hour import HOUR_MS
 from sentinel.records import Floats, Ints
 
 Origin = Literal["history", "stream", "parent"]
@@ -43,7 +43,7 @@ class Reference:
         as nobody knew of others; "parent": of the version before it.
     """
 
-    features: tuple[Column, ...]
+    features: tuple[BinnedColumn, ...]
     counts: GroupCounts
     scores: GroupCounts
     score_sums: Ints

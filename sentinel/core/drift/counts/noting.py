@@ -8,8 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel.core.decision import APPROVE
-from sentinel.core.drift.columns import CELL_COUNT, Column, digest, edges_of, score_column
-from sentinel.core.drift.counting import (
+from sentinel.core.drift.counts.columns import (
+    CELL_COUNT,
+    BinnedColumn,
+    digest,
+    edges_of,
+    score_column,
+)
+from sentinel.core.drift.counts.counting import (
     GROUP_COUNT,
     SIZE_GROUP_COUNT,
     GroupCounts,
@@ -28,17 +34,11 @@ SCORE_SUMS = ("rows", "ppm", "amount", "money", "alerts", "caught_ppm", "caught_
 class Binning:
     """The columns in whose cells is counted: the features, behind them the score."""
 
-    def __init__(self, features: Sequence[Column]) -> None:
+    def __init__(self, features: Sequence[BinnedColumn]) -> None:
         self.features = tuple(features)
         self.columns = (*self.features, score_column())
         self.digest = digest(self.columns)
         self._edges, self._by_value = edges_of(self.columns)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Binning) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
 
     def cells(self, features: Floats, probability: Floats) -> NDArray[np.uint8]:
         """The cell of each value: features (n, F) and probabilities (n,); uint8 (F + 1, n)."""

@@ -25,7 +25,7 @@ ColumnKind = Literal["numeric", "values"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Column:
+class BinnedColumn:
     """One column and its cells.
 
     Attributes
@@ -64,31 +64,33 @@ def padded(edges: Floats) -> Floats:
     return found
 
 
-def numeric_column(name: str, values: Floats, *, bin_count: int = EDGE_COUNT + 1) -> Column:
+def numeric_column(name: str, values: Floats, *, bin_count: int = EDGE_COUNT + 1) -> BinnedColumn:
     """Cells of about equal share of these values; where values repeat, fewer.
 
     Of a column without any value nothing can be cut: all that has one falls into cell 0.
     """
     known = np.sort(values[np.isfinite(values)])
     if known.size == 0:
-        return Column(name, "numeric", padded(np.empty(0)))
+        return BinnedColumn(name, "numeric", padded(np.empty(0)))
     # The smallest value with at least this share at or below it: it is a value, not between two.
     shares = np.arange(1, bin_count) / bin_count
     at = np.minimum(np.ceil(shares * known.size).astype(np.int64), known.size) - 1
     edges = np.unique(known[np.maximum(at, 0)])
-    return Column(name, "numeric", padded(edges))
+    return BinnedColumn(name, "numeric", padded(edges))
 
 
-def values_column(name: str, values: Floats) -> Column:
+def values_column(name: str, values: Floats) -> BinnedColumn:
     """A cell for each of at most EDGE_COUNT different finite values."""
     known = np.unique(values[np.isfinite(values)])
     assert known.size <= EDGE_COUNT
-    return Column(name, "values", padded(known), tuple(f"{value:g}" for value in known.tolist()))
+    return BinnedColumn(
+        name, "values", padded(known), tuple(f"{value:g}" for value in known.tolist())
+    )
 
 
 def column_of(
     name: str, values: Floats, *, value_count_max: int = 12, bin_count: int = EDGE_COUNT + 1
-) -> Column:
+) -> BinnedColumn:
     """By value where the reference has few of them, else between quantiles."""
     known = np.unique(values[np.isfinite(values)])
     if 0 < known.size <= value_count_max:
@@ -96,22 +98,22 @@ def column_of(
     return numeric_column(name, values, bin_count=bin_count)
 
 
-def score_column() -> Column:
+def score_column() -> BinnedColumn:
     """Of the probability of fraud: cells of equal width in log-odds, the same for every model.
 
     A score is compared between versions, and what a threshold would do is read from its cells.
     """
     odds = np.linspace(np.log(1e-5), np.log(19.0), EDGE_COUNT)
-    return Column(SCORE, "numeric", 1 / (1 + np.exp(-odds)))
+    return BinnedColumn(SCORE, "numeric", 1 / (1 + np.exp(-odds)))
 
 
-def edges_of(columns: Sequence[Column]) -> tuple[Floats, Floats]:
+def edges_of(columns: Sequence[BinnedColumn]) -> tuple[Floats, Floats]:
     """What the counting kernel takes: the edges, (F, EDGE_COUNT), and which are values, (F,)."""
     edges = np.stack([column.edges for column in columns])
     return edges, np.array([float(column.kind == "values") for column in columns])
 
 
-def digest(columns: Sequence[Column]) -> str:
+def digest(columns: Sequence[BinnedColumn]) -> str:
     """Names these cells: columns of the same digest can be added up and compared."""
     told = [f"{c.name}\0{c.kind}\0{c.names}\0".encode() + c.edges.tobytes() for c in columns]
     return hashlib.sha256(b"\1".join(told)).hexdigest()[:12]

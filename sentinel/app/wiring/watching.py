@@ -1,7 +1,7 @@
 """Wires what looks for drift."""
 
-from sentinel.app.control_plane import control
-from sentinel.app.shared import Shared, clock_s
+from sentinel.app.wiring.control_plane import control
+from sentinel.app.wiring.shared import Shared, clock_s
 from sentinel.core.drift.params import silent_features
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.drift.alarms import AlarmDesk
@@ -13,7 +13,7 @@ from sentinel.engine.drift.windows import Windows
 from sentinel.engine.scoring.summarising import Summaries
 
 
-def columns(shared: Shared, summaries: Summaries) -> DriftColumns:
+def drift_columns(shared: Shared, summaries: Summaries) -> DriftColumns:
     """What says in which cells is counted."""
     names = [feature.name for feature in shared.config.features]
     return DriftColumns(shared.ports.drift, shared.ports.models, summaries, names)

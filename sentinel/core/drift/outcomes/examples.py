@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sentinel.core.drift.counting import size_groups
+from sentinel.core.drift.counts.counting import size_groups
 from sentinel.core.drift.detectors.base_rates import BaseRate, Worse, base_calibration, base_rate
 from sentinel.core.drift.detectors.bernoulli import UNKNOWN, Outcomes
 from sentinel.core.drift.detectors.examples import (
@@ -21,7 +21,7 @@ from sentinel.core.drift.detectors.examples import (
     ExampleState,
     after_examples,
 )
-from sentinel.core.drift.performance import Performance, performance
+from sentinel.core.drift.outcomes.performance import Performance, performance
 from sentinel.core.features.hashing import hash64
 from sentinel.records import Example, Floats, Ints
 

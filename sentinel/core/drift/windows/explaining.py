@@ -5,18 +5,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sentinel.core.drift.causes import causes, group_correlations
-from sentinel.core.drift.columns import Column, score_column
-from sentinel.core.drift.counting import GroupCounts
-from sentinel.core.drift.effects import shares
-from sentinel.core.drift.estimated import MEASURES, PerformanceSums
-from sentinel.core.drift.harm import HarmParams, harms, severity
-from sentinel.core.drift.kinds import kind_of
-from sentinel.core.drift.noting import MILLION, SCORE_SUMS
-from sentinel.core.drift.reference import Reference
-from sentinel.core.drift.spans import SpanCounts
-from sentinel.core.drift.window_test import ColumnTest, window_test
-from sentinel.core.drift.words import words_of_counts
+from sentinel.core.drift.counts.columns import BinnedColumn, score_column
+from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.counts.noting import MILLION, SCORE_SUMS
+from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.counts.spans import SpanCounts
+from sentinel.core.drift.outcomes.estimated import MEASURES, PerformanceSums
+from sentinel.core.drift.outcomes.harm import HarmParams, harms, severity
+from sentinel.core.drift.windows.causes import causes, group_correlations
+from sentinel.core.drift.windows.effects import shares
+from sentinel.core.drift.windows.kinds import kind_of
+from sentinel.core.drift.windows.window_test import ColumnTest, window_test
+from sentinel.core.drift.windows.words import words_of_counts
 from sentinel.records import Floats, Ints
 from sentinel.stored.drift import ColumnFinding, Harm, Severity
 
@@ -90,7 +90,7 @@ def explained(
 
 
 def _findings(
-    columns: Sequence[Column],
+    columns: Sequence[BinnedColumn],
     tests: Sequence[ColumnTest],
     window: GroupCounts,
     reference: GroupCounts,

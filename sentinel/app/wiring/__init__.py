@@ -1,0 +1,1 @@
+"""How an instance is put together from its tasks and ports."""

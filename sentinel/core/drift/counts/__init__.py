@@ -1,0 +1,1 @@
+"""What is counted: cells of columns, by groups of accounts and steps of event time."""

@@ -1,0 +1,1 @@
+"""What a window says beside its reference: what changed, how, and why."""
