@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.core.drift.columns import MISSING, UNSEEN
-from sentinel.core.drift.noting import MILLION
-from sentinel.core.drift.reference import first_rows, reference_of
-from sentinel.core.features.rows_in_hour import HOUR_MS
+from sentinel.core.drift.counts.columns import MISSING, UNSEEN
+from sentinel.core.drift.counts.noting import MILLION
+from sentinel.core.drift.counts.reference import first_rows, reference_of
+from sentinel.core.features.kernels.rows_in_hour import HOUR_MS
 from tests.core.drift.samples import NAMES, accounts, features
 
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentinel.codec.drift.watches import restore, watch_values
-from sentinel.core.drift.columns import MISSING
-from sentinel.core.drift.noting import Binning
-from sentinel.core.drift.open_steps import ArmCounts
-from sentinel.core.drift.reference import Reference
-from sentinel.core.drift.steps import Step
+from sentinel.core.drift.counts.columns import MISSING
+from sentinel.core.drift.counts.noting import Binning
+from sentinel.core.drift.counts.open_steps import ArmCounts
+from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.counts.steps import ClosedStep
 from sentinel.core.drift.watch import (
     DAY_MS,
     SCALES,
@@ -28,7 +28,7 @@ from sentinel.core.drift.watch import (
     empty_reference,
     without_scores,
 )
-from sentinel.core.features.rows_in_hour import HOUR_MS
+from sentinel.core.features.kernels.rows_in_hour import HOUR_MS
 from tests.core.drift.samples import (
     ARM,
     HOURLY,
@@ -48,7 +48,7 @@ def a_watch(reference: Reference = REFERENCE) -> Watch:
     return Watch(VERSION, reference, HOURLY)
 
 
-def found_by(watch: Watch, some: Iterable[Step]) -> list[Found]:
+def found_by(watch: Watch, some: Iterable[ClosedStep]) -> list[Found]:
     return [found for step in some for found in watch.after(step)]
 
 
@@ -72,7 +72,7 @@ def test_each_row_is_in_one_window_of_each_scale(gaps: list[int], first: int) ->
     watch, at_ms, sent = a_watch(), START_MS + first * HOUR_MS, []
     found: list[Found] = []
     for number, gap in enumerate(gaps):
-        sent.append(Step(at_ms, {ARM: DRAWN[number % len(DRAWN)]}))
+        sent.append(ClosedStep(at_ms, {ARM: DRAWN[number % len(DRAWN)]}))
         found += found_by(watch, [sent[-1]])
         at_ms += gap * HOUR_MS
 
@@ -96,7 +96,7 @@ def test_each_row_is_in_one_window_of_each_scale(gaps: list[int], first: int) ->
 def test_a_step_without_a_row_that_is_counted_here_changes_nothing() -> None:
     watch = a_watch()
     foreign = replace(DRAWN[0], counts=DRAWN[0].counts.of_columns([0]))
-    assert found_by(watch, [Step(START_MS, {}), Step(START_MS, {ARM: foreign})]) == []
+    assert found_by(watch, [ClosedStep(START_MS, {}), ClosedStep(START_MS, {ARM: foreign})]) == []
     assert watch.spans["day"].row_count == 0
 
 
@@ -118,7 +118,7 @@ def taught() -> Watch:
     for day in range(35):
         for hour in range(10):
             at_ms = START_MS + day * DAY_MS + hour * HOUR_MS
-            found = found_by(watch, [Step(at_ms, {ARM: usual[int(rng.integers(60))]})])
+            found = found_by(watch, [ClosedStep(at_ms, {ARM: usual[int(rng.integers(60))]})])
             assert {type(one) for one in found} <= {ClosedWindow}
     return watch
 
@@ -129,7 +129,7 @@ def as_taught(taught: Watch) -> Watch:
     return watch
 
 
-def day(number: int, shift: float) -> list[Step]:
+def day(number: int, shift: float) -> list[ClosedStep]:
     rng = np.random.default_rng(number)
     begin_ms = START_MS + number * DAY_MS
     return list(steps(rng, BINNING, 10, rows=120, shift=shift, begin_ms=begin_ms))
@@ -172,7 +172,9 @@ def test_a_score_that_moves_alarms_as_the_score() -> None:
         arm = step.arms[ARM]
         cells = arm.counts.cells.copy()
         cells[-1] = np.roll(cells[-1], 4, axis=1)
-        moved.append(Step(step.at_ms, {ARM: replace(arm, counts=replace(arm.counts, cells=cells))}))
+        moved.append(
+            ClosedStep(step.at_ms, {ARM: replace(arm, counts=replace(arm.counts, cells=cells))})
+        )
     events = [one for one in found_by(watch, moved) if isinstance(one, StepEvent)]
     assert events[0].of_score
     assert (events[0].event.kind, events[0].event.side) == ("alarm", "up")
@@ -181,7 +183,9 @@ def test_a_score_that_moves_alarms_as_the_score() -> None:
 
 def test_scores_of_another_version_are_not_compared_and_its_features_are(taught: Watch) -> None:
     watch = as_taught(taught)
-    other = [Step(step.at_ms, {("0.9.0", "champion"): step.arms[ARM]}) for step in day(35, 1.0)]
+    other = [
+        ClosedStep(step.at_ms, {("0.9.0", "champion"): step.arms[ARM]}) for step in day(35, 1.0)
+    ]
     events = [one for one in found_by(watch, other) if isinstance(one, StepEvent)]
     assert {one.event.column for one in events} == {"amount"}
     assert watch.spans["day"].score.row_count == 0
@@ -196,14 +200,14 @@ def test_ignored_features_are_counted_and_never_alarm() -> None:
     assert windows(found, "day")[0].counts.features.row_count == DAY * 120
 
 
-def without_values(step: Step, number: int) -> Step:
+def without_values(step: ClosedStep, number: int) -> ClosedStep:
     """A later step, in which the amount is missing."""
     arm = step.arms[ARM]
     cells = arm.counts.cells.copy()
     cells[0] = 0
     cells[0, :, MISSING] = arm.counts.cells[0].sum(axis=1)
     at_ms = START_MS + number * HOUR_MS
-    return Step(at_ms, {ARM: replace(arm, counts=replace(arm.counts, cells=cells))})
+    return ClosedStep(at_ms, {ARM: replace(arm, counts=replace(arm.counts, cells=cells))})
 
 
 @pytest.mark.parametrize("rows", [30, 100])

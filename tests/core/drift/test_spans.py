@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sentinel.core.drift.noting import Binning
-from sentinel.core.drift.spans import SpanCounts
-from sentinel.core.drift.steps import Step
+from sentinel.core.drift.counts.noting import Binning
+from sentinel.core.drift.counts.spans import SpanCounts
+from sentinel.core.drift.counts.steps import ClosedStep
 from tests.core.drift.samples import ARM, a_reference, arm_counts
 
 
@@ -22,7 +22,7 @@ def test_a_step_counts_features_of_all_and_scores_of_the_version_that_is_watched
     rng = np.random.default_rng(2)
     one, other, former, foreign = (arm_counts(rng, binning, n) for n in (10, 20, 30, 5))
     foreign = replace(foreign, counts=foreign.counts.of_columns([0, 1]))
-    step = Step(
+    step = ClosedStep(
         60_000,
         {ARM: one, ("1.0.0", "challenger"): other, ("0.9.0", "champion"): former,
          ("1.0.0", "old cells"): foreign},
@@ -44,7 +44,7 @@ def test_a_step_counts_features_of_all_and_scores_of_the_version_that_is_watched
 def test_spans_add_up_and_leave_their_parts_as_they_were(binning: Binning) -> None:
     rng = np.random.default_rng(3)
     some = [
-        SpanCounts.of(Step(i * 60_000, {ARM: arm_counts(rng, binning, 10 + i)}), "1.0.0", 2)
+        SpanCounts.of(ClosedStep(i * 60_000, {ARM: arm_counts(rng, binning, 10 + i)}), "1.0.0", 2)
         for i in range(1, 5)
     ]
     before = [one.features.cells.copy() for one in some]
