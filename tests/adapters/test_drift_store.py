@@ -108,7 +108,7 @@ async def test_what_is_kept_expires_and_the_lists_do_not_grow(redis_params: Redi
         assert 9 * day_ms < await lives_ms("day:abc:0") <= 10 * day_ms
         assert 50_000 < await lives_ms("suppressed:amount") <= 60_000
         assert await lives_ms("columns") == await lives_ms("progress") == -1
-        for index in ("alarms", "windows", "suppressions"):
+        for index in ("alarms", "windows:hour", "suppressions"):
             assert await client.zcard(f"{params.key_prefix}:{index}") == 1
 
 
