@@ -34,6 +34,7 @@ DAY_MS = 24 * HOUR_MS
 WindowScale = Literal["rows", "hour", "day"]
 SCALES: tuple[WindowScale, ...] = ("rows", "hour", "day")
 _WIDTHS: tuple[tuple[WindowScale, int], ...] = (("hour", HOUR_MS), ("day", DAY_MS))
+_BLOCK_MS = HOUR_MS // 2  # between which is measured how alike steps are
 _DETECTOR_COUNT = 2  # of steps: features and score, which share the run length
 
 
@@ -104,6 +105,7 @@ class Watch:
             run_length_minutes=_DETECTOR_COUNT * duration_ms(params.run_length) / params.step_ms,
             floor=params.floor,
             horizon_minutes=max(1.0, HOUR_MS / params.step_ms),
+            block_minutes=max(2, _BLOCK_MS // params.step_ms),
         )
         self._season_params = SeasonParams()
         self.begin(reference)
