@@ -11,7 +11,8 @@ import numpy as np
 
 from sentinel.adapters.files.looking import seen_rows
 from sentinel.adapters.files.opening import MISSING
-from sentinel.operations.arrival.columns import FALSE, TRUE, FileColumn, Look
+from sentinel.codec.values.booleans import FALSE, TRUE
+from sentinel.operations.arrival.columns import FileColumn, Look
 from sentinel.operations.arrival.roles import account_columns
 from sentinel.operations.arrival.times import time_column
 
