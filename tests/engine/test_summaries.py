@@ -15,10 +15,10 @@ from sentinel.adapters.memory import Faults
 from sentinel.codec.drift.counts import unpack_counts
 from sentinel.codec.drift.summaries import arrival_of, decode_summary
 from sentinel.config import Config
-from sentinel.core.drift.columns import column_of
-from sentinel.core.drift.noting import Binning
+from sentinel.core.drift.counts.columns import column_of
+from sentinel.core.drift.counts.noting import Binning
+from sentinel.core.drift.counts.steps import BookPosition, ClosedStep, StepBook
 from sentinel.core.drift.params import DriftParams
-from sentinel.core.drift.steps import BookPosition, Step, StepBook
 from sentinel.engine.params import Delivery
 from sentinel.errors import TransientError
 from sentinel.operations.data.history import History
@@ -134,7 +134,7 @@ def check(world: World) -> None:
         assert actions == {a: n for (at_ms, a), n in expected.items() if at_ms == step.at_ms}
 
 
-def steps_of(world: World) -> list[Step]:
+def steps_of(world: World) -> list[ClosedStep]:
     book = StepBook(BookPosition(), step_ms=HOUR_MS, grace_ms=HOUR_MS)
     taken = [arrival_of(decode_summary(one), one) for one in world.records("summaries")]
     return [step for one in taken for step in book.take(one)]
