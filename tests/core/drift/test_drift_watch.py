@@ -76,13 +76,15 @@ def test_each_row_is_in_one_window_of_each_scale(gaps: list[int], first: int) ->
         found += found_by(watch, [sent[-1]])
         at_ms += gap * HOUR_MS
 
-    whole = sum(step.arms[ARM].counts.cells for step in sent)
+    whole = np.sum([step.arms[ARM].counts.cells for step in sent], axis=0)
     for scale in SCALES:
         closed = [one.counts for one in windows(found, scale)] + [watch.spans[scale]]
         assert sum(one.row_count for one in closed) == sum(step.row_count for step in sent)
-        assert sum(one.features.cells for one in closed).tobytes() == whole[:-1].tobytes()
-        assert sum(one.score.cells for one in closed).tobytes() == whole[-1:].tobytes()
-        assert sum(one.scores for one in closed)[:, 0].sum() == whole[-1].sum()
+        assert (
+            np.sum([one.features.cells for one in closed], axis=0).tobytes() == whole[:-1].tobytes()
+        )
+        assert np.sum([one.score.cells for one in closed], axis=0).tobytes() == whole[-1:].tobytes()
+        assert sum(one.scores[:, 0].sum() for one in closed) == whole[-1].sum()
     for scale, width_ms in (("hour", HOUR_MS), ("day", DAY_MS)):
         runs = [step.at_ms // width_ms for step in sent]
         ends = [run for run, behind in itertools.pairwise(runs) if run != behind]
@@ -140,13 +142,12 @@ def test_a_shift_of_half_a_deviation_alarms_within_hours(
     taught: Watch, shift: float, side: str
 ) -> None:
     found = found_by(as_taught(taught), day(35, shift))
-    steps_found = [one for one in found if isinstance(one, StepEvent)]
-    hours_found = [one for one in found if isinstance(one, HourEvent)]
+    events = [one for one in found if isinstance(one, StepEvent | HourEvent)]
     begin_ms = START_MS + 35 * DAY_MS
-    assert {one.event.column for one in steps_found} <= {"amount"}
-    assert {(one.column, one.part) for one in hours_found} <= {("amount", "value")}
-    assert {one.event.side for one in [*steps_found, *hours_found]} == {side}
-    assert min(one.at_ms for one in [*steps_found, *hours_found]) - begin_ms <= 8 * HOUR_MS
+    columns = [one.column if isinstance(one, HourEvent) else one.event.column for one in events]
+    assert set(columns) == {"amount"}
+    assert {one.event.side for one in events} == {side}
+    assert min(one.at_ms for one in events) - begin_ms <= 8 * HOUR_MS
 
 
 def test_an_alarm_names_what_has_moved_since_when_and_by_how_much(taught: Watch) -> None:
@@ -223,7 +224,7 @@ def test_a_version_without_a_reference_gets_it_from_a_day_of_enough_rows(rows: i
 
     assert not any(isinstance(one, ReferenceFound) for one in before)
     [given] = [one.reference for one in found if isinstance(one, ReferenceFound)]
-    whole = sum(step.arms[ARM].counts.cells for step in some[:needed])
+    whole = np.sum([step.arms[ARM].counts.cells for step in some[:needed]], axis=0)
     assert given.counts.cells.tobytes() == whole[:-1].tobytes()
     assert given.scores.cells.tobytes() == whole[-1:].tobytes()
     assert given.score_sums[:, 0].sum() == given.scores.row_count == needed * rows

@@ -53,7 +53,7 @@ def test_spans_add_up_and_leave_their_parts_as_they_were(binning: Binning) -> No
         total.add(one)
     assert total.begin_ms == 60_000
     assert total.row_count == sum(one.row_count for one in some) == 50
-    assert total.features.cells.tobytes() == sum(before).tobytes()
+    assert total.features.cells.tobytes() == np.sum(before, axis=0).tobytes()
     assert total.score.row_count == total.scores[:, 0].sum() == 50
     assert sum(total.actions.values()) == 50
     for one, cells in zip(some, before, strict=True):
