@@ -317,6 +317,31 @@ def test_an_alarm_stays_open_while_the_mean_stays_away() -> None:
     assert (state.open_side >= 0).sum() == 1
 
 
+def test_an_alarm_of_something_rare_stays_open_while_it_is_not_rare() -> None:
+    """Of a thousand rows one misses it in the reference, then thirty: such minutes differ far more
+    than those of the reference do.
+    """
+    rng = default_rng(7)
+    values = rng.normal(size=(50_000, 1))
+    values[::1000] = np.nan
+    columns = [column_of("amount", values[:, 0])]
+
+    def counted(rows: Floats) -> GroupCounts:
+        return count(rows, rng.integers(2**62, size=len(rows)), *edges_of(columns))
+
+    reference = MinuteReference.of(columns, counted(values))
+    state = MinuteState.fresh([reference])
+    events: list[MinuteEvent] = []
+    for minute in range(3_000):
+        rows = rng.normal(size=(50, 1))
+        rows[rng.random(50) < (0.03 if minute < 2_000 else 0.001)] = np.nan
+        state, found = after_minute(state, [reference], [counted(rows)], minute, PARAMS)
+        events += found
+    of_missing = [one for one in events if one.part == "missing"]
+    assert [one.kind for one in of_missing] == ["alarm", "over"]
+    assert of_missing[1].minute >= 2_000
+
+
 def test_within_the_floor_nothing_has_changed() -> None:
     site = Site()
     wide = MinuteParams(floor=0.5)

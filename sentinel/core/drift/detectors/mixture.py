@@ -20,6 +20,7 @@ from sentinel.records import Floats, Ints
 # Changes, in standard deviations of one look's mean, that it is most sensitive to.
 SIZES = np.array([0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2])
 UP, DOWN = 0, 1  # the sides
+_BISECTION_STEPS = 80
 
 
 @numba.njit(cache=True, nogil=True)
@@ -97,6 +98,33 @@ def _cumulant(support: Floats, masses: Floats, tilt: float) -> float:
     for b in range(last + 1):
         total += masses[b] * math.exp(tilt * support[b] - top)
     return top + math.log(total)
+
+
+def tilted(support: Floats, masses: Floats, mean: float) -> tuple[Floats, Floats]:
+    """The distribution tilted exponentially to another mean, and centred there.
+
+    Of a contrast of two values it is the one with that mean; of others it is the one that differs
+    least from what it was. Both float64 (cells,), as they came; a mean beyond the support is taken
+    for one just within it.
+    """
+    used = masses > 0
+    s, m = support[used], masses[used]
+    if s.size < 2:
+        return support, masses
+    least, most = s.min(), s.max()
+    mean = float(np.clip(mean, least + 1e-6 * (most - least), most - 1e-6 * (most - least)))
+    low, high = -1e4 / (most - least), 1e4 / (most - least)
+    for _ in range(_BISECTION_STEPS):
+        theta = (low + high) / 2
+        weight = m * np.exp(theta * s - (theta * s).max())
+        if float(weight @ s) / float(weight.sum()) < mean:
+            low = theta
+        else:
+            high = theta
+    found, centred = masses.copy(), support.copy()
+    found[used] = np.maximum(weight / weight.sum(), 1e-300)
+    centred[used] = s - mean
+    return centred, found
 
 
 @numba.njit(cache=True, nogil=True)

@@ -171,10 +171,11 @@ def after_hour(
     level = min(params.level / len(rows), 1.0)  # of each series
     events = _found(compared, "hour", hour, _HOURS_SHARE * level / HOURS)
     events += _found(several, "hours", hour, _HOURS_SHARE * level / HOURS)
+    of_day = None
     if hour % _DAY_HOURS == _DAY_HOURS - 1:
         of_day = _compared_day(history, at // _DAY_HOURS, params)
         events += _found(of_day, "day", hour, (1 - 2 * _HOURS_SHARE) * level / 7)
-    return _lived(state, compared, events, hour, params)
+    return _lived(state, compared, of_day, events, hour, params)
 
 
 def expected_now(
@@ -348,17 +349,35 @@ def _found(compared: _Compared, span: Span, hour: int, level: float) -> list[Sea
     ]
 
 
+def _quiet(
+    quiet: Ints, compared: _Compared, of_day: _Compared | None, params: SeasonParams
+) -> Ints:
+    """For how many hours each series has been as it should be.
+
+    What is not judged by the hour yet is judged by the day: a quiet day is as many quiet hours as
+    it takes. What is judged by neither stays as it was.
+    """
+    t = compared.t()
+    of_hour = np.where(np.abs(t) < _QUIET, quiet + 1, 0)
+    otherwise = quiet
+    if of_day is not None:
+        day = of_day.t()
+        as_many = np.where(np.abs(day) < _QUIET, params.quiet_hours, 0)
+        otherwise = np.where(np.isnan(day), quiet, as_many)
+    return np.where(np.isnan(t), otherwise, of_hour)
+
+
 def _lived(
     state: SeasonState,
     compared: _Compared,
+    of_day: _Compared | None,
     found: Sequence[SeasonEvent],
     hour: int,
     params: SeasonParams,
 ) -> tuple[SeasonState, tuple[SeasonEvent, ...]]:
     """One alarm of a series at a time; what was wrong is not remembered as usual."""
     open_side, quiet = state.open_side.copy(), state.quiet.copy()
-    t = np.nan_to_num(compared.t())  # what cannot be judged any more is quiet
-    quiet = np.where(np.abs(t) < _QUIET, quiet + 1, 0)
+    quiet = _quiet(quiet, compared, of_day, params)
     alarms = []
     for event in found:
         if open_side[event.series] < 0:
