@@ -21,8 +21,10 @@ from sentinel.operations.data.history import History
 from sentinel.stored.drift import Alarm, Suppression, WindowReport
 from sentinel.stores import StoredDrift
 from tests.engine.clock import run, until
+from tests.engine.learning_world import artifact, model_of, serve
 from tests.engine.samples import NAMES, START_MS, a_config, encoded, serving, transactions
 from tests.engine.world import MemoryInstance, World
+from tests.kept import KeptModels
 
 PARAMS = DriftParams(step="1h", grace="1h", run_length="365d", window_rows=1_000)
 HISTORY_COUNT, LIVE_COUNT, BROKEN_FROM = 6_000, 2_400, 1_200  # 30 an hour
@@ -69,7 +71,7 @@ def kept(world: World) -> StoredDrift:
     return StoredDrift(MemoryDocuments(world.drift))
 
 
-async def told(world: World) -> None:
+async def told(world: World, *, version: str = "v1") -> None:
     """The world's accounts are known, and its model has a reference."""
     async with world.instance() as instance:
         world.send(before())
@@ -77,7 +79,7 @@ async def told(world: World) -> None:
         await instance.stop()
     reference = a_reference()
     assert await kept(world).set_columns(None, stored_columns(reference.features))
-    await kept(world).keep_reference("v1", stored_reference(reference))
+    await kept(world).keep_reference(version, stored_reference(reference))
 
 
 def a_world(params: DriftParams = PARAMS, **engine: Any) -> World:
@@ -228,3 +230,46 @@ def test_what_is_no_summary_is_counted_and_passed_over(hostile: bytes) -> None:
 
     assert run(scenario()) == 1
     assert alarms(world) == []
+
+
+@pytest.mark.parametrize(
+    ("strategy", "made"),
+    [
+        ("recalibrate", {"seed": 0, "slope": 0.6, "intercept": -1.0}),
+        ("continue", {"seed": 3}),
+        ("retrain", {"seed": 4, "slope": 1.6}),
+    ],
+)
+def test_another_champion_is_no_drift(strategy: str, made: dict[str, Any]) -> None:
+    """Its scores are others, and the stream is the one that there was: it alarms at neither."""
+    first, second = artifact("1.0.0"), artifact("1.1.0", **made)
+    second = replace(second, manifest={**second.manifest, "parent": "1.0.0", "strategy": strategy})
+    models = KeptModels()
+    serve(models, first)
+    config = replace(drift_config(replace(PARAMS, reference_rows_min=1_000)), version="test")
+    world = World(config=config, models=models, serving=model_of(first), artifact=first)
+    sent = live(broken_from=LIVE_COUNT)
+
+    async def scenario() -> str:
+        await told(world, version="1.0.0")
+        async with world.instance() as instance:
+            await counting(instance)
+            for begin in range(0, len(sent), 60):
+                if begin == 1_200:
+                    serve(models, second)
+                    world.append("model-updates", b"{}")
+                    await until(lambda: instance.version == "1.1.0")
+                    await asyncio.sleep(10)
+                world.send(sent[begin : begin + 60])
+                await instance.idle()
+            await until(lambda: instance.ports.drift_tail.lag("summaries") == 0)
+            await asyncio.sleep(10)
+            watch = instance.parts.drift.watch
+            assert watch is not None
+            await instance.stop()
+            return watch.version
+
+    assert run(scenario()) == "1.1.0"
+    assert [one for one in alarms(world) if one.version == "1.1.0"] == []
+    [found] = [w for w in run(windows(world)) if w.scale == "day" and w.version == "1.1.0"][:1]
+    assert not any(finding.alarm for finding in found.findings)

@@ -112,7 +112,7 @@ def _cell(x: float, e: Floats, is_value: bool) -> int:
     k += 1 * (e[k] < x)
     if x != x:
         return MISSING
-    if is_value and (k == len(e) or e[k] != x):
+    if is_value and (k == len(e) or e[k] != x or x == np.inf):
         return UNSEEN
     return k
 
