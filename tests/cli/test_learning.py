@@ -78,6 +78,9 @@ class Running:
     def lag(self) -> int:
         return 0
 
+    def drift(self) -> None:
+        return None
+
     def labels_waiting(self) -> LabelsWaiting:
         return LabelsWaiting(0, None)
 

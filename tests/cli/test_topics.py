@@ -27,6 +27,8 @@ NAMES = (
     "control",
     "audit",
     "dead-letters",
+    "summaries",
+    "drift-alerts",
 )
 
 

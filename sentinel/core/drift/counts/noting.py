@@ -88,7 +88,7 @@ class NotedRows:
         return NotedRows(
             self.partition[at], self.step[at], self.key[at], self.action[at],
             self.amount_minor[at], self.ppm[at], self.group[at], self.is_counted[at],
-            self.cells[:, at],
+            np.ascontiguousarray(self.cells[:, at]),
         )  # fmt: skip
 
 
