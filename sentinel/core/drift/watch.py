@@ -35,6 +35,7 @@ WindowScale = Literal["rows", "hour", "day"]
 SCALES: tuple[WindowScale, ...] = ("rows", "hour", "day")
 _WIDTHS: tuple[tuple[WindowScale, int], ...] = (("hour", HOUR_MS), ("day", DAY_MS))
 _BLOCK_MS = HOUR_MS // 2  # between which is measured how alike steps are
+_DAY_HOURS = DAY_MS // HOUR_MS
 _DETECTOR_COUNT = 2  # of steps: features and score, which share the run length
 
 
@@ -176,20 +177,25 @@ class Watch:
         return self._expected[1]
 
     def _end_spans(self, at_ms: int) -> Iterator[Found]:
-        """What ends before a step that begins then."""
+        """What ends before a step that begins then: the hour, with the last of a day the day."""
+        ended = -1  # the hour
         for scale, width_ms in _WIDTHS:
             span = self.spans[scale]
             number = span.begin_ms // width_ms
             if span.row_count == 0 or at_ms // width_ms == number:
                 continue  # a clock may also have come back to before it
             if scale == "hour":
-                yield from self._end_hour(span.begin_ms // HOUR_MS, span)
+                ended = number
+                yield from self._end_hour(number, span.features)
+            elif (last := (number + 1) * _DAY_HOURS - 1) != ended:
+                # Nothing came in the last hour of the day, with which the day is judged.
+                yield from self._end_hour(last, GroupCounts.empty(self.feature_count))
             yield self._closed(scale, (number + 1) * width_ms)
 
-    def _end_hour(self, hour: int, span: SpanCounts) -> Iterator[HourEvent]:
+    def _end_hour(self, hour: int, counts: GroupCounts) -> Iterator[HourEvent]:
         if self._features.series_count == 0:
             return
-        rows, sums = self._features.sums(span.features)
+        rows, sums = self._features.sums(counts)
         self.seasons, events = after_hour(self.seasons, hour, rows, sums, self._season_params)
         self._expected = None
         for event in events:

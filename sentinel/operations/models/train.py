@@ -147,12 +147,15 @@ def _reference(
 ) -> Reference:
     """What the stream was like: of all rows behind the warm-up, labelled or not.
 
-    Scores are those of rows that no tree has seen: of others a model is too sure. Amounts are those
+    While the longest window of a feature fills, what is missing and what is usual is not yet what
+    it will be: such rows are left out, but for the last half of the history. Scores are those of rows that no tree has seen: of others a model is too sure. Amounts are those
     of the feature that holds them; without one no money is counted.
     """
     params = config.training
     fitted_ms = sum(map(duration_ms, (params.test, params.label_delay, params.calibration)))
-    at = np.flatnonzero(times_ms >= times_ms[0] + duration_ms(params.warmup))
+    half_ms = (times_ms[-1] - times_ms[0]) // 2
+    filling_ms = max(duration_ms(params.warmup), min(config.history_ms, half_ms))
+    at = np.flatnonzero(times_ms >= times_ms[0] + filling_ms)
     probability = np.full(len(features), np.nan)
     unseen = times_ms > times_ms[-1] - fitted_ms
     probability[unseen] = ready.probability(ready.model.raw_scores(features[unseen]))

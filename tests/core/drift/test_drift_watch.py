@@ -263,3 +263,19 @@ def test_two_weeks_without_a_row_change_nothing() -> None:
     found += found_by(watch, later)
     assert {type(one) for one in found} == {ClosedWindow}
     assert [one.end_ms for one in windows(found, "day")] == [START_MS + DAY_MS]
+
+
+@pytest.mark.parametrize("last_hour", [23, 20])
+def test_a_shift_is_found_by_the_day_where_nights_are_quiet(last_hour: int) -> None:
+    """The last hours of a day have few rows, or none: the day is judged all the same."""
+    rng, watch = np.random.default_rng(5), a_watch()
+    found: list[Found] = []
+    for day in range(14):
+        for hour in range(6, last_hour + 1):
+            n = 60 if hour < 21 else 5
+            shift = 1.0 if day >= 12 else 0.0
+            at_ms = START_MS + (day * 24 + hour) * HOUR_MS
+            found += found_by(watch, steps(rng, BINNING, 1, rows=n, shift=shift, begin_ms=at_ms))
+    days = [one for one in found if isinstance(one, HourEvent) and one.event.kind == "alarm"]
+    assert {(one.column, one.part, one.event.side) for one in days} == {("amount", "value", "up")}
+    assert days[0].at_ms == START_MS + 13 * 24 * HOUR_MS

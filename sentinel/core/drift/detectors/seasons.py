@@ -144,7 +144,8 @@ def after_hour(
 ) -> tuple[SeasonState, tuple[SeasonEvent, ...]]:
     """An hour of event time is complete.
 
-    An hour that comes again replaces itself. One of another time is put where it belongs; hours of
+    With the last one of a day, however few rows it has, the day is judged. An hour that comes again
+    replaces itself. One of another time is put where it belongs; hours of
     a clock that jumped are at most one week's place lost.
 
     Parameters
@@ -156,14 +157,15 @@ def after_hour(
     """
     week, at = divmod(hour, HOURS)
     state = _with_week(state, week)
-    is_known = rows >= params.row_count_min
-    if not is_known.any():
+    is_known, ends_day = rows >= params.row_count_min, hour % _DAY_HOURS == _DAY_HOURS - 1
+    if not is_known.any() and not ends_day:
         return state, ()
-    place = week % len(state.weeks)
-    kept, means = state.rows.copy(), state.means.copy()
-    kept[place, at] = rows.max()  # a series with gaps has fewer in every week
-    means[place, at] = np.where(is_known, sums / np.where(is_known, rows, 1.0), np.nan)
-    state = replace(state, rows=kept, means=means)
+    if is_known.any():
+        place = week % len(state.weeks)
+        kept, means = state.rows.copy(), state.means.copy()
+        kept[place, at] = rows.max()  # a series with gaps has fewer in every week
+        means[place, at] = np.where(is_known, sums / np.where(is_known, rows, 1.0), np.nan)
+        state = replace(state, rows=kept, means=means)
     history = _History.of(state, week)
     centred = history.centred()
     compared = _compared(centred, at, params)
@@ -172,7 +174,7 @@ def after_hour(
     events = _found(compared, "hour", hour, _HOURS_SHARE * level / HOURS)
     events += _found(several, "hours", hour, _HOURS_SHARE * level / HOURS)
     of_day = None
-    if hour % _DAY_HOURS == _DAY_HOURS - 1:
+    if ends_day:
         of_day = _compared_day(history, at // _DAY_HOURS, params)
         events += _found(of_day, "day", hour, (1 - 2 * _HOURS_SHARE) * level / 7)
     return _lived(state, compared, of_day, events, hour, params)
