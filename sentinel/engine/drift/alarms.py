@@ -10,6 +10,7 @@ from sentinel.codec.times import date_text
 from sentinel.core.drift.counts.columns import SCORE
 from sentinel.core.drift.watch import HourEvent, StepEvent
 from sentinel.core.drift.windows.explaining import Explanation
+from sentinel.core.features.kernels.rows_in_hour import HOUR_MS
 from sentinel.engine.audit import AuditLog
 from sentinel.errors import FencedError
 from sentinel.metrics import Metrics
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _KNOWN_COUNT = 1_000
 WHO = "drift"
+_SPAN_HOURS = {"hour": 1, "hours": 6, "day": 24}  # of what the season is compared by
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,9 @@ def change_of(event: StepEvent | HourEvent) -> DetectedChange:
             change,
             is_over,
         )
+    since_ms = event.at_ms - _SPAN_HOURS[event.event.span] * HOUR_MS
     return DetectedChange(
-        "season", event.column, event.part, one.side, event.at_ms, event.at_ms, one.effect, 0.0,
+        "season", event.column, event.part, one.side, since_ms, event.at_ms, one.effect, 0.0,
         is_over,
     )  # fmt: skip
 

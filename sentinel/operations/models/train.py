@@ -148,8 +148,9 @@ def _reference(
     """What the stream was like: of all rows behind the warm-up, labelled or not.
 
     While the longest window of a feature fills, what is missing and what is usual is not yet what
-    it will be: such rows are left out, but for the last half of the history. Scores are those of rows that no tree has seen: of others a model is too sure. Amounts are those
-    of the feature that holds them; without one no money is counted.
+    it will be: such rows are left out, but for the last half of the history. Scores are those of
+    rows that no tree has seen: of others a model is too sure. Amounts are those of the feature that
+    holds them; without one no money is counted.
     """
     params = config.training
     fitted_ms = sum(map(duration_ms, (params.test, params.label_delay, params.calibration)))
