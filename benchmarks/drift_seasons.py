@@ -23,7 +23,8 @@ from numpy.random import Generator, default_rng
 from scipy.special import ndtr
 
 from benchmarks.harness import facts, header, print_table, write_json
-from sentinel.core.drift.detectors.seasons import HOURS, SeasonParams, SeasonState, after_hour
+from sentinel.core.drift.detectors.seasons import SeasonParams, SeasonState, after_hour
+from sentinel.core.drift.detectors.weeks import HOURS
 from sentinel.records import Floats
 
 SEED = 2026

@@ -15,7 +15,7 @@ from sentinel.core.drift.counts.columns import digest
 from sentinel.core.drift.counts.counting import GroupCounts
 from sentinel.core.drift.counts.reference import Reference
 from sentinel.core.drift.counts.spans import SpanCounts
-from sentinel.core.drift.detectors.storing import state_of, state_values
+from sentinel.core.drift.storing import state_of, state_values
 from sentinel.core.drift.watch import SCALES, Watch, empty_reference, without_scores
 from sentinel.errors import RecordError
 

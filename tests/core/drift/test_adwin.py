@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.random import default_rng
 
 from sentinel.core.drift.detectors.adwin import AdwinParams, AdwinState, after_outcomes
-from sentinel.core.drift.detectors.storing import state_of, state_values
+from sentinel.core.drift.storing import state_of, state_values
 
 PARAMS = AdwinParams()
 

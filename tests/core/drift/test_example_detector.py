@@ -18,7 +18,7 @@ from sentinel.core.drift.detectors.examples import (
     ExampleState,
     after_examples,
 )
-from sentinel.core.drift.detectors.storing import state_of, state_values
+from sentinel.core.drift.storing import state_of, state_values
 from sentinel.records import Floats, Ints
 
 PARAMS = ExampleParams()

@@ -18,7 +18,7 @@ from sentinel.core.drift.detectors.minutes import Expected, MinuteParams, after_
 from sentinel.core.drift.detectors.mixture import SIZES, log_mean, look
 from sentinel.core.drift.detectors.series import MinuteReference
 from sentinel.core.drift.detectors.spread import BlockSpread
-from sentinel.core.drift.detectors.storing import state_of, state_values
+from sentinel.core.drift.storing import state_of, state_values
 from sentinel.records import Floats
 
 PARAMS = MinuteParams()

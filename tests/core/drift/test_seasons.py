@@ -8,14 +8,14 @@ from numpy.random import Generator, default_rng
 from scipy.special import stdtr
 
 from sentinel.core.drift.detectors.seasons import (
-    HOURS,
     SeasonEvent,
     SeasonParams,
     SeasonState,
     after_hour,
     expected_now,
 )
-from sentinel.core.drift.detectors.storing import state_of, state_values
+from sentinel.core.drift.detectors.weeks import HOURS
+from sentinel.core.drift.storing import state_of, state_values
 from sentinel.records import Floats
 from tests.core.drift.test_minutes import Site
 

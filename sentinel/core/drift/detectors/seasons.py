@@ -10,19 +10,21 @@ from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from sentinel.core.drift.detectors.minutes import Expected
 from sentinel.core.drift.detectors.series import MinuteReference
+from sentinel.core.drift.detectors.weeks import (
+    DAY_HOURS,
+    HOURS,
+    SeasonComparison,
+    Weeks,
+    compared_day,
+    compared_hour,
+)
 from sentinel.records import Floats, Ints
 
-HOURS = 168
-_DAY_HOURS = 24
 _SEVERAL = 6  # hours together: where the rows of one are few
 _HOURS_SHARE = 0.4  # of the level goes to single hours, as much to several, the rest to days
-_DAYS_MIN = 7  # with both ends of a week among them
-_STRATA = 8  # hours of similar traffic share a variance
 _QUIET = 2.0  # an hour with a smaller t is as quiet as one of twenty is not
 
 
@@ -124,21 +126,6 @@ class SeasonEvent:
     p: float
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _Compared:
-    """Each series' difference from what is usual, and its standard error; NaN where unknown."""
-
-    difference: Floats
-    error: Floats
-    freedom: Floats
-
-    def t(self) -> Floats:
-        return self.difference / self.error
-
-    def p(self) -> Floats:
-        return np.asarray(2 * stdtr(self.freedom, -np.abs(self.t())))
-
-
 def after_hour(
     state: SeasonState, hour: int, rows: Floats, sums: Floats, params: SeasonParams
 ) -> tuple[SeasonState, tuple[SeasonEvent, ...]]:
@@ -157,7 +144,7 @@ def after_hour(
     """
     week, at = divmod(hour, HOURS)
     state = _with_week(state, week)
-    is_known, ends_day = rows >= params.row_count_min, hour % _DAY_HOURS == _DAY_HOURS - 1
+    is_known, ends_day = rows >= params.row_count_min, hour % DAY_HOURS == DAY_HOURS - 1
     if not is_known.any() and not ends_day:
         return state, ()
     if is_known.any():
@@ -166,16 +153,16 @@ def after_hour(
         kept[place, at] = rows.max()  # a series with gaps has fewer in every week
         means[place, at] = np.where(is_known, sums / np.where(is_known, rows, 1.0), np.nan)
         state = replace(state, rows=kept, means=means)
-    history = _History.of(state, week)
+    history = Weeks.of(state.weeks, state.means, state.rows, week)
     centred = history.centred()
-    compared = _compared(centred, at, params)
-    several = _compared(centred.trailing(_SEVERAL), at, params)
+    compared = compared_hour(centred, at, params.week_count_min)
+    several = compared_hour(centred.trailing(_SEVERAL), at, params.week_count_min)
     level = min(params.level / len(rows), 1.0)  # of each series
     events = _found(compared, "hour", hour, _HOURS_SHARE * level / HOURS)
     events += _found(several, "hours", hour, _HOURS_SHARE * level / HOURS)
     of_day = None
     if ends_day:
-        of_day = _compared_day(history, at // _DAY_HOURS, params)
+        of_day = compared_day(history, at // DAY_HOURS, params.week_count_min)
         events += _found(of_day, "day", hour, (1 - 2 * _HOURS_SHARE) * level / 7)
     return _lived(state, compared, of_day, events, hour, params)
 
@@ -190,10 +177,11 @@ def expected_now(
     f = len(reference.columns)
     shift, error = np.zeros(f), np.full(f, np.inf)
     week, at = divmod(hour, HOURS)
-    history = _History.of(_with_week(state, week), week)
+    state = _with_week(state, week)
+    history = Weeks.of(state.weeks, state.means, state.rows, week)
     means, rows = history.means.copy(), history.rows.copy()
     means[-1, at], rows[-1, at] = 0.0, np.inf  # as if it were exactly as in the reference
-    found = _compared(_History(means, rows), at, params)
+    found = compared_hour(Weeks(means, rows), at, params.week_count_min)
     is_value = np.array([part == "value" for part in reference.parts], dtype=bool)
     known = is_value & ~np.isnan(found.error)
     shift[reference.places[known]] = -found.difference[known]
@@ -211,131 +199,7 @@ def _with_week(state: SeasonState, week: int) -> SeasonState:
     return replace(state, weeks=weeks, rows=rows, means=means)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _History:
-    """Weeks in the order of time, the current one last; NaN and 0 where nothing is known."""
-
-    means: Floats
-    rows: Floats
-
-    @classmethod
-    def of(cls, state: SeasonState, week: int) -> Self:
-        wanted = week - np.arange(len(state.weeks))[::-1]
-        places = wanted % len(state.weeks)
-        is_there = state.weeks[places] == wanted
-        return cls(
-            np.where(is_there[:, None, None], state.means[places], np.nan),
-            np.where(is_there[:, None], state.rows[places], 0.0),
-        )
-
-    def centred(self) -> Self:
-        """Less the mean of the same hour of earlier weeks: so that of hours with gaps the means are
-        comparable, whichever are missing.
-        """
-        count, mean = _mean(self.means[:-1])
-        return type(self)(self.means - np.where(count > 0, mean, np.nan), self.rows)
-
-    def centred_by_day(self, today: int) -> Self:
-        """Less the mean of the same hour of all days before this one of the current week."""
-        w, h, d = self.means.shape
-        days = self.means.reshape(-1, _DAY_HOURS, d)
-        count, mean = _mean(days[: (w - 1) * h // _DAY_HOURS + today])
-        found = days - np.where(count > 0, mean, np.nan)
-        return type(self)(found.reshape(w, h, d), self.rows)
-
-    def trailing(self, length: int) -> Self:
-        """Means of the `length` hours that end with each, by their rows; half of them at least."""
-        w, h, d = self.means.shape
-        means, rows = self.means.reshape(w * h, d), self.rows.reshape(w * h)
-        known = ~np.isnan(means)
-        weight = rows[:, None] * known
-        total, count = _rolled(weight, length), _rolled(known.astype(np.float64), length)
-        summed = _rolled(weight * np.where(known, means, 0.0), length)
-        enough = (count >= length / 2) & (total > 0)
-        found = np.where(enough, summed / np.where(total > 0, total, 1.0), np.nan)
-        return type(self)(found.reshape(w, h, d), _rolled(rows, length).reshape(w, h))
-
-
-def _rolled(values: Floats, length: int) -> Floats:
-    """Sums of so many that end with each, along the first axis; of integers and rows, exact."""
-    found = values.copy()
-    for back in range(1, length):
-        found[back:] += values[:-back]
-    return found
-
-
-def _compared(history: _History, at: int, params: SeasonParams) -> _Compared:
-    """The current week's hour with the same hour of earlier weeks.
-
-    The variance between weeks is pooled over hours of similar traffic, and larger by as much as
-    this hour has fewer rows than they usually have.
-    """
-    earlier = history.means[:-1]
-    usual_rows = history.rows[:-1].sum(axis=0) / np.maximum((history.rows[:-1] > 0).sum(axis=0), 1)
-    variance, freedom = _pooled(earlier[:, _stratum(usual_rows, at)])
-    count, mean = _mean(earlier[:, at])
-    fewer = max(1.0, usual_rows[at] / max(history.rows[-1, at], 1.0))
-    error = np.sqrt(variance * (fewer + 1.0 / np.maximum(count, 1)))
-    difference = history.means[-1, at] - mean
-    return _where(count >= params.week_count_min, difference, error, freedom)
-
-
-def _compared_day(history: _History, today: int, params: SeasonParams) -> _Compared:
-    """A day of the current week with the same day of earlier weeks, or with all days."""
-    last = slice(_DAY_HOURS - 1, None, _DAY_HOURS)
-    whole = history.centred().trailing(_DAY_HOURS).means[:, last]
-    earlier, now = whole[:-1], whole[-1, today]
-    count, mean = _mean(earlier[:, today])
-    variance, freedom = _pooled(earlier)
-    error = np.sqrt(variance * (1.0 + 1.0 / np.maximum(count, 1)))
-    of_weekday = _where(count >= params.week_count_min, now - mean, error, freedom)
-    whole = history.centred_by_day(today).trailing(_DAY_HOURS).means[:, last]
-    now = whole[-1, today]
-    before = np.concatenate([whole[:-1].reshape(-1, now.size), whole[-1, :today]])
-    variance, freedom = _pooled(before[:, None])
-    count, mean = _mean(before)
-    error = np.sqrt(variance * (1.0 + 1.0 / np.maximum(count, 1)))
-    of_all = _where(count >= _DAYS_MIN, now - mean, error, freedom)
-    known = ~np.isnan(of_weekday.error)
-    return _Compared(
-        np.where(known, of_weekday.difference, of_all.difference),
-        np.where(known, of_weekday.error, of_all.error),
-        np.where(known, of_weekday.freedom, of_all.freedom),
-    )
-
-
-def _stratum(usual_rows: Floats, at: int) -> Ints:
-    """The hours of the week with about the traffic of this one."""
-    order = np.argsort(usual_rows, kind="stable")
-    rank = int(np.flatnonzero(order == at)[0]) * _STRATA // HOURS
-    return np.sort(order[rank * HOURS // _STRATA : (rank + 1) * HOURS // _STRATA])
-
-
-def _mean(values: Floats) -> tuple[Ints, Floats]:
-    """How many are known along the first axis, and their mean."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=0)
-    return count, np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1)
-
-
-def _pooled(values: Floats) -> tuple[Floats, Floats]:
-    """Variance along the first axis, pooled over the second, and its degrees of freedom; (D,)."""
-    count, mean = _mean(values)
-    squares = np.where(np.isnan(values), 0.0, (values - mean) ** 2).sum(axis=(0, 1))
-    freedom = np.maximum(count - 1, 0).sum(axis=0).astype(np.float64)
-    return squares / np.maximum(freedom, 1.0), freedom
-
-
-def _where(
-    is_known: NDArray[np.bool_], difference: Floats, error: Floats, freedom: Floats
-) -> _Compared:
-    known = is_known & (freedom > 0) & (error > 0)
-    return _Compared(
-        np.where(known, difference, np.nan), np.where(known, error, np.nan), np.maximum(freedom, 1)
-    )
-
-
-def _found(compared: _Compared, span: Span, hour: int, level: float) -> list[SeasonEvent]:
+def _found(compared: SeasonComparison, span: Span, hour: int, level: float) -> list[SeasonEvent]:
     t, p = compared.t(), compared.p()
     return [
         SeasonEvent(
@@ -352,7 +216,7 @@ def _found(compared: _Compared, span: Span, hour: int, level: float) -> list[Sea
 
 
 def _quiet(
-    quiet: Ints, compared: _Compared, of_day: _Compared | None, params: SeasonParams
+    quiet: Ints, compared: SeasonComparison, of_day: SeasonComparison | None, params: SeasonParams
 ) -> Ints:
     """For how many hours each series has been as it should be.
 
@@ -371,8 +235,8 @@ def _quiet(
 
 def _lived(
     state: SeasonState,
-    compared: _Compared,
-    of_day: _Compared | None,
+    compared: SeasonComparison,
+    of_day: SeasonComparison | None,
     found: Sequence[SeasonEvent],
     hour: int,
     params: SeasonParams,
