@@ -200,7 +200,8 @@ class AlarmDesk:
 
 def _opened(change: DetectedChange, version: str, explanation: Explanation) -> Alarm:
     found = explanation.of(change.column)
-    is_found = found is not None and found.alarm
+    if found is None or not found.alarm:  # the window says nothing of it
+        found, explanation = None, Explanation()
     return Alarm(
         id=f"{version}-{change.detector}-{change.column}-{change.part}-{change.at_ms}",
         detector=change.detector,
@@ -213,10 +214,10 @@ def _opened(change: DetectedChange, version: str, explanation: Explanation) -> A
         changed_ms=change.at_ms,
         effect=change.effect,
         change=change.change,
-        severity=_severity(change, explanation) if is_found else _severity(change, Explanation()),
-        kind=found.kind if found is not None and is_found else "",
-        words=found.words if found is not None and is_found else "",
-        harm=explanation.harm if is_found else None,
+        severity=_severity(change, explanation),
+        kind="" if found is None else found.kind,
+        words="" if found is None else found.words,
+        harm=explanation.harm,
     )
 
 

@@ -2,22 +2,31 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from sentinel.codec.drift.counts import unpack_counts
 from sentinel.codec.drift.references import from_manifest, reference_from, stored_reference
 from sentinel.core.drift.counts.columns import BinnedColumn, digest, score_column
 from sentinel.core.drift.counts.counting import GroupCounts
 from sentinel.core.drift.counts.reference import Reference
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.watch import DAY_MS, empty_reference, without_scores
+from sentinel.engine.drift.days import WEEK, days_before
 from sentinel.errors import RecordError
 from sentinel.ports import DriftStore, ModelStore
 
 log = logging.getLogger(__name__)
 
-_DAY_COUNT = 7  # of the stream before a version came to serve
+KeptIn = Literal["store", "manifest"]
 _GENERATION_COUNT_MAX = 10  # of versions whose reference is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class FoundReference:
+    """A reference, and where it was: "store", what the stream gave, or "manifest"."""
+
+    reference: Reference
+    kept_in: KeptIn
 
 
 class References:
@@ -48,33 +57,23 @@ class References:
         await self._store.keep_reference(version, stored_reference(reference))
 
     async def _own(self, version: str) -> Reference | None:
-        stored = await self._store.reference(version)
         try:
-            if stored is not None:
-                return reference_from(stored)
-            manifest = (await self._models.manifests([version])).get(version, {})
-            return from_manifest(manifest)
+            found = await own_reference(self._store, self._models, version)
         except RecordError as error:
             log.warning("the reference of model %s is not used: %s", version, error.args[-1])
             return None
+        return None if found is None else found.reference
 
     async def _of_days(self, columns: Sequence[BinnedColumn], now_ms: int) -> Reference | None:
         """The last days of the stream, whatever served then."""
         name = digest([*columns, score_column()])
         today = now_ms // DAY_MS * DAY_MS
-        begins = [today - i * DAY_MS for i in range(1, _DAY_COUNT + 1)]
-        counts, first_ms = GroupCounts.empty(len(columns)), today
-        for begin_ms, data in zip(begins, await self._store.days(name, begins), strict=True):
-            if data is not None:
-                try:
-                    counts += unpack_counts(data)
-                    first_ms = begin_ms
-                except RecordError as error:
-                    log.warning("the counts of a day are damaged: %s", error.args[-1])
+        days = await days_before(self._store, name, today, WEEK)
+        counts = sum(days.values(), start=GroupCounts.empty(len(columns)))
         if counts.row_count < self._params.reference_rows_min:
             return None
         found = replace(empty_reference(columns), counts=counts)
-        return replace(found, first_ms=first_ms, last_ms=today)
+        return replace(found, first_ms=min(days), last_ms=today)
 
     async def _of_parent(self, version: str, columns: Sequence[BinnedColumn]) -> Reference | None:
         """Of the nearest version before it that has one; scores are another version's."""
@@ -88,6 +87,21 @@ class References:
                 return replace(without_scores(found), origin="parent")
             version = parent
         return None
+
+
+async def own_reference(
+    store: DriftStore, models: ModelStore, version: str
+) -> FoundReference | None:
+    """What a version has of its own: what the stream gave goes before what its manifest has.
+
+    None where there is none. Raises RecordError of a damaged one.
+    """
+    stored = await store.reference(version)
+    if stored is not None:
+        return FoundReference(reference_from(stored), "store")
+    manifest = (await models.manifests([version])).get(version, {})
+    found = from_manifest(manifest)
+    return None if found is None else FoundReference(found, "manifest")
 
 
 def _is_of(reference: Reference, columns: Sequence[BinnedColumn]) -> bool:

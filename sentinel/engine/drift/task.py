@@ -30,6 +30,7 @@ from sentinel.metrics import Metrics
 from sentinel.ports import Broker, DriftStore, ModelStore, Tail
 from sentinel.records import InputRecord
 from sentinel.stored.drift import DriftProgress
+from sentinel.stored.references import StoredColumns
 
 log = logging.getLogger(__name__)
 
@@ -165,16 +166,15 @@ class DriftTask:
 
     async def _take_up(self) -> bool:
         """Go on where whoever watched before has stopped; False while there is nothing to watch."""
-        columns = await self._store.columns()
-        champion = (await self._models.registry_state()).champion
-        if columns is None or champion is None:
+        if (wanted := await self._wanted()) is None:
             return False
+        champion, columns = wanted
         saved = await self._store.progress()
         is_same_log = saved is not None and saved.summaries_log == self._broker.log_of(self._topic)
         position = BookPosition()
         if saved is not None and is_same_log:
             position = position_of(saved.book)
-        watch = await self._new_watch(champion, position.closed_to_ms)
+        watch = await self._new_watch(champion, columns, position.closed_to_ms)
         is_same = saved is not None and is_same_log and saved.columns == columns.digest
         if saved is not None and is_same and saved.version == champion:
             try:
@@ -195,10 +195,13 @@ class DriftTask:
         self._watch = watch
         return True
 
-    async def _new_watch(self, version: str, now_ms: int) -> Watch:
+    async def _wanted(self) -> tuple[str, StoredColumns] | None:
+        """The champion, and in which cells is counted; None while one of them is not known."""
         columns = await self._store.columns()
-        if columns is None:
-            raise TransientError("in which cells drift is counted was forgotten")
+        champion = (await self._models.registry_state()).champion
+        return None if columns is None or champion is None else (champion, columns)
+
+    async def _new_watch(self, version: str, columns: StoredColumns, now_ms: int) -> Watch:
         reference = await self._references.of(version, columns_of(columns.columns), now_ms)
         log.info(
             "drift: model %s is compared with %s rows of %s", version,
@@ -209,13 +212,13 @@ class DriftTask:
     async def _follow(self) -> None:
         """Another champion, or other cells: what is watched begins anew."""
         assert self._watch is not None
-        columns = await self._store.columns()
-        champion = (await self._models.registry_state()).champion
-        if columns is None or champion is None:
+        if (wanted := await self._wanted()) is None:
             return
+        champion, columns = wanted
         if champion != self._watch.version or columns.digest != self._columns:
             await self.save()
-            self._watch = await self._new_watch(champion, self._book.position().closed_to_ms)
+            now_ms = self._book.position().closed_to_ms
+            self._watch = await self._new_watch(champion, columns, now_ms)
             self._columns = columns.digest
             self._performance.follow(champion)
             await self.save()

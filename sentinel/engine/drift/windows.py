@@ -1,22 +1,16 @@
 """Windows that are complete: tested off the loop, kept, and added up to weeks."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 
-from sentinel.codec.drift.counts import pack_counts, unpack_counts
-from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.codec.drift.counts import pack_counts
 from sentinel.core.drift.counts.reference import Reference
 from sentinel.core.drift.counts.spans import SpanCounts
 from sentinel.core.drift.watch import DAY_MS, ClosedWindow
 from sentinel.core.drift.windows.explaining import Explanation, explained
-from sentinel.errors import RecordError
+from sentinel.engine.drift.days import WEEK, days_before
 from sentinel.ports import DriftStore
 from sentinel.stored.drift import Scale, WindowReport
-
-log = logging.getLogger(__name__)
-
-_WEEK = 7
 
 
 class Windows:
@@ -55,14 +49,11 @@ class Windows:
     ) -> None:
         begin_ms = window.end_ms - DAY_MS
         await self._store.keep_day(columns, begin_ms, pack_counts(window.counts.features))
-        begins = [begin_ms - i * DAY_MS for i in range(1, _WEEK)]
-        days = await self._store.days(columns, begins)
+        days = await days_before(self._store, columns, begin_ms, WEEK - 1)
         week = SpanCounts.empty(len(reference.features))
         week.add(window.counts)
-        for data in days:
-            if data is not None:
-                week.features = _added(week.features, data)
-        week.begin_ms = begins[-1]
+        week.features = sum(days.values(), start=week.features)
+        week.begin_ms = window.end_ms - WEEK * DAY_MS
         await self._report("week", window.end_ms, week, version, reference)
 
     async def _report(
@@ -84,11 +75,3 @@ class Windows:
             )
         )
         return found
-
-
-def _added(counts: GroupCounts, data: bytes) -> GroupCounts:
-    try:
-        return counts + unpack_counts(data)
-    except RecordError as error:
-        log.warning("the counts of a day are damaged: %s", error.args[-1])
-        return counts

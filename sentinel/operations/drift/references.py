@@ -1,17 +1,14 @@
 """What a version is compared with, looked at."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-from sentinel.codec.drift.references import from_manifest, reference_from
 from sentinel.config import Config
 from sentinel.core.drift.counts.columns import MISSING
-from sentinel.core.drift.counts.reference import Origin, Reference
+from sentinel.core.drift.counts.reference import Origin
+from sentinel.engine.drift.references import FoundReference, KeptIn, own_reference
 from sentinel.errors import ConfigError, RecordError
 from sentinel.operations.stores import open_drift, open_models
 from sentinel.ports import DriftStore, ModelStore
-
-KeptIn = Literal["store", "manifest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,36 +60,29 @@ class ReferenceFacts:
         return min(self.row_count, self.score_row_count) > 0
 
 
-@dataclass(frozen=True, slots=True)
-class FoundReference:
-    """A reference, and where it was."""
-
-    reference: Reference
-    kept_in: KeptIn
-
-    def facts(self, version: str) -> ReferenceFacts:
-        """It in short."""
-        reference, n = self.reference, self.reference.row_count
-        missing = reference.counts.cells[:, :, MISSING].sum(axis=1).tolist()
-        return ReferenceFacts(
-            version=version,
-            kept_in=self.kept_in,
-            origin=reference.origin,
-            first_ms=reference.first_ms,
-            last_ms=reference.last_ms,
-            row_count=n,
-            score_row_count=reference.scores.row_count,
-            rows_per_account=reference.counts.rows_per_account(),
-            columns=[
-                ReferenceColumn(
-                    one.name,
-                    one.kind,
-                    one.finite_count + (one.kind == "numeric"),
-                    count / n if n else None,
-                )
-                for one, count in zip(reference.features, missing, strict=True)
-            ],
-        )
+def told_reference(found: FoundReference, version: str) -> ReferenceFacts:
+    """A reference in short."""
+    reference, n = found.reference, found.reference.row_count
+    missing = reference.counts.cells[:, :, MISSING].sum(axis=1).tolist()
+    return ReferenceFacts(
+        version=version,
+        kept_in=found.kept_in,
+        origin=reference.origin,
+        first_ms=reference.first_ms,
+        last_ms=reference.last_ms,
+        row_count=n,
+        score_row_count=reference.scores.row_count,
+        rows_per_account=reference.counts.rows_per_account(),
+        columns=[
+            ReferenceColumn(
+                one.name,
+                one.kind,
+                one.finite_count + (one.kind == "numeric"),
+                count / n if n else None,
+            )
+            for one, count in zip(reference.features, missing, strict=True)
+        ],
+    )
 
 
 async def found_reference(
@@ -102,16 +92,11 @@ async def found_reference(
 
     None where there is none. Raises ConfigError of one that makes no sense.
     """
-    stored = await drift.reference(version)
     try:
-        if stored is not None:
-            return FoundReference(reference_from(stored), "store")
-        manifest = (await models.manifests([version])).get(version, {})
-        found = from_manifest(manifest)
+        return await own_reference(drift, models, version)
     except RecordError as error:
         why = f"the reference of version {version} is damaged: {error.detail}"
         raise ConfigError(why) from error
-    return None if found is None else FoundReference(found, "manifest")
 
 
 async def watched_version(drift: DriftStore, models: ModelStore) -> str:
@@ -140,7 +125,7 @@ async def reference_facts(
         raise ConfigError("no model serves yet: name a version")
     found = await found_reference(drift, models, name)
     if found is not None:
-        return name, found.facts(name)
+        return name, told_reference(found, name)
     stages = (await models.registry_state()).stages
     if name not in stages:
         there = ", ".join(sorted(stages)) or "none"

@@ -6,7 +6,12 @@ from typing import Any
 from sentinel.config import Config
 from sentinel.core.drift.telling import worst_first
 from sentinel.errors import ConfigError
-from sentinel.operations.drift.references import ReferenceFacts, found_reference, watched_version
+from sentinel.operations.drift.references import (
+    ReferenceFacts,
+    found_reference,
+    told_reference,
+    watched_version,
+)
 from sentinel.operations.models.registry import now_ms
 from sentinel.operations.stores import open_drift, open_models
 from sentinel.ports import DriftStore, ModelStore
@@ -73,7 +78,7 @@ async def drift_status(
     alarms = await drift.alarms(ALARM_COUNT_MAX)
     told = await drift.suppressions()
     to_ms = _closed_to_ms(progress.book) if progress is not None else None
-    reference = None if found is None else found.facts(version)
+    reference = None if found is None else told_reference(found, version)
     return DriftStatus(
         is_enabled=config.drift.enabled,
         version=version or None,

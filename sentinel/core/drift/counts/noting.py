@@ -104,11 +104,15 @@ def noted(
     cells: NDArray[np.uint8],
 ) -> NotedRows:
     """Rows as they come from scoring; a row without a probability has 0."""
-    ppm = np.rint(np.nan_to_num(probability) * MILLION).astype(np.int64)
-    groups = size_groups(account_hashes)
+    ppm, groups = millionths(probability), size_groups(account_hashes)
     return NotedRows(
         partition, step, key, action, amount_minor, ppm, groups, is_counted, cells
     )  # fmt: skip
+
+
+def millionths(probability: Floats) -> Ints:
+    """Probabilities as whole numbers; of none 0."""
+    return np.rint(np.nan_to_num(probability) * MILLION).astype(np.int64)
 
 
 def joined(pieces: Sequence[NotedRows]) -> NotedRows:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel.core.drift.counts.columns import BinnedColumn, column_of, edges_of, score_column
-from sentinel.core.drift.counts.counting import GroupCounts, count
-from sentinel.core.drift.counts.noting import MILLION, Binning, score_sums
+from sentinel.core.drift.counts.counting import GroupCounts, count, mark_cells
+from sentinel.core.drift.counts.noting import millionths, score_sums
 from sentinel.core.features.kernels.rows_in_hour import HOUR_MS
 from sentinel.records import Floats, Ints
 
@@ -104,15 +104,15 @@ def reference_of(
     drawn = at[:: max(1, at.size // _DRAWN_ROW_COUNT_MAX)]
     columns = tuple(column_of(name, features[drawn, i]) for i, name in enumerate(names))
     scored = at[~np.isnan(probability[at])]
-    binning = Binning(columns)
-    cells = binning.cells(features[scored], probability[scored])
-    ppm = np.rint(probability[scored] * MILLION).astype(np.int64)
+    score, ppm = probability[scored, np.newaxis], millionths(probability[scored])
     edges, by_value = edges_of([score_column()])
+    cells = np.empty((1, scored.size), dtype=np.uint8)
+    mark_cells(score, edges, by_value, cells)
     return Reference(
         features=columns,
         counts=count(features[at], account_hashes[at], *edges_of(columns)),
-        scores=count(probability[scored, np.newaxis], account_hashes[scored], edges, by_value),
-        score_sums=score_sums(cells[-1], ppm, amount_minor[scored], is_alert[scored]),
+        scores=count(score, account_hashes[scored], edges, by_value),
+        score_sums=score_sums(cells[0], ppm, amount_minor[scored], is_alert[scored]),
         first_ms=int(times_ms.min()),
         last_ms=int(times_ms.max()),
         origin="history",
