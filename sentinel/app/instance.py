@@ -185,6 +185,8 @@ class Instance:
         warming = asyncio.create_task(self._parts.deployment.warm(), name="warming")
         try:
             await _warm(self._parts.state, self._serving, self._config.schema)
+            if self._config.drift.enabled:
+                await asyncio.to_thread(drift_warming.warm)
             await asyncio.wait({warming}, timeout=_WARMING_S_MAX)
             await self._run(self._parts, stop, warming)
         finally:
@@ -373,6 +375,5 @@ async def _warm(state: FeatureState, serving: ServingModel, schema: SchemaParams
     await asyncio.to_thread(decisions.warm)
     await asyncio.to_thread(TransactionDecoder(schema).warm)
     await asyncio.to_thread(feedback.warm)
-    await asyncio.to_thread(drift_warming.warm)
     if serving.model.fallback_reason:
         log.warning("LightGBM itself scores this model: %s", serving.model.fallback_reason)
