@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from sentinel.app.wiring import control_plane, watching
+from sentinel.app.wiring import control_plane, experimenting, watching
 from sentinel.app.wiring.shared import Ports, Shared, clock_s
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
@@ -13,6 +13,7 @@ from sentinel.engine.deployment.reporting import Reporting
 from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.drift.columns import DriftColumns
 from sentinel.engine.drift.task import DriftTask
+from sentinel.engine.experiments.following import Routing
 from sentinel.engine.feedback.task import FeedbackTask
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions.input_partition import InputPartition
@@ -54,6 +55,7 @@ class Parts:
     training: TrainingTask
     drift: DriftTask
     drift_columns: DriftColumns
+    routing: Routing
     serving: Serving
     models: ModelStore
     state: FeatureState
@@ -124,6 +126,7 @@ def assemble(
         training=control_plane.training(shared, drift.alarms_ms),
         drift=drift,
         drift_columns=watching.drift_columns(shared, summaries),
+        routing=experimenting.routing(shared, deployment),
         models=ports.models,
         serving=shared.serving,
         state=state,

@@ -1,1 +1,1 @@
-"""Commands that tell of experiments."""
+"""Experiments: commands."""

@@ -263,6 +263,7 @@ class Scoring:
         late = np.flatnonzero(folded.late).tolist()
         flags = {"history": known, "duplicate": again, "late": late, "state": partial}
         flags["model"] = judged.unscored
+        flags["arm"] = judged.fallen_back
         for flag, places in flags.items():
             for i in places:
                 degraded[i].append(flag)
