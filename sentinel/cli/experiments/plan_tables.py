@@ -26,6 +26,7 @@ def plan_as_object(found: ExperimentPlan) -> dict[str, Any]:
             "fraud_rate": rates.fraud_rate,
             "recall": rates.recall,
             "alert_rate": rates.alert_rate,
+            "large_loss_minor": rates.large_loss,
             "rows_per_account": rates.windows[-1].rows_per_account,
             "correlation": {
                 "fraud_missed": rates.missed.correlation,
