@@ -60,8 +60,10 @@ class LookReport:
     ----------
     number
         From 1.
-    accounts
-        By arm.
+    share
+        Of the planned duration, matured.
+    accounts, transactions
+        By arm, whatever has matured of them.
     sample_ratio
         The e-value against the shares that were planned; None where there is nothing to judge.
     notes
@@ -70,6 +72,7 @@ class LookReport:
 
     experiment: str
     number: int
+    share: float
     counted_to_ms: int
     accounts: dict[str, int]
     transactions: dict[str, int]

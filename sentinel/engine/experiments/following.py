@@ -12,10 +12,9 @@ from typing import Protocol
 from sentinel.core.decision import PolicyParams
 from sentinel.core.experiments.assignment.keys import key_check, key_of
 from sentinel.engine.patience import Patience
-from sentinel.engine.scoring.routing_table import RoutingTable
+from sentinel.engine.scoring.arms.routing_table import RoutingTable
 from sentinel.engine.scoring.serving import Serving
 from sentinel.errors import TransientError
-from sentinel.metrics import Metrics
 from sentinel.ports import ExperimentStore, Tail
 from sentinel.serving_model import ServingModel
 from sentinel.stored.routing import RoutingPlan
@@ -56,7 +55,6 @@ class Routing:
         serving: Serving,
         models: Models,
         policy: PolicyParams,
-        metrics: Metrics,
         *,
         secret: str,
     ) -> None:
@@ -65,7 +63,6 @@ class Routing:
         self._serving = serving
         self._models = models
         self._policy = policy
-        self._metrics = metrics
         self._key = key_of(secret)
         self._plan: RoutingPlan | None = None
         self._missing: list[str] = []
