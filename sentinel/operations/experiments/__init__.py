@@ -1,0 +1,1 @@
+"""Experiments, as a person asks for them."""
