@@ -111,9 +111,7 @@ def test_another_process_assigns_the_same() -> None:
         "from tests.core.experiments.test_assignment import *\n"
         "print(arms(planned(RAMP, CUTS), accounts(200)).tolist())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(arms(planned(RAMP, CUTS), accounts(200)).tolist())
 
 
