@@ -153,7 +153,7 @@ class Instance:
                 experiments=StoredExperiments(experiments),
                 routing_tail=await stack.enter_async_context(self._tail("experiments")),
                 experiments_tail=await stack.enter_async_context(
-                    self._tail("summaries", "outcomes")
+                    self._tail("outcomes", "examples")
                 ),
                 copies=models.copy,
             )
@@ -286,6 +286,7 @@ class Instance:
             ("deployment", self._deploy(parts)),
             ("training", parts.training.run()),
             ("routing", parts.routing.run()),
+            ("experiments", parts.experiments.run()),
         ]
 
     def _watching(self, parts: Parts) -> "list[tuple[str, Coroutine[Any, Any, None]]]":

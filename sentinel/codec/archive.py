@@ -92,7 +92,7 @@ FIELD_TYPES: dict[str, type] = {
     )
     for hints in (get_type_hints(record),)
     for name in names
-}
+} | {"shadow_score": float}
 
 Archived = _Decision | Label | AuditEntry  # as it was read
 

@@ -1,5 +1,6 @@
 """What is kept of experiments."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from sentinel.stored.experiments import StoredExperiment
@@ -33,6 +34,18 @@ class ExperimentStore(Protocol):
 
         All or nothing; False if one of those before is not there any more.
         """
+        ...
+
+    async def guards(self, experiment: str) -> bytes | None:
+        """How the guardrails of one definition stood when they were kept; None before that."""
+        ...
+
+    async def keep_guards(self, guards: Mapping[str, bytes], progress: bytes) -> None:
+        """Keep how those of these definitions stand, with how far they are: all or nothing."""
+        ...
+
+    async def progress(self) -> bytes | None:
+        """How far guardrails were when they were kept last; None before that."""
         ...
 
     async def looks(self, experiment: str) -> list[LookReport]:

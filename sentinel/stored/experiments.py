@@ -168,6 +168,8 @@ class StoredExperiment:
         The version that a control without one stands for; empty for whatever is the champion.
     verdict
         None while there is none.
+    started_ms
+        When it was started, of the clock; 0 before.
     changed_ms, who, why
         Of the last change: epoch milliseconds of the clock, who made it, and the words for it.
     """
@@ -181,6 +183,7 @@ class StoredExperiment:
     guards: dict[str, Any] = field(default_factory=dict)
     control: str = ""
     verdict: StoredVerdict | None = None
+    started_ms: int = 0
     changed_ms: int = 0
     who: str = ""
     why: str = ""

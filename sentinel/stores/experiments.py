@@ -5,10 +5,13 @@ experiment:{name}   StoredExperiment, JSON, the newest definition of that name; 
 former:{id}         StoredExperiment, JSON, of a definition before that; 400 days
 experiments         index: names by when they last changed; the newest 1,000
 look:{id}:{number}  LookReport, JSON; 400 days
+guards:{id}         how the guardrails of a definition stand, packed; 400 days
+progress            how far they are, JSON; kept
 looks:{id}          index: the names of these by their numbers; the newest 200
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from sentinel.codec.stored import decode_stored, encode_stored
@@ -20,9 +23,11 @@ from sentinel.stored.routing import RoutingPlan
 
 Kept = TypeVar("Kept")
 
+log = logging.getLogger(__name__)
+
 _KEPT_S = 400 * 86_400.0
 _LOOKS_KEPT_MAX = 200
-_ROUTING = "routing"
+_ROUTING, _PROGRESS = "routing", "progress"
 
 
 class StoredExperiments:
@@ -30,17 +35,19 @@ class StoredExperiments:
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
+        # As they were read last: an older version has written them with other fields, perhaps.
+        self._read: dict[str, tuple[object, bytes]] = {}
 
     async def plan(self) -> RoutingPlan:
         [found] = await self._documents.get([_ROUTING], doing="read what is routed")
-        return RoutingPlan() if found is None else _readable(RoutingPlan, _ROUTING, found)
+        return RoutingPlan() if found is None else self._known(RoutingPlan, _ROUTING, found)
 
     async def experiment(self, name: str) -> StoredExperiment | None:
         plain, _, number = name.partition("@")
         names = [f"experiment:{plain}", f"former:{name}"]
         found = await self._documents.get(names, doing="read an experiment")
         known = [
-            _readable(StoredExperiment, told, data)
+            self._known(StoredExperiment, told, data)
             for told, data in zip(names, found, strict=True)
             if data is not None
         ]
@@ -63,7 +70,7 @@ class StoredExperiments:
     ) -> bool:
         definition = after.definition
         name = f"experiment:{definition.name}"
-        expected = {name: None if before is None else encode_stored(before)}
+        expected = {name: None if before is None else self._bytes_of(name, before)}
         puts = {name: encode_stored(after)}
         lifetimes: dict[str, float | None] = {}
         indexed: dict[str, dict[bytes, int]] = {
@@ -71,7 +78,7 @@ class StoredExperiments:
         }
         newest = {"experiments": EXPERIMENT_COUNT_MAX}
         if plans is not None:
-            expected[_ROUTING] = encode_stored(plans[0]) if plans[0].number else None
+            expected[_ROUTING] = self._bytes_of(_ROUTING, plans[0]) if plans[0].number else None
             puts[_ROUTING] = encode_stored(plans[1])
         if before is not None and before.definition.number != definition.number:
             former = f"former:{before.definition.id}"
@@ -87,6 +94,30 @@ class StoredExperiments:
             expected=expected, puts=puts, lifetimes=lifetimes, indexed=indexed, newest=newest
         )
         return await self._documents.change(change, doing="change an experiment")
+
+    async def guards(self, experiment: str) -> bytes | None:
+        [found] = await self._documents.get([f"guards:{experiment}"], doing="read guardrails")
+        return found
+
+    async def keep_guards(self, guards: Mapping[str, bytes], progress: bytes) -> None:
+        puts = {f"guards:{name}": data for name, data in guards.items()}
+        lifetimes: dict[str, float | None] = dict.fromkeys(puts, _KEPT_S)
+        change = Change(puts={**puts, _PROGRESS: progress}, lifetimes=lifetimes)
+        await self._documents.change(change, doing="keep guardrails")
+
+    async def progress(self) -> bytes | None:
+        [found] = await self._documents.get([_PROGRESS], doing="read how far guardrails are")
+        return found
+
+    def _known(self, kind: type[Kept], name: str, data: bytes) -> Kept:
+        found = _readable(kind, name, data)
+        self._read[name] = (found, data)
+        return found
+
+    def _bytes_of(self, name: str, value: object) -> bytes:
+        """As it is stored, where that is known."""
+        read, data = self._read.get(name, (None, b""))
+        return data if read == value else encode_stored(value)
 
     async def looks(self, experiment: str) -> list[LookReport]:
         doing = "read what was seen of an experiment"
@@ -105,8 +136,13 @@ def _readable(kind: type[Kept], name: str, data: bytes) -> Kept:
 
 
 def _all(kind: type[Kept], names: Sequence[str], values: Sequence[bytes | None]) -> list[Kept]:
-    return [
-        _readable(kind, name, data)
-        for name, data in zip(names, values, strict=True)
-        if data is not None
-    ]
+    """What is there; what somebody else has damaged is as if it were not."""
+    found = []
+    for name, data in zip(names, values, strict=True):
+        if data is None:
+            continue
+        try:
+            found.append(decode_stored(kind, data))
+        except (RecordError, ValueError) as error:
+            log.warning("%s: %s", name, error.args[-1])
+    return found

@@ -538,7 +538,7 @@ class MemoryInstance(Instance):
                 ),
                 experiments_tail=MemoryTail(
                     world.cluster,
-                    ["summaries", "outcomes"],
+                    ["outcomes", "examples"],
                     faults=Part(faults, "experiments_tail."),
                 ),
                 copies=world.copy,

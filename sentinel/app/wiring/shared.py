@@ -50,7 +50,7 @@ class Ports:
     drift_tail: Tail  # of `summaries` and `examples`
     experiments: ExperimentStore
     routing_tail: Tail  # of `experiments`
-    experiments_tail: Tail  # of `summaries` and `outcomes`
+    experiments_tail: Tail  # of `outcomes` and `examples`
     copies: Copies  # of models, on this machine
 
 

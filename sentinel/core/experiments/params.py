@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from sentinel.core.experiments.guardrails.params import GuardrailParams
 from sentinel.core.features.spec import duration_ms
 
 _MINUTE_MS = 60_000
@@ -23,6 +24,8 @@ class ExperimentParams:
     # What an account's transaction costs beside its fraud, in minor units: metric `cost`.
     review_cost_minor: int = 0
     block_cost_minor: int = 0  # of a genuine one that is blocked
+
+    guardrails: GuardrailParams = field(default_factory=GuardrailParams)
 
     def __post_init__(self) -> None:
         if not 0 <= self.holdout < 1:

@@ -56,7 +56,9 @@ def create(definition: Definition) -> Step:
     return step
 
 
-def start(*, champion: str, key_check: str, holdout: float, servable: Sequence[str]) -> Step:
+def start(
+    *, at_ms: int, champion: str, key_check: str, holdout: float, servable: Sequence[str]
+) -> Step:
     """Let it run; `servable` are the versions of the registry that may decide or score."""
 
     def step(found: StoredExperiment | None, plan: RoutingPlan) -> Changed:
@@ -71,7 +73,9 @@ def start(*, champion: str, key_check: str, holdout: float, servable: Sequence[s
         )
         routed = after.running(one.definition.name)
         assert routed is not None
-        return Changed(replace(one, status="running", control=routed.arms[0].version), after)
+        return Changed(
+            replace(one, status="running", control=routed.arms[0].version, started_ms=at_ms), after
+        )
 
     return step
 

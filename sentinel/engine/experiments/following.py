@@ -5,17 +5,18 @@ What is stopped is stopped with the models that are here already; what has to be
 as soon as it is, and its arm is decided by the champion until then.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from sentinel.core.decision import PolicyParams
+from sentinel.core.experiments.assignment import assigning
 from sentinel.core.experiments.assignment.keys import key_check, key_of
 from sentinel.engine.patience import Patience
-from sentinel.engine.scoring.routing_table import RoutingTable
+from sentinel.engine.scoring.arms.routing_table import RoutingTable
 from sentinel.engine.scoring.serving import Serving
 from sentinel.errors import TransientError
-from sentinel.metrics import Metrics
 from sentinel.ports import ExperimentStore, Tail
 from sentinel.serving_model import ServingModel
 from sentinel.stored.routing import RoutingPlan
@@ -56,7 +57,6 @@ class Routing:
         serving: Serving,
         models: Models,
         policy: PolicyParams,
-        metrics: Metrics,
         *,
         secret: str,
     ) -> None:
@@ -65,7 +65,6 @@ class Routing:
         self._serving = serving
         self._models = models
         self._policy = policy
-        self._metrics = metrics
         self._key = key_of(secret)
         self._plan: RoutingPlan | None = None
         self._missing: list[str] = []
@@ -90,6 +89,8 @@ class Routing:
         if plan == self._plan and not self._missing:
             return
         versions = plan.versions
+        if plan.experiments and self._serving.routing is None:
+            await asyncio.to_thread(assigning.warm)  # not while a batch waits
         if plan != self._plan:
             self._route(plan, self._models.held(versions))
             self._plan = plan

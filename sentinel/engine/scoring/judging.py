@@ -16,8 +16,8 @@ from sentinel.codec.decisions import Verdicts
 from sentinel.core.decision import PolicyParams
 from sentinel.core.exploration import is_shadowed
 from sentinel.core.features.hashing import hash64
+from sentinel.engine.scoring.arms.routing_table import Routed, RoutingTable
 from sentinel.engine.scoring.deciding import Arm, decide
-from sentinel.engine.scoring.routing_table import Routed, RoutingTable
 from sentinel.engine.scoring.serving import Serving
 from sentinel.errors import ModelError
 from sentinel.metrics import Metrics
@@ -25,6 +25,8 @@ from sentinel.records import Floats, Ints, Transactions
 from sentinel.serving_model import ServingModel
 
 log = logging.getLogger(__name__)
+
+_SLOW_ROW_COUNT = 512  # as in the trial of a version
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class JudgedBatch:
         The rows of which no model could say anything.
     fallen_back
         The rows of an arm whose model cannot score here, so that the champion has.
+    slow
+        The versions that took longer for their rows than a version may.
     """
 
     verdicts: Verdicts
@@ -48,6 +52,7 @@ class JudgedBatch:
     shadow_version: str
     unscored: list[int]
     fallen_back: list[int] = field(default_factory=list)
+    slow: frozenset[str] = frozenset()
 
 
 class Judge:
@@ -57,15 +62,25 @@ class Judge:
     ----------
     shadow_share
         The share of the transactions that a shadow scores, too.
+    batch_s_max
+        How long a version of an experiment may take for 512 rows; longer is slow.
     """
 
     def __init__(
-        self, serving: Serving, policy: PolicyParams, metrics: Metrics, *, shadow_share: float
+        self,
+        serving: Serving,
+        policy: PolicyParams,
+        metrics: Metrics,
+        *,
+        shadow_share: float,
+        batch_s_max: float = 0.25,
     ) -> None:
         self._serving = serving
         self._policy = policy
         self._metrics = metrics
         self._shadow_share = shadow_share
+        self._batch_s_max = batch_s_max
+        self._slow: set[str] = set()
 
     def judge(self, rows: Transactions, features: Floats) -> JudgedBatch:
         """What is to become of rows with these features."""
@@ -104,6 +119,7 @@ class Judge:
             "" if shadow is None else shadow.version,
             unscored,
             np.flatnonzero(fallback).tolist(),
+            frozenset(self._slow),
         )
 
     def _arm_scores(
@@ -111,6 +127,7 @@ class Judge:
     ) -> tuple[Routed, Floats]:
         """Raw scores by the model of each row's arm; routed anew where one turns out to fail."""
         while True:
+            self._slow.clear()
             champion, failed_count = self._serving.champion, len(self._serving.failed)
             routed = table.route(rows, champion, self._serving.failed)
             raw = np.full(len(rows), np.nan)
@@ -122,12 +139,16 @@ class Judge:
                 if not at.size:
                     continue
                 own = features if at.size == len(rows) else features[at]
+                begin_s = time.perf_counter()
                 if model is champion:
                     raw[at] = self._champion_scores(own)
                     if self._serving.champion is not champion:
                         break
                 else:
                     raw[at] = self._challenger_scores(model, own)
+                may_s = self._batch_s_max * max(at.size / _SLOW_ROW_COUNT, 1.0)
+                if time.perf_counter() - begin_s > may_s:
+                    self._slow.add(model.version)
             if self._serving.champion is champion and (
                 len(self._serving.failed) == failed_count or self._serving.is_blind
             ):

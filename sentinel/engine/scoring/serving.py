@@ -1,6 +1,6 @@
 """The models that score on an instance now."""
 
-from sentinel.engine.scoring.routing_table import RoutingTable
+from sentinel.engine.scoring.arms.routing_table import RoutingTable
 from sentinel.serving_model import ServingModel
 
 
