@@ -125,8 +125,8 @@ def running(some: Transactions, share: float, looks: int, *, money: bool) -> Loo
     ]
     arm = (some.assigned < share)[some.account]
     cell = np.minimum((some.time * looks).astype(np.int64), looks - 1) * 2 + arm
-    sums = np.stack([np.bincount(cell, weights=one, minlength=2 * looks) for one in added], axis=-1)
-    sums = sums.reshape(looks, 2, len(added)).cumsum(axis=0)
+    bins = [np.bincount(cell, weights=one, minlength=2 * looks) for one in added]
+    sums: Floats = np.stack(bins, axis=-1).reshape(looks, 2, len(added)).cumsum(axis=0)
     return Looks(
         _grams(sums[..., :6], sums[..., 6:10])[None],
         sums[..., 11].sum(axis=-1)[None],

@@ -150,11 +150,11 @@ def planned(
         looks = make(rng, min(CHUNK, count - begin))
         found = compared(looks.grams)
         hits["planned"].append(told_apart(found, clock(looks), looks.positives))
-        z = np.abs(found.estimate / np.sqrt(found.pooled))
-        hits["fixed"].append(z[:, -1] >= EDGE)
-        plain = np.nan_to_num(_plain_z(looks.grams))
-        hits["naive"].append((plain >= EDGE).any(axis=1))
-        hits["naive fixed"].append(plain[:, -1] >= EDGE)
+        is_fixed: Flags = np.abs(found.estimate / np.sqrt(found.pooled)) >= EDGE
+        hits["fixed"].append(is_fixed[:, -1])
+        is_plain: Flags = np.nan_to_num(_plain_z(looks.grams)) >= EDGE
+        hits["naive"].append(np.any(is_plain, axis=1))
+        hits["naive fixed"].append(is_plain[:, -1])
     return {name: np.concatenate(parts) for name, parts in hits.items()}
 
 

@@ -2,12 +2,14 @@
 
 import json
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.random import default_rng
+from numpy.typing import NDArray
 
 from sentinel.core.experiments.outcomes.cells import Cell, MetricSums
 from sentinel.core.experiments.outcomes.columns import arm_sums, arm_sums_of_rows
@@ -120,7 +122,7 @@ def test_rows_of_accounts_are_added_up_to_accounts_first(kind: type) -> None:
     rng = default_rng(1)
     accounts = rng.permutation(np.repeat(np.arange(50), rng.integers(1, 9, 50)))
     arms = accounts % 3
-    y = (rng.random(accounts.size) < 0.4).astype(kind)
+    y: NDArray[Any] = (rng.random(accounts.size) < 0.4).astype(kind)
     n = np.ones(accounts.size, dtype=np.int64)
     x = (accounts * 7) % 11
 

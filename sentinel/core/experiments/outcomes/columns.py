@@ -21,14 +21,14 @@ def arm_sums(y: Column, n: Column, x: Column | None = None) -> ArmSums:
         accounts=len(y),
         with_some=int(np.count_nonzero(y)),
         with_rest=int(np.count_nonzero(y != n)),
-        n=_dot(n),
-        y=_dot(y),
-        nn=_dot(n, n),
-        ny=_dot(n, y),
-        yy=_dot(y, y),
+        n=dot(n),
+        y=dot(y),
+        nn=dot(n, n),
+        ny=dot(n, y),
+        yy=dot(y, y),
     )
     if x is not None:
-        found.x, found.nx, found.yx, found.xx = _dot(x), _dot(n, x), _dot(y, x), _dot(x, x)
+        found.x, found.nx, found.yx, found.xx = dot(x), dot(n, x), dot(y, x), dot(x, x)
     return found
 
 
@@ -74,7 +74,8 @@ def totals(accounts: Ints, values: Column, count: int) -> Column:
     return np.bincount(accounts, weights=values, minlength=count)
 
 
-def _dot(a: Column, b: Column | None = None) -> Number:
+def dot(a: Column, b: Column | None = None) -> Number:
+    """The sum of a column, or of the products of two; exact of whole numbers."""
     if a.dtype.kind not in "iub" or (b is not None and b.dtype.kind not in "iub"):
         return float(a.sum() if b is None else np.dot(a.astype(np.float64), b.astype(np.float64)))
     largest = float(np.abs(a).max(initial=0)) * float(1 if b is None else np.abs(b).max(initial=0))
