@@ -1,6 +1,7 @@
 """How rarely a guardrail stops an arm that keeps to its limit, and how soon one that does not.
 
-    python -m benchmarks.guardrails [--runs N] [--only TEXT] [--seed N] [--json FILE] [--quick]
+    python -m benchmarks.guardrails [--part quiet|slow|harm] [--runs N] [--only TEXT] [--seed N]
+                                    [--json FILE] [--quick]
 
 False stops: four weeks, looked at every four hours, arms that differ in nothing and limits of 1,
 which equal arms just keep to: the worst case. Alike: each account's transactions are alerted on at
@@ -65,6 +66,7 @@ SETTINGS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--part", choices=("quiet", "slow", "harm"), help="this one alone")
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--only", default="", help="settings whose names hold this")
     parser.add_argument("--seed", type=int, default=SEED)
@@ -74,19 +76,22 @@ def main() -> None:
     runs = 40 if options.quick else options.runs
     about = facts(options.seed)
     print(header(about), flush=True)
-    quiet = []
-    for number, setting in enumerate(SETTINGS):
-        if options.only in setting.name:
-            quiet.append(false_stops(setting, runs, default_rng([options.seed, number])))
-            print(f"  … {setting.name}", flush=True)
+    parts = (options.part,) if options.part else ("quiet", "slow", "harm")
+    quiet = [
+        false_stops(setting, runs, default_rng([options.seed, number]))
+        for number, setting in enumerate(SETTINGS)
+        if "quiet" in parts and options.only in setting.name
+    ]
     slow = [
         false_slow(burst, counted, runs, default_rng([options.seed, 50, burst]))
         for burst, counted in ((1, 1), (10, 1), (10, 10))
+        if "slow" in parts
     ]
     harm = [
         time_to_stop(name, make, late, max(runs // 10, 10), default_rng([options.seed, 90, i]))
         for i, (name, make) in enumerate(HARMS.items())
         for late in (0, WEEK_MINUTES)
+        if "harm" in parts and options.only in name
     ]
     for rows in (quiet, slow, harm):
         if rows:
@@ -177,16 +182,16 @@ class Alerts:
         """The first of each account as a loss, of very different sizes."""
         at = self._firsts()
         size = rng.integers(0, len(LOSS_SIZES), at.size)
-        hours = []
-        for hour in range(HOURS):
-            now = self.hour[at] == hour
-            sides = [
-                np.bincount(size[now & side], minlength=len(LOSS_SIZES))
-                for side in (self._is_arm[at], ~self._is_arm[at])
-            ]
-            arm, control = (GuardrailCounts(lost=tuple(side.tolist())) for side in sides)
-            hours.append((arm, control))
-        return hours
+        cells = self.hour[at] * len(LOSS_SIZES) + size
+        sides = (self._is_arm[at], ~self._is_arm[at])
+        arm, control = (
+            np.bincount(cells[side], minlength=HOURS * len(LOSS_SIZES)).reshape(HOURS, -1).tolist()
+            for side in sides
+        )
+        return [
+            (GuardrailCounts(lost=tuple(a)), GuardrailCounts(lost=tuple(c)))
+            for a, c in zip(arm, control, strict=True)
+        ]
 
     def naive(self) -> bool:
         """Whether a test of two shares, at 1 %, is beyond at any look."""
