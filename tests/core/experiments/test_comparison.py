@@ -6,7 +6,7 @@ from numpy.random import Generator, default_rng
 
 from sentinel.core.experiments.inference.comparison import ArmComparison, compare, compared
 from sentinel.core.experiments.outcomes.cells import Cell, MetricSums
-from sentinel.core.experiments.outcomes.columns import arm_sums
+from sentinel.core.experiments.outcomes.columns import Column, arm_sums
 from sentinel.core.experiments.outcomes.sums import ArmSums, Outcome
 from sentinel.records import Floats, Ints
 
@@ -18,7 +18,7 @@ def an_arm(rng: Generator, count: int, rate: float = 0.05) -> tuple[Ints, Ints, 
     return rng.binomial(n, own), n, rng.binomial(30, own)
 
 
-def of_one_step(*arms: tuple[Ints, Ints, Ints]) -> MetricSums:
+def of_one_step(*arms: tuple[Column, Column, Column]) -> MetricSums:
     names = ("control", "challenger")
     return MetricSums(
         {Cell(0, name): arm_sums(*arm) for name, arm in zip(names, arms, strict=True)}
@@ -151,11 +151,11 @@ def test_the_variance_of_a_ramp_is_that_of_what_each_account_adds() -> None:
         for s in (0, 1)
     ]  # fmt: skip
     added = dict.fromkeys(range(200), 0.0)
-    for account, step, arm, (y, n, _) in rows:
+    for account, step, arm, outcome in rows:
         sum_y, sum_n = total[step, arm]
         sign = 1 if arm == "challenger" else -1
         share = weights[step] / sum(weights)
-        added[account] += sign * share * (y - sum_y / sum_n * n) / sum_n
+        added[account] += sign * share * (outcome.y - sum_y / sum_n * outcome.n) / sum_n
     assert one.separate == pytest.approx(sum(v * v for v in added.values()), rel=0.02)
 
 
