@@ -41,7 +41,9 @@ class PlannedLook:
         z, and what it has to reach in either direction; None where there was no look, as too little
         was known.
     is_futile
-        Whether going on would hardly change anything; nobody has to stop for it.
+        Whether going on would hardly change anything.
+    why_not
+        Why nothing was tested; else empty.
     """
 
     arm: str
@@ -50,6 +52,7 @@ class PlannedLook:
     statistic: float | None
     boundary: float | None
     is_futile: bool = False
+    why_not: str = ""
 
 
 @dataclass(frozen=True, slots=True)

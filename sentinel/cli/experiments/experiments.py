@@ -1,14 +1,10 @@
-"""`sentinel experiments`: which arm is better, and is it chance?"""
+"""`sentinel experiments`: which model, or which policy, is better?"""
 
 from sentinel.cli.commands import command_group
 from sentinel.cli.experiments.analysing import analyse_file
+from sentinel.cli.experiments.plan import plan_experiment
 
-experiments = command_group("Which arm is better, and is it chance?")
+experiments = command_group("Which model, or which policy, is better?")
 
-
-@experiments.callback()
-def _stay_a_group() -> None:  # of one command alone Typer would make that command
-    pass
-
-
+experiments.command("plan")(plan_experiment)
 experiments.command("analyse")(analyse_file)

@@ -240,6 +240,7 @@ def _planned(arm: str, test: PlannedTest) -> PlannedLook:
         look.z,
         look.boundary,
         is_futile=futile is not None,
+        why_not=look.why_not,
     )
 
 
