@@ -53,7 +53,7 @@ class PlannedParams:
 
 
 @dataclass(frozen=True, slots=True)
-class TestedLook:
+class ArmLook:
     """What was seen at a look.
 
     Attributes
@@ -106,9 +106,9 @@ class PlannedTest:
     the decision.
     """
 
-    def __init__(self, params: PlannedParams, looks: Sequence[TestedLook] = ()) -> None:
+    def __init__(self, params: PlannedParams, looks: Sequence[ArmLook] = ()) -> None:
         self.params = params
-        self._looks: list[TestedLook] = []
+        self._looks: list[ArmLook] = []
         self._boundaries = Boundaries(params.alpha)
         for look in looks:
             if look.boundary is not None:
@@ -117,17 +117,17 @@ class PlannedTest:
             self._looks.append(look)
 
     @property
-    def looks(self) -> tuple[TestedLook, ...]:
+    def looks(self) -> tuple[ArmLook, ...]:
         """All so far."""
         return tuple(self._looks)
 
     @property
-    def decision(self) -> TestedLook | None:
+    def decision(self) -> ArmLook | None:
         """The first look that told the arms apart."""
         return next((look for look in self._looks if look.is_beyond), None)
 
     @property
-    def futile(self) -> TestedLook | None:
+    def futile(self) -> ArmLook | None:
         """The first look at which it was futile to go on; nobody has to stop there."""
         return next((look for look in self._looks if self._is_futile(look)), None)
 
@@ -136,8 +136,8 @@ class PlannedTest:
         """Whether the last look is behind."""
         return bool(self._looks) and self._looks[-1].share >= 1
 
-    def look(self, comparison: ArmComparison | None, share: float) -> TestedLook:
-        """TestedLook at what has matured.
+    def look(self, comparison: ArmComparison | None, share: float) -> ArmLook:
+        """ArmLook at what has matured.
 
         Parameters
         ----------
@@ -151,12 +151,12 @@ class PlannedTest:
         if comparison is not None:
             estimate = comparison.estimate
         if why_not or comparison is None:
-            found = TestedLook(number, share, estimate, spent=self._spent, why_not=why_not)
+            found = ArmLook(number, share, estimate, spent=self._spent, why_not=why_not)
         else:
             z = comparison.estimate / math.sqrt(comparison.pooled)
             boundary = self._boundaries.add(share, 1 / comparison.pooled)
             power = predictive_power(z, share, self.params.alpha)
-            found = TestedLook(
+            found = ArmLook(
                 number,
                 share,
                 estimate,
@@ -176,9 +176,7 @@ class PlannedTest:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         """What `to_dict` gave: it goes on as if it had never been stored."""
-        return cls(
-            PlannedParams(**stored["params"]), [TestedLook(**look) for look in stored["looks"]]
-        )
+        return cls(PlannedParams(**stored["params"]), [ArmLook(**look) for look in stored["looks"]])
 
     @property
     def _spent(self) -> float:
@@ -205,7 +203,7 @@ class PlannedTest:
             return "nothing has matured since the look before"
         return ""
 
-    def _is_futile(self, look: TestedLook) -> bool:
+    def _is_futile(self, look: ArmLook) -> bool:
         if look.power is None or look.share >= 1 or look.share < self.params.futility_from:
             return False
         return look.power < self.params.futility_power
