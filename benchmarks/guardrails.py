@@ -16,7 +16,7 @@ loss in a hundred; how many minutes until it is stopped.
 
 import argparse
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.random import Generator, default_rng
 
 from benchmarks.harness import facts, header, print_table, write_json
-from sentinel.core.experiments.guardrails.counts import LOSS_SIZES, GuardrailCounts, joined_counts
+from sentinel.core.experiments.guardrails.counts import LOSS_SIZES, GuardrailCounts
 from sentinel.core.experiments.guardrails.guardrails import Guardrails
 from sentinel.core.experiments.guardrails.params import GuardrailParams
 from sentinel.core.learning.training_data.examples import Bools
@@ -323,10 +323,16 @@ def _minutes(minute: Minute, late: int, rng: Generator) -> Iterator[tuple[int, H
     """Minute by minute; before it breaks an hour at a time, which is quicker."""
     for begin in range(0, late, 60):
         pairs = [minute(rng, False) for _ in range(60)]
-        arm, control = (joined_counts(side) for side in zip(*pairs, strict=True))
+        arm, control = (_joined(side) for side in zip(*pairs, strict=True))
         yield begin, (arm, control)
     for now in range(late, late + 20_000):
         yield now, minute(rng, True)
+
+
+def _joined(counts: Sequence[GuardrailCounts]) -> GuardrailCounts:
+    columns = list(zip(*((c.alerted, c.batches, c.failed, *c.lost) for c in counts), strict=True))
+    alerted, batches, failed, *lost = map(sum, columns)
+    return GuardrailCounts(alerted, lost=tuple(lost), batches=batches, failed=failed)
 
 
 if __name__ == "__main__":
