@@ -88,7 +88,7 @@ def main() -> None:
         if "slow" in parts
     ]
     harm = [
-        time_to_stop(name, make, late, max(runs // 10, 10), default_rng([options.seed, 90, i]))
+        time_to_stop(name, make, late, max(runs // 20, 10), default_rng([options.seed, 90, i]))
         for i, (name, make) in enumerate(HARMS.items())
         for late in (0, WEEK_MINUTES)
         if "harm" in parts and options.only in name
@@ -158,13 +158,16 @@ class Alerts:
             if setting.is_alike
             else np.full(ACCOUNTS, 0.02)
         )
-        count = rng.poisson(ROWS_AN_HOUR * HOURS)
-        row = rng.choice(ACCOUNTS, count, p=busy / busy.sum())
-        row_hour = np.sort(rng.integers(0, HOURS, count))
-        is_alert = rng.random(count) < rate[row]
+        rows = ROWS_AN_HOUR * HOURS * busy / busy.sum()
         self.arm_shares: Floats = np.repeat(setting.shares, WEEK_HOURS)
-        self._row_count = self._by_hour(row_hour, u[row])
-        self.account, self.hour = row[is_alert], row_hour[is_alert]
+        self._rows_of_arm = np.cumsum(
+            [float(rows[u < share].sum()) / HOURS for share in self.arm_shares]
+        )
+        self._rows = np.arange(1, HOURS + 1) * ROWS_AN_HOUR
+        account = np.repeat(np.arange(ACCOUNTS), rng.poisson(rows * rate))
+        hour = rng.integers(0, HOURS, account.size)
+        order = np.argsort(hour, kind="stable")
+        self.account, self.hour = account[order], hour[order]
         self._is_arm: Bools = u[self.account] < self.arm_shares[self.hour]
 
     def first(self) -> list[Hour]:
@@ -199,18 +202,11 @@ class Alerts:
             np.cumsum(np.bincount(self.hour[side], minlength=HOURS))
             for side in (self._is_arm, ~self._is_arm)
         )
-        n1, n0 = self._row_count
-        with np.errstate(invalid="ignore", divide="ignore"):
-            p = (arm + control) / (n1 + n0)
-            z = (arm / n1 - control / n0) / np.sqrt(p * (1 - p) * (1 / n1 + 1 / n0))
+        n1 = np.maximum(self._rows_of_arm, 1e-9)
+        n0 = self._rows - n1
+        p = (arm + control) / self._rows
+        z = (arm / n1 - control / n0) / np.sqrt(np.maximum(p * (1 - p), 1e-12) * (1 / n1 + 1 / n0))
         return bool(np.any(np.abs(z[arm + control >= 10]) > 2.576))
-
-    def _by_hour(self, hour: Ints, u: Floats) -> tuple[Ints, Ints]:
-        is_arm = u < self.arm_shares[hour]
-        arm, control = (
-            np.cumsum(np.bincount(hour[side], minlength=HOURS)) for side in (is_arm, ~is_arm)
-        )
-        return arm, control
 
     def _counts(self, at: Ints) -> list[Hour]:
         arm, control = (
