@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -108,11 +109,11 @@ def assignment() -> dict[str, float]:
         for size in SIZES:
             rows = _accounts(size)
             accounts = rows.entities["account"]
-            _timed(took, f"account hash, {size}", lambda a=accounts: hash64(a), size)
+            _timed(took, f"account hash, {size}", partial(hash64, accounts), size)
             for name, plan in plans.items():
                 if plan.experiments:
                     one = Assignment(plan, key)
-                    _timed(took, f"{name}, {size}", lambda o=one, r=rows: o.codes(r), size)
+                    _timed(took, f"{name}, {size}", partial(one.codes, rows), size)
     found = {name: median(values) for name, values in took.items()}
     print_table(
         ["assignment, batch size", "µs a transaction", "least", "most"],
