@@ -10,7 +10,7 @@ from sentinel.adapters.files.opening import some_names
 from sentinel.adapters.files.tables import NO_NUMBER, TableFile
 from sentinel.errors import ConfigError
 from sentinel.operations.arrival.columns import FileColumn, Look
-from sentinel.operations.experiments.columns import (
+from sentinel.operations.experiments.files.columns import (
     OutcomeColumns,
     is_of_words,
     outcome_columns,
