@@ -151,7 +151,7 @@ def planned(make: Make, rng: Generator, count: int) -> list[Hits]:
     parts: list[list[Hits]] = []
     for begin in range(0, count, CHUNK):
         metrics = make(rng, min(CHUNK, count - begin))
-        parts.append([_judged(looks) for looks in metrics])
+        parts.append([hits_of(looks) for looks in metrics])
     return [
         {name: np.concatenate([part[m][name] for part in parts]) for name in parts[0][m]}
         for m in range(len(parts[0]))
@@ -159,7 +159,7 @@ def planned(make: Make, rng: Generator, count: int) -> list[Hits]:
 
 
 @np.errstate(divide="ignore", invalid="ignore")
-def _judged(looks: Looks) -> Hits:
+def hits_of(looks: Looks) -> Hits:
     found = compared(looks.grams)
     is_fixed: Flags = np.abs(found.estimate / np.sqrt(found.pooled)) >= EDGE
     is_plain: Flags = _plain_z(looks.grams) >= EDGE
