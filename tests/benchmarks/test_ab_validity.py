@@ -5,7 +5,7 @@ import pytest
 from numpy.random import default_rng
 
 from benchmarks.ab_streams import RAMP, Accounts, Looks, clustered, independent
-from benchmarks.ab_validity import clock, hits_of, ratio_text, share_text, told_apart
+from benchmarks.ab_validity import clock, expected, hits_of, ratio_text, share_text, told_apart
 from sentinel.core.experiments.inference.comparison import ArmComparison, compared
 from sentinel.core.experiments.inference.planned import PlannedParams, PlannedTest
 
@@ -13,6 +13,7 @@ from sentinel.core.experiments.inference.planned import PlannedParams, PlannedTe
 def decided(looks: Looks) -> list[bool]:
     """By the product, experiment by experiment."""
     found, shares = compared(looks.grams), clock(looks)
+    accounts = np.einsum("rlkk->rlk", looks.grams[..., 0, 0])
     decisions = []
     for i in range(len(looks.n)):
         test = PlannedTest(PlannedParams())
@@ -23,7 +24,7 @@ def decided(looks: Looks) -> list[bool]:
                 rates=(0.0, 0.0),
                 pooled=float(found.pooled[i, k]),
                 separate=float(found.pooled[i, k]),
-                accounts=(0, 0),
+                accounts=(int(accounts[i, k, 0]), int(accounts[i, k, 1])),
                 n=(0.0, 0.0),
                 positives=(int(positives[0]), int(positives[1])),
             )
@@ -36,7 +37,7 @@ def decided(looks: Looks) -> list[bool]:
 def test_what_is_told_apart_is_what_the_planned_test_decides(lift: float) -> None:
     looks = independent(default_rng(1), 60, 20, 20_000, 0.3, (0.02, 0.02 * lift))
 
-    found = told_apart(compared(looks.grams), clock(looks), looks.positives)
+    found = told_apart(compared(looks.grams), clock(looks), expected(looks))
 
     assert found.tolist() == decided(looks)
     assert found.any()

@@ -29,7 +29,9 @@ class PlannedParams:
     alpha
         Two-sided: in what share of experiments without a difference one is found.
     positives_min
-        Accounts with the rarer outcome in each arm, before which there is no look.
+        Accounts with the rarer outcome that each arm would have if both were alike, before which
+        there is no look. What each really has would decide by the outcome: an arm without a single
+        fraud could never win.
     futility_from
         The share of the plan from which on it may be futile to go on.
     futility_power
@@ -190,11 +192,12 @@ class PlannedTest:
             return f"of {LOOK_COUNT_MAX} looks the last one is for the planned end"
         if comparison is None:
             return "there are not yet two accounts with outcomes in each arm"
-        if min(comparison.positives) < self.params.positives_min:
+        if min(expected_positives(comparison)) < self.params.positives_min:
             a, b = comparison.positives
             return (
                 f"too few accounts with the rarer outcome: {a:,} of the control, {b:,} of the "
-                f"challenger; {self.params.positives_min} are needed in each"
+                f"challenger; if both were alike, {self.params.positives_min} would be needed in "
+                "each"
             )
         if not comparison.is_known:
             return "the outcomes do not vary"
@@ -207,6 +210,13 @@ class PlannedTest:
         if look.power is None or look.share >= 1 or look.share < self.params.futility_from:
             return False
         return look.power < self.params.futility_power
+
+
+def expected_positives(comparison: ArmComparison) -> tuple[float, float]:
+    """Accounts with the rarer outcome that control and challenger would have if both were alike."""
+    total, accounts = sum(comparison.positives), comparison.accounts
+    both = max(sum(accounts), 1)
+    return total * accounts[0] / both, total * accounts[1] / both
 
 
 def predictive_power(z: float, share: float, alpha: float) -> float:
