@@ -51,6 +51,7 @@ SHOWS = {
     "consensus": ["votes.csv"],
     "models history": [],
     "drift check": ["strange.jsonl", "--reference", "strange.jsonl"],
+    "experiments analyse": ["arms.csv", "--control", "old", "--account", TEXT],
     "drift status": [],
     "drift report": [],
     "drift ack": [TEXT, "--who", TEXT, "--note", TEXT],
@@ -145,6 +146,8 @@ def _write_files() -> None:
     write(files, "audit", [entry])
     Path("votes.csv").write_text(f'task,worker,label\n"{TEXT}","{TEXT}",fraud\n')
     Path("feedback.csv").write_text(f'transaction_id,label,source,who\n"{TEXT}","{TEXT}",a,b\n')
+    arms = [f'"{TEXT}{i}",{i},{i % 3 // 2},"{("old", TEXT)[i % 2]}"' for i in range(40)]
+    Path("arms.csv").write_text("\n".join([f'"{TEXT}",time,outcome,arm', *arms]))
     row = {TEXT: TEXT}
     lines = [
         json.dumps(

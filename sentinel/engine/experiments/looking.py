@@ -9,12 +9,12 @@ from typing import Any
 from scipy.special import ndtr
 
 from sentinel.core.experiments.definition import shares_of
-from sentinel.core.experiments.inference.comparison import Comparison, compare
+from sentinel.core.experiments.inference.comparison import ArmComparison, compare
 from sentinel.core.experiments.inference.confidence import interval_at_any_time
 from sentinel.core.experiments.inference.multiplicity import holm, told_apart
 from sentinel.core.experiments.inference.planned import PlannedParams, PlannedTest
 from sentinel.core.experiments.inference.sample_ratio import SampleRatio, sample_ratio
-from sentinel.core.experiments.inference.verdicts import Verdict, verdict_of
+from sentinel.core.experiments.inference.verdicts import ExperimentVerdict, verdict_of
 from sentinel.core.experiments.metrics import COUNTED, METRICS
 from sentinel.core.experiments.outcomes.cells import MetricSums
 from sentinel.stored.experiments import (
@@ -90,12 +90,12 @@ def _test_of(stored: StoredExperiment, arm: str) -> PlannedTest:
     return PlannedTest.from_dict(kept)
 
 
-Found = Mapping[tuple[str, str], Comparison | None]
+Found = Mapping[tuple[str, str], ArmComparison | None]
 
 
 def _arms(definition: Definition, report: OutcomeReport) -> Found:
     """Each metric of each challenger beside the control."""
-    found: dict[tuple[str, str], Comparison | None] = {}
+    found: dict[tuple[str, str], ArmComparison | None] = {}
     for metric, stored in report.metrics.items():
         if metric not in METRICS:
             continue
@@ -120,7 +120,7 @@ def _paired(definition: Definition, report: OutcomeReport) -> Found:
         return {(arm, _MONEY): None}
     variance, estimate = 1.0 / squares, float(money["total"]) / squares
     counts = (int(accounts[1]), int(accounts[0]))
-    one = Comparison(estimate, (0.0, 0.0), variance, variance, counts, counts, counts)
+    one = ArmComparison(estimate, (0.0, 0.0), variance, variance, counts, counts, counts)
     return {(arm, _MONEY): one}
 
 
@@ -181,13 +181,13 @@ def _ratio(stored: StoredExperiment, report: OutcomeReport) -> SampleRatio:
 def _verdict(
     definition: Definition,
     tests: Mapping[str, PlannedTest],
-    primary: Mapping[str, Comparison | None],
+    primary: Mapping[str, ArmComparison | None],
     ratio: SampleRatio,
     report: OutcomeReport,
 ) -> StoredVerdict | None:
     """Of one challenger its own; of several the best, or once all have one, that of the last."""
     apart = told_apart([test.looks for test in tests.values()], definition.alpha)
-    found: dict[str, Verdict] = {}
+    found: dict[str, ExperimentVerdict] = {}
     for at, (arm, test) in zip(apart, tests.items(), strict=True):
         verdict = verdict_of(
             test,
@@ -208,13 +208,17 @@ def _verdict(
     return _stored(next(iter(found)), found, report)
 
 
-def _best(arms: list[str], primary: Mapping[str, Comparison | None], definition: Definition) -> str:
+def _best(
+    arms: list[str], primary: Mapping[str, ArmComparison | None], definition: Definition
+) -> str:
     sign = 1.0 if METRICS[definition.metric].better == "higher" else -1.0
     estimates = {arm: one.estimate if (one := primary[arm]) else -math.inf for arm in arms}
     return max(arms, key=lambda arm: sign * estimates[arm])
 
 
-def _stored(arm: str, found: Mapping[str, Verdict], report: OutcomeReport) -> StoredVerdict:
+def _stored(
+    arm: str, found: Mapping[str, ExperimentVerdict], report: OutcomeReport
+) -> StoredVerdict:
     verdict = found[arm]
     of_all = verdict.kind == "invalid"
     return StoredVerdict(
@@ -267,7 +271,7 @@ def _compared(definition: Definition, found: Found, share: float) -> list[Compar
     return sorted(listed, key=lambda one: one.metric != definition.metric)
 
 
-def _p(one: Comparison) -> float:
+def _p(one: ArmComparison) -> float:
     """Two-sided, of this look by itself; 1 where nothing can be said."""
     if not one.is_known:
         return 1.0

@@ -109,12 +109,12 @@ def test_stored_sums_are_the_same_when_they_come_back(
 def test_columns_give_the_sums_that_single_accounts_give_to_the_last_digit(
     some: list[Outcome],
 ) -> None:
-    y, n, x = (np.array([o[i] for o in some], dtype=np.int64) for i in range(3))
+    rows = np.array([tuple(o) for o in some], dtype=np.int64).reshape(-1, 3)
     one_by_one = ArmSums()
     for outcome in some:
         one_by_one.replace(None, outcome)
 
-    assert arm_sums(y, n, x) == one_by_one
+    assert arm_sums(rows[:, 0], rows[:, 1], rows[:, 2]) == one_by_one
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.float64, np.bool_])

@@ -23,7 +23,7 @@ _SIGNS = np.array([-1.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ArmComparison:
     """What is known of a difference.
 
     Attributes
@@ -60,7 +60,7 @@ class Comparison:
 
 def compare(
     sums: MetricSums, control: str, challenger: str, *, with_covariate: bool = False
-) -> Comparison | None:
+) -> ArmComparison | None:
     """Compare an arm with the control; None as long as no step has outcomes of both.
 
     Parameters
@@ -73,7 +73,7 @@ def compare(
     if not np.isfinite(found.estimate):
         return None
     of_arms = [sums.arm(name) for name in arms]
-    return Comparison(
+    return ArmComparison(
         estimate=float(found.estimate),
         rates=(float(found.rates[0]), float(found.rates[1])),
         pooled=float(found.pooled),
@@ -85,7 +85,7 @@ def compare(
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Compared:
+class ComparedArrays:
     """Differences of many experiments at once: arrays (...), rates (..., 2)."""
 
     estimate: Floats
@@ -95,7 +95,7 @@ class Compared:
 
 
 @np.errstate(divide="ignore", invalid="ignore")  # what is unknown becomes NaN
-def compared(grams: Floats, *, with_covariate: bool = False) -> Compared:
+def compared(grams: Floats, *, with_covariate: bool = False) -> ComparedArrays:
     """Compare from the sums of products of (1, n, y, x) of all pairs of cells.
 
     Parameters
@@ -121,7 +121,7 @@ def compared(grams: Floats, *, with_covariate: bool = False) -> Compared:
     pooled = _residuals(both_rate + np.zeros_like(n), theta, center)
     separate = _residuals(arm_rates, theta, center)
     share = np.where(is_both, weight[..., None] * _SIGNS / n, 0.0)
-    return Compared(
+    return ComparedArrays(
         estimate=rates[..., 1] - rates[..., 0],
         rates=rates,
         pooled=_pooled_variance(cells, pooled, share),

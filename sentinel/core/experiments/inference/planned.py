@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from scipy.special import ndtr, ndtri
 
-from sentinel.core.experiments.inference.comparison import Comparison
+from sentinel.core.experiments.inference.comparison import ArmComparison
 from sentinel.core.experiments.inference.spending import Boundaries
 
 LOOK_COUNT_MAX = 100
@@ -53,7 +53,7 @@ class PlannedParams:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TestedLook:
     """What was seen at a look.
 
     Attributes
@@ -106,9 +106,9 @@ class PlannedTest:
     the decision.
     """
 
-    def __init__(self, params: PlannedParams, looks: Sequence[Look] = ()) -> None:
+    def __init__(self, params: PlannedParams, looks: Sequence[TestedLook] = ()) -> None:
         self.params = params
-        self._looks: list[Look] = []
+        self._looks: list[TestedLook] = []
         self._boundaries = Boundaries(params.alpha)
         for look in looks:
             if look.boundary is not None:
@@ -117,17 +117,17 @@ class PlannedTest:
             self._looks.append(look)
 
     @property
-    def looks(self) -> tuple[Look, ...]:
+    def looks(self) -> tuple[TestedLook, ...]:
         """All so far."""
         return tuple(self._looks)
 
     @property
-    def decision(self) -> Look | None:
+    def decision(self) -> TestedLook | None:
         """The first look that told the arms apart."""
         return next((look for look in self._looks if look.is_beyond), None)
 
     @property
-    def futile(self) -> Look | None:
+    def futile(self) -> TestedLook | None:
         """The first look at which it was futile to go on; nobody has to stop there."""
         return next((look for look in self._looks if self._is_futile(look)), None)
 
@@ -136,8 +136,8 @@ class PlannedTest:
         """Whether the last look is behind."""
         return bool(self._looks) and self._looks[-1].share >= 1
 
-    def look(self, comparison: Comparison | None, share: float) -> Look:
-        """Look at what has matured.
+    def look(self, comparison: ArmComparison | None, share: float) -> TestedLook:
+        """TestedLook at what has matured.
 
         Parameters
         ----------
@@ -151,12 +151,12 @@ class PlannedTest:
         if comparison is not None:
             estimate = comparison.estimate
         if why_not or comparison is None:
-            found = Look(number, share, estimate, spent=self._spent, why_not=why_not)
+            found = TestedLook(number, share, estimate, spent=self._spent, why_not=why_not)
         else:
             z = comparison.estimate / math.sqrt(comparison.pooled)
             boundary = self._boundaries.add(share, 1 / comparison.pooled)
             power = predictive_power(z, share, self.params.alpha)
-            found = Look(
+            found = TestedLook(
                 number,
                 share,
                 estimate,
@@ -176,13 +176,15 @@ class PlannedTest:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         """What `to_dict` gave: it goes on as if it had never been stored."""
-        return cls(PlannedParams(**stored["params"]), [Look(**look) for look in stored["looks"]])
+        return cls(
+            PlannedParams(**stored["params"]), [TestedLook(**look) for look in stored["looks"]]
+        )
 
     @property
     def _spent(self) -> float:
         return self._looks[-1].spent if self._looks else 0.0
 
-    def _why_not(self, comparison: Comparison | None, share: float) -> str:
+    def _why_not(self, comparison: ArmComparison | None, share: float) -> str:
         """Why this look cannot be one."""
         if self.is_at_end:
             return "the planned end was before"
@@ -203,7 +205,7 @@ class PlannedTest:
             return "nothing has matured since the look before"
         return ""
 
-    def _is_futile(self, look: Look) -> bool:
+    def _is_futile(self, look: TestedLook) -> bool:
         if look.power is None or look.share >= 1 or look.share < self.params.futility_from:
             return False
         return look.power < self.params.futility_power
