@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, get_args
 
@@ -130,8 +130,3 @@ def _check_times(one: Definition) -> None:
             duration_ms(text)
     if duration_ms(one.duration) < one.looks * 60_000:
         raise ValueError("duration must be at least a minute a look")
-
-
-def unknown_settings(table: Mapping[str, object]) -> list[str]:
-    """Keys of a table that a definition does not have."""
-    return sorted(set(table) - {one.name for one in fields(Definition)})

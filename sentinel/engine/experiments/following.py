@@ -5,11 +5,13 @@ What is stopped is stopped with the models that are here already; what has to be
 as soon as it is, and its arm is decided by the champion until then.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from sentinel.core.decision import PolicyParams
+from sentinel.core.experiments.assignment import assigning
 from sentinel.core.experiments.assignment.keys import key_check, key_of
 from sentinel.engine.patience import Patience
 from sentinel.engine.scoring.arms.routing_table import RoutingTable
@@ -87,6 +89,8 @@ class Routing:
         if plan == self._plan and not self._missing:
             return
         versions = plan.versions
+        if plan.experiments and self._serving.routing is None:
+            await asyncio.to_thread(assigning.warm)  # not while a batch waits
         if plan != self._plan:
             self._route(plan, self._models.held(versions))
             self._plan = plan

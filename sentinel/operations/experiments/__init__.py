@@ -1,1 +1,1 @@
-"""Experiments, as a person asks for them."""
+"""Experiments as files and stores hold them: what their commands do."""

@@ -14,6 +14,7 @@ from numpy.random import Generator, default_rng
 from scipy.integrate import quad
 from scipy.stats import beta
 
+from sentinel.core.experiments.inference.spending import boundaries
 from sentinel.core.experiments.shadow.betting import log_evidence, log_evidence_of_steps
 from sentinel.core.experiments.shadow.capacity import (
     CELL_COUNT,
@@ -22,7 +23,12 @@ from sentinel.core.experiments.shadow.capacity import (
     alerts_at_capacity,
     cells_of,
 )
-from sentinel.core.experiments.shadow.comparison import PairedComparison, compare, signed_sum
+from sentinel.core.experiments.shadow.comparison import (
+    PairedComparison,
+    SignedSum,
+    compare,
+    signed_sum,
+)
 from sentinel.core.experiments.shadow.pairs import Pair, PairedTransactions, columns_of
 from sentinel.core.features.hashing import hash64
 
@@ -126,6 +132,38 @@ def test_of_an_account_the_first_fraud_decides_and_all_its_money_counts_as_one()
     assert (found.money.total, found.money.account_count) == (4_500 - 200, 2)
     assert found.money.squares == 4_500**2 + 200**2
     assert found.money.z == pytest.approx(4_300 / math.hypot(4_500, 200))
+
+
+def test_one_large_loss_more_is_taken_for_granted_before_money_decides() -> None:
+    pairs = columns_of([pair(i, f"a{i}") for i in range(20)])
+    plain = compare(pairs, 99 * DAY_MS, maturity_ms=0).money
+    careful = compare(pairs, 99 * DAY_MS, maturity_ms=0, large_minor=8_000).money
+
+    assert plain.z == pytest.approx(math.sqrt(20))
+    assert careful.z == pytest.approx((20 - 8) / math.sqrt(20 + 64))
+    assert careful.information == pytest.approx(20e6 + 64e6)
+    assert replace(careful, total=-20_000.0).z == pytest.approx(-careful.z)
+    assert replace(careful, total=7_000.0).z == 0.0
+
+
+@pytest.mark.parametrize(("chance", "loss"), [(0.8, 4), (0.95, 19), (0.98, 49)])
+def test_many_small_gains_against_few_large_losses_are_rarely_promoted(
+    chance: float, loss: int
+) -> None:
+    """Both models find as much money; sixty accounts, looked at twenty times."""
+    rng, run_count = default_rng(14), 600
+    shares = [(k + 1) / 20 for k in range(20)]
+    edges = boundaries(shares, shares)
+    promoted = naive = 0
+    for _ in range(run_count):
+        sums = np.cumsum(signs := np.where(rng.random(60) < chance, 1.0, -float(loss)))[2::3]
+        squares = np.cumsum(signs**2)[2::3]
+        looks = list(zip(sums.tolist(), squares.tolist(), edges, strict=True))
+        promoted += any(SignedSum(s, q, 1, loss).z >= edge for s, q, edge in looks)
+        naive += any(SignedSum(s, q, 1).z >= edge for s, q, edge in looks)
+
+    assert promoted / run_count <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / run_count)
+    assert naive > promoted
 
 
 def test_without_pairs_nothing_is_said() -> None:

@@ -15,8 +15,8 @@ from sentinel.core.experiments.assignment.siphash import HashKey, Words, siphash
 from sentinel.core.experiments.definition import ARM_COUNT_MAX
 from sentinel.core.features.hashing import hash64
 from sentinel.records import Floats, Ints, Transactions
-from sentinel.stored.routing import SLOT_COUNT, RoutedExperiment, RoutingPlan
-from sentinel.texts import Bytes, Spans
+from sentinel.stored.routing import SLOT_COUNT, RoutedArm, RoutedExperiment, RoutingPlan
+from sentinel.texts import Bytes, Spans, Texts
 
 RADIX = ARM_COUNT_MAX + 1  # of a code: for each experiment 0 or the number of the arm, from 1
 
@@ -129,3 +129,12 @@ class Assignment:
             if digit:
                 found.append((one, digit - 1))
         return found
+
+
+def warm() -> None:
+    """Compile or load the kernel, by assigning one account."""
+    arms = (RoutedArm("control", "", {}, 0.0, 0.5), RoutedArm("challenger", "", {}, 0.0, 0.5))
+    one = RoutedExperiment("warm@1", "main", 0, (0, SLOT_COUNT), arms)
+    zero, text = np.zeros(1, dtype=np.int64), Texts.of(["a"])
+    rows = Transactions(text, zero, zero, zero, zero, {"account": text})
+    Assignment(RoutingPlan(experiments=(one,)), HashKey(0, 0)).codes(rows)

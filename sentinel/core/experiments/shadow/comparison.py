@@ -14,28 +14,41 @@ from sentinel.records import Floats, Ints
 class SignedSum:
     """Money that the challenger found and the champion did not, less the other way round.
 
+    Who finds many small frauds and leaves few large ones seems better until the first large one:
+    of models that find as much money, losses 19 times as large as gains, the boundary promoted 39
+    of 100 within 60 accounts. So one large fraud more counts for the side that has found less.
+
     Attributes
     ----------
-    total
-        Over the accounts' sums; minor units.
-    squares
-        Of the accounts' sums: the information, and the variance of `total` if both are equal.
+    total, squares
+        Of the accounts' sums, and of their squares; minor units.
     account_count
         Accounts with any.
+    large
+        The money of that one.
     """
 
     total: float
     squares: float
     account_count: int
+    large: float = 0.0
 
     @property
-    def z(self) -> float:
-        """total / sqrt(squares), 0 without any: to be held against the planned boundary.
+    def information(self) -> float:
+        """The variance of the sum if both are equal: it grows with what has matured.
 
         The mean is not taken off: the variance around it is too small where many small gains stand
         against few large losses.
         """
-        return self.total / math.sqrt(self.squares) if self.squares > 0 else 0.0
+        return self.squares + self.large**2
+
+    @property
+    def z(self) -> float:
+        """To be held against the planned boundary of that information; 0 without any."""
+        if self.squares == 0:
+            return 0.0
+        beyond = max(abs(self.total) - self.large, 0.0)
+        return math.copysign(beyond, self.total) / math.sqrt(self.information)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +84,12 @@ class PairedComparison:
 
 
 def compare(
-    pairs: PairColumns, now_ms: int, *, maturity_ms: int, weight_max: float = 1.0
+    pairs: PairColumns,
+    now_ms: int,
+    *,
+    maturity_ms: int,
+    weight_max: float = 1.0,
+    large_minor: float = 0.0,
 ) -> PairedComparison:
     """What the matured pairs say.
 
@@ -85,6 +103,9 @@ def compare(
         In the order of their time.
     weight_max
         At least all weights; known before the start, as 1 / the share that is explored.
+    large_minor
+        The money that one account in fifty loses, or more, of those that lose any
+        (`HistoryRates.large_loss`); with less, money promotes too often.
     """
     assert maturity_ms >= 0
     assert np.all(np.diff(pairs.event_time_ms) >= 0)
@@ -100,7 +121,7 @@ def compare(
         accounts=(int((steps > 0).sum()), int((steps < 0).sum())),
         log_e_better=log_evidence_of_steps(steps, weight_max),
         log_e_worse=log_evidence_of_steps(-_first_of_accounts(matured, signed), weight_max),
-        money=signed_sum(matured.account, at_worst * matured.value),
+        money=signed_sum(matured.account, at_worst * matured.value, large_minor),
         blind_count=int(matured.is_blind.sum()),
         immature_count=len(pairs.side) - count,
     )
@@ -118,9 +139,9 @@ def _first_of_accounts(pairs: PairColumns, signed: Floats) -> Floats:
     return found
 
 
-def signed_sum(account: Ints, signed: Floats) -> SignedSum:
+def signed_sum(account: Ints, signed: Floats, large: float = 0.0) -> SignedSum:
     """By account, from the signed money of pairs, float64 (n,), and whose they are, int64 (n,)."""
     counting = signed != 0
     accounts, at = np.unique(account[counting], return_inverse=True)
     of_account = np.bincount(at, weights=signed[counting], minlength=accounts.size)
-    return SignedSum(float(of_account.sum()), float((of_account**2).sum()), accounts.size)
+    return SignedSum(float(of_account.sum()), float((of_account**2).sum()), accounts.size, large)
