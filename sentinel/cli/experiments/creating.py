@@ -46,7 +46,7 @@ TrafficOption = Annotated[
 ]
 StepsOption = Annotated[
     str | None,
-    typer.Option(metavar="A,B", help="Of a ramp: shares, the last one is --share."),
+    typer.Option(metavar="A,B", help="Of a ramp: shares, the last of them that of --share."),
 ]
 StepOption = Annotated[
     str | None, typer.Option(help="How long a step lasts at least, event time. [default: 1d]")

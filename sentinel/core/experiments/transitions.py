@@ -48,8 +48,8 @@ def create(definition: Definition) -> Step:
             number = found.definition.number + 1
         else:
             raise ValueError(
-                f"experiment {found.definition.id} is {found.status}: what it compares is fixed "
-                "until it has ended"
+                f"experiment {found.definition.id} is {_SAID[found.status]}: what it compares is "
+                "fixed until it is over"
             )
         return Changed(StoredExperiment(replace(definition, number=number)))
 
@@ -129,13 +129,24 @@ def settle(found: StoredExperiment | None, _: RoutingPlan) -> Changed:
     return Changed(replace(one, status="ended"))
 
 
-def _of(found: StoredExperiment | None, *statuses: str, doing: str) -> StoredExperiment:
+_SAID: dict[ExperimentStatus, str] = {
+    "draft": "a draft",
+    "running": "running",
+    "paused": "paused",
+    "waiting": "waiting for a person",
+    "ended": "over",
+}
+
+
+def _of(
+    found: StoredExperiment | None, *statuses: ExperimentStatus, doing: str
+) -> StoredExperiment:
     if found is None:
-        raise ValueError("there is no experiment of that name; `sentinel experiments list`")
+        raise ValueError("there is no experiment of that name")
     if found.status not in statuses:
         raise ValueError(
-            f"experiment {found.definition.id} is {found.status}: only what is "
-            f"{' or '.join(statuses)} can be {doing}"
+            f"experiment {found.definition.id} is {_SAID[found.status]}: only one that is "
+            f"{' or '.join(_SAID[one] for one in statuses)} can be {doing}"
         )
     return found
 

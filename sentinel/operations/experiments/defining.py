@@ -68,12 +68,14 @@ def definition_of_options(wanted: Wanted, config: Config) -> Definition:
             "--aa for two equal arms: one of them"
         )
     found = [_arm(text) for text in wanted.challengers] or [{"name": "same"}]
-    share = _SHARES.get(wanted.design, 0.5) if wanted.share is None else wanted.share
+    share, steps = wanted.share, wanted.others.get("steps")
+    if share is None:
+        share = steps[-1] if steps else _SHARES.get(wanted.design, 0.5)
     rest = 1.0 if wanted.design == "shadow" else 1.0 - share
     arms = [{"name": "control", "share": rest}]
     arms += [{**one, "share": share / len(found)} for one in found]
     table = {"name": wanted.name, "design": wanted.design, "arms": arms, **wanted.others}
-    if wanted.design == "ramp" and "steps" not in table:
+    if wanted.design == "ramp" and not steps:
         table["steps"] = [one for one in _STEPS if one < share] + [share]
     return checked_definition(table, config)
 
