@@ -7,9 +7,10 @@ once, with the formulas that the product has.
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.random import Generator
 
-from sentinel.records import Floats, Ints
+from sentinel.records import Floats
 
 # Accounts: how unequally active they are, how many transactions a whole period has on average, how
 # alike the frauds of one are, and how late they enrol.
@@ -39,139 +40,127 @@ class Looks:
     positives: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """What experiments on accounts are like.
+
+    Attributes
+    ----------
+    shares
+        Of the challenger, by step of a ramp; steps are equally long.
+    lift
+        How many times as probable a challenger's fraud is.
+    trend
+        All fraud becomes more probable: it begins with 1 - trend / 2 of what it is on average.
+    """
+
+    count: int
+    rate: float
+    shares: tuple[float, ...]
+    lift: float = 1.0
+    trend: float = 0.0
+
+
 def independent(
     rng: Generator, r: int, looks: int, n: int, share: float, rates: tuple[float, float]
 ) -> Looks:
     """Outcomes of 0 or 1, one of each account; equally many at each look."""
     sizes = np.diff(np.rint(n * np.arange(looks + 1) / looks)).astype(np.int64)
     of_challenger = rng.binomial(sizes, share, size=(r, looks))
-    counts = np.stack([sizes - of_challenger, of_challenger], axis=-1).cumsum(axis=1)
     each = np.stack([sizes - of_challenger, of_challenger], axis=-1)
     y = rng.binomial(each, np.array(rates)).cumsum(axis=1).astype(np.float64)
-    a = counts.astype(np.float64)
-    sums = np.stack([a, a, y, a, y, y], axis=-1)
-    return Looks(_grams(sums), a.sum(axis=-1), y)
-
-
-def _grams(sums: Floats, x: Floats | None = None) -> Floats:
-    """From (..., 2, 6): accounts, n, y, nn, ny, yy; and of x (..., 2, 4): x, nx, yx, xx."""
-    a, n, y, nn, ny, yy = np.moveaxis(sums, -1, 0)
-    of_x = np.zeros((4, *a.shape)) if x is None else np.moveaxis(x, -1, 0)
-    own = np.stack(
-        [a, n, y, of_x[0], n, nn, ny, of_x[1], y, ny, yy, of_x[2], *of_x], axis=-1
-    ).reshape(*a.shape, 4, 4)
-    found = np.zeros((*a.shape[:-1], 2, 2, 4, 4))
+    a = each.cumsum(axis=1).astype(np.float64)
+    grams = np.zeros((r, looks, 2, 2, 4, 4))
+    values = [[a, a, y], [a, a, y], [y, y, y]]
     for arm in range(2):
-        found[..., arm, arm, :, :] = own[..., arm, :, :]
-    return found
+        for i in range(3):
+            for j in range(3):
+                grams[:, :, arm, arm, i, j] = values[i][j][..., arm]
+    return Looks(grams, a.sum(axis=-1), y)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Transactions:
-    """Of one experiment, in the order of accounts, and of time within each."""
-
-    account: Ints
-    first: Ints  # where each account begins
-    time: Floats
-    fraud: Floats
-    amount: Floats
-    assigned: Floats  # of each account, uniform: below its share it is a challenger
-    before: Floats  # x of each account
-
-
-def transactions(
-    rng: Generator, accounts: int, rate: float, share: float, lift: float, *, trend: float = 0.0
-) -> Transactions:
-    """Accounts that enrol one after the other, with frauds that are alike.
-
-    The fraud of a challenger's account is `lift` times as probable. With a trend all fraud becomes
-    more probable: it begins with 1 - trend / 2 of what it is on average.
+def clustered(rng: Generator, r: int, looks: int, like: Accounts) -> tuple[Looks, Looks]:
+    """Accounts that enrol one after the other, with frauds that are alike: shares of transactions,
+    and of money.
     """
-    assigned = rng.random(accounts)
-    enrolled = rng.random(accounts) * ENROLLED_BY
-    activity = rng.gamma(ACTIVITY, MEAN_COUNT / ACTIVITY, accounts)
-    counts = rng.poisson(activity * (1 - enrolled))
+    cells = 2 * len(like.shares)
+    grams = np.zeros((2, r, looks, cells, cells, 4, 4))
+    counts = np.zeros((r, looks, 3))
+    _simulate(
+        rng,
+        like.count,
+        like.rate,
+        like.lift,
+        np.array(like.shares),
+        like.trend,
+        grams,
+        counts,
+    )
+    grams.cumsum(axis=2, out=grams)
+    counts.cumsum(axis=1, out=counts)
+    shares, money = (Looks(grams[m], counts[..., 0], counts[..., 1:]) for m in range(2))
+    return shares, money
+
+
+@njit(cache=True)
+def _simulate(rng, count, rate, lift, shares, trend, grams, counts):  # type: ignore[no-untyped-def]
+    """Add to (2, R, L, K, K, 4, 4), and to (R, L, 3), what each transaction adds to them."""
+    looks, steps = grams.shape[2], shares.size
     spread = 1 / LIKENESS - 1
-    own = rng.beta(rate * spread, (1 - rate) * spread, accounts)
-    before = rng.binomial(BEFORE_COUNT, own).astype(np.float64)
-    own = np.where(assigned < share, np.minimum(own * lift, 1.0), own)
-    account = np.repeat(np.arange(accounts), counts)
-    time = enrolled[account] + rng.random(account.size) * (1 - enrolled[account])
-    time = time[np.argsort(account + time)]  # within the account: time is below 1
-    return Transactions(
-        account=account,
-        first=np.cumsum(counts) - counts,
-        time=time,
-        fraud=(rng.random(account.size) < own[account] * (1 + trend * (time - 0.5))).astype(float),
-        amount=rng.lognormal(0, AMOUNT_LOG_SD, account.size),
-        assigned=assigned,
-        before=before,
-    )
+    v = np.zeros((2, 2 * steps, 4))
+    has_fraud = np.zeros(2 * steps, dtype=np.bool_)
+    for r in range(grams.shape[1]):
+        for _ in range(count):
+            assigned = rng.random()
+            own = rng.beta(rate * spread, (1 - rate) * spread)
+            x = float(rng.binomial(BEFORE_COUNT, own))
+            times = _times(rng)
+            v[:] = 0.0
+            has_fraud[:] = False
+            for time in times:
+                step = min(int(time * steps), steps - 1)
+                arm = 1 if assigned < shares[step] else 0
+                look = min(int(time * looks), looks - 1)
+                p = own * (lift if arm else 1.0) * (1 + trend * (time - 0.5))
+                fraud = 1.0 if rng.random() < p else 0.0
+                amount = rng.lognormal(0.0, AMOUNT_LOG_SD)
+                cell = 2 * step + arm
+                counts[r, look, 0] += 1
+                if fraud and not has_fraud[cell]:
+                    has_fraud[cell] = True
+                    counts[r, look, 1 + arm] += 1
+                _add(grams[0, r, look], v[0], cell, 1.0, fraud, x)
+                _add(grams[1, r, look], v[1], cell, amount, fraud * amount, x)
 
 
-def running(some: Transactions, share: float, looks: int, *, money: bool) -> Looks:
-    """The sums of one experiment at each look, from what each transaction adds to them."""
-    n = some.amount if money else np.ones_like(some.amount)
-    y = n * some.fraud
-    had_n, had_y = (_before(some, one) for one in (n, y))
-    had_some = _before(some, some.fraud) > 0
-    is_first = np.zeros(n.size)
-    is_first[some.first[np.diff(np.append(some.first, n.size)) > 0]] = 1.0
-    x = some.before[some.account]
-    added = [
-        *(is_first, n, y, n * (2 * had_n + n), n * had_y + y * had_n + n * y, y * (2 * had_y + y)),
-        *(is_first * x, n * x, y * x, is_first * x * x),
-        *(some.fraud * ~had_some, np.ones_like(n)),
-    ]
-    arm = (some.assigned < share)[some.account]
-    cell = np.minimum((some.time * looks).astype(np.int64), looks - 1) * 2 + arm
-    bins = [np.bincount(cell, weights=one, minlength=2 * looks) for one in added]
-    sums: Floats = np.stack(bins, axis=-1).reshape(looks, 2, len(added)).cumsum(axis=0)
-    return Looks(
-        _grams(sums[..., :6], sums[..., 6:10])[None],
-        sums[..., 11].sum(axis=-1)[None],
-        sums[..., 10][None],
-    )
+@njit(cache=True)
+def _times(rng):  # type: ignore[no-untyped-def]
+    """When an account's transactions are, in order."""
+    enrolled = rng.random() * ENROLLED_BY
+    activity = rng.gamma(ACTIVITY, MEAN_COUNT / ACTIVITY)
+    times = np.empty(rng.poisson(activity * (1 - enrolled)))
+    for i in range(times.size):
+        times[i] = enrolled + rng.random() * (1 - enrolled)
+    times.sort()
+    return times
 
 
-def _before(some: Transactions, values: Floats) -> Floats:
-    """The sum of the account's earlier transactions."""
-    total = np.cumsum(values) - values
-    starts = np.append(total, total[-1:])[some.first]
-    return total - starts[some.account]
-
-
-def ramped(some: Transactions, looks: int, *, money: bool) -> Looks:
-    """The same where the challenger's share grows four times, by step and over pairs of steps."""
-    steps = len(RAMP)
-    accounts = some.assigned.size
-    n = some.amount if money else np.ones_like(some.amount)
-    parts = np.stack([n, n * some.fraud, np.ones_like(n), some.fraud], axis=-1)
-    step = np.minimum((some.time * steps).astype(np.int64), steps - 1)
-    look = np.minimum((some.time * looks).astype(np.int64), looks - 1)
-    totals = np.zeros((accounts, steps, 4))
-    arms = (some.assigned[:, None] < np.array(RAMP)).astype(np.int64)
-    grams, clock, positives = [], [], []
-    order = np.argsort(look, kind="stable")
-    ends = np.searchsorted(look[order], np.arange(looks), side="right")
-    begin = 0
-    for end in ends:
-        at = order[begin:end]
-        begin = end
-        np.add.at(totals, (some.account[at], step[at]), parts[at])
-        cells = np.zeros((accounts, steps, 2, 4))
-        is_in = totals[..., 2] > 0
-        for arm in range(2):
-            own = is_in & (arms == arm)
-            cells[:, :, arm, 0] = own
-            cells[:, :, arm, 1] = own * totals[..., 0]
-            cells[:, :, arm, 2] = own * totals[..., 1]
-        flat = cells.reshape(accounts, -1)
-        gram = (flat.T @ flat).reshape(2 * steps, 4, 2 * steps, 4).transpose(0, 2, 1, 3)
-        grams.append(gram)
-        clock.append(totals[..., 2].sum())
-        had = totals[..., 3] > 0
-        positives.append([(had & (arms == arm)).sum() for arm in range(2)])
-    return Looks(
-        np.stack(grams)[None], np.array(clock)[None], np.array(positives, dtype=np.float64)[None]
-    )
+@njit(cache=True)
+def _add(grams, v, cell, n, y, x):  # type: ignore[no-untyped-def]
+    """One row more of an account, whose vectors by cell are v: what its products become more."""
+    old = v[cell].copy()
+    v[cell, 0] = 1.0
+    v[cell, 1] += n
+    v[cell, 2] += y
+    v[cell, 3] = x
+    for other in range(len(v)):
+        if v[other, 0] == 0:
+            continue
+        for i in range(4):
+            for j in range(4):
+                if other == cell:
+                    grams[cell, cell, i, j] += v[cell, i] * v[cell, j] - old[i] * old[j]
+                else:
+                    more = (v[cell, i] - old[i]) * v[other, j]
+                    grams[cell, other, i, j] += more
+                    grams[other, cell, j, i] += more

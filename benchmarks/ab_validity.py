@@ -16,8 +16,9 @@ Every figure is followed by its standard error.
 
 import argparse
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,7 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from benchmarks.ab_streams import (
-    LIKENESS,
-    Looks,
-    independent,
-    ramped,
-    running,
-    transactions,
-)
+from benchmarks.ab_streams import LIKENESS, RAMP, Accounts, Looks, clustered, independent
 from benchmarks.harness import facts, header, print_table, write_json
 from sentinel.core.experiments.inference.comparison import ComparedArrays, compared
 from sentinel.core.experiments.inference.confidence import POSITIVES_MIN, half_width
@@ -45,23 +39,29 @@ from sentinel.records import Floats
 SEED = 2026
 ALPHA = 0.05
 EDGE = -float(ndtri(ALPHA / 2))
-CHUNK = 200
-ACCOUNTS = 6_000
+CHUNK, SEQUENCE_CHUNK = 100, 10
 RATE = 0.02
 LOOKS = 1_000
+METRICS = ("share", "money")
 Row = dict[str, Any]
 Flags = NDArray[np.bool_]
+Make = Callable[[Generator, int], tuple[Looks, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Of the challenger, and how it is called."""
+    """Of the challenger, how it is called, and how many accounts take part."""
 
     share: float
     name: str
+    account_count: int
+
+    def accounts(self) -> Accounts:
+        """Without a difference."""
+        return Accounts(self.account_count, RATE, (self.share,))
 
 
-HALF, TENTH = Share(0.5, "50/50"), Share(0.1, "90/10")
+HALF, TENTH = Share(0.5, "50/50", 3_000), Share(0.1, "90/10", 6_000)
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, default=2_000, help="of the confidence sequence")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--quick", action="store_true", help="100 and 50: two minutes")
+    parser.add_argument("--quick", action="store_true", help="100 and 50: minutes")
     options = parser.parse_args()
     if options.quick:
         options.experiments, options.sequences = 100, 50
@@ -114,16 +114,17 @@ def ratio_text(hits: Flags, of: Flags) -> str:
 def told_apart(found: ComparedArrays, shares: Floats, positives: Floats) -> Flags:
     """Which experiments the planned test tells apart, from arrays (R, L).
 
-    A boundary lies between that which spends all that may be spent by then, and that which spends
-    what this look may at least: outside of both no recursion is needed to know.
+    A boundary is not below that of a look which spends alone all that may be spent by then, and not
+    above that of one which spends alone what it may add: only between both the recursion is needed.
     """
-    z = found.estimate / np.sqrt(found.pooled)
-    is_look = (positives >= POSITIVES_MIN).all(axis=-1) & (found.pooled > 0)
-    z = np.where(is_look & np.isfinite(z), np.abs(z), 0.0)
+    z = np.abs(found.estimate / np.sqrt(found.pooled))
+    is_look = (positives >= POSITIVES_MIN).all(axis=-1) & (found.pooled > 0) & np.isfinite(z)
+    z = np.where(is_look, z, 0.0)
     allowed = np.vectorize(spent)(shares, ALPHA)
     lowest = -ndtri(np.maximum(allowed, 1e-300))
-    hits = np.zeros(len(z), dtype=bool)
-    for i in np.flatnonzero((z >= lowest).any(axis=1)):
+    added = np.maximum(np.diff(allowed, axis=1, prepend=0.0), 1e-300)
+    hits: Flags = np.any(z >= -ndtri(added), axis=1)
+    for i in np.flatnonzero(np.any(z >= lowest, axis=1) & ~hits):
         edges = Boundaries(ALPHA)
         for k in np.flatnonzero(is_look[i]):
             if z[i, k] >= edges.add(float(shares[i, k]), 1 / float(found.pooled[i, k])):
@@ -140,164 +141,144 @@ def clock(looks: Looks) -> Floats:
     return shares
 
 
-@np.errstate(divide="ignore", invalid="ignore")
-def planned(
-    make: Callable[[Generator, int], Looks], rng: Generator, count: int
-) -> dict[str, Flags]:
-    """Of `count` experiments: told apart by the planned test, by one look, by naive looks."""
-    hits: dict[str, list[Flags]] = {"planned": [], "fixed": [], "naive": [], "naive fixed": []}
+Hits = dict[str, Flags]
+
+
+def planned(make: Make, rng: Generator, count: int) -> list[Hits]:
+    """Of `count` experiments, for each metric: told apart by the planned test, by one look, by a
+    plain test of rows at any look, by one of them at the end.
+    """
+    parts: list[list[Hits]] = []
     for begin in range(0, count, CHUNK):
-        looks = make(rng, min(CHUNK, count - begin))
-        found = compared(looks.grams)
-        hits["planned"].append(told_apart(found, clock(looks), looks.positives))
-        is_fixed: Flags = np.abs(found.estimate / np.sqrt(found.pooled)) >= EDGE
-        hits["fixed"].append(is_fixed[:, -1])
-        is_plain: Flags = np.nan_to_num(_plain_z(looks.grams)) >= EDGE
-        hits["naive"].append(np.any(is_plain, axis=1))
-        hits["naive fixed"].append(is_plain[:, -1])
-    return {name: np.concatenate(parts) for name, parts in hits.items()}
+        metrics = make(rng, min(CHUNK, count - begin))
+        parts.append([_judged(looks) for looks in metrics])
+    return [
+        {name: np.concatenate([part[m][name] for part in parts]) for name in parts[0][m]}
+        for m in range(len(parts[0]))
+    ]
+
+
+@np.errstate(divide="ignore", invalid="ignore")
+def _judged(looks: Looks) -> Hits:
+    found = compared(looks.grams)
+    is_fixed: Flags = np.abs(found.estimate / np.sqrt(found.pooled)) >= EDGE
+    is_plain: Flags = _plain_z(looks.grams) >= EDGE
+    return {
+        "planned": told_apart(found, clock(looks), looks.positives),
+        "fixed": is_fixed[:, -1],
+        "naive": np.any(is_plain, axis=1),
+        "rows as independent": is_plain[:, -1],
+    }
 
 
 @np.errstate(divide="ignore", invalid="ignore")
 def _plain_z(grams: Floats) -> Floats:
-    """Of rows that are taken for independent, all steps in one: |z| of two shares."""
+    """Of rows that are taken for independent, all steps in one: |z| of two shares.
+
+    NaN of money, which is none.
+    """
     own = np.einsum("...kkij->...kij", grams)
     arms = own.reshape(*own.shape[:-3], -1, 2, 4, 4).sum(axis=-4)
     n, y = arms[..., 0, 1], arms[..., 0, 2]
     rate = y.sum(axis=-1) / n.sum(axis=-1)
     spread = np.sqrt(rate * (1 - rate) * (1 / n).sum(axis=-1))
     z: Floats = np.abs(y[..., 1] / n[..., 1] - y[..., 0] / n[..., 0]) / spread
-    return z
+    return np.where(n.sum(axis=-1) == np.floor(n.sum(axis=-1)), z, np.nan)
+
+
+def _told(null: Hits, *, is_money: bool = False) -> Row:
+    plain = () if is_money else ("naive", "rows as independent")
+    row = {"R": len(null["planned"]), "type I": share_text(null["planned"])}
+    return row | {name: share_text(null[name]) for name in ("fixed", *plain)}
+
+
+def _power(word: str, hits: Hits) -> Row:
+    return {
+        f"power{word}": share_text(hits["planned"]),
+        f"power{word} / fixed": ratio_text(hits["planned"], hits["fixed"]),
+    }
 
 
 def independent_outcomes(options: Any, rng: Generator) -> Iterator[Row]:
     """One outcome of each account."""
-    for rate, n in ((0.02, 100_000), (0.001, 400_000), (0.001, 1_000_000)):
-        for arms in (HALF, TENTH) if n < 1_000_000 else (TENTH,):
+    for rate, n in ((0.02, 100_000), (0.001, 400_000)):
+        for arms in (HALF, TENTH):
             error = np.sqrt(rate * (1 - rate) / (n * arms.share * (1 - arms.share)))
             for looks in (20, 100):
                 made = partial(bernoulli, n, looks, arms, rate)
-                null = planned(partial(made, 1.0), rng, options.experiments)
-                better = planned(partial(made, 1 + 2.8 * error / rate), rng, options.experiments)
+                (null,) = planned(partial(made, 1.0), rng, options.experiments)
+                lift = 1 + 2.8 * error / rate
+                (better,) = planned(partial(made, lift), rng, options.experiments // 5)
                 row = {"rate": rate, "arms": arms.name, "n": n, "looks": looks}
-                yield row | _told(null, better)
+                yield row | _told(null) | _power("", better)
 
 
 def bernoulli(
     n: int, looks: int, arms: Share, rate: float, lift: float, rng: Generator, r: int
-) -> Looks:
+) -> tuple[Looks]:
     """Independent outcomes of 0 and 1."""
-    return independent(rng, r, looks, n, arms.share, (rate, rate * lift))
+    return (independent(rng, r, looks, n, arms.share, (rate, rate * lift)),)
 
 
-def _told(null: dict[str, Flags], better: dict[str, Flags] | None = None) -> Row:
-    row = {
-        "R": len(null["planned"]),
-        "type I": share_text(null["planned"]),
-        "fixed": share_text(null["fixed"]),
-        "naive": share_text(null["naive"]),
-        "rows as independent": share_text(null["naive fixed"]),
-    }
-    if better is not None:
-        row |= {
-            "power": share_text(better["planned"]),
-            "fixed power": share_text(better["fixed"]),
-            "power / fixed": ratio_text(better["planned"], better["fixed"]),
-        }
-    return row
-
-
-def _of_shares(row: Row, money: bool) -> Row:
-    """Without what a plain test of rows says, which tests shares alone."""
-    plain = ("naive", "rows as independent") if money else ()
-    return {key: value for key, value in row.items() if key not in plain}
-
-
-def many(make: Callable[[Generator], Looks]) -> Callable[[Generator, int], Looks]:
-    """Experiments that are simulated one by one, as one."""
-
-    def some(rng: Generator, r: int) -> Looks:
-        found = [make(rng) for _ in range(r)]
-        return Looks(
-            *(
-                np.concatenate([getattr(one, name) for one in found])
-                for name in ("grams", "n", "positives")
-            )
-        )
-
-    return some
-
-
-def clustered(
-    arms: Share, looks: int, lift: float, money: bool, accounts: int = ACCOUNTS, rate: float = RATE
-) -> Callable[[Generator, int], Looks]:
-    """Accounts with many transactions."""
-    return many(
-        lambda g: running(
-            transactions(g, accounts, rate, arms.share, lift), arms.share, looks, money=money
-        )
-    )
+def of_accounts(looks: int, like: Accounts, rng: Generator, r: int) -> tuple[Looks, Looks]:
+    """Accounts with many transactions: shares of them, and of money."""
+    return clustered(rng, r, looks, like)
 
 
 def clustered_accounts(options: Any, rng: Generator) -> Iterator[Row]:
     """Rows of an account are alike."""
     for arms in (HALF, TENTH):
-        for money in (False, True):
-            looks = 20
-            base = {"arms": arms.name, "metric": "money" if money else "ratio", "looks": looks}
-            null = planned(clustered(arms, looks, 1.0, money), rng, options.experiments)
-            row = base | _of_shares(_told(null), money)
-            for word, sign in (("up", 1), ("down", -1)):
-                lift = _lift(rng, arms, money, sign)
-                other = planned(clustered(arms, looks, lift, money), rng, options.experiments // 4)
-                row |= {
-                    f"power {word}": share_text(other["planned"]),
-                    f"/ fixed {word}": ratio_text(other["planned"], other["fixed"]),
-                }
+        like = arms.accounts()
+        null = planned(partial(of_accounts, 20, like), rng, options.experiments)
+        for m, name in enumerate(METRICS):
+            row = {"arms": arms.name, "metric": name, "looks": 20} | _told(null[m], is_money=m > 0)
+            for word, sign in ((" up", 1), (" down", -1)):
+                better = replace(like, lift=_lift(rng, like, m, sign))
+                made = planned(partial(of_accounts, 20, better), rng, options.experiments // 10)
+                row |= _power(word, made[m])
             yield row
-    null = planned(clustered(TENTH, 100, 1.0, False), rng, options.experiments)
-    yield {"arms": "90/10", "metric": "ratio", "looks": 100} | _told(null)
+    for arms in (HALF, TENTH):
+        make = partial(of_accounts, 100, arms.accounts())
+        null = planned(make, rng, options.experiments // 2)
+        for m, name in enumerate(METRICS):
+            row = {"arms": arms.name, "metric": name, "looks": 100}
+            yield row | _told(null[m], is_money=m > 0)
 
 
-def _lift(rng: Generator, arms: Share, money: bool, sign: int) -> float:
+def _lift(rng: Generator, like: Accounts, metric: int, sign: int) -> float:
     """With which one look has about 80 % power."""
-    found = compared(clustered(arms, 1, 1.0, money)(rng, 300).grams)
+    found = compared(clustered(rng, 300, 1, like)[metric].grams)
     error = float(np.std(found.estimate[:, -1]))
     return 1 + sign * 2.8 * error / float(found.rates[:, -1, 0].mean())
 
 
 def ramps(options: Any, rng: Generator) -> Iterator[Row]:
     """The challenger's share grows from 1 to 50 % while the rate of fraud grows threefold."""
-    for money in (False, True):
-        make = many(partial(_ramp, money))
-        null = planned(make, rng, options.experiments)
-        row = {"arms": "1, 5, 25, 50 %", "metric": "money" if money else "ratio", "looks": 20}
-        yield (
-            row
-            | _of_shares(_told(null), money)
-            | {"steps taken for independent": _as_independent(make, rng, options)}
-        )
+    like = Accounts(3_000, RATE, RAMP, trend=1.0)
+    make = partial(of_accounts, 20, like)
+    null = planned(make, rng, options.experiments)
+    apart = planned(partial(_steps_apart, like), rng, options.experiments // 5)
+    for m, name in enumerate(METRICS):
+        row = {"arms": "1, 5, 25, 50 %", "metric": name, "looks": 20}
+        row |= _told(null[m], is_money=m > 0)
+        yield row | {"steps as independent": share_text(apart[m]["planned"])}
 
 
-def _ramp(money: bool, rng: Generator) -> Looks:
-    return ramped(transactions(rng, ACCOUNTS, RATE, 0.0, 1.0, trend=1.0), 20, money=money)
-
-
-def _as_independent(make: Callable[[Generator, int], Looks], rng: Generator, options: Any) -> str:
-    """Type I where pairs of steps are left out of the variance."""
-    hits = []
-    for _ in range(0, options.experiments // 5, CHUNK):
-        looks = make(rng, CHUNK)
+def _steps_apart(like: Accounts, rng: Generator, r: int) -> tuple[Looks, ...]:
+    """The same without what is known of pairs of steps."""
+    found = clustered(rng, r, 20, like)
+    for looks in found:
         k = np.arange(looks.grams.shape[-4])
-        only = np.zeros_like(looks.grams)
-        only[..., k, k, :, :] = looks.grams[..., k, k, :, :]
-        hits.append(told_apart(compared(only), clock(looks), looks.positives))
-    return share_text(np.concatenate(hits))
+        own = looks.grams[..., k, k, :, :].copy()
+        looks.grams[:] = 0.0
+        looks.grams[..., k, k, :, :] = own
+    return found
 
 
 # --- the confidence sequence --------------------------------------------------------------------
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def misses(found: ComparedArrays, looks: Looks, truth: float) -> Flags:
     """Which experiments have an interval without the truth at any look."""
     shares = np.maximum(looks.n / looks.n[:, -1].mean(), 1e-9)
@@ -310,41 +291,39 @@ def misses(found: ComparedArrays, looks: Looks, truth: float) -> Flags:
 
 
 def missed(
-    make: Callable[[Generator, int], Looks],
-    rng: Generator,
-    count: int,
-    truth: float,
-    *,
-    with_covariate: bool = False,
-    chunk: int = 20,
-) -> Row:
-    """Over `count` experiments."""
-    hits, naive = [], []
-    for begin in range(0, count, chunk):
-        looks = make(rng, min(chunk, count - begin))
-        found = compared(looks.grams, with_covariate=with_covariate)
-        hits.append(misses(found, looks, truth))
-        if truth == 0:
-            naive.append((np.nan_to_num(_plain_z(looks.grams)) >= EDGE).any(axis=1))
-    row = {"R": count, "miss": share_text(np.concatenate(hits))}
-    return row | {"naive": share_text(np.concatenate(naive)) if naive else "-"}
+    make: Make, rng: Generator, count: int, truth: float, *, with_covariate: bool = False
+) -> list[Row]:
+    """Over `count` experiments, for each metric."""
+    hits: dict[int, list[Flags]] = defaultdict(list)
+    plain: dict[int, list[Flags]] = defaultdict(list)
+    for begin in range(0, count, SEQUENCE_CHUNK):
+        for m, looks in enumerate(make(rng, min(SEQUENCE_CHUNK, count - begin))):
+            found = compared(looks.grams, with_covariate=with_covariate)
+            hits[m].append(misses(found, looks, truth))
+            plain[m].append(np.any(_plain_z(looks.grams) >= EDGE, axis=1))
+    rows = []
+    for m, some in hits.items():
+        row = {"R": count, "miss": share_text(np.concatenate(some))}
+        if truth == 0 and m == 0:
+            row["naive"] = share_text(np.concatenate(plain[m]))
+        rows.append(row)
+    return rows
 
 
 def sequences(options: Any, rng: Generator) -> Iterator[Row]:
     """The interval at any time, looked at 1,000 times."""
-    for lift in (0.5, 1.0, 1.5):
+    for lift in (1.0, 1.5, 0.5):
         for arms in (HALF, TENTH):
             for rate, n in ((0.02, 20_000), (0.001, 400_000)):
                 row = {"outcomes": f"independent {100 * rate:g} %", "arms": arms.name, "lift": lift}
-
-                made = partial(bernoulli, n, LOOKS, arms, rate, lift)
-                yield row | missed(made, rng, options.sequences, rate * (lift - 1))
-            for money in (False, True):
-                row = {"outcomes": "clustered " + ("money" if money else "ratio")}
-                row |= {"arms": arms.name, "lift": lift}
-                make = clustered(arms, LOOKS, lift, money)
-                truth = true_difference(lift)
-                yield row | _of_shares(missed(make, rng, options.sequences, truth), money)
+                make = partial(bernoulli, n, LOOKS, arms, rate, lift)
+                yield row | missed(make, rng, options.sequences, rate * (lift - 1))[0]
+            like = replace(arms.accounts(), lift=lift)
+            found = missed(
+                partial(of_accounts, LOOKS, like), rng, options.sequences, true_difference(lift)
+            )
+            for name, some in zip(METRICS, found, strict=True):
+                yield {"outcomes": f"clustered {name}", "arms": arms.name, "lift": lift} | some
 
 
 def true_difference(lift: float) -> float:
@@ -357,21 +336,23 @@ def true_difference(lift: float) -> float:
 def with_cuped(options: Any, rng: Generator) -> Iterator[Row]:
     """The covariate of before taken out, in the sequence and in the planned test."""
     for arms in (HALF, TENTH):
-        for lift in (0.5, 1.0, 1.5):
-            row = {"outcomes": "clustered ratio", "arms": arms.name, "lift": lift}
-            make = clustered(arms, LOOKS, lift, False)
+        for lift in (1.0, 1.5, 0.5):
+            make = partial(of_accounts, LOOKS, replace(arms.accounts(), lift=lift))
             truth = true_difference(lift)
-            yield row | missed(make, rng, options.sequences, truth, with_covariate=True)
+            found = missed(make, rng, options.sequences, truth, with_covariate=True)
+            for name, row in zip(METRICS, found, strict=True):
+                yield {"outcomes": name, "arms": arms.name, "lift": lift} | row
         hits, variances = [], []
         for begin in range(0, options.experiments, CHUNK):
-            looks = clustered(arms, 20, 1.0, False)(rng, min(CHUNK, options.experiments - begin))
-            found = compared(looks.grams, with_covariate=True)
-            hits.append(told_apart(found, clock(looks), looks.positives))
-            variances.append(found.pooled[:, -1] / compared(looks.grams[:, -1:]).pooled[:, 0])
+            r = min(CHUNK, options.experiments - begin)
+            looks, _ = clustered(rng, r, 20, arms.accounts())
+            adjusted = compared(looks.grams, with_covariate=True)
+            hits.append(told_apart(adjusted, clock(looks), looks.positives))
+            variances.append(adjusted.pooled[:, -1] / compared(looks.grams[:, -1:]).pooled[:, 0])
         yield {
-            "outcomes": "clustered ratio, planned test", "arms": arms.name, "lift": 1.0,
-            "R": options.experiments, "miss": share_text(np.concatenate(hits)),
-            "naive": f"variance x {np.concatenate(variances).mean():.3f}",
+            "outcomes": "share, planned test", "arms": arms.name, "lift": 1.0,
+            "R": options.experiments, "type I": share_text(np.concatenate(hits)),
+            "variance left": f"{np.concatenate(variances).mean():.3f}",
         }  # fmt: skip
 
 

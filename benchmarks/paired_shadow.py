@@ -75,7 +75,7 @@ def _cell(value: Any) -> str:
 
 def sizes(rng: Generator, quick: bool) -> list[dict[str, Any]]:
     """Transactions and labels for 80 % power, by how alike the models' scores are."""
-    n, repeats = (200_000, 2) if quick else (3_000_000, 10)
+    n, repeats = (200_000, 2) if quick else (1_000_000, 8)
     rows = []
     for correlation in (0.6, 0.84, 0.915, 0.955):
         many = [_of_scores(*_scores(rng, n, correlation)) for _ in range(repeats)]
@@ -137,7 +137,7 @@ def ratios(first: Floats, second: Floats, common: float) -> dict[str, float]:
 
 def null(rng: Generator, quick: bool) -> list[dict[str, Any]]:
     """Any look of equal models beyond 1 / alpha, alpha 5 %, over 3,000 discordant frauds."""
-    run_count, length = (200, 1_000) if quick else (10_000, 3_000)
+    run_count, length = (200, 1_000) if quick else (4_000, 3_000)
     needed = counts_needed(length)
     rows = [_null_row("each fraud by itself", _false(rng, run_count, needed, 1, ""))]
     for cluster in (3, 10):
@@ -205,7 +205,7 @@ def _false(rng: Generator, run_count: int, needed: Ints, cluster: int, counted: 
 
 def money(rng: Generator, quick: bool) -> list[dict[str, Any]]:
     """Models that find as much money: how often the boundary promotes, and the other way."""
-    run_count = 500 if quick else 20_000
+    run_count = 500 if quick else 10_000
     settings = {
         "gains and losses alike": (0.5, 1.0, 0.0),
         "the same, amounts lognormal(1.2)": (0.5, 1.0, 1.2),
@@ -265,7 +265,7 @@ def _decided(sums: Floats, large: float) -> tuple[Bools, Bools]:
 
 def maturity(rng: Generator, quick: bool) -> list[dict[str, Any]]:
     """Equal models, two frauds a day each, of which the challenger's are known after 30 days."""
-    run_count = 20 if quick else 400
+    run_count = 20 if quick else 200
     rows = []
     for rule, maturity_ms in (("labels that have come", 0), ("older than 30 days", 30 * DAY_MS)):
         at_40, worse, better = [], 0, 0

@@ -261,7 +261,7 @@ class Instance:
             await parts.deployment.follow()  # an empty registry may be one that has lost all
             await adopt(parts.models, self._artifact)
             await parts.deployment.follow()
-            await parts.routing.follow()
+            await parts.routing.begin()
             teller = registrar(self._config, self._ports, who=FIRST_WHO, models=parts.models)
             await tell_adopted(parts.models, teller)
         except (TransientError, ModelError) as error:

@@ -10,6 +10,7 @@ progress            how far they are, JSON; kept
 looks:{id}          index: the names of these by their numbers; the newest 200
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -21,6 +22,8 @@ from sentinel.stored.looks import LookReport
 from sentinel.stored.routing import RoutingPlan
 
 Kept = TypeVar("Kept")
+
+log = logging.getLogger(__name__)
 
 _KEPT_S = 400 * 86_400.0
 _LOOKS_KEPT_MAX = 200
@@ -133,8 +136,13 @@ def _readable(kind: type[Kept], name: str, data: bytes) -> Kept:
 
 
 def _all(kind: type[Kept], names: Sequence[str], values: Sequence[bytes | None]) -> list[Kept]:
-    return [
-        _readable(kind, name, data)
-        for name, data in zip(names, values, strict=True)
-        if data is not None
-    ]
+    """What is there; what somebody else has damaged is as if it were not."""
+    found = []
+    for name, data in zip(names, values, strict=True):
+        if data is None:
+            continue
+        try:
+            found.append(decode_stored(kind, data))
+        except (RecordError, ValueError) as error:
+            log.warning("%s: %s", name, error.args[-1])
+    return found

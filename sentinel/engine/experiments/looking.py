@@ -17,6 +17,7 @@ from sentinel.core.experiments.inference.sample_ratio import SampleRatio, sample
 from sentinel.core.experiments.inference.verdicts import ExperimentVerdict, verdict_of
 from sentinel.core.experiments.metrics import COUNTED, METRICS
 from sentinel.core.experiments.outcomes.cells import MetricSums
+from sentinel.core.experiments.shadow.comparison import SignedSum
 from sentinel.stored.experiments import (
     Definition,
     StoredExperiment,
@@ -110,16 +111,17 @@ def _arms(definition: Definition, report: OutcomeReport) -> Found:
 def _paired(definition: Definition, report: OutcomeReport) -> Found:
     """Money that one model alone would have stopped, as a difference with its information.
 
-    Its statistic is total / sqrt(squares), and its information `squares`.
+    Its statistic is that of `SignedSum`.
     """
     told = report.shadow
-    money = told.get("money", {})
-    squares, accounts = float(money.get("squares", 0.0)), tuple(told.get("accounts", (0, 0)))
     arm = definition.challengers[0].name
-    if not squares > 0:
+    money = SignedSum(**told["money"]) if "money" in told else SignedSum(0.0, 0.0, 0)
+    if not money.squares > 0:
         return {(arm, _MONEY): None}
-    variance, estimate = 1.0 / squares, float(money["total"]) / squares
+    accounts = tuple(told.get("accounts", (0, 0)))
+    variance = 1.0 / money.information
     counts = (int(accounts[1]), int(accounts[0]))
+    estimate = money.beyond * variance
     one = ArmComparison(estimate, (0.0, 0.0), variance, variance, counts, counts, counts)
     return {(arm, _MONEY): one}
 

@@ -14,9 +14,9 @@ from sentinel.core.experiments.inference.confidence import interval_at_any_time
 from sentinel.core.experiments.inference.multiplicity import holm, told_apart
 from sentinel.core.experiments.inference.planned import (
     LOOK_COUNT_MAX,
+    ArmLook,
     PlannedParams,
     PlannedTest,
-    TestedLook,
 )
 from sentinel.core.experiments.inference.sample_ratio import SampleRatio, sample_ratio
 from sentinel.core.experiments.inference.verdicts import (
@@ -87,7 +87,7 @@ class AnalysedLook:
         What a test that takes rows as independent and looks as the only one says; None without.
     """
 
-    look: TestedLook
+    look: ArmLook
     row_count: int
     time: float
     comparison: ArmComparison | None

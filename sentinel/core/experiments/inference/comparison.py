@@ -69,6 +69,8 @@ def compare(
         Take out what the covariate explains (CUPED), which must be from before the experiment.
     """
     arms = (control, challenger)
+    if not sums.cells:
+        return None
     found = compared(sums.grams(arms), with_covariate=with_covariate)
     if not np.isfinite(found.estimate):
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sentinel.core.experiments.inference.comparison import ArmComparison
-from sentinel.core.experiments.inference.planned import PlannedTest, TestedLook
+from sentinel.core.experiments.inference.planned import ArmLook, PlannedTest
 from sentinel.core.experiments.inference.sample_ratio import ALARM, SampleRatio
 
 Better = Literal["higher", "lower"]
@@ -106,7 +106,7 @@ def _at_end(
     )
 
 
-def _beyond(look: TestedLook, is_better: bool) -> str:
+def _beyond(look: ArmLook, is_better: bool) -> str:
     assert look.z is not None
     assert look.boundary is not None
     assert look.estimate is not None
@@ -118,7 +118,7 @@ def _beyond(look: TestedLook, is_better: bool) -> str:
     )
 
 
-def _futile(look: TestedLook) -> str:
+def _futile(look: ArmLook) -> str:
     assert look.power is not None
     return (
         f"a difference will hardly be found any more: with {_percent(look.share)} of the plan the "

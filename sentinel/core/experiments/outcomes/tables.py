@@ -29,7 +29,7 @@ def metric_sums(cells: Mapping[Cell, AccountTable]) -> MetricSums:
     for cell, table in cells.items():
         found.cells[cell] = arm_sums(table.y, table.n, table.x)
     for a, b in combinations(sorted(cells), 2):
-        if a.step != b.step and (products := _products(cells[a], cells[b])) is not None:
+        if (products := _products(cells[a], cells[b])) is not None:
             found.pairs[a, b] = products
     return found
 

@@ -43,12 +43,14 @@ class SignedSum:
         return self.squares + self.large**2
 
     @property
+    def beyond(self) -> float:
+        """What is left of the sum behind one large fraud more; its sign is the sum's."""
+        return math.copysign(max(abs(self.total) - self.large, 0.0), self.total)
+
+    @property
     def z(self) -> float:
         """To be held against the planned boundary of that information; 0 without any."""
-        if self.squares == 0:
-            return 0.0
-        beyond = max(abs(self.total) - self.large, 0.0)
-        return math.copysign(beyond, self.total) / math.sqrt(self.information)
+        return self.beyond / math.sqrt(self.information) if self.squares > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
