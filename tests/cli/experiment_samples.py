@@ -11,7 +11,7 @@ from sentinel.stored.experiments import (
     StoredExperiment,
     StoredVerdict,
 )
-from sentinel.stored.looks import Compared, LookReport, PlannedLook
+from sentinel.stored.looks import ComparedMetric, LookReport, PlannedLook
 
 NOW_MS = 1_788_256_800_000
 DAY_MS = 86_400_000
@@ -49,11 +49,11 @@ def a_look(
     share, z = number / 4, -0.9 * number
     estimate, half = -0.4 * number, 3.0 / number
     compared = [
-        Compared(
+        ComparedMetric(
             "fraud_loss", arm, 10.0 + estimate, 10.0, estimate, (estimate - half, estimate + half)
         ),
-        Compared("alert_rate", arm, 0.0213, 0.02, 0.0013, (-0.0004, 0.003), p=0.21),
-        Compared("recall", arm, None, 0.5, None),
+        ComparedMetric("alert_rate", arm, 0.0213, 0.02, 0.0013, (-0.0004, 0.003), p=0.21),
+        ComparedMetric("recall", arm, None, 0.5, None),
     ]
     boundary = (4.33, 2.96, 2.36, 2.01)[number - 1]
     look = LookReport(

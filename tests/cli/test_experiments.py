@@ -65,6 +65,10 @@ def folder(empty: Folder) -> Folder:
     return empty
 
 
+def refused(folder: Folder, *arguments: str) -> str:
+    return folder.refusal(*arguments, exit_code=2, **SECRET)
+
+
 def kept(folder: Folder, name: str) -> StoredExperiment:
     found = with_store(folder, lambda store: store.experiment(name))
     assert isinstance(found, StoredExperiment)
@@ -209,7 +213,7 @@ def test_what_cannot_be_done_is_one_sentence(
     Path("bad.toml").write_text("[experiment")
     Path("plain.toml").write_text('name = "x"')
 
-    assert folder.refusal(*arguments, **SECRET).startswith(why)
+    assert refused(folder, *arguments).startswith(why)
 
 
 def test_nothing_starts_without_a_secret_or_with_a_model_that_cannot_serve(empty: Folder) -> None:
@@ -217,7 +221,7 @@ def test_nothing_starts_without_a_secret_or_with_a_model_that_cannot_serve(empty
     empty.said("create", "--name", "gone", "--arm", "a=version=0.9.0")
 
     assert empty.refusal("start", "fast").startswith("[experiments] secret is empty: ")
-    assert empty.refusal("start", "gone", **SECRET) == (
+    assert refused(empty, "start", "gone") == (
         "model 0.9.0 is none that can serve; the registry has 1.0.0, 1.1.0"
     )
 

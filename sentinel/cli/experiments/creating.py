@@ -124,7 +124,7 @@ def create_draft(
     if file is None:
         if not name:
             raise ConfigError("give a FILE, or --name and what is compared, such as --arm")
-        asked = defining.Wanted(name, design or "split", arm or (), equal, share, others)
+        asked = defining.WantedExperiment(name, design or "split", arm or (), equal, share, others)
         wanted = defining.definition_of_options(asked, settings)
     elif others or name or design or arm or equal or share is not None:
         raise ConfigError("give a FILE or options that say what is compared, not both")

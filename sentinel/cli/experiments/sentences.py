@@ -172,7 +172,7 @@ def metric_name(metric: str) -> str:
     return f"{metric}, per {PER_COUNT:,} transactions" if is_money else metric
 
 
-def value_text(metric: str, value: float | None, decimals: int, *, signed: bool = False) -> str:
+def metric_text(metric: str, value: float | None, decimals: int, *, signed: bool = False) -> str:
     """A value of a metric, or with `signed` a difference."""
     if value is None:
         return ""
@@ -187,7 +187,7 @@ def interval_text(metric: str, interval: tuple[float, float] | None, decimals: i
     """Between which values a difference is."""
     if interval is None:
         return ""
-    low, high = (value_text(metric, one, decimals, signed=True) for one in interval)
+    low, high = (metric_text(metric, one, decimals, signed=True) for one in interval)
     return f"{low.removesuffix(' points')} to {high}"
 
 

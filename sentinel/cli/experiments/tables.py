@@ -7,7 +7,7 @@ from rich.table import Table
 from sentinel.cli.experiments import sentences
 from sentinel.codec.times import date_text
 from sentinel.stored.experiments import Definition
-from sentinel.stored.looks import Compared, LookReport, PlannedLook
+from sentinel.stored.looks import ComparedMetric, LookReport, PlannedLook
 
 
 def look_table(definition: Definition, looks: Sequence[LookReport], decimals: int) -> Table:
@@ -52,10 +52,10 @@ def difference_text(definition: Definition, one: PlannedLook, decimals: int) -> 
     """The difference of the primary metric; of a shadow its own lines have it, in money."""
     if definition.design == "shadow":
         return ""
-    return sentences.value_text(definition.metric, one.estimate, decimals, signed=True)
+    return sentences.metric_text(definition.metric, one.estimate, decimals, signed=True)
 
 
-def primary_of(look: LookReport, metric: str, arm: str) -> Compared | None:
+def primary_of(look: LookReport, metric: str, arm: str) -> ComparedMetric | None:
     """The primary metric of an arm at a look; None if it is not known."""
     found = [one for one in look.compared if one.metric == metric and one.arm == arm]
     return found[0] if found else None
@@ -75,12 +75,12 @@ def compared_table(look: LookReport, decimals: int) -> Table:
     return table
 
 
-def compared_cells(one: Compared, decimals: int) -> tuple[str, ...]:
+def compared_cells(one: ComparedMetric, decimals: int) -> tuple[str, ...]:
     """Of a metric: both values, their difference, how much that is, its interval, p."""
     return (
-        sentences.value_text(one.metric, one.value, decimals),
-        sentences.value_text(one.metric, one.control, decimals),
-        sentences.value_text(one.metric, one.estimate, decimals, signed=True),
+        sentences.metric_text(one.metric, one.value, decimals),
+        sentences.metric_text(one.metric, one.control, decimals),
+        sentences.metric_text(one.metric, one.estimate, decimals, signed=True),
         sentences.relative_text(one.estimate, one.control),
         sentences.interval_text(one.metric, one.interval, decimals),
         "" if one.p is None else f"{one.p:.2g}",

@@ -6,7 +6,7 @@ from sentinel.config import Config
 from sentinel.core.experiments import transitions
 from sentinel.core.experiments.assignment.keys import key_check, key_of
 from sentinel.core.experiments.transitions import Step
-from sentinel.engine.experiments.desk import Changed, change_stored
+from sentinel.engine.experiments.desk import StoredChange, change_stored
 from sentinel.errors import ConfigError, TransientError
 from sentinel.operations.data.sender import Sender
 from sentinel.operations.experiments.guards import GuardState, guard_states
@@ -56,7 +56,7 @@ async def change_experiment(
     return ExperimentChanged(done.after, await _told(config, done))
 
 
-async def _told(config: Config, done: Changed) -> str:
+async def _told(config: Config, done: StoredChange) -> str:
     try:
         async with Sender(config) as sender:
             await sender.experiment(done.record)

@@ -20,7 +20,7 @@ _STEPS = (0.01, 0.05, 0.25)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedExperiment:
     """The options of `sentinel experiments create` in the place of a file.
 
     Attributes
@@ -60,7 +60,7 @@ def definition_of_file(path: Path, config: Config) -> Definition:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def definition_of_options(wanted: Wanted, config: Config) -> Definition:
+def definition_of_options(wanted: WantedExperiment, config: Config) -> Definition:
     """What options define. Raises ConfigError."""
     if wanted.is_aa == bool(wanted.challengers):
         raise ConfigError(
