@@ -18,7 +18,7 @@ from sentinel.codec.schema import SchemaParams
 from sentinel.codec.values.settings import Variable, section, table_of
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.decision import PolicyParams
-from sentinel.core.drift.params import DriftParams
+from sentinel.core.drift.params import DriftParams, segmentation_of
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import layout_of, row_bytes
 from sentinel.core.learning.maturity import MaturityParams
@@ -92,6 +92,7 @@ class Config:
             raise ValueError("[training] label_column is a field of [schema]: it may be no input")
         self._check_state()
         self._check_lifetime()
+        segmentation_of(self.features, self.drift)
         for kind, params in self.entities.items():
             if params.entities_max < 2 * self.engine.batch_count_max:
                 raise ValueError(

@@ -129,7 +129,13 @@ async def fill(drift: DriftStore, *, at_ms: int = NOW_MS) -> None:
     for alarm in (
         an_alarm(),
         an_alarm(
-            2, column="country", part="unseen", severity="critical", harm=HARM, kind="new_category"
+            2,
+            column="country",
+            part="unseen",
+            severity="critical",
+            harm=HARM,
+            kind="new_category",
+            segment='channel "web"',
         ),
         an_alarm(3, column="hour", status="closed", closed_ms=NOW_MS, severity="info"),
     ):

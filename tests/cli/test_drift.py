@@ -65,7 +65,7 @@ def test_the_status_is_one_screen(folder: Folder) -> None:
         "watched: version 1.0.0, to 2026-09-01 10:00:00 UTC of event time",
         "reference: the history that it was trained on",
         "2 alarms are open; 1 alarm is over",
-        "unseen values of country up",
+        'unseen values of country up in channel "web"',
         "+0.42 sd",
         "median 21.5 -> 34.2",
         "hour is suppressed until",

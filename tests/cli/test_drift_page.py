@@ -96,6 +96,7 @@ def hostile(report: DriftReport) -> DriftReport:
         "words": HOSTILE,
         "note": HOSTILE,
         "acknowledged_by": HOSTILE,
+        "segment": HOSTILE,
     }
     names: dict[str, Any] = {
         "id": HOSTILE,
@@ -107,7 +108,9 @@ def hostile(report: DriftReport) -> DriftReport:
     alarms = [an_alarm(**words, **names, harm=HARM), an_alarm(**words, status="closed")]
     window = a_window(changed={HOSTILE: 0.3}, names=[HOSTILE], actions={HOSTILE: 1})
     (finding,) = window.findings
-    window = replace(window, findings=[replace(finding, words=HOSTILE, kind=HOSTILE)])
+    window = replace(
+        window, findings=[replace(finding, words=HOSTILE, kind=HOSTILE, segment=HOSTILE)]
+    )
     status = replace(
         report.status,
         version=HOSTILE,
@@ -180,6 +183,22 @@ def test_alarms_are_told_with_their_life_and_harm_with_its_condition(report: Dri
     assert "hour is suppressed until 2026-09-08 10:00 UTC, by ann: a holiday" in text
 
 
+def test_the_segment_in_which_a_change_stands_is_told_of_alarms_and_of_windows(
+    report: DriftReport,
+) -> None:
+    segment = 'country "DE"'
+    window = a_window(changed={"amount": 0.2})
+    findings = [
+        replace(one, segment=segment) if one.name == "amount" else one for one in window.findings
+    ]
+    told = replace(report, alarms=[an_alarm(segment=segment)],
+                   windows=[replace(window, findings=findings)])  # fmt: skip
+    text = read(page(told, 2)).text
+
+    assert 'amount up in country "DE"' in text
+    assert 'Location: median 21.5 -> 34.2; in country "DE", only or mostly.' in text
+
+
 def test_a_histogram_is_drawn_for_eyes_and_told_for_ears(report: DriftReport) -> None:
     html = page(report, 2)
 
@@ -228,7 +247,9 @@ def test_what_strangers_have_written_is_shown_and_does_nothing(report: DriftRepo
 def test_a_page_of_one_alarm_is_about_its_column() -> None:
     found = read(page(a_report(an_alarm(2).id), 2, of_alarm=True))
 
-    assert found.text.startswith("Drift: unseen values of country up since 2026-09-01 04:00 UTC")
+    assert found.text.startswith(
+        'Drift: unseen values of country up in channel "web" since 2026-09-01 04:00 UTC'
+    )
     assert "terminal_rate_28d" not in found.text
     assert found.count("svg") == 1
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from sentinel.app.wiring import control_plane, watching
 from sentinel.app.wiring.shared import Ports, Shared, clock_s
 from sentinel.config import Config
+from sentinel.core.drift.params import segmentation_of
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.dead_letters import DeadLetters
@@ -88,8 +89,9 @@ def assemble(
     )  # fmt: skip
     labels = _labels(shared, placement)
     summaries = Summaries(
-        ports.broker, topics.summaries, owner.name, shared.partitions, metrics, config.drift
-    )
+        ports.broker, topics.summaries, owner.name, shared.partitions, metrics, config.drift,
+        segmentation_of(config.features, config.drift),
+    )  # fmt: skip
     checkpoints = Checkpoints(
         ports.broker, ports.store, state, [alerts, summaries], shared.partitions, shared.progress,
         metrics, params, labels_log=labels.log, owner=owner, watch=watch, clock_s=clock_s,

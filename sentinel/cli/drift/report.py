@@ -169,4 +169,4 @@ def _cells(finding: "ColumnFinding") -> tuple[str, ...]:
 
     verdict = "changed" if finding.alarm else "as before"
     numbers = (f"{finding.effect:.3f}", sentences.p_text(finding.p), f"{finding.psi:.3f}")
-    return (verdict, *numbers, sentences.kind_text(finding.kind), finding.words)
+    return (verdict, *numbers, sentences.kind_text(finding.kind), sentences.changed_text(finding))

@@ -5,7 +5,7 @@ from sentinel.codec.times import date_text
 from sentinel.core.drift.telling import moved
 from sentinel.operations.drift.references import ReferenceFacts
 from sentinel.operations.drift.status import DriftStatus
-from sentinel.stored.drift import Alarm, Harm, Suppression, WindowReport
+from sentinel.stored.drift import Alarm, ColumnFinding, Harm, Suppression, WindowReport
 
 SUPPOSING = "if P(fraud | x) is unchanged"
 _ORIGINS = {
@@ -83,6 +83,12 @@ def status_text(alarm: Alarm, suppressed: frozenset[str] = frozenset()) -> str:
 def kind_text(kind: str) -> str:
     """The kind of a change, as it is read."""
     return kind.replace("_", " ")
+
+
+def changed_text(finding: ColumnFinding) -> str:
+    """What changed in a column, and where."""
+    place = f"in {finding.segment}, only or mostly" if finding.segment else ""
+    return "; ".join(one for one in (finding.words, place) if one)
 
 
 def life(alarm: Alarm) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """References and columns as they are kept."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import msgspec
@@ -21,6 +22,7 @@ from sentinel.core.drift.counts.columns import (
     score_column,
 )
 from sentinel.core.drift.counts.reference import Origin, Reference
+from sentinel.core.drift.counts.segments import SegmentCounts
 from sentinel.errors import RecordError
 from sentinel.stored.references import StoredColumn, StoredColumns, StoredReference
 
@@ -46,6 +48,9 @@ def stored_reference(reference: Reference) -> StoredReference:
         first_ms=reference.first_ms,
         last_ms=reference.last_ms,
         origin=reference.origin,
+        segments=b"" if reference.segments is None else pack_counts(reference.segments.features),
+        segment_scores=b"" if reference.segments is None else pack_counts(reference.segments.score),
+        segmentation=reference.segmentation,
     )
 
 
@@ -59,7 +64,13 @@ def reference_from(stored: StoredReference) -> Reference:
     if origin is None:
         raise RecordError("not_a_reference", f'the origin "{stored.origin}" is not known')
     sums = listed_sums(stored.score_sums)
-    return Reference(columns, counts, scores, sums, stored.first_ms, stored.last_ms, origin)
+    found = Reference(columns, counts, scores, sums, stored.first_ms, stored.last_ms, origin)
+    if not stored.segments:
+        return found
+    segments = SegmentCounts(unpack_counts(stored.segments), unpack_counts(stored.segment_scores))
+    if len(segments.features.cells) != len(columns) or len(segments.score.cells) != 1:
+        raise RecordError("not_a_reference", "its segments do not count the columns that it has")
+    return replace(found, segments=segments, segmentation=stored.segmentation)
 
 
 def manifest_entry(reference: Reference) -> dict[str, Any]:

@@ -66,11 +66,14 @@ def decode_summary(record: InputRecord) -> Summary:
         raise RecordError("not_a_summary", str(error)) from error
 
 
-def arrival_of(summary: Summary, record: InputRecord, *, with_counts: bool = True) -> Arrival:
+def arrival_of(
+    summary: Summary, record: InputRecord, *, with_counts: bool = True, segmentation: str = ""
+) -> Arrival:
     """A summary with its counts unfolded; without, it only says how far its partition has come.
 
-    Raises RecordError.
+    Counts by segment are those of the segmentation of this digest, or none. Raises RecordError.
     """
+    is_split = segmentation != "" and summary.segmentation == segmentation
     steps: dict[int, dict[Arm, ArmPiece]] = {}
     for span in summary.spans:
         if abs(span.at_ms) > _TIME_MS_MAX or not 0 < span.row_count < _TIME_MS_MAX:
@@ -79,7 +82,7 @@ def arrival_of(summary: Summary, record: InputRecord, *, with_counts: bool = Tru
             steps[span.at_ms] = {}
             continue
         arms = steps.setdefault(span.at_ms, {})
-        arms[span.version, span.arm] = _counts(span)
+        arms[span.version, span.arm] = _counts(span, is_split=is_split)
     return Arrival(
         source=f"{summary.topic} {summary.log} {summary.partition}",
         begin=summary.begin,
@@ -91,6 +94,9 @@ def arrival_of(summary: Summary, record: InputRecord, *, with_counts: bool = Tru
     )
 
 
-def _counts(span: SummarySpan) -> ArmPiece:
+def _counts(span: SummarySpan, *, is_split: bool) -> ArmPiece:
     counts, scores = unpack_sparse(span.counts), listed_sums(span.scores)
-    return ArmPiece(span.row_count, span.actions, counts, scores)
+    segments = unpack_sparse(span.segments) if is_split and span.segments else None
+    if segments is not None and segments.column_count != counts.column_count:
+        raise RecordError("not_a_summary", "its segments do not count the columns that it has")
+    return ArmPiece(span.row_count, span.actions, counts, scores, segments)

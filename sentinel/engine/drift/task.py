@@ -14,6 +14,7 @@ from sentinel.codec.drift.progress import book_values, position_of
 from sentinel.codec.drift.references import columns_of
 from sentinel.codec.drift.summaries import arrival_of, decode_summary
 from sentinel.codec.drift.watches import restore, watch_values
+from sentinel.core.drift.counts.segments import Segmentation
 from sentinel.core.drift.counts.steps import Arrival, BookPosition, StepBook
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.telling import DriftView, drift_view
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 _POLL_S = 0.5
 _POLL_COUNT_MAX = 50
 _SAVE_S = 10.0
+_SAVES_APART = 50  # times as long as one takes: with many segments there are megabytes to save
 _LOOK_S = 5.0  # whether another version is to be watched
 _IDLE_S = 1.0
 
@@ -48,6 +50,8 @@ class DriftTask:
     ----------
     silent
         Features whose values never alarm.
+    segmentation
+        By what the stream is split.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class DriftTask:
         topic: str,
         example_topic: str,
         silent: frozenset[str],
+        segmentation: Segmentation,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._control = control
@@ -83,11 +88,13 @@ class DriftTask:
         self._topic = topic
         self._example_topic = example_topic
         self._silent = silent
+        self._segmentation = segmentation
         self._clock_s = clock_s
         self._watch: Watch | None = None
         self._book = StepBook(BookPosition(), step_ms=params.step_ms, grace_ms=params.grace_ms)
         self._columns = ""
         self._saved_s = self._looked_s = 0.0
+        self._save_after_s = _SAVE_S
 
     @property
     def watch(self) -> Watch | None:
@@ -142,12 +149,12 @@ class DriftTask:
         if now_s - self._looked_s >= _LOOK_S:
             self._looked_s = now_s
             await self._follow()
-        if now_s - self._saved_s >= _SAVE_S:
+        if now_s - self._saved_s >= self._save_after_s:
             await self.save()
 
     async def save(self) -> None:
         """Note how far the watch is."""
-        watch = self._watch
+        watch, begin_s = self._watch, self._clock_s()
         if watch is None:
             return
         values = await asyncio.to_thread(watch_values, watch)
@@ -163,6 +170,7 @@ class DriftTask:
         await self._broker.flush()  # what was told of it is out
         await self._store.save(progress)
         self._saved_s = self._clock_s()
+        self._save_after_s = max(_SAVE_S, _SAVES_APART * (self._saved_s - begin_s))
 
     async def _take_up(self) -> bool:
         """Go on where whoever watched before has stopped; False while there is nothing to watch."""
@@ -207,7 +215,9 @@ class DriftTask:
             "drift: model %s is compared with %s rows of %s", version,
             f"{reference.row_count:,}", reference.origin,
         )  # fmt: skip
-        return Watch(version, reference, self._params, silent=self._silent)
+        return Watch(
+            version, reference, self._params, silent=self._silent, segmentation=self._segmentation
+        )
 
     async def _follow(self) -> None:
         """Another champion, or other cells: what is watched begins anew."""
@@ -231,7 +241,9 @@ class DriftTask:
                 self._metrics.summaries_refused += 1
                 return
             is_ours = summary.columns == self._columns
-            arrival = arrival_of(summary, record, with_counts=is_ours)
+            arrival = arrival_of(
+                summary, record, with_counts=is_ours, segmentation=self._segmentation.digest
+            )
         except RecordError as error:
             self._metrics.summaries_refused += 1
             log.warning("summary at offset %d: %s", record.offset, error)
@@ -263,13 +275,15 @@ class DriftTask:
             log.info("drift: model %s has its reference from the stream", watch.version)
         elif isinstance(found, ClosedWindow):
             explanation = await self._windows.close(
-                found, watch.version, watch.reference, self._columns
+                found, watch.version, watch.reference, self._columns, self._desk.segments
             )
             self._metrics.drift_windows += 1
             await self._desk.explained(explanation, found.end_ms)
         else:
+            change = change_of(found, self._segmentation.names)
+            segments = [change.segment] if change.segment else []
             await self._desk.take(
-                change_of(found),
+                change,
                 watch.version,
-                lambda: self._windows.explain(watch.spans["day"], watch.reference),
+                lambda: self._windows.explain(watch.spans["day"], watch.reference, segments),
             )

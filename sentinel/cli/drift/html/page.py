@@ -194,7 +194,8 @@ def _histogram(found: DriftReport, name: str) -> str:
                 called = f"{sentences.window_name(window)} until {until} UTC"
                 is_of = found.status.version == window.version
                 names = found.cell_names.get(name, []) if is_of else []
-                words = f"{sentences.kind_text(finding.kind)}: {finding.words}".strip(": ")
+                kind, changed = sentences.kind_text(finding.kind), sentences.changed_text(finding)
+                words = f"{kind}: {changed}".strip(": ")
                 said = [element("p", text(_sentence(words)))] if words else []
                 return "".join(said) + histogram(finding, names, called)
     return element("p", "No window that is kept calls it changed.")
