@@ -12,6 +12,7 @@ import pytest
 from sentinel.cli.drift.html.histogram import histogram
 from sentinel.cli.drift.html.page import page
 from sentinel.core.drift.counts.columns import CELL_COUNT
+from sentinel.operations.drift.examples import AlarmExamples, ExampleTransaction
 from sentinel.operations.drift.report import DriftReport, drift_report
 from sentinel.stored.drift import ColumnFinding, Suppression
 from tests.cli.drift_samples import (
@@ -119,7 +120,11 @@ def hostile(report: DriftReport) -> DriftReport:
         windows=[window],
     )
     cells = {HOSTILE: [HOSTILE] * CELL_COUNT}
-    return replace(report, status=status, alarms=alarms, windows=[window], cell_names=cells)
+    words_of_one = (HOSTILE, HOSTILE, NOW_MS, 1, HOSTILE, 0.5, HOSTILE, 1.0, HOSTILE)
+    examples = {HOSTILE: AlarmExamples([ExampleTransaction(*words_of_one)])}
+    return replace(
+        report, status=status, alarms=alarms, windows=[window], cell_names=cells, examples=examples
+    )
 
 
 def test_the_page_is_whole_and_needs_nothing_else(report: DriftReport) -> None:
@@ -197,6 +202,21 @@ def test_the_segment_in_which_a_change_stands_is_told_of_alarms_and_of_windows(
 
     assert 'amount up in country "DE"' in text
     assert 'Location: median 21.5 -> 34.2; in country "DE", only or mostly.' in text
+
+
+def test_an_alarm_has_its_examples_or_says_why_not(report: DriftReport) -> None:
+    one = ExampleTransaction("t1", "C7", NOW_MS, 123_456, "EUR", 0.25, "review", None, "missing")
+    alarms = [an_alarm(1), an_alarm(2, column="country")]
+    examples = {
+        alarms[0].id: AlarmExamples([one, replace(one, value=21.5, currency=None)]),
+        alarms[1].id: AlarmExamples(why="no such decision is in the archive"),
+    }
+    found = read(page(replace(report, alarms=alarms, examples=examples), 2))
+
+    assert "amount up: 2 transactions where it grew most" in found.text
+    assert "t1 C7 2026-09-01 10:00:00 1,234.56 EUR 0.2500 review missing missing" in found.text
+    assert "1,234.56 0.2500 review 21.5 missing" in found.text
+    assert "No example: no such decision is in the archive." in found.text
 
 
 def test_a_histogram_is_drawn_for_eyes_and_told_for_ears(report: DriftReport) -> None:

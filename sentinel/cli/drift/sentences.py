@@ -3,6 +3,7 @@
 from sentinel.cli.texts import age_text
 from sentinel.codec.times import date_text
 from sentinel.core.drift.telling import moved
+from sentinel.operations.drift.examples import ExampleTransaction
 from sentinel.operations.drift.references import ReferenceFacts
 from sentinel.operations.drift.status import DriftStatus
 from sentinel.stored.drift import Alarm, ColumnFinding, Harm, Suppression, WindowReport
@@ -155,6 +156,26 @@ def harm_text(harm: Harm | None, decimals: int) -> str:
         return ""
     told = [f"{name} {before} → {now}" for name, before, now in harm_rows(harm, decimals)]
     return f"{', '.join(told)} ({SUPPOSING})"
+
+
+EXAMPLE_HEADERS = (
+    "transaction", "account", "when (UTC)", "amount", "probability", "decision", "value", "among",
+)  # fmt: skip
+
+
+def example_cells(one: ExampleTransaction, decimals: int) -> tuple[str, ...]:
+    """A transaction in a line."""
+    amount = f"{one.amount_minor / 10**decimals:,.{decimals}f}"
+    return (
+        one.transaction_id,
+        one.account,
+        date_text(one.event_time_ms),
+        f"{amount} {one.currency}" if one.currency else amount,
+        f"{one.probability:.4f}",
+        one.action,
+        "missing" if one.value is None else f"{one.value:.6g}",
+        one.cell,
+    )
 
 
 def p_text(p: float) -> str:
