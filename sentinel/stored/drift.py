@@ -64,6 +64,8 @@ class Alarm:
         where that is not one.
     is_of_segment
         Whether it was found in that segment; else in the whole stream.
+    is_superseded
+        Whether it was closed because another reference is compared with since.
     """
 
     id: str
@@ -88,6 +90,7 @@ class Alarm:
     is_suppressed: bool = False
     segment: str = ""
     is_of_segment: bool = False
+    is_superseded: bool = False
     v: int = 1
 
     @property

@@ -341,7 +341,7 @@ def test_a_reference_comes_back_with_its_segments_and_without_any(reference: Ref
 
 def test_a_reference_whose_segments_count_other_columns_is_refused() -> None:
     told = manifest_entry(split_by.REFERENCE)
-    with pytest.raises(RecordError, match="segments do not count"):
+    with pytest.raises(RecordError, match="it counts 1 columns, not 4"):
         from_manifest({"reference": {**told, "segments": told["segment_scores"]}})
 
 
@@ -406,6 +406,40 @@ def test_what_is_no_summary_is_refused(value: bytes | None) -> None:
     taken = record(value)
     with pytest.raises(RecordError):
         arrival_of(decode_summary(taken), taken)
+
+
+def a_bomb(column_count: int) -> bytes:
+    """A count in every cell, in next to no bytes."""
+    size = column_count * GROUP_COUNT * CELL_COUNT + SIZE_GROUP_COUNT
+    return struct.pack("<BBQ", 1, 8, column_count) + zlib.compress(b"\0" * size + b"\1" * 8 * size)
+
+
+def bombed(count: int, column_count: int) -> Summary:
+    summary, packed = a_summary(1), a_bomb(column_count)
+    spans = [replace(summary.spans[0], at_ms=i, counts=packed) for i in range(count)]
+    return replace(summary, spans=spans)
+
+
+def test_a_summary_that_would_unfold_to_more_than_memory_is_refused() -> None:
+    many = bombed(2_000, 25)
+    taken = record(encode_stored(many))
+    assert len(taken.value or b"") < 16_000_000
+    tracemalloc.start()
+    with pytest.raises(RecordError, match="unfolds to more"):
+        arrival_of(many, taken, column_count=25)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 300 << 20
+
+
+def test_a_summary_of_other_columns_is_refused_before_it_is_unfolded() -> None:
+    large = bombed(1, 9_000)
+    tracemalloc.start()
+    with pytest.raises(RecordError, match="it counts 9000 columns, not 3"):
+        arrival_of(large, record(b""), column_count=3)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 20
 
 
 def test_a_position_comes_back_as_it_was() -> None:

@@ -218,7 +218,7 @@ def test_a_suppressed_column_is_kept_quiet() -> None:
     async def scenario() -> None:
         await told(world)
         quiet = Suppression("distance", until_ms=10**15, who="ann")
-        await kept(world).suppress(quiet, now_ms=10**15 - 10**9)
+        await kept(world).suppress(None, quiet, now_ms=10**15 - 10**9)
         await watched(world, live()[: BROKEN_FROM + 300])
 
     run(scenario())

@@ -12,19 +12,23 @@ from sentinel.adapters.memory import (
     MemoryDatabase,
     MemoryDocuments,
 )
+from sentinel.cli.drift.sentences import life
 from sentinel.codec.stored import decode_stored
 from sentinel.core.drift.windows.explaining import Explanation
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.drift.alarms import AlarmDesk, DetectedChange
 from sentinel.metrics import Metrics
-from sentinel.stored.drift import Alarm, ColumnFinding
+from sentinel.operations.drift.acting import end_suppression, suppress
+from sentinel.stored.drift import Alarm, ColumnFinding, Suppression
 from sentinel.stores import StoredDrift
+from tests.engine.samples import a_config
 
 CHANGE = DetectedChange(
     "steps", "amount", "value", "up", since_ms=1_000, at_ms=2_000, effect=0.5, change=0.1,
     is_over=False,
 )  # fmt: skip
 IN_FRANCE = replace(CHANGE, segment='country "FR"')
+CONFIG = a_config()
 FOUND = ColumnFinding("amount", 0.001, True, 0.2, "unit", "× 100")
 
 Said = list[Alarm]
@@ -34,7 +38,7 @@ def nothing() -> Explanation:
     return Explanation()
 
 
-def told(play: Callable[[AlarmDesk], Awaitable[None]]) -> Said:
+def told(play: Callable[[AlarmDesk], Awaitable[None]], kept: MemoryDatabase | None = None) -> Said:
     """What the topic holds behind a desk's day."""
 
     async def main() -> Said:
@@ -42,7 +46,7 @@ def told(play: Callable[[AlarmDesk], Awaitable[None]]) -> Said:
         for topic in ("drift-alerts", "audit"):
             cluster.create_topic(topic, 1)
         async with MemoryBroker(cluster) as broker:
-            store = StoredDrift(MemoryDocuments(MemoryDatabase()))
+            store = StoredDrift(MemoryDocuments(kept or MemoryDatabase()))
             desk = AlarmDesk(store, broker, "drift-alerts", AuditLog(broker, "audit"), Metrics())
             await play(desk)
             await broker.flush()
@@ -121,3 +125,48 @@ def test_an_alarm_has_a_kind_before_any_window_says_more(part: str, kind: str) -
     detector = replace(CHANGE, part=part, detector="examples" if part == "rate" else "steps")
     [alarm] = told(lambda desk: desk.take(detector, "1.0.0", nothing))
     assert alarm.kind == kind
+
+
+def test_with_another_reference_what_is_open_is_over_and_says_why() -> None:
+    async def play(desk: AlarmDesk) -> None:
+        await desk.take(CHANGE, "1.0.0", nothing)
+        await desk.take(replace(CHANGE, column="hour"), "1.1.0", nothing)
+        await desk.supersede(9_000, keep=lambda one: one.version == "1.1.0")
+        assert [one.column for one in desk.open] == ["hour"]
+        await desk.take(replace(CHANGE, at_ms=10_000), "1.1.0", nothing)
+
+    said = told(play)
+    assert [(one.column, one.status, one.is_superseded) for one in said] == [
+        ("amount", "open", False), ("hour", "open", False), ("amount", "closed", True),
+        ("amount", "open", False),
+    ]  # fmt: skip
+    assert said[2].closed_ms == 9_000
+    words = "from then on it was compared with another reference"
+    assert words in life(said[2])[-1][1]
+    assert words not in life(replace(said[2], is_superseded=False))[-1][1]
+
+
+def test_a_column_that_is_suppressed_asks_for_no_candidate_until_that_ends() -> None:
+    """Also of an alarm that was open before, which is marked, and stays so when it changes."""
+    kept = MemoryDatabase()
+    store = StoredDrift(MemoryDocuments(kept))
+    asked: list[list[int]] = []
+
+    async def play(desk: AlarmDesk) -> None:
+        await desk.take(CHANGE, "1.0.0", nothing)
+        asked.append(desk.opened_ms(of_performance=False))
+        quiet = Suppression("amount", 10**15, "ann", "a sale")
+        acted = await suppress(store, CONFIG, quiet, at_ms=10**15 - 1_000)
+        assert [one.is_suppressed for one in acted.alarms] == [True]
+        await desk.look()
+        asked.append(desk.opened_ms(of_performance=False))
+        await desk.explained(Explanation([FOUND]), 3_000)
+        acted = await end_suppression(store, "amount", who="ann", at_ms=10**15 - 500)
+        assert [one.is_suppressed for one in acted.alarms] == [False]
+        kept.documents.pop("suppressed:amount")  # as it is over
+        await desk.look()
+        asked.append(desk.opened_ms(of_performance=False))
+
+    said = told(play, kept)
+    assert asked == [[2_000], [], [2_000]]
+    assert [(one.kind, one.is_suppressed) for one in said] == [("location", False), ("unit", True)]

@@ -102,7 +102,10 @@ def life(alarm: Alarm) -> list[tuple[str, str]]:
         note = f": {alarm.note}" if alarm.note else ""
         found.append(("", f"acknowledged by {alarm.acknowledged_by}{note}"))
     if alarm.closed_ms is not None:
-        found.append((f"{date_text(alarm.closed_ms)} UTC", "over: it is as it was"))
+        why = "it is as it was"
+        if alarm.is_superseded:
+            why = "from then on it was compared with another reference"
+        found.append((f"{date_text(alarm.closed_ms)} UTC", f"over: {why}"))
     elif alarm.changed_ms > alarm.opened_ms:
         found.append((f"{date_text(alarm.changed_ms)} UTC", "last looked at: it goes on"))
     return found

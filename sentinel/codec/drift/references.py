@@ -57,9 +57,8 @@ def stored_reference(reference: Reference) -> StoredReference:
 def reference_from(stored: StoredReference) -> Reference:
     """What was kept. Raises RecordError when it makes no sense."""
     columns = columns_of(stored.columns)
-    counts, scores = unpack_counts(stored.counts), unpack_counts(stored.scores)
-    if len(counts.cells) != len(columns) or len(scores.cells) != 1:
-        raise RecordError("not_a_reference", "it does not count the columns that it has")
+    counts = unpack_counts(stored.counts, len(columns))
+    scores = unpack_counts(stored.scores, 1)
     origin = next((one for one in get_args(Origin) if one == stored.origin), None)
     if origin is None:
         raise RecordError("not_a_reference", f'the origin "{stored.origin}" is not known')
@@ -67,9 +66,9 @@ def reference_from(stored: StoredReference) -> Reference:
     found = Reference(columns, counts, scores, sums, stored.first_ms, stored.last_ms, origin)
     if not stored.segments:
         return found
-    segments = SegmentCounts(unpack_counts(stored.segments), unpack_counts(stored.segment_scores))
-    if len(segments.features.cells) != len(columns) or len(segments.score.cells) != 1:
-        raise RecordError("not_a_reference", "its segments do not count the columns that it has")
+    segments = SegmentCounts(
+        unpack_counts(stored.segments, len(columns)), unpack_counts(stored.segment_scores, 1)
+    )
     return replace(found, segments=segments, segmentation=stored.segmentation)
 
 

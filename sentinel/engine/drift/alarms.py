@@ -103,6 +103,7 @@ class AlarmDesk:
         self._metrics = metrics
         self._open: dict[tuple[str, str], Alarm] = {}  # by column and part
         self._told: list[Alarm] = []  # that ask for a candidate
+        self._quiet: frozenset[str] = frozenset()  # columns that are suppressed
         self.quiet_since_ms: int | None = None  # when the last alarm was over
 
     @property
@@ -118,14 +119,21 @@ class AlarmDesk:
     def opened_ms(self, *, of_performance: bool) -> list[int]:
         """Event times of the alarms that were told: of examples, or of what comes."""
         return [
-            one.opened_ms for one in self._told if (one.detector == "examples") == of_performance
+            one.opened_ms
+            for one in self._told
+            if (one.detector == "examples") == of_performance and one.column not in self._quiet
         ]
+
+    async def look(self) -> None:
+        """See what people have suppressed: that asks for no candidate any more."""
+        self._quiet = frozenset(one.column for one in await self._store.suppressions())
 
     async def take_up(self) -> None:
         """Go on where whoever kept alarms before has stopped."""
         known = await self._store.alarms(_KNOWN_COUNT)
         self._open = {(one.column, one.part): one for one in known if not one.is_over}
         self._told = [alarm for alarm in known if not alarm.is_suppressed]
+        await self.look()
         over_ms = (one.closed_ms for one in known if one.closed_ms is not None)
         self.quiet_since_ms = max(over_ms, default=None)
 
@@ -137,14 +145,14 @@ class AlarmDesk:
         before = self._open.get(key)
         if change.is_over:
             if before is not None and _is_by(before, change):
-                await self._close(key, before, change.at_ms)
+                await self._close(key, before, before, change.at_ms)
             return
         if before is not None:
             return  # it is open: the windows bring it up to date
         explanation = await asyncio.to_thread(explain)
         alarm = _opened(change, version, explanation)
-        suppressed = {one.column for one in await self._store.suppressions()}
-        alarm = replace(alarm, is_suppressed=change.column in suppressed)
+        await self.look()
+        alarm = replace(alarm, is_suppressed=change.column in self._quiet)
         if not await self._store.put_alarm(None, alarm):
             # It was opened before a crash; what became of it since, the store knows.
             alarm = await self._store.alarm(alarm.id) or alarm
@@ -175,9 +183,16 @@ class AlarmDesk:
             if _said(now) != _said(before):
                 await self._put(key, before, now)
 
-    async def _close(self, key: tuple[str, str], before: Alarm, at_ms: int) -> None:
-        await self._put(key, before, replace(before, status="closed", closed_ms=at_ms,
-                                             changed_ms=at_ms))  # fmt: skip
+    async def supersede(self, at_ms: int, *, keep: Callable[[Alarm], bool]) -> None:
+        """Close what nobody goes on judging: another reference is compared with from now on."""
+        for key, before in list(self._open.items()):
+            if not keep(before):
+                superseded = replace(before, is_superseded=True)
+                await self._close(key, before, superseded, max(at_ms, before.changed_ms + 1))
+
+    async def _close(self, key: tuple[str, str], before: Alarm, after: Alarm, at_ms: int) -> None:
+        after = replace(after, status="closed", closed_ms=at_ms, changed_ms=at_ms)
+        await self._put(key, before, after)
         self.quiet_since_ms = at_ms
         log.info("drift: %s is over", moved(before))
 
@@ -187,7 +202,10 @@ class AlarmDesk:
             stored = await self._store.alarm(before.id)
             if stored is None:
                 raise FencedError(f"the alarm {before.id} has vanished from the store")
-            after = replace(after, acknowledged_by=stored.acknowledged_by, note=stored.note)
+            after = replace(
+                after, acknowledged_by=stored.acknowledged_by, note=stored.note,
+                is_suppressed=stored.is_suppressed,
+            )  # fmt: skip
             if stored.status == "acknowledged" and after.status == "open":
                 after = replace(after, status="acknowledged")
             if not await self._store.put_alarm(stored, after):
