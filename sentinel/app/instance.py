@@ -43,13 +43,19 @@ from sentinel.errors import ModelError, SentinelError, TransientError
 from sentinel.learner.learner import Learner
 from sentinel.metrics import Metrics
 from sentinel.operations.models.local import FIRST_WHO, LocalModels, adopt, tell_adopted
-from sentinel.operations.stores import drift_documents, feedback_documents, registry_documents
+from sentinel.operations.stores import (
+    drift_documents,
+    experiment_documents,
+    feedback_documents,
+    registry_documents,
+)
 from sentinel.operations.topics import refuse_wrong, topic_specs
 from sentinel.serving_model import ServingModel
 from sentinel.stored.versions import Artifact
 from sentinel.stores import (
     StoredCases,
     StoredDrift,
+    StoredExperiments,
     StoredModels,
     StoredReports,
     StoredSavepoints,
@@ -121,6 +127,7 @@ class Instance:
             cases = await stack.enter_async_context(feedback_documents(config.redis))
             registry = await stack.enter_async_context(registry_documents(config.redis))
             drift = await stack.enter_async_context(drift_documents(config.redis))
+            experiments = await stack.enter_async_context(experiment_documents(config.redis))
             models = LocalModels(StoredModels(registry), ModelDirectory(config.model))
             names = [feature.name for feature in config.features]
             trainer = TrainerProcess(
@@ -143,6 +150,11 @@ class Instance:
                 savepoints=StoredSavepoints(registry),
                 drift=StoredDrift(drift),
                 drift_tail=await stack.enter_async_context(self._tail("summaries", "examples")),
+                experiments=StoredExperiments(experiments),
+                routing_tail=await stack.enter_async_context(self._tail("experiments")),
+                experiments_tail=await stack.enter_async_context(
+                    self._tail("outcomes", "examples")
+                ),
                 copies=models.copy,
             )
             self._parts = assemble(
@@ -249,6 +261,7 @@ class Instance:
             await parts.deployment.follow()  # an empty registry may be one that has lost all
             await adopt(parts.models, self._artifact)
             await parts.deployment.follow()
+            await parts.routing.follow()
             teller = registrar(self._config, self._ports, who=FIRST_WHO, models=parts.models)
             await tell_adopted(parts.models, teller)
         except (TransientError, ModelError) as error:
@@ -269,7 +282,12 @@ class Instance:
         """What has other models serve; nothing may when the configuration names one."""
         if self._config.model.version:
             return []
-        return [("deployment", self._deploy(parts)), ("training", parts.training.run())]
+        return [
+            ("deployment", self._deploy(parts)),
+            ("training", parts.training.run()),
+            ("routing", parts.routing.run()),
+            ("experiments", parts.experiments.run()),
+        ]
 
     def _watching(self, parts: Parts) -> "list[tuple[str, Coroutine[Any, Any, None]]]":
         """What looks for drift."""
@@ -313,7 +331,12 @@ class Instance:
         )
 
     def _troubles(self, parts: Parts) -> list[str]:
-        learning = (parts.deployment.trouble, parts.alerts.trouble, parts.labels.trouble)
+        learning = (
+            parts.deployment.trouble,
+            parts.routing.trouble,
+            parts.alerts.trouble,
+            parts.labels.trouble,
+        )
         ground = (parts.placement.trouble, parts.ownership.trouble, self._watch.trouble)
         company = "" if self._company is None else self._company.trouble
         return [*learning, *ground, company, *self._warnings]

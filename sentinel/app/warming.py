@@ -19,6 +19,7 @@ from sentinel.codec import decisions
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config, load
 from sentinel.core.drift import warming as drift
+from sentinel.core.experiments.assignment import assigning
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import FeatureState
 from sentinel.core.learning.gate.evidence import PairedScores
@@ -107,6 +108,7 @@ def _scoring(config: Config) -> list[Step]:
         ("stored state", _stored),
         ("feedback", feedback.warm),
         ("drift", drift.warm),
+        ("experiments", assigning.warm),
     ]
 
 

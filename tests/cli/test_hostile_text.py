@@ -86,6 +86,7 @@ OTHERS = {
     "models export": [TEXT, "folder"],
     "update now": ["--why", TEXT],
     "update show": [],
+    "experiments plan": [f"{TEXT}.csv"],
     "archive verify": [],
     "archive compact": [],
     "archive examples": ["examples.parquet"],

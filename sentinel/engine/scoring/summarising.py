@@ -101,7 +101,7 @@ class Summaries:
             self._metrics.unsummarised += len(features)
             return
         verdicts = judged.verdicts
-        keys = [self._key(arm.model.version, arm.name) for arm in judged.arms]
+        keys = [self._key(arm.model.version, arm.full_name) for arm in judged.arms]
         probability = verdicts.probability[at]
         self._noted.append(
             noted(
