@@ -1,6 +1,6 @@
 """How often the window test of drift alarms without a change, and how much of one it sees.
 
-    python -m benchmarks.drift_alarms [--windows N] [--only PART] [--handbook FILE] [--quick] …
+    python -m benchmarks.drift_alarms [--windows N] [--only PART] [--rows N] [--handbook FILE] …
 
 Windows of 30 columns: 24 numbers, of which six lack 1 % of values, and six categories of eight
 values, the rarest 0.5 %. Columns have one factor in common (r = 0.5). Rows are independent; or 20
@@ -98,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--windows", type=int, default=1_000, help="of each setting")
     parser.add_argument("--planted", type=int, default=200, help="of each change")
+    parser.add_argument("--rows", type=int, help="only windows of so many rows")
     parser.add_argument("--only", choices=list(PARTS), action="append", help="parts, not all")
     parser.add_argument("--handbook", type=Path, metavar="FILE")
     parser.add_argument("--seed", type=int, default=SEED)
@@ -137,7 +138,8 @@ def _share(hits: Sequence[bool]) -> tuple[float, float]:
 
 
 def _small(settings: Sequence[Setting], options: argparse.Namespace) -> list[Setting]:
-    return [s for s in settings if not options.quick or s.window + s.reference <= 11_000]
+    asked = [s for s in settings if options.rows in (None, s.window)]
+    return [s for s in asked if not options.quick or s.window + s.reference <= 11_000]
 
 
 def _progress(text: str) -> None:
