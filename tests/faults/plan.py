@@ -20,6 +20,9 @@ class Fault:
     partition_count
         Of the transactions. With one, and one instance, every decision is held against the oracle's
         whole; with more, how they interleave shows in the features of shared entities.
+    watched_row_ms
+        Of event time from one transaction to the next, where the stream changes now and then and
+        what the watch for drift makes of it is held against the oracle's; 0: it is not.
     """
 
     name: str
@@ -28,6 +31,7 @@ class Fault:
     brokers: tuple[str, ...] = ("tansu", "kafka")
     instance_count: int = 1
     partition_count: int = 2
+    watched_row_ms: int = 0
 
 
 BOTH = ("tansu", "kafka")
@@ -56,6 +60,8 @@ FAULTS: Mapping[str, Fault] = {
         Fault("clock", (0.3, 2.0), (0.0, 0.0)),
         Fault("poison", (0.5, 2.0), (0.0, 0.0)),
         Fault("backlog", (0.5, 4.0), (0.0, 0.5)),
+        Fault("drift", (0.5, 4.0), (0.0, 2.0), partition_count=1, watched_row_ms=20_000),
+        Fault("drift-pair", (0.5, 4.0), (0.0, 2.0), KAFKA, 2, 4, watched_row_ms=5_000),
     )
 }
 

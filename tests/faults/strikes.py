@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests import children
@@ -181,6 +181,13 @@ def whole_or_absent(models: Path) -> None:
     (models / "champion").write_text("1.0.0\n")
 
 
+async def any_of_it(target: Target, strike: Strike) -> None:
+    """An instance, the store, both, or the broker: whatever the watch for drift leans on."""
+    blow = (kill, kill, terminate, kill_store, kill_store_and_instance, kill_broker)
+    share = strike.share * len(blow)
+    await blow[int(share)](target, replace(strike, share=share % 1.0))
+
+
 Blow = Callable[[Target, Strike], Awaitable[None]]
 
 BLOWS: Mapping[str, Blow] = {
@@ -203,4 +210,6 @@ BLOWS: Mapping[str, Blow] = {
     "clock": shift_clock,
     "poison": kill,
     "backlog": kill,
+    "drift": any_of_it,
+    "drift-pair": any_of_it,
 }
