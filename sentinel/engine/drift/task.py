@@ -9,15 +9,24 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from sentinel.codec.drift.progress import book_values, position_of
 from sentinel.codec.drift.references import columns_of
 from sentinel.codec.drift.summaries import arrival_of, decode_summary
 from sentinel.codec.drift.watches import restore, watch_values
+from sentinel.core.drift.counts.reference import Reference
 from sentinel.core.drift.counts.steps import Arrival, BookPosition, StepBook
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.telling import DriftView, drift_view
-from sentinel.core.drift.watch import ClosedWindow, Found, ReferenceFound, Watch
+from sentinel.core.drift.watch import (
+    ClosedWindow,
+    Found,
+    HourEvent,
+    ReferenceFound,
+    StepEvent,
+    Watch,
+)
 from sentinel.core.drift.windows.explaining import Explanation
 from sentinel.engine.control import ControlPlane
 from sentinel.engine.drift.alarms import AlarmDesk, change_of
@@ -39,6 +48,21 @@ _POLL_COUNT_MAX = 50
 _SAVE_S = 10.0
 _LOOK_S = 5.0  # whether another version is to be watched
 _IDLE_S = 1.0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Judgement:
+    """What a step says, and what was known then: the steps behind it may know more.
+
+    Attributes
+    ----------
+    explanation
+        Of what an alarm may come from: the day so far.
+    """
+
+    found: Found
+    reference: Reference
+    explanation: Explanation
 
 
 class DriftTask:
@@ -189,7 +213,7 @@ class DriftTask:
         if saved is not None and saved.examples_log == self._broker.log_of(self._example_topic):
             examples = saved.examples
         self._tail.seek(self._example_topic, self._performance.go_on(examples, champion))
-        await self._desk.take_up()
+        await self._desk.take_up(position.closed_to_ms)
         self._tail.seek(self._topic, position.reads_from)
         self._saved_s = self._looked_s = self._clock_s()
         self._watch = watch
@@ -236,40 +260,42 @@ class DriftTask:
             self._metrics.summaries_refused += 1
             log.warning("summary at offset %d: %s", record.offset, error)
             return
-        for found in await asyncio.to_thread(self._judged, arrival):
-            await self._tell(found)
+        for judgement in await asyncio.to_thread(self._judged, arrival):
+            await self._tell(judgement)
 
     async def _take_examples(self, records: Sequence[InputRecord]) -> None:
         watch = self._watch
         assert watch is not None
         changes = await asyncio.to_thread(lambda: list(self._performance.take(records)))
         for change in changes:
-            await self._desk.take(change, watch.version, Explanation)
+            await self._desk.take(change, watch.version, Explanation())
 
-    def _judged(self, arrival: Arrival) -> Sequence[Found]:
-        assert self._watch is not None
-        found: list[Found] = []
+    def _judged(self, arrival: Arrival) -> Sequence[_Judgement]:
+        """What the steps say that it closes; many, where somebody catches up."""
+        watch = self._watch
+        assert watch is not None
+        judged: list[_Judgement] = []
         for step in self._book.take(arrival):
             self._metrics.drift_steps += 1
-            found += self._watch.after(step)
+            for found in watch.after(step):
+                explanation = Explanation()
+                if isinstance(found, StepEvent | HourEvent) and not change_of(found).is_over:
+                    explanation = self._windows.explain(watch.spans["day"], watch.reference)
+                judged.append(_Judgement(found, watch.reference, explanation))
         self._metrics.drift_late = self._book.late_row_count
-        return found
+        return judged
 
-    async def _tell(self, found: Found) -> None:
-        watch = self._watch
+    async def _tell(self, judgement: _Judgement) -> None:
+        watch, found = self._watch, judgement.found
         assert watch is not None
         if isinstance(found, ReferenceFound):
             await self._references.keep(watch.version, found.reference)
             log.info("drift: model %s has its reference from the stream", watch.version)
         elif isinstance(found, ClosedWindow):
             explanation = await self._windows.close(
-                found, watch.version, watch.reference, self._columns
+                found, watch.version, judgement.reference, self._columns
             )
             self._metrics.drift_windows += 1
             await self._desk.explained(explanation, found.end_ms)
         else:
-            await self._desk.take(
-                change_of(found),
-                watch.version,
-                lambda: self._windows.explain(watch.spans["day"], watch.reference),
-            )
+            await self._desk.take(change_of(found), watch.version, judgement.explanation)
