@@ -18,7 +18,7 @@ from sentinel.engine.tail import read_to_end
 from sentinel.operations.data.history import History
 from sentinel.operations.stores import open_drift
 from sentinel.stored.drift import Alarm, WindowReport
-from tests.faults.workload import ACCOUNT_FEATURE_COUNT, DAY_MS, Workload
+from tests.faults.workload import DAY_MS, Workload
 
 REFERENCE_ROW_COUNT = 30_000
 SILENT_S_MAX = 60.0
@@ -141,32 +141,34 @@ async def await_read(config: Config, timeout_s: float) -> None:
             await asyncio.sleep(1.0)
 
 
-def compare(found: Watched, expected: Watched, config: Config, *, exact: bool) -> WatchComparison:
-    """Hold one watch against another: exactly, or as far as partitions may interleave.
+def compare(found: Watched, expected: Watched, *, is_exact: bool) -> WatchComparison:
+    """Hold one watch against another: to the bit, or as far as decisions are the same.
 
-    With several partitions, features that partitions share follow how they interleave. Then how
-    many rows a window has, and what is said of features of the account, is compared.
+    Where decisions differ, as partitions interleave or the store was away, how many rows a window
+    has and which columns alarm on which day is compared.
     """
-    own = {feature.name for feature in config.features[:ACCOUNT_FEATURE_COUNT]}
-    windows, alarms, told = found.windows, found.alarms, found.told
-    expected_windows, expected_alarms = expected.windows, expected.alarms
-    if not exact:
-        alarms, told, expected_alarms = (
-            {name: _coarse(one) for name, one in some.items() if one.column in own}
-            for some in (alarms, told, expected_alarms)
+    windows, expected_windows = found.windows, expected.windows
+    alarms, expected_alarms = found.alarms, expected.alarms
+    if not is_exact:
+        alarms, expected_alarms = (
+            {_day_of(one): one for one in some.values()} for some in (alarms, expected_alarms)
         )
     different_windows = sorted(
         key
         for key in windows.keys() | expected_windows.keys()
-        if not _alike(windows.get(key), expected_windows.get(key), exact=exact)
+        if not _alike(windows.get(key), expected_windows.get(key), is_exact=is_exact)
     )
-    different = _different(alarms, expected_alarms)
+    different = (
+        _different(alarms, expected_alarms)
+        if is_exact
+        else sorted(alarms.keys() ^ expected_alarms.keys())
+    )
     return WatchComparison(
         windows=len(expected_windows),
         windows_differing=len(different_windows),
         alarms=len(expected_alarms),
         alarms_differing=len(different),
-        told_differing=len(_different(told, alarms)),
+        told_differing=len(_different(found.told, found.alarms)),
         said_again=found.said_count - expected.said_count,
         examples=(
             *(_told_apart(windows.get(k), expected_windows.get(k)) for k in different_windows[:3]),
@@ -175,19 +177,16 @@ def compare(found: Watched, expected: Watched, config: Config, *, exact: bool) -
     )
 
 
-def _alike(one: WindowReport | None, other: WindowReport | None, *, exact: bool) -> bool:
-    if exact or one is None or other is None:
+def _alike(one: WindowReport | None, other: WindowReport | None, *, is_exact: bool) -> bool:
+    if is_exact or one is None or other is None:
         return one == other
-    return (one.begin_ms, one.row_count, one.counted) == (
-        other.begin_ms,
-        other.row_count,
-        other.counted,
-    )
+    begins = one.begin_ms == other.begin_ms
+    return begins and (one.row_count, one.counted) == (other.row_count, other.counted)
 
 
-def _coarse(alarm: Alarm) -> Alarm:
-    """Without what windows say of all columns together."""
-    return replace(alarm, words="", kind="", harm=None, severity="info", changed_ms=0)
+def _day_of(alarm: Alarm) -> str:
+    """Which column alarmed on which day."""
+    return f"{alarm.column} {alarm.part} {alarm.side}, day {alarm.opened_ms // DAY_MS}"
 
 
 def _different(some: Mapping[str, Alarm], others: Mapping[str, Alarm]) -> list[str]:

@@ -22,7 +22,9 @@ class Fault:
         whole; with more, how they interleave shows in the features of shared entities.
     watched_row_ms
         Of event time from one transaction to the next, where the stream changes now and then and
-        what the watch for drift makes of it is held against the oracle's; 0: it is not.
+        what the watch for drift makes of it is held against the oracle's; 0: it is not. With one
+        partition that is to the bit, but where the store alone dies: what is decided meanwhile
+        knows less, and only how much is counted is the same.
     """
 
     name: str
@@ -61,6 +63,7 @@ FAULTS: Mapping[str, Fault] = {
         Fault("poison", (0.5, 2.0), (0.0, 0.0)),
         Fault("backlog", (0.5, 4.0), (0.0, 0.5)),
         Fault("drift", (0.5, 4.0), (0.0, 2.0), partition_count=1, watched_row_ms=20_000),
+        Fault("drift-store", (0.5, 4.0), (0.2, 4.0), partition_count=1, watched_row_ms=20_000),
         Fault("drift-pair", (0.5, 4.0), (0.0, 2.0), KAFKA, 2, 4, watched_row_ms=5_000),
     )
 }

@@ -312,8 +312,7 @@ class Run:
         self.outcome.watch = drift_watch.compare(
             await drift_watch.read(self._config),
             await drift_watch.read(self._peaceful),
-            self._config,
-            exact=self._fault.partition_count == 1,
+            is_exact=self._fault.name == "drift",
         )
 
     async def _stop_all(self, instances: list[Instance]) -> None:

@@ -181,11 +181,18 @@ def whole_or_absent(models: Path) -> None:
     (models / "champion").write_text("1.0.0\n")
 
 
-async def any_of_it(target: Target, strike: Strike) -> None:
-    """An instance, the store, both, or the broker: whatever the watch for drift leans on."""
-    blow = (kill, kill, terminate, kill_store, kill_store_and_instance, kill_broker)
-    share = strike.share * len(blow)
-    await blow[int(share)](target, replace(strike, share=share % 1.0))
+async def at_watch(target: Target, strike: Strike) -> None:
+    """Whatever the watch for drift leans on: the instance, alone or with the store; the broker."""
+    share = strike.share * len(_AT_WATCH)
+    await _AT_WATCH[int(share)](target, replace(strike, share=share % 1.0))
+
+
+async def at_one_of_two(target: Target, strike: Strike) -> None:
+    """One dies or leaves, and the other one takes over."""
+    await (kill if strike.share < 0.6 else terminate)(target, strike)
+
+
+_AT_WATCH = (kill, terminate, kill_store_and_instance, kill_store_and_instance, kill_broker)
 
 
 Blow = Callable[[Target, Strike], Awaitable[None]]
@@ -210,6 +217,7 @@ BLOWS: Mapping[str, Blow] = {
     "clock": shift_clock,
     "poison": kill,
     "backlog": kill,
-    "drift": any_of_it,
-    "drift-pair": any_of_it,
+    "drift": at_watch,
+    "drift-store": kill_store,
+    "drift-pair": at_one_of_two,
 }

@@ -200,9 +200,11 @@ class DriftTask:
             position = position_of(saved.book)
         watch = await self._new_watch(champion, columns, position.closed_to_ms)
         is_same = saved is not None and is_same_log and saved.columns == columns.digest
+        is_restored = False
         if saved is not None and is_same and saved.version == champion:
             try:
                 restore(watch, saved.watch)
+                is_restored = True
             except RecordError as error:
                 log.warning("drift is watched anew: %s", error.args[-1])
         self._columns = columns.digest
@@ -217,6 +219,8 @@ class DriftTask:
         self._tail.seek(self._topic, position.reads_from)
         self._saved_s = self._looked_s = self._clock_s()
         self._watch = watch
+        if not is_restored:
+            await self.save()  # with which reference it began: soon the stream may give another
         return True
 
     async def _wanted(self) -> tuple[str, StoredColumns] | None:
