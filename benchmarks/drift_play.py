@@ -23,7 +23,7 @@ from sentinel.codec.stored import decode_stored
 from sentinel.config import Config
 from sentinel.operations.data.history import History
 from sentinel.operations.models.train import train
-from sentinel.records import Example
+from sentinel.records import Example, TopicPartition
 from sentinel.serving_model import serving_model
 from sentinel.simulation.handbook import Day
 from sentinel.stored.drift import Alarm, WindowReport
@@ -152,6 +152,7 @@ class _Play:
         self._decided: dict[int, tuple[Day, list[dict[str, Any]]]] = {}
         self._seen = 0
         self._read = 0
+        self._let_go: dict[str, int] = {}
         self._rng = default_rng(1)
         self._found = Played()
         self._store = StoredDrift(MemoryDocuments(world.drift))
@@ -227,6 +228,11 @@ class _Play:
             day = today + 1.0 if alarm.detector == "examples" else at
             self._found.told.append(Told(day, alarm))
         self._seen = len(records)
+        for name in ("transactions", "decisions", "alerts"):  # what is judged is let go
+            kept = self._world.cluster.log(TopicPartition(name, 0)).records
+            for i in range(self._let_go.get(name, 0), len(kept)):
+                kept[i] = replace(kept[i], value=b"")
+            self._let_go[name] = len(kept)
 
 
 def _voice(day: Day, i: int) -> dict[str, Any]:
