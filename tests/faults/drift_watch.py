@@ -18,6 +18,7 @@ from sentinel.engine.tail import read_to_end
 from sentinel.operations.data.history import History
 from sentinel.operations.stores import open_drift
 from sentinel.stored.drift import Alarm, WindowReport
+from tests.faults.plan import WatchedBy
 from tests.faults.workload import DAY_MS, Workload
 
 REFERENCE_ROW_COUNT = 30_000
@@ -141,26 +142,23 @@ async def await_read(config: Config, timeout_s: float) -> None:
             await asyncio.sleep(1.0)
 
 
-def compare(found: Watched, expected: Watched, *, is_exact: bool) -> WatchComparison:
-    """Hold one watch against another: to the bit, or as far as decisions are the same.
-
-    Where decisions differ, as partitions interleave or the store was away, how many rows a window
-    has and which columns alarm on which day is compared.
-    """
+def compare(found: Watched, expected: Watched, *, by: WatchedBy) -> WatchComparison:
+    """Hold one watch against another, by what of it must be the same: see `plan.Fault`."""
     windows, expected_windows = found.windows, expected.windows
     alarms, expected_alarms = found.alarms, expected.alarms
-    if not is_exact:
+    if by != "bits":
         alarms, expected_alarms = (
-            {_day_of(one): one for one in some.values()} for some in (alarms, expected_alarms)
+            {_day_of(one): one for one in some.values() if by == "days"}
+            for some in (alarms, expected_alarms)
         )
     different_windows = sorted(
         key
         for key in windows.keys() | expected_windows.keys()
-        if not _alike(windows.get(key), expected_windows.get(key), is_exact=is_exact)
+        if not _alike(windows.get(key), expected_windows.get(key), is_exact=by == "bits")
     )
     different = (
         _different(alarms, expected_alarms)
-        if is_exact
+        if by == "bits"
         else sorted(alarms.keys() ^ expected_alarms.keys())
     )
     return WatchComparison(

@@ -312,7 +312,7 @@ class Run:
         self.outcome.watch = drift_watch.compare(
             await drift_watch.read(self._config),
             await drift_watch.read(self._peaceful),
-            is_exact=self._fault.name == "drift",
+            by=self._fault.watched_by,
         )
 
     async def _stop_all(self, instances: list[Instance]) -> None:
