@@ -14,6 +14,9 @@ change but those of its generator: each day, and each week, against the four wee
 """
 
 import argparse
+import json
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,6 +40,7 @@ from benchmarks.drift_rows import (
     simulated,
 )
 from benchmarks.harness import facts, header, print_table, write_json
+from benchmarks.peers.environments import DRIFT_PEERS, PeerFailedError, interpreter
 from sentinel.core.drift.counts.columns import BinnedColumn, column_of
 from sentinel.core.drift.counts.counting import GroupCounts
 from sentinel.core.drift.windows.causes import causes, group_correlations
@@ -48,6 +52,7 @@ from sentinel.records import Floats, Ints
 SEED = 2026
 USE_SD = 1.2  # how a model uses its columns: lognormal
 _ROW_COUNT_ALL = 50_000  # of window and reference: up to there all windows are simulated
+EVIDENTLY = next(peer for peer in DRIFT_PEERS if peer.name == "Evidently")
 Row = dict[str, Any]
 
 
@@ -101,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, help="only windows of so many rows")
     parser.add_argument("--only", choices=list(PARTS), action="append", help="parts, not all")
     parser.add_argument("--handbook", type=Path, metavar="FILE")
+    parser.add_argument("--peers", action="store_true", help="Evidently's speed, too")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="a few small windows: seconds")
@@ -362,10 +368,28 @@ def speed(options: argparse.Namespace, rng: Generator) -> list[Row]:
         "counting its rows": _time_ms(lambda: counts_of(window, columns), 10),
         "scipy on its rows": _time_ms(lambda: row_p_values(window, reference), 3),
     }
+    if options.peers:
+        took["Evidently on its rows"] = _of_evidently_ms(window, reference)
     base = took["closing a window"]
     return [
         {"what": what, "rows": n, "ms": ms, "times closing": ms / base} for what, ms in took.items()
     ]
+
+
+def _of_evidently_ms(window: Rows, reference: Rows) -> float:
+    """A report of its drift preset, in an environment of its own; NaN where that cannot be had."""
+    try:
+        python = interpreter(EVIDENTLY.name.lower(), EVIDENTLY.requirements)
+    except PeerFailedError as error:
+        print(f"Evidently {error}")
+        return float("nan")
+    with tempfile.TemporaryDirectory() as folder:
+        rows, times = Path(folder) / "rows.npz", Path(folder) / "times.json"
+        np.savez(rows, window=window.values, reference=reference.values,
+                 categories=COLUMN_COUNT - NUMBER_COUNT)  # fmt: skip
+        script = Path(__file__).parent / "peers" / EVIDENTLY.script
+        subprocess.run([python, script, rows, times, "--rows"], check=True, timeout=3_600)
+        return float(np.median(json.loads(times.read_text())["process_s"])) * 1e3
 
 
 def _time_ms(call: Callable[[], object], repeats: int) -> float:

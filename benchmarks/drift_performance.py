@@ -8,10 +8,11 @@ base rate, or estimates it from 5,000 or 20,000 examples of before, anew for eac
 each account has 20 examples in a row and an error rate of its own (Beta, intraclass correlation
 0.1). "No care" takes such examples for independent.
 
-Beside it stand river's detectors, NannyML's accuracy and Evidently's z-test of chunks of 1,000, with
-their defaults, in environments of their own that are made on demand; our own ADWIN (river's forgets its whole window behind a cut, ours the older part), one
-that never alarms, and one that always does after 1,000 examples. A false alarm is any alarm without
-a change; a delay is that of the first alarm after it, in examples.
+Beside it stand river's detectors, NannyML's accuracy and Evidently's z-test of chunks of 1,000,
+with their defaults, in environments of their own that are made on demand; our own ADWIN (river's
+forgets its whole window behind a cut, ours the older part), one that never alarms, and one that
+always does after 1,000 examples. A false alarm is any alarm without a change; a delay is that of
+the first alarm after it, in examples.
 """
 
 import argparse
@@ -28,7 +29,12 @@ import numpy as np
 from numpy.random import Generator, default_rng
 
 from benchmarks.harness import facts, header, print_table, write_json
-from benchmarks.peers.environments import PeerFailedError, interpreter
+from benchmarks.peers.environments import (
+    DRIFT_PEERS,
+    DriftPeer,
+    PeerFailedError,
+    interpreter,
+)
 from sentinel.core.drift.counts.counting import size_groups
 from sentinel.core.drift.detectors.adwin import AdwinParams, AdwinState, after_outcomes
 from sentinel.core.drift.detectors.base_rates import BaseRate, base_rate
@@ -74,23 +80,6 @@ class Kind:
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Somebody else's detectors: what to install, which script asks them, and for what share of the
-    streams that river is asked for.
-    """
-
-    name: str
-    requirements: tuple[str, ...]
-    script: str
-    part: int = 1
-
-
-PEERS = (
-    Peer("river", ("river==0.26.1",), "with_river.py"),
-    Peer("NannyML", ("nannyml==0.13.1", "pandas<3"), "with_nannyml.py"),
-    Peer("Evidently", ("evidently==0.7.23", "pandas<3"), "with_evidently.py", 4),
-)
 REFERENCE = 20_000  # examples of before, for those who want them
 KINDS = (Kind("independent", 1, 0.0), Kind("clustered", 20, 0.1))
 Alarms = Callable[[Outcomes, Ints], list[int]]
@@ -103,7 +92,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--no-peers", action="store_true", help="nobody else is asked")
-    parser.add_argument("--peer", choices=[peer.name for peer in PEERS], help="this one alone")
+    parser.add_argument(
+        "--peer", choices=[peer.name for peer in DRIFT_PEERS], help="this one alone"
+    )
     parser.add_argument("--quick", action="store_true", help="5 streams: a minute")
     options = parser.parse_args()
     if options.quick:
@@ -119,7 +110,7 @@ def main() -> None:
             for name, alarms in PLAIN.items():
                 make = partial(_same, alarms)
                 rows.append(judged(kind, name, make, few, options.delays // 4, rng))
-        for peer in () if options.no_peers else PEERS:
+        for peer in () if options.no_peers else DRIFT_PEERS:
             if options.peer in (None, peer.name):
                 rows += of_peer(peer, kind, few, options.delays // 4, rng)
     print_table(list(rows[0]), [[_cell(v) for v in row.values()] for row in rows])
@@ -218,7 +209,7 @@ def _row(
 
 
 def of_peer(
-    peer: Peer, kind: Kind, stream_count: int, delay_count: int, rng: Generator
+    peer: DriftPeer, kind: Kind, stream_count: int, delay_count: int, rng: Generator
 ) -> list[dict[str, Any]]:
     """Somebody else's detectors on as many streams as a slower one can be asked for."""
     try:

@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 VENVS = Path(__file__).parent / ".venvs"
@@ -12,6 +13,25 @@ INSTALL_S_MAX = 600.0
 
 class PeerFailedError(Exception):
     """Raised when a peer cannot be installed or does not do the job; says why in a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftPeer:
+    """Somebody else's detectors: what to install, which script asks them, and for what share of the
+    streams that river is asked for.
+    """
+
+    name: str
+    requirements: tuple[str, ...]
+    script: str
+    part: int = 1
+
+
+DRIFT_PEERS = (
+    DriftPeer("river", ("river==0.26.1",), "with_river.py"),
+    DriftPeer("NannyML", ("nannyml==0.13.1", "pandas<3"), "with_nannyml.py"),
+    DriftPeer("Evidently", ("evidently==0.7.23", "pandas<3"), "with_evidently.py", 4),
+)
 
 
 def interpreter(environment: str, requirements: Collection[str]) -> Path:
