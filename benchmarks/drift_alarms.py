@@ -15,7 +15,6 @@ change but those of its generator: each day, and each week, against the four wee
 
 import argparse
 import json
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -40,7 +39,7 @@ from benchmarks.drift_rows import (
     simulated,
 )
 from benchmarks.harness import facts, header, print_table, write_json
-from benchmarks.peers.environments import DRIFT_PEERS, PeerFailedError, interpreter
+from benchmarks.peers.environments import DRIFT_PEERS, PeerFailedError, ask
 from sentinel.core.drift.counts.columns import BinnedColumn, column_of
 from sentinel.core.drift.counts.counting import GroupCounts
 from sentinel.core.drift.windows.causes import causes, group_correlations
@@ -378,17 +377,15 @@ def speed(options: argparse.Namespace, rng: Generator) -> list[Row]:
 
 def _of_evidently_ms(window: Rows, reference: Rows) -> float:
     """A report of its drift preset, in an environment of its own; NaN where that cannot be had."""
-    try:
-        python = interpreter(EVIDENTLY.name.lower(), EVIDENTLY.requirements)
-    except PeerFailedError as error:
-        print(f"Evidently {error}")
-        return float("nan")
     with tempfile.TemporaryDirectory() as folder:
         rows, times = Path(folder) / "rows.npz", Path(folder) / "times.json"
         np.savez(rows, window=window.values, reference=reference.values,
                  categories=COLUMN_COUNT - NUMBER_COUNT)  # fmt: skip
-        script = Path(__file__).parent / "peers" / EVIDENTLY.script
-        subprocess.run([python, script, rows, times, "--rows"], check=True, timeout=3_600)
+        try:
+            ask(EVIDENTLY, rows, times, "--rows")
+        except PeerFailedError as error:
+            print(f"Evidently {error}")
+            return float("nan")
         return float(np.median(json.loads(times.read_text())["process_s"])) * 1e3
 
 

@@ -17,7 +17,6 @@ the first alarm after it, in examples.
 
 import argparse
 import json
-import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -33,7 +32,7 @@ from benchmarks.peers.environments import (
     DRIFT_PEERS,
     DriftPeer,
     PeerFailedError,
-    interpreter,
+    ask,
 )
 from sentinel.core.drift.counts.counting import size_groups
 from sentinel.core.drift.detectors.adwin import AdwinParams, AdwinState, after_outcomes
@@ -212,11 +211,6 @@ def of_peer(
     peer: DriftPeer, kind: Kind, stream_count: int, delay_count: int, rng: Generator
 ) -> list[dict[str, Any]]:
     """Somebody else's detectors on as many streams as a slower one can be asked for."""
-    try:
-        python = interpreter(peer.name.lower(), peer.requirements)
-    except PeerFailedError as error:
-        print(f"{peer.name} {error}")
-        return []
     stream_count, delay_count = (max(1, n // peer.part) for n in (stream_count, delay_count))
     arrays = {
         "silent": [kind.draw(rng, STREAM, RATE)[0] for _ in range(stream_count)],
@@ -226,8 +220,11 @@ def of_peer(
     with tempfile.TemporaryDirectory() as folder:
         streams, alarms = Path(folder) / "streams.npz", Path(folder) / "alarms.json"
         np.savez(streams, **{name: np.array(rows) for name, rows in arrays.items()})
-        script = Path(__file__).parent / "peers" / peer.script
-        subprocess.run([python, script, streams, alarms], check=True, timeout=3_600)
+        try:
+            ask(peer, streams, alarms)
+        except PeerFailedError as error:
+            print(f"{peer.name} {error}")
+            return []
         found = json.loads(alarms.read_text())
     return [
         _row(kind, f"{peer.name} {name}", sum(map(len, one["silent"])), stream_count,

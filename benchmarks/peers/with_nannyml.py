@@ -36,6 +36,7 @@ def alarms(outcomes: np.ndarray, reference: np.ndarray) -> list[int]:  # type: i
         problem_type="classification_binary",
         y_true="error",
         y_pred="said",
+        y_pred_proba="p",
         metrics=["accuracy"],
         chunk_size=CHUNK,
     )
@@ -46,7 +47,7 @@ def alarms(outcomes: np.ndarray, reference: np.ndarray) -> list[int]:  # type: i
 
 def frame(outcomes: np.ndarray) -> pd.DataFrame:  # type: ignore[type-arg]
     # An error is an example for which 0 was said and 1 is true.
-    return pd.DataFrame({"error": outcomes.astype(int), "said": np.zeros(outcomes.size, int)})
+    return pd.DataFrame({"error": outcomes.astype(int), "said": 0, "p": 0.0})
 
 
 if __name__ == "__main__":
