@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from sentinel.app.wiring import control_plane, experimenting, watching
 from sentinel.app.wiring.shared import Ports, Shared, clock_s
 from sentinel.config import Config
+from sentinel.core.drift.params import segmentation_of
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.dead_letters import DeadLetters
@@ -93,18 +94,16 @@ def assemble(
     )  # fmt: skip
     labels = _labels(shared, placement)
     summaries = Summaries(
-        ports.broker, topics.summaries, owner.name, shared.partitions, metrics, config.drift
-    )
+        ports.broker, topics.summaries, owner.name, shared.partitions, metrics, config.drift,
+        segmentation_of(config.features, config.drift),
+    )  # fmt: skip
     arm_notes = ArmNotes(ports.broker, topics.outcomes, shared.partitions)
     checkpoints = Checkpoints(
         ports.broker, ports.store, state, [alerts, summaries, arm_notes], shared.partitions,
         shared.progress, metrics, params, labels_log=labels.log, owner=owner, watch=watch,
         clock_s=clock_s,
     )  # fmt: skip
-    loader = EntityLoader(
-        state, ports.store, metrics, params, partitions=shared.partitions, watch=watch,
-        clock_s=clock_s,
-    )  # fmt: skip
+    loader = _loader(shared)
     scoring = _scoring(shared, loader, alerts, summaries, arm_notes, dead_letters, placement)
     pipeline = Pipeline(
         inbox=inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
@@ -139,6 +138,13 @@ def assemble(
         partitions=shared.partitions,
         placement=placement,
     )
+
+
+def _loader(shared: Shared) -> EntityLoader:
+    return EntityLoader(
+        shared.state, shared.ports.store, shared.metrics, shared.config.engine,
+        partitions=shared.partitions, watch=shared.watch, clock_s=clock_s,
+    )  # fmt: skip
 
 
 def _inboxes(params: EngineParams) -> tuple[Inbox, Inbox]:
