@@ -5,7 +5,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparedMetric:
     """A metric of one arm beside the control's, at one look.
 
     Attributes
@@ -69,6 +69,8 @@ class LookReport:
         By arm, whatever has matured of them.
     sample_ratio
         The e-value against the shares that were planned; None where there is nothing to judge.
+    technical
+        By arm, of its scores: as in `OutcomeReport`; it decides nothing.
     notes
         What a reader has to know, in sentences.
     """
@@ -80,8 +82,9 @@ class LookReport:
     accounts: dict[str, int]
     transactions: dict[str, int]
     planned: list[PlannedLook]
-    compared: list[Compared]
+    compared: list[ComparedMetric]
     sample_ratio: float | None = None
     shadow: dict[str, Any] = field(default_factory=dict)
+    technical: dict[str, dict[str, float | None]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     v: int = 1

@@ -30,7 +30,7 @@ class ArmPart:
 
 
 @dataclass(frozen=True, slots=True)
-class ArmCounts:
+class CountReport:
     """Of all arms, of one input partition, and the newest event time of these decisions.
 
     An account that is told twice was there before: a replay repeats nothing but batches.
@@ -74,6 +74,9 @@ class OutcomeReport:
     shadow
         Of a shadow experiment: `core.experiments.shadow.comparison.PairedComparison`, as plain
         values.
+    technical
+        By arm how its scores told frauds from others: `auc`, `average_precision`, and `frauds` with
+        `frauds_expected` by its probabilities; of transactions whose truth is known.
     notes
         What a reader has to know of these outcomes, in sentences.
     """
@@ -87,6 +90,7 @@ class OutcomeReport:
     accounts: list[ArmAccounts]
     metrics: dict[str, Any] = field(default_factory=dict)
     shadow: dict[str, Any] = field(default_factory=dict)
+    technical: dict[str, dict[str, float | None]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     kind: Literal["look"] = "look"
     v: int = 1

@@ -30,7 +30,7 @@ _BELL_COUNT_MAX = 1_000
 _RETRY_S, _RETRY_S_MAX = 0.5, 5.0
 
 
-class Models(Protocol):
+class HeldModels(Protocol):
     """Who brings versions into memory."""
 
     async def hold(self, versions: Sequence[str]) -> Mapping[str, ServingModel]: ...
@@ -57,7 +57,7 @@ class Routing:
         store: ExperimentStore,
         tail: Tail,
         serving: Serving,
-        models: Models,
+        models: HeldModels,
         policy: PolicyParams,
         *,
         secret: str,

@@ -24,7 +24,7 @@ from sentinel.stored.experiments import (
     StoredVerdict,
     VerdictName,
 )
-from sentinel.stored.looks import Compared, LookReport, PlannedLook
+from sentinel.stored.looks import ComparedMetric, LookReport, PlannedLook
 from sentinel.stored.outcomes import OutcomeReport
 
 _RATIO = "sample ratio"  # among the tests of arms, whose names have no blank
@@ -36,7 +36,7 @@ _MONEY = "money"  # of a shadow experiment, whatever its metric is
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedLook:
     """What a look has come to.
 
     Attributes
@@ -52,7 +52,7 @@ class Judged:
     verdict: StoredVerdict | None
 
 
-def judged(stored: StoredExperiment, report: OutcomeReport) -> Judged:
+def judged(stored: StoredExperiment, report: OutcomeReport) -> JudgedLook:
     """What is to be made of a look at an experiment; pure."""
     definition = stored.definition
     tests = {arm.name: _test_of(stored, arm.name) for arm in definition.challengers}
@@ -77,10 +77,11 @@ def judged(stored: StoredExperiment, report: OutcomeReport) -> Judged:
         compared=[] if is_shadow else _compared(definition, found, report.share),
         sample_ratio=None if is_shadow else ratio.e_value,
         shadow=report.shadow,
+        technical=report.technical,
         notes=report.notes,
     )
     after = {arm: test.to_dict() for arm, test in tests.items()}
-    return Judged({**after, _RATIO: ratio.log_e}, look, verdict)
+    return JudgedLook({**after, _RATIO: ratio.log_e}, look, verdict)
 
 
 def _test_of(stored: StoredExperiment, arm: str) -> PlannedTest:
@@ -246,7 +247,7 @@ def _planned(arm: str, test: PlannedTest) -> PlannedLook:
     )
 
 
-def _compared(definition: Definition, found: Found, share: float) -> list[Compared]:
+def _compared(definition: Definition, found: Found, share: float) -> list[ComparedMetric]:
     """The primary metric first; p of the others adjusted by Holm, over all arms."""
     rows = [
         (arm, metric, one)
@@ -259,7 +260,7 @@ def _compared(definition: Definition, found: Found, share: float) -> list[Compar
             strict=True)
     )  # fmt: skip
     listed = [
-        Compared(
+        ComparedMetric(
             metric=metric,
             arm=arm,
             value=_finite(one.rates[1]),
