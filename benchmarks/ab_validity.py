@@ -111,14 +111,15 @@ def ratio_text(hits: Flags, of: Flags) -> str:
 
 
 @np.errstate(divide="ignore", invalid="ignore")
-def told_apart(found: ComparedArrays, shares: Floats, positives: Floats) -> Flags:
+def told_apart(found: ComparedArrays, shares: Floats, expected: Floats) -> Flags:
     """Which experiments the planned test tells apart, from arrays (R, L).
 
     A boundary is not below that of a look which spends alone all that may be spent by then, and not
     above that of one which spends alone what it may add: only between both the recursion is needed.
+    `expected` are the positives that each arm would have if both were alike, (R, L, 2).
     """
     z = np.abs(found.estimate / np.sqrt(found.pooled))
-    is_look = (positives >= POSITIVES_MIN).all(axis=-1) & (found.pooled > 0) & np.isfinite(z)
+    is_look = (expected >= POSITIVES_MIN).all(axis=-1) & (found.pooled > 0) & np.isfinite(z)
     z = np.where(is_look, z, 0.0)
     allowed = np.vectorize(spent)(shares, ALPHA)
     lowest = -ndtri(np.maximum(allowed, 1e-300))
@@ -141,6 +142,15 @@ def clock(looks: Looks) -> Floats:
     return shares
 
 
+def expected(looks: Looks) -> Floats:
+    """The positives that each arm would have if both were alike, (R, L, 2)."""
+    accounts = np.einsum("rlkk->rlk", looks.grams[..., 0, 0])
+    of_arms = accounts.reshape(*accounts.shape[:2], -1, 2).sum(axis=2)
+    total = looks.positives.sum(axis=-1, keepdims=True)
+    found: Floats = total * of_arms / np.maximum(of_arms.sum(axis=-1, keepdims=True), 1.0)
+    return found
+
+
 Hits = dict[str, Flags]
 
 
@@ -151,7 +161,7 @@ def planned(make: Make, rng: Generator, count: int) -> list[Hits]:
     parts: list[list[Hits]] = []
     for begin in range(0, count, CHUNK):
         metrics = make(rng, min(CHUNK, count - begin))
-        parts.append([_judged(looks) for looks in metrics])
+        parts.append([hits_of(looks) for looks in metrics])
     return [
         {name: np.concatenate([part[m][name] for part in parts]) for name in parts[0][m]}
         for m in range(len(parts[0]))
@@ -159,12 +169,12 @@ def planned(make: Make, rng: Generator, count: int) -> list[Hits]:
 
 
 @np.errstate(divide="ignore", invalid="ignore")
-def _judged(looks: Looks) -> Hits:
+def hits_of(looks: Looks) -> Hits:
     found = compared(looks.grams)
     is_fixed: Flags = np.abs(found.estimate / np.sqrt(found.pooled)) >= EDGE
     is_plain: Flags = _plain_z(looks.grams) >= EDGE
     return {
-        "planned": told_apart(found, clock(looks), looks.positives),
+        "planned": told_apart(found, clock(looks), expected(looks)),
         "fixed": is_fixed[:, -1],
         "naive": np.any(is_plain, axis=1),
         "rows as independent": is_plain[:, -1],
@@ -347,7 +357,7 @@ def with_cuped(options: Any, rng: Generator) -> Iterator[Row]:
             r = min(CHUNK, options.experiments - begin)
             looks, _ = clustered(rng, r, 20, arms.accounts())
             adjusted = compared(looks.grams, with_covariate=True)
-            hits.append(told_apart(adjusted, clock(looks), looks.positives))
+            hits.append(told_apart(adjusted, clock(looks), expected(looks)))
             variances.append(adjusted.pooled[:, -1] / compared(looks.grams[:, -1:]).pooled[:, 0])
         yield {
             "outcomes": "share, planned test", "arms": arms.name, "lift": 1.0,

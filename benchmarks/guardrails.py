@@ -1,6 +1,7 @@
 """How rarely a guardrail stops an arm that keeps to its limit, and how soon one that does not.
 
-    python -m benchmarks.guardrails [--runs N] [--only TEXT] [--seed N] [--json FILE] [--quick]
+    python -m benchmarks.guardrails [--part quiet|slow|harm] [--runs N] [--only TEXT] [--seed N]
+                                    [--json FILE] [--quick]
 
 False stops: four weeks, looked at every four hours, arms that differ in nothing and limits of 1,
 which equal arms just keep to: the worst case. Alike: each account's transactions are alerted on at
@@ -15,7 +16,7 @@ loss in a hundred; how many minutes until it is stopped.
 
 import argparse
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.random import Generator, default_rng
 
 from benchmarks.harness import facts, header, print_table, write_json
-from sentinel.core.experiments.guardrails.counts import LOSS_SIZES, GuardrailCounts, joined_counts
+from sentinel.core.experiments.guardrails.counts import LOSS_SIZES, GuardrailCounts
 from sentinel.core.experiments.guardrails.guardrails import Guardrails
 from sentinel.core.experiments.guardrails.params import GuardrailParams
 from sentinel.core.learning.training_data.examples import Bools
@@ -65,7 +66,8 @@ SETTINGS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=1_000)
+    parser.add_argument("--part", choices=("quiet", "slow", "harm"), help="this one alone")
+    parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--only", default="", help="settings whose names hold this")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -74,19 +76,22 @@ def main() -> None:
     runs = 40 if options.quick else options.runs
     about = facts(options.seed)
     print(header(about), flush=True)
-    quiet = []
-    for number, setting in enumerate(SETTINGS):
-        if options.only in setting.name:
-            quiet.append(false_stops(setting, runs, default_rng([options.seed, number])))
-            print(f"  … {setting.name}", flush=True)
+    parts = (options.part,) if options.part else ("quiet", "slow", "harm")
+    quiet = [
+        false_stops(setting, runs, default_rng([options.seed, number]))
+        for number, setting in enumerate(SETTINGS)
+        if "quiet" in parts and options.only in setting.name
+    ]
     slow = [
         false_slow(burst, counted, runs, default_rng([options.seed, 50, burst]))
         for burst, counted in ((1, 1), (10, 1), (10, 10))
+        if "slow" in parts
     ]
     harm = [
-        time_to_stop(name, make, late, max(runs // 10, 10), default_rng([options.seed, 90, i]))
+        time_to_stop(name, make, late, max(runs // 20, 10), default_rng([options.seed, 90, i]))
         for i, (name, make) in enumerate(HARMS.items())
         for late in (0, WEEK_MINUTES)
+        if "harm" in parts and options.only in name
     ]
     for rows in (quiet, slow, harm):
         if rows:
@@ -153,13 +158,16 @@ class Alerts:
             if setting.is_alike
             else np.full(ACCOUNTS, 0.02)
         )
-        count = rng.poisson(ROWS_AN_HOUR * HOURS)
-        row = rng.choice(ACCOUNTS, count, p=busy / busy.sum())
-        row_hour = np.sort(rng.integers(0, HOURS, count))
-        is_alert = rng.random(count) < rate[row]
+        rows = ROWS_AN_HOUR * HOURS * busy / busy.sum()
         self.arm_shares: Floats = np.repeat(setting.shares, WEEK_HOURS)
-        self._row_count = self._by_hour(row_hour, u[row])
-        self.account, self.hour = row[is_alert], row_hour[is_alert]
+        self._rows_of_arm = np.cumsum(
+            [float(rows[u < share].sum()) / HOURS for share in self.arm_shares]
+        )
+        self._rows = np.arange(1, HOURS + 1) * ROWS_AN_HOUR
+        account = np.repeat(np.arange(ACCOUNTS), rng.poisson(rows * rate))
+        hour = rng.integers(0, HOURS, account.size)
+        order = np.argsort(hour, kind="stable")
+        self.account, self.hour = account[order], hour[order]
         self._is_arm: Bools = u[self.account] < self.arm_shares[self.hour]
 
     def first(self) -> list[Hour]:
@@ -177,16 +185,16 @@ class Alerts:
         """The first of each account as a loss, of very different sizes."""
         at = self._firsts()
         size = rng.integers(0, len(LOSS_SIZES), at.size)
-        hours = []
-        for hour in range(HOURS):
-            now = self.hour[at] == hour
-            sides = [
-                np.bincount(size[now & side], minlength=len(LOSS_SIZES))
-                for side in (self._is_arm[at], ~self._is_arm[at])
-            ]
-            arm, control = (GuardrailCounts(lost=tuple(side.tolist())) for side in sides)
-            hours.append((arm, control))
-        return hours
+        cells = self.hour[at] * len(LOSS_SIZES) + size
+        sides = (self._is_arm[at], ~self._is_arm[at])
+        arm, control = (
+            np.bincount(cells[side], minlength=HOURS * len(LOSS_SIZES)).reshape(HOURS, -1).tolist()
+            for side in sides
+        )
+        return [
+            (GuardrailCounts(lost=tuple(a)), GuardrailCounts(lost=tuple(c)))
+            for a, c in zip(arm, control, strict=True)
+        ]
 
     def naive(self) -> bool:
         """Whether a test of two shares, at 1 %, is beyond at any look."""
@@ -194,18 +202,11 @@ class Alerts:
             np.cumsum(np.bincount(self.hour[side], minlength=HOURS))
             for side in (self._is_arm, ~self._is_arm)
         )
-        n1, n0 = self._row_count
-        with np.errstate(invalid="ignore", divide="ignore"):
-            p = (arm + control) / (n1 + n0)
-            z = (arm / n1 - control / n0) / np.sqrt(p * (1 - p) * (1 / n1 + 1 / n0))
+        n1 = np.maximum(self._rows_of_arm, 1e-9)
+        n0 = self._rows - n1
+        p = (arm + control) / self._rows
+        z = (arm / n1 - control / n0) / np.sqrt(np.maximum(p * (1 - p), 1e-12) * (1 / n1 + 1 / n0))
         return bool(np.any(np.abs(z[arm + control >= 10]) > 2.576))
-
-    def _by_hour(self, hour: Ints, u: Floats) -> tuple[Ints, Ints]:
-        is_arm = u < self.arm_shares[hour]
-        arm, control = (
-            np.cumsum(np.bincount(hour[side], minlength=HOURS)) for side in (is_arm, ~is_arm)
-        )
-        return arm, control
 
     def _counts(self, at: Ints) -> list[Hour]:
         arm, control = (
@@ -318,10 +319,16 @@ def _minutes(minute: Minute, late: int, rng: Generator) -> Iterator[tuple[int, H
     """Minute by minute; before it breaks an hour at a time, which is quicker."""
     for begin in range(0, late, 60):
         pairs = [minute(rng, False) for _ in range(60)]
-        arm, control = (joined_counts(side) for side in zip(*pairs, strict=True))
+        arm, control = (_joined(side) for side in zip(*pairs, strict=True))
         yield begin, (arm, control)
     for now in range(late, late + 20_000):
         yield now, minute(rng, True)
+
+
+def _joined(counts: Sequence[GuardrailCounts]) -> GuardrailCounts:
+    columns = list(zip(*((c.alerted, c.batches, c.failed, *c.lost) for c in counts), strict=True))
+    alerted, batches, failed, *lost = map(sum, columns)
+    return GuardrailCounts(alerted, lost=tuple(lost), batches=batches, failed=failed)
 
 
 if __name__ == "__main__":

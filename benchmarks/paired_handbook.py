@@ -168,7 +168,7 @@ def _looks(tested: Tested, first: Bools, second: Bools) -> list[PairedComparison
     )
     matured_ms = LABEL_DELAY_DAYS * DAY_MS
     of_account = np.bincount(tested.customer, weights=tested.amount * tested.is_fraud)
-    large = float(np.quantile(of_account[of_account > 0], 0.98))
+    large = float(np.quantile(of_account[of_account > 0], 0.999))
     return [
         compare(pairs, day * DAY_MS + matured_ms, maturity_ms=matured_ms, large_minor=large)
         for day in range(int(tested.day[-1]) + 1)

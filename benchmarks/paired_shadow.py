@@ -213,7 +213,11 @@ def money(rng: Generator, quick: bool) -> list[dict[str, Any]]:
         "9 times": (0.9, 9.0, 0.0),
         "19 times": (0.95, 19.0, 0.0),
         "49 times": (0.98, 49.0, 0.0),
+        "199 times": (0.995, 199.0, 0.0),
+        "better in 65 %, amounts lognormal(0.8)": (0.65, 1.0, 0.8),
+        "better in 70 %, amounts lognormal(1.2)": (0.7, 1.0, 1.2),
         "9 times, amounts lognormal(1)": (0.9, 9.0, 1.0),
+        "19 times, amounts lognormal(1)": (0.95, 19.0, 1.0),
     }
     rows = []
     for name, setting in settings.items():
@@ -238,13 +242,12 @@ def money(rng: Generator, quick: bool) -> list[dict[str, Any]]:
 def _equal_money(
     rng: Generator, run_count: int, accounts: int, setting: tuple[float, float, float]
 ) -> tuple[Floats, float]:
-    """Sums of accounts that are 0 in expectation, and the loss that one in fifty exceeds."""
+    """Sums of accounts that are 0 in expectation, and the money that one in a thousand exceeds."""
     chance, loss, spread = setting
     sums = np.where(rng.random((run_count, accounts)) < chance, 1.0, -loss)
     if spread:
         sums = sums * rng.lognormal(0, spread, sums.shape)
-    # Of all frauds, which a history knows: of those that either model finds as often.
-    return sums, loss * math.exp(float(ndtri(0.98)) * spread)
+    return sums, float(np.quantile(np.abs(sums), 0.999))
 
 
 def _decided(sums: Floats, large: float) -> tuple[Bools, Bools]:

@@ -18,7 +18,7 @@ from sentinel.codec.schema import SchemaParams
 from sentinel.codec.values.settings import Variable, section, table_of
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.decision import PolicyParams
-from sentinel.core.drift.params import DriftParams
+from sentinel.core.drift.params import DriftParams, segmentation_of
 from sentinel.core.experiments.params import ExperimentParams
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import layout_of, row_bytes
@@ -94,6 +94,7 @@ class Config:
             raise ValueError("[training] label_column is a field of [schema]: it may be no input")
         self._check_state()
         self._check_lifetime()
+        segmentation_of(self.features, self.drift)
         for kind, params in self.entities.items():
             if params.entities_max < 2 * self.engine.batch_count_max:
                 raise ValueError(

@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 from numpy.random import default_rng
 
-from sentinel.operations.experiments.analyse import AnalyseOptions, analyse_outcomes
-from sentinel.operations.experiments.columns import OutcomeColumns
+from sentinel.operations.experiments.files.analyse import analyse_outcomes
+from sentinel.operations.experiments.files.analysis import AnalyseOptions
+from sentinel.operations.experiments.files.columns import OutcomeColumns
 from tests.cli.test_commands import refusal, sentinel
 
 DAY_MS = 86_400_000

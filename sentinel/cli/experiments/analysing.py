@@ -61,8 +61,9 @@ def analyse_file(
     """Which arm is better? The statistics of the stream, on a file of outcomes."""
     from sentinel.cli.experiments.analysis import analysis_object, show_analysis
     from sentinel.codec.records import encode
-    from sentinel.operations.experiments.analyse import AnalyseOptions, analyse_outcomes
-    from sentinel.operations.experiments.columns import OutcomeColumns
+    from sentinel.operations.experiments.files.analyse import analyse_outcomes
+    from sentinel.operations.experiments.files.analysis import AnalyseOptions
+    from sentinel.operations.experiments.files.columns import OutcomeColumns
 
     columns = OutcomeColumns(account, arm, time, outcome, amount, covariate)
     options = AnalyseOptions(looks, control, shares, better, primary, alpha, worth)

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from sentinel.cli.texts import PlainConsole
 from sentinel.core.experiments.inference.comparison import ArmComparison
-from sentinel.operations.experiments.analyse import AnalysedArm, AnalysedLook, Analysis
+from sentinel.operations.experiments.files.analysis import AnalysedArm, AnalysedLook, Analysis
 
 # Below so many characters of a line some columns are left out.
 _WIDE = 130

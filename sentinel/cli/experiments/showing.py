@@ -106,7 +106,7 @@ def print_standing(console: PlainConsole, found: "Shown") -> None:
     if started := sentences.started_text(stored):
         control = f"; the control is version {stored.control}" if stored.control else ""
         console.print(f"{started}{control}", soft_wrap=True)
-    for line in sentences.standing(stored):
+    for line in sentences.standing_lines(stored):
         console.print(line, soft_wrap=True)
 
 

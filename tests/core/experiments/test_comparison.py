@@ -226,11 +226,15 @@ def test_a_step_of_one_arm_alone_counts_for_nothing() -> None:
     assert found(more).separate == pytest.approx(found(both).separate)
 
 
-def test_an_account_alone_in_its_arm_has_no_variance_of_its_own() -> None:
+def test_an_account_alone_in_its_arm_says_nothing_and_does_not_spoil_the_other_steps() -> None:
     rng = default_rng(9)
-    sums = of_one_step(an_arm(rng, 50), an_arm(rng, 1))
+    alone = of_one_step(an_arm(rng, 50), an_arm(rng, 1))
+    assert compare(alone, "control", "challenger") is None
 
-    assert not found(sums).is_known
+    later = of_one_step(an_arm(rng, 50), an_arm(rng, 50))
+    both = MetricSums(alone.cells | {Cell(1, cell.arm): sums for cell, sums in later.cells.items()})
+    assert found(both).is_known
+    assert found(both).separate == pytest.approx(found(later).separate)
 
 
 def test_many_experiments_at_once_are_the_same_as_one_by_one() -> None:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from sentinel.core.experiments.guardrails.counts import (
     GuardrailCounts,
     SeenAccounts,
-    joined_counts,
     loss_classes,
 )
 from sentinel.core.experiments.guardrails.evidence import EXCESS, LimitEvidence, gain
@@ -296,13 +295,6 @@ def test_losses_count_by_their_size() -> None:
 
     assert loss_classes(amounts, 1_000) == (3, 2, 2, 3)
     assert loss_classes(np.empty(0, dtype=np.int64), 1_000) == (0, 0, 0, 0)
-
-
-def test_counts_of_instances_are_added_up() -> None:
-    one = GuardrailCounts(1, 2, (0, 1, 0, 2), batches=5, failed=1, slow=2)
-
-    assert joined_counts([one, one]) == GuardrailCounts(2, 4, (0, 2, 0, 4), 10, 2, 4)
-    assert joined_counts([]) == GuardrailCounts()
 
 
 @pytest.mark.parametrize(

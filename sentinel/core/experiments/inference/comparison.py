@@ -61,7 +61,7 @@ class ArmComparison:
 def compare(
     sums: MetricSums, control: str, challenger: str, *, with_covariate: bool = False
 ) -> ArmComparison | None:
-    """Compare an arm with the control; None as long as no step has outcomes of both.
+    """Compare an arm with the control; None as long as no step has two accounts of each.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def compared(grams: Floats, *, with_covariate: bool = False) -> ComparedArrays:
     cells = grams.reshape(shape)
     own = np.einsum("...sasaij->...saij", cells)
     accounts, n, y, x = (own[..., 0, i] for i in range(4))
-    is_both = (n > 0).all(axis=-1, keepdims=True)
+    is_both = ((n > 0) & (accounts > 1)).all(axis=-1, keepdims=True)
     weight = np.where(is_both[..., 0], n[..., 0] * n[..., 1] / n.sum(axis=-1), 0.0)
     weight = weight / weight.sum(axis=-1, keepdims=True)
 
@@ -172,6 +172,5 @@ def _separate_variance(cells: Floats, residuals: Floats, share: Floats) -> Float
     products = _products(cells, residuals)
     own = np.einsum("...sasa->...sa", products)  # a view
     accounts = np.einsum("...sasa->...sa", cells[..., 0, 0])
-    own *= np.where(accounts > 1, accounts / (accounts - 1), np.nan)
-    own[share == 0] = 0.0
+    own *= np.where(accounts > 1, accounts / (accounts - 1), 0.0)
     return np.einsum("...sa,...satb,...tb->...", share, products, share)

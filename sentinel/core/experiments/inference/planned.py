@@ -191,7 +191,7 @@ class PlannedTest:
         if share < 1 and len(self._looks) >= LOOK_COUNT_MAX - 1:
             return f"of {LOOK_COUNT_MAX} looks the last one is for the planned end"
         if comparison is None:
-            return "there are not outcomes of both arms yet"
+            return "there are not yet two accounts with outcomes in each arm"
         if min(expected_positives(comparison)) < self.params.positives_min:
             a, b = comparison.positives
             return (

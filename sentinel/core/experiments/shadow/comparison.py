@@ -106,7 +106,7 @@ def compare(
     weight_max
         At least all weights; known before the start, as 1 / the share that is explored.
     large_minor
-        The money that one account in fifty loses, or more, of those that lose any
+        The money that one account in a thousand loses, or more, of those that lose any
         (`HistoryRates.large_loss`); with less, money promotes too often.
     """
     assert maturity_ms >= 0

@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from scipy.special import ndtr
@@ -13,122 +12,28 @@ from sentinel.core.experiments.inference.comparison import ArmComparison, compar
 from sentinel.core.experiments.inference.confidence import interval_at_any_time
 from sentinel.core.experiments.inference.multiplicity import holm, told_apart
 from sentinel.core.experiments.inference.planned import (
-    LOOK_COUNT_MAX,
-    ArmLook,
     PlannedParams,
     PlannedTest,
 )
 from sentinel.core.experiments.inference.sample_ratio import SampleRatio, sample_ratio
 from sentinel.core.experiments.inference.verdicts import (
-    WORTH,
-    Better,
-    ExperimentVerdict,
     verdict_of,
 )
 from sentinel.errors import ConfigError
-from sentinel.operations.experiments.arms import in_order, told_shares
-from sentinel.operations.experiments.columns import OutcomeColumns
-from sentinel.operations.experiments.naive import NaiveSums
-from sentinel.operations.experiments.rows import CrossedAccounts, OutcomeRows, outcome_rows
-from sentinel.operations.experiments.running import RunningMetric, account_covariates
-from sentinel.records import Floats, Ints
-
-MetricName = Literal["outcome", "amount"]
-
-
-@dataclass(frozen=True, slots=True)
-class AnalyseOptions:
-    """How a file is analysed. Raises ConfigError for what cannot be.
-
-    Attributes
-    ----------
-    looks
-        How often it is looked at until the planned end, which is that of the file.
-    control, shares
-        As a person wrote them; None for what is usual.
-    better
-        Which outcome is the better one.
-    primary
-        The metric that decides.
-    alpha
-        Two-sided: how often equal arms are told apart, all challengers together.
-    worth
-        The least gain worth a change, relative to the control.
-    """
-
-    looks: int = 20
-    control: str | None = None
-    shares: str | None = None
-    better: Better = "higher"
-    primary: MetricName = "outcome"
-    alpha: float = 0.05
-    worth: float = WORTH
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.looks <= LOOK_COUNT_MAX:
-            raise ConfigError(f"--looks {self.looks}: must be in 1..{LOOK_COUNT_MAX}")
-        if not 0 < self.alpha < 1:
-            raise ConfigError(f"--alpha {self.alpha}: must lie between 0 and 1")
-        if not 0 < self.worth < math.inf:
-            raise ConfigError(f"--worth {self.worth}: must be above 0")
-
-
-@dataclass(frozen=True, slots=True)
-class AnalysedLook:
-    """A look as a person sees it.
-
-    Attributes
-    ----------
-    time
-        Of the newest row in it.
-    any_time
-        The confidence sequence.
-    naive_p
-        What a test that takes rows as independent and looks as the only one says; None without.
-    """
-
-    look: ArmLook
-    row_count: int
-    time: float
-    comparison: ArmComparison | None
-    any_time: tuple[float, float] | None
-    naive_p: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class AnalysedArm:
-    """A challenger: its looks, its verdict, and the other metric at the end with its p-value."""
-
-    name: str
-    looks: list[AnalysedLook]
-    verdict: ExperimentVerdict
-    other: ArmComparison | None = None
-    other_p: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """What became of a file.
-
-    Attributes
-    ----------
-    deciding
-        The challenger that the verdict is about.
-    other_metric
-        The metric that does not decide; None where there is one alone.
-    """
-
-    verdict: ExperimentVerdict
-    deciding: AnalysedArm
-    control: str
-    arms: list[AnalysedArm]
-    primary: MetricName
-    other_metric: MetricName | None
-    better: Better
-    alpha: float
-    sample_ratio: SampleRatio
-    rows: OutcomeRows
-    notes: list[str] = field(default_factory=list)
+from sentinel.operations.experiments.files.analysis import (
+    AnalysedArm,
+    AnalysedLook,
+    AnalyseOptions,
+    Analysis,
+    MetricName,
+)
+from sentinel.operations.experiments.files.arms import in_order, told_shares
+from sentinel.operations.experiments.files.caveats import notes_on, why_invalid
+from sentinel.operations.experiments.files.columns import OutcomeColumns
+from sentinel.operations.experiments.files.naive import NaiveSums
+from sentinel.operations.experiments.files.rows import OutcomeRows, outcome_rows
+from sentinel.operations.experiments.files.running import RunningMetric, account_covariates
+from sentinel.records import Ints
 
 
 def analyse_outcomes(path: Path, columns: OutcomeColumns, options: AnalyseOptions) -> Analysis:
@@ -140,7 +45,7 @@ def analyse_outcomes(path: Path, columns: OutcomeColumns, options: AnalyseOption
     ends = _ends(rows, options.looks)
     ratio = _ratio(rows, names, shares, ends)
     found = _looks(rows, names, metrics, ends, options)
-    invalid = _invalid(rows.crossed)
+    invalid = why_invalid(rows.crossed)
     arms = _judged(found, ratio, invalid, options)
     arms = _with_other_metric(arms, names[0], metrics)
     deciding = min(arms, key=_rank)
@@ -155,7 +60,7 @@ def analyse_outcomes(path: Path, columns: OutcomeColumns, options: AnalyseOption
         alpha=options.alpha,
         sample_ratio=ratio,
         rows=rows,
-        notes=notes + _notes(rows, names),
+        notes=notes + notes_on(rows, names),
     )
 
 
@@ -298,39 +203,3 @@ def _rank(arm: AnalysedArm) -> tuple[int, float]:
     order = ("invalid", "promote", "undecided", "keep", "futility", "harm")
     last = arm.looks[-1].comparison
     return order.index(arm.verdict.kind), -abs(last.estimate) if last is not None else 0.0
-
-
-def _invalid(crossed: CrossedAccounts) -> str:
-    if crossed.are_few:
-        return ""
-    return (
-        f"{crossed.count:,} of {crossed.of_count:,} accounts are in more than one arm, such as "
-        f"{', '.join(crossed.names)}: the arm was not given by account"
-    )
-
-
-def _notes(rows: OutcomeRows, names: Sequence[str]) -> list[str]:
-    found = []
-    crossed = rows.crossed
-    if crossed.count and crossed.are_few:
-        some = ", ".join(crossed.names) + " and others" * (crossed.count > len(crossed.names))
-        found.append(
-            f"{crossed.count:,} of {crossed.of_count:,} accounts are in more than one arm, and "
-            f"left out: {some}"
-        )
-    missing = _missing_shares(rows, names)
-    if max(missing) - min(missing) > 0.02 and max(missing) > 1.5 * min(missing):
-        said = ", ".join(f"{100 * m:.1f} % of {n}" for m, n in zip(missing, names, strict=True))
-        found.append(
-            f"outcomes are missing in {said}: what is known of the arms is not alike, and no "
-            "statistic mends that"
-        )
-    if rows.account_count == rows.times.size and rows.times.size > 1:
-        found.append("no account has a second row")
-    return found
-
-
-def _missing_shares(rows: OutcomeRows, names: Sequence[str]) -> list[float]:
-    is_missing: Floats = np.isnan(rows.outcomes).astype(np.float64)
-    of_arms = [is_missing[rows.arms == rows.arm_names.index(name)] for name in names]
-    return [float(some.mean()) if some.size else 0.0 for some in of_arms]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sentinel.core.experiments.outcomes.cells import Cell, MetricSums
 from sentinel.core.experiments.outcomes.columns import arm_sums, totals
 from sentinel.core.experiments.outcomes.sums import ArmSums
-from sentinel.operations.experiments.rows import OutcomeRows
+from sentinel.operations.experiments.files.rows import OutcomeRows
 from sentinel.records import Floats, Ints
 
 Column = NDArray[Any]

@@ -10,7 +10,7 @@ from sentinel.adapters.files.opening import some_names
 from sentinel.adapters.files.tables import NO_NUMBER, TableFile
 from sentinel.errors import ConfigError
 from sentinel.operations.arrival.columns import FileColumn, Look
-from sentinel.operations.experiments.columns import (
+from sentinel.operations.experiments.files.columns import (
     OutcomeColumns,
     is_of_words,
     outcome_columns,
@@ -219,9 +219,12 @@ def _crossed(
     table: TableFile, name: str, hashes: Ints, arms: Ints, is_kept: Flags
 ) -> tuple[Flags, CrossedAccounts]:
     """Rows of accounts that have more than one arm."""
-    pairs = np.unique(np.column_stack([hashes[is_kept], arms[is_kept]]), axis=0)
-    different, counts = np.unique(pairs[:, 0], return_counts=True)
-    of_two = different[counts > 1]
+    different, codes = np.unique(hashes[is_kept], return_inverse=True)
+    least = np.full(different.size, ARM_COUNT_MAX, dtype=np.int64)
+    most = np.full(different.size, -1, dtype=np.int64)
+    np.minimum.at(least, codes, arms[is_kept])
+    np.maximum.at(most, codes, arms[is_kept])
+    of_two = different[least < most]
     if not of_two.size:
         return np.zeros(hashes.size, dtype=bool), CrossedAccounts(0, different.size)
     names = table.account_texts(name, of_two[:_NAMES_SHOWN])

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy.special import ndtr
 
-from sentinel.operations.experiments.rows import OutcomeRows
+from sentinel.operations.experiments.files.rows import OutcomeRows
 
 
 class NaiveSums:
