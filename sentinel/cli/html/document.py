@@ -23,6 +23,6 @@ def document(title: str, lead: Sequence[str], sections: Sequence[str]) -> str:
     )
 
 
-def sentence(line: str) -> str:
+def as_sentence(line: str) -> str:
     """A line as a sentence."""
     return f"{line[:1].upper()}{line[1:]}."

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sentinel.cli.drift import sentences
 from sentinel.cli.drift.html.heat import heat_map, legend
 from sentinel.cli.drift.html.histogram import histogram
-from sentinel.cli.html.document import document, sentence
+from sentinel.cli.html.document import as_sentence, document
 from sentinel.cli.html.parts import badge, element, html_table, text, when
 from sentinel.core.drift.telling import moved, worst_first
 from sentinel.operations.drift.examples import AlarmExamples
@@ -41,7 +41,7 @@ def _lead(found: DriftReport) -> list[str]:
     ]
     made = element("p", "Made ", when(found.made_ms), " UTC.", class_="lead")
     lacking = [element("p", text(one), class_="lacking") for one in status.lacking]
-    told = [element("p", text(sentence(one)), class_="lead") for one in lines]
+    told = [element("p", text(as_sentence(one)), class_="lead") for one in lines]
     return [*told, made, *lacking]
 
 
@@ -75,7 +75,7 @@ def _ongoing(
     found: DriftReport, alarms: Sequence[Alarm], suppressed: frozenset[str], decimals: int
 ) -> Iterable[str]:
     if not alarms:
-        yield element("p", text(sentence(sentences.alarms_line(found.status))))
+        yield element("p", text(as_sentence(sentences.alarms_line(found.status))))
         return
     shown = alarms[:_ALARM_COUNT_MAX]
     rows = [
@@ -122,7 +122,7 @@ def _examples(alarm: Alarm, examples: AlarmExamples | None, decimals: int) -> It
     if examples is None:
         return
     if examples.why:
-        yield element("p", text(sentence(f"no example: {examples.why}")))
+        yield element("p", text(as_sentence(f"no example: {examples.why}")))
         return
     rows = [tuple(map(text, sentences.example_cells(one, decimals))) for one in examples.found]
     many = sentences.how_many(len(rows), "transaction")
@@ -195,7 +195,7 @@ def _histogram(found: DriftReport, name: str) -> str:
                 names = found.cell_names.get(name, []) if is_of else []
                 kind, changed = sentences.kind_text(finding.kind), sentences.changed_text(finding)
                 words = f"{kind}: {changed}".strip(": ")
-                said = [element("p", text(sentence(words)))] if words else []
+                said = [element("p", text(as_sentence(words)))] if words else []
                 return "".join(said) + histogram(finding, names, called)
     return element("p", "No window that is kept calls it changed.")
 

@@ -10,7 +10,7 @@ from sentinel.cli.experiments.html.plots import (
     statistic_plot,
 )
 from sentinel.cli.experiments.tables import compared_cells, difference_text, primary_of
-from sentinel.cli.html.document import document, sentence
+from sentinel.cli.html.document import as_sentence, document
 from sentinel.cli.html.parts import element, html_table, text, when
 from sentinel.core.experiments.metrics import METRICS
 from sentinel.operations.experiments.acting import Shown
@@ -32,11 +32,11 @@ def experiment_page(found: Shown, decimals: int, *, made_ms: int) -> str:
     lines = sentences.standing_lines(stored)
     lead = [
         element("p", text(f"{lines[0]}."), class_="verdict"),
-        *(element("p", text(sentence(line)), class_="lead") for line in lines[1:]),
+        *(element("p", text(as_sentence(line)), class_="lead") for line in lines[1:]),
     ]
     if started := sentences.started_text(stored):
         control = f"; the control is version {stored.control}" if stored.control else ""
-        lead.append(element("p", text(sentence(f"{started}{control}")), class_="lead"))
+        lead.append(element("p", text(as_sentence(f"{started}{control}")), class_="lead"))
     made = element("p", "Made ", when(made_ms), " UTC.", class_="lead")
     sections = [*_compared(stored.definition), *_looks(found, decimals), *_guards(found)]
     return document(f"Experiment {stored.definition.id}", [*lead, made], sections)
@@ -52,7 +52,7 @@ def _compared(definition: Definition) -> Iterator[str]:
     yield html_table(caption, ("arm", "share", "decides by"), rows, numbers=(1,))
     told = [line for line in sentences.definition_lines(definition) if not line.startswith("  ")]
     told[0] = told[0].removeprefix(f"{definition.id}: ")
-    yield element("ul", *(element("li", text(sentence(line))) for line in told))
+    yield element("ul", *(element("li", text(as_sentence(line))) for line in told))
 
 
 def _looks(found: Shown, decimals: int) -> Iterable[str]:
@@ -71,12 +71,12 @@ def _looks(found: Shown, decimals: int) -> Iterable[str]:
         yield _metric_rows(last, decimals)
     if shadow := sentences.shadow_lines(last, decimals):
         yield element("h2", "What one model alone finds")
-        yield element("ul", *(element("li", text(sentence(line))) for line in shadow))
+        yield element("ul", *(element("li", text(as_sentence(line))) for line in shadow))
     yield element("h2", "Who was in which arm")
     yield from _accounts(definition, looks)
     if last.notes:
         yield element("h2", "Notes")
-        yield element("ul", *(element("li", text(sentence(note))) for note in last.notes))
+        yield element("ul", *(element("li", text(as_sentence(note))) for note in last.notes))
 
 
 def _figures(
@@ -101,7 +101,7 @@ def _figures(
         yield element(
             "figure",
             interval_plot(intervals, label, _value_axis(metric, decimals)),
-            element("figcaption", text(f"{sentence(told)}{clipped}")),
+            element("figcaption", text(f"{as_sentence(told)}{clipped}")),
         )
     statistics = [
         Point(
@@ -123,7 +123,7 @@ def _figures(
         yield element(
             "figure",
             statistic_plot(statistics, label, lambda value: f"{value:g}"),
-            element("figcaption", text(sentence(told))),
+            element("figcaption", text(as_sentence(told))),
         )
     if not intervals and not statistics:
         yield element("p", "Nothing could be tested yet; the table says why.")
@@ -210,7 +210,7 @@ def _accounts(definition: Definition, looks: Sequence[LookReport]) -> Iterator[s
     headers = ("arm", "accounts", "of all", "transactions")
     yield html_table(f"At look {last.number}", headers, rows, numbers=(1, 2, 3))
     if ratio := sentences.ratio_text(last):
-        yield element("p", text(sentence(ratio)))
+        yield element("p", text(as_sentence(ratio)))
 
 
 def _guards(found: Shown) -> Iterator[str]:
