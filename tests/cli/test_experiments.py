@@ -140,6 +140,16 @@ def test_an_experiment_lives_by_its_commands_and_everybody_is_told(empty: Folder
     assert with_store(empty, lambda store: store.plan()).experiments == ()
 
 
+def test_a_draft_that_is_written_anew_is_told_with_who_wrote_it(empty: Folder) -> None:
+    empty.said("create", "--name", "fast", *MODEL, "--who", "ann")
+    empty.said("create", "--name", "fast", *CUTS, "--who", "bob")
+
+    assert kept(empty, "fast").definition.id == "fast@1"
+    assert kept(empty, "fast").who == "bob"
+    entries = [json.loads(one.value or b"") for one in empty.published("audit")]
+    assert [one["who"] for one in entries] == ["ann", "bob"]
+
+
 def test_what_ran_before_stays_readable_when_a_new_definition_takes_its_name(
     empty: Folder,
 ) -> None:
