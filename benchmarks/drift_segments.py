@@ -1,7 +1,7 @@
 """Whether a change that stands in one segment of the stream is found there, and named with it.
 
-    python -m benchmarks.drift_segments [--planted N] [--minutes N] [--seed N] [--json FILE]
-                                        [--quick]
+    python -m benchmarks.drift_segments [--rows N] [--planted N] [--minutes N] [--seed N]
+                                        [--json FILE] [--quick]
 
 Rows are those of drift_alarms: 24 numbers and six categories of eight values, independent or 20 of
 an account. The stream is split by two of the categories. Windows: one change in one column, among
@@ -62,6 +62,7 @@ Row = dict[str, Any]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rows", type=int, default=100_000, help="of a window, and its reference")
     parser.add_argument("--planted", type=int, default=200, help="changes of each setting")
     parser.add_argument("--minutes", type=int, default=43_200, help="without a change")
     parser.add_argument("--seed", type=int, default=SEED)
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="a few small windows: seconds")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.planted, options.minutes = 3, 20
+        options.rows, options.planted, options.minutes = 4_000, 3, 20
     about = facts(options.seed)
     print(header(about), flush=True)
     found = {
@@ -99,8 +100,7 @@ def _share(hits: Sequence[bool]) -> tuple[float, float]:
 
 def windows(options: argparse.Namespace, rng: Generator) -> list[Row]:
     """In how many windows the segment is named, of those in which the column is."""
-    n = 4_000 if options.quick else 100_000
-    found = []
+    n, found = options.rows, []
     for per_account in (1, 20):
         for is_everywhere in (False, True):
             right, wrong = [], []
