@@ -385,7 +385,7 @@ def test_where_segments_differ_a_change_in_all_of_them_is_named_with_none(
         split.append(count_segments(cells, SEGMENTATION.of_rows(rows), at, size_groups(hashes)))
     tests = window_test(columns, *counts)
     assert tests[0].alarm
-    found = standing(tests, *split, segmentation=SEGMENTATION)
+    found = standing(tests, split[0], split[1], SEGMENTATION)
     assert found == ({"amount": segment} if segment else {})
 
 
