@@ -109,7 +109,8 @@ def _compared(
     rng: Generator,
     repeats: int,
 ) -> dict[str, Any]:
-    frauds, money = tested.is_fraud.astype(np.float64), tested.is_fraud * tested.amount
+    frauds = tested.is_fraud.astype(np.float64)
+    money = frauds * tested.amount
     common = float((first & second).sum() / first.sum())
     recalls = [float((alert * frauds).sum() / frauds.sum()) for alert in (first, second)]
     by_count, count_error = _ratio(tested.customer, first * frauds, second * frauds, rng)
@@ -136,7 +137,7 @@ def _ratio(
 ) -> tuple[float, float]:
     """Transactions of a split over those of a pair, by customer, and a bootstrap of customers."""
     _, at = np.unique(customer, return_inverse=True)
-    n, a, b = (np.bincount(at, weights=w) for w in (np.ones(at.size), first, second))
+    n, a, b = (np.bincount(at, weights=w).astype(float) for w in (np.ones(at.size), first, second))
 
     def of(w: Floats) -> float:
         total = float(w @ n)
@@ -167,7 +168,7 @@ def _looks(tested: Tested, first: Bools, second: Bools) -> list[PairedComparison
     )
     matured_ms = LABEL_DELAY_DAYS * DAY_MS
     of_account = np.bincount(tested.customer, weights=tested.amount * tested.is_fraud)
-    large = float(np.quantile(of_account[of_account > 0], 0.98))
+    large = float(np.quantile(of_account[of_account > 0], 0.999))
     return [
         compare(pairs, day * DAY_MS + matured_ms, maturity_ms=matured_ms, large_minor=large)
         for day in range(int(tested.day[-1]) + 1)

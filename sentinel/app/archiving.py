@@ -169,6 +169,7 @@ def archiver_of(
         outcome_tail,
         config.maturity,
         Costs(experiments.review_cost_minor, experiments.block_cost_minor),
+        decisions=topics.decisions,
         experiments=topics.experiments,
         outcomes=topics.outcomes,
     )

@@ -16,18 +16,14 @@ from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.company import Company
+from sentinel.app.warming import warm_instance
 from sentinel.app.wiring.assembly import Parts, assemble
 from sentinel.app.wiring.control_plane import registrar
 from sentinel.app.wiring.shared import Ports
-from sentinel.codec import decisions
-from sentinel.codec.schema import SchemaParams
-from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
-from sentinel.core.drift import warming as drift_warming
 from sentinel.core.drift.telling import DriftView
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState, layout_of
-from sentinel.engine.feedback import task as feedback
 from sentinel.engine.health import Health, health, longest_silence, total_lag, watch_loop
 from sentinel.engine.partitions.labels import LabelsWaiting
 from sentinel.engine.patience import Patience
@@ -51,6 +47,7 @@ from sentinel.operations.stores import (
 )
 from sentinel.operations.topics import refuse_wrong, topic_specs
 from sentinel.serving_model import ServingModel
+from sentinel.stored.experiments import StoredExperiment
 from sentinel.stored.versions import Artifact
 from sentinel.stores import (
     StoredCases,
@@ -196,9 +193,7 @@ class Instance:
         # The first alert is to have its reasons; on a machine too busy for that it has none.
         warming = asyncio.create_task(self._parts.deployment.warm(), name="warming")
         try:
-            await _warm(self._parts.state, self._serving, self._config.schema)
-            if self._config.drift.enabled:
-                await asyncio.to_thread(drift_warming.warm)
+            await warm_instance(self._parts.state, self._serving, self._config)
             await asyncio.wait({warming}, timeout=_WARMING_S_MAX)
             await self._run(self._parts, stop, warming)
         finally:
@@ -261,7 +256,7 @@ class Instance:
             await parts.deployment.follow()  # an empty registry may be one that has lost all
             await adopt(parts.models, self._artifact)
             await parts.deployment.follow()
-            await parts.routing.follow()
+            await parts.routing.begin()
             teller = registrar(self._config, self._ports, who=FIRST_WHO, models=parts.models)
             await tell_adopted(parts.models, teller)
         except (TransientError, ModelError) as error:
@@ -377,6 +372,10 @@ class Instance:
         """How the watch for drift stands; None where this instance does not watch."""
         return None if self._parts is None else self._parts.drift.view()
 
+    def experiments(self) -> list[StoredExperiment] | None:
+        """What runs; None where this instance does not look after experiments."""
+        return None if self._parts is None else self._parts.experiments.running
+
     def labels_waiting(self) -> LabelsWaiting:
         """The labels that wait for their time."""
         return LabelsWaiting(0, None) if self._parts is None else self._parts.labels.waiting()
@@ -390,13 +389,3 @@ class Instance:
         if self._parts is None:
             return {}
         return {name: len(table) for name, table in self._parts.state.tables.items()}
-
-
-async def _warm(state: FeatureState, serving: ServingModel, schema: SchemaParams) -> None:
-    """Compile or load every kernel before the first record, in a thread: it takes seconds once."""
-    await asyncio.to_thread(state.warm)
-    await asyncio.to_thread(decisions.warm)
-    await asyncio.to_thread(TransactionDecoder(schema).warm)
-    await asyncio.to_thread(feedback.warm)
-    if serving.model.fallback_reason:
-        log.warning("LightGBM itself scores this model: %s", serving.model.fallback_reason)

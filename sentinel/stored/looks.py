@@ -5,7 +5,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparedMetric:
     """A metric of one arm beside the control's, at one look.
 
     Attributes
@@ -80,7 +80,7 @@ class LookReport:
     accounts: dict[str, int]
     transactions: dict[str, int]
     planned: list[PlannedLook]
-    compared: list[Compared]
+    compared: list[ComparedMetric]
     sample_ratio: float | None = None
     shadow: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -30,7 +30,7 @@ class ArmPart:
 
 
 @dataclass(frozen=True, slots=True)
-class ArmCounts:
+class CountReport:
     """Of all arms, of one input partition, and the newest event time of these decisions.
 
     An account that is told twice was there before: a replay repeats nothing but batches.

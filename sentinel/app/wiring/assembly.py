@@ -103,10 +103,7 @@ def assemble(
         shared.progress, metrics, params, labels_log=labels.log, owner=owner, watch=watch,
         clock_s=clock_s,
     )  # fmt: skip
-    loader = EntityLoader(
-        state, ports.store, metrics, params, partitions=shared.partitions, watch=watch,
-        clock_s=clock_s,
-    )  # fmt: skip
+    loader = _loader(shared)
     scoring = _scoring(shared, loader, alerts, summaries, arm_notes, dead_letters, placement)
     pipeline = Pipeline(
         inbox=inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
@@ -141,6 +138,13 @@ def assemble(
         partitions=shared.partitions,
         placement=placement,
     )
+
+
+def _loader(shared: Shared) -> EntityLoader:
+    return EntityLoader(
+        shared.state, shared.ports.store, shared.metrics, shared.config.engine,
+        partitions=shared.partitions, watch=shared.watch, clock_s=clock_s,
+    )  # fmt: skip
 
 
 def _inboxes(params: EngineParams) -> tuple[Inbox, Inbox]:

@@ -21,6 +21,7 @@ def routing(shared: Shared, deployment: Deployment) -> Routing:
         deployment,
         config.policy,
         secret=config.experiments.secret,
+        clock_s=clock_s,
     )
 
 

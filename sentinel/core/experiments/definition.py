@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any, get_args
 
 from sentinel.core.decision import PolicyParams
@@ -112,7 +113,7 @@ def _check_shares(one: Definition) -> None:
     if (one.design == "ramp") != (len(one.steps) > 1):
         raise ValueError("a ramp has at least two steps, and nothing else has steps")
     if one.steps:
-        if list(one.steps) != sorted(set(one.steps)) or one.steps[0] <= 0:
+        if not all(before < after for before, after in pairwise((0.0, *one.steps))):
             raise ValueError(f"the steps of a ramp must ascend from above 0, got {one.steps}")
         if abs(one.steps[-1] - others) > _TOLERANCE:
             raise ValueError(
@@ -129,8 +130,3 @@ def _check_times(one: Definition) -> None:
             duration_ms(text)
     if duration_ms(one.duration) < one.looks * 60_000:
         raise ValueError("duration must be at least a minute a look")
-
-
-def unknown_settings(table: Mapping[str, object]) -> list[str]:
-    """Keys of a table that a definition does not have."""
-    return sorted(set(table) - {one.name for one in fields(Definition)})

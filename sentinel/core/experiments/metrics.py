@@ -7,7 +7,7 @@ Better = Literal["higher", "lower"]
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class ExperimentMetric:
     """A ratio of two sums over an arm's transactions, all of them matured.
 
     Attributes
@@ -27,15 +27,17 @@ class Metric:
 METRICS = {
     one.name: one
     for one in (
-        Metric("fraud_loss", "fraud let through, money a transaction", "lower", "money"),
-        Metric("fraud_missed", "frauds that were approved, of all transactions", "lower"),
-        Metric("recall", "frauds that were flagged, of all known frauds", "higher"),
-        Metric("precision", "frauds among what was flagged and is known", "higher"),
-        Metric("alert_rate", "transactions that were reviewed or blocked", "lower"),
-        Metric("block_rate", "transactions that were blocked", "lower"),
-        Metric("bothered", "genuine transactions that were flagged, of all", "lower"),
-        Metric("genuine_blocked", "genuine money blocked, a transaction", "lower", "money"),
-        Metric("cost", "fraud let through, reviews and genuine blocks", "lower", "money"),
+        ExperimentMetric("fraud_loss", "fraud let through, money a transaction", "lower", "money"),
+        ExperimentMetric("fraud_missed", "frauds that were approved, of all transactions", "lower"),
+        ExperimentMetric("recall", "frauds that were flagged, of all known frauds", "higher"),
+        ExperimentMetric("precision", "frauds among what was flagged and is known", "higher"),
+        ExperimentMetric("alert_rate", "transactions that were reviewed or blocked", "lower"),
+        ExperimentMetric("block_rate", "transactions that were blocked", "lower"),
+        ExperimentMetric("bothered", "genuine transactions that were flagged, of all", "lower"),
+        ExperimentMetric(
+            "genuine_blocked", "genuine money blocked, a transaction", "lower", "money"
+        ),
+        ExperimentMetric("cost", "fraud let through, reviews and genuine blocks", "lower", "money"),
     )
 }
 

@@ -18,14 +18,15 @@ def without(plan: RoutingPlan, name: str) -> RoutingPlan:
 
 
 def at_step(plan: RoutingPlan, definition: Definition, step: int) -> RoutingPlan:
-    """The plan with one experiment at another step of its ramp."""
+    """The plan with one experiment at another step of its ramp. Raises ValueError without it."""
+    if plan.running(definition.name) is None:
+        raise ValueError(f"{definition.id} is not routed at all: stop it")
     changed = tuple(
         replace(one, step=step, arms=_arms(definition, step, one.arms[0].version))
         if one.id == definition.id
         else one
         for one in plan.experiments
     )
-    assert plan.running(definition.name) is not None
     return replace(plan, number=plan.number + 1, experiments=changed)
 
 

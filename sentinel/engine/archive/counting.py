@@ -30,6 +30,7 @@ from sentinel.engine.archive.arm_outcomes import (
 from sentinel.engine.archive.examples import horizons, span_ms
 from sentinel.engine.archive.labels import Labels, current_labels
 from sentinel.engine.archive.paired_outcomes import paired, shadowed_by
+from sentinel.engine.archive.reach import ArchiveReach
 from sentinel.errors import RecordError, TransientError
 from sentinel.ports import Archive, Broker, Tail
 from sentinel.records import InputRecord, OutputRecord
@@ -53,7 +54,7 @@ class _Followed:
     looked
         The newest look that is out.
     tried_ms
-        The newest event time when files were last looked through.
+        Up to which event time all was there when files were last looked through.
     before
         The covariates of accounts, once they are known.
     """
@@ -82,6 +83,7 @@ class OutcomeCounter:
         params: MaturityParams,
         costs: Costs,
         *,
+        decisions: str,
         experiments: str,
         outcomes: str,
     ) -> None:
@@ -90,6 +92,7 @@ class OutcomeCounter:
         self._tail = tail
         self._params = params
         self._costs = costs
+        self._reach = ArchiveReach(broker, decisions)
         self._experiments = experiments
         self._outcomes = outcomes
         self._followed: dict[str, _Followed] = {}
@@ -109,7 +112,9 @@ class OutcomeCounter:
         running = [one for one in running if one.stored.status != "draft"]
         if not running:
             return
-        reports = await asyncio.to_thread(self._counted, running)
+        spans_ms = await asyncio.to_thread(self._looked_at)
+        behind_ms = await self._reach.behind_ms(spans_ms)
+        reports = await asyncio.to_thread(self._counted, running, behind_ms)
         for report in reports:
             name = report.experiment.partition("@")[0]
             record = OutputRecord(name.encode(), encode_stored(report))
@@ -155,36 +160,41 @@ class OutcomeCounter:
             one.looked = max(one.looked, report.look)
             one.first_ms = min(report.first_ms.values(), default=one.first_ms)
 
-    def _counted(self, running: Sequence[_Followed]) -> list[OutcomeReport]:
+    def _looked_at(self) -> dict[Segment, tuple[int, int]]:
+        """The event times of all files of decisions."""
         segments = self._files.segments("decisions")
         self._spans_ms = {
             one: self._spans_ms.get(one) or span_ms(self._files, one) for one in segments
         }
+        return self._spans_ms
+
+    def _counted(self, running: Sequence[_Followed], behind_ms: int | None) -> list[OutcomeReport]:
         newest_ms = max((last for _, last in self._spans_ms.values()), default=-1)
-        due = [one for one in running if self._is_worth_a_try(one, newest_ms)]
+        sure_ms = newest_ms if behind_ms is None else min(behind_ms, newest_ms)
+        due = [one for one in running if self._is_worth_a_try(one, sure_ms)]
         if not due:
             return []
         labels = current_labels(self._files)
         learnt_ms = newest_ms - horizons(labels, newest_ms, self._params).mature_ms
-        found = [self._report(one, labels, newest_ms, learnt_ms) for one in due]
+        found = [self._report(one, labels, newest_ms, learnt_ms, sure_ms) for one in due]
         return [report for report in found if report is not None]
 
-    def _is_worth_a_try(self, one: _Followed, newest_ms: int) -> bool:
+    def _is_worth_a_try(self, one: _Followed, sure_ms: int) -> bool:
         """Whether a look may be due: to look through files costs more than to wait a little."""
         definition = one.stored.definition
         between_ms = duration_ms(definition.duration) / definition.looks
-        if one.tried_ms >= 0 and newest_ms - one.tried_ms < _AGAIN_SHARE * between_ms:
+        if one.tried_ms >= 0 and sure_ms - one.tried_ms < _AGAIN_SHARE * between_ms:
             return False
-        one.tried_ms = newest_ms
-        return newest_ms >= 0
+        one.tried_ms = sure_ms
+        return sure_ms >= 0
 
     def _report(
-        self, one: _Followed, labels: Labels, newest_ms: int, learnt_ms: int
+        self, one: _Followed, labels: Labels, newest_ms: int, learnt_ms: int, sure_ms: int
     ) -> OutcomeReport | None:
-        """The look that is due; None if none is."""
+        """The look that is due; None if none is. By `sure_ms` nothing is missing."""
         definition = one.stored.definition
         maturity_ms = duration_ms(definition.maturity) if definition.maturity else learnt_ms
-        mature_ms = newest_ms - maturity_ms
+        mature_ms = min(newest_ms - maturity_ms, sure_ms)
         if (
             one.first_ms is not None
             and self._look(definition, one.first_ms, mature_ms) <= one.looked

@@ -306,5 +306,5 @@ def _example(row: Mapping[str, Any], columns: Mapping[str, str]) -> Example:
         is_selective=row["is_selective"],
         supersedes=row["supersedes"],
         is_explored=bool(row["explored"]),
-        experiment=row["experiment"] or "",
+        experiment=row.get("experiment") or "",  # what was before the stream is of none
     )

@@ -57,7 +57,15 @@ def pairs_of(decisions: pl.DataFrame) -> PairColumns:
 def paired(decisions: pl.DataFrame, now_ms: int, *, maturity_ms: int) -> dict[str, Any]:
     """`PairedComparison` as plain values, and how many pairs and alerts it is of."""
     pairs = pairs_of(decisions)
-    found = asdict(compare(pairs, now_ms, maturity_ms=maturity_ms))
+    large = _large_loss(decisions)
+    found = asdict(compare(pairs, now_ms, maturity_ms=maturity_ms, large_minor=large))
     alerts = int((decisions["action"] != "approve").sum())
     both = alerts - int((pairs.side < 0).sum())
     return {**found, "transactions": decisions.height, "alerts": alerts, "in_common": max(both, 0)}
+
+
+def _large_loss(decisions: pl.DataFrame) -> float:
+    """The fraud of an account that one in a thousand exceeds, of those that have any."""
+    frauds = decisions.filter(pl.col("is_fraud").fill_null(value=False))
+    of_account = frauds.group_by("account").agg(pl.col("amount_minor").abs().sum())["amount_minor"]
+    return float(of_account.quantile(0.999) or 0.0)

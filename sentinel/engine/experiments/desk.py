@@ -17,7 +17,7 @@ _TRY_COUNT = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class StoredChange:
     """What was changed: how it is now, and what the audit is told; None where that is nothing."""
 
     after: StoredExperiment
@@ -38,7 +38,7 @@ async def change_stored(
     why: str,
     at_ms: int,
     look: LookReport | None = None,
-) -> Changed:
+) -> StoredChange:
     """Take a step, against whatever there is by then if somebody else was faster.
 
     Raises ValueError, which says why it cannot be.
@@ -49,7 +49,7 @@ async def change_stored(
         after = replace(changed.experiment, changed_ms=at_ms, who=who, why=why)
         plans = None if changed.plan is None else (plan, changed.plan)
         if await store.put(found, after, plans, look):
-            return Changed(after, _entry(found, after))
+            return StoredChange(after, _entry(found, after))
     raise TransientError(f"experiment {name} changes all the time: say it again")
 
 

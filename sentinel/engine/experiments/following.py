@@ -7,7 +7,7 @@ as soon as it is, and its arm is decided by the champion until then.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from sentinel.core.decision import PolicyParams
@@ -16,6 +16,7 @@ from sentinel.core.experiments.assignment.keys import key_check, key_of
 from sentinel.engine.patience import Patience
 from sentinel.engine.scoring.arms.routing_table import RoutingTable
 from sentinel.engine.scoring.serving import Serving
+from sentinel.engine.tasks import end
 from sentinel.errors import TransientError
 from sentinel.ports import ExperimentStore, Tail
 from sentinel.serving_model import ServingModel
@@ -23,12 +24,13 @@ from sentinel.stored.routing import RoutingPlan
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 5.0
+_LOOK_S = 5.0
+_LOOK_ROUTING_S = 0.4  # while anything runs: what harms is to end within a second, word or no word
 _BELL_COUNT_MAX = 1_000
 _RETRY_S, _RETRY_S_MAX = 0.5, 5.0
 
 
-class Models(Protocol):
+class HeldModels(Protocol):
     """Who brings versions into memory."""
 
     async def hold(self, versions: Sequence[str]) -> Mapping[str, ServingModel]: ...
@@ -55,10 +57,11 @@ class Routing:
         store: ExperimentStore,
         tail: Tail,
         serving: Serving,
-        models: Models,
+        models: HeldModels,
         policy: PolicyParams,
         *,
         secret: str,
+        clock_s: Callable[[], float],
     ) -> None:
         self._store = store
         self._tail = tail
@@ -66,8 +69,11 @@ class Routing:
         self._models = models
         self._policy = policy
         self._key = key_of(secret)
+        self._clock_s = clock_s
         self._plan: RoutingPlan | None = None
         self._missing: list[str] = []
+        self._loading: asyncio.Task[None] | None = None
+        self._again_s = 0.0  # when what could not be loaded is tried again
         self.trouble = ""
 
     async def run(self) -> None:
@@ -75,32 +81,54 @@ class Routing:
         patience = Patience(
             "experiments cannot be followed", wait_s=_RETRY_S, wait_s_max=_RETRY_S_MAX
         )
-        while True:
-            try:
-                await self.follow()
-                await self._tail.poll(timeout_s=LOOK_S, count_max=_BELL_COUNT_MAX)
-                patience.over()
-            except TransientError as error:
-                await patience.failed(error)
+        try:
+            while True:
+                try:
+                    await self.follow()
+                    look_s = _LOOK_S if self._serving.routing is None else _LOOK_ROUTING_S
+                    await self._tail.poll(timeout_s=look_s, count_max=_BELL_COUNT_MAX)
+                    patience.over()
+                except TransientError as error:
+                    await patience.failed(error)
+        finally:
+            if self._loading is not None:
+                await end([self._loading])
+
+    async def begin(self) -> None:
+        """Route by the plan from the first record on, with all models that can be loaded."""
+        await self.follow()
+        if self._loading is not None:
+            await self._loading
 
     async def follow(self) -> None:
-        """Route by what the store says now."""
+        """Route by what the store says now; models that are not here yet are loaded beside."""
         plan = await self._store.plan()
-        if plan == self._plan and not self._missing:
-            return
-        versions = plan.versions
         if plan.experiments and self._serving.routing is None:
             await asyncio.to_thread(assigning.warm)  # not while a batch waits
-        if plan != self._plan:
-            self._route(plan, self._models.held(versions))
+        is_new = plan != self._plan
+        if is_new:
             self._plan = plan
-        models = await self._models.hold(versions)
-        missing = [version for version in versions if version not in models]
-        if missing != self._missing or models:
-            self._route(plan, models)
-        if missing and missing != self._missing:
-            log.error("models %s cannot be loaded: the champion decides in their arms", missing)
-        self._missing = missing
+            self._route(plan, self._models.held(plan.versions))
+        is_due = bool(self._missing) and self._clock_s() >= self._again_s
+        if (is_new or is_due) and (self._loading is None or self._loading.done()):
+            self._loading = asyncio.create_task(self._load(), name="arms")
+
+    async def _load(self) -> None:
+        """Bring what the plan names into memory, and route by it; again if it changes meanwhile."""
+        plan = None
+        while plan != self._plan and self._plan is not None:
+            plan = self._plan
+            models = await self._hold(plan.versions)
+            if plan == self._plan:
+                self._route(plan, models)
+        self._again_s = self._clock_s() + _LOOK_S
+
+    async def _hold(self, versions: Sequence[str]) -> Mapping[str, ServingModel]:
+        try:
+            return await self._models.hold(versions)
+        except TransientError as error:
+            log.warning("models of experiments cannot be loaded: %s", error)
+            return self._models.held(versions)
 
     def _route(self, plan: RoutingPlan, models: Mapping[str, ServingModel]) -> None:
         """Have batches from now on decided by a plan."""
@@ -114,9 +142,9 @@ class Routing:
             log.error(self.trouble)
             running = []
         if not running:
-            self._serving.routing = None
+            self._serving.routing, self._missing = None, []
             return
-        missing = [version for version in plan.versions if version not in models]
+        self._missing = missing = [one for one in plan.versions if one not in models]
         if missing:
             self.trouble = (
                 f"models {', '.join(missing)} are not loaded: the champion decides in their arms"

@@ -11,6 +11,7 @@ import numpy as np
 
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.experiments.definition import shares_of
+from sentinel.core.experiments.guardrails.checks import limits_of
 from sentinel.core.experiments.guardrails.counts import (
     GuardrailCounts,
     SeenAccounts,
@@ -69,6 +70,14 @@ class Guard:
         seen = {name: accounts.state() for name, accounts in self._seen.items()}
         self.is_changed = False
         return zlib.compress(encode_stored(_Kept(self._guards.state(), seen, self._step)), 1)
+
+    def standing(self) -> list[tuple[str, str, float, float]]:
+        """Of each guardrail: the arm, its name, the limit, and log of the evidence against it."""
+        return [
+            (arm, name, limit, self._guards.log_e(arm, name))
+            for arm in self._arms
+            for name, limit in limits_of(self._params).items()
+        ]
 
     def take(self, period: int, parts: Sequence[ArmPart]) -> list[Trip]:
         """What arms have decided; what trips by it."""

@@ -9,21 +9,22 @@ from typing import Any
 from scipy.special import ndtr
 
 from sentinel.core.experiments.definition import shares_of
-from sentinel.core.experiments.inference.comparison import Comparison, compare
+from sentinel.core.experiments.inference.comparison import ArmComparison, compare
 from sentinel.core.experiments.inference.confidence import interval_at_any_time
 from sentinel.core.experiments.inference.multiplicity import holm, told_apart
 from sentinel.core.experiments.inference.planned import PlannedParams, PlannedTest
 from sentinel.core.experiments.inference.sample_ratio import SampleRatio, sample_ratio
-from sentinel.core.experiments.inference.verdicts import Verdict, verdict_of
+from sentinel.core.experiments.inference.verdicts import ExperimentVerdict, verdict_of
 from sentinel.core.experiments.metrics import COUNTED, METRICS
 from sentinel.core.experiments.outcomes.cells import MetricSums
+from sentinel.core.experiments.shadow.comparison import SignedSum
 from sentinel.stored.experiments import (
     Definition,
     StoredExperiment,
     StoredVerdict,
     VerdictName,
 )
-from sentinel.stored.looks import Compared, LookReport, PlannedLook
+from sentinel.stored.looks import ComparedMetric, LookReport, PlannedLook
 from sentinel.stored.outcomes import OutcomeReport
 
 _RATIO = "sample ratio"  # among the tests of arms, whose names have no blank
@@ -35,7 +36,7 @@ _MONEY = "money"  # of a shadow experiment, whatever its metric is
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedLook:
     """What a look has come to.
 
     Attributes
@@ -51,7 +52,7 @@ class Judged:
     verdict: StoredVerdict | None
 
 
-def judged(stored: StoredExperiment, report: OutcomeReport) -> Judged:
+def judged(stored: StoredExperiment, report: OutcomeReport) -> JudgedLook:
     """What is to be made of a look at an experiment; pure."""
     definition = stored.definition
     tests = {arm.name: _test_of(stored, arm.name) for arm in definition.challengers}
@@ -79,7 +80,7 @@ def judged(stored: StoredExperiment, report: OutcomeReport) -> Judged:
         notes=report.notes,
     )
     after = {arm: test.to_dict() for arm, test in tests.items()}
-    return Judged({**after, _RATIO: ratio.log_e}, look, verdict)
+    return JudgedLook({**after, _RATIO: ratio.log_e}, look, verdict)
 
 
 def _test_of(stored: StoredExperiment, arm: str) -> PlannedTest:
@@ -90,12 +91,12 @@ def _test_of(stored: StoredExperiment, arm: str) -> PlannedTest:
     return PlannedTest.from_dict(kept)
 
 
-Found = Mapping[tuple[str, str], Comparison | None]
+Found = Mapping[tuple[str, str], ArmComparison | None]
 
 
 def _arms(definition: Definition, report: OutcomeReport) -> Found:
     """Each metric of each challenger beside the control."""
-    found: dict[tuple[str, str], Comparison | None] = {}
+    found: dict[tuple[str, str], ArmComparison | None] = {}
     for metric, stored in report.metrics.items():
         if metric not in METRICS:
             continue
@@ -110,17 +111,18 @@ def _arms(definition: Definition, report: OutcomeReport) -> Found:
 def _paired(definition: Definition, report: OutcomeReport) -> Found:
     """Money that one model alone would have stopped, as a difference with its information.
 
-    Its statistic is total / sqrt(squares), and its information `squares`.
+    Its statistic is that of `SignedSum`.
     """
     told = report.shadow
-    money = told.get("money", {})
-    squares, accounts = float(money.get("squares", 0.0)), tuple(told.get("accounts", (0, 0)))
     arm = definition.challengers[0].name
-    if not squares > 0:
+    money = SignedSum(**told["money"]) if "money" in told else SignedSum(0.0, 0.0, 0)
+    if not money.squares > 0:
         return {(arm, _MONEY): None}
-    variance, estimate = 1.0 / squares, float(money["total"]) / squares
+    accounts = tuple(told.get("accounts", (0, 0)))
+    variance = 1.0 / money.information
     counts = (int(accounts[1]), int(accounts[0]))
-    one = Comparison(estimate, (0.0, 0.0), variance, variance, counts, counts, counts)
+    estimate = money.beyond * variance
+    one = ArmComparison(estimate, (0.0, 0.0), variance, variance, counts, counts, counts)
     return {(arm, _MONEY): one}
 
 
@@ -181,13 +183,13 @@ def _ratio(stored: StoredExperiment, report: OutcomeReport) -> SampleRatio:
 def _verdict(
     definition: Definition,
     tests: Mapping[str, PlannedTest],
-    primary: Mapping[str, Comparison | None],
+    primary: Mapping[str, ArmComparison | None],
     ratio: SampleRatio,
     report: OutcomeReport,
 ) -> StoredVerdict | None:
     """Of one challenger its own; of several the best, or once all have one, that of the last."""
     apart = told_apart([test.looks for test in tests.values()], definition.alpha)
-    found: dict[str, Verdict] = {}
+    found: dict[str, ExperimentVerdict] = {}
     for at, (arm, test) in zip(apart, tests.items(), strict=True):
         verdict = verdict_of(
             test,
@@ -208,13 +210,17 @@ def _verdict(
     return _stored(next(iter(found)), found, report)
 
 
-def _best(arms: list[str], primary: Mapping[str, Comparison | None], definition: Definition) -> str:
+def _best(
+    arms: list[str], primary: Mapping[str, ArmComparison | None], definition: Definition
+) -> str:
     sign = 1.0 if METRICS[definition.metric].better == "higher" else -1.0
     estimates = {arm: one.estimate if (one := primary[arm]) else -math.inf for arm in arms}
     return max(arms, key=lambda arm: sign * estimates[arm])
 
 
-def _stored(arm: str, found: Mapping[str, Verdict], report: OutcomeReport) -> StoredVerdict:
+def _stored(
+    arm: str, found: Mapping[str, ExperimentVerdict], report: OutcomeReport
+) -> StoredVerdict:
     verdict = found[arm]
     of_all = verdict.kind == "invalid"
     return StoredVerdict(
@@ -240,7 +246,7 @@ def _planned(arm: str, test: PlannedTest) -> PlannedLook:
     )
 
 
-def _compared(definition: Definition, found: Found, share: float) -> list[Compared]:
+def _compared(definition: Definition, found: Found, share: float) -> list[ComparedMetric]:
     """The primary metric first; p of the others adjusted by Holm, over all arms."""
     rows = [
         (arm, metric, one)
@@ -253,7 +259,7 @@ def _compared(definition: Definition, found: Found, share: float) -> list[Compar
             strict=True)
     )  # fmt: skip
     listed = [
-        Compared(
+        ComparedMetric(
             metric=metric,
             arm=arm,
             value=_finite(one.rates[1]),
@@ -267,7 +273,7 @@ def _compared(definition: Definition, found: Found, share: float) -> list[Compar
     return sorted(listed, key=lambda one: one.metric != definition.metric)
 
 
-def _p(one: Comparison) -> float:
+def _p(one: ArmComparison) -> float:
     """Two-sided, of this look by itself; 1 where nothing can be said."""
     if not one.is_known:
         return 1.0

@@ -15,7 +15,7 @@ from sentinel.codec.records import decode_example
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.experiments.guardrails.guardrails import Trip
 from sentinel.core.experiments.params import ExperimentParams
-from sentinel.core.experiments.transitions import Changed, Step, ramp, stop
+from sentinel.core.experiments.transitions import ChangedExperiment, Step, ramp, stop
 from sentinel.core.features.spec import duration_ms
 from sentinel.engine.control import ControlPlane
 from sentinel.engine.experiments.desk import ExperimentDesk
@@ -32,7 +32,7 @@ from sentinel.stored.experiments import (
     StoredExperiment,
     StoredVerdict,
 )
-from sentinel.stored.outcomes import ArmCounts, OutcomeReport
+from sentinel.stored.outcomes import CountReport, OutcomeReport
 from sentinel.stored.routing import RoutingPlan
 
 log = logging.getLogger(__name__)
@@ -191,11 +191,11 @@ class ExperimentTask:
             if b'"kind":"look"' in value:
                 await self._judge(decode_stored(OutcomeReport, value))
             else:
-                await self._count(decode_stored(ArmCounts, value), record.timestamp)
+                await self._count(decode_stored(CountReport, value), record.timestamp)
         except RecordError as error:
             log.warning("outcomes at offset %d: %s", record.offset, error.detail)
 
-    async def _count(self, counts: ArmCounts, appended_ms: int) -> None:
+    async def _count(self, counts: CountReport, appended_ms: int) -> None:
         """What arms have decided: guardrails, and the steps of ramps."""
         assert self._running is not None
         for name in sorted({part.experiment for part in counts.parts} & self._running.keys()):
@@ -260,10 +260,10 @@ class ExperimentTask:
             return  # it has ended, or whoever saw to it before has had this look
         found = await asyncio.to_thread(judged, one, report)
 
-        def looked(stored: StoredExperiment | None, _: RoutingPlan) -> Changed:
+        def looked(stored: StoredExperiment | None, _: RoutingPlan) -> ChangedExperiment:
             if stored is None or stored.look >= report.look or stored.is_over:
                 raise ValueError("somebody else has had this look")
-            return Changed(replace(stored, look=report.look, test=found.test))
+            return ChangedExperiment(replace(stored, look=report.look, test=found.test))
 
         why = f"look {report.look} of {report.looks}"
         try:
@@ -302,10 +302,12 @@ class ExperimentTask:
 def _begun(step: int, newest_ms: int) -> Step:
     """Note when a step had its first decisions."""
 
-    def note(stored: StoredExperiment | None, _: RoutingPlan) -> Changed:
+    def note(stored: StoredExperiment | None, _: RoutingPlan) -> ChangedExperiment:
         if stored is None or stored.is_over:
             raise ValueError("it has ended")
-        return Changed(replace(stored, first_ms={**stored.first_ms, str(step): newest_ms}))
+        return ChangedExperiment(
+            replace(stored, first_ms={**stored.first_ms, str(step): newest_ms})
+        )
 
     return note
 

@@ -10,12 +10,12 @@ from sentinel.core.features.spec import duration_ms
 from sentinel.errors import ConfigError, TransientError
 from sentinel.operations.data.sender import Sender
 from sentinel.operations.drift.references import found_reference
+from sentinel.operations.said import checked_text
 from sentinel.operations.stores import open_drift, open_models
 from sentinel.ports import DriftStore, ModelStore
 from sentinel.records import AuditEntry
 from sentinel.stored.drift import ALARM_COUNT_MAX, Alarm, AlarmStatus, Suppression
 
-TEXT_LENGTH_MAX = 2_000  # of a note, a reason or a name
 SUPPRESSED_MS_MAX = 366 * 86_400_000
 _ATTEMPT_COUNT_MAX = 5  # somebody else changes the same alarm: nobody does so often for long
 
@@ -234,15 +234,3 @@ def _told(alarm: Alarm) -> dict[str, Any]:
         "acknowledged_by": alarm.acknowledged_by,
         "note": alarm.note,
     }
-
-
-def checked_text(option: str, text: str, *, is_needed: bool = False) -> str:
-    """What a person has written, as it may be kept. Raises ConfigError."""
-    found = text.strip()
-    if is_needed and not found:
-        raise ConfigError(f"{option} must not be empty")
-    if len(found) > TEXT_LENGTH_MAX:
-        raise ConfigError(f"{option} may have {TEXT_LENGTH_MAX:,} characters, not {len(found):,}")
-    if any("\ud800" <= c <= "\udfff" for c in found):
-        raise ConfigError(f"{option} is not text in UTF-8")
-    return found

@@ -17,6 +17,7 @@ from sentinel.operations.drift.naming import cell_names
 from sentinel.operations.drift.references import found_reference
 from sentinel.operations.drift.status import SCALES, DriftStatus, drift_status
 from sentinel.operations.models.registry import now_ms
+from sentinel.operations.said import checked_text
 from sentinel.operations.stores import open_drift, open_models
 from sentinel.ports import DriftStore, ModelStore
 from sentinel.stored.drift import ALARM_COUNT_MAX, WINDOW_COUNT_MAX, Alarm, WindowReport

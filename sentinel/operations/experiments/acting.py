@@ -1,17 +1,17 @@
 """What a person does with experiments: creates, starts, ramps, pauses, stops and settles them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sentinel.config import Config
 from sentinel.core.experiments import transitions
 from sentinel.core.experiments.assignment.keys import key_check, key_of
 from sentinel.core.experiments.transitions import Step
-from sentinel.engine.experiments.desk import Changed, change_stored
+from sentinel.engine.experiments.desk import StoredChange, change_stored
 from sentinel.errors import ConfigError, TransientError
-from sentinel.operations import embedded
 from sentinel.operations.data.sender import Sender
+from sentinel.operations.experiments.guards import GuardState, guard_states
 from sentinel.operations.models.registry import now_ms
+from sentinel.operations.said import checked_text
 from sentinel.operations.stores import open_experiments, open_models
 from sentinel.ports import ExperimentStore
 from sentinel.stored.experiments import (
@@ -22,7 +22,7 @@ from sentinel.stored.experiments import (
 )
 from sentinel.stored.looks import LookReport
 
-TEXT_LENGTH_MAX = 2_000  # of a reason or a name
+_KNOWN_COUNT_MAX = 12  # that are named where one is not found
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +35,19 @@ class ExperimentChanged:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An experiment with its looks, the first one first."""
+    """An experiment with its looks, the first one first, and with how its guardrails stand."""
 
     stored: StoredExperiment
     looks: list[LookReport]
+    guards: list[GuardState]
 
 
 async def change_experiment(
     config: Config, name: str, step: Step, *, who: str, why: str
 ) -> ExperimentChanged:
     """Take a step, and tell of it. Raises ConfigError, which says why it cannot be."""
-    for text, what in ((who, "--who"), (why, "--why")):
-        if len(text) > TEXT_LENGTH_MAX:
-            raise ConfigError(f"{what} may have at most {TEXT_LENGTH_MAX:,} letters")
+    who, why = checked_text("--who", who, is_needed=True), checked_text("--why", why)
+    name = checked_text("NAME", name, is_needed=True)
     async with open_experiments(config.redis) as store:
         try:
             done = await change_stored(store, name, step, who=who, why=why, at_ms=now_ms())
@@ -56,7 +56,7 @@ async def change_experiment(
     return ExperimentChanged(done.after, await _told(config, done))
 
 
-async def _told(config: Config, done: Changed) -> str:
+async def _told(config: Config, done: StoredChange) -> str:
     try:
         async with Sender(config) as sender:
             await sender.experiment(done.record)
@@ -71,7 +71,7 @@ async def _explained(store: ExperimentStore, name: str, error: ValueError) -> st
     known = [one.definition.name for one in await store.experiments(EXPERIMENT_COUNT_MAX)]
     if name in known or not known:
         return str(error)
-    return f"{error}; there are: {', '.join(known[:12])}"
+    return f"{error}; there are: {', '.join(known[:_KNOWN_COUNT_MAX])}"
 
 
 async def create_experiment(config: Config, wanted: Definition, *, who: str) -> ExperimentChanged:
@@ -80,10 +80,12 @@ async def create_experiment(config: Config, wanted: Definition, *, who: str) -> 
     return await change_experiment(config, wanted.name, step, who=who, why="created")
 
 
-async def start_experiment(config: Config, name: str, *, who: str) -> ExperimentChanged:
-    """Let a draft run. Raises ConfigError without a secret, but in embedded mode."""
+async def start_experiment(
+    config: Config, name: str, *, who: str, is_embedded: bool = False
+) -> ExperimentChanged:
+    """Let a draft run. Raises ConfigError without a secret, which embedded mode does not need."""
     secret = config.experiments.secret
-    if not secret and not embedded.is_kafka_wanted(config):
+    if not secret and not is_embedded:
         raise ConfigError(
             "[experiments] secret is empty: whoever can choose account names could choose their "
             "arms. Set SENTINEL__EXPERIMENTS__SECRET, the same for every instance"
@@ -118,20 +120,14 @@ async def list_experiments(config: Config, count: int) -> list[StoredExperiment]
 
 async def show_experiment(config: Config, name: str) -> Shown:
     """One, with all its looks. Raises ConfigError if there is none."""
+    name = checked_text("NAME", name, is_needed=True)
     async with open_experiments(config.redis) as store:
         stored = await store.experiment(name)
         if stored is None:
-            known = [one.definition.name for one in await store.experiments(12)]
+            known = [one.definition.name for one in await store.experiments(_KNOWN_COUNT_MAX)]
             there = f"; there are: {', '.join(known)}" if known else ": there is none yet"
             raise ConfigError(f'there is no experiment "{name}"{there}')
-        return Shown(stored, await store.looks(stored.definition.id))
-
-
-def arm_sentences(definition: Definition) -> Sequence[str]:
-    """Each arm in a few words."""
-    found = []
-    for arm in definition.arms:
-        sets = [f"model {arm.version}"] if arm.version else []
-        sets += [f"{name} {value:g}" for name, value in arm.policy.items()]
-        found.append(f"{arm.name} {arm.share:g}: {', '.join(sets) or 'as the champion'}")
-    return found
+        definition = stored.definition
+        kept = await store.guards(definition.id)
+        guards = guard_states(definition, config.experiments.guardrails, kept)
+        return Shown(stored, await store.looks(definition.id), guards)

@@ -59,7 +59,8 @@ def planned(*definitions: Definition, holdout: float = 0.0) -> RoutingPlan:
 
 def arms(plan: RoutingPlan, rows: Transactions, number: int = 0) -> Ints:
     """Of one experiment: 0 where a row is in none of its arms."""
-    return Assignment(plan, KEY).codes(rows) // RADIX**number % RADIX
+    found: Ints = Assignment(plan, KEY).codes(rows) // RADIX**number % RADIX
+    return found
 
 
 @pytest.mark.parametrize("length", VECTORS)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from sentinel.core.experiments.guardrails.counts import (
     GuardrailCounts,
     SeenAccounts,
-    joined_counts,
     loss_classes,
 )
 from sentinel.core.experiments.guardrails.evidence import EXCESS, LimitEvidence, gain
@@ -140,7 +139,7 @@ def test_equal_arms_with_busy_accounts_are_stopped_as_rarely_as_stated_and_rows_
         (GuardrailCounts(blocked=60), GuardrailCounts(blocked=10), "blocks"),
         (GuardrailCounts(lost=(0, 0, 0, 60)), GuardrailCounts(lost=(0, 0, 0, 10)), "losses"),
         (GuardrailCounts(batches=100, failed=20), GuardrailCounts(batches=100), "failures"),
-        (GuardrailCounts(batches=100, slow=40), GuardrailCounts(batches=100), "latency"),
+        (GuardrailCounts(batches=100, slow=60), GuardrailCounts(batches=100), "latency"),
     ],
 )
 def test_each_guardrail_stops_what_it_is_for_and_says_why_in_one_sentence(
@@ -195,6 +194,28 @@ def test_an_arm_that_breaks_after_a_week_of_minutes_is_stopped_within_the_hour()
     assert week <= trip.period < week + 15
     assert week - 5 <= trip.since_period <= week
     assert "0 are its own" in trip.why
+
+
+@pytest.mark.parametrize("burst", [1, 10])
+def test_pauses_of_ten_batches_stop_an_arm_as_rarely_as_stated_if_they_count_as_one(
+    burst: int,
+) -> None:
+    """At the limit of 5 %, all of it in pauses."""
+    rng, stopped, run_count = default_rng(7), 0, 150
+    params = GuardrailParams(alpha=0.05, slow_burst=burst)
+    for _ in range(run_count):
+        guardrails = Guardrails(params, ["b"])
+        for period in range(100):
+            slow = 10 * int(rng.binomial(10, 0.05))
+            counts = {"b": GuardrailCounts(batches=100, slow=slow)}
+            if guardrails.add(period, SHARES, counts, control="control"):
+                stopped += 1
+                break
+
+    if burst == 10:
+        assert stopped / run_count <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / run_count)
+    else:
+        assert stopped / run_count > 0.3
 
 
 def test_a_small_arm_is_compared_by_its_share() -> None:
@@ -276,13 +297,6 @@ def test_losses_count_by_their_size() -> None:
     assert loss_classes(np.empty(0, dtype=np.int64), 1_000) == (0, 0, 0, 0)
 
 
-def test_counts_of_instances_are_added_up() -> None:
-    one = GuardrailCounts(1, 2, (0, 1, 0, 2), batches=5, failed=1, slow=2)
-
-    assert joined_counts([one, one]) == GuardrailCounts(2, 4, (0, 2, 0, 4), 10, 2, 4)
-    assert joined_counts([]) == GuardrailCounts()
-
-
 @pytest.mark.parametrize(
     ("params", "words"),
     [
@@ -293,6 +307,7 @@ def test_counts_of_instances_are_added_up() -> None:
         ({"loss_ratio_max": math.nan}, "loss_ratio_max"),
         ({"failure_share_max": 1.0}, "failure_share_max"),
         ({"slow_share_max": -0.1}, "slow_share_max"),
+        ({"slow_burst": 0}, "slow_burst"),
         ({"loss_typical_minor": 0}, "loss_typical_minor"),
         ({"accounts_max": 5}, "accounts_max"),
     ],

@@ -12,7 +12,7 @@ from numpy.random import default_rng
 from numpy.typing import NDArray
 
 from sentinel.core.experiments.outcomes.cells import Cell, MetricSums
-from sentinel.core.experiments.outcomes.columns import arm_sums, arm_sums_of_rows
+from sentinel.core.experiments.outcomes.columns import arm_sums, totals
 from sentinel.core.experiments.outcomes.sums import ArmSums, Outcome
 
 CELLS = [Cell(step, arm) for step in (0, 1) for arm in ("challenger", "control")]
@@ -109,32 +109,23 @@ def test_stored_sums_are_the_same_when_they_come_back(
 def test_columns_give_the_sums_that_single_accounts_give_to_the_last_digit(
     some: list[Outcome],
 ) -> None:
-    y, n, x = (np.array([o[i] for o in some], dtype=np.int64) for i in range(3))
+    rows = np.array([tuple(o) for o in some], dtype=np.int64).reshape(-1, 3)
     one_by_one = ArmSums()
     for outcome in some:
         one_by_one.replace(None, outcome)
 
-    assert arm_sums(y, n, x) == one_by_one
+    assert arm_sums(rows[:, 0], rows[:, 1], rows[:, 2]) == one_by_one
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.float64, np.bool_])
-def test_rows_of_accounts_are_added_up_to_accounts_first(kind: type) -> None:
+def test_rows_are_added_up_by_account(kind: type) -> None:
     rng = default_rng(1)
-    accounts = rng.permutation(np.repeat(np.arange(50), rng.integers(1, 9, 50)))
-    arms = accounts % 3
-    y: NDArray[Any] = (rng.random(accounts.size) < 0.4).astype(kind)
-    n = np.ones(accounts.size, dtype=np.int64)
-    x = (accounts * 7) % 11
+    accounts = rng.integers(0, 50, 400)
+    values: NDArray[Any] = (rng.random(400) < 0.4).astype(kind)
 
-    found = arm_sums_of_rows(accounts, arms, y, n, x, arm_count=3)
+    found = totals(accounts, values, 60)
 
-    for arm, sums in enumerate(found):
-        expected = ArmSums()
-        for account in np.unique(accounts[arms == arm]).tolist():
-            rows = accounts == account
-            outcome = Outcome(y[rows].sum(), int(n[rows].sum()), account * 7 % 11)
-            expected.replace(None, outcome)
-        assert sums == expected
+    assert found.tolist() == [values[accounts == account].sum() for account in range(60)]
 
 
 def test_an_account_that_was_never_counted_or_is_withdrawn_leaves_nothing() -> None:

@@ -1,8 +1,7 @@
 """The paired test of two models on the same transactions."""
 
-import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -16,34 +15,52 @@ from scipy.stats import beta
 
 from sentinel.core.experiments.inference.spending import boundaries
 from sentinel.core.experiments.shadow.betting import log_evidence, log_evidence_of_steps
-from sentinel.core.experiments.shadow.capacity import (
-    CELL_COUNT,
-    CapacityThreshold,
-    MatchedAlerts,
-    alerts_at_capacity,
-    cells_of,
-)
+from sentinel.core.experiments.shadow.capacity import alerts_at_capacity
 from sentinel.core.experiments.shadow.comparison import (
     PairedComparison,
     SignedSum,
     compare,
     signed_sum,
 )
-from sentinel.core.experiments.shadow.pairs import Pair, PairedTransactions, columns_of
+from sentinel.core.experiments.shadow.pairs import PairColumns
 from sentinel.core.features.hashing import hash64
 
 DAY_MS = 86_400_000
 MATURITY_MS = 30 * DAY_MS
 
 
+@dataclass(frozen=True)
+class Pair:
+    """A row of `PairColumns`, as a test says it."""
+
+    account: str
+    event_time_ms: int
+    is_challengers: bool
+    amount_minor: int = 1_000
+    propensity: float = 1.0
+    is_seen: bool = True
+    is_fraud: bool = True
+
+
+def columns_of(pairs: list[Pair]) -> PairColumns:
+    rows = sorted(pairs, key=lambda one: one.event_time_ms)
+    return PairColumns(
+        account=hash64([row.account for row in rows]),
+        event_time_ms=np.array([row.event_time_ms for row in rows], dtype=np.int64),
+        side=np.array([1.0 if row.is_challengers else -1.0 for row in rows]),
+        value=np.array([row.amount_minor for row in rows], dtype=np.float64),
+        weight=np.array([1 / row.propensity if row.is_seen else 0.0 for row in rows]),
+        is_fraud=np.array([row.is_fraud for row in rows], dtype=np.bool_),
+        is_blind=np.array([row.propensity == 0 for row in rows], dtype=np.bool_),
+    )
+
+
 def pair(day: float, account: str = "a", is_challengers: bool = True, **others: Any) -> Pair:
-    values = {"amount_minor": 1_000, "is_fraud": True} | others
-    return Pair(account, round(day * DAY_MS), is_challengers, **values)
+    return Pair(account, round(day * DAY_MS), is_challengers, **others)
 
 
 def compared(pairs: list[Pair], day: float = 1_000.0) -> PairedComparison:
-    ordered = sorted(pairs, key=lambda one: one.event_time_ms)
-    return compare(columns_of(ordered), round(day * DAY_MS), maturity_ms=MATURITY_MS)
+    return compare(columns_of(pairs), round(day * DAY_MS), maturity_ms=MATURITY_MS)
 
 
 # Evidence
@@ -173,8 +190,8 @@ def test_without_pairs_nothing_is_said() -> None:
     assert found.money.z == 0.0
 
 
-def test_genuine_and_unknown_pairs_say_nothing() -> None:
-    found = compared([pair(0, is_fraud=False), pair(1, "b", is_fraud=None)])
+def test_pairs_that_are_no_known_frauds_say_nothing() -> None:
+    found = compared([pair(0, is_fraud=False), pair(1, "b", is_fraud=False)])
 
     assert (found.better_count, found.accounts, found.money.squares) == (0, (0, 0), 0)
 
@@ -203,7 +220,7 @@ def test_what_is_blocked_in_any_case_counts_against_the_challenger_only_where_it
     None
 ):
     blind = [
-        pair(i, f"x{i}", is_challengers=False, propensity=0.0, is_seen=False, is_fraud=None)
+        pair(i, f"x{i}", is_challengers=False, propensity=0.0, is_seen=False, is_fraud=False)
         for i in range(30)
     ]
     found = compared([*blind, *(pair(40 + i, f"y{i}") for i in range(30))])
@@ -228,7 +245,7 @@ def test_equal_models_of_which_the_champion_blocks_are_told_apart_as_rarely_as_s
                 others = {} if is_challengers else explored
                 day = account + rng.random()
                 pairs.append(pair(day, f"a{account}", is_challengers, **others))
-        ordered = columns_of(sorted(pairs, key=lambda one: one.event_time_ms))
+        ordered = columns_of(pairs)
         looks = (
             compare(ordered, day * DAY_MS, maturity_ms=0, weight_max=5.0)
             for day in range(10, 151, 10)
@@ -242,99 +259,18 @@ def test_equal_models_of_which_the_champion_blocks_are_told_apart_as_rarely_as_s
 
 def test_labels_by_their_arrival_would_favour_the_champion() -> None:
     """Two frauds a day each; the champion's are known at once, the others after thirty days."""
-    pairs = PairedTransactions()
+    pairs = []
     for day in range(40):
         for i in range(4):
             is_challengers = i < 2
             known = day + 30 <= 40 or not is_challengers
-            one = pair(day, f"a{day}-{i}", is_challengers, is_fraud=True if known else None)
-            pairs.add({f"t{day}-{i}": one})
+            pairs.append(pair(day, f"a{day}-{i}", is_challengers, is_fraud=known))
 
-    naive = compare(pairs.columns(), 40 * DAY_MS, maturity_ms=0)
-    found = compare(pairs.columns(), 40 * DAY_MS, maturity_ms=MATURITY_MS)
+    naive = compare(columns_of(pairs), 40 * DAY_MS, maturity_ms=0)
+    found = compare(columns_of(pairs), 40 * DAY_MS, maturity_ms=MATURITY_MS)
 
     assert (naive.better_count, naive.worse_count) == (22, 80)
     assert (found.better_count, found.worse_count) == (22, 22)
-
-
-def test_a_label_that_is_revised_or_withdrawn_corrects_every_sum_exactly() -> None:
-    pairs = PairedTransactions()
-    pairs.add({f"t{i}": pair(i, f"a{i % 3}", i % 2 == 0, is_fraud=None) for i in range(8)})
-    for i in range(8):
-        assert pairs.label(f"t{i}", True, version=i)
-    pairs.label("t3", None, version=20)  # withdrawn
-    pairs.label("t4", False, version=21)  # revised
-    assert not pairs.label("t4", True, version=5)  # an old one comes again
-    assert not pairs.label("of another experiment", True, version=5)
-
-    never = PairedTransactions()
-    never.add({f"t{i}": pair(i, f"a{i % 3}", i % 2 == 0, is_fraud=None) for i in range(8)})
-    for i in (0, 1, 2, 5, 6, 7):
-        never.label(f"t{i}", True, version=i)
-
-    now = 1_000 * DAY_MS
-    assert compare(pairs.columns(), now, maturity_ms=0) == compare(
-        never.columns(), now, maturity_ms=0
-    )
-
-
-def test_pairs_come_back_bit_for_bit_through_json_and_repeat_without_harm() -> None:
-    pairs = PairedTransactions()
-    given_pairs = {f"t{i}": pair(i, f"a{i}", i % 2 == 0, propensity=0.3) for i in range(9)}
-    pairs.add(given_pairs)
-    pairs.label("t1", False, version=4)
-    again = PairedTransactions.of_state(json.loads(json.dumps(pairs.state())))
-    again.add(given_pairs)
-
-    assert again.state() == pairs.state()
-    for broken in (
-        {},
-        {"left_out_count": 0, "pairs": [1]},
-        {"left_out_count": 0, "pairs": {"a": [1]}},
-    ):
-        with pytest.raises(ValueError, match="stored"):
-            PairedTransactions.of_state(broken)
-
-
-def test_beyond_the_limit_pairs_of_neither_side_are_taken_in_and_that_is_said() -> None:
-    pairs = PairedTransactions(count_max=5)
-    pairs.add({f"t{i}": pair(i, is_challengers=i % 2 == 0, is_fraud=None) for i in range(8)})
-
-    assert (len(pairs), pairs.left_out_count) == (5, 3)
-    assert not pairs.label("t7", True, version=1)
-
-
-def test_what_cannot_change_any_more_and_is_no_fraud_is_forgotten() -> None:
-    pairs = PairedTransactions()
-    pairs.add(
-        {
-            "genuine": pair(0, "a", is_fraud=False),
-            "unknown": pair(0, "b", is_fraud=None),
-            "fraud": pair(0, "c"),
-            "blocked": pair(0, "d", is_seen=False, propensity=0.5, is_fraud=None),
-            "young": pair(50, "e", is_fraud=None),
-        }
-    )
-    before = compare(pairs.columns(), 40 * DAY_MS, maturity_ms=0)
-
-    assert pairs.forget(20 * DAY_MS) == 2
-    assert len(pairs) == 3
-    assert compare(pairs.columns(), 40 * DAY_MS, maturity_ms=0) == before
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"propensity": 1.5},
-        {"propensity": -0.1},
-        {"propensity": math.nan},
-        {"propensity": 1e-9},
-        {"propensity": 0.0},
-    ],
-)
-def test_a_pair_without_a_sensible_chance_to_be_seen_is_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="seen"):
-        pair(0, **values)
 
 
 # Capacity
@@ -359,67 +295,3 @@ def test_at_capacity_just_so_many_alert_and_none_with_a_lower_score(
     assert np.array_equal(
         alerts_at_capacity(values[order], hashes[order], alert_count), found[order]
     )
-
-
-@pytest.mark.parametrize("power", [1.0, 6.0])
-def test_both_models_alert_as_often_whatever_their_scores_mean(power: float) -> None:
-    rng = default_rng(11)
-    matched = MatchedAlerts(capacity=0.01)
-    counts = np.zeros(2)
-    for day in range(4):
-        scores = rng.beta(0.3, 8, 50_000)
-        hashes = rng.integers(-(2**62), 2**62, 50_000)
-        both = matched.alerts(day, scores, scores**power, hashes)
-        if day == 0:
-            assert not both[0].any()
-            assert not both[1].any()
-        else:
-            counts += [alerts.sum() for alerts in both]
-
-    assert counts / 150_000 == pytest.approx([0.01, 0.01], abs=4 * math.sqrt(0.01 / 75_000))
-
-
-def test_equal_scores_alert_by_chance_and_for_both_models_alike() -> None:
-    rng = default_rng(12)
-    matched = MatchedAlerts(capacity=0.25)
-    scores, hashes = np.full(10_000, 0.5), rng.integers(-(2**62), 2**62, 10_000)
-    matched.alerts(0, scores, scores, hashes)
-
-    champion, challenger = matched.alerts(1, scores, scores, hashes)
-
-    assert np.array_equal(champion, challenger)
-    assert champion.mean() == pytest.approx(0.25, abs=0.02)
-
-
-def test_thresholds_hold_until_the_next_period_and_survive_a_restart() -> None:
-    rng = default_rng(13)
-    matched = MatchedAlerts(capacity=0.05)
-    hashes = rng.integers(-(2**62), 2**62, 1_000)
-    for period in (3, 4, 4, 2):
-        matched.alerts(period, rng.random(1_000), rng.random(1_000), hashes)
-    again = MatchedAlerts.of_state(json.loads(json.dumps(matched.state())))
-
-    assert again.state() == matched.state()
-    assert matched.period == 4
-    scores = rng.random(1_000)
-    for one, other in zip(
-        matched.alerts(5, scores, scores, hashes),
-        again.alerts(5, scores, scores, hashes),
-        strict=True,
-    ):
-        assert np.array_equal(one, other)
-    for broken in (
-        {},
-        matched.state() | {"counts": [[1], [2]]},
-        matched.state() | {"period": None},
-    ):
-        with pytest.raises(ValueError, match="stored"):
-            MatchedAlerts.of_state(broken)
-
-
-def test_the_ends_of_the_scale_are_scores_too() -> None:
-    assert cells_of(np.array([0.0, 0.5, 1.0])).tolist() == [0, CELL_COUNT // 2, CELL_COUNT - 1]
-    counts = np.zeros(CELL_COUNT, dtype=np.int64)
-    assert CapacityThreshold.at(counts, 0.5) == CapacityThreshold()
-    counts[0] = 10
-    assert CapacityThreshold.at(counts, 0.5) == CapacityThreshold(0, 0.5)

@@ -1,6 +1,7 @@
 """The guardrails one by one: what each counts, against which limit, and how it says so."""
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 from sentinel.core.experiments.guardrails.counts import LOSS_SIZES, GuardrailCounts
@@ -29,6 +30,7 @@ def gain_of(
     arm: GuardrailCounts,
     control: GuardrailCounts,
     odds: float,
+    slow_burst: int = 1,
 ) -> Gain | None:
     """What the counts of an arm and of the control say against a limit; None if nothing.
 
@@ -36,11 +38,13 @@ def gain_of(
     ----------
     odds
         That an account of the two is the arm's: its share over the control's; 0 if one has none.
+    slow_burst
+        So many batches may be slow for one reason.
     """
     if name == "failures":
         return _of_share(arm.failed, arm.batches, limit)
     if name == "latency":
-        return _of_share(arm.slow, arm.batches, limit)
+        return _of_share(arm.slow, arm.batches, limit, slow_burst)
     if odds == 0.0:
         return None
     at_limit = math.log(odds * limit)
@@ -56,8 +60,12 @@ def gain_of(
     return found if found.count else None
 
 
-def _of_share(hits: int, count: int, limit: float) -> Gain | None:
-    return gain(hits, count, math.log(limit) - math.log1p(-limit)) if count else None
+def _of_share(hits: int, count: int, limit: float, burst: int = 1) -> Gain | None:
+    """If what comes together is all alike, the ratio to the power 1 / burst is that of one."""
+    if count == 0:
+        return None
+    found = gain(hits, count, math.log(limit) - math.log1p(-limit))
+    return replace(found, ratios=found.ratios / burst)
 
 
 def _of_losses(lost: tuple[int, ...], of_control: tuple[int, ...], log_odds: float) -> Gain:

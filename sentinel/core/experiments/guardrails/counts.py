@@ -5,9 +5,8 @@ as their shares are, whatever happened before: accounts are drawn by a keyed has
 of them. Transactions of one account are alike, and say no more than the first of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,17 +43,6 @@ class GuardrailCounts:
         assert len(self.lost) == len(LOSS_SIZES)
         assert min(self.alerted, self.blocked, *self.lost, self.failed, self.slow) >= 0
         assert max(self.failed, self.slow) <= self.batches
-
-    def plus(self, other: Self) -> Self:
-        """Of both, as of two instances that own different accounts."""
-        return type(self)(
-            self.alerted + other.alerted,
-            self.blocked + other.blocked,
-            tuple(a + b for a, b in zip(self.lost, other.lost, strict=True)),
-            self.batches + other.batches,
-            self.failed + other.failed,
-            self.slow + other.slow,
-        )
 
 
 class SeenAccounts:
@@ -100,11 +88,3 @@ def loss_classes(amounts_minor: Ints, typical_minor: int) -> tuple[int, ...]:
     edges = np.array(LOSS_SIZES[:-1]) * typical_minor
     classes = np.searchsorted(edges, np.abs(amounts_minor), side="left")
     return tuple(np.bincount(classes, minlength=len(LOSS_SIZES)).tolist())
-
-
-def joined_counts(counts: Sequence[GuardrailCounts]) -> GuardrailCounts:
-    """Of one arm on several instances; zeros of none."""
-    found = GuardrailCounts()
-    for one in counts:
-        found = found.plus(one)
-    return found

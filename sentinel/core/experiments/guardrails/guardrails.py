@@ -52,6 +52,7 @@ class Guardrails:
     def __init__(self, params: GuardrailParams, arms: Sequence[str]) -> None:
         self._log_limit = -math.log(params.alpha)
         self._alpha = params.alpha
+        self._slow_burst = params.slow_burst
         self._limits = limits_of(params)
         self._gathered = {arm: dict.fromkeys(self._limits, LimitEvidence.fresh()) for arm in arms}
         self._trips: dict[tuple[str, GuardrailName], Trip] = {}
@@ -92,7 +93,7 @@ class Guardrails:
             of_arm = counts.get(arm, GuardrailCounts())
             odds = shares.get(arm, 0.0) / shares[control] if shares.get(control) else 0.0
             for name, limit in self._limits.items():
-                gain = gain_of(name, limit, of_arm, of_control, odds)
+                gain = gain_of(name, limit, of_arm, of_control, odds, self._slow_burst)
                 if gain is None:
                     continue
                 gathered[name] = gathered[name].after(period, gain)

@@ -27,6 +27,8 @@ class GuardrailParams:
         Of the arm's batches: its model failed, and the champion scored instead.
     slow_share_max
         Of the arm's batches: they took longer than they may.
+    slow_burst
+        So many batches in a row may be slow for one reason, such as a pause of the machine.
     accounts_max
         Of so many accounts it is remembered that something happened to them; later ones do not
         count.
@@ -40,6 +42,7 @@ class GuardrailParams:
     loss_typical_minor: int = 10_000
     failure_share_max: float = 0.01
     slow_share_max: float = 0.05
+    slow_burst: int = 10
     accounts_max: int = 1_000_000
 
     def __post_init__(self) -> None:
@@ -57,5 +60,7 @@ class GuardrailParams:
             raise ValueError(
                 f"loss_typical_minor must be at least 1, got {self.loss_typical_minor}"
             )
+        if not 1 <= self.slow_burst <= 1_000:
+            raise ValueError(f"slow_burst must be in 1..1000, got {self.slow_burst}")
         if not 1_000 <= self.accounts_max <= 100_000_000:
             raise ValueError("accounts_max must be in 1000..100000000")

@@ -23,7 +23,7 @@ _SIGNS = np.array([-1.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ArmComparison:
     """What is known of a difference.
 
     Attributes
@@ -60,8 +60,8 @@ class Comparison:
 
 def compare(
     sums: MetricSums, control: str, challenger: str, *, with_covariate: bool = False
-) -> Comparison | None:
-    """Compare an arm with the control; None as long as no step has outcomes of both.
+) -> ArmComparison | None:
+    """Compare an arm with the control; None as long as no step has two accounts of each.
 
     Parameters
     ----------
@@ -69,11 +69,13 @@ def compare(
         Take out what the covariate explains (CUPED), which must be from before the experiment.
     """
     arms = (control, challenger)
+    if not sums.cells:
+        return None
     found = compared(sums.grams(arms), with_covariate=with_covariate)
     if not np.isfinite(found.estimate):
         return None
     of_arms = [sums.arm(name) for name in arms]
-    return Comparison(
+    return ArmComparison(
         estimate=float(found.estimate),
         rates=(float(found.rates[0]), float(found.rates[1])),
         pooled=float(found.pooled),
@@ -85,7 +87,7 @@ def compare(
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Compared:
+class ComparedArrays:
     """Differences of many experiments at once: arrays (...), rates (..., 2)."""
 
     estimate: Floats
@@ -95,7 +97,7 @@ class Compared:
 
 
 @np.errstate(divide="ignore", invalid="ignore")  # what is unknown becomes NaN
-def compared(grams: Floats, *, with_covariate: bool = False) -> Compared:
+def compared(grams: Floats, *, with_covariate: bool = False) -> ComparedArrays:
     """Compare from the sums of products of (1, n, y, x) of all pairs of cells.
 
     Parameters
@@ -109,7 +111,7 @@ def compared(grams: Floats, *, with_covariate: bool = False) -> Compared:
     cells = grams.reshape(shape)
     own = np.einsum("...sasaij->...saij", cells)
     accounts, n, y, x = (own[..., 0, i] for i in range(4))
-    is_both = (n > 0).all(axis=-1, keepdims=True)
+    is_both = ((n > 0) & (accounts > 1)).all(axis=-1, keepdims=True)
     weight = np.where(is_both[..., 0], n[..., 0] * n[..., 1] / n.sum(axis=-1), 0.0)
     weight = weight / weight.sum(axis=-1, keepdims=True)
 
@@ -121,7 +123,7 @@ def compared(grams: Floats, *, with_covariate: bool = False) -> Compared:
     pooled = _residuals(both_rate + np.zeros_like(n), theta, center)
     separate = _residuals(arm_rates, theta, center)
     share = np.where(is_both, weight[..., None] * _SIGNS / n, 0.0)
-    return Compared(
+    return ComparedArrays(
         estimate=rates[..., 1] - rates[..., 0],
         rates=rates,
         pooled=_pooled_variance(cells, pooled, share),
@@ -170,6 +172,5 @@ def _separate_variance(cells: Floats, residuals: Floats, share: Floats) -> Float
     products = _products(cells, residuals)
     own = np.einsum("...sasa->...sa", products)  # a view
     accounts = np.einsum("...sasa->...sa", cells[..., 0, 0])
-    own *= np.where(accounts > 1, accounts / (accounts - 1), np.nan)
-    own[share == 0] = 0.0
+    own *= np.where(accounts > 1, accounts / (accounts - 1), 0.0)
     return np.einsum("...sa,...satb,...tb->...", share, products, share)

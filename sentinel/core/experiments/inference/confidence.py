@@ -9,7 +9,7 @@ difference in up to 28 of 100 experiments instead of 5.
 
 import math
 
-from sentinel.core.experiments.inference.comparison import Comparison
+from sentinel.core.experiments.inference.comparison import ArmComparison
 
 POSITIVES_MIN = 5
 
@@ -34,7 +34,7 @@ def half_width(variance: float, share: float, alpha: float = 0.05) -> float:
 
 
 def interval_at_any_time(
-    comparison: Comparison | None, share: float, alpha: float = 0.05
+    comparison: ArmComparison | None, share: float, alpha: float = 0.05
 ) -> tuple[float, float] | None:
     """In which the true difference lies; None where nothing can be said yet."""
     if comparison is None or share <= 0 or not comparison.is_known:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sentinel.core.experiments.inference.planned import Look
+from sentinel.core.experiments.inference.planned import ArmLook
 from sentinel.core.experiments.inference.spending import Boundaries
 
 
@@ -26,7 +26,7 @@ def holm(p: Sequence[float]) -> list[float]:
     return found
 
 
-def told_apart(arms: Sequence[Sequence[Look]], alpha: float = 0.05) -> list[int | None]:
+def told_apart(arms: Sequence[Sequence[ArmLook]], alpha: float = 0.05) -> list[int | None]:
     """At which look each challenger was told apart from the control, by its number.
 
     Parameters
@@ -51,7 +51,7 @@ def told_apart(arms: Sequence[Sequence[Look]], alpha: float = 0.05) -> list[int 
     return found
 
 
-def boundaries_at(looks: Sequence[Look], level: float) -> list[float]:
+def boundaries_at(looks: Sequence[ArmLook], level: float) -> list[float]:
     """The boundaries of looks that were tested, as another level would have them."""
     found = Boundaries(level)
     for look in looks:
@@ -60,7 +60,7 @@ def boundaries_at(looks: Sequence[Look], level: float) -> list[float]:
     return found.values
 
 
-def _is_beyond(looks: Sequence[Look], edges: Sequence[float], number: int) -> bool:
+def _is_beyond(looks: Sequence[ArmLook], edges: Sequence[float], number: int) -> bool:
     return any(
         look.number == number and look.z is not None and abs(look.z) >= edge
         for look, edge in zip(looks, edges, strict=True)

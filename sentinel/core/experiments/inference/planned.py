@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from scipy.special import ndtr, ndtri
 
-from sentinel.core.experiments.inference.comparison import Comparison
+from sentinel.core.experiments.inference.comparison import ArmComparison
 from sentinel.core.experiments.inference.spending import Boundaries
 
 LOOK_COUNT_MAX = 100
@@ -29,7 +29,9 @@ class PlannedParams:
     alpha
         Two-sided: in what share of experiments without a difference one is found.
     positives_min
-        Accounts with the rarer outcome in each arm, before which there is no look.
+        Accounts with the rarer outcome that each arm would have if both were alike, before which
+        there is no look. What each really has would decide by the outcome: an arm without a single
+        fraud could never win.
     futility_from
         The share of the plan from which on it may be futile to go on.
     futility_power
@@ -53,7 +55,7 @@ class PlannedParams:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ArmLook:
     """What was seen at a look.
 
     Attributes
@@ -106,9 +108,9 @@ class PlannedTest:
     the decision.
     """
 
-    def __init__(self, params: PlannedParams, looks: Sequence[Look] = ()) -> None:
+    def __init__(self, params: PlannedParams, looks: Sequence[ArmLook] = ()) -> None:
         self.params = params
-        self._looks: list[Look] = []
+        self._looks: list[ArmLook] = []
         self._boundaries = Boundaries(params.alpha)
         for look in looks:
             if look.boundary is not None:
@@ -117,17 +119,17 @@ class PlannedTest:
             self._looks.append(look)
 
     @property
-    def looks(self) -> tuple[Look, ...]:
+    def looks(self) -> tuple[ArmLook, ...]:
         """All so far."""
         return tuple(self._looks)
 
     @property
-    def decision(self) -> Look | None:
+    def decision(self) -> ArmLook | None:
         """The first look that told the arms apart."""
         return next((look for look in self._looks if look.is_beyond), None)
 
     @property
-    def futile(self) -> Look | None:
+    def futile(self) -> ArmLook | None:
         """The first look at which it was futile to go on; nobody has to stop there."""
         return next((look for look in self._looks if self._is_futile(look)), None)
 
@@ -136,8 +138,8 @@ class PlannedTest:
         """Whether the last look is behind."""
         return bool(self._looks) and self._looks[-1].share >= 1
 
-    def look(self, comparison: Comparison | None, share: float) -> Look:
-        """Look at what has matured.
+    def look(self, comparison: ArmComparison | None, share: float) -> ArmLook:
+        """ArmLook at what has matured.
 
         Parameters
         ----------
@@ -151,12 +153,12 @@ class PlannedTest:
         if comparison is not None:
             estimate = comparison.estimate
         if why_not or comparison is None:
-            found = Look(number, share, estimate, spent=self._spent, why_not=why_not)
+            found = ArmLook(number, share, estimate, spent=self._spent, why_not=why_not)
         else:
             z = comparison.estimate / math.sqrt(comparison.pooled)
             boundary = self._boundaries.add(share, 1 / comparison.pooled)
             power = predictive_power(z, share, self.params.alpha)
-            found = Look(
+            found = ArmLook(
                 number,
                 share,
                 estimate,
@@ -176,25 +178,26 @@ class PlannedTest:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         """What `to_dict` gave: it goes on as if it had never been stored."""
-        return cls(PlannedParams(**stored["params"]), [Look(**look) for look in stored["looks"]])
+        return cls(PlannedParams(**stored["params"]), [ArmLook(**look) for look in stored["looks"]])
 
     @property
     def _spent(self) -> float:
         return self._looks[-1].spent if self._looks else 0.0
 
-    def _why_not(self, comparison: Comparison | None, share: float) -> str:
+    def _why_not(self, comparison: ArmComparison | None, share: float) -> str:
         """Why this look cannot be one."""
         if self.is_at_end:
             return "the planned end was before"
         if share < 1 and len(self._looks) >= LOOK_COUNT_MAX - 1:
             return f"of {LOOK_COUNT_MAX} looks the last one is for the planned end"
         if comparison is None:
-            return "there are not outcomes of both arms yet"
-        if min(comparison.positives) < self.params.positives_min:
+            return "there are not yet two accounts with outcomes in each arm"
+        if min(expected_positives(comparison)) < self.params.positives_min:
             a, b = comparison.positives
             return (
                 f"too few accounts with the rarer outcome: {a:,} of the control, {b:,} of the "
-                f"challenger; {self.params.positives_min} are needed in each"
+                f"challenger; if both were alike, {self.params.positives_min} would be needed in "
+                "each"
             )
         if not comparison.is_known:
             return "the outcomes do not vary"
@@ -203,10 +206,17 @@ class PlannedTest:
             return "nothing has matured since the look before"
         return ""
 
-    def _is_futile(self, look: Look) -> bool:
+    def _is_futile(self, look: ArmLook) -> bool:
         if look.power is None or look.share >= 1 or look.share < self.params.futility_from:
             return False
         return look.power < self.params.futility_power
+
+
+def expected_positives(comparison: ArmComparison) -> tuple[float, float]:
+    """Accounts with the rarer outcome that control and challenger would have if both were alike."""
+    total, accounts = sum(comparison.positives), comparison.accounts
+    both = max(sum(accounts), 1)
+    return total * accounts[0] / both, total * accounts[1] / both
 
 
 def predictive_power(z: float, share: float, alpha: float) -> float:

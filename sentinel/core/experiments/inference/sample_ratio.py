@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import gammaln, xlogy
+
+from sentinel.records import Floats
 
 CONCENTRATION = 1_000.0
 ALARM = 1_000.0
@@ -57,7 +60,7 @@ def sample_ratio(
         What was found at the look before: the largest evidence so far counts.
     """
     assert steps
-    logs = [log_evidence(counts, shares) for counts, shares in steps]
+    logs = [float(log_evidence(counts, shares)) for counts, shares in steps]
     # Both are e-values: the product is strong when all steps are wrong, the mean when one is.
     together, largest = sum(logs), max(logs)
     mean = largest + math.log(sum(math.exp(one - largest) for one in logs) / len(logs))
@@ -72,14 +75,20 @@ def sample_ratio(
 
 
 def log_evidence(
-    counts: Sequence[int], shares: Sequence[float], concentration: float = CONCENTRATION
-) -> float:
-    """The logarithm of the likelihood of the mixture over that of the shares."""
+    counts: ArrayLike, shares: Sequence[float], concentration: float = CONCENTRATION
+) -> Floats:
+    """The logarithm of the likelihood of the mixture over that of the shares.
+
+    Parameters
+    ----------
+    counts
+        Of each arm, (..., arms).
+    """
     c, p = np.asarray(counts, dtype=np.float64), np.asarray(shares, dtype=np.float64)
-    assert c.shape == p.shape
+    assert c.shape[-1:] == p.shape
     assert (p > 0).all()
     assert abs(p.sum() - 1) < 1e-6
     prior = concentration * p
-    mixture = gammaln(concentration) - gammaln(concentration + c.sum())
-    mixture += (gammaln(prior + c) - gammaln(prior)).sum()
-    return float(mixture - xlogy(c, p).sum())
+    mixture = gammaln(concentration) - gammaln(concentration + c.sum(axis=-1))
+    mixture += (gammaln(prior + c) - gammaln(prior)).sum(axis=-1)
+    return mixture - xlogy(c, p).sum(axis=-1)

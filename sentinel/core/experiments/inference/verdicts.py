@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from sentinel.core.experiments.inference.comparison import Comparison
-from sentinel.core.experiments.inference.planned import Look, PlannedTest
+from sentinel.core.experiments.inference.comparison import ArmComparison
+from sentinel.core.experiments.inference.planned import ArmLook, PlannedTest
 from sentinel.core.experiments.inference.sample_ratio import ALARM, SampleRatio
 
 Better = Literal["higher", "lower"]
@@ -19,7 +19,7 @@ WORTH = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ExperimentVerdict:
     """How an experiment ends.
 
     Attributes
@@ -43,13 +43,13 @@ class Verdict:
 def verdict_of(
     test: PlannedTest,
     ratio: SampleRatio,
-    last: Comparison | None,
+    last: ArmComparison | None,
     *,
     better: Better,
     worth: float = WORTH,
     told_apart_at: int | None = None,
     invalid: str = "",
-) -> Verdict | None:
+) -> ExperimentVerdict | None:
     """The verdict, or None while the experiment goes on.
 
     Parameters
@@ -65,44 +65,48 @@ def verdict_of(
         What else makes it invalid; empty if nothing does.
     """
     if invalid or ratio.is_alarm:
-        return Verdict("invalid", invalid or _wrong_ratio(ratio))
+        return ExperimentVerdict("invalid", invalid or _wrong_ratio(ratio))
     decision = test.decision
     if told_apart_at is not None:
         decision = test.looks[told_apart_at - 1]
     futile = test.futile
     if futile is not None and (decision is None or futile.number < decision.number):
-        return Verdict("futility", _futile(futile), futile.number)
+        return ExperimentVerdict("futility", _futile(futile), futile.number)
     if decision is not None:
         assert decision.estimate is not None
         is_better = (decision.estimate > 0) == (better == "higher")
         kind: VerdictKind = "promote" if is_better else "harm"
-        return Verdict(kind, _beyond(decision, is_better), decision.number)
+        return ExperimentVerdict(kind, _beyond(decision, is_better), decision.number)
     return _at_end(test, last, better, worth) if test.is_at_end else None
 
 
-def _at_end(test: PlannedTest, last: Comparison | None, better: Better, worth: float) -> Verdict:
+def _at_end(
+    test: PlannedTest, last: ArmComparison | None, better: Better, worth: float
+) -> ExperimentVerdict:
     look = test.looks[-1]
     interval = look.interval
     if interval is None or last is None:
-        return Verdict("undecided", f"nothing could be tested at the planned end: {look.why_not}")
+        return ExperimentVerdict(
+            "undecided", f"nothing could be tested at the planned end: {look.why_not}"
+        )
     base = abs(last.rates[0])
     gain = interval[1] if better == "higher" else -interval[0]
     least = worth * base
     of = f"{_signed(interval[0])} to {_signed(interval[1])}"
     if gain < least:
-        return Verdict(
+        return ExperimentVerdict(
             "keep",
             f"at the planned end no difference was found, and a gain of {_percent(worth)} of the "
             f"control's {_number(base)} is excluded: the difference is {of}",
         )
-    return Verdict(
+    return ExperimentVerdict(
         "undecided",
         f"at the planned end no difference was found, but the data are too few to exclude a gain "
         f"of {_percent(worth)} of the control's {_number(base)}: the difference is {of}",
     )
 
 
-def _beyond(look: Look, is_better: bool) -> str:
+def _beyond(look: ArmLook, is_better: bool) -> str:
     assert look.z is not None
     assert look.boundary is not None
     assert look.estimate is not None
@@ -114,7 +118,7 @@ def _beyond(look: Look, is_better: bool) -> str:
     )
 
 
-def _futile(look: Look) -> str:
+def _futile(look: ArmLook) -> str:
     assert look.power is not None
     return (
         f"a difference will hardly be found any more: with {_percent(look.share)} of the plan the "

@@ -32,39 +32,6 @@ def arm_sums(y: Column, n: Column, x: Column | None = None) -> ArmSums:
     return found
 
 
-def arm_sums_of_rows(
-    accounts: Ints, arms: Ints, y: Column, n: Column, x: Column | None = None, *, arm_count: int
-) -> list[ArmSums]:
-    """The sums of each arm from rows, of which an account has many.
-
-    Parameters
-    ----------
-    accounts
-        Codes from 0 on, (rows,).
-    arms
-        Of each row; all rows of an account have the same one.
-    x
-        Of each row's account; that of its last row counts.
-    """
-    assert accounts.shape == arms.shape == y.shape == n.shape
-    count = int(accounts.max(initial=-1)) + 1
-    of_account = [totals(accounts, column, count) for column in (y, n)]
-    arm = np.full(count, -1, dtype=np.int64)
-    arm[accounts] = arms
-    own_x = None
-    if x is not None:
-        own_x = np.zeros(count, dtype=x.dtype)
-        own_x[accounts] = x
-    return [
-        arm_sums(
-            of_account[0][arm == a],
-            of_account[1][arm == a],
-            None if own_x is None else own_x[arm == a],
-        )
-        for a in range(arm_count)
-    ]
-
-
 def totals(accounts: Ints, values: Column, count: int) -> Column:
     """The sum of each account's rows, (count,); exact of whole numbers."""
     if values.dtype.kind in "iub":

@@ -169,16 +169,21 @@ def _paired(
     """Of the frauds a model finds alone, with as many alerts: the sum of signs, or of money.
 
     Of each fraud the challenger finds `gain` more than the champion, and one of them alone finds
-    `alone`; by account the sum of these has `spread` times the variance of independent ones.
+    `alone`; by account the sum of these has `spread` times the variance of independent ones. Of
+    money, one large loss more is taken for granted (`SignedSum`).
     """
-    spread = rates.fraud_spread if metric == "fraud_missed" else rates.money_spread
+    of_money = metric == "fraud_loss"
+    spread = rates.money_spread if of_money else rates.fraud_spread
+    large = rates.large_loss / rates.mean_loss if of_money else 0.0  # in mean frauds
     differing = 2 * rates.recall * (1 - overlap)
     missed = 1 - rates.recall
 
     def effect_after(days: float) -> float:
-        # frauds gain^2 = drift^2 spread (differing + gain)
-        half = drift**2 * spread / (rates.transactions_a_day * days * rates.fraud_rate) / 2
-        return (half + math.sqrt(half**2 + 2 * half * differing)) / missed
+        # (frauds gain - large)^2 = drift^2 (frauds spread (differing + gain) + large^2)
+        frauds = rates.transactions_a_day * days * rates.fraud_rate
+        middle = large + drift**2 * spread / 2
+        rest = large**2 * (1 - drift**2) - drift**2 * frauds * spread * differing
+        return (middle + math.sqrt(middle**2 - rest)) / frauds / missed
 
     days = _days_until(params.effect, effect_after)
     clustered = None if days is None else clustering_after(rates, days)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sentinel.records import Floats, Ints
 
 _DAY_MS = 86_400_000
-_LARGE = 0.98
+_LARGE = 0.999
 WINDOW_COUNT = 8  # parts of the history from its begin on, up to all of it
 
 
@@ -154,8 +154,9 @@ class HistoryRates:
     fraud_spread, money_spread
         How many times the variance of independent frauds, all of the mean amount, the sums by
         account have; 1 if each fraud is of an account of its own, and all are as large.
-    large_loss
-        The fraud of an account, minor units, that one in fifty with any exceeds.
+    mean_loss, large_loss
+        Minor units: the mean of all frauds, and what an account loses that one in a thousand,
+        of those that lose any, exceeds.
     windows
         Of ever larger parts of the history.
     """
@@ -170,6 +171,7 @@ class HistoryRates:
     missed_money: MetricRates
     fraud_spread: float
     money_spread: float
+    mean_loss: float
     large_loss: float
     windows: tuple[Clustering, ...]
 
@@ -219,6 +221,7 @@ def history_rates(rows: AccountDays) -> HistoryRates:
         missed_money=_metric(n, summed(rows.missed_money), float(rows.missed_squares.sum())),
         fraud_spread=float((of_account**2).sum()) / frauds,
         money_spread=max(float((money**2).sum()) / (mean_money**2 * frauds), 1.0),
+        mean_loss=mean_money,
         large_loss=float(np.quantile(money[of_account > 0], _LARGE)),
         windows=tuple(_clustering(rows.before(first + part), part) for part in parts),
     )

@@ -17,6 +17,7 @@ from sentinel.records import Floats
 
 PRIOR = 10.0  # both parameters: most sensitive to 6 of 10
 _STAKE_COUNT = 64
+_LOG_MIN = -700.0  # as little as a float holds: an infinite one could not be told as JSON
 
 
 def log_evidence(better_count: int, worse_count: int) -> float:
@@ -33,7 +34,8 @@ def log_evidence(better_count: int, worse_count: int) -> float:
     with np.errstate(divide="ignore"):  # it may be as good as nil
         above_half = np.log(betainc(c, b, 0.5))  # q > 1/2, as 1 - q < 1/2
     log_prior = betaln(PRIOR, PRIOR) + np.log(0.5)
-    return float(n * np.log(2) + betaln(b, c) + above_half - log_prior)
+    found = float(n * np.log(2) + betaln(b, c) + above_half - log_prior)
+    return max(found, _LOG_MIN)
 
 
 def log_evidence_of_steps(steps: Floats, weight_max: float) -> float:

@@ -43,12 +43,14 @@ class SignedSum:
         return self.squares + self.large**2
 
     @property
+    def beyond(self) -> float:
+        """What is left of the sum behind one large fraud more; its sign is the sum's."""
+        return math.copysign(max(abs(self.total) - self.large, 0.0), self.total)
+
+    @property
     def z(self) -> float:
         """To be held against the planned boundary of that information; 0 without any."""
-        if self.squares == 0:
-            return 0.0
-        beyond = max(abs(self.total) - self.large, 0.0)
-        return math.copysign(beyond, self.total) / math.sqrt(self.information)
+        return self.beyond / math.sqrt(self.information) if self.squares > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def compare(
     weight_max
         At least all weights; known before the start, as 1 / the share that is explored.
     large_minor
-        The money that one account in fifty loses, or more, of those that lose any
+        The money that one account in a thousand loses, or more, of those that lose any
         (`HistoryRates.large_loss`); with less, money promotes too often.
     """
     assert maturity_ms >= 0

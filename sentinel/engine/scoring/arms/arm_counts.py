@@ -19,7 +19,7 @@ from sentinel.engine.scoring.deciding import Arm
 from sentinel.engine.scoring.judging import JudgedBatch
 from sentinel.ports import Broker
 from sentinel.records import OutputRecord, Transactions
-from sentinel.stored.outcomes import ArmCounts, ArmPart
+from sentinel.stored.outcomes import ArmPart, CountReport
 
 _ACCOUNT_COUNT_MAX = 10_000  # of an arm and partition, from one commit to the next: 200 kB
 
@@ -96,7 +96,7 @@ class ArmNotes:
                 if place == number
             ]
             record = OutputRecord(
-                f"{number}".encode(), encode_stored(ArmCounts(number, newest_ms[number], parts))
+                f"{number}".encode(), encode_stored(CountReport(number, newest_ms[number], parts))
             )
             await self._broker.publish(self._topic, 0, [record], source=partition.at)
 
