@@ -9,8 +9,8 @@ the rows of one segment that has a twentieth of all rows or more; where the colu
 segment the right one? Beside it the same changes in all rows, where none should be named. Minutes:
 600 rows a minute, judged by the whole watch as it is at first, before it knows a week: what is
 missing, and the score. How many alarms come without a change, and how soon one country is named in
-which a share of values is missing from a minute on: by its own detector, or, where the whole
-stream's speaks first, by the test of the day so far, as an alarm is told.
+which a share of values is missing from a minute on: whether the alarm says so as it opens, by the
+segment's own detector, or, where the whole stream's speaks first, by the test of the day so far.
 """
 
 import argparse
@@ -219,7 +219,7 @@ def minutes(options: argparse.Namespace, rng: Generator) -> list[Row]:
         alarms += any(one.event.kind == "alarm" for one in stream.look())
     rows: list[Row] = [
         {"missing": "nothing", "minutes": options.minutes, "alarms": alarms, "changes": "",
-         "median": "", "segment named": "", "s.e.": ""}
+         "median": "", "named at once": "", "s.e.": ""}
     ]  # fmt: skip
     count = 2 if options.quick else max(options.planted // 10, 1)
     for share in MISSING_SHARES:
@@ -239,7 +239,7 @@ def minutes(options: argparse.Namespace, rng: Generator) -> list[Row]:
             {
                 "missing": f"{share:.0%} of x0 in b", "minutes": "", "alarms": "",
                 "changes": count, "median": float(np.median(took)) if took else float("nan"),
-                "segment named": first, "s.e.": error,
+                "named at once": first, "s.e.": error,
             }
         )  # fmt: skip
         print(f"  … {list(rows[-1].values())}", flush=True)
