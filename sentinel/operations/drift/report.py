@@ -10,7 +10,7 @@ from sentinel.core.drift.counts.columns import SCORE, score_column
 from sentinel.core.drift.counts.reference import Reference
 from sentinel.core.drift.telling import worst_first
 from sentinel.errors import ConfigError
-from sentinel.operations.drift.acting import checked_text, found_alarm
+from sentinel.operations.drift.acting import found_alarm
 from sentinel.operations.drift.examples import ALARM_COUNT_MAX as SHOWN_COUNT_MAX
 from sentinel.operations.drift.examples import AlarmExamples, shown_transactions
 from sentinel.operations.drift.naming import cell_names
