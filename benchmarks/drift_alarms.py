@@ -1,6 +1,6 @@
 """How often the window test of drift alarms without a change, and how much of one it sees.
 
-    python -m benchmarks.drift_alarms [--windows N] [--only PART] [--handbook FILE] [--quick] …
+    python -m benchmarks.drift_alarms [--windows N] [--only PART] [--rows N] [--handbook FILE] …
 
 Windows of 30 columns: 24 numbers, of which six lack 1 % of values, and six categories of eight
 values, the rarest 0.5 %. Columns have one factor in common (r = 0.5). Rows are independent; or 20
@@ -14,6 +14,8 @@ change but those of its generator: each day, and each week, against the four wee
 """
 
 import argparse
+import json
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,6 +39,7 @@ from benchmarks.drift_rows import (
     simulated,
 )
 from benchmarks.harness import facts, header, print_table, write_json
+from benchmarks.peers.environments import DRIFT_PEERS, PeerFailedError, ask
 from sentinel.core.drift.counts.columns import BinnedColumn, column_of
 from sentinel.core.drift.counts.counting import GroupCounts
 from sentinel.core.drift.windows.causes import causes, group_correlations
@@ -48,6 +51,7 @@ from sentinel.records import Floats, Ints
 SEED = 2026
 USE_SD = 1.2  # how a model uses its columns: lognormal
 _ROW_COUNT_ALL = 50_000  # of window and reference: up to there all windows are simulated
+EVIDENTLY = next(peer for peer in DRIFT_PEERS if peer.name == "Evidently")
 Row = dict[str, Any]
 
 
@@ -98,8 +102,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--windows", type=int, default=1_000, help="of each setting")
     parser.add_argument("--planted", type=int, default=200, help="of each change")
+    parser.add_argument("--rows", type=int, help="only windows of so many rows")
     parser.add_argument("--only", choices=list(PARTS), action="append", help="parts, not all")
     parser.add_argument("--handbook", type=Path, metavar="FILE")
+    parser.add_argument("--peers", action="store_true", help="Evidently's speed, too")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="a few small windows: seconds")
@@ -137,7 +143,8 @@ def _share(hits: Sequence[bool]) -> tuple[float, float]:
 
 
 def _small(settings: Sequence[Setting], options: argparse.Namespace) -> list[Setting]:
-    return [s for s in settings if not options.quick or s.window + s.reference <= 11_000]
+    asked = [s for s in settings if options.rows in (None, s.window)]
+    return [s for s in asked if not options.quick or s.window + s.reference <= 11_000]
 
 
 def _progress(text: str) -> None:
@@ -360,10 +367,26 @@ def speed(options: argparse.Namespace, rng: Generator) -> list[Row]:
         "counting its rows": _time_ms(lambda: counts_of(window, columns), 10),
         "scipy on its rows": _time_ms(lambda: row_p_values(window, reference), 3),
     }
+    if options.peers:
+        took["Evidently on its rows"] = _of_evidently_ms(window, reference)
     base = took["closing a window"]
     return [
         {"what": what, "rows": n, "ms": ms, "times closing": ms / base} for what, ms in took.items()
     ]
+
+
+def _of_evidently_ms(window: Rows, reference: Rows) -> float:
+    """A report of its drift preset, in an environment of its own; NaN where that cannot be had."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows, times = Path(folder) / "rows.npz", Path(folder) / "times.json"
+        np.savez(rows, window=window.values, reference=reference.values,
+                 categories=COLUMN_COUNT - NUMBER_COUNT)  # fmt: skip
+        try:
+            ask(EVIDENTLY, rows, times, "--rows")
+        except PeerFailedError as error:
+            print(f"Evidently {error}")
+            return float("nan")
+        return float(np.median(json.loads(times.read_text())["process_s"])) * 1e3
 
 
 def _time_ms(call: Callable[[], object], repeats: int) -> float:

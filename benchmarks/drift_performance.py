@@ -8,15 +8,15 @@ base rate, or estimates it from 5,000 or 20,000 examples of before, anew for eac
 each account has 20 examples in a row and an error rate of its own (Beta, intraclass correlation
 0.1). "No care" takes such examples for independent.
 
-Beside it stand river's detectors with their defaults, in an environment of their own that is made
-on demand, our own ADWIN (river's forgets its whole window behind a cut, ours the older part), one
-that never alarms, and one that always does after 1,000 examples. A false alarm is any alarm without
-a change; a delay is that of the first alarm after it, in examples.
+Beside it stand river's detectors, NannyML's accuracy and Evidently's z-test of chunks of 1,000,
+with their defaults, in environments of their own that are made on demand; our own ADWIN (river's
+forgets its whole window behind a cut, ours the older part), one that never alarms, and one that
+always does after 1,000 examples. A false alarm is any alarm without a change; a delay is that of
+the first alarm after it, in examples.
 """
 
 import argparse
 import json
-import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,7 +28,12 @@ import numpy as np
 from numpy.random import Generator, default_rng
 
 from benchmarks.harness import facts, header, print_table, write_json
-from benchmarks.peers.environments import PeerFailedError, interpreter
+from benchmarks.peers.environments import (
+    DRIFT_PEERS,
+    DriftPeer,
+    PeerFailedError,
+    ask,
+)
 from sentinel.core.drift.counts.counting import size_groups
 from sentinel.core.drift.detectors.adwin import AdwinParams, AdwinState, after_outcomes
 from sentinel.core.drift.detectors.base_rates import BaseRate, base_rate
@@ -46,7 +51,6 @@ CHANGE = 5_000
 AFTER = 20_000  # examples that are waited for
 STREAM = 100_000
 EACH = 1_000
-RIVER = "river==0.26.1"
 PARAMS = ExampleParams()
 
 
@@ -75,6 +79,7 @@ class Kind:
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
+REFERENCE = 20_000  # examples of before, for those who want them
 KINDS = (Kind("independent", 1, 0.0), Kind("clustered", 20, 0.1))
 Alarms = Callable[[Outcomes, Ints], list[int]]
 
@@ -85,7 +90,10 @@ def main() -> None:
     parser.add_argument("--delays", type=int, default=400)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--no-peers", action="store_true", help="river is not asked")
+    parser.add_argument("--no-peers", action="store_true", help="nobody else is asked")
+    parser.add_argument(
+        "--peer", choices=[peer.name for peer in DRIFT_PEERS], help="this one alone"
+    )
     parser.add_argument("--quick", action="store_true", help="5 streams: a minute")
     options = parser.parse_args()
     if options.quick:
@@ -95,12 +103,15 @@ def main() -> None:
     rows = []
     for number, kind in enumerate(KINDS):
         rng, few = default_rng([options.seed, number]), max(1, options.streams // 5)
-        for name, make in ours(kind, rng).items():
-            rows.append(judged(kind, name, make, options.streams, options.delays, rng))
-        for name, alarms in PLAIN.items():
-            rows.append(judged(kind, name, partial(_same, alarms), few, options.delays // 4, rng))
-        if not options.no_peers:
-            rows += of_river(kind, few, options.delays // 4, rng)
+        if options.peer is None:
+            for name, make in ours(kind, rng).items():
+                rows.append(judged(kind, name, make, options.streams, options.delays, rng))
+            for name, alarms in PLAIN.items():
+                make = partial(_same, alarms)
+                rows.append(judged(kind, name, make, few, options.delays // 4, rng))
+        for peer in () if options.no_peers else DRIFT_PEERS:
+            if options.peer in (None, peer.name):
+                rows += of_peer(peer, kind, few, options.delays // 4, rng)
     print_table(list(rows[0]), [[_cell(v) for v in row.values()] for row in rows])
     write_json(options.json, {"benchmark": "drift_performance", **about, "figures": rows})
 
@@ -196,27 +207,30 @@ def _row(
     }
 
 
-def of_river(
-    kind: Kind, stream_count: int, delay_count: int, rng: Generator
+def of_peer(
+    peer: DriftPeer, kind: Kind, stream_count: int, delay_count: int, rng: Generator
 ) -> list[dict[str, Any]]:
-    """river's detectors on as many streams as a slower one can be asked for."""
-    try:
-        python = interpreter("river", [RIVER])
-    except PeerFailedError as error:
-        print(f"river {error}")
-        return []
-    silent = np.array([kind.draw(rng, STREAM, RATE)[0] for _ in range(stream_count)])
-    changed = np.array([kind.changed(rng)[0] for _ in range(delay_count)])
+    """Somebody else's detectors on as many streams as a slower one can be asked for."""
+    stream_count, delay_count = (max(1, n // peer.part) for n in (stream_count, delay_count))
+    arrays = {
+        "silent": [kind.draw(rng, STREAM, RATE)[0] for _ in range(stream_count)],
+        "changed": [kind.changed(rng)[0] for _ in range(delay_count)],
+        "reference": [kind.draw(rng, REFERENCE, RATE)[0] for _ in range(delay_count)],
+    }
     with tempfile.TemporaryDirectory() as folder:
         streams, alarms = Path(folder) / "streams.npz", Path(folder) / "alarms.json"
-        np.savez(streams, silent=silent, changed=changed)
-        script = Path(__file__).parent / "peers" / "with_river.py"
-        subprocess.run([python, script, streams, alarms], check=True, timeout=3_600)
+        np.savez(streams, **{name: np.array(rows) for name, rows in arrays.items()})
+        try:
+            ask(peer, streams, alarms)
+        except PeerFailedError as error:
+            print(f"{peer.name} {error}")
+            return []
         found = json.loads(alarms.read_text())
     return [
-        _row(kind, f"river {name}", sum(map(len, one["silent"])), stream_count, one["changed"])
+        _row(kind, f"{peer.name} {name}", sum(map(len, one["silent"])), stream_count,
+             one["changed"])
         for name, one in found.items()
-    ]
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

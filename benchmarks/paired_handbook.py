@@ -48,7 +48,7 @@ class Tested:
 
 def on_handbook(rng: Generator, quick: bool) -> list[dict[str, Any]]:
     """Every challenger against the champion."""
-    rows = _payments(
+    rows = payments(
         SimulationParams(
             customer_count=500 if quick else 5_000, terminal_count=1_000 if quick else 10_000
         )
@@ -71,7 +71,8 @@ def on_handbook(rng: Generator, quick: bool) -> list[dict[str, Any]]:
     return found
 
 
-def _payments(params: SimulationParams) -> Payments:
+def payments(params: SimulationParams) -> Payments:
+    """The whole stream of a simulation."""
     simulated = list(days(params))
     time = np.concatenate([one.event_time_ms for one in simulated])
     amount = np.concatenate([one.amount_minor for one in simulated]) / 100

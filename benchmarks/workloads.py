@@ -1,6 +1,7 @@
 """Seeded data for the benchmarks: a card stream with accounts, merchants and devices."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -101,8 +102,13 @@ def write_config(folder: Path, *, partition_count: int = 4, entities_max: int = 
     return path
 
 
-def write_model(folder: Path, names: list[str], *, tree_count: int = 200) -> str:
-    """A model of 200 trees with 31 leaves on random data; returns its version."""
+def write_model(
+    folder: Path, names: list[str], *, tree_count: int = 200, reference: Any = None
+) -> str:
+    """A model of 200 trees with 31 leaves on random data; returns its version.
+
+    `reference`: what a manifest has of what drift is compared with, if anything.
+    """
     rng = np.random.default_rng(7)
     features = rng.lognormal(3, 2, (20_000, len(names)))
     labels = (features[:, 0] * rng.random(20_000) > np.quantile(features[:, 0], 0.9)).astype(int)
@@ -110,11 +116,13 @@ def write_model(folder: Path, names: list[str], *, tree_count: int = 200) -> str
     text = fit(features, labels, params=params, feature_names=names)
     directory = ModelDirectory(ModelParams(directory=str(folder / "models")))
     calibration = Calibration(slope=1.0, intercept=-4.0)  # about one alert in a thousand
-    manifest = {
+    manifest: dict[str, Any] = {
         "features": names,
         "calibration": {"slope": calibration.slope, "intercept": calibration.intercept},
         "usual": {"low": [0.0] * len(names), "high": [1.0] * len(names)},
     }
+    if reference is not None:
+        manifest["reference"] = reference
     version = directory.free_version(names)
     directory.add(version, text, manifest)
     return version

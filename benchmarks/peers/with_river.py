@@ -14,6 +14,7 @@ import numpy as np
 from river.drift import ADWIN, PageHinkley
 from river.drift.binary import DDM, HDDMA, HDDMW
 
+KINDS = ("silent", "changed")
 DETECTORS = {
     "ADWIN": ADWIN,
     "PageHinkley": PageHinkley,
@@ -26,7 +27,7 @@ DETECTORS = {
 def main() -> None:
     streams = np.load(sys.argv[1])
     found = {
-        name: {kind: [alarms(make(), one.tolist()) for one in streams[kind]] for kind in streams}
+        name: {kind: [alarms(make(), one.tolist()) for one in streams[kind]] for kind in KINDS}
         for name, make in DETECTORS.items()
     }
     Path(sys.argv[2]).write_text(json.dumps(found))

@@ -7,10 +7,12 @@ from datetime import date
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sentinel.records import Floats, Ints
 
 DAY_S = 86_400
+_ONLINE_EACH = 10  # of the terminals one in so many is a shop that sells online only
 _YEAR_DAYS = 365.25
 
 
@@ -45,6 +47,30 @@ class CardTesting:
             raise ValueError("expected 0 <= cash_out_minor_min <= cash_out_minor_max")
         if not 1 <= self.duration_s < DAY_S:
             raise ValueError(f"duration_s must be in 1..{DAY_S - 1}, got {self.duration_s}")
+
+
+@dataclass(frozen=True, slots=True)
+class LeakingShops:
+    """A fraud pattern that the published data lack: shops that sell online only leak cards.
+
+    A tenth of the terminals are such shops: their numbers end in 0. Each day `shop_count` of them
+    are compromised, for `leaking_days`; `stolen_share` of what is bought there meanwhile is fraud,
+    of any amount, which nothing but the label tells. All are labelled scenario 5.
+    """
+
+    start_day: int
+    shop_count: int = 10
+    leaking_days: int = 28
+    stolen_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_start(self.start_day)
+        if self.shop_count < 1:
+            raise ValueError(f"shop_count must be at least 1, got {self.shop_count}")
+        if self.leaking_days < 1:
+            raise ValueError(f"leaking_days must be at least 1, got {self.leaking_days}")
+        if not 0.0 < self.stolen_share <= 1.0:
+            raise ValueError(f"stolen_share must be in (0, 1], got {self.stolen_share}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +132,7 @@ class Seasonality:
             raise ValueError(f"yearly_amplitude must be in [0, 1], got {self.yearly_amplitude}")
 
 
-Change = CardTesting | AmountShift | NewCohort | Seasonality
+Change = CardTesting | LeakingShops | AmountShift | NewCohort | Seasonality
 
 
 class Burst(NamedTuple):
@@ -139,6 +165,31 @@ def bursts(
         _burst(change, rng, victim, _far_terminals(customer_xy[victim], terminal_xy))
         for victim in victims
     ]
+
+
+def are_stolen(
+    changes: Sequence[Change], seed: int, day: int, terminal_id: Ints, terminal_count: int
+) -> NDArray[np.bool_]:
+    """Which of a day's purchases are fraud at a shop that leaks, bool (n,)."""
+    found = np.zeros(terminal_id.size, dtype=np.bool_)
+    for position, change in enumerate(changes):
+        if isinstance(change, LeakingShops) and day >= change.start_day:
+            shops = _leaking(change, [seed, position], day, terminal_count)
+            draw = np.random.default_rng([seed, position, day, 1]).random(terminal_id.size)
+            found |= np.isin(terminal_id, shops) & (draw < change.stolen_share)
+    return found
+
+
+def _leaking(change: LeakingShops, seed: Sequence[int], day: int, terminal_count: int) -> Ints:
+    """Shops that were compromised lately: those of each day are drawn with its number."""
+    shops = np.arange(0, terminal_count, _ONLINE_EACH)
+    size = min(change.shop_count, shops.size)
+    first = max(change.start_day, day - change.leaking_days + 1)
+    drawn = [
+        np.random.default_rng([*seed, since]).choice(shops, size=size, replace=False)
+        for since in range(first, day + 1)
+    ]
+    return np.concatenate(drawn)
 
 
 def _burst(

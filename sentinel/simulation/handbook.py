@@ -23,6 +23,7 @@ from sentinel.simulation.changes import (
     Change,
     NewCohort,
     amount_factor,
+    are_stolen,
     bursts,
     rate_factor,
 )
@@ -31,6 +32,7 @@ LARGE_AMOUNT = 1  # over 220
 COMPROMISED_TERMINAL = 2
 COMPROMISED_CUSTOMER = 3
 CARD_TESTING = 4  # not the Handbook's: see CardTesting
+LEAKING_SHOP = 5  # nor this: see LeakingShops
 
 # The Handbook's own constants.
 _LARGE_MINOR = 22_000
@@ -351,6 +353,9 @@ def _finished(labelled: Iterable[_Rows], world: _World, params: SimulationParams
     start_s = int(datetime.fromisoformat(params.start).replace(tzinfo=UTC).timestamp())
     next_id = 0
     for plain in labelled:
+        places = plain.terminal_id, params.terminal_count
+        stolen = are_stolen(params.changes, params.seed, plain.day, *places)
+        plain.scenario[stolen] = LEAKING_SHOP
         rows = _attacked(plain, world, params)
         yield Day(
             index=rows.day,

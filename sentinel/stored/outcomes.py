@@ -74,6 +74,9 @@ class OutcomeReport:
     shadow
         Of a shadow experiment: `core.experiments.shadow.comparison.PairedComparison`, as plain
         values.
+    technical
+        By arm how its scores told frauds from others: `auc`, `average_precision`, and `frauds` with
+        `frauds_expected` by its probabilities; of transactions whose truth is known.
     notes
         What a reader has to know of these outcomes, in sentences.
     """
@@ -87,6 +90,7 @@ class OutcomeReport:
     accounts: list[ArmAccounts]
     metrics: dict[str, Any] = field(default_factory=dict)
     shadow: dict[str, Any] = field(default_factory=dict)
+    technical: dict[str, dict[str, float | None]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     kind: Literal["look"] = "look"
     v: int = 1

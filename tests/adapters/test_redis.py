@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sentinel.adapters.embedded import EmbeddedServers
 from sentinel.adapters.redis import RedisParams, RedisStateStore, connect
@@ -55,6 +56,26 @@ async def test_a_server_that_is_away_is_a_transient_error() -> None:
     with pytest.raises(TransientError, match="connect"):
         async with RedisStateStore(params, layout="layout"):
             pass
+
+
+class ClosedWriter:
+    """As uvloop's is when the server has gone while the connection is made."""
+
+    def writelines(self, _: object) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
+
+    def close(self) -> None:
+        pass
+
+
+async def test_a_connection_that_ends_while_it_is_made_is_one_that_failed() -> None:
+    """An instance ended by it when its store died at such a moment."""
+    async with connect(RedisParams(url="redis://127.0.0.1:1"), db=4) as redis:
+        connection: Any = redis.connection_pool.make_connection()
+        connection._reader = connection._writer = ClosedWriter()
+
+        with pytest.raises(RedisConnectionError, match="closed=True"):
+            await connection.send_command("SELECT", 4, check_health=False)
 
 
 @pytest.mark.integration

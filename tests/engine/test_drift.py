@@ -4,12 +4,13 @@ import asyncio
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sentinel.adapters.memory import MemoryDocuments
+from sentinel.adapters.memory import Faults, MemoryDocuments
 from sentinel.codec.drift.references import stored_columns, stored_reference
 from sentinel.codec.stored import decode_stored
 from sentinel.config import Config
@@ -21,6 +22,7 @@ from sentinel.operations.data.history import History
 from sentinel.stored.drift import Alarm, Suppression, WindowReport
 from sentinel.stores import StoredDrift
 from tests.engine.clock import run, until
+from tests.engine.faults import CrashError, DoomAmong
 from tests.engine.learning_world import artifact, model_of, serve
 from tests.engine.samples import FEATURES, NAMES, START_MS, a_config, encoded, serving, transactions
 from tests.engine.world import MemoryInstance, World
@@ -87,12 +89,16 @@ def a_world(params: DriftParams = PARAMS, **engine: Any) -> World:
     return World(config=drift_config(params, **engine))
 
 
-async def watched(world: World, sent: Sequence[dict[str, Any]]) -> Metrics:
-    """Send some, and wait until the watch has seen all summaries of them, and saved that."""
-    async with world.instance() as instance:
+async def watched(
+    world: World, sent: Sequence[dict[str, Any]], *, first: int = 60, faults: Faults | None = None
+) -> Metrics:
+    """Send some, `first` of them at once, and wait until the watch has seen all summaries of them,
+    and saved that.
+    """
+    async with world.instance(faults) as instance:
         await counting(instance)
-        for begin in range(0, len(sent), 60):
-            world.send(sent[begin : begin + 60])
+        for begin, end in pairwise([0, *range(first, len(sent), 60), len(sent)]):
+            world.send(sent[begin:end])
             await instance.idle()
         await until(lambda: instance.parts.drift.watch is not None)
         await until(lambda: instance.ports.drift_tail.lag("summaries") == 0)
@@ -210,6 +216,53 @@ def test_windows_and_alarms_are_those_of_an_undisturbed_run_whatever_ends_in_bet
         found = run(disturbed(world, seed))
         assert found == expected
         assert {one.id: one for one in alarms(world)} == {one.id: one for one in alarms(calm)}
+
+
+def twice_broken() -> list[dict[str, Any]]:
+    """What is missing is missing twice, so that an alarm ends and another one of it begins."""
+    first = live(broken_from=300, mended_from=900)
+    return [*first[:1_500], *live(broken_from=1_500, mended_from=1_950)[1_500:]]
+
+
+def test_whoever_catches_up_explains_an_alarm_by_what_was_known_when_it_began() -> None:
+    """Many steps are closed at once, and what comes behind is no part of the explanation."""
+
+    async def scenario(world: World, first: int) -> list[WindowReport]:
+        await told(world)
+        await watched(world, twice_broken(), first=first)
+        return await windows(world)
+
+    slow, fast = a_world(), a_world()
+    expected = run(scenario(slow, 60))
+    assert run(scenario(fast, LIVE_COUNT - 300)) == expected
+    known = {one.id: one for one in alarms(slow)}
+    assert len({name for name, one in known.items() if one.column == "distance"}) >= 2
+    assert {one.id: one for one in alarms(fast)} == known
+
+
+def test_whoever_dies_when_an_alarm_is_kept_and_not_told_leaves_it_to_be_told() -> None:
+    sent = twice_broken()
+
+    async def scenario(world: World, doom: Faults) -> bool:
+        await told(world)
+        try:
+            await watched(world, sent, faults=doom)
+        except CrashError:
+            await watched(world, sent[len(world.records("transactions")) - len(before()) :])
+            return True
+        return False
+
+    calm = a_world()
+    assert not run(scenario(calm, Faults()))
+    expected = {one.id: one for one in alarms(calm)}
+    died = 0
+    for number in range(1, 9):
+        world = a_world()
+        doom = DoomAmong(lambda name: name == "drift.keep an alarm", crash_at=number,
+                         after_effect=True)  # fmt: skip
+        died += run(scenario(world, doom))
+        assert {one.id: one for one in alarms(world)} == expected
+    assert died >= 4
 
 
 def test_a_suppressed_column_is_kept_quiet() -> None:

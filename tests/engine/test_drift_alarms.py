@@ -34,8 +34,7 @@ FOUND = ColumnFinding("amount", 0.001, True, 0.2, "unit", "× 100")
 Said = list[Alarm]
 
 
-def nothing() -> Explanation:
-    return Explanation()
+NOTHING = Explanation()
 
 
 def told(play: Callable[[AlarmDesk], Awaitable[None]], kept: MemoryDatabase | None = None) -> Said:
@@ -57,13 +56,13 @@ def told(play: Callable[[AlarmDesk], Awaitable[None]], kept: MemoryDatabase | No
 
 def test_an_alarm_of_a_segment_names_it_and_is_over_when_that_segment_says_so() -> None:
     async def play(desk: AlarmDesk) -> None:
-        await desk.take(IN_FRANCE, "1.0.0", nothing)
+        await desk.take(IN_FRANCE, "1.0.0", NOTHING)
         assert desk.segments == ['country "FR"']
         over = replace(IN_FRANCE, at_ms=3_000, is_over=True)
-        await desk.take(replace(over, segment=""), "1.0.0", nothing)
-        await desk.take(replace(over, segment='country "IT"'), "1.0.0", nothing)
+        await desk.take(replace(over, segment=""), "1.0.0", NOTHING)
+        await desk.take(replace(over, segment='country "IT"'), "1.0.0", NOTHING)
         assert len(desk.open) == 1, "what others say does not end it"
-        await desk.take(over, "1.0.0", nothing)
+        await desk.take(over, "1.0.0", NOTHING)
         assert desk.segments == []
 
     opened, closed = told(play)
@@ -77,7 +76,7 @@ def test_one_change_is_one_alarm_whoever_speaks_first(
 ) -> None:
     async def play(desk: AlarmDesk) -> None:
         for change in (first, second, replace(second, segment='country "IT"')):
-            await desk.take(change, "1.0.0", nothing)
+            await desk.take(change, "1.0.0", NOTHING)
 
     [alarm] = told(play)
     assert (alarm.segment, alarm.is_of_segment) == (first.segment, first.segment != "")
@@ -87,10 +86,10 @@ def test_a_window_says_where_a_change_of_the_whole_stands_and_when_it_stands_els
     italy = replace(FOUND, segment='country "IT"')
 
     async def play(desk: AlarmDesk) -> None:
-        await desk.take(CHANGE, "1.0.0", lambda: Explanation([italy]))
+        await desk.take(CHANGE, "1.0.0", Explanation([italy]))
         for at_ms, finding in ((3_000, italy), (4_000, FOUND), (5_000, FOUND)):
             await desk.explained(Explanation([finding]), at_ms)
-        await desk.take(replace(CHANGE, at_ms=6_000, is_over=True), "1.0.0", nothing)
+        await desk.take(replace(CHANGE, at_ms=6_000, is_over=True), "1.0.0", NOTHING)
 
     said = told(play)
     assert [(one.segment, one.status) for one in said] == [
@@ -103,7 +102,7 @@ def test_windows_bring_an_alarm_of_a_segment_up_to_date_by_what_changed_there() 
     there = {'country "FR"': [FOUND], 'country "IT"': [replace(FOUND, kind="shape")]}
 
     async def play(desk: AlarmDesk) -> None:
-        await desk.take(IN_FRANCE, "1.0.0", nothing)
+        await desk.take(IN_FRANCE, "1.0.0", NOTHING)
         elsewhere = [replace(FOUND, kind="constant", segment='country "IT"')]
         await desk.explained(Explanation(elsewhere, in_segments=there), 3_000)
 
@@ -123,17 +122,17 @@ def test_windows_bring_an_alarm_of_a_segment_up_to_date_by_what_changed_there() 
 )
 def test_an_alarm_has_a_kind_before_any_window_says_more(part: str, kind: str) -> None:
     detector = replace(CHANGE, part=part, detector="examples" if part == "rate" else "steps")
-    [alarm] = told(lambda desk: desk.take(detector, "1.0.0", nothing))
+    [alarm] = told(lambda desk: desk.take(detector, "1.0.0", NOTHING))
     assert alarm.kind == kind
 
 
 def test_with_another_reference_what_is_open_is_over_and_says_why() -> None:
     async def play(desk: AlarmDesk) -> None:
-        await desk.take(CHANGE, "1.0.0", nothing)
-        await desk.take(replace(CHANGE, column="hour"), "1.1.0", nothing)
+        await desk.take(CHANGE, "1.0.0", NOTHING)
+        await desk.take(replace(CHANGE, column="hour"), "1.1.0", NOTHING)
         await desk.supersede(9_000, keep=lambda one: one.version == "1.1.0")
         assert [one.column for one in desk.open] == ["hour"]
-        await desk.take(replace(CHANGE, at_ms=10_000), "1.1.0", nothing)
+        await desk.take(replace(CHANGE, at_ms=10_000), "1.1.0", NOTHING)
 
     said = told(play)
     assert [(one.column, one.status, one.is_superseded) for one in said] == [
@@ -153,7 +152,7 @@ def test_a_column_that_is_suppressed_asks_for_no_candidate_until_that_ends() -> 
     asked: list[list[int]] = []
 
     async def play(desk: AlarmDesk) -> None:
-        await desk.take(CHANGE, "1.0.0", nothing)
+        await desk.take(CHANGE, "1.0.0", NOTHING)
         asked.append(desk.opened_ms(of_performance=False))
         quiet = Suppression("amount", 10**15, "ann", "a sale")
         acted = await suppress(store, CONFIG, quiet, at_ms=10**15 - 1_000)

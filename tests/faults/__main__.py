@@ -25,7 +25,7 @@ from tests.faults.run import Options, Outcome, run
 
 HEAD = (
     *("fault", "broker", "seed", "strikes", "records", "lost", "state", "repeats", "differ"),
-    *("of own", "early", "back", "recovery s (start)", "verdict"),
+    *("of own", "early", "back", "windows", "alarms", "recovery s (start)", "verdict"),
 )
 
 
@@ -119,7 +119,7 @@ def write(outcome: dict[str, Any], file: Path | None) -> None:
 
 
 def figures(outcome: Outcome) -> tuple[str, ...]:
-    found, asked = outcome.comparison, outcome.options
+    found, asked, watch = outcome.comparison, outcome.options, outcome.watch
     if found is None:
         nothing = ("-",) * (len(HEAD) - 4)
         why = outcome.broken_off.strip().splitlines()[-1]
@@ -133,13 +133,16 @@ def figures(outcome: Outcome) -> tuple[str, ...]:
         str(found.lost),
         f"{found.blobs_differing + found.blobs_missing}/{found.blobs}",
         *(str(outcome.repeated), str(outcome.differing), str(outcome.differing_account)),
-        *(str(outcome.early_commits), str(outcome.backward_commits), recovery),
+        *(str(outcome.early_commits), str(outcome.backward_commits)),
+        "-" if watch is None else f"{watch.windows_differing}/{watch.windows}",
+        "-" if watch is None else f"{watch.alarms_differing}/{watch.alarms}",
+        recovery,
         "; ".join(outcome.faults) or "kept",
     )
 
 
 def row(cells: tuple[str, ...]) -> str:
-    widths = (24, 7, 4, 7, 8, 5, 11, 8, 7, 7, 6, 5, 20, 0)
+    widths = (24, 7, 4, 7, 8, 5, 11, 8, 7, 7, 6, 5, 8, 7, 20, 0)
     return " ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
 
 

@@ -3,6 +3,9 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+WatchedBy = Literal["bits", "days", "counts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,13 @@ class Fault:
     partition_count
         Of the transactions. With one, and one instance, every decision is held against the oracle's
         whole; with more, how they interleave shows in the features of shared entities.
+    watched_row_ms
+        Of event time from one transaction to the next, where the stream changes now and then and
+        what the watch for drift makes of it is held against the oracle's; 0: it is not.
+    watched_by
+        What of it: "bits", all windows and alarms; "days", how much windows count, and which column
+        alarms on which day, where decisions follow how partitions interleave; "counts", how much
+        windows count, where decisions know less while the store is away.
     """
 
     name: str
@@ -28,6 +38,8 @@ class Fault:
     brokers: tuple[str, ...] = ("tansu", "kafka")
     instance_count: int = 1
     partition_count: int = 2
+    watched_row_ms: int = 0
+    watched_by: WatchedBy = "bits"
 
 
 BOTH = ("tansu", "kafka")
@@ -56,6 +68,9 @@ FAULTS: Mapping[str, Fault] = {
         Fault("clock", (0.3, 2.0), (0.0, 0.0)),
         Fault("poison", (0.5, 2.0), (0.0, 0.0)),
         Fault("backlog", (0.5, 4.0), (0.0, 0.5)),
+        Fault("drift", (0.5, 4.0), (0.0, 2.0), partition_count=1, watched_row_ms=20_000),
+        Fault("drift-store", (0.5, 4.0), (0.2, 4.0), BOTH, 1, 1, 20_000, "counts"),
+        Fault("drift-pair", (0.5, 4.0), (0.0, 2.0), KAFKA, 2, 4, 5_000, "days"),
     )
 }
 

@@ -1,11 +1,9 @@
 """One run: a stream, instances, strikes; then peace, the oracle, and the comparison."""
 
 import asyncio
-import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,18 +15,19 @@ from sentinel.config import Config
 from sentinel.core.partitioning import PartitionOf
 from sentinel.operations.data.sender import Sender
 from sentinel.operations.stores import open_cases
+from tests.faults import drift_watch
+from tests.faults.drift_watch import WatchComparison
+from tests.faults.environments import COMMIT_INTERVAL_S, environment_of, in_peace, under_fire
 from tests.faults.ledger import Comparison, compare
-from tests.faults.plan import FAULTS, Fault, Strike, plan
+from tests.faults.plan import FAULTS, Strike, plan
 from tests.faults.stream import Stream, ends_of
 from tests.faults.strikes import BLOWS, Target
 from tests.faults.watch import Names, Watcher
 from tests.faults.workload import Workload, write_config
 from tests.faults.world import Instance, Servers
 
-COMMIT_INTERVAL_S = 0.5
 CAUGHT_UP_S_MAX = 240.0
 TRAILER_ROUNDS = 4
-CLOCK = Path(__file__).parent / "clock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,7 @@ class Outcome:
     records: int = 0
     poison: int = 0
     comparison: Comparison | None = None
+    watch: WatchComparison | None = None  # where drift is watched
     repeated: int = 0
     differing: int = 0
     differing_account: int = 0
@@ -97,59 +97,11 @@ class Outcome:
             named["decisions whose features differ"] = c.differing_unlabelled
             if self.options.broker != "tansu":  # which drops what a replay must know of labels
                 named["repeats that differ"] = self.differing
+        if self.watch is not None:
+            named["windows that differ"] = self.watch.windows_differing
+            named["alarms that differ"] = self.watch.alarms_differing
+            named["alarms that were not told as they are kept"] = self.watch.told_differing
         return [f"{count} {what}" for what, count in named.items() if count]
-
-
-def environment_of(servers: Servers, fault: Fault, folder: Path) -> dict[str, str]:
-    """Short sessions and small caches, so that everything happens that can."""
-    settings = {
-        "KAFKA__BOOTSTRAP_SERVERS": servers.bootstrap_servers,
-        "KAFKA__IDEMPOTENCE": "false" if servers.kafka is None else "true",
-        "KAFKA__REPLICATION_FACTOR": "1"
-        if servers.kafka is None
-        else str(len(servers.kafka.nodes)),
-        "KAFKA__SESSION_TIMEOUT_S": "2.0" if servers.kafka is None else "3.0",
-        "KAFKA__HEARTBEAT_INTERVAL_S": "0.5",
-        "KAFKA__REBALANCE_TIMEOUT_S": "6.0",
-        "KAFKA__REQUEST_TIMEOUT_S": "8.0",
-        "KAFKA__MAX_POLL_INTERVAL_S": "30.0",
-        "REDIS__URL": servers.redis_url,
-        "TOPICS__PARTITION_COUNT": str(fault.partition_count),
-        "ENGINE__COMMIT_INTERVAL_S": str(COMMIT_INTERVAL_S),
-        "ENGINE__BATCH_COUNT_MAX": "256",
-        "ENGINE__SNAPSHOT_RATE_MAX": "2000",
-        "ENGINE__RESTART_COUNT_MAX": "1000",
-        "ENGINE__BACKOFF_S_MAX": "2.0",
-        "MODEL__DIRECTORY": str(folder / "models"),
-    }
-    found = {f"SENTINEL__{key}": value for key, value in settings.items()}
-    found |= {"NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", "")}
-    if not found["NUMBA_CACHE_DIR"]:
-        del found["NUMBA_CACHE_DIR"]
-    return found
-
-
-def under_fire(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
-    return {
-        **environment,
-        "SENTINEL__KAFKA__GROUP_ID": "fire",
-        "SENTINEL__REDIS__KEY_PREFIX": "fire",
-        "FAULTS_CLOCK_FILE": str(folder / "clock"),
-        "PYTHONPATH": os.pathsep.join([str(CLOCK), *filter(None, [os.environ.get("PYTHONPATH")])]),
-    }
-
-
-def in_peace(environment: Mapping[str, str]) -> dict[str, str]:
-    """The same input, labels included; everything else is the oracle's own."""
-    return {
-        **environment,
-        "SENTINEL__KAFKA__GROUP_ID": "oracle",
-        "SENTINEL__REDIS__KEY_PREFIX": "oracle",
-        "SENTINEL__TOPICS__DECISIONS": "oracle-decisions",
-        "SENTINEL__TOPICS__ALERTS": "oracle-alerts",
-        "SENTINEL__TOPICS__DEAD_LETTERS": "oracle-dead-letters",
-        "SENTINEL__TOPICS__FEEDBACK": "oracle-feedback",
-    }
 
 
 def names_of(config: Config) -> Names:
@@ -200,6 +152,8 @@ class Run:
             await self._strike_all()
             oracle, expected = await self._start_oracle()
             await self._send_trailers(expected)
+            if self._fault.watched_row_ms:
+                await self._compare_watches()
             await self._stop_all([oracle, *self._target.instances])
             await self._compare(expected)
         return self.outcome
@@ -212,13 +166,17 @@ class Run:
         fire = under_fire(self._environment, self._folder)
         sentinel_only = {k: v for k, v in fire.items() if k.startswith("SENTINEL__")}
         self._config = configuration.load(path, sentinel_only)
-        names = [feature.name for feature in self._config.features]
-        write_model(self._folder, names, tree_count=20)
-        async with Sender(self._config):
-            pass  # the topics are there
         poison_share = 0.02 if self._fault.name == "poison" else 0.003
         chunk_size = max(50, round(self._options.rate / 20))
         workload = Workload(self._options.seed, chunk_size, poison_share=poison_share)
+        reference = None
+        if row_ms := self._fault.watched_row_ms:
+            workload = drift_watch.watched(workload, row_ms)
+            reference = drift_watch.reference_entry(self._config, workload)
+        names = [feature.name for feature in self._config.features]
+        write_model(self._folder, names, tree_count=20, reference=reference)
+        async with Sender(self._config):
+            pass  # the topics are there
         self._stream = Stream(self._config, workload, self._options.rate)
         await self._stream.preload(self._options.backlog_count // chunk_size)
         watcher = await self._stack.enter_async_context(
@@ -320,7 +278,7 @@ class Run:
     async def _start_oracle(self) -> tuple[Instance, Watcher]:
         environment = in_peace(self._environment)
         path = self._path
-        config = configuration.load(path, environment)
+        config = self._peaceful = configuration.load(path, environment)
         async with Sender(config):
             pass
         watcher = await self._stack.enter_async_context(
@@ -347,6 +305,15 @@ class Run:
             await self._stream.trailers(list(accounts.values()), round_number)
             await self._await_handled()
             await self._await_handled(expected)
+
+    async def _compare_watches(self) -> None:
+        for config in (self._config, self._peaceful):
+            await drift_watch.await_read(config, CAUGHT_UP_S_MAX)
+        self.outcome.watch = drift_watch.compare(
+            await drift_watch.read(self._config),
+            await drift_watch.read(self._peaceful),
+            by=self._fault.watched_by,
+        )
 
     async def _stop_all(self, instances: list[Instance]) -> None:
         """In order, so that all state is written; what could not be is written by another start."""

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests import children
@@ -181,6 +181,20 @@ def whole_or_absent(models: Path) -> None:
     (models / "champion").write_text("1.0.0\n")
 
 
+async def at_watch(target: Target, strike: Strike) -> None:
+    """Whatever the watch for drift leans on: the instance, alone or with the store; the broker."""
+    share = strike.share * len(_AT_WATCH)
+    await _AT_WATCH[int(share)](target, replace(strike, share=share % 1.0))
+
+
+async def at_one_of_two(target: Target, strike: Strike) -> None:
+    """One dies or leaves, and the other one takes over."""
+    await (kill if strike.share < 0.6 else terminate)(target, strike)
+
+
+_AT_WATCH = (kill, terminate, kill_store_and_instance, kill_store_and_instance, kill_broker)
+
+
 Blow = Callable[[Target, Strike], Awaitable[None]]
 
 BLOWS: Mapping[str, Blow] = {
@@ -203,4 +217,7 @@ BLOWS: Mapping[str, Blow] = {
     "clock": shift_clock,
     "poison": kill,
     "backlog": kill,
+    "drift": at_watch,
+    "drift-store": kill_store,
+    "drift-pair": at_one_of_two,
 }

@@ -130,6 +130,10 @@ class Workload:
     poison_share: float = 0.003
     late_share: float = 0.003
     label_share: float = 0.01
+    row_ms: int = STEP_MS
+    late_ms: int = 3 * DAY_MS
+    trailer_ms: int = DAY_MS // 2  # behind the last one
+    is_changing: bool = False  # each sixth day, for a day: larger amounts, cards nobody knows
 
     def chunk(self, number: int) -> Chunk:
         made = _columns(self, number)
@@ -163,14 +167,15 @@ class Workload:
         is_chosen = rng.random(self.chunk_size) < self.label_share
         chosen = np.flatnonzero(is_chosen & ~self._is_poison(about)).tolist()
         rows = list(zip(*_columns(self, about), strict=True))
-        now_ms = BEGIN_MS + number * self.chunk_size * STEP_MS
+        now_ms = BEGIN_MS + number * self.chunk_size * self.row_ms
         voices = [_voice(rows[i], "fraud", now_ms) for i in chosen]
         voices += [_voice(rows[i], "genuine", now_ms + 1) for i in chosen[::3]]
         return [*voices, *(_voice(rows[i], "perhaps", now_ms) for i in chosen[:1])]
 
     def trailers(self, accounts: list[str], round_number: int, after_chunk: int) -> Chunk:
         """Later than all there was, so that every label falls due: one for each account."""
-        time_ms = BEGIN_MS + (after_chunk * self.chunk_size + round_number) * STEP_MS + DAY_MS // 2
+        place = after_chunk * self.chunk_size + round_number
+        time_ms = BEGIN_MS + place * self.row_ms + self.trailer_ms
         values = [
             b'{"id":"z%d","time_ms":%d,"card":"%s","amount":100,"merchant":"m-0","device":"d-0"}'
             % (round_number, time_ms, account.encode())
@@ -187,11 +192,15 @@ def _columns(workload: Workload, number: int) -> tuple[list[int], ...]:
     n = workload.chunk_size
     rng = np.random.default_rng((workload.seed, number, 2))
     ids = number * n + np.arange(n)
-    times_ms = BEGIN_MS + ids * STEP_MS
-    times_ms -= np.where(rng.random(n) < workload.late_share, 3 * DAY_MS, 0)
+    times_ms = BEGIN_MS + ids * workload.row_ms
+    is_changed = workload.is_changing & ((times_ms - BEGIN_MS) // DAY_MS % 6 == 4)
+    times_ms -= np.where(rng.random(n) < workload.late_share, workload.late_ms, 0)
     accounts = rng.integers(0, ACCOUNT_COUNT, n)
     amounts = np.maximum(rng.lognormal(8, 1, n).astype(np.int64), 1)
     merchants = (rng.pareto(1.2, n) * 10).astype(np.int64) % MERCHANT_COUNT
+    if workload.is_changing:
+        amounts = np.where(is_changed, 3 * amounts, amounts)
+        accounts = np.where(is_changed & (rng.random(n) < 0.3), ACCOUNT_COUNT + ids, accounts)
     # Mostly one's own, now and then one that others use as well.
     devices = np.where(rng.random(n) < 0.2, rng.integers(0, 300, n), accounts * 2 + 1_000)
     return tuple(c.tolist() for c in (ids, times_ms, accounts, amounts, merchants, devices))

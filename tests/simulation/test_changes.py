@@ -11,6 +11,7 @@ from sentinel.simulation.changes import (
     AmountShift,
     CardTesting,
     Change,
+    LeakingShops,
     NewCohort,
     Seasonality,
     amount_factor,
@@ -19,6 +20,7 @@ from sentinel.simulation.changes import (
 from sentinel.simulation.handbook import (
     CARD_TESTING,
     COMPROMISED_CUSTOMER,
+    LEAKING_SHOP,
     Day,
     SimulationParams,
     days,
@@ -41,6 +43,7 @@ def content(day: Day, keep: Any = slice(None)) -> list[list[int]]:
     "change",
     [
         CardTesting(start_day=7),
+        LeakingShops(start_day=7, stolen_share=1.0),
         AmountShift(start_day=7, factor=2.0),
         NewCohort(start_day=7, customer_count=20),
         Seasonality(start_day=7),
@@ -197,6 +200,36 @@ def test_the_usual_week_is_neither_busier_nor_quieter_on_the_whole() -> None:
     assert np.mean(Seasonality().weekly) == pytest.approx(1.0)
 
 
+def test_leaking_shops_change_nothing_but_labels_at_online_shops_while_they_leak() -> None:
+    change = LeakingShops(start_day=7, shop_count=2, leaking_days=3, stolen_share=1.0)
+    plain, changed = simulated(), simulated(change)
+
+    shops: list[set[int]] = []
+    for before, after in zip(plain, changed, strict=True):
+        stolen = after.scenario == LEAKING_SHOP
+        assert content(after)[:4] == content(before)[:4]
+        assert after.scenario[~stolen].tolist() == before.scenario[~stolen].tolist()
+        assert (after.terminal_id[stolen] % 10 == 0).all()
+        shops.append(set(after.terminal_id[stolen].tolist()))
+    assert not any(shops[:7])
+    assert all(len(day) <= 6 for day in shops)
+    assert all(shops[7:])
+    for day in range(7, len(shops)):  # all that is bought at a leaking shop is stolen here
+        at = np.isin(changed[day].terminal_id, list(shops[day]))
+        assert (changed[day].scenario[at] == LEAKING_SHOP).all()
+
+
+def test_of_what_is_bought_at_leaking_shops_the_share_is_stolen() -> None:
+    all_of_it, some = (
+        sum(
+            int((day.scenario == LEAKING_SHOP).sum())
+            for day in simulated(LeakingShops(0, shop_count=20, stolen_share=share))
+        )
+        for share in (1.0, 0.3)
+    )
+    assert some / all_of_it == pytest.approx(0.3, abs=0.05)
+
+
 @pytest.mark.parametrize(
     ("kind", "wrong"),
     [
@@ -206,6 +239,10 @@ def test_the_usual_week_is_neither_busier_nor_quieter_on_the_whole() -> None:
         (CardTesting, {"start_day": 0, "probe_minor_min": 301}),
         (CardTesting, {"start_day": 0, "cash_out_minor_min": -1}),
         (CardTesting, {"start_day": 0, "duration_s": 86_400}),
+        (LeakingShops, {"start_day": -1}),
+        (LeakingShops, {"start_day": 0, "shop_count": 0}),
+        (LeakingShops, {"start_day": 0, "leaking_days": 0}),
+        (LeakingShops, {"start_day": 0, "stolen_share": 0.0}),
         (AmountShift, {"start_day": 0, "factor": 0.0}),
         (AmountShift, {"start_day": 0, "factor": float("inf")}),
         (NewCohort, {"start_day": 0, "customer_count": 0}),

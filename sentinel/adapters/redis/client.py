@@ -127,7 +127,16 @@ class _Packing:
 
     And leaves a server that has become read-only: after a failover the name that it was found by
     may stand for another one, which only a new connection finds.
+
+    And says of a connection that ends while it is made what the client says of all others.
     """
+
+    async def send_packed_command(self, *args: Any, **options: Any) -> None:
+        connection: Any = super()
+        try:
+            await connection.send_packed_command(*args, **options)
+        except RuntimeError as error:  # uvloop's word for a connection that was closed meanwhile
+            raise RedisConnectionError(str(error)) from error
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         connection: Any = super()

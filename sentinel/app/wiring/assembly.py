@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from sentinel.app.wiring import control_plane, experimenting, watching
 from sentinel.app.wiring.shared import Ports, Shared, clock_s
 from sentinel.config import Config
-from sentinel.core.drift.params import segmentation_of
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.dead_letters import DeadLetters
@@ -93,11 +92,8 @@ def assemble(
         logs=log_numbers(owner.log_names()),
     )  # fmt: skip
     labels = _labels(shared, placement)
-    summaries = Summaries(
-        ports.broker, topics.summaries, owner.name, shared.partitions, metrics, config.drift,
-        segmentation_of(config.features, config.drift),
-    )  # fmt: skip
-    arm_notes = ArmNotes(ports.broker, topics.outcomes, shared.partitions)
+    summaries = watching.summaries(shared)
+    arm_notes = experimenting.arm_notes(shared)
     checkpoints = Checkpoints(
         ports.broker, ports.store, state, [alerts, summaries, arm_notes], shared.partitions,
         shared.progress, metrics, params, labels_log=labels.log, owner=owner, watch=watch,

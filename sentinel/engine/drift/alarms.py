@@ -1,6 +1,5 @@
 """An alarm's life: opened once, brought up to date, closed when it is over; told at each turn."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -102,6 +101,7 @@ class AlarmDesk:
         self._audit = audit
         self._metrics = metrics
         self._open: dict[tuple[str, str], Alarm] = {}  # by column and part
+        self._ended: set[tuple[str, str, Detector, int | None]] = set()  # before this one kept them
         self._told: list[Alarm] = []  # that ask for a candidate
         self._quiet: frozenset[str] = frozenset()  # columns that are suppressed
         self.quiet_since_ms: int | None = None  # when the last alarm was over
@@ -128,28 +128,34 @@ class AlarmDesk:
         """See what people have suppressed: that asks for no candidate any more."""
         self._quiet = frozenset(one.column for one in await self._store.suppressions())
 
-    async def take_up(self) -> None:
-        """Go on where whoever kept alarms before has stopped."""
+    async def take_up(self, saved_to_ms: int) -> None:
+        """Go on where whoever kept alarms before has stopped.
+
+        What changed behind the last saved state may have been kept and not told: it is told again.
+        """
         known = await self._store.alarms(_KNOWN_COUNT)
         self._open = {(one.column, one.part): one for one in known if not one.is_over}
         self._told = [alarm for alarm in known if not alarm.is_suppressed]
+        self._ended = {(one.column, one.part, one.detector, one.closed_ms) for one in known}
         await self.look()
         over_ms = (one.closed_ms for one in known if one.closed_ms is not None)
         self.quiet_since_ms = max(over_ms, default=None)
+        for alarm in known:
+            if alarm.changed_ms >= saved_to_ms:
+                await self._tell(None, alarm)
 
-    async def take(
-        self, change: DetectedChange, version: str, explain: Callable[[], Explanation]
-    ) -> None:
-        """One change, told and kept. `explain` says what the present day holds so far."""
+    async def take(self, change: DetectedChange, version: str, explanation: Explanation) -> None:
+        """One change, told and kept. `explanation` is of the day so far."""
         key = (change.column, change.part)
         before = self._open.get(key)
         if change.is_over:
-            if before is not None and _is_by(before, change):
+            # What is read again may be the end of one before it, which is known.
+            is_known = (*key, change.detector, change.at_ms) in self._ended
+            if before is not None and _is_by(before, change) and not is_known:
                 await self._close(key, before, before, change.at_ms)
             return
         if before is not None:
             return  # it is open: the windows bring it up to date
-        explanation = await asyncio.to_thread(explain)
         alarm = _opened(change, version, explanation)
         await self.look()
         alarm = replace(alarm, is_suppressed=change.column in self._quiet)

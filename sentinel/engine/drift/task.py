@@ -9,17 +9,26 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sentinel.codec.drift.progress import book_values, position_of
 from sentinel.codec.drift.references import columns_of
 from sentinel.codec.drift.summaries import arrival_of, decode_summary
 from sentinel.codec.drift.watches import restore, watch_values
+from sentinel.core.drift.counts.reference import Reference
 from sentinel.core.drift.counts.segments import Segmentation
 from sentinel.core.drift.counts.steps import Arrival, BookPosition, StepBook
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.telling import DriftView, drift_view
-from sentinel.core.drift.watch import ClosedWindow, Found, ReferenceFound, Watch
+from sentinel.core.drift.watch import (
+    ClosedWindow,
+    Found,
+    HourEvent,
+    ReferenceFound,
+    StepEvent,
+    Watch,
+)
 from sentinel.core.drift.windows.explaining import Explanation
 from sentinel.engine.control import ControlPlane
 from sentinel.engine.drift.alarms import AlarmDesk, change_of
@@ -51,6 +60,21 @@ def _is_restored(watch: Watch, values: Mapping[str, Any]) -> bool:
         log.warning("drift is watched anew: %s", error.args[-1])
         return False
     return True
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Judgement:
+    """What a step says, and what was known then: the steps behind it may know more.
+
+    Attributes
+    ----------
+    explanation
+        Of what an alarm may come from: the day so far.
+    """
+
+    found: Found
+    reference: Reference
+    explanation: Explanation
 
 
 class DriftTask:
@@ -197,7 +221,8 @@ class DriftTask:
         watch = await self._new_watch(champion, columns, position.closed_to_ms)
         is_same = saved is not None and is_same_log and saved.columns == columns.digest
         goes_on = saved is not None and is_same and saved.version == champion
-        is_anew = goes_on and not _is_restored(watch, saved.watch if saved is not None else {})
+        is_restored = goes_on and _is_restored(watch, saved.watch if saved is not None else {})
+        is_anew = goes_on and not is_restored
         self._columns = columns.digest
         self._book = StepBook(
             position, step_ms=self._params.step_ms, grace_ms=self._params.grace_ms
@@ -206,7 +231,7 @@ class DriftTask:
         if saved is not None and saved.examples_log == self._broker.log_of(self._example_topic):
             examples = saved.examples
         self._tail.seek(self._example_topic, self._performance.go_on(examples, champion))
-        await self._desk.take_up()
+        await self._desk.take_up(position.closed_to_ms)
         # What is read again opens the same alarms again: those are let be.
         since_ms = position.closed_to_ms if is_anew else 0
         await self._desk.supersede(
@@ -215,6 +240,8 @@ class DriftTask:
         self._tail.seek(self._topic, position.reads_from)
         self._saved_s = self._looked_s = self._clock_s()
         self._watch = watch
+        if not is_restored:
+            await self.save()  # with which reference it began: soon the stream may give another
         return True
 
     def _goes_on(self, alarm: Alarm, version: str, since_ms: int) -> bool:
@@ -283,27 +310,44 @@ class DriftTask:
             self._metrics.summaries_refused += 1
             log.warning("summary at offset %d: %s", record.offset, error)
             return
-        for found in await asyncio.to_thread(self._judged, arrival):
-            await self._tell(found)
+        for judgement in await asyncio.to_thread(self._judged, arrival):
+            await self._tell(judgement)
 
     async def _take_examples(self, records: Sequence[InputRecord]) -> None:
         watch = self._watch
         assert watch is not None
         changes = await asyncio.to_thread(lambda: list(self._performance.take(records)))
         for change in changes:
-            await self._desk.take(change, watch.version, Explanation)
+            await self._desk.take(change, watch.version, Explanation())
 
-    def _judged(self, arrival: Arrival) -> Sequence[Found]:
-        assert self._watch is not None
-        found: list[Found] = []
+    def _judged(self, arrival: Arrival) -> Sequence[_Judgement]:
+        """What the steps say that it closes; many, where somebody catches up."""
+        watch = self._watch
+        assert watch is not None
+        judged: list[_Judgement] = []
         for step in self._book.take(arrival):
             self._metrics.drift_steps += 1
-            found += self._watch.after(step)
+            judged += [
+                _Judgement(found, watch.reference, self._explained(found))
+                for found in watch.after(step)
+            ]
         self._metrics.drift_late = self._book.late_row_count
-        return found
+        return judged
 
-    async def _tell(self, found: Found) -> None:
+    def _explained(self, found: Found) -> Explanation:
+        """What the day so far says of an alarm that is opened."""
         watch = self._watch
+        assert watch is not None
+        if not isinstance(found, StepEvent | HourEvent):
+            return Explanation()
+        change = change_of(found, self._segmentation.names)
+        if change.is_over:
+            return Explanation()
+        segments = [change.segment] if change.segment else []
+        return self._windows.explain(watch.spans["day"], watch.reference, segments)
+
+    async def _tell(self, judgement: _Judgement) -> None:
+        watch, found = self._watch, judgement.found
         assert watch is not None
         if isinstance(found, ReferenceFound):
             await self._references.keep(watch.version, found.reference)
@@ -311,15 +355,10 @@ class DriftTask:
             log.info("drift: model %s has its reference from the stream", watch.version)
         elif isinstance(found, ClosedWindow):
             explanation = await self._windows.close(
-                found, watch.version, watch.reference, self._columns, self._desk.segments
+                found, watch.version, judgement.reference, self._columns, self._desk.segments
             )
             self._metrics.drift_windows += 1
             await self._desk.explained(explanation, found.end_ms)
         else:
             change = change_of(found, self._segmentation.names)
-            segments = [change.segment] if change.segment else []
-            await self._desk.take(
-                change,
-                watch.version,
-                lambda: self._windows.explain(watch.spans["day"], watch.reference, segments),
-            )
+            await self._desk.take(change, watch.version, judgement.explanation)

@@ -279,3 +279,16 @@ def test_a_shift_is_found_by_the_day_where_nights_are_quiet(last_hour: int) -> N
     days = [one for one in found if isinstance(one, HourEvent) and one.event.kind == "alarm"]
     assert {(one.column, one.part, one.event.side) for one in days} == {("amount", "value", "up")}
     assert days[0].at_ms == START_MS + 13 * 24 * HOUR_MS
+
+
+def test_what_is_missing_is_told_by_steps_and_never_by_hours() -> None:
+    """A few such rows in an hour are no normal law, and of none for weeks nothing is usual."""
+    watch, rng, weeks = a_watch(), np.random.default_rng(12), 5
+    found = found_by(watch, steps(rng, BINNING, weeks * 7 * DAY))
+    begin_ms = START_MS + weeks * 7 * DAY_MS
+    found += found_by(watch, steps(rng, BINNING, DAY + 1, shift=np.nan, begin_ms=begin_ms))
+
+    of_steps = [one.event.part for one in found if isinstance(one, StepEvent)]
+    of_hours = [one.part for one in found if isinstance(one, HourEvent)]
+    assert "missing" in of_steps
+    assert set(of_hours) <= {"value"}

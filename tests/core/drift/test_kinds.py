@@ -109,7 +109,19 @@ def test_a_shift_is_one_of_location(normal: Floats, by: float) -> None:
     assert name(told(normal, other)) == "location"
 
 
-@pytest.mark.parametrize("by", [1.5, 0.6])
+@pytest.mark.parametrize("by", [0.5, 2.0, 3.0])
+@pytest.mark.parametrize("share", [0.2, 0.33, 0.5])
+def test_customers_who_spend_a_few_times_as_much_are_no_other_unit(by: float, share: float) -> None:
+    rng = default_rng(SEED + 4)
+    before, after = (
+        rng.lognormal(3, 0.7, N) * np.abs(1 + 0.5 * rng.standard_normal(N)) for _ in range(2)
+    )
+    after[: int(share * N)] *= by
+
+    assert name(told(before, after)) == "location"
+
+
+@pytest.mark.parametrize("by", [1.3, 1.5, 0.6])
 def test_a_wider_law_is_one_of_shape(normal: Floats, by: float) -> None:
     assert name(told(normal, by * default_rng(SEED + 3).standard_normal(N))) == "shape"
 

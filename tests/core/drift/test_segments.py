@@ -31,7 +31,7 @@ from sentinel.core.drift.watch import (
     without_scores,
 )
 from sentinel.core.drift.windows.explaining import Explanation, explained
-from sentinel.core.drift.windows.segments import segments_of
+from sentinel.core.drift.windows.segments import segment_standing_out
 from sentinel.core.drift.windows.window_test import window_test
 from sentinel.core.features.kernels.rows_in_hour import HOUR_MS
 from sentinel.core.features.spec import FeatureParams
@@ -385,7 +385,7 @@ def test_where_segments_differ_a_change_in_all_of_them_is_named_with_none(
         split.append(count_segments(cells, SEGMENTATION.of_rows(rows), at, size_groups(hashes)))
     tests = window_test(columns, *counts)
     assert tests[0].alarm
-    found = segments_of(tests, split[0], split[1], SEGMENTATION)
+    found = segment_standing_out(tests, split[0], split[1], SEGMENTATION)
     assert found == ({"amount": segment} if segment else {})
 
 

@@ -27,6 +27,9 @@ _SMALL_FACTORS: tuple[float, ...] = (*_SMALL, *(1 / factor for factor in _SMALL)
 _IS_ALL = 0.95  # of the values, by the share that fits best
 # How much of D may be left when the factor is taken out.
 _LEFT_MAX, _LEFT_MAX_SMALL = 0.25, 0.1
+# A wider law, or customers who spend twice as much, look like a share of values in another unit,
+# but for the tails.
+_SPREADS = (0.25, 0.33, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 3.0, 4.0)
 _ORDERED = slice(0, MISSING)
 
 
@@ -148,8 +151,21 @@ def _unit(edges: Floats, in_window: Floats, in_reference: Floats) -> Kind | None
         return None
     # Beyond the reference nothing tells 60 from 100: of those that fit alike the likelier one.
     best = min(fits)[0]
-    _, chosen, share = next(fit for fit in fits if fit[0] <= 2 * best + 1e-4)
+    remaining, chosen, share = next(fit for fit in fits if fit[0] <= 2 * best + 1e-4)
+    if share < _IS_ALL and _left_by_others(x, f_r, change) < remaining:
+        return None
     return Kind("unit", chosen, share)
+
+
+def _left_by_others(x: Floats, f: Floats, change: Floats) -> float:
+    """What is left of a change, squared, where some or all values are a few times as large."""
+    found = np.inf
+    for by in _SPREADS:
+        full = _at(x, f, x / by) - f
+        share = min(max(float(change @ full) / max(float(full @ full), 1e-12), 0.0), 1.0)
+        left = change - share * full
+        found = min(found, float(left @ left))
+    return found
 
 
 def _at(x: Floats, f: Floats, wanted: Floats) -> Floats:

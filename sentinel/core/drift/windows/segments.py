@@ -23,7 +23,7 @@ _CHANCE = 2.0  # standard errors by which what has not changed may seem to have
 _ROW_COUNT_MIN = 30  # of either side
 
 
-def segments_of(
+def segment_standing_out(
     tests: Sequence[ColumnTest],
     window: GroupCounts,
     reference: GroupCounts,
