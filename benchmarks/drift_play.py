@@ -123,7 +123,9 @@ def trained(days: Sequence[Day]) -> Trained:
     rows = History(config).fold(values, is_fraud.tolist())
     times_ms = rows.transactions.event_time_ms
     accounts = rows.transactions.entities["account"]
-    text, manifest = train(rows.features, is_fraud.astype(np.int64), times_ms, accounts, config)
+    text, manifest = train(
+        rows.features, is_fraud.astype(np.int64), times_ms, [str(one) for one in accounts], config
+    )
     warm = days[-WARM_DAYS - LABEL_DAYS :]
     return Trained(Artifact(VERSION, text, manifest), config, int(times_ms[0]), warm)
 

@@ -159,13 +159,13 @@ def _unit(edges: Floats, in_window: Floats, in_reference: Floats) -> Kind | None
 
 def _left_by_others(x: Floats, f: Floats, change: Floats) -> float:
     """What is left of a change, squared, where some or all values are a few times as large."""
-    found = np.inf
+    found = []
     for by in _SPREADS:
         full = _at(x, f, x / by) - f
         share = min(max(float(change @ full) / max(float(full @ full), 1e-12), 0.0), 1.0)
         left = change - share * full
-        found = min(found, float(left @ left))
-    return found
+        found.append(float(left @ left))
+    return min(found)
 
 
 def _at(x: Floats, f: Floats, wanted: Floats) -> Floats:
