@@ -3,8 +3,8 @@
 python -m benchmarks.drift_cost [--quick] [--json FILE]
 
 24 features (20 numbers, 4 of few values, 3 per cent missing) and the score; 64 groups of accounts.
-Thread time, medians of batches in turns. Whole instances with and without: benchmarks/throughput
-with SENTINEL__DRIFT__ENABLED=false, in turns.
+Then split by two of the features of few values. Thread time, medians of batches in turns. Whole
+instances with and without: benchmarks/throughput with SENTINEL__DRIFT__ENABLED=false, in turns.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from sentinel.codec.drift.counts import pack_counts, unpack_counts
 from sentinel.core.drift.counts.noting import Binning, NotedRows, noted, steps_of
 from sentinel.core.drift.counts.open_steps import ArmCounts
 from sentinel.core.drift.counts.reference import Reference, reference_of
+from sentinel.core.drift.counts.segments import Segmentation, SegmentColumn
 from sentinel.core.drift.counts.steps import ClosedStep
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.watch import Watch
@@ -30,6 +31,7 @@ from sentinel.records import Floats, Ints
 FEATURE_COUNT = 24
 STEP_MS = 60_000
 VERSION = "1.0.0"
+SPLIT_BY = tuple(SegmentColumn(f"f{i}", i, tuple("abcdefgh")) for i in (20, 21))
 
 
 def rows(n: int, rng: np.random.Generator) -> tuple[Floats, Floats, Ints]:
@@ -66,14 +68,20 @@ def _drained(call: Callable[[Any], Iterable[object]], argument: object) -> None:
     deque(call(argument), maxlen=0)
 
 
-def note(binning: Binning, batch: tuple[Floats, Floats, Ints], step: int = 0) -> NotedRows:
+def note(
+    binning: Binning,
+    batch: tuple[Floats, Floats, Ints],
+    step: int = 0,
+    segmentation: Segmentation | None = None,
+) -> NotedRows:
     """What happens to a batch on its way: its rows are noted."""
     features, probability, accounts = batch
     n = len(features)
     zeros, counted = np.zeros(n, dtype=np.int64), np.ones(n, dtype=np.bool_)
     cells = binning.cells(features, probability)
     steps = np.full(n, step)
-    return noted(zeros, steps, zeros, zeros, zeros, probability, accounts, counted, cells)
+    segments = None if segmentation is None else segmentation.of_rows(features)
+    return noted(zeros, steps, zeros, zeros, zeros, probability, accounts, counted, cells, segments)
 
 
 def measure(*, quick: bool) -> dict[str, Any]:
@@ -97,7 +105,25 @@ def measure(*, quick: bool) -> dict[str, Any]:
             "pack_ms": median_us(partial(pack_counts, counted.counts), few) / 1000,
             "unpack_ms": median_us(partial(unpack_counts, data), few) / 1000,
         }
+    found["segments"] = with_segments(binning, rng, repeat)
     found["step_ms"] = step_ms(reference, binning, rng, 20 if quick else 300)
+    return found
+
+
+def with_segments(
+    binning: Binning, rng: np.random.Generator, repeat: int
+) -> dict[str, dict[str, float]]:
+    """By columns to split by: what noting a row takes, and bytes of a summary of 60,000 rows."""
+    found = {}
+    batch, many = rows(512, rng), rows(60_000, rng)
+    for count in range(len(SPLIT_BY) + 1):
+        split = Segmentation(SPLIT_BY[:count])
+        [one] = steps_of(note(binning, many, segmentation=split))
+        packed = [pack_counts(part) for part in (one.counts, one.segments) if part is not None]
+        found[f"{count} columns"] = {
+            "note_us": median_us(partial(note, binning, batch, segmentation=split), repeat) / 512,
+            "bytes": sum(map(len, packed)) * 4 // 3,
+        }
     return found
 
 
@@ -124,6 +150,9 @@ def table(found: dict[str, Any]) -> str:
             f"{n:>17,}{one['bytes']:>8,}{one['count_us']:>16.3f}{one['pack_ms']:>11.2f}"
             f"{one['unpack_ms']:>13.2f}"
         )
+    for name, split in found["segments"].items():
+        noting = f"{split['note_us']:.3f} us/row to note"
+        lines.append(f"split by {name}: {noting}, {split['bytes']:,} bytes of 60,000 rows")
     lines.append(f"one step of 600 rows through all detectors: {found['step_ms']:.2f} ms")
     return "\n".join(lines)
 

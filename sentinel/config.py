@@ -18,7 +18,8 @@ from sentinel.codec.schema import SchemaParams
 from sentinel.codec.values.settings import Variable, section, table_of
 from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.decision import PolicyParams
-from sentinel.core.drift.params import DriftParams
+from sentinel.core.drift.params import DriftParams, segmentation_of
+from sentinel.core.experiments.params import ExperimentParams
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import layout_of, row_bytes
 from sentinel.core.learning.maturity import MaturityParams
@@ -37,7 +38,7 @@ ENVIRONMENT_PREFIX = "SENTINEL__"
 STREAM_PROFILE = "stream"  # of the built-in stream: in force where no file is given
 
 # Secrets have no place in a file that is committed: only the environment may set them.
-SECRETS = frozenset({("kafka", "sasl_password"), ("redis", "password")})
+SECRETS = frozenset({("kafka", "sasl_password"), ("redis", "password"), ("experiments", "secret")})
 
 # The account is always there: partitions, reasons and the order of records hang on it.
 DEFAULT_ENTITIES = {"account": EntityParams()}
@@ -71,6 +72,7 @@ class Config:
     learning: LearningParams = field(default_factory=LearningParams)
     updates: UpdateParams = field(default_factory=UpdateParams)
     drift: DriftParams = field(default_factory=DriftParams)
+    experiments: ExperimentParams = field(default_factory=ExperimentParams)
     trainer: WorkerParams = field(default_factory=WorkerParams)
     training: TrainingParams = field(default_factory=TrainingParams)
     version: str = ""  # of the effective settings: part of every decision
@@ -92,6 +94,7 @@ class Config:
             raise ValueError("[training] label_column is a field of [schema]: it may be no input")
         self._check_state()
         self._check_lifetime()
+        segmentation_of(self.features, self.drift)
         for kind, params in self.entities.items():
             if params.entities_max < 2 * self.engine.batch_count_max:
                 raise ValueError(

@@ -147,6 +147,8 @@ class Metrics:
     drift_late: int = _count("drift", "decisions whose step was closed when they came")
     drift_windows: int = _count("drift", "windows that were tested")
     drift_alarms: int = _count("drift", "alarms that were opened", title="drift alarms")
+    experiment_looks: int = _count("experiments", "looks at what has matured")
+    guardrail_trips: int = _count("experiments", "stopped at once by a guardrail")
     duplicates: int = _count("scoring", "decided again, not counted into the state again")
     in_history: int = _count("scoring", "decided, not counted: in the history of the start")
     degraded: int = _count("scoring", "decisions with something missing")

@@ -199,6 +199,8 @@ class Example:
         Whether it was blocked and labelled all the same: how likely that was is not known.
     is_explored
         Whether it would have been blocked, and was reviewed by chance.
+    experiment
+        Of which its arm is one; empty outside of all experiments.
     supersedes
         The label, or "presumed", that was published before; None for the first example.
     """
@@ -224,6 +226,7 @@ class Example:
     is_selective: bool = False
     supersedes: str | None = None
     is_explored: bool = False
+    experiment: str = ""
     v: int = 1
 
 

@@ -17,6 +17,8 @@ from sentinel.engine.archive.archiver import (
     Counts,
     FeatureNames,
 )
+from sentinel.engine.archive.arm_outcomes import Costs
+from sentinel.engine.archive.counting import OutcomeCounter
 from sentinel.errors import ConfigError, ModelError, TransientError
 from sentinel.operations import embedded
 from sentinel.operations.topics import archive_kafka, topic_specs
@@ -132,26 +134,48 @@ async def site_of(config: Config) -> AsyncIterator[Site]:
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(KafkaBroker(kafka))
         await broker.ensure_topics(topic_specs(config))
-        tail = await stack.enter_async_context(KafkaTail(kafka, [topics.full(topics.examples)]))
+        names = topics.in_full()
+        tail = await stack.enter_async_context(KafkaTail(kafka, [names.examples]))
+        outcome_tail = await stack.enter_async_context(
+            KafkaTail(kafka, [names.experiments, names.outcomes])
+        )
         is_log_lost = embedded.is_kafka_wanted(config)
         only = [log_id(broker.log_of(spec.name)) for spec in topic_specs(config)]
         # An embedded log is a world of its own: what former ones learnt is the future in this one.
         files = ParquetArchive(config.archive, only=only if is_log_lost else None)
         clock_s = asyncio.get_running_loop().time
-        archiver = archiver_of(at, broker, files, tail, clock_s=clock_s)
+        archiver = archiver_of(at, broker, files, tail, outcome_tail, clock_s=clock_s)
         yield Site(archiver, lambda: _has_moved(config, at), is_log_lost)
 
 
 def archiver_of(
-    config: Config, broker: Broker, files: Archive, tail: Tail, *, clock_s: Callable[[], float]
+    config: Config,
+    broker: Broker,
+    files: Archive,
+    tail: Tail,
+    outcome_tail: Tail,
+    *,
+    clock_s: Callable[[], float],
 ) -> Archiver:
     """An archiver as the configuration wants it, of what these ports reach."""
     topics, settings = config.topics.in_full(), config.archive
     params = ArchiverParams(
         settings.interval_s, settings.row_count_max, settings.examples_interval_s, config.maturity
     )
+    experiments = config.experiments
+    counter = OutcomeCounter(
+        files,
+        broker,
+        outcome_tail,
+        config.maturity,
+        Costs(experiments.review_cost_minor, experiments.block_cost_minor),
+        decisions=topics.decisions,
+        experiments=topics.experiments,
+        outcomes=topics.outcomes,
+    )
+    names = _feature_names(config)
     return Archiver(
-        topics, broker, files, tail, params, feature_names=_feature_names(config), clock_s=clock_s
+        topics, broker, files, tail, params, counter, feature_names=names, clock_s=clock_s
     )
 
 

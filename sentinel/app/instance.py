@@ -16,18 +16,14 @@ from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.company import Company
+from sentinel.app.warming import warm_instance
 from sentinel.app.wiring.assembly import Parts, assemble
 from sentinel.app.wiring.control_plane import registrar
 from sentinel.app.wiring.shared import Ports
-from sentinel.codec import decisions
-from sentinel.codec.schema import SchemaParams
-from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config
-from sentinel.core.drift import warming as drift_warming
 from sentinel.core.drift.telling import DriftView
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState, layout_of
-from sentinel.engine.feedback import task as feedback
 from sentinel.engine.health import Health, health, longest_silence, total_lag, watch_loop
 from sentinel.engine.partitions.labels import LabelsWaiting
 from sentinel.engine.patience import Patience
@@ -43,13 +39,20 @@ from sentinel.errors import ModelError, SentinelError, TransientError
 from sentinel.learner.learner import Learner
 from sentinel.metrics import Metrics
 from sentinel.operations.models.local import FIRST_WHO, LocalModels, adopt, tell_adopted
-from sentinel.operations.stores import drift_documents, feedback_documents, registry_documents
+from sentinel.operations.stores import (
+    drift_documents,
+    experiment_documents,
+    feedback_documents,
+    registry_documents,
+)
 from sentinel.operations.topics import refuse_wrong, topic_specs
 from sentinel.serving_model import ServingModel
+from sentinel.stored.experiments import StoredExperiment
 from sentinel.stored.versions import Artifact
 from sentinel.stores import (
     StoredCases,
     StoredDrift,
+    StoredExperiments,
     StoredModels,
     StoredReports,
     StoredSavepoints,
@@ -121,6 +124,7 @@ class Instance:
             cases = await stack.enter_async_context(feedback_documents(config.redis))
             registry = await stack.enter_async_context(registry_documents(config.redis))
             drift = await stack.enter_async_context(drift_documents(config.redis))
+            experiments = await stack.enter_async_context(experiment_documents(config.redis))
             models = LocalModels(StoredModels(registry), ModelDirectory(config.model))
             names = [feature.name for feature in config.features]
             trainer = TrainerProcess(
@@ -143,6 +147,11 @@ class Instance:
                 savepoints=StoredSavepoints(registry),
                 drift=StoredDrift(drift),
                 drift_tail=await stack.enter_async_context(self._tail("summaries", "examples")),
+                experiments=StoredExperiments(experiments),
+                routing_tail=await stack.enter_async_context(self._tail("experiments")),
+                experiments_tail=await stack.enter_async_context(
+                    self._tail("outcomes", "examples")
+                ),
                 copies=models.copy,
             )
             self._parts = assemble(
@@ -184,9 +193,7 @@ class Instance:
         # The first alert is to have its reasons; on a machine too busy for that it has none.
         warming = asyncio.create_task(self._parts.deployment.warm(), name="warming")
         try:
-            await _warm(self._parts.state, self._serving, self._config.schema)
-            if self._config.drift.enabled:
-                await asyncio.to_thread(drift_warming.warm)
+            await warm_instance(self._parts.state, self._serving, self._config)
             await asyncio.wait({warming}, timeout=_WARMING_S_MAX)
             await self._run(self._parts, stop, warming)
         finally:
@@ -249,6 +256,7 @@ class Instance:
             await parts.deployment.follow()  # an empty registry may be one that has lost all
             await adopt(parts.models, self._artifact)
             await parts.deployment.follow()
+            await parts.routing.begin()
             teller = registrar(self._config, self._ports, who=FIRST_WHO, models=parts.models)
             await tell_adopted(parts.models, teller)
         except (TransientError, ModelError) as error:
@@ -269,7 +277,12 @@ class Instance:
         """What has other models serve; nothing may when the configuration names one."""
         if self._config.model.version:
             return []
-        return [("deployment", self._deploy(parts)), ("training", parts.training.run())]
+        return [
+            ("deployment", self._deploy(parts)),
+            ("training", parts.training.run()),
+            ("routing", parts.routing.run()),
+            ("experiments", parts.experiments.run()),
+        ]
 
     def _watching(self, parts: Parts) -> "list[tuple[str, Coroutine[Any, Any, None]]]":
         """What looks for drift."""
@@ -313,7 +326,12 @@ class Instance:
         )
 
     def _troubles(self, parts: Parts) -> list[str]:
-        learning = (parts.deployment.trouble, parts.alerts.trouble, parts.labels.trouble)
+        learning = (
+            parts.deployment.trouble,
+            parts.routing.trouble,
+            parts.alerts.trouble,
+            parts.labels.trouble,
+        )
         ground = (parts.placement.trouble, parts.ownership.trouble, self._watch.trouble)
         company = "" if self._company is None else self._company.trouble
         return [*learning, *ground, company, *self._warnings]
@@ -354,6 +372,10 @@ class Instance:
         """How the watch for drift stands; None where this instance does not watch."""
         return None if self._parts is None else self._parts.drift.view()
 
+    def experiments(self) -> list[StoredExperiment] | None:
+        """What runs; None where this instance does not look after experiments."""
+        return None if self._parts is None else self._parts.experiments.running
+
     def labels_waiting(self) -> LabelsWaiting:
         """The labels that wait for their time."""
         return LabelsWaiting(0, None) if self._parts is None else self._parts.labels.waiting()
@@ -367,13 +389,3 @@ class Instance:
         if self._parts is None:
             return {}
         return {name: len(table) for name, table in self._parts.state.tables.items()}
-
-
-async def _warm(state: FeatureState, serving: ServingModel, schema: SchemaParams) -> None:
-    """Compile or load every kernel before the first record, in a thread: it takes seconds once."""
-    await asyncio.to_thread(state.warm)
-    await asyncio.to_thread(decisions.warm)
-    await asyncio.to_thread(TransactionDecoder(schema).warm)
-    await asyncio.to_thread(feedback.warm)
-    if serving.model.fallback_reason:
-        log.warning("LightGBM itself scores this model: %s", serving.model.fallback_reason)

@@ -4,6 +4,8 @@ Where nothing is compiled yet that takes most of a minute of one core, so anothe
 some of it: `python -m sentinel.app.warming`.
 """
 
+import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from sentinel.codec import decisions
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.config import Config, load
 from sentinel.core.drift import warming as drift
+from sentinel.core.experiments.assignment import assigning
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import FeatureState
 from sentinel.core.learning.gate.evidence import PairedScores
@@ -31,7 +34,10 @@ from sentinel.engine.feedback import task as feedback
 from sentinel.errors import ConfigError
 from sentinel.kernel_cache import VARIABLE, count, folder
 from sentinel.model import Model, fit
+from sentinel.serving_model import ServingModel
 from sentinel.texts import Texts
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
 Step = tuple[str, Callable[[], object]]
@@ -39,6 +45,15 @@ Step = tuple[str, Callable[[], object]]
 # Half of the work, by the time that it takes, and what of it takes longest.
 _BESIDE = ("entity state", "feedback")
 _LONGEST = "read_and_fold"
+
+
+async def warm_instance(state: FeatureState, serving: ServingModel, config: Config) -> None:
+    """What an instance needs before its first record, in a thread: it takes seconds once."""
+    kernels = [state.warm, decisions.warm, TransactionDecoder(config.schema).warm, feedback.warm]
+    for warm in [*kernels, *([drift.warm] if config.drift.enabled else [])]:
+        await asyncio.to_thread(warm)
+    if serving.model.fallback_reason:
+        log.warning("LightGBM itself scores this model: %s", serving.model.fallback_reason)
 
 
 def warm_scoring(
@@ -107,6 +122,7 @@ def _scoring(config: Config) -> list[Step]:
         ("stored state", _stored),
         ("feedback", feedback.warm),
         ("drift", drift.warm),
+        ("experiments", assigning.warm),
     ]
 
 

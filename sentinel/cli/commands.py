@@ -30,6 +30,7 @@ PANELS = {
         "consensus": "labels.consensus",
     },
     "Models": {"models": "models.registry", "update": "models.updates"},
+    "Experiments": {"experiments": "experiments.experiments"},
     "Look into it": {
         "drift": "drift.drift",
         "why": "inspection.why",

@@ -47,6 +47,8 @@ class _Decision(msgspec.Struct):
     explore_share: float | None = None  # missing before there was exploration
     explored: bool = False
     currency: str | None = None  # of the amount, where it is configured
+    experiment: str | None = None  # where it is part of any
+    shadow_scores: dict[str, float] = {}
 
 
 _JSON = msgspec.json.Encoder()
@@ -90,7 +92,7 @@ FIELD_TYPES: dict[str, type] = {
     )
     for hints in (get_type_hints(record),)
     for name in names
-}
+} | {"shadow_score": float}
 
 Archived = _Decision | Label | AuditEntry  # as it was read
 
@@ -163,6 +165,12 @@ def archive_rows(records: Sequence[InputRecord], found: Sequence[Archived]) -> A
         columns = _columns(decisions, DECISION_FIELDS)
         if any(one.currency for one in decisions):
             columns["currency"] = [one.currency for one in decisions]
+        if any(one.experiment for one in decisions):
+            columns["experiment"] = [one.experiment for one in decisions]
+        if any(one.shadow_scores for one in decisions):
+            shadows = [next(iter(one.shadow_scores.items()), (None, None)) for one in decisions]
+            columns["shadow_version"] = [version for version, _ in shadows]
+            columns["shadow_score"] = [score for _, score in shadows]
         columns["degraded"] = [",".join(one.degraded) for one in decisions]
         features = np.array([one.features for one in decisions], dtype=np.float64)
         position = [int(one.decision_id.rsplit("-", 1)[1]) for one in decisions]

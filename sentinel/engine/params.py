@@ -29,6 +29,8 @@ class TopicParams:
     dead_letters: str = "dead-letters"
     summaries: str = "summaries"
     drift_alerts: str = "drift-alerts"
+    experiments: str = "experiments"
+    outcomes: str = "outcomes"
     partition_count: int = 4  # of transactions, decisions and alerts, when they are created
 
     def __post_init__(self) -> None:

@@ -86,4 +86,13 @@ TOPICS = (
         "drift_alerts", "alarm", ("drift", "commands"), ("training", "yours"),
         "only the last change of each alarm would be kept",
     ),
+    Topic(
+        "experiments", "experiment", ("experiments", "commands"),
+        ("scoring", "archive", "yours"),
+        "only the last change of each experiment would be kept",
+    ),
+    Topic(
+        "outcomes", "experiment", ("archive",), ("experiments", "yours"),
+        "only the last look at each experiment would be kept",
+    ),
 )  # fmt: skip

@@ -11,6 +11,7 @@ from sentinel.errors import TransientError
 from sentinel.stores import (
     StoredCases,
     StoredDrift,
+    StoredExperiments,
     StoredModels,
     StoredReports,
     StoredSavepoints,
@@ -53,6 +54,11 @@ def drift_documents(params: RedisParams) -> RedisDocuments:
     return RedisDocuments(params, db=params.drift_db)
 
 
+def experiment_documents(params: RedisParams) -> RedisDocuments:
+    """Of experiments, and of what is routed."""
+    return RedisDocuments(params, db=params.experiments_db)
+
+
 @asynccontextmanager
 async def open_cases(params: RedisParams) -> AsyncIterator[StoredCases]:
     """Votes, labels and annotators."""
@@ -86,3 +92,10 @@ async def open_drift(params: RedisParams) -> AsyncIterator[StoredDrift]:
     """References, windows and alarms."""
     async with drift_documents(params) as documents:
         yield StoredDrift(documents)
+
+
+@asynccontextmanager
+async def open_experiments(params: RedisParams) -> AsyncIterator[StoredExperiments]:
+    """Experiments, and what is routed."""
+    async with experiment_documents(params) as documents:
+        yield StoredExperiments(documents)

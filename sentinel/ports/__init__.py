@@ -3,6 +3,7 @@
 from sentinel.ports.archive import Archive, LogArchive
 from sentinel.ports.broker import Broker, PartitionsCallback, Tail, TopicLog
 from sentinel.ports.drift import DriftStore
+from sentinel.ports.experiments import ExperimentStore
 from sentinel.ports.explainer import Explainer
 from sentinel.ports.stores import CaseStore, ModelStore, ReportStore, Savepoint, SavepointStore
 from sentinel.ports.trainer import Attempt, Made, Saved, Taken, Trainer, Updated
@@ -16,6 +17,7 @@ __all__ = [
     "Broker",
     "CaseStore",
     "DriftStore",
+    "ExperimentStore",
     "Explainer",
     "Fence",
     "Fences",

@@ -66,8 +66,13 @@ class DriftStore(Protocol):
         """The counts of days; None of those that are not there (any more)."""
         ...
 
-    async def suppress(self, suppression: Suppression, *, now_ms: int) -> None:
-        """Alarms of a column are not told until then; a time that has passed ends that."""
+    async def suppress(
+        self, before: Suppression | None, after: Suppression, *, now_ms: int
+    ) -> bool:
+        """Alarms of a column are not told until then; a time that has passed ends that.
+
+        False if what was said of it is not `before` any more.
+        """
         ...
 
     async def suppressions(self) -> list[Suppression]:

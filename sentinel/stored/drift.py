@@ -54,11 +54,18 @@ class Alarm:
     change
         The same as a ridit of values, or as a share.
     kind
-        Of change, as the last window says; empty before one was closed.
+        Of change, as the last window says; before one does, as the part suggests.
     acknowledged_by, note
         Who has seen it, and what they wrote.
     is_suppressed
         Whether somebody had said that its column is to be quiet.
+    segment
+        In which part of the stream it has changed, only or mostly, as a person reads it; empty
+        where that is not one.
+    is_of_segment
+        Whether it was found in that segment; else in the whole stream.
+    is_superseded
+        Whether it was closed because another reference is compared with since.
     """
 
     id: str
@@ -81,6 +88,9 @@ class Alarm:
     acknowledged_by: str = ""
     note: str = ""
     is_suppressed: bool = False
+    segment: str = ""
+    is_of_segment: bool = False
+    is_superseded: bool = False
     v: int = 1
 
     @property
@@ -105,6 +115,9 @@ class ColumnFinding:
         Population stability index less what chance makes of it.
     cells
         Of an alarm: the share of rows in each cell, of the window and of the reference.
+    segment
+        Of an alarm: the only segment that has changed, or the one that has most; empty where that
+        is not one.
     """
 
     name: str
@@ -115,6 +128,7 @@ class ColumnFinding:
     words: str = ""
     psi: float = 0.0
     cells: tuple[list[float], list[float]] | None = None
+    segment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

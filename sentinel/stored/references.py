@@ -23,6 +23,8 @@ class StoredReference:
         Packed (`codec.drift.counts`): of the features, and of the score.
     score_sums
         As `SummarySpan.scores`.
+    segments, segment_scores, segmentation
+        Packed counts by segment, and the digest of the segmentation; empty where there are none.
     """
 
     columns: list[StoredColumn]
@@ -32,6 +34,9 @@ class StoredReference:
     first_ms: int
     last_ms: int
     origin: str
+    segments: bytes = b""
+    segment_scores: bytes = b""
+    segmentation: str = ""
     v: int = 1
 
 

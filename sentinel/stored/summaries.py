@@ -23,6 +23,9 @@ class SummarySpan:
         the sum of their probabilities in millionths, of their amounts in minor units, of amount
         times probability; and of those that were not approved how many, and the sums of their
         probabilities and of amount times probability.
+    segments
+        The rows of `counts`, packed alike, by segment (`core.drift.counts.segments`); empty where
+        the stream is not split.
     """
 
     at_ms: int
@@ -32,6 +35,7 @@ class SummarySpan:
     actions: dict[str, int]
     counts: bytes
     scores: list[list[int]] = field(default_factory=list)
+    segments: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class Summary:
         How long a step is.
     part
         Its number, from 0, where one record does not take all spans.
+    segmentation
+        Names the segments that were counted by; empty where the stream is not split.
     """
 
     topic: str
@@ -64,4 +70,5 @@ class Summary:
     step_ms: int
     spans: list[SummarySpan]
     part: int = 0
+    segmentation: str = ""
     v: int = 1

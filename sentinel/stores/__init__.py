@@ -5,8 +5,16 @@ A store of another kind of thing is one more module here, on the same `documents
 
 from sentinel.stores.cases import StoredCases
 from sentinel.stores.drift import StoredDrift
+from sentinel.stores.experiments import StoredExperiments
 from sentinel.stores.models import StoredModels
 from sentinel.stores.reports import StoredReports
 from sentinel.stores.savepoints import StoredSavepoints
 
-__all__ = ["StoredCases", "StoredDrift", "StoredModels", "StoredReports", "StoredSavepoints"]
+__all__ = [
+    "StoredCases",
+    "StoredDrift",
+    "StoredExperiments",
+    "StoredModels",
+    "StoredReports",
+    "StoredSavepoints",
+]

@@ -135,16 +135,19 @@ class StoredDrift:
         names = [f"day:{columns}:{begin_ms}" for begin_ms in begins_ms]
         return await self._documents.get(names, doing="read the counts of days")
 
-    async def suppress(self, suppression: Suppression, *, now_ms: int) -> None:
-        name = f"suppressed:{suppression.column}"
-        lifetime_s = max((suppression.until_ms - now_ms) / 1000.0, LIFETIME_S_MIN)
+    async def suppress(
+        self, before: Suppression | None, after: Suppression, *, now_ms: int
+    ) -> bool:
+        name = f"suppressed:{after.column}"
+        lifetime_s = max((after.until_ms - now_ms) / 1000.0, LIFETIME_S_MIN)
         change = Change(
-            puts={name: encode_stored(suppression)},
+            expected={name: None if before is None else encode_stored(before)},
+            puts={name: encode_stored(after)},
             lifetimes={name: lifetime_s},
-            indexed={"suppressions": {suppression.column.encode(): suppression.until_ms}},
+            indexed={"suppressions": {after.column.encode(): after.until_ms}},
             newest={"suppressions": _SUPPRESSED_COUNT_MAX},
         )
-        await self._documents.change(change, doing="suppress a column")
+        return await self._documents.change(change, doing="suppress a column")
 
     async def suppressions(self) -> list[Suppression]:
         doing = "read what is suppressed"

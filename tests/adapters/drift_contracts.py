@@ -161,14 +161,26 @@ async def a_suppression_ends_by_itself(drifts: Drifts) -> None:
     long = Suppression("a:b c\x1b", until_ms=1_900_000, who="bob")
     async with drifts.open() as store:
         assert await store.suppressions() == []
-        await store.suppress(short, now_ms=1_000_000)
-        await store.suppress(long, now_ms=1_000_000)
+        assert await store.suppress(None, short, now_ms=1_000_000)
+        assert await store.suppress(None, long, now_ms=1_000_000)
         assert await store.suppressions() == [long, short]
         await drifts.pass_s(0.5)
         assert await store.suppressions() == [long]
-        await store.suppress(replace(long, until_ms=1), now_ms=1_000_000)
+        assert await store.suppress(long, replace(long, until_ms=1), now_ms=1_000_000)
         await drifts.pass_s(1.1)
         assert await store.suppressions() == [], "one that is over at once lifts another"
+
+
+async def of_two_who_suppress_a_column_the_second_is_told(drifts: Drifts) -> None:
+    first = Suppression("amount", until_ms=1_900_000, who="eve")
+    second = replace(first, until_ms=1_500_000, who="bob")
+    async with drifts.open() as store, drifts.open() as another:
+        assert await store.suppress(None, first, now_ms=1_000_000)
+        assert not await another.suppress(None, second, now_ms=1_000_000)
+        assert await another.suppressions() == [first]
+        assert await another.suppress(first, second, now_ms=1_000_000)
+        assert not await store.suppress(first, first, now_ms=1_000_000)
+        assert await store.suppressions() == [second]
 
 
 async def only_the_newest_are_kept(drifts: Drifts) -> None:
@@ -193,5 +205,6 @@ CONTRACTS = [
     windows_are_listed_by_their_end,
     days_are_kept_by_their_cells,
     a_suppression_ends_by_itself,
+    of_two_who_suppress_a_column_the_second_is_told,
     only_the_newest_are_kept,
 ]

@@ -77,7 +77,7 @@ async def test_lists_leave_out_what_is_damaged() -> None:
     await store.keep_window(WINDOW)
     await store.keep_window(replace(WINDOW, scale="day"))
     for column in ("a", "b"):
-        await store.suppress(Suppression(column, 2_000, "eve"), now_ms=1_000)
+        await store.suppress(None, Suppression(column, 2_000, "eve"), now_ms=1_000)
     kept.documents[f"window:hour:{WINDOW.end_ms}"] = b"{"
     kept.documents["suppressed:a"] = b"null"
     assert await store.windows(5) == [replace(WINDOW, scale="day")]
@@ -95,8 +95,9 @@ async def test_what_is_kept_expires_and_the_lists_do_not_grow(redis_params: Redi
         await store.keep_reference("1.0.0", REFERENCE)
         await store.set_columns(None, COLUMNS)
         await store.save(DriftProgress())
-        for _ in range(2):
-            await store.suppress(Suppression("amount", 60_000, "eve"), now_ms=0)
+        quiet = Suppression("amount", 60_000, "eve")
+        for before in (None, quiet):
+            await store.suppress(before, quiet, now_ms=0)
             await store.keep_window(WINDOW)
 
         async def lives_ms(name: str) -> int:
@@ -129,7 +130,7 @@ async def test_a_store_that_is_away_is_a_transient_error() -> None:
             store.windows(1),
             store.keep_day("a", 1, b""),
             store.days("a", [1]),
-            store.suppress(Suppression("a", 1, "eve"), now_ms=0),
+            store.suppress(None, Suppression("a", 1, "eve"), now_ms=0),
             store.suppressions(),
         ):
             with pytest.raises(TransientError, match="redis"):

@@ -104,6 +104,7 @@ class World:
             broker,
             ParquetArchive(self.config.archive),
             MemoryTail(self.cluster, ["examples"], faults=faults),
+            MemoryTail(self.cluster, ["experiments", "outcomes"], faults=faults),
             clock_s=asyncio.get_running_loop().time,
         )
 

@@ -42,6 +42,7 @@ def build_of(
                 broker,
                 ParquetArchive(world.config.archive),
                 MemoryTail(cluster, ["examples"], faults=faults),
+                MemoryTail(cluster, ["experiments", "outcomes"], faults=faults),
                 clock_s=asyncio.get_running_loop().time,
             )
             yield Site(archiver, moved, lost)

@@ -13,8 +13,9 @@ from sentinel.operations.drift.acting import (
     suppress,
     until_ms,
 )
+from sentinel.operations.drift.naming import cell_names
 from sentinel.operations.drift.references import reference_facts
-from sentinel.operations.drift.report import cell_names, drift_report
+from sentinel.operations.drift.report import drift_report
 from sentinel.operations.drift.status import drift_status
 from sentinel.stored.drift import Alarm, Suppression
 from sentinel.stored.versions import Artifact, ModelEvent, RegistryState

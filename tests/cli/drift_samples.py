@@ -129,7 +129,13 @@ async def fill(drift: DriftStore, *, at_ms: int = NOW_MS) -> None:
     for alarm in (
         an_alarm(),
         an_alarm(
-            2, column="country", part="unseen", severity="critical", harm=HARM, kind="new_category"
+            2,
+            column="country",
+            part="unseen",
+            severity="critical",
+            harm=HARM,
+            kind="new_category",
+            segment='channel "web"',
         ),
         an_alarm(3, column="hour", status="closed", closed_ms=NOW_MS, severity="info"),
     ):
@@ -141,4 +147,5 @@ async def fill(drift: DriftStore, *, at_ms: int = NOW_MS) -> None:
         changed = {"amount": 0.12} if i == 0 else {}
         await drift.keep_window(a_window("day", NOW_MS - i * DAY_MS, changed=changed))
     until_ms = at_ms + 7 * DAY_MS
-    await drift.suppress(Suppression("hour", until_ms, "ann", "a holiday"), now_ms=at_ms)
+    quiet = Suppression("hour", until_ms, "ann", "a holiday")
+    await drift.suppress(None, quiet, now_ms=at_ms)

@@ -13,7 +13,8 @@ from sentinel.engine.tail import read_to_end
 from sentinel.records import InputRecord
 from tests.children import WAIT_S_MAX
 
-UNCONFIGURED = (("init",), ("drift", "check"))  # the one makes one, the other needs none
+# The first makes one, the others need none.
+UNCONFIGURED = (("init",), ("drift", "check"), ("experiments", "analyse"))
 
 
 @dataclass

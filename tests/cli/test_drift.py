@@ -17,6 +17,8 @@ from sentinel.operations.stores import open_drift
 from sentinel.stored.drift import Alarm
 from sentinel.stores import StoredDrift
 from tests.app import small
+from tests.app.test_archive import decision
+from tests.archive.samples import archive_at, write
 from tests.cli.drift_samples import an_alarm, fill
 from tests.cli.folder import Folder
 
@@ -65,7 +67,7 @@ def test_the_status_is_one_screen(folder: Folder) -> None:
         "watched: version 1.0.0, to 2026-09-01 10:00:00 UTC of event time",
         "reference: the history that it was trained on",
         "2 alarms are open; 1 alarm is over",
-        "unseen values of country up",
+        'unseen values of country up in channel "web"',
         "+0.42 sd",
         "median 21.5 -> 34.2",
         "hour is suppressed until",
@@ -165,6 +167,33 @@ def test_the_report_is_a_page_too(folder: Folder) -> None:
 
     assert said == "drift.html: 3 alarms, 39 windows\n"
     assert Path("drift.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_the_report_of_an_alarm_has_transactions_of_the_archive(folder: Folder) -> None:
+    """Of the cells that grew most; what strangers have written does nothing."""
+    alarm = an_alarm()
+    values = [
+        decision(i, event_time_ms=alarm.since_ms + i, transaction_id=f"[red]t{i}[/red]",
+                 account=f"C{i}", features=[20.0 + i])
+        for i in range(60)
+    ]  # fmt: skip
+    write(archive_at(Path(".sentinel/archive")), "decisions", values, names=["amount"])
+
+    said = folder.said("report", "--alarm", alarm.id)
+
+    assert "20 transactions where it grew most" in said
+    assert "[red]t59[/red]" in said
+    assert "`sentinel why TRANSACTION` tells why" in said
+    told = json.loads(folder.said("report", "--alarm", alarm.id, "--json"))["examples"]
+    assert [one["value"] for one in told[alarm.id]["found"]][:2] == [79.0, 78.0]
+
+
+def test_the_report_of_an_alarm_says_why_it_has_no_examples(folder: Folder) -> None:
+    said = folder.said("report", "--alarm", "1.0.0-amount-value-1")
+
+    assert "no example: no such decision is in the archive" in said
+    told = json.loads(folder.said("report", "--json"))
+    assert len(told["examples"]) == 2
 
 
 def test_the_report_has_windows_and_their_findings(folder: Folder) -> None:

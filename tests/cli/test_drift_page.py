@@ -12,6 +12,7 @@ import pytest
 from sentinel.cli.drift.html.histogram import histogram
 from sentinel.cli.drift.html.page import page
 from sentinel.core.drift.counts.columns import CELL_COUNT
+from sentinel.operations.drift.examples import AlarmExamples, ExampleTransaction
 from sentinel.operations.drift.report import DriftReport, drift_report
 from sentinel.stored.drift import ColumnFinding, Suppression
 from tests.cli.drift_samples import (
@@ -96,6 +97,7 @@ def hostile(report: DriftReport) -> DriftReport:
         "words": HOSTILE,
         "note": HOSTILE,
         "acknowledged_by": HOSTILE,
+        "segment": HOSTILE,
     }
     names: dict[str, Any] = {
         "id": HOSTILE,
@@ -107,7 +109,9 @@ def hostile(report: DriftReport) -> DriftReport:
     alarms = [an_alarm(**words, **names, harm=HARM), an_alarm(**words, status="closed")]
     window = a_window(changed={HOSTILE: 0.3}, names=[HOSTILE], actions={HOSTILE: 1})
     (finding,) = window.findings
-    window = replace(window, findings=[replace(finding, words=HOSTILE, kind=HOSTILE)])
+    window = replace(
+        window, findings=[replace(finding, words=HOSTILE, kind=HOSTILE, segment=HOSTILE)]
+    )
     status = replace(
         report.status,
         version=HOSTILE,
@@ -116,7 +120,11 @@ def hostile(report: DriftReport) -> DriftReport:
         windows=[window],
     )
     cells = {HOSTILE: [HOSTILE] * CELL_COUNT}
-    return replace(report, status=status, alarms=alarms, windows=[window], cell_names=cells)
+    words_of_one = (HOSTILE, HOSTILE, NOW_MS, 1, HOSTILE, 0.5, HOSTILE, 1.0, HOSTILE)
+    examples = {HOSTILE: AlarmExamples([ExampleTransaction(*words_of_one)])}
+    return replace(
+        report, status=status, alarms=alarms, windows=[window], cell_names=cells, examples=examples
+    )
 
 
 def test_the_page_is_whole_and_needs_nothing_else(report: DriftReport) -> None:
@@ -180,6 +188,37 @@ def test_alarms_are_told_with_their_life_and_harm_with_its_condition(report: Dri
     assert "hour is suppressed until 2026-09-08 10:00 UTC, by ann: a holiday" in text
 
 
+def test_the_segment_in_which_a_change_stands_is_told_of_alarms_and_of_windows(
+    report: DriftReport,
+) -> None:
+    segment = 'country "DE"'
+    window = a_window(changed={"amount": 0.2})
+    findings = [
+        replace(one, segment=segment) if one.name == "amount" else one for one in window.findings
+    ]
+    told = replace(report, alarms=[an_alarm(segment=segment)],
+                   windows=[replace(window, findings=findings)])  # fmt: skip
+    text = read(page(told, 2)).text
+
+    assert 'amount up in country "DE"' in text
+    assert 'Location: median 21.5 -> 34.2; in country "DE", only or mostly.' in text
+
+
+def test_an_alarm_has_its_examples_or_says_why_not(report: DriftReport) -> None:
+    one = ExampleTransaction("t1", "C7", NOW_MS, 123_456, "EUR", 0.25, "review", None, "missing")
+    alarms = [an_alarm(1), an_alarm(2, column="country")]
+    examples = {
+        alarms[0].id: AlarmExamples([one, replace(one, value=21.5, currency=None)]),
+        alarms[1].id: AlarmExamples(why="no such decision is in the archive"),
+    }
+    found = read(page(replace(report, alarms=alarms, examples=examples), 2))
+
+    assert "amount up: 2 transactions where it grew most" in found.text
+    assert "t1 C7 2026-09-01 10:00:00 1,234.56 EUR 0.2500 review missing missing" in found.text
+    assert "1,234.56 0.2500 review 21.5 missing" in found.text
+    assert "No example: no such decision is in the archive." in found.text
+
+
 def test_a_histogram_is_drawn_for_eyes_and_told_for_ears(report: DriftReport) -> None:
     html = page(report, 2)
 
@@ -228,7 +267,9 @@ def test_what_strangers_have_written_is_shown_and_does_nothing(report: DriftRepo
 def test_a_page_of_one_alarm_is_about_its_column() -> None:
     found = read(page(a_report(an_alarm(2).id), 2, of_alarm=True))
 
-    assert found.text.startswith("Drift: unseen values of country up since 2026-09-01 04:00 UTC")
+    assert found.text.startswith(
+        'Drift: unseen values of country up in channel "web" since 2026-09-01 04:00 UTC'
+    )
     assert "terminal_rate_28d" not in found.text
     assert found.count("svg") == 1
 

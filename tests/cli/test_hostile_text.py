@@ -26,14 +26,16 @@ from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.store.history import StoredHistory, note_history
 from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
-from sentinel.operations.stores import open_cases, open_drift, open_models
+from sentinel.operations.stores import open_cases, open_drift, open_experiments, open_models
 from sentinel.records import Record, TopicPartition
+from sentinel.stored.experiments import ArmSpec, StoredVerdict
 from sentinel.stored.versions import ModelEvent, RegistryState
 from sentinel.stored.votes import Annotator, Case, CaseBatch, FeedbackProgress, Vote
-from sentinel.stores import StoredDrift
+from sentinel.stores import StoredDrift, StoredExperiments
 from tests.app import small
 from tests.archive.samples import archive_at, decided, write
 from tests.cli.drift_samples import a_reference, a_window, an_alarm
+from tests.cli.experiment_samples import a_definition, a_look, a_ramp, an_experiment
 from tests.cli.folder import Folder
 
 pytestmark = pytest.mark.integration
@@ -51,11 +53,19 @@ SHOWS = {
     "consensus": ["votes.csv"],
     "models history": [],
     "drift check": ["strange.jsonl", "--reference", "strange.jsonl"],
+    "experiments analyse": ["arms.csv", "--control", "old", "--account", TEXT],
     "drift status": [],
     "drift report": [],
     "drift ack": [TEXT, "--who", TEXT, "--note", TEXT],
     "drift suppress": [TEXT, "--for", "7d", "--who", TEXT, "--why", TEXT],
     "drift reference": [],
+    "experiments create": ["--name", "strange", "--arm", f"a=version={TEXT}", "--who", TEXT],
+    "experiments list": [],
+    "experiments show": ["fast"],
+    "experiments report": ["fast"],
+    "experiments pause": ["fast", "--who", TEXT, "--why", TEXT],
+    "experiments stop": ["fast", "--who", TEXT, "--why", TEXT],
+    "experiments settle": ["cuts", "--who", TEXT, "--why", TEXT],
     "why": [TEXT],
     "audit": [TEXT],
     "archive schema": [],
@@ -86,6 +96,10 @@ OTHERS = {
     "models export": [TEXT, "folder"],
     "update now": ["--why", TEXT],
     "update show": [],
+    "experiments plan": [f"{TEXT}.csv"],
+    "experiments start": [TEXT, "--who", TEXT],
+    "experiments ramp": ["slow", "--who", TEXT],
+    "experiments resume": [TEXT, "--why", TEXT],
     "archive verify": [],
     "archive compact": [],
     "archive examples": ["examples.parquet"],
@@ -145,6 +159,8 @@ def _write_files() -> None:
     write(files, "audit", [entry])
     Path("votes.csv").write_text(f'task,worker,label\n"{TEXT}","{TEXT}",fraud\n')
     Path("feedback.csv").write_text(f'transaction_id,label,source,who\n"{TEXT}","{TEXT}",a,b\n')
+    arms = [f'"{TEXT}{i}",{i},{i % 3 // 2},"{("old", TEXT)[i % 2]}"' for i in range(40)]
+    Path("arms.csv").write_text("\n".join([f'"{TEXT}",time,outcome,arm', *arms]))
     row = {TEXT: TEXT}
     lines = [
         json.dumps(
@@ -166,6 +182,8 @@ async def _fill(folder: Folder) -> None:
         await cases.save(None, work)
     async with open_drift(params) as drift:
         await _fill_drift(drift)
+    async with open_experiments(params) as experiments:
+        await _fill_experiments(experiments)
     event = ModelEvent(1, TIME_MS, "promoted", "1.0.0", "1.0.0", None, None, TEXT, TEXT)
     state = RegistryState(number=1, stages={"1.0.0": "production"}, champion="1.0.0")
     async with open_models(params) as models:
@@ -183,6 +201,19 @@ async def _fill(folder: Folder) -> None:
         letters = DeadLetters(broker, topics[1], Metrics())
         await letters.publish([(at, record, RecordError("not_json", TEXT))])
         await broker.flush()
+
+
+async def _fill_experiments(store: StoredExperiments) -> None:
+    arms = (ArmSpec("control", 0.5), ArmSpec(TEXT, 0.5, TEXT, {TEXT: 0.1}))
+    fast = a_definition(arms=arms, segments={TEXT: (TEXT,)})
+    verdict = StoredVerdict("promote", TEXT, TEXT, look=1)
+    look = a_look(1, arm=TEXT, notes=[TEXT])
+    for one in (
+        an_experiment(fast, look=1, who=TEXT, why=TEXT, control=TEXT),
+        an_experiment(replace(fast, name="cuts"), status="waiting", verdict=verdict),
+        an_experiment(a_ramp(arms=arms)),
+    ):
+        assert await store.put(None, one, look=look if one.look else None)
 
 
 async def _fill_drift(drift: StoredDrift) -> None:

@@ -36,10 +36,13 @@ from sentinel.core.drift.counts.columns import CELL_COUNT, digest, score_column
 from sentinel.core.drift.counts.counting import GROUP_COUNT, SIZE_GROUP_COUNT, GroupCounts
 from sentinel.core.drift.counts.noting import SCORE_SUMS, Binning
 from sentinel.core.drift.counts.open_steps import summed
+from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.counts.segments import Segmentation
 from sentinel.core.drift.counts.steps import BookPosition, Seen
 from sentinel.errors import RecordError
 from sentinel.stored.references import StoredColumn, StoredReference
 from sentinel.stored.summaries import Summary, SummarySpan
+from tests.core.drift import segment_samples as split_by
 from tests.core.drift.samples import a_reference, arm_counts
 
 SHAPE = (GROUP_COUNT, CELL_COUNT)
@@ -275,6 +278,73 @@ def test_a_summary_comes_back_as_it_was() -> None:
     assert sums_as_listed(piece.scores) == span.scores
 
 
+def split_summary() -> Summary:
+    rng = np.random.default_rng(8)
+    rows = split_by.features(rng, 60)
+    arm = split_by.arm_of(rows, rng)
+    assert arm.segments is not None
+    span = SummarySpan(
+        0, "1.0.0", "champion", 60, dict(arm.actions), pack_counts(arm.counts),
+        sums_as_listed(arm.scores), pack_counts(arm.segments),
+    )  # fmt: skip
+    digest = split_by.SEGMENTATION.digest
+    return Summary("t", "log", 0, 0, 60, "cells", 60_000, [span], segmentation=digest)
+
+
+def test_counts_by_segment_come_back_for_whoever_splits_alike() -> None:
+    summary = split_summary()
+    taken = record(encode_stored(summary))
+    arrival = arrival_of(decode_summary(taken), taken, segmentation=summary.segmentation)
+    piece = arrival.steps[0]["1.0.0", "champion"]
+    assert piece.segments is not None
+    assert pack_counts(summed([piece.segments])) == summary.spans[0].segments
+    for other in ("", "others"):
+        arrival = arrival_of(decode_summary(taken), taken, segmentation=other)
+        whole = arrival.steps[0]["1.0.0", "champion"]
+        assert whole.segments is None
+        assert whole.counts.values.tobytes() == piece.counts.values.tobytes()
+
+
+def test_a_summary_from_before_there_were_segments_is_read() -> None:
+    told = json.loads(encode_stored(a_summary(1)))
+    del told["segmentation"], told["spans"][0]["segments"]
+    taken = record(json.dumps(told).encode())
+    arrival = arrival_of(decode_summary(taken), taken, segmentation="any")
+    assert arrival.steps[0]["1.0.0", "arm 0"].segments is None
+
+
+@pytest.mark.parametrize("wrong", [b"\0" * 30, pack_counts(GroupCounts.empty(2))])
+def test_segments_of_other_columns_are_refused(wrong: bytes) -> None:
+    summary = split_summary()
+    summary = replace(summary, spans=[replace(summary.spans[0], segments=wrong)])
+    taken = record(encode_stored(summary))
+    with pytest.raises(RecordError):
+        arrival_of(decode_summary(taken), taken, segmentation=summary.segmentation)
+
+
+@pytest.mark.parametrize(
+    "reference", [split_by.REFERENCE, split_by.reference(2_000, segmentation=Segmentation())]
+)
+def test_a_reference_comes_back_with_its_segments_and_without_any(reference: Reference) -> None:
+    told = json.loads(json.dumps(manifest_entry(reference)))
+    found = from_manifest({"reference": told})
+    assert found is not None
+    assert found.segmentation == reference.segmentation
+    assert manifest_entry(found) == manifest_entry(reference)
+    assert (found.segments is None) == (reference.segments is None)
+    for name in ("segments", "segment_scores", "segmentation"):
+        del told[name]  # as it was before there were segments
+    before = from_manifest({"reference": told})
+    assert before is not None
+    assert before.segments is None
+
+
+def test_a_reference_whose_segments_count_other_columns_is_refused() -> None:
+    told = manifest_entry(split_by.REFERENCE)
+    with pytest.raises(RecordError, match="it counts 1 columns, not 4"):
+        from_manifest({"reference": {**told, "segments": told["segment_scores"]}})
+
+
 def test_a_large_summary_is_told_in_parts() -> None:
     summary = a_summary(40)
     whole = len(encode_stored(summary))
@@ -336,6 +406,40 @@ def test_what_is_no_summary_is_refused(value: bytes | None) -> None:
     taken = record(value)
     with pytest.raises(RecordError):
         arrival_of(decode_summary(taken), taken)
+
+
+def a_bomb(column_count: int) -> bytes:
+    """A count in every cell, in next to no bytes."""
+    size = column_count * GROUP_COUNT * CELL_COUNT + SIZE_GROUP_COUNT
+    return struct.pack("<BBQ", 1, 8, column_count) + zlib.compress(b"\0" * size + b"\1" * 8 * size)
+
+
+def bombed(count: int, column_count: int) -> Summary:
+    summary, packed = a_summary(1), a_bomb(column_count)
+    spans = [replace(summary.spans[0], at_ms=i, counts=packed) for i in range(count)]
+    return replace(summary, spans=spans)
+
+
+def test_a_summary_that_would_unfold_to_more_than_memory_is_refused() -> None:
+    many = bombed(2_000, 25)
+    taken = record(encode_stored(many))
+    assert len(taken.value or b"") < 16_000_000
+    tracemalloc.start()
+    with pytest.raises(RecordError, match="unfolds to more"):
+        arrival_of(many, taken, column_count=25)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 300 << 20
+
+
+def test_a_summary_of_other_columns_is_refused_before_it_is_unfolded() -> None:
+    large = bombed(1, 9_000)
+    tracemalloc.start()
+    with pytest.raises(RecordError, match="it counts 9000 columns, not 3"):
+        arrival_of(large, record(b""), column_count=3)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 20
 
 
 def test_a_position_comes_back_as_it_was() -> None:

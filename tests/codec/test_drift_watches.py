@@ -12,11 +12,20 @@ from sentinel.codec.drift.watches import restore, watch_values
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.core.drift.counts.noting import Binning
 from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.counts.segments import Segmentation
 from sentinel.core.drift.counts.steps import ClosedStep
-from sentinel.core.drift.watch import Found, ReferenceFound, Watch, empty_reference, without_scores
+from sentinel.core.drift.watch import (
+    Found,
+    ReferenceFound,
+    StepEvent,
+    Watch,
+    empty_reference,
+    without_scores,
+)
 from sentinel.core.features.kernels.rows_in_hour import HOUR_MS
 from sentinel.errors import RecordError
 from sentinel.stored.drift import DriftProgress
+from tests.core.drift import segment_samples as split_by
 from tests.core.drift.samples import HOURLY, START_MS, VERSION, a_reference, steps
 
 DAY = 24
@@ -246,3 +255,81 @@ def test_an_alarm_on_no_side_is_refused(watch: Watch) -> None:
     again.minutes = replace(again.minutes, open_side=again.minutes.open_side + 3)
     with pytest.raises(RecordError, match="on a side that is none"):
         restore(fresh(watch), stored(again))
+
+
+# --- with segments ------------------------------------------------------------------------------
+
+
+def split(given: Reference, segmentation: Segmentation = split_by.SEGMENTATION) -> Watch:
+    return Watch(VERSION, given, HOURLY, segmentation=segmentation)
+
+
+def segments_seen_by(watch: Watch) -> Any:
+    of_segments = {name: plain(getattr(watch.segments, name)) for name in STATES}
+    return seen_by(watch), of_segments
+
+
+STATES = ("minutes", "score_minutes", "seasons")
+UNSPLIT = split_by.reference(segmentation=Segmentation())
+
+
+@pytest.mark.parametrize("given", [split_by.REFERENCE, UNSPLIT, without_scores(split_by.REFERENCE)])
+@pytest.mark.parametrize("end", [5, 30, 50])
+def test_a_watch_of_segments_goes_on_to_the_bit(given: Reference, end: int) -> None:
+    """Also one that gathers, behind a crash between the reference that it found and its state."""
+    rng = np.random.default_rng(21)
+    stream = list(split_by.steps(rng, 2 * DAY, rows=80))
+    stream += split_by.steps(rng, 12, first=2 * DAY, rows=80, missing_in=split_by.FR, share=0.7)
+    whole = split(given)
+    expected = [found_by(whole, [step]) for step in stream]
+    flat = [one for found in expected for one in found]
+    assert any(isinstance(one, StepEvent) and one.segment for one in flat)
+    first = split(given)
+    found = [found_by(first, [step]) for step in stream[:end]]
+    gave = [one.reference for one in flat if isinstance(one, ReferenceFound)]
+    again = split(gave[-1] if gave else given)
+    restore(again, stored(first))
+    assert segments_seen_by(again) == segments_seen_by(first)
+    found += [found_by(again, [step]) for step in stream[end:]]
+    assert plain(found) == plain(expected)
+    assert segments_seen_by(again) == segments_seen_by(whole)
+
+
+def test_a_watch_from_before_there_were_segments_goes_on_and_watches_them_anew() -> None:
+    rng = np.random.default_rng(22)
+    before = Watch(VERSION, split_by.REFERENCE, HOURLY)
+    found_by(before, split_by.steps(rng, 30))
+    for segmentation in (split_by.SEGMENTATION, Segmentation(split_by.SEGMENTATION.columns[:1])):
+        after = split(split_by.REFERENCE, segmentation)
+        fresh_states = segments_seen_by(after)[1]
+        restore(after, stored(before))
+        assert plain(after.minutes) == plain(before.minutes)
+        assert segments_seen_by(after)[1] == fresh_states
+        assert after.spans["day"].segments is None
+        found_by(after, split_by.steps(rng, 2, first=30))
+        before = after
+    whole = Watch(VERSION, split_by.REFERENCE, HOURLY)
+    restore(whole, stored(before))
+    assert plain(whole.minutes) == plain(before.minutes)
+
+
+def test_damaged_segments_are_refused() -> None:
+    rng = np.random.default_rng(23)
+    watch = split(split_by.REFERENCE)
+    found_by(watch, split_by.steps(rng, 30))
+    values = stored(watch)
+    again = split(split_by.REFERENCE)
+    before, refused = segments_seen_by(again), 0
+    for turn, (path, good) in enumerate(damaged(values)):
+        if "segments" not in path or path == ("segments", "of"):
+            continue
+        for wrong in (one for one in WRONG[turn % 5 :: 5] if one != good):
+            try:
+                restore(again, with_another(values, path, wrong))
+            except RecordError:
+                refused += 1
+            else:
+                assert isinstance(wrong, int), path
+                again.begin(watch.reference)
+    assert segments_seen_by(again) == before
+    assert refused > 60

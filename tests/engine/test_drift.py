@@ -15,7 +15,7 @@ from sentinel.codec.drift.references import stored_columns, stored_reference
 from sentinel.codec.stored import decode_stored
 from sentinel.config import Config
 from sentinel.core.drift.counts.reference import Reference, reference_of
-from sentinel.core.drift.params import DriftParams
+from sentinel.core.drift.params import DriftParams, segmentation_of
 from sentinel.core.features.hashing import hash64
 from sentinel.metrics import Metrics
 from sentinel.operations.data.history import History
@@ -24,7 +24,7 @@ from sentinel.stores import StoredDrift
 from tests.engine.clock import run, until
 from tests.engine.faults import CrashError, DoomAmong
 from tests.engine.learning_world import artifact, model_of, serve
-from tests.engine.samples import NAMES, START_MS, a_config, encoded, serving, transactions
+from tests.engine.samples import FEATURES, NAMES, START_MS, a_config, encoded, serving, transactions
 from tests.engine.world import MemoryInstance, World
 from tests.kept import KeptModels
 
@@ -52,6 +52,7 @@ def a_reference() -> Reference:
         np.array([round(100 * one["amount"]) for one in known]),
         probability >= 0.4,
         rows_per_account_max=PARAMS.rows_per_account_max,
+        segmentation=segmentation_of(FEATURES, PARAMS),
     )
 
 
@@ -130,9 +131,9 @@ def test_a_field_that_is_missing_from_now_on_opens_an_alarm_and_mended_it_closes
     run(scenario())
     opened, *later, closed = [one for one in alarms(world) if one.column == "distance"]
     assert (opened.part, opened.side, opened.status) == ("missing", "up", "open")
+    assert {one.kind for one in (opened, *later, closed)} == {"missing"}
     # As soon as the day so far shows it: at once, or when the day ends.
-    [explained] = [one for one in [opened, *later][:2] if one.kind]
-    assert explained.kind == "missing"
+    explained = next(one for one in [opened, *later][:2] if one.words)
     assert explained.words.startswith("20 % -> ")
     broken_ms = START_MS + 2 * 60_000 * (HISTORY_COUNT + BROKEN_FROM)
     assert abs(opened.since_ms - broken_ms) <= 3_600_000
@@ -141,6 +142,27 @@ def test_a_field_that_is_missing_from_now_on_opens_an_alarm_and_mended_it_closes
     audited = [e for e in world.values("audit") if e["kind"] == "drift alarm"]
     assert {entry["who"] for entry in audited} == {"drift"}
     assert len(audited) == len(alarms(world))
+
+
+def test_a_field_that_one_channel_alone_no_longer_sends_is_told_with_the_channel() -> None:
+    world = a_world()
+    sent = live(broken_from=LIVE_COUNT)
+    broken = [
+        one | {"distance": None} if i >= BROKEN_FROM and one["channel"] == "shop" else one
+        for i, one in enumerate(sent[: BROKEN_FROM + 900])
+    ]
+
+    async def scenario() -> list[WindowReport]:
+        await told(world)
+        await watched(world, broken)
+        return await windows(world)
+
+    reports = run(scenario())
+    last = [one for one in alarms(world) if one.column == "distance"][-1]
+    assert (last.part, last.kind, last.segment) == ("missing", "missing", 'channel "shop"')
+    of_day = next(one for one in reports if one.scale == "day")
+    found = {one.name: one for one in of_day.findings}["distance"]
+    assert (found.alarm, found.segment) == (True, 'channel "shop"')
 
 
 def test_nothing_alarms_while_nothing_changes() -> None:
@@ -249,7 +271,7 @@ def test_a_suppressed_column_is_kept_quiet() -> None:
     async def scenario() -> None:
         await told(world)
         quiet = Suppression("distance", until_ms=10**15, who="ann")
-        await kept(world).suppress(quiet, now_ms=10**15 - 10**9)
+        await kept(world).suppress(None, quiet, now_ms=10**15 - 10**9)
         await watched(world, live()[: BROKEN_FROM + 300])
 
     run(scenario())

@@ -51,3 +51,32 @@ def test_an_alarm_that_somebody_has_seen_closes_by_itself_and_says_who_it_was() 
 
     closed = [one for one in alarms(world) if one.column == "distance"][-1]
     assert (closed.status, closed.acknowledged_by, closed.note) == ("closed", "ann", "they mend it")
+
+
+def test_a_reference_that_somebody_forgets_is_compared_with_no_longer() -> None:
+    """At once, and what was open is over: nobody goes on judging it."""
+    world = a_world()
+    sent = live()[: BROKEN_FROM + 480]
+
+    async def scenario() -> int:
+        await told(world)
+        async with world.instance() as instance:
+            await counting(instance)
+            for begin in range(0, len(sent), _BATCH_COUNT):
+                world.send(sent[begin : begin + _BATCH_COUNT])
+                await instance.idle()
+            await until(lambda: seen(instance).open_count > 0)
+            watch = instance.parts.drift.watch
+            assert watch is not None
+            assert not watch.is_gathering
+            await kept(world).forget_reference("v1")
+            await until(lambda: seen(instance).is_reference_missing)
+            await until(lambda: seen(instance).open_count == 0)
+            another = instance.parts.drift.watch
+            assert another is not None
+            await instance.stop()
+            return another.reference.row_count
+
+    assert run(scenario()) == 0
+    closed = [one for one in alarms(world) if one.column == "distance"][-1]
+    assert (closed.status, closed.is_superseded) == ("closed", True)

@@ -54,6 +54,7 @@ from sentinel.stored.versions import Artifact, RegistryState
 from sentinel.stores import (
     StoredCases,
     StoredDrift,
+    StoredExperiments,
     StoredModels,
     StoredReports,
     StoredSavepoints,
@@ -186,6 +187,7 @@ class World:
     reports: KeptReports = field(default_factory=KeptReports)
     savepoints: KeptSavepoints = field(default_factory=KeptSavepoints)
     drift: MemoryDatabase = field(default_factory=MemoryDatabase)
+    experiments: MemoryDatabase = field(default_factory=MemoryDatabase)
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
     artifact: Artifact | None = None  # of `serving`, where it matters
@@ -527,6 +529,17 @@ class MemoryInstance(Instance):
                 drift=StoredDrift(MemoryDocuments(world.drift, faults=Part(faults, "drift."))),
                 drift_tail=MemoryTail(
                     world.cluster, ["summaries", "examples"], faults=Part(faults, "drift_tail.")
+                ),
+                experiments=StoredExperiments(
+                    MemoryDocuments(world.experiments, faults=Part(faults, "experiments."))
+                ),
+                routing_tail=MemoryTail(
+                    world.cluster, ["experiments"], faults=Part(faults, "routing_tail.")
+                ),
+                experiments_tail=MemoryTail(
+                    world.cluster,
+                    ["outcomes", "examples"],
+                    faults=Part(faults, "experiments_tail."),
                 ),
                 copies=world.copy,
             )

@@ -137,6 +137,25 @@ class ParquetArchive:
             return pl.DataFrame(schema={"transaction_id": pl.String})
         return found.sort("appended_ms", "log", "offset").unique("transaction_id", keep="last")
 
+    def between(
+        self, begin_ms: int, end_ms: int, columns: Sequence[str], *, row_count_max: int
+    ) -> Iterator[pl.DataFrame]:
+        """Decisions of a span of event time, a file at a time, those appended last first.
+
+        Of transactions that had been counted before there are none. Columns are null where a file
+        has none; of a file there are so many rows at most. Raises as `read` does.
+        """
+        wanted = pl.col("event_time_ms").is_between(begin_ms, end_ms, closed="left") & IS_COUNTED
+        newest = sorted(self.segments("decisions"), key=lambda one: (one.day, one.last))
+        for segment in reversed(newest):
+            schema = schema_of(segment)
+            named = [
+                pl.col(name) if name in schema else pl.lit(None).alias(name) for name in columns
+            ]
+            with reading(segment.path):
+                rows = table(segment.path).filter(wanted).select(named)
+                yield rows.head(row_count_max).collect()
+
     def note(self, log: str, name: str) -> bytes | None:
         """What was kept under a name beside the files of a log; None if nothing was."""
         path = self._note_path(log, name)

@@ -114,6 +114,42 @@ class TableFile:
             found.append(np.where(texts.is_null().to_numpy(), 0, hashes))
         return np.concatenate(found)
 
+    def account_texts(self, name: str, hashes: Ints) -> list[str]:
+        """What accounts are called, of some hashes, in the order of their first rows."""
+        wanted, found = set(hashes.tolist()), dict[int, str]()
+        for frame in self._frames([name]):
+            texts = frame.select(_text(frame, name))[name].drop_nulls().unique(maintain_order=True)
+            own = texts.hash(seed=_HASH_SEED).to_numpy().view(np.int64) | 1
+            for at in np.flatnonzero(np.isin(own, hashes)).tolist():
+                found.setdefault(int(own[at]), texts[at])
+            if found.keys() == wanted:
+                break
+        return list(found.values())
+
+    def coded_texts(self, name: str, *, count_max: int) -> tuple[Ints, list[str]] | None:
+        """The code of each row's text, -1 where there is none, and the texts in the order of their
+        codes; None where there are more than `count_max`.
+        """
+        known, found = dict[str, int](), [np.empty(0, dtype=np.int64)]
+        for frame in self._frames([name]):
+            texts = frame.select(_text(frame, name))[name]
+            for text in texts.drop_nulls().unique(maintain_order=True):
+                known.setdefault(text, len(known))
+            if len(known) > count_max:
+                return None
+            codes = texts.replace_strict(known, default=-1, return_dtype=pl.Int64)
+            found.append(codes.to_numpy())
+        return np.concatenate(found), list(known)
+
+    def instants(self, name: str) -> Floats:
+        """When each row was, milliseconds since 1970, of times and of texts in ISO 8601; what has
+        no zone is taken as UTC. NaN where nothing stands, NO_NUMBER where no such time does.
+        """
+        found = [np.empty(0)]
+        frames = self._frames([name])
+        found += [frame.select(_instant(frame, name))[name].to_numpy() for frame in frames]
+        return np.concatenate(found)
+
     def text_counts(
         self, names: Sequence[str], accounts: Ints, *, count_max: int
     ) -> dict[str, TextCounts | None]:
@@ -265,6 +301,26 @@ def _number(frame: pl.DataFrame, name: str) -> pl.Expr:
         value = _whole_text(frame, name)
         number = value.cast(pl.Float64, strict=False)
     return _told_apart(value, number.clip(-_LARGEST, _LARGEST)).alias(name)
+
+
+def _instant(frame: pl.DataFrame, name: str) -> pl.Expr:
+    value, kind = pl.col(name), frame.schema[name]
+    if isinstance(kind, pl.Datetime | pl.Date):
+        utc = value.cast(pl.Datetime("us")) if isinstance(kind, pl.Date) else value
+        return (utc.dt.epoch("us") / 1_000).fill_null(np.nan).alias(name)
+    text = _whole_text(frame, name)
+    iso = text.str.to_uppercase().str.replace(r"^(\d{4})/(\d\d)/(\d\d)", "${1}-${2}-${3}")
+    iso = iso.str.replace(" ", "T", literal=True).str.replace(r"Z$| ?UTC$", "+00:00")
+    zoned = [
+        iso.str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC")
+        for form in ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M:%S%.f%z")
+    ]
+    local = [
+        iso.str.to_datetime(form, strict=False, time_unit="us").dt.replace_time_zone("UTC")
+        for form in ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")
+    ]
+    day = iso.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us", "UTC"))
+    return _told_apart(text, pl.coalesce(*zoned, *local, day).dt.epoch("us") / 1_000).alias(name)
 
 
 def _boolean(frame: pl.DataFrame, name: str) -> pl.Expr:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
-from sentinel.app.wiring import control_plane, watching
+from sentinel.app.wiring import control_plane, experimenting, watching
 from sentinel.app.wiring.shared import Ports, Shared, clock_s
 from sentinel.config import Config
+from sentinel.core.drift.params import segmentation_of
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.dead_letters import DeadLetters
@@ -13,6 +14,8 @@ from sentinel.engine.deployment.reporting import Reporting
 from sentinel.engine.dispatcher import Dispatcher, Inbox
 from sentinel.engine.drift.columns import DriftColumns
 from sentinel.engine.drift.task import DriftTask
+from sentinel.engine.experiments.following import Routing
+from sentinel.engine.experiments.task import ExperimentTask
 from sentinel.engine.feedback.task import FeedbackTask
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions.input_partition import InputPartition
@@ -20,6 +23,7 @@ from sentinel.engine.partitions.labels import LabelTail
 from sentinel.engine.partitions.placement import Placement
 from sentinel.engine.registry.remembered import RegistryMemory, SteadyModels
 from sentinel.engine.scoring.alerts import Alerts
+from sentinel.engine.scoring.arms.arm_counts import ArmNotes
 from sentinel.engine.scoring.checkpoint import Checkpoints
 from sentinel.engine.scoring.entities import EntityLoader
 from sentinel.engine.scoring.judging import Judge
@@ -54,6 +58,8 @@ class Parts:
     training: TrainingTask
     drift: DriftTask
     drift_columns: DriftColumns
+    routing: Routing
+    experiments: ExperimentTask
     serving: Serving
     models: ModelStore
     state: FeatureState
@@ -88,17 +94,17 @@ def assemble(
     )  # fmt: skip
     labels = _labels(shared, placement)
     summaries = Summaries(
-        ports.broker, topics.summaries, owner.name, shared.partitions, metrics, config.drift
-    )
-    checkpoints = Checkpoints(
-        ports.broker, ports.store, state, [alerts, summaries], shared.partitions, shared.progress,
-        metrics, params, labels_log=labels.log, owner=owner, watch=watch, clock_s=clock_s,
+        ports.broker, topics.summaries, owner.name, shared.partitions, metrics, config.drift,
+        segmentation_of(config.features, config.drift),
     )  # fmt: skip
-    loader = EntityLoader(
-        state, ports.store, metrics, params, partitions=shared.partitions, watch=watch,
+    arm_notes = ArmNotes(ports.broker, topics.outcomes, shared.partitions)
+    checkpoints = Checkpoints(
+        ports.broker, ports.store, state, [alerts, summaries, arm_notes], shared.partitions,
+        shared.progress, metrics, params, labels_log=labels.log, owner=owner, watch=watch,
         clock_s=clock_s,
     )  # fmt: skip
-    scoring = _scoring(shared, loader, alerts, summaries, dead_letters, placement)
+    loader = _loader(shared)
+    scoring = _scoring(shared, loader, alerts, summaries, arm_notes, dead_letters, placement)
     pipeline = Pipeline(
         inbox=inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
         params=params, clock_s=clock_s,
@@ -124,12 +130,21 @@ def assemble(
         training=control_plane.training(shared, drift.alarms_ms),
         drift=drift,
         drift_columns=watching.drift_columns(shared, summaries),
+        routing=experimenting.routing(shared, deployment),
+        experiments=experimenting.experiments(shared),
         models=ports.models,
         serving=shared.serving,
         state=state,
         partitions=shared.partitions,
         placement=placement,
     )
+
+
+def _loader(shared: Shared) -> EntityLoader:
+    return EntityLoader(
+        shared.state, shared.ports.store, shared.metrics, shared.config.engine,
+        partitions=shared.partitions, watch=shared.watch, clock_s=clock_s,
+    )  # fmt: skip
 
 
 def _inboxes(params: EngineParams) -> tuple[Inbox, Inbox]:
@@ -172,18 +187,20 @@ def _scoring(
     loader: EntityLoader,
     alerts: Alerts,
     summaries: Summaries,
+    arm_notes: ArmNotes,
     dead_letters: DeadLetters,
     placement: Placement,
 ) -> Scoring:
     config, metrics = shared.config, shared.metrics
-    share = config.deployment.shadow_share
+    share, slow_s = config.deployment.shadow_share, config.trial.batch_ms_max / 1000.0
     return Scoring(
         broker=shared.ports.broker,
         state=shared.state,
         loader=loader,
-        judge=Judge(shared.serving, config.policy, metrics, shadow_share=share),
+        judge=Judge(shared.serving, config.policy, metrics, shadow_share=share, batch_s_max=slow_s),
         alerts=alerts,
         summaries=summaries,
+        arm_notes=arm_notes,
         dead_letters=dead_letters,
         partitions=shared.partitions,
         schema=config.schema,

@@ -18,6 +18,7 @@ from sentinel.ports import (
     Broker,
     CaseStore,
     DriftStore,
+    ExperimentStore,
     Explainer,
     ModelStore,
     ReportStore,
@@ -47,6 +48,9 @@ class Ports:
     savepoints: SavepointStore
     drift: DriftStore
     drift_tail: Tail  # of `summaries` and `examples`
+    experiments: ExperimentStore
+    routing_tail: Tail  # of `experiments`
+    experiments_tail: Tail  # of `outcomes` and `examples`
     copies: Copies  # of models, on this machine
 
 

@@ -2,7 +2,7 @@
 
 from sentinel.app.wiring.control_plane import control
 from sentinel.app.wiring.shared import Shared, clock_s
-from sentinel.core.drift.params import silent_features
+from sentinel.core.drift.params import segmentation_of, silent_features
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.drift.alarms import AlarmDesk
 from sentinel.engine.drift.columns import DriftColumns
@@ -23,6 +23,7 @@ def drift(shared: Shared) -> DriftTask:
     """What watches for drift, where the control plane is."""
     config, ports, topics = shared.config, shared.ports, shared.topics
     silent = silent_features(config.features, config.drift)
+    segmentation = segmentation_of(config.features, config.drift)
     sources = {one.name: one.field or one.stat for one in config.features if not one.entity}
     audit = AuditLog(ports.broker, topics.audit)
     return DriftTask(
@@ -31,8 +32,8 @@ def drift(shared: Shared) -> DriftTask:
         ports.drift_tail,
         ports.drift,
         ports.models,
-        References(ports.drift, ports.models, config.drift),
-        Windows(ports.drift, sources, silent),
+        References(ports.drift, ports.models, config.drift, segmentation),
+        Windows(ports.drift, sources, silent, segmentation),
         AlarmDesk(ports.drift, ports.broker, topics.drift_alerts, audit, shared.metrics),
         PerformanceWatch(config.drift, maturity_ms=round(config.maturity.horizon_min_s * 1000)),
         shared.metrics,
@@ -40,5 +41,6 @@ def drift(shared: Shared) -> DriftTask:
         topic=topics.summaries,
         example_topic=topics.examples,
         silent=silent,
+        segmentation=segmentation,
         clock_s=clock_s,
     )

@@ -14,6 +14,7 @@ from sentinel.errors import ConfigError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from sentinel.operations.drift.examples import AlarmExamples
     from sentinel.operations.drift.report import DriftReport
     from sentinel.stored.drift import Alarm, ColumnFinding, WindowReport
 
@@ -123,6 +124,28 @@ def _print_alarm(found: "DriftReport", alarm: "Alarm", decimals: int, limit: int
     ]
     if rows:
         console.print(_column_table(alarm.column, rows[:limit]))
+    if (examples := found.examples.get(alarm.id)) is not None:
+        _print_examples(console, examples, decimals)
+
+
+def _print_examples(console: PlainConsole, examples: "AlarmExamples", decimals: int) -> None:
+    """Transactions among those that the alarm is about."""
+    from rich.table import Table
+
+    from sentinel.cli.drift import sentences
+
+    if examples.why:
+        console.print(f"no example: {examples.why}", soft_wrap=True)
+        return
+    many = sentences.how_many(len(examples.found), "transaction")
+    table = Table(title=f"{many} where it grew most", title_justify="left")
+    for name in sentences.EXAMPLE_HEADERS:
+        is_number = name in ("amount", "probability", "value")
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for one in examples.found:
+        table.add_row(*sentences.example_cells(one, decimals))
+    console.print(table)
+    console.print("`sentinel why TRANSACTION` tells why one was decided so", soft_wrap=True)
 
 
 def _column_table(column: str, rows: "Sequence[tuple[WindowReport, ColumnFinding]]") -> "Table":
@@ -169,4 +192,4 @@ def _cells(finding: "ColumnFinding") -> tuple[str, ...]:
 
     verdict = "changed" if finding.alarm else "as before"
     numbers = (f"{finding.effect:.3f}", sentences.p_text(finding.p), f"{finding.psi:.3f}")
-    return (verdict, *numbers, sentences.kind_text(finding.kind), finding.words)
+    return (verdict, *numbers, sentences.kind_text(finding.kind), sentences.changed_text(finding))

@@ -3,9 +3,10 @@
 from sentinel.cli.texts import age_text
 from sentinel.codec.times import date_text
 from sentinel.core.drift.telling import moved
+from sentinel.operations.drift.examples import ExampleTransaction
 from sentinel.operations.drift.references import ReferenceFacts
 from sentinel.operations.drift.status import DriftStatus
-from sentinel.stored.drift import Alarm, Harm, Suppression, WindowReport
+from sentinel.stored.drift import Alarm, ColumnFinding, Harm, Suppression, WindowReport
 
 SUPPOSING = "if P(fraud | x) is unchanged"
 _ORIGINS = {
@@ -85,6 +86,12 @@ def kind_text(kind: str) -> str:
     return kind.replace("_", " ")
 
 
+def changed_text(finding: ColumnFinding) -> str:
+    """What changed in a column, and where."""
+    place = f"in {finding.segment}, only or mostly" if finding.segment else ""
+    return "; ".join(one for one in (finding.words, place) if one)
+
+
 def life(alarm: Alarm) -> list[tuple[str, str]]:
     """What became of an alarm, in its order."""
     found = [
@@ -95,7 +102,10 @@ def life(alarm: Alarm) -> list[tuple[str, str]]:
         note = f": {alarm.note}" if alarm.note else ""
         found.append(("", f"acknowledged by {alarm.acknowledged_by}{note}"))
     if alarm.closed_ms is not None:
-        found.append((f"{date_text(alarm.closed_ms)} UTC", "over: it is as it was"))
+        why = "it is as it was"
+        if alarm.is_superseded:
+            why = "from then on it was compared with another reference"
+        found.append((f"{date_text(alarm.closed_ms)} UTC", f"over: {why}"))
     elif alarm.changed_ms > alarm.opened_ms:
         found.append((f"{date_text(alarm.changed_ms)} UTC", "last looked at: it goes on"))
     return found
@@ -149,6 +159,26 @@ def harm_text(harm: Harm | None, decimals: int) -> str:
         return ""
     told = [f"{name} {before} → {now}" for name, before, now in harm_rows(harm, decimals)]
     return f"{', '.join(told)} ({SUPPOSING})"
+
+
+EXAMPLE_HEADERS = (
+    "transaction", "account", "when (UTC)", "amount", "probability", "decision", "value", "among",
+)  # fmt: skip
+
+
+def example_cells(one: ExampleTransaction, decimals: int) -> tuple[str, ...]:
+    """A transaction in a line."""
+    amount = f"{one.amount_minor / 10**decimals:,.{decimals}f}"
+    return (
+        one.transaction_id,
+        one.account,
+        date_text(one.event_time_ms),
+        f"{amount} {one.currency}" if one.currency else amount,
+        f"{one.probability:.4f}",
+        one.action,
+        "missing" if one.value is None else f"{one.value:.6g}",
+        one.cell,
+    )
 
 
 def p_text(p: float) -> str:

@@ -27,6 +27,8 @@ def decision_line(decision: Mapping[str, Any]) -> str:
     if decision.get("explored"):  # older files do not say
         share = decision["explore_share"]
         explored = f", explored: a share of {share:g} of such blocks is reviewed instead"
+    if decision.get("experiment"):
+        explored += f", experiment {decision['experiment']}"
     return (
         f"{decision['transaction_id']} of {date_text(decision['event_time_ms'])}, account "
         f"{decision['account']}: {decision['action']} ({decision['severity']}), probability "

@@ -41,18 +41,21 @@ def pack_counts(counts: GroupCounts) -> bytes:
     return head + zlib.compress(gaps.tobytes() + values.tobytes(), _LEVEL)
 
 
-def unpack_counts(data: bytes) -> GroupCounts:
+def unpack_counts(data: bytes, column_count_wanted: int | None = None) -> GroupCounts:
     """What `pack_counts` packed. Raises RecordError when the bytes are not that."""
-    return summed([unpack_sparse(data)])
+    return summed([unpack_sparse(data, column_count_wanted)])
 
 
-def unpack_sparse(data: bytes) -> SparseCounts:
-    """The same, without the zeros."""
+def unpack_sparse(data: bytes, column_count_wanted: int | None = None) -> SparseCounts:
+    """The same, without the zeros; of so many columns, where that is known."""
     try:
         gap_width, width, column_count = _HEAD.unpack_from(data)
         size = flat_size(column_count)
         if not {gap_width, width} <= set(_WIDTHS) or column_count > _COLUMN_COUNT_MAX:
             raise RecordError("not_counts", "the head makes no sense")
+        if column_count_wanted not in (None, column_count):
+            detail = f"it counts {column_count} columns, not {column_count_wanted}"
+            raise RecordError("not_counts", detail)
         # No more than these bytes can be meant, whatever they would unfold to.
         unfolding = zlib.decompressobj()
         raw = unfolding.decompress(data[_HEAD.size :], (gap_width + width) * size + 1)

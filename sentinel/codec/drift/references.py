@@ -1,6 +1,7 @@
 """References and columns as they are kept."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import msgspec
@@ -21,6 +22,7 @@ from sentinel.core.drift.counts.columns import (
     score_column,
 )
 from sentinel.core.drift.counts.reference import Origin, Reference
+from sentinel.core.drift.counts.segments import SegmentCounts
 from sentinel.errors import RecordError
 from sentinel.stored.references import StoredColumn, StoredColumns, StoredReference
 
@@ -46,20 +48,28 @@ def stored_reference(reference: Reference) -> StoredReference:
         first_ms=reference.first_ms,
         last_ms=reference.last_ms,
         origin=reference.origin,
+        segments=b"" if reference.segments is None else pack_counts(reference.segments.features),
+        segment_scores=b"" if reference.segments is None else pack_counts(reference.segments.score),
+        segmentation=reference.segmentation,
     )
 
 
 def reference_from(stored: StoredReference) -> Reference:
     """What was kept. Raises RecordError when it makes no sense."""
     columns = columns_of(stored.columns)
-    counts, scores = unpack_counts(stored.counts), unpack_counts(stored.scores)
-    if len(counts.cells) != len(columns) or len(scores.cells) != 1:
-        raise RecordError("not_a_reference", "it does not count the columns that it has")
+    counts = unpack_counts(stored.counts, len(columns))
+    scores = unpack_counts(stored.scores, 1)
     origin = next((one for one in get_args(Origin) if one == stored.origin), None)
     if origin is None:
         raise RecordError("not_a_reference", f'the origin "{stored.origin}" is not known')
     sums = listed_sums(stored.score_sums)
-    return Reference(columns, counts, scores, sums, stored.first_ms, stored.last_ms, origin)
+    found = Reference(columns, counts, scores, sums, stored.first_ms, stored.last_ms, origin)
+    if not stored.segments:
+        return found
+    segments = SegmentCounts(
+        unpack_counts(stored.segments, len(columns)), unpack_counts(stored.segment_scores, 1)
+    )
+    return replace(found, segments=segments, segmentation=stored.segmentation)
 
 
 def manifest_entry(reference: Reference) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from sentinel.stored.summaries import Summary, SummarySpan
 
 _PART_MAX = 1_000_000
 _TIME_MS_MAX = 1 << 53
+# Of a summary's counts in memory: a record of 16 MB, packed as ours are, unfolds to half of it.
+_UNFOLDED_BYTES_MAX = 256 << 20
 _SUMMARY = msgspec.json.Decoder(Summary)
 
 
@@ -66,11 +68,28 @@ def decode_summary(record: InputRecord) -> Summary:
         raise RecordError("not_a_summary", str(error)) from error
 
 
-def arrival_of(summary: Summary, record: InputRecord, *, with_counts: bool = True) -> Arrival:
+def arrival_of(
+    summary: Summary,
+    record: InputRecord,
+    *,
+    with_counts: bool = True,
+    column_count: int | None = None,
+    segmentation: str = "",
+) -> Arrival:
     """A summary with its counts unfolded; without, it only says how far its partition has come.
 
     Raises RecordError.
+
+    Parameters
+    ----------
+    column_count
+        How many columns the cells have that are counted in, with the score; None: as many as it
+        says.
+    segmentation
+        Counts by segment are those of the segmentation of this digest, or none.
     """
+    room = _UNFOLDED_BYTES_MAX
+    is_split = segmentation != "" and summary.segmentation == segmentation
     steps: dict[int, dict[Arm, ArmPiece]] = {}
     for span in summary.spans:
         if abs(span.at_ms) > _TIME_MS_MAX or not 0 < span.row_count < _TIME_MS_MAX:
@@ -79,7 +98,11 @@ def arrival_of(summary: Summary, record: InputRecord, *, with_counts: bool = Tru
             steps[span.at_ms] = {}
             continue
         arms = steps.setdefault(span.at_ms, {})
-        arms[span.version, span.arm] = _counts(span)
+        piece = _counts(span, column_count, is_split=is_split)
+        arms[span.version, span.arm] = piece
+        room -= piece.byte_count
+        if room < 0:
+            raise RecordError("not_a_summary", "it unfolds to more than any that is published")
     return Arrival(
         source=f"{summary.topic} {summary.log} {summary.partition}",
         begin=summary.begin,
@@ -91,6 +114,9 @@ def arrival_of(summary: Summary, record: InputRecord, *, with_counts: bool = Tru
     )
 
 
-def _counts(span: SummarySpan) -> ArmPiece:
-    counts, scores = unpack_sparse(span.counts), listed_sums(span.scores)
-    return ArmPiece(span.row_count, span.actions, counts, scores)
+def _counts(span: SummarySpan, column_count: int | None, *, is_split: bool) -> ArmPiece:
+    counts, scores = unpack_sparse(span.counts, column_count), listed_sums(span.scores)
+    segments = None
+    if is_split and span.segments:
+        segments = unpack_sparse(span.segments, counts.column_count)
+    return ArmPiece(span.row_count, span.actions, counts, scores, segments)

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sentinel.core.drift.counts.segments import COLUMN_COUNT_MAX, VALUE_COUNT_MAX, Segmentation
 from sentinel.core.features.kernels.rows_in_hour import IN_HOUR_MAX
 from sentinel.core.features.spec import CALENDAR_STATS, FeatureParams, duration_ms
 
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
+FIRST_FEW = "*"
+_FEW = 2  # of at most VALUE_COUNT_MAX values
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class DriftParams:
     window_rows: int = 100_000  # of the window that is counted in rows
     reference_rows_min: int = 10_000  # a version without a reference gets it from so many rows
     ignored_features: tuple[str, ...] = ()  # are counted and shown, and never alarm
+    # Features of stat "category" by whose values the stream is split; "*": the first few of them.
+    segments: tuple[str, ...] = (FIRST_FEW,)
     # Of examples: one false alarm in so many.
     example_run_length: int = 100_000
 
@@ -48,6 +53,13 @@ class DriftParams:
             raise ValueError("reference_rows_min must be in 1000..100000000")
         if not 1_000 <= self.example_run_length <= 1_000_000_000:
             raise ValueError("example_run_length must be in 1000..1000000000")
+        self._check_segments()
+
+    def _check_segments(self) -> None:
+        if len(set(self.segments)) > COLUMN_COUNT_MAX:
+            raise ValueError(f"segments must be {COLUMN_COUNT_MAX} features at most")
+        if FIRST_FEW in self.segments and len(self.segments) > 1:
+            raise ValueError(f'segments must be "{FIRST_FEW}" alone, or name features')
 
     @property
     def step_ms(self) -> int:
@@ -64,3 +76,17 @@ def silent_features(features: Sequence[FeatureParams], params: DriftParams) -> f
     """Those whose values never alarm: the calendar changes by itself, others are to be ignored."""
     calendar = [feature.name for feature in features if feature.stat in CALENDAR_STATS]
     return frozenset({*calendar, *params.ignored_features})
+
+
+def segmentation_of(features: Sequence[FeatureParams], params: DriftParams) -> Segmentation:
+    """By what the stream is split. Raises ValueError of a feature that is no category."""
+    categories = [feature for feature in features if feature.stat == "category"]
+    if FIRST_FEW in params.segments:
+        few = [one.name for one in categories if len(one.values) <= VALUE_COUNT_MAX]
+        return Segmentation.of(features, few[:_FEW])
+    names = [one.name for one in categories]
+    if unknown := [name for name in params.segments if name not in names]:
+        raise ValueError(
+            f'[drift] segments {unknown} must be features of stat "category"; there: {names}'
+        )
+    return Segmentation.of(features, params.segments)

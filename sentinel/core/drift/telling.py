@@ -33,8 +33,9 @@ class DriftView:
 
 
 def moved(alarm: Alarm) -> str:
-    """What went where, such as "amount up" or "missing values of amount up"."""
-    return f"{_PARTS.get(alarm.part, '')}{alarm.column} {alarm.side}"
+    """What went where, such as "missing values of amount up"; and in which segment."""
+    place = f" in {alarm.segment}" if alarm.segment else ""
+    return f"{_PARTS.get(alarm.part, '')}{alarm.column} {alarm.side}{place}"
 
 
 def worst_first(alarms: Iterable[Alarm]) -> list[Alarm]:

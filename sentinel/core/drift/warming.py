@@ -6,6 +6,7 @@ from sentinel.core.drift.counts.columns import column_of
 from sentinel.core.drift.counts.noting import Binning, noted, steps_of
 from sentinel.core.drift.counts.open_steps import ArmCounts
 from sentinel.core.drift.counts.reference import reference_of
+from sentinel.core.drift.counts.segments import Segmentation, SegmentColumn
 from sentinel.core.drift.counts.steps import ClosedStep
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.watch import Watch
@@ -17,11 +18,16 @@ def warm() -> None:
     probability, is_counted = np.array([0.1, 0.9]), np.ones(2, dtype=np.bool_)
     binning = Binning([column_of(name, values[:, i]) for i, name in enumerate("ab")])
     cells = binning.cells(values, probability)
-    rows = noted(zeros, zeros, zeros, zeros, zeros, probability, zeros, is_counted, cells)
+    split = Segmentation((SegmentColumn("a", 0, ("x",)),))
+    rows = noted(
+        zeros, zeros, zeros, zeros, zeros, probability, zeros, is_counted, cells,
+        split.of_rows(values),
+    )  # fmt: skip
     reference = reference_of(
-        "ab", values, zeros, zeros, probability, zeros, is_counted, rows_per_account_max=5
-    )
-    watch = Watch("0.0.0", reference, DriftParams())
+        "ab", values, zeros, zeros, probability, zeros, is_counted, rows_per_account_max=5,
+        segmentation=split,
+    )  # fmt: skip
+    watch = Watch("0.0.0", reference, DriftParams(), segmentation=split)
     for one in steps_of(rows):
-        arm = ArmCounts(one.row_count, {}, one.counts, one.scores)
+        arm = ArmCounts(one.row_count, {}, one.counts, one.scores, one.segments)
         list(watch.after(ClosedStep(one.step, {("0.0.0", ""): arm})))

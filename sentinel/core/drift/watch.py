@@ -14,10 +14,16 @@ from sentinel.core.drift.counts.columns import CELL_COUNT, BinnedColumn, score_c
 from sentinel.core.drift.counts.counting import GroupCounts
 from sentinel.core.drift.counts.noting import SCORE_SUMS
 from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.counts.segments import Segmentation, SegmentCounts
 from sentinel.core.drift.counts.spans import SpanCounts
 from sentinel.core.drift.counts.steps import ClosedStep
 from sentinel.core.drift.detectors.minute_state import MinuteEvent, MinuteState
-from sentinel.core.drift.detectors.minutes import Expected, MinuteParams, after_minute
+from sentinel.core.drift.detectors.minutes import (
+    Expected,
+    MinuteParams,
+    after_minute,
+    rows_per_account_of,
+)
 from sentinel.core.drift.detectors.seasons import (
     SeasonEvent,
     SeasonParams,
@@ -27,6 +33,7 @@ from sentinel.core.drift.detectors.seasons import (
 )
 from sentinel.core.drift.detectors.series import MinuteReference
 from sentinel.core.drift.params import DriftParams
+from sentinel.core.drift.segment_watch import SegmentWatch
 from sentinel.core.features.kernels.rows_in_hour import HOUR_MS
 from sentinel.core.features.spec import duration_ms
 
@@ -36,7 +43,9 @@ SCALES: tuple[WindowScale, ...] = ("rows", "hour", "day")
 _WIDTHS: tuple[tuple[WindowScale, int], ...] = (("hour", HOUR_MS), ("day", DAY_MS))
 _BLOCK_MS = HOUR_MS // 2  # between which is measured how alike steps are
 _DAY_HOURS = DAY_MS // HOUR_MS
-_DETECTOR_COUNT = 2  # of steps: features and score, which share the run length
+# Detectors of steps that share the run length: of features and of the score, of segments as well.
+_DETECTOR_COUNT, _WITH_SEGMENTS = 2, 4
+_WHOLE = Segmentation()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -50,12 +59,21 @@ class ClosedWindow:
 
 @dataclass(frozen=True, slots=True)
 class StepEvent:
-    """An event of the detector of steps; `of_score` says of which of the two."""
+    """An event of the detector of steps.
+
+    Attributes
+    ----------
+    of_score
+        Whether it is of the score; else of a feature.
+    segment
+        The number of its segment; None of the whole stream.
+    """
 
     at_ms: int
     since_ms: int
     of_score: bool
     event: MinuteEvent
+    segment: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +84,7 @@ class HourEvent:
     column: str
     part: str
     event: SeasonEvent
+    segment: int | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -88,6 +107,8 @@ class Watch:
         them at least, and no fewer than `reference_rows_min`.
     silent
         Features whose values never alarm.
+    segmentation
+        By what the stream is split; a reference that does not know it gets that from the stream.
     """
 
     def __init__(
@@ -97,23 +118,32 @@ class Watch:
         params: DriftParams,
         *,
         silent: frozenset[str] = frozenset(),
+        segmentation: Segmentation = _WHOLE,
     ) -> None:
         self.version = version
         self.feature_count = len(reference.features)
         self._params = params
         self.silent = silent
+        self.segmentation = segmentation
+        is_split = bool(segmentation.columns)
+        sharing = _WITH_SEGMENTS if is_split else _DETECTOR_COUNT
         self._minute_params = MinuteParams(
-            run_length_minutes=_DETECTOR_COUNT * duration_ms(params.run_length) / params.step_ms,
+            run_length_minutes=sharing * duration_ms(params.run_length) / params.step_ms,
             floor=params.floor,
             horizon_minutes=max(1.0, HOUR_MS / params.step_ms),
             block_minutes=max(2, _BLOCK_MS // params.step_ms),
         )
-        self._season_params = SeasonParams()
+        whole = SeasonParams()
+        self._season_params = replace(whole, level=whole.level / 2) if is_split else whole
+        self.segments = SegmentWatch(
+            segmentation, self._minute_params, self._season_params, silent=silent
+        )
         self.begin(reference)
 
     def begin(self, reference: Reference) -> None:
         """As if nothing had been seen yet, with a reference of the same features."""
         self._compare(reference)
+        self.segments.begin(self.reference, self._features, self._score)
         self.minutes = MinuteState.fresh([self._features])
         self.score_minutes = MinuteState.fresh([self._score])
         self.seasons = SeasonState.fresh(self._features.series_count, self._season_params)
@@ -121,6 +151,8 @@ class Watch:
         self.gathered = SpanCounts.empty(self.feature_count)
 
     def _compare(self, reference: Reference) -> None:
+        if reference.segmentation != self.segmentation.digest:
+            reference = replace(reference, segments=None, segmentation="")
         self.reference = reference
         self._expected: tuple[int, Expected] | None = None  # of which hour
         self._features = MinuteReference.of(
@@ -140,6 +172,10 @@ class Watch:
         """Whether the reference lacks something that the stream is to give."""
         return min(self.reference.counts.row_count, self.reference.scores.row_count) == 0
 
+    @property
+    def _lacks_segments(self) -> bool:
+        return bool(self.segmentation.columns) and self.reference.segments is None
+
     def after(self, step: ClosedStep) -> Iterator[Found]:
         """One step more, in the order of event time."""
         counts = SpanCounts.of(step, self.version, self.feature_count)
@@ -152,7 +188,7 @@ class Watch:
         end_ms = step.at_ms + self._params.step_ms
         if self.spans["rows"].features.row_count >= self._params.window_rows:
             yield self._closed("rows", end_ms)
-        if self.is_gathering:
+        if self.is_gathering or (self._lacks_segments and counts.segments is not None):
             yield from self._gather(counts, end_ms)
 
     def _look(self, at_ms: int, counts: SpanCounts) -> Iterator[StepEvent]:
@@ -170,6 +206,14 @@ class Watch:
             )
             for event in events:
                 yield StepEvent(at_ms, event.since * step_ms, True, event)
+        if counts.segments is not None:
+            rows_per_account = rows_per_account_of(
+                self.minutes.sizes[0], float(self.minutes.squares[0])
+            )
+            for of_score, event in self.segments.look(
+                number, at_ms // HOUR_MS, counts.segments, rows_per_account
+            ):
+                yield StepEvent(at_ms, event.since * step_ms, of_score, event, event.segment)
 
     def _expected_at(self, hour: int) -> Expected:
         if self._expected is None or self._expected[0] != hour:
@@ -187,15 +231,18 @@ class Watch:
                 continue  # a clock may also have come back to before it
             if scale == "hour":
                 ended = number
-                yield from self._end_hour(number, span.features)
+                yield from self._end_hour(number, span.features, span.segments)
             elif (last := (number + 1) * _DAY_HOURS - 1) != ended:
                 # Nothing came in the last hour of the day, with which the day is judged.
-                yield from self._end_hour(last, GroupCounts.empty(self.feature_count))
+                yield from self._end_hour(last, GroupCounts.empty(self.feature_count), None)
             yield self._closed(scale, (number + 1) * width_ms)
 
-    def _end_hour(self, hour: int, counts: GroupCounts) -> Iterator[HourEvent]:
+    def _end_hour(
+        self, hour: int, counts: GroupCounts, segments: SegmentCounts | None
+    ) -> Iterator[HourEvent]:
         if self._features.series_count == 0:
             return
+        end_ms = (hour + 1) * HOUR_MS
         rows, sums = self._features.sums(counts)
         # What is missing or unseen is rare: a few such rows in an hour are no normal law, and of
         # none at all for weeks rounding would be the variance. Steps judge it.
@@ -205,7 +252,9 @@ class Watch:
         for event in events:
             column = self._features.columns[int(self._features.places[event.series])]
             part = self._features.parts[event.series]
-            yield HourEvent((hour + 1) * HOUR_MS, column, part, event)
+            yield HourEvent(end_ms, column, part, event)
+        for one in self.segments.end_hour(hour, segments):
+            yield HourEvent(end_ms, one.column, "value", one.event, one.segment)
 
     def _closed(self, scale: WindowScale, end_ms: int) -> ClosedWindow:
         closed = ClosedWindow(scale, end_ms, self.spans[scale])
@@ -218,8 +267,42 @@ class Watch:
         found, needed = self.gathered, self._params.reference_rows_min
         if end_ms - found.begin_ms < DAY_MS or found.score.row_count < needed:
             return
-        reference = replace(self.reference, scores=found.score, score_sums=found.scores)
-        if self.reference.counts.row_count == 0:
+        split = self._split_enough(found)
+        if split is None and not self.is_gathering:
+            return
+        had_series = self._features.series_count, self._score.series_count
+        self._compare(self._completed(found, split, end_ms))
+        self.segments.compare(self.reference, self._features, self._score)
+        if self._score.series_count != had_series[1]:
+            self.score_minutes = MinuteState.fresh([self._score])
+        if self._features.series_count != had_series[0]:
+            self.minutes = MinuteState.fresh([self._features])
+            self.seasons = SeasonState.fresh(self._features.series_count, self._season_params)
+        self.gathered = SpanCounts.empty(self.feature_count)
+        yield ReferenceFound(self.reference)
+
+    def _split_enough(self, found: SpanCounts) -> SegmentCounts | None:
+        """Counts by segment, if there are enough to compare with."""
+        split, needed = found.segments, self._params.reference_rows_min
+        if split is None or split.row_count < needed * len(self.segmentation.columns):
+            return None
+        return split
+
+    def _completed(self, found: SpanCounts, split: SegmentCounts | None, end_ms: int) -> Reference:
+        """The reference with what it lacks."""
+        reference = self.reference
+        lacks_score = reference.scores.row_count == 0
+        if split is not None and (self._lacks_segments or lacks_score):
+            known = None if self._lacks_segments else reference.segments
+            features = split.features if known is None else known.features
+            reference = replace(
+                reference,
+                segments=SegmentCounts(features, split.score),
+                segmentation=self.segmentation.digest,
+            )
+        if lacks_score:
+            reference = replace(reference, scores=found.score, score_sums=found.scores)
+        if reference.counts.row_count == 0:
             reference = replace(
                 reference,
                 counts=found.features,
@@ -227,14 +310,7 @@ class Watch:
                 last_ms=end_ms,
                 origin="stream",
             )
-        had_series = self._features.series_count
-        self._compare(reference)
-        self.score_minutes = MinuteState.fresh([self._score])
-        if self._features.series_count != had_series:
-            self.minutes = MinuteState.fresh([self._features])
-            self.seasons = SeasonState.fresh(self._features.series_count, self._season_params)
-        self.gathered = SpanCounts.empty(self.feature_count)
-        yield ReferenceFound(reference)
+        return reference
 
 
 def empty_reference(columns: Sequence[BinnedColumn]) -> Reference:
@@ -253,4 +329,9 @@ def empty_reference(columns: Sequence[BinnedColumn]) -> Reference:
 def without_scores(reference: Reference) -> Reference:
     """The features of a reference alone: its scores are those of another version."""
     nothing = empty_reference(reference.features)
-    return replace(reference, scores=nothing.scores, score_sums=nothing.score_sums)
+    segments = reference.segments
+    if segments is not None:
+        segments = SegmentCounts(segments.features, nothing.scores)
+    return replace(
+        reference, scores=nothing.scores, score_sums=nothing.score_sums, segments=segments
+    )

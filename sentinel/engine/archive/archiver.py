@@ -17,6 +17,7 @@ from sentinel.codec.archive import (
     source_of,
 )
 from sentinel.core.learning.maturity import MaturityParams
+from sentinel.engine.archive.counting import OutcomeCounter
 from sentinel.engine.archive.linking import Linker
 from sentinel.engine.archive.logs import log_files, log_of
 from sentinel.engine.archive.publishing import ExamplePublisher
@@ -95,6 +96,8 @@ class Archiver:
         As the model of a version names its features, of which there are so many.
     tail
         Reads the topic of examples.
+    counter
+        Counts what came of experiments.
     clock_s
         Monotonic seconds.
     """
@@ -106,6 +109,7 @@ class Archiver:
         archive: Archive,
         tail: Tail,
         params: ArchiverParams,
+        counter: OutcomeCounter,
         *,
         feature_names: FeatureNames,
         clock_s: Callable[[], float],
@@ -132,6 +136,7 @@ class Archiver:
         self.linker = Linker(archive, broker, topics.feedback, horizon_s=horizon_s)
         self._examples = topics.examples
         self.publisher = ExamplePublisher(archive, broker, tail, topics.examples, params.maturity)
+        self.counter = counter
         self._written = Counts()
         self._commit_count = 0
         self._assigned_s: float | None = None
@@ -206,6 +211,7 @@ class Archiver:
             try:
                 if any(self._kinds.get(at.topic) == "labels" for at in self._owned):
                     await self.publisher.work()
+                    await self.counter.work()
                 if self._feedback in self._owned:
                     await self.linker.work()
                     await self._commit(self._feedback, self.linker.taken_to)
@@ -223,6 +229,7 @@ class Archiver:
                 continue
             if self._kinds[at.topic] == "labels":
                 await self.publisher.begin()
+                self.counter.begin()
             files = self._logs[at.topic]
             newest = await asyncio.to_thread(files.settle, at.partition)
             reach = await asyncio.to_thread(files.reach, at.partition)

@@ -18,10 +18,11 @@ from sentinel.records import WITHDRAWN, Example, LabelWord
 
 PRESUMED = "presumed"
 _WORDS: dict[int | None, LabelWord] = {1: "fraud", 0: "genuine", None: WITHDRAWN}
-_EXPLORATION = {"explore_share": pl.Float64, "explored": pl.Boolean}
+# What files of before there was such a thing do not have.
+_LATER = {"explore_share": pl.Float64, "explored": pl.Boolean, "experiment": pl.String}
 _KEPT = (
     *("decision_id", "transaction_id", "event_time_ms", "account", "amount_minor", "score"),
-    *("probability", "action", "model_version", "arm", *_EXPLORATION),
+    *("probability", "action", "model_version", "arm", *_LATER),
 )
 
 
@@ -53,14 +54,18 @@ def span_ms(files: Archive, segment: Segment) -> tuple[int, int]:
 
 
 def decided_last(
-    files: Archive, segment: Segment, spans_ms: Mapping[Segment, tuple[int, int]]
+    files: Archive,
+    segment: Segment,
+    spans_ms: Mapping[Segment, tuple[int, int]],
+    columns: Sequence[str] | None = None,
 ) -> Iterator[pl.DataFrame]:
     """The decisions of a file, without those on transactions that another log decided later.
 
     Nor those on what had been counted before: their features show the transaction itself.
 
     A stream that was sent again, or that was copied to another cluster, was decided, or archived,
-    twice. `spans_ms` are the event times of all files.
+    twice. `spans_ms` are the event times of all files; `columns` (None: all) must hold
+    transaction_id, appended_ms, offset and degraded.
     """
     first_ms, last_ms = spans_ms[segment]
     others = [
@@ -71,7 +76,7 @@ def decided_last(
         and begin_ms <= last_ms
         and end_ms >= first_ms
     ]
-    for batch in files.batches(segment):
+    for batch in files.batches(segment, columns):
         frame = batch.filter(IS_COUNTED)
         yield _without_older(files, frame, segment.log, others) if others else frame
 
@@ -227,11 +232,11 @@ def _foreseeing_nothing(decisions: pl.DataFrame) -> pl.DataFrame:
 
 
 def _kept(decisions: pl.DataFrame) -> pl.DataFrame:
-    """What of a decision an example takes; files of before there was exploration have none."""
+    """What of a decision an example takes; older files do not have all of it."""
     decisions = _foreseeing_nothing(decisions)
-    missing = [name for name in _EXPLORATION if name not in decisions.columns]
+    missing = [name for name in _LATER if name not in decisions.columns]
     features = [name for name in decisions.columns if name.startswith("feature_")]
-    nulls = [pl.lit(None, _EXPLORATION[name]).alias(name) for name in missing]
+    nulls = [pl.lit(None, _LATER[name]).alias(name) for name in missing]
     return decisions.with_columns(nulls).select([*_KEPT, *features])
 
 
@@ -301,4 +306,5 @@ def _example(row: Mapping[str, Any], columns: Mapping[str, str]) -> Example:
         is_selective=row["is_selective"],
         supersedes=row["supersedes"],
         is_explored=bool(row["explored"]),
+        experiment=row.get("experiment") or "",  # what was before the stream is of none
     )

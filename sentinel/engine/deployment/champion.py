@@ -103,6 +103,8 @@ class Deployment:
         self._failures: dict[str, str] = {}  # why a version of the registry cannot serve
         self._failed_count = 0  # of those that have failed while they served, as last seen
         self._unexplained: dict[str, str] = {}  # why a version will not be explained
+        self._held: tuple[str, ...] = ()  # by whom else
+        self._loading = asyncio.Lock()
         self._again_s = 0.0  # when that is tried again
         self._wait_s = params.look_s
 
@@ -173,8 +175,26 @@ class Deployment:
         """Why alerts go without reasons, as long as this champion serves; empty if they do not."""
         return self._unexplained.get(self._serving.champion.version, "")
 
+    async def hold(self, versions: Sequence[str]) -> dict[str, ServingModel]:
+        """Have these versions in memory, until others are wanted; those that can serve.
+
+        What cannot be loaded is tried again whenever this is asked.
+        """
+        self._held = tuple(versions)
+        async with self._loading:
+            found = {version: await self._ready(version) for version in versions}
+        return {version: model for version, model in found.items() if model is not None}
+
+    def held(self, versions: Sequence[str]) -> dict[str, ServingModel]:
+        """Those of these versions that are in memory."""
+        return {version: self._kept[version] for version in versions if version in self._kept}
+
     async def follow(self) -> None:
         """Bring what the registry says to serve; one that cannot be loaded changes nothing."""
+        async with self._loading:
+            await self._follow()
+
+    async def _follow(self) -> None:
         registry_state = await self._remembered.look()
         is_new = registry_state != self._seen
         has_failed = len(self._serving.failed) != self._failed_count
@@ -263,6 +283,7 @@ class Deployment:
         """Forget the models that were in use the longest time ago."""
         serving = self._serving
         used = {one.version for one in (serving.champion, serving.shadow) if one is not None}
+        used |= {*self._held}
         idle = [version for version in self._kept if version not in used]
         for version in idle[: max(len(idle) - self._params.kept_count, 0)]:
             del self._kept[version]

@@ -1,12 +1,13 @@
 """An alarm's life: opened once, brought up to date, closed when it is over; told at each turn."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from sentinel.codec.stored import encode_stored
 from sentinel.codec.times import date_text
 from sentinel.core.drift.counts.columns import SCORE
+from sentinel.core.drift.telling import moved
 from sentinel.core.drift.watch import HourEvent, StepEvent
 from sentinel.core.drift.windows.explaining import Explanation
 from sentinel.core.features.kernels.rows_in_hour import HOUR_MS
@@ -21,6 +22,10 @@ log = logging.getLogger(__name__)
 
 _KNOWN_COUNT = 1_000
 WHO = "drift"
+# As long as no window says more: what the detector of a part sees.
+_KINDS = {
+    "value": "location", "missing": "missing", "unseen": "new_category", "rate": "performance",
+}  # fmt: skip
 _SPAN_HOURS = {"hour": 1, "hours": 6, "day": 24}  # of what the season is compared by
 
 
@@ -32,6 +37,8 @@ class DetectedChange:
     ----------
     is_over
         Whether what had changed is as it was.
+    segment
+        In which it was found; empty in the whole stream.
     """
 
     detector: Detector
@@ -43,11 +50,13 @@ class DetectedChange:
     effect: float
     change: float
     is_over: bool
+    segment: str = ""
 
 
-def change_of(event: StepEvent | HourEvent) -> DetectedChange:
-    """What an event of the watch says."""
+def change_of(event: StepEvent | HourEvent, segments: Sequence[str]) -> DetectedChange:
+    """What an event of the watch says; `segments` are the names of all."""
     one = event.event
+    segment = "" if event.segment is None else segments[event.segment]
     is_over = one.kind == "over"
     if isinstance(event, StepEvent):
         column = SCORE if event.of_score else event.event.column
@@ -62,11 +71,12 @@ def change_of(event: StepEvent | HourEvent) -> DetectedChange:
             one.effect,
             change,
             is_over,
+            segment,
         )
     since_ms = event.at_ms - _SPAN_HOURS[event.event.span] * HOUR_MS
     return DetectedChange(
         "season", event.column, event.part, one.side, since_ms, event.at_ms, one.effect, 0.0,
-        is_over,
+        is_over, segment,
     )  # fmt: skip
 
 
@@ -74,7 +84,7 @@ class AlarmDesk:
     """Keeps alarms and tells of them.
 
     There is one open alarm of a column and part at most: the detector that speaks first opens it,
-    and it is over when that one says so.
+    of the whole stream or of a segment, and it is over when that one says so.
     """
 
     def __init__(
@@ -93,6 +103,7 @@ class AlarmDesk:
         self._open: dict[tuple[str, str], Alarm] = {}  # by column and part
         self._ended: set[tuple[str, str, Detector, int | None]] = set()  # before this one kept them
         self._told: list[Alarm] = []  # that ask for a candidate
+        self._quiet: frozenset[str] = frozenset()  # columns that are suppressed
         self.quiet_since_ms: int | None = None  # when the last alarm was over
 
     @property
@@ -100,11 +111,22 @@ class AlarmDesk:
         """What is not over, the oldest first."""
         return sorted(self._open.values(), key=lambda alarm: alarm.opened_ms)
 
+    @property
+    def segments(self) -> list[str]:
+        """In which something was found that is not over."""
+        return list(dict.fromkeys(one.segment for one in self.open if one.is_of_segment))
+
     def opened_ms(self, *, of_performance: bool) -> list[int]:
         """Event times of the alarms that were told: of examples, or of what comes."""
         return [
-            one.opened_ms for one in self._told if (one.detector == "examples") == of_performance
+            one.opened_ms
+            for one in self._told
+            if (one.detector == "examples") == of_performance and one.column not in self._quiet
         ]
+
+    async def look(self) -> None:
+        """See what people have suppressed: that asks for no candidate any more."""
+        self._quiet = frozenset(one.column for one in await self._store.suppressions())
 
     async def take_up(self, saved_to_ms: int) -> None:
         """Go on where whoever kept alarms before has stopped.
@@ -115,6 +137,7 @@ class AlarmDesk:
         self._open = {(one.column, one.part): one for one in known if not one.is_over}
         self._told = [alarm for alarm in known if not alarm.is_suppressed]
         self._ended = {(one.column, one.part, one.detector, one.closed_ms) for one in known}
+        await self.look()
         over_ms = (one.closed_ms for one in known if one.closed_ms is not None)
         self.quiet_since_ms = max(over_ms, default=None)
         for alarm in known:
@@ -128,14 +151,14 @@ class AlarmDesk:
         if change.is_over:
             # What is read again may be the end of one before it, which is known.
             is_known = (*key, change.detector, change.at_ms) in self._ended
-            if before is not None and before.detector == change.detector and not is_known:
-                await self._close(key, before, change.at_ms)
+            if before is not None and _is_by(before, change) and not is_known:
+                await self._close(key, before, before, change.at_ms)
             return
         if before is not None:
             return  # it is open: the windows bring it up to date
         alarm = _opened(change, version, explanation)
-        suppressed = {one.column for one in await self._store.suppressions()}
-        alarm = replace(alarm, is_suppressed=change.column in suppressed)
+        await self.look()
+        alarm = replace(alarm, is_suppressed=change.column in self._quiet)
         if not await self._store.put_alarm(None, alarm):
             # It was opened before a crash; what became of it since, the store knows.
             alarm = await self._store.alarm(alarm.id) or alarm
@@ -148,28 +171,36 @@ class AlarmDesk:
         self._metrics.drift_alarms += 1
         self._told = [*self._told, alarm][-_KNOWN_COUNT:]
         log.warning(
-            "drift: %s of %s went %s since %s UTC: %s", alarm.part, alarm.column, alarm.side,
-            date_text(alarm.since_ms), alarm.words or f"{alarm.effect:+.2f} sd",
+            "drift: %s since %s UTC: %s", moved(alarm), date_text(alarm.since_ms),
+            alarm.words or f"{alarm.effect:+.2f} sd",
         )  # fmt: skip
 
     async def explained(self, explanation: Explanation, at_ms: int) -> None:
         """A window was closed: what it says of columns whose alarms are open."""
         for key, before in list(self._open.items()):
-            found = explanation.of(before.column)
+            found = explanation.of(before.column, _found_in(before))
             if found is None or not found.alarm or at_ms <= before.changed_ms:
                 continue  # nothing, or a window that is read again
             now = replace(
                 before, kind=found.kind, words=found.words, harm=explanation.harm,
                 severity=explanation.severity, changed_ms=at_ms,
+                segment=before.segment if before.is_of_segment else found.segment,
             )  # fmt: skip
             if _said(now) != _said(before):
                 await self._put(key, before, now)
 
-    async def _close(self, key: tuple[str, str], before: Alarm, at_ms: int) -> None:
-        await self._put(key, before, replace(before, status="closed", closed_ms=at_ms,
-                                             changed_ms=at_ms))  # fmt: skip
+    async def supersede(self, at_ms: int, *, keep: Callable[[Alarm], bool]) -> None:
+        """Close what nobody goes on judging: another reference is compared with from now on."""
+        for key, before in list(self._open.items()):
+            if not keep(before):
+                superseded = replace(before, is_superseded=True)
+                await self._close(key, before, superseded, max(at_ms, before.changed_ms + 1))
+
+    async def _close(self, key: tuple[str, str], before: Alarm, after: Alarm, at_ms: int) -> None:
+        after = replace(after, status="closed", closed_ms=at_ms, changed_ms=at_ms)
+        await self._put(key, before, after)
         self.quiet_since_ms = at_ms
-        log.info("drift: %s of %s is as it was", before.part, before.column)
+        log.info("drift: %s is over", moved(before))
 
     async def _put(self, key: tuple[str, str], before: Alarm, after: Alarm) -> None:
         """A person may have spoken meanwhile: what they said stays."""
@@ -177,7 +208,10 @@ class AlarmDesk:
             stored = await self._store.alarm(before.id)
             if stored is None:
                 raise FencedError(f"the alarm {before.id} has vanished from the store")
-            after = replace(after, acknowledged_by=stored.acknowledged_by, note=stored.note)
+            after = replace(
+                after, acknowledged_by=stored.acknowledged_by, note=stored.note,
+                is_suppressed=stored.is_suppressed,
+            )  # fmt: skip
             if stored.status == "acknowledged" and after.status == "open":
                 after = replace(after, status="acknowledged")
             if not await self._store.put_alarm(stored, after):
@@ -205,9 +239,10 @@ class AlarmDesk:
 
 
 def _opened(change: DetectedChange, version: str, explanation: Explanation) -> Alarm:
-    found = explanation.of(change.column)
+    found = explanation.of(change.column, change.segment)
     if found is None or not found.alarm:  # the window says nothing of it
         found, explanation = None, Explanation()
+    placed = "" if found is None else found.segment
     return Alarm(
         id=f"{version}-{change.detector}-{change.column}-{change.part}-{change.at_ms}",
         detector=change.detector,
@@ -221,10 +256,21 @@ def _opened(change: DetectedChange, version: str, explanation: Explanation) -> A
         effect=change.effect,
         change=change.change,
         severity=_severity(change, explanation),
-        kind="" if found is None else found.kind,
+        kind=_KINDS[change.part] if found is None else found.kind,
         words="" if found is None else found.words,
         harm=explanation.harm,
+        segment=change.segment or placed,
+        is_of_segment=change.segment != "",
     )
+
+
+def _found_in(alarm: Alarm) -> str:
+    return alarm.segment if alarm.is_of_segment else ""
+
+
+def _is_by(alarm: Alarm, change: DetectedChange) -> bool:
+    """Whether the one that has opened an alarm says something of it."""
+    return (alarm.detector, _found_in(alarm)) == (change.detector, change.segment)
 
 
 def _severity(change: DetectedChange, explanation: Explanation) -> Severity:
@@ -234,9 +280,10 @@ def _severity(change: DetectedChange, explanation: Explanation) -> Severity:
 
 def _said(alarm: Alarm) -> Sequence[object]:
     """What is worth telling of when it changes; words change with each window."""
-    return alarm.kind, alarm.severity, alarm.status
+    return alarm.kind, alarm.severity, alarm.status, alarm.segment, bool(alarm.words)
 
 
 def _entry(alarm: Alarm) -> dict[str, object]:
     told = asdict(alarm)
-    return {name: told[name] for name in ("column", "part", "side", "status", "severity", "kind")}
+    names = ("column", "part", "side", "status", "severity", "kind", "segment")
+    return {name: told[name] for name in names}

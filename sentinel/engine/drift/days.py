@@ -4,6 +4,7 @@ import logging
 
 from sentinel.codec.drift.counts import unpack_counts
 from sentinel.core.drift.counts.counting import GroupCounts
+from sentinel.core.drift.counts.segments import Segmentation
 from sentinel.core.drift.watch import DAY_MS
 from sentinel.errors import RecordError
 from sentinel.ports import DriftStore
@@ -11,6 +12,11 @@ from sentinel.ports import DriftStore
 log = logging.getLogger(__name__)
 
 WEEK = 7
+
+
+def segment_days(columns: str, segmentation: Segmentation) -> str:
+    """Under what the days are kept that were counted by segment."""
+    return f"{columns}-{segmentation.digest}"
 
 
 async def days_before(

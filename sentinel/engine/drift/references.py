@@ -9,9 +9,10 @@ from sentinel.codec.drift.references import from_manifest, reference_from, store
 from sentinel.core.drift.counts.columns import BinnedColumn, digest, score_column
 from sentinel.core.drift.counts.counting import GroupCounts
 from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.counts.segments import Segmentation, SegmentCounts
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.watch import DAY_MS, empty_reference, without_scores
-from sentinel.engine.drift.days import WEEK, days_before
+from sentinel.engine.drift.days import WEEK, days_before, segment_days
 from sentinel.errors import RecordError
 from sentinel.ports import DriftStore, ModelStore
 
@@ -32,10 +33,17 @@ class FoundReference:
 class References:
     """Finds references, and keeps those that a manifest does not have."""
 
-    def __init__(self, store: DriftStore, models: ModelStore, params: DriftParams) -> None:
+    def __init__(
+        self,
+        store: DriftStore,
+        models: ModelStore,
+        params: DriftParams,
+        segmentation: Segmentation,
+    ) -> None:
         self._store = store
         self._models = models
         self._params = params
+        self._segmentation = segmentation
 
     async def of(self, version: str, columns: Sequence[BinnedColumn], now_ms: int) -> Reference:
         """The reference of a version in these cells.
@@ -73,7 +81,19 @@ class References:
         if counts.row_count < self._params.reference_rows_min:
             return None
         found = replace(empty_reference(columns), counts=counts)
-        return replace(found, first_ms=min(days), last_ms=today)
+        found = replace(found, first_ms=min(days), last_ms=today)
+        return await self._with_segments(found, name, today)
+
+    async def _with_segments(self, found: Reference, name: str, today: int) -> Reference:
+        """With the same days by segment, if all of them were counted so."""
+        if not self._segmentation.columns:
+            return found
+        split = await days_before(self._store, segment_days(name, self._segmentation), today, WEEK)
+        counts = sum(split.values(), start=GroupCounts.empty(len(found.features)))
+        if counts.row_count < found.row_count * len(self._segmentation.columns):
+            return found
+        segments = SegmentCounts(counts, GroupCounts.empty(1))
+        return replace(found, segments=segments, segmentation=self._segmentation.digest)
 
     async def _of_parent(self, version: str, columns: Sequence[BinnedColumn]) -> Reference | None:
         """Of the nearest version before it that has one; scores are another version's."""

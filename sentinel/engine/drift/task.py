@@ -8,14 +8,16 @@ a repetition has, too: whoever takes over finds the same again, and it is known.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sentinel.codec.drift.progress import book_values, position_of
 from sentinel.codec.drift.references import columns_of
 from sentinel.codec.drift.summaries import arrival_of, decode_summary
 from sentinel.codec.drift.watches import restore, watch_values
 from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.counts.segments import Segmentation
 from sentinel.core.drift.counts.steps import Arrival, BookPosition, StepBook
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.telling import DriftView, drift_view
@@ -38,7 +40,7 @@ from sentinel.errors import RecordError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, DriftStore, ModelStore, Tail
 from sentinel.records import InputRecord
-from sentinel.stored.drift import DriftProgress
+from sentinel.stored.drift import Alarm, DriftProgress
 from sentinel.stored.references import StoredColumns
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ log = logging.getLogger(__name__)
 _POLL_S = 0.5
 _POLL_COUNT_MAX = 50
 _SAVE_S = 10.0
+_SAVES_APART = 50  # times as long as one takes: with many segments there are megabytes to save
 _LOOK_S = 5.0  # whether another version is to be watched
 _IDLE_S = 1.0
 
@@ -65,6 +68,15 @@ class _Judgement:
     explanation: Explanation
 
 
+def _is_restored(watch: Watch, values: Mapping[str, Any]) -> bool:
+    try:
+        restore(watch, values)
+    except RecordError as error:
+        log.warning("drift is watched anew: %s", error.args[-1])
+        return False
+    return True
+
+
 class DriftTask:
     """Watches the champion.
 
@@ -72,6 +84,8 @@ class DriftTask:
     ----------
     silent
         Features whose values never alarm.
+    segmentation
+        By what the stream is split.
     """
 
     def __init__(
@@ -91,6 +105,7 @@ class DriftTask:
         topic: str,
         example_topic: str,
         silent: frozenset[str],
+        segmentation: Segmentation,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._control = control
@@ -107,11 +122,14 @@ class DriftTask:
         self._topic = topic
         self._example_topic = example_topic
         self._silent = silent
+        self._segmentation = segmentation
         self._clock_s = clock_s
         self._watch: Watch | None = None
         self._book = StepBook(BookPosition(), step_ms=params.step_ms, grace_ms=params.grace_ms)
         self._columns = ""
+        self._is_kept = False  # whether the store has the reference, and somebody may forget it
         self._saved_s = self._looked_s = 0.0
+        self._save_after_s = _SAVE_S
 
     @property
     def watch(self) -> Watch | None:
@@ -166,12 +184,13 @@ class DriftTask:
         if now_s - self._looked_s >= _LOOK_S:
             self._looked_s = now_s
             await self._follow()
-        if now_s - self._saved_s >= _SAVE_S:
+            await self._desk.look()
+        if now_s - self._saved_s >= self._save_after_s:
             await self.save()
 
     async def save(self) -> None:
         """Note how far the watch is."""
-        watch = self._watch
+        watch, begin_s = self._watch, self._clock_s()
         if watch is None:
             return
         values = await asyncio.to_thread(watch_values, watch)
@@ -187,6 +206,7 @@ class DriftTask:
         await self._broker.flush()  # what was told of it is out
         await self._store.save(progress)
         self._saved_s = self._clock_s()
+        self._save_after_s = max(_SAVE_S, _SAVES_APART * (self._saved_s - begin_s))
 
     async def _take_up(self) -> bool:
         """Go on where whoever watched before has stopped; False while there is nothing to watch."""
@@ -200,13 +220,8 @@ class DriftTask:
             position = position_of(saved.book)
         watch = await self._new_watch(champion, columns, position.closed_to_ms)
         is_same = saved is not None and is_same_log and saved.columns == columns.digest
-        is_restored = False
-        if saved is not None and is_same and saved.version == champion:
-            try:
-                restore(watch, saved.watch)
-                is_restored = True
-            except RecordError as error:
-                log.warning("drift is watched anew: %s", error.args[-1])
+        goes_on = saved is not None and is_same and saved.version == champion
+        is_restored = goes_on and _is_restored(watch, saved.watch if saved is not None else {})
         self._columns = columns.digest
         self._book = StepBook(
             position, step_ms=self._params.step_ms, grace_ms=self._params.grace_ms
@@ -216,12 +231,24 @@ class DriftTask:
             examples = saved.examples
         self._tail.seek(self._example_topic, self._performance.go_on(examples, champion))
         await self._desk.take_up(position.closed_to_ms)
+        # What is read again opens the same alarms again: those are let be.
+        since_ms = position.closed_to_ms if goes_on and not is_restored else 0
+        await self._desk.supersede(
+            position.closed_to_ms, keep=lambda one: self._goes_on(one, champion, since_ms)
+        )
         self._tail.seek(self._topic, position.reads_from)
         self._saved_s = self._looked_s = self._clock_s()
         self._watch = watch
         if not is_restored:
             await self.save()  # with which reference it began: soon the stream may give another
         return True
+
+    def _goes_on(self, alarm: Alarm, version: str, since_ms: int) -> bool:
+        """Whether an alarm is judged on, by a watch that knows nothing from before `since_ms`."""
+        if alarm.version != version or alarm.detector == "examples":
+            return alarm.version == version
+        is_known = not alarm.is_of_segment or alarm.segment in self._segmentation.names
+        return is_known and alarm.opened_ms >= since_ms
 
     async def _wanted(self) -> tuple[str, StoredColumns] | None:
         """The champion, and in which cells is counted; None while one of them is not known."""
@@ -231,27 +258,42 @@ class DriftTask:
 
     async def _new_watch(self, version: str, columns: StoredColumns, now_ms: int) -> Watch:
         reference = await self._references.of(version, columns_of(columns.columns), now_ms)
+        self._is_kept = await self._store.reference(version) is not None
         log.info(
             "drift: model %s is compared with %s rows of %s", version,
             f"{reference.row_count:,}", reference.origin,
         )  # fmt: skip
-        return Watch(version, reference, self._params, silent=self._silent)
+        return Watch(
+            version, reference, self._params, silent=self._silent, segmentation=self._segmentation
+        )
 
     async def _follow(self) -> None:
-        """Another champion, or other cells: what is watched begins anew."""
+        """Another champion, other cells, a reference that is forgotten: all begins anew."""
         assert self._watch is not None
         if (wanted := await self._wanted()) is None:
             return
         champion, columns = wanted
-        if champion != self._watch.version or columns.digest != self._columns:
-            await self.save()
-            now_ms = self._book.position().closed_to_ms
-            self._watch = await self._new_watch(champion, columns, now_ms)
-            self._columns = columns.digest
+        is_other = champion != self._watch.version or columns.digest != self._columns
+        if not is_other and not await self._is_forgotten(champion):
+            return
+        await self.save()
+        now_ms = self._book.position().closed_to_ms
+        self._watch = await self._new_watch(champion, columns, now_ms)
+        self._columns = columns.digest
+        if is_other:
             self._performance.follow(champion)
-            await self.save()
+        await self._desk.supersede(
+            now_ms,
+            keep=lambda one: not is_other and one.detector == "examples",
+        )
+        await self.save()
+
+    async def _is_forgotten(self, version: str) -> bool:
+        return self._is_kept and await self._store.reference(version) is None
 
     async def _take(self, record: InputRecord) -> None:
+        watch = self._watch
+        assert watch is not None
         self._metrics.summaries += 1
         try:
             summary = decode_summary(record)
@@ -259,7 +301,10 @@ class DriftTask:
                 self._metrics.summaries_refused += 1
                 return
             is_ours = summary.columns == self._columns
-            arrival = arrival_of(summary, record, with_counts=is_ours)
+            arrival = arrival_of(
+                summary, record, with_counts=is_ours,
+                column_count=watch.feature_count + 1, segmentation=self._segmentation.digest,
+            )  # fmt: skip
         except RecordError as error:
             self._metrics.summaries_refused += 1
             log.warning("summary at offset %d: %s", record.offset, error)
@@ -281,25 +326,38 @@ class DriftTask:
         judged: list[_Judgement] = []
         for step in self._book.take(arrival):
             self._metrics.drift_steps += 1
-            for found in watch.after(step):
-                explanation = Explanation()
-                if isinstance(found, StepEvent | HourEvent) and not change_of(found).is_over:
-                    explanation = self._windows.explain(watch.spans["day"], watch.reference)
-                judged.append(_Judgement(found, watch.reference, explanation))
+            judged += (
+                _Judgement(found, watch.reference, self._explanation(found))
+                for found in watch.after(step)
+            )
         self._metrics.drift_late = self._book.late_row_count
         return judged
+
+    def _explanation(self, found: Found) -> Explanation:
+        """Of what begins; nothing of anything else."""
+        watch = self._watch
+        assert watch is not None
+        if not isinstance(found, StepEvent | HourEvent):
+            return Explanation()
+        change = change_of(found, self._segmentation.names)
+        if change.is_over:
+            return Explanation()
+        segments = [change.segment] if change.segment else []
+        return self._windows.explain(watch.spans["day"], watch.reference, segments)
 
     async def _tell(self, judgement: _Judgement) -> None:
         watch, found = self._watch, judgement.found
         assert watch is not None
         if isinstance(found, ReferenceFound):
             await self._references.keep(watch.version, found.reference)
+            self._is_kept = True
             log.info("drift: model %s has its reference from the stream", watch.version)
         elif isinstance(found, ClosedWindow):
             explanation = await self._windows.close(
-                found, watch.version, judgement.reference, self._columns
+                found, watch.version, judgement.reference, self._columns, self._desk.segments
             )
             self._metrics.drift_windows += 1
             await self._desk.explained(explanation, found.end_ms)
         else:
-            await self._desk.take(change_of(found), watch.version, judgement.explanation)
+            change = change_of(found, self._segmentation.names)
+            await self._desk.take(change, watch.version, judgement.explanation)

@@ -1,14 +1,15 @@
 """Windows that are complete: tested off the loop, kept, and added up to weeks."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from sentinel.codec.drift.counts import pack_counts
 from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.counts.segments import Segmentation
 from sentinel.core.drift.counts.spans import SpanCounts
 from sentinel.core.drift.watch import DAY_MS, ClosedWindow
 from sentinel.core.drift.windows.explaining import Explanation, explained
-from sentinel.engine.drift.days import WEEK, days_before
+from sentinel.engine.drift.days import WEEK, days_before, segment_days
 from sentinel.ports import DriftStore
 from sentinel.stored.drift import Scale, WindowReport
 
@@ -22,24 +23,51 @@ class Windows:
         The field that a feature is made of: features of one field are one cause.
     silent
         Features that are no cause.
+    segmentation
+        By what the stream is split.
     """
 
     def __init__(
-        self, store: DriftStore, sources: Mapping[str, str], silent: frozenset[str]
+        self,
+        store: DriftStore,
+        sources: Mapping[str, str],
+        silent: frozenset[str],
+        segmentation: Segmentation,
     ) -> None:
         self._store = store
         self._sources = sources
         self._silent = silent
+        self._segmentation = segmentation
 
-    def explain(self, counts: SpanCounts, reference: Reference) -> Explanation:
-        """What counts say beside a reference: some milliseconds of computation."""
-        return explained(counts, reference, sources=self._sources, silent=self._silent)
+    def explain(
+        self, counts: SpanCounts, reference: Reference, segments: Collection[str] = ()
+    ) -> Explanation:
+        """What counts say beside a reference, in whole and in some segments: some milliseconds of
+        computation, and as many for each.
+        """
+        return explained(
+            counts, reference, sources=self._sources, silent=self._silent,
+            segmentation=self._segmentation, segments=segments,
+        )  # fmt: skip
 
     async def close(
-        self, window: ClosedWindow, version: str, reference: Reference, columns: str
+        self,
+        window: ClosedWindow,
+        version: str,
+        reference: Reference,
+        columns: str,
+        segments: Collection[str] = (),
     ) -> Explanation:
-        """Test and keep a window; a day also ends the week of the last seven."""
-        found = await self._report(window.scale, window.end_ms, window.counts, version, reference)
+        """Test and keep a window; a day also ends the week of the last seven.
+
+        Parameters
+        ----------
+        segments
+            In which something is open: what changed there is told as well.
+        """
+        found = await self._report(
+            window.scale, window.end_ms, window.counts, version, reference, segments
+        )
         if window.scale == "day":
             await self._close_day(window, version, reference, columns)
         return found
@@ -49,6 +77,9 @@ class Windows:
     ) -> None:
         begin_ms = window.end_ms - DAY_MS
         await self._store.keep_day(columns, begin_ms, pack_counts(window.counts.features))
+        if (split := window.counts.segments) is not None:
+            name = segment_days(columns, self._segmentation)
+            await self._store.keep_day(name, begin_ms, pack_counts(split.features))
         days = await days_before(self._store, columns, begin_ms, WEEK - 1)
         week = SpanCounts.empty(len(reference.features))
         week.add(window.counts)
@@ -57,9 +88,15 @@ class Windows:
         await self._report("week", window.end_ms, week, version, reference)
 
     async def _report(
-        self, scale: Scale, end_ms: int, counts: SpanCounts, version: str, reference: Reference
+        self,
+        scale: Scale,
+        end_ms: int,
+        counts: SpanCounts,
+        version: str,
+        reference: Reference,
+        segments: Collection[str] = (),
     ) -> Explanation:
-        found = await asyncio.to_thread(self.explain, counts, reference)
+        found = await asyncio.to_thread(self.explain, counts, reference, segments)
         await self._store.keep_window(
             WindowReport(
                 scale=scale,

@@ -23,7 +23,10 @@ class Arm:
     propensity
         How likely a transaction was to be decided by this arm, in (0, 1].
     experiment
-        Of which it is an arm; empty outside of all experiments.
+        Of which it is an arm, and at which step; empty outside of all experiments. Of several at
+        once, names and experiments are joined by "+".
+    is_fallback
+        Whether the arm has another model, which cannot score here: the champion does.
     """
 
     model: ServingModel
@@ -31,6 +34,12 @@ class Arm:
     name: str = CHAMPION
     propensity: float = 1.0
     experiment: str = ""
+    is_fallback: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """What it is called where arms of several experiments are told apart."""
+        return f"{self.experiment}:{self.name}" if self.experiment else self.name
 
     def stamp(self) -> ArmStamp:
         """What its decisions have in common."""
@@ -65,6 +74,8 @@ def decide(
     explored: dict[int, bool] = {}
     for number, arm in enumerate(arms):
         at = slice(None) if len(arms) == 1 else np.flatnonzero(arm_of == number)
+        if isinstance(at, np.ndarray) and not at.size:
+            continue
         score[at] = arm.model.score(raw[at])
         probability[at] = own = arm.model.probability(raw[at])
         action[at] = actions(own, arm.policy)

@@ -8,7 +8,7 @@ has looked at it.
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,14 +16,17 @@ from sentinel.codec.decisions import Verdicts
 from sentinel.core.decision import PolicyParams
 from sentinel.core.exploration import is_shadowed
 from sentinel.core.features.hashing import hash64
+from sentinel.engine.scoring.arms.routing_table import Routed, RoutingTable
 from sentinel.engine.scoring.deciding import Arm, decide
 from sentinel.engine.scoring.serving import Serving
 from sentinel.errors import ModelError
 from sentinel.metrics import Metrics
-from sentinel.records import Floats, Transactions
+from sentinel.records import Floats, Ints, Transactions
 from sentinel.serving_model import ServingModel
 
 log = logging.getLogger(__name__)
+
+_SLOW_ROW_COUNT = 512  # as in the trial of a version
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,18 @@ class JudgedBatch:
         What scores beside it; empty if nothing does.
     unscored
         The rows of which no model could say anything.
+    fallen_back
+        The rows of an arm whose model cannot score here, so that the champion has.
+    slow
+        The versions that took longer for their rows than a version may.
     """
 
     verdicts: Verdicts
     arms: tuple[Arm, ...]
     shadow_version: str
     unscored: list[int]
+    fallen_back: list[int] = field(default_factory=list)
+    slow: frozenset[str] = frozenset()
 
 
 class Judge:
@@ -53,28 +62,108 @@ class Judge:
     ----------
     shadow_share
         The share of the transactions that a shadow scores, too.
+    batch_s_max
+        How long a version of an experiment may take for 512 rows; longer is slow.
     """
 
     def __init__(
-        self, serving: Serving, policy: PolicyParams, metrics: Metrics, *, shadow_share: float
+        self,
+        serving: Serving,
+        policy: PolicyParams,
+        metrics: Metrics,
+        *,
+        shadow_share: float,
+        batch_s_max: float = 0.25,
     ) -> None:
         self._serving = serving
         self._policy = policy
         self._metrics = metrics
         self._shadow_share = shadow_share
+        self._batch_s_max = batch_s_max
+        self._slow: set[str] = set()
 
     def judge(self, rows: Transactions, features: Floats) -> JudgedBatch:
         """What is to become of rows with these features."""
+        if self._serving.routing is not None:
+            return self._judge_by_arms(self._serving.routing, rows, features)
         raw = self._champion_scores(features)
         arms = (Arm(self._serving.champion, self._policy),)
         arm_of = np.zeros(len(rows), dtype=np.int64)
         unscored = np.flatnonzero(np.isnan(raw)).tolist()
         self._metrics.unscored += len(unscored)
         verdicts = decide(rows, features, arms, arm_of, raw)
-        if self._serving.shadow is not None:
-            verdicts = self._shadowed(rows, verdicts, self._serving.shadow)
         shadow = self._serving.shadow
+        if shadow is not None:
+            share = is_shadowed(hash64(rows.transaction_id), self._shadow_share)
+            verdicts = self._shadowed(verdicts, shadow, np.flatnonzero(share))
         return JudgedBatch(verdicts, arms, "" if shadow is None else shadow.version, unscored)
+
+    def _judge_by_arms(
+        self, table: RoutingTable, rows: Transactions, features: Floats
+    ) -> JudgedBatch:
+        """The same while experiments run: each arm's model scores its own rows, once."""
+        routed, raw = self._arm_scores(table, rows, features)
+        unscored = np.flatnonzero(np.isnan(raw)).tolist()
+        self._metrics.unscored += len(unscored)
+        verdicts = decide(rows, features, routed.arms, routed.arm_of, raw)
+        shadow = table.shadow or self._serving.shadow
+        if shadow is not None and table.shadow is None:
+            share = is_shadowed(hash64(rows.transaction_id), self._shadow_share)
+            verdicts = self._shadowed(verdicts, shadow, np.flatnonzero(share))
+        elif shadow is not None:
+            verdicts = self._shadowed(verdicts, shadow, routed.shadowed)
+        fallback = np.array([arm.is_fallback for arm in routed.arms])[routed.arm_of]
+        return JudgedBatch(
+            verdicts,
+            routed.arms,
+            "" if shadow is None else shadow.version,
+            unscored,
+            np.flatnonzero(fallback).tolist(),
+            frozenset(self._slow),
+        )
+
+    def _arm_scores(
+        self, table: RoutingTable, rows: Transactions, features: Floats
+    ) -> tuple[Routed, Floats]:
+        """Raw scores by the model of each row's arm; routed anew where one turns out to fail."""
+        while True:
+            self._slow.clear()
+            champion, failed_count = self._serving.champion, len(self._serving.failed)
+            routed = table.route(rows, champion, self._serving.failed)
+            raw = np.full(len(rows), np.nan)
+            models = {arm.model.version: arm.model for arm in routed.arms}
+            of_arm = np.array([list(models).index(arm.model.version) for arm in routed.arms])
+            by_model = of_arm[routed.arm_of]
+            for number, model in enumerate(models.values()):
+                at = np.flatnonzero(by_model == number)
+                if not at.size:
+                    continue
+                own = features if at.size == len(rows) else features[at]
+                begin_s = time.perf_counter()
+                if model is champion:
+                    raw[at] = self._champion_scores(own)
+                    if self._serving.champion is not champion:
+                        break
+                else:
+                    raw[at] = self._challenger_scores(model, own)
+                may_s = self._batch_s_max * max(at.size / _SLOW_ROW_COUNT, 1.0)
+                if time.perf_counter() - begin_s > may_s:
+                    self._slow.add(model.version)
+            if self._serving.champion is champion and (
+                len(self._serving.failed) == failed_count or self._serving.is_blind
+            ):
+                return routed, raw
+
+    def _challenger_scores(self, model: ServingModel, features: Floats) -> Floats:
+        """Raw scores of an arm's model; it takes no part any more if there are not all."""
+        begin_s = time.perf_counter()
+        raw, why = _tried(model, features)
+        self._metrics.version_score_s[model.version] += time.perf_counter() - begin_s
+        if why:
+            self._serving.fail(model.version, why)
+            self._note_failure(model.version)
+            log.error("model %s: %s; the champion decides in its arm", model.version, why)
+        return raw
 
     def _champion_scores(self, features: Floats) -> Floats:
         """Raw scores of what is the champion then; NaN where there are none to be had."""
@@ -100,9 +189,8 @@ class Judge:
         self._metrics.scoring_failures += 1
         self._metrics.version_failures[version] += 1
 
-    def _shadowed(self, rows: Transactions, verdicts: Verdicts, shadow: ServingModel) -> Verdicts:
-        """With the shadow's scores of a share of the rows, the same ones each time."""
-        at = np.flatnonzero(is_shadowed(hash64(rows.transaction_id), self._shadow_share))
+    def _shadowed(self, verdicts: Verdicts, shadow: ServingModel, at: Ints) -> Verdicts:
+        """With the shadow's scores of some of the rows."""
         if at.size == 0:
             return verdicts
         raw, why = _tried(shadow, verdicts.features[at])

@@ -24,6 +24,7 @@ from sentinel.engine.partitions.label_gate import WaitingLabel
 from sentinel.engine.partitions.labels import DueLabel, label_rows
 from sentinel.engine.partitions.placement import Placement
 from sentinel.engine.scoring.alerts import Alerts, Flagged
+from sentinel.engine.scoring.arms.arm_counts import ArmNotes
 from sentinel.engine.scoring.counting import count_decisions, count_times
 from sentinel.engine.scoring.entities import EntityLoader, StoreAnswer
 from sentinel.engine.scoring.judging import Judge, JudgedBatch
@@ -98,6 +99,7 @@ class Scoring:
         judge: Judge,
         alerts: Alerts,
         summaries: Summaries,
+        arm_notes: ArmNotes,
         dead_letters: DeadLetters,
         partitions: Mapping[int, InputPartition],
         schema: SchemaParams,
@@ -114,6 +116,7 @@ class Scoring:
         self._placement = placement
         self._alerts = alerts
         self._summaries = summaries
+        self._arm_notes = arm_notes
         self._dead_letters = dead_letters
         self._partitions = partitions
         self._schema = schema
@@ -263,6 +266,7 @@ class Scoring:
         late = np.flatnonzero(folded.late).tolist()
         flags = {"history": known, "duplicate": again, "late": late, "state": partial}
         flags["model"] = judged.unscored
+        flags["arm"] = judged.fallen_back
         for flag, places in flags.items():
             for i in places:
                 degraded[i].append(flag)
@@ -273,6 +277,7 @@ class Scoring:
         await self._publish(rows, judged, degraded, folded.usual)
         clock_s = time.perf_counter()
         self._summaries.note(rows, judged, folded)
+        self._arm_notes.note(rows, judged)
         self._metrics.lap("summarise", clock_s)
         count_decisions(self._metrics, judged)
         self._metrics.transactions += len(rows) + len(rejected)

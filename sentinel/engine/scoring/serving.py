@@ -1,5 +1,6 @@
 """The models that score on an instance now."""
 
+from sentinel.engine.scoring.arms.routing_table import RoutingTable
 from sentinel.serving_model import ServingModel
 
 
@@ -15,6 +16,8 @@ class Serving:
         Scores a share of the transactions beside the champion and decides nothing.
     spare
         Former champions that are in memory, the last one last: what to go back to.
+    routing
+        Who decides which transaction while experiments run; None while there are none.
     failed
         Why a version cannot score what has come here.
     """
@@ -24,6 +27,7 @@ class Serving:
         self.shadow: ServingModel | None = None
         self.spare: tuple[ServingModel, ...] = ()
         self.failed: dict[str, str] = {}
+        self.routing: RoutingTable | None = None
 
     @property
     def is_blind(self) -> bool:

@@ -16,6 +16,7 @@ from sentinel.codec.drift.counts import pack_counts, sums_as_listed
 from sentinel.codec.drift.summaries import in_parts
 from sentinel.core.decision import ACTIONS
 from sentinel.core.drift.counts.noting import Binning, NotedRows, joined, noted, steps_of
+from sentinel.core.drift.counts.segments import Segmentation
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.state import Folded
@@ -51,6 +52,7 @@ class Summaries:
         partitions: Mapping[int, InputPartition],
         metrics: Metrics,
         params: DriftParams,
+        segmentation: Segmentation,
     ) -> None:
         self._broker = broker
         self._topic = topic
@@ -58,6 +60,7 @@ class Summaries:
         self._partitions = partitions
         self._metrics = metrics
         self._params = params
+        self._segmentation = segmentation
         self._binning: Binning | None = None
         self._keys: dict[tuple[str, str], int] = {}  # of version and arm
         self._noted: list[NotedRows] = []
@@ -98,7 +101,7 @@ class Summaries:
             self._metrics.unsummarised += len(features)
             return
         verdicts = judged.verdicts
-        keys = [self._key(arm.model.version, arm.name) for arm in judged.arms]
+        keys = [self._key(arm.model.version, arm.full_name) for arm in judged.arms]
         probability = verdicts.probability[at]
         self._noted.append(
             noted(
@@ -111,6 +114,7 @@ class Summaries:
                 account_hashes=hash64(rows.entities["account"])[at],
                 is_counted=folded.in_hour[at] < self._params.rows_per_account_max,
                 cells=self._binning.cells(features, probability),
+                segments=self._segmentation.of_rows(features),
             )
         )
         self._row_count += len(features)
@@ -193,6 +197,7 @@ class Summaries:
                 SummarySpan(
                     one.step * step_ms, version, arm, one.row_count, actions,
                     pack_counts(one.counts), sums_as_listed(one.scores),
+                    b"" if one.segments is None else pack_counts(one.segments),
                 )
             )  # fmt: skip
         return Summary(
@@ -204,4 +209,5 @@ class Summaries:
             columns=binning.digest,
             step_ms=step_ms,
             spans=spans,
+            segmentation=self._segmentation.digest,
         )

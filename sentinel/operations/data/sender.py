@@ -96,6 +96,11 @@ class Sender:
         if records:
             await self._broker.publish(topic, 0, records)
 
+    async def experiment(self, record: OutputRecord) -> None:
+        """Publish how an experiment is now, as whoever looks after it does."""
+        topics = self._config.topics
+        await self._broker.publish(topics.full(topics.experiments), 0, [record])
+
     async def audit(self, entries: Sequence[AuditEntry]) -> None:
         """Publish what the audit keeps."""
         topics = self._config.topics

@@ -10,12 +10,12 @@ from sentinel.core.features.spec import duration_ms
 from sentinel.errors import ConfigError, TransientError
 from sentinel.operations.data.sender import Sender
 from sentinel.operations.drift.references import found_reference
+from sentinel.operations.said import checked_text
 from sentinel.operations.stores import open_drift, open_models
 from sentinel.ports import DriftStore, ModelStore
 from sentinel.records import AuditEntry
 from sentinel.stored.drift import ALARM_COUNT_MAX, Alarm, AlarmStatus, Suppression
 
-TEXT_LENGTH_MAX = 2_000  # of a note, a reason or a name
 SUPPRESSED_MS_MAX = 366 * 86_400_000
 _ATTEMPT_COUNT_MAX = 5  # somebody else changes the same alarm: nobody does so often for long
 
@@ -119,8 +119,8 @@ async def suppress(
 
 async def end_suppression(drift: DriftStore, column: str, *, who: str, at_ms: int) -> Acted:
     """A column's alarms are told again. Raises ConfigError if they are not suppressed."""
-    before = await _suppression(drift, column, at_ms)
-    if before is None:
+    before = await _suppression(drift, column)
+    if before is None or before.until_ms <= at_ms:
         raise ConfigError(f'"{column}" is not suppressed')
     after = replace(before, until_ms=at_ms)
     who = checked_text("--who", who, is_needed=True)
@@ -130,8 +130,17 @@ async def end_suppression(drift: DriftStore, column: str, *, who: str, at_ms: in
 async def _suppressed(
     drift: DriftStore, after: Suppression, *, who: str, at_ms: int, change: str
 ) -> Acted:
-    before = await _suppression(drift, after.column, at_ms)
-    await drift.suppress(after, now_ms=at_ms)
+    for _ in range(_ATTEMPT_COUNT_MAX):
+        before = await _suppression(drift, after.column)
+        if await drift.suppress(before, after, now_ms=at_ms):
+            break
+    else:
+        raise TransientError(
+            f'somebody else suppresses "{after.column}" just now, and nothing is done: say it again'
+        )
+    alarms = await _marked(drift, after.column, is_suppressed=after.until_ms > at_ms)
+    if before is not None and before.until_ms <= at_ms:
+        before = None
     entry = AuditEntry(
         id=f"suppression-{after.column}-{change}-{at_ms}",
         kind="drift suppression",
@@ -141,12 +150,29 @@ async def _suppressed(
         before=None if before is None else {"until_ms": before.until_ms, "why": before.why},
         after={"change": change, "until_ms": after.until_ms, "why": after.why},
     )
-    return Acted([], [entry])
+    return Acted(alarms, [entry])
 
 
-async def _suppression(drift: DriftStore, column: str, at_ms: int) -> Suppression | None:
+async def _suppression(drift: DriftStore, column: str) -> Suppression | None:
+    """What was said last of a column, as long as it is kept."""
     told = await drift.suppressions()
-    return next((one for one in told if one.column == column and one.until_ms > at_ms), None)
+    return next((one for one in told if one.column == column), None)
+
+
+async def _marked(drift: DriftStore, column: str, *, is_suppressed: bool) -> list[Alarm]:
+    """The column's alarms that are open, marked; what the watch says of them meanwhile stays."""
+    marked = []
+    for alarm in await drift.alarms(ALARM_COUNT_MAX):
+        before: Alarm | None = alarm
+        for _ in range(_ATTEMPT_COUNT_MAX):
+            if before is None or before.is_over or before.column != column:
+                break
+            after = replace(before, is_suppressed=is_suppressed)
+            if before == after or await drift.put_alarm(before, after):
+                marked += [after] if before != after else []
+                break
+            before = await drift.alarm(alarm.id)
+    return marked
 
 
 async def watched_columns(drift: DriftStore, config: Config) -> list[str]:
@@ -208,15 +234,3 @@ def _told(alarm: Alarm) -> dict[str, Any]:
         "acknowledged_by": alarm.acknowledged_by,
         "note": alarm.note,
     }
-
-
-def checked_text(option: str, text: str, *, is_needed: bool = False) -> str:
-    """What a person has written, as it may be kept. Raises ConfigError."""
-    found = text.strip()
-    if is_needed and not found:
-        raise ConfigError(f"{option} must not be empty")
-    if len(found) > TEXT_LENGTH_MAX:
-        raise ConfigError(f"{option} may have {TEXT_LENGTH_MAX:,} characters, not {len(found):,}")
-    if any("\ud800" <= c <= "\udfff" for c in found):
-        raise ConfigError(f"{option} is not text in UTF-8")
-    return found

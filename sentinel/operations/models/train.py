@@ -12,6 +12,7 @@ from sentinel.codec.drift.references import manifest_entry
 from sentinel.config import Config
 from sentinel.core.decision import APPROVE, actions, usual_ranges
 from sentinel.core.drift.counts.reference import Reference, reference_of
+from sentinel.core.drift.params import segmentation_of
 from sentinel.core.features.hashing import hash64
 from sentinel.core.features.spec import duration_ms
 from sentinel.core.learning.calibration import (
@@ -171,6 +172,7 @@ def _reference(
         np.rint(np.nan_to_num(amount[at]) * 10**config.schema.amount_decimals).astype(np.int64),
         actions(np.nan_to_num(probability[at]), config.policy) != APPROVE,
         rows_per_account_max=config.drift.rows_per_account_max,
+        segmentation=segmentation_of(config.features, config.drift),
     )
 
 

@@ -8,6 +8,7 @@ from sentinel.cli.drift.html.histogram import histogram
 from sentinel.cli.drift.html.parts import badge, element, html_table, text, when
 from sentinel.cli.drift.html.style import CSS
 from sentinel.core.drift.telling import moved, worst_first
+from sentinel.operations.drift.examples import AlarmExamples
 from sentinel.operations.drift.report import DriftReport
 from sentinel.operations.drift.status import SCALES, newest_of_each
 from sentinel.stored.drift import Alarm, Harm, WindowReport
@@ -110,10 +111,10 @@ def _ongoing(
     )
     yield html_table(caption, headers, rows, numbers=(3,))
     for one in shown:
-        yield _alarm(one, decimals)
+        yield _alarm(one, found.examples.get(one.id), decimals)
 
 
-def _alarm(alarm: Alarm, decimals: int) -> str:
+def _alarm(alarm: Alarm, examples: AlarmExamples | None, decimals: int) -> str:
     life = [
         element("li", text(f"{when_said}: {what}" if when_said else what))
         for when_said, what in sentences.life(alarm)
@@ -127,8 +128,22 @@ def _alarm(alarm: Alarm, decimals: int) -> str:
         *words,
         element("ol", *life, class_="life"),
         *harm,
+        *_examples(alarm, examples, decimals),
         element("p", text(named), class_="lead"),
     )
+
+
+def _examples(alarm: Alarm, examples: AlarmExamples | None, decimals: int) -> Iterable[str]:
+    """Transactions among those that the alarm is about."""
+    if examples is None:
+        return
+    if examples.why:
+        yield element("p", text(_sentence(f"no example: {examples.why}")))
+        return
+    rows = [tuple(map(text, sentences.example_cells(one, decimals))) for one in examples.found]
+    many = sentences.how_many(len(rows), "transaction")
+    caption = f"{moved(alarm)}: {many} where it grew most"
+    yield html_table(caption, sentences.EXAMPLE_HEADERS, rows, numbers=(3, 4, 6))
 
 
 def _over_table(alarms: Sequence[Alarm]) -> str:
@@ -194,7 +209,8 @@ def _histogram(found: DriftReport, name: str) -> str:
                 called = f"{sentences.window_name(window)} until {until} UTC"
                 is_of = found.status.version == window.version
                 names = found.cell_names.get(name, []) if is_of else []
-                words = f"{sentences.kind_text(finding.kind)}: {finding.words}".strip(": ")
+                kind, changed = sentences.kind_text(finding.kind), sentences.changed_text(finding)
+                words = f"{kind}: {changed}".strip(": ")
                 said = [element("p", text(_sentence(words)))] if words else []
                 return "".join(said) + histogram(finding, names, called)
     return element("p", "No window that is kept calls it changed.")

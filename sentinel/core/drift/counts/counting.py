@@ -41,6 +41,8 @@ class GroupCounts:
         int64 (F, GROUP_COUNT, CELL_COUNT): rows of each account group in each cell of each column.
     sizes
         int64 (SIZE_GROUP_COUNT,): rows of each of the many small groups.
+
+    Of one segment there are fewer groups of either (`segments.of_segment`).
     """
 
     cells: Ints
@@ -62,6 +64,11 @@ class GroupCounts:
     def __add__(self, other: "GroupCounts") -> "GroupCounts":
         return GroupCounts(self.cells + other.cells, self.sizes + other.sizes)
 
+    def add(self, cells: Ints, sizes: Ints) -> None:
+        """Count these in, in place."""
+        np.add(self.cells, cells, out=self.cells)
+        np.add(self.sizes, sizes, out=self.sizes)
+
     def of_columns(self, at: Ints | list[int]) -> "GroupCounts":
         """Those of some columns."""
         return GroupCounts(self.cells[at], self.sizes)
@@ -72,11 +79,11 @@ class GroupCounts:
         Unbiased, from E[sum (n_g - n / G)^2] = (1 - 1 / G) sum n_a^2, since accounts fall into
         groups at random.
         """
-        n = self.row_count
+        n, group_count = self.row_count, self.sizes.size
         if n == 0:
             return 1.0
-        spread = ((self.sizes - n / SIZE_GROUP_COUNT) ** 2).sum()
-        return max(1.0, float(spread / (1 - 1 / SIZE_GROUP_COUNT) / n))
+        spread = ((self.sizes - n / group_count) ** 2).sum()
+        return max(1.0, float(spread / (1 - 1 / group_count) / n))
 
 
 def count(values: Floats, account_hashes: Ints, edges: Floats, by_value: Floats) -> GroupCounts:

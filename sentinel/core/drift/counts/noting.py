@@ -23,6 +23,7 @@ from sentinel.core.drift.counts.counting import (
     mark_cells,
     size_groups,
 )
+from sentinel.core.drift.counts.segments import count_segments
 from sentinel.records import Floats, Ints
 
 MILLION = 1_000_000
@@ -68,6 +69,8 @@ class NotedRows:
         bool: whether it is among the first rows of its account in the hour.
     cells
         uint8 (F + 1, n): of `Binning.cells`.
+    segments
+        uint8 (C, n): of `Segmentation.of_rows`.
     """
 
     partition: Ints
@@ -79,6 +82,7 @@ class NotedRows:
     group: Ints
     is_counted: NDArray[np.bool_]
     cells: NDArray[np.uint8]
+    segments: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return self.step.size
@@ -88,7 +92,7 @@ class NotedRows:
         return NotedRows(
             self.partition[at], self.step[at], self.key[at], self.action[at],
             self.amount_minor[at], self.ppm[at], self.group[at], self.is_counted[at],
-            np.ascontiguousarray(self.cells[:, at]),
+            np.ascontiguousarray(self.cells[:, at]), np.ascontiguousarray(self.segments[:, at]),
         )  # fmt: skip
 
 
@@ -102,12 +106,18 @@ def noted(
     account_hashes: Ints,
     is_counted: NDArray[np.bool_],
     cells: NDArray[np.uint8],
+    segments: NDArray[np.uint8] | None = None,
 ) -> NotedRows:
-    """Rows as they come from scoring; a row without a probability has 0."""
+    """Rows as they come from scoring; a row without a probability has 0.
+
+    Without `segments` the stream is not split.
+    """
     ppm, groups = millionths(probability), size_groups(account_hashes)
+    if segments is None:
+        segments = np.empty((0, step.size), dtype=np.uint8)
     return NotedRows(
-        partition, step, key, action, amount_minor, ppm, groups, is_counted, cells
-    )  # fmt: skip
+        partition, step, key, action, amount_minor, ppm, groups, is_counted, cells, segments
+    )
 
 
 def millionths(probability: Floats) -> Ints:
@@ -131,6 +141,7 @@ def joined(pieces: Sequence[NotedRows]) -> NotedRows:
         group=column("group"),
         is_counted=np.concatenate([piece.is_counted for piece in pieces]),
         cells=np.concatenate([piece.cells for piece in pieces], axis=1),
+        segments=np.concatenate([piece.segments for piece in pieces], axis=1),
     )
 
 
@@ -146,6 +157,8 @@ class StepCounts:
         Of the rows that are counted.
     scores
         int64 (CELL_COUNT, len(SCORE_SUMS)): of `score_sums`.
+    segments
+        The same rows as of `counts`, by segment; None where the stream is not split.
     """
 
     step: int
@@ -154,6 +167,7 @@ class StepCounts:
     actions: Ints
     counts: GroupCounts
     scores: Ints
+    segments: GroupCounts | None
 
 
 def steps_of(rows: NotedRows) -> Iterator[StepCounts]:
@@ -168,7 +182,9 @@ def steps_of(rows: NotedRows) -> Iterator[StepCounts]:
 def _counted(rows: NotedRows, at: Ints) -> StepCounts:
     cells = np.zeros((len(rows.cells), GROUP_COUNT, CELL_COUNT), dtype=np.int32)
     sizes = np.zeros(SIZE_GROUP_COUNT, dtype=np.int32)
-    count_cells(rows.cells, at[rows.is_counted[at]], rows.group, cells, sizes)
+    counted = at[rows.is_counted[at]]
+    count_cells(rows.cells, counted, rows.group, cells, sizes)
+    is_split = len(rows.segments) > 0
     is_alert = rows.action[at] != APPROVE
     return StepCounts(
         step=int(rows.step[at[0]]),
@@ -177,6 +193,9 @@ def _counted(rows: NotedRows, at: Ints) -> StepCounts:
         actions=np.bincount(rows.action[at]),
         counts=GroupCounts(cells.astype(np.int64), sizes.astype(np.int64)),
         scores=score_sums(rows.cells[-1, at], rows.ppm[at], rows.amount_minor[at], is_alert),
+        segments=count_segments(rows.cells, rows.segments, counted, rows.group)
+        if is_split
+        else None,
     )
 
 

@@ -76,12 +76,15 @@ class ArmCounts:
         GroupCounts of each feature, behind them of the score.
     scores
         int64 (CELL_COUNT, len(SCORE_SUMS)): of `noting.score_sums`.
+    segments
+        As `counts`, by segment; None where nobody has counted by segment.
     """
 
     row_count: int
     actions: Mapping[str, int]
     counts: GroupCounts
     scores: Ints
+    segments: GroupCounts | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -92,6 +95,13 @@ class ArmPiece:
     actions: Mapping[str, int]
     counts: SparseCounts
     scores: Ints
+    segments: SparseCounts | None = None
+
+    @property
+    def byte_count(self) -> int:
+        """In memory, about."""
+        of_segments = 0 if self.segments is None else self.segments.byte_count
+        return self.counts.byte_count + of_segments + self.scores.nbytes
 
 
 class OpenStep:
@@ -113,9 +123,7 @@ class OpenStep:
             pieces.append(piece)
             # As many as are as large as all zeros would be are made one.
             if len(pieces) > 1 and _byte_count(pieces) > 8 * flat_size(piece.counts.column_count):
-                whole = _whole(pieces)
-                sparse = SparseCounts.of(whole.counts)
-                pieces[:] = [ArmPiece(whole.row_count, whole.actions, sparse, whole.scores)]
+                pieces[:] = [_sparse(_whole(pieces))]
             self.byte_count += _byte_count(pieces)
 
     def arms(self) -> dict[Arm, ArmCounts]:
@@ -125,7 +133,12 @@ class OpenStep:
 
 
 def _byte_count(pieces: Sequence[ArmPiece]) -> int:
-    return sum(piece.counts.byte_count + piece.scores.nbytes for piece in pieces)
+    return sum(piece.byte_count for piece in pieces)
+
+
+def _sparse(arm: ArmCounts) -> ArmPiece:
+    segments = None if arm.segments is None else SparseCounts.of(arm.segments)
+    return ArmPiece(arm.row_count, arm.actions, SparseCounts.of(arm.counts), arm.scores, segments)
 
 
 def _whole(pieces: Sequence[ArmPiece]) -> ArmCounts:
@@ -134,11 +147,13 @@ def _whole(pieces: Sequence[ArmPiece]) -> ArmCounts:
     for piece in pieces:
         actions.update(piece.actions)
         scores += piece.scores
+    split = [piece.segments for piece in pieces if piece.segments is not None]
     return ArmCounts(
         row_count=sum(piece.row_count for piece in pieces),
         actions={name: count for name, count in sorted(actions.items()) if count},
         counts=summed([piece.counts for piece in pieces]),
         scores=scores,
+        segments=summed(split) if split else None,
     )
 
 
@@ -148,8 +163,13 @@ def taken_back(arms: Mapping[Arm, ArmPiece]) -> dict[Arm, ArmPiece]:
         arm: ArmPiece(
             -one.row_count,
             {name: -count for name, count in one.actions.items()},
-            replace(one.counts, values=-one.counts.values),
+            _negative(one.counts),
             -one.scores,
+            None if one.segments is None else _negative(one.segments),
         )
         for arm, one in arms.items()
     }
+
+
+def _negative(counts: SparseCounts) -> SparseCounts:
+    return replace(counts, values=-counts.values)

@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel.core.drift.counts.columns import BinnedColumn, column_of, edges_of, score_column
-from sentinel.core.drift.counts.counting import GroupCounts, count, mark_cells
+from sentinel.core.drift.counts.counting import GroupCounts, count, mark_cells, size_groups
 from sentinel.core.drift.counts.noting import millionths, score_sums
+from sentinel.core.drift.counts.segments import Segmentation, SegmentCounts, count_segments
 from sentinel.core.features.kernels.rows_in_hour import HOUR_MS
 from sentinel.records import Floats, Ints
 
 Origin = Literal["history", "stream", "parent"]
 _DRAWN_ROW_COUNT_MAX = 200_000  # quantiles need no more
+_WHOLE = Segmentation()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -41,6 +43,9 @@ class Reference:
     origin
         "history": of what the version was trained on; "stream": of the first rows that it decided,
         as nobody knew of others; "parent": of the version before it.
+    segments, segmentation
+        The same rows by segment, and the digest of the segmentation; None and empty where they were
+        not counted so.
     """
 
     features: tuple[BinnedColumn, ...]
@@ -50,6 +55,8 @@ class Reference:
     first_ms: int
     last_ms: int
     origin: Origin
+    segments: SegmentCounts | None = None
+    segmentation: str = ""
 
     @property
     def row_count(self) -> int:
@@ -86,6 +93,7 @@ def reference_of(
     is_alert: NDArray[np.bool_],
     *,
     rows_per_account_max: int,
+    segmentation: Segmentation = _WHOLE,
 ) -> Reference:
     """Of rows that a version was made from.
 
@@ -108,6 +116,15 @@ def reference_of(
     edges, by_value = edges_of([score_column()])
     cells = np.empty((1, scored.size), dtype=np.uint8)
     mark_cells(score, edges, by_value, cells)
+    segments = None
+    if segmentation.columns:
+        split, groups = segmentation.of_rows(features), size_groups(account_hashes)
+        marked = np.empty((len(columns), at.size), dtype=np.uint8)
+        mark_cells(np.ascontiguousarray(features[at]), *edges_of(columns), marked)
+        segments = SegmentCounts(
+            count_segments(marked, split[:, at], np.arange(at.size), groups[at]),
+            count_segments(cells, split[:, scored], np.arange(scored.size), groups[scored]),
+        )
     return Reference(
         features=columns,
         counts=count(features[at], account_hashes[at], *edges_of(columns)),
@@ -116,4 +133,6 @@ def reference_of(
         first_ms=int(times_ms.min()),
         last_ms=int(times_ms.max()),
         origin="history",
+        segments=segments,
+        segmentation=segmentation.digest,
     )

@@ -7,6 +7,7 @@ import numpy as np
 from sentinel.core.drift.counts.columns import CELL_COUNT
 from sentinel.core.drift.counts.counting import GroupCounts
 from sentinel.core.drift.counts.noting import SCORE_SUMS
+from sentinel.core.drift.counts.segments import SegmentCounts
 from sentinel.core.drift.counts.steps import ClosedStep
 from sentinel.records import Ints
 
@@ -23,6 +24,8 @@ class SpanCounts:
         GroupCounts of the score of the version that is watched.
     scores
         int64 (CELL_COUNT, len(SCORE_SUMS)) of that version: of `noting.score_sums`.
+    segments
+        The features and the score by segment; None as long as nobody has counted so.
     """
 
     features: GroupCounts
@@ -31,6 +34,7 @@ class SpanCounts:
     row_count: int = 0
     actions: dict[str, int] = field(default_factory=dict)
     begin_ms: int = 0
+    segments: SegmentCounts | None = None
 
     @classmethod
     def empty(cls, feature_count: int) -> "SpanCounts":
@@ -49,24 +53,35 @@ class SpanCounts:
             found.row_count += arm.row_count
             for action, count in arm.actions.items():
                 found.actions[action] = found.actions.get(action, 0) + count
-            _add(found.features, arm.counts.cells[:-1], arm.counts.sizes)
+            found.features.add(arm.counts.cells[:-1], arm.counts.sizes)
             if of_version == version:
-                _add(found.score, arm.counts.cells[-1:], arm.counts.sizes)
+                found.score.add(arm.counts.cells[-1:], arm.counts.sizes)
                 found.scores += arm.scores
+            if arm.segments is not None:
+                found._add_segments(_split(arm.segments, has_score=of_version == version))
         return found
 
     def add(self, other: "SpanCounts") -> None:
         """Count the other's rows, too."""
         if self.row_count == 0:
             self.begin_ms = other.begin_ms
-        _add(self.features, other.features.cells, other.features.sizes)
-        _add(self.score, other.score.cells, other.score.sizes)
+        self.features.add(other.features.cells, other.features.sizes)
+        self.score.add(other.score.cells, other.score.sizes)
         self.scores += other.scores
         self.row_count += other.row_count
         for action, count in other.actions.items():
             self.actions[action] = self.actions.get(action, 0) + count
+        if other.segments is not None:
+            self._add_segments(other.segments)
+
+    def _add_segments(self, segments: SegmentCounts) -> None:
+        if self.segments is None:
+            self.segments = SegmentCounts.empty(len(self.features.cells))
+        self.segments.add(segments)
 
 
-def _add(total: GroupCounts, cells: Ints, sizes: Ints) -> None:
-    np.add(total.cells, cells, out=total.cells)
-    np.add(total.sizes, sizes, out=total.sizes)
+def _split(counts: GroupCounts, *, has_score: bool) -> SegmentCounts:
+    """Counts of features and, behind them, of a score."""
+    features = GroupCounts(counts.cells[:-1], counts.sizes)
+    score = GroupCounts(counts.cells[-1:], counts.sizes) if has_score else GroupCounts.empty(1)
+    return SegmentCounts(features, score)

@@ -22,7 +22,7 @@ class MinuteState:
     last_minute
         The minute that came last; -1 before any.
     sizes, squares
-        float64 (S, SIZE_GROUP_COUNT) and (S,): rows by small groups of accounts, and their squared
+        float64 (S, groups) and (S,): rows by small groups of accounts, and their squared
         weights, fading within the horizon.
     typical
         float64 (D,): effective rows of a minute; 0 before any.
@@ -52,7 +52,11 @@ class MinuteState:
 
     @classmethod
     def fresh(
-        cls, references: Sequence[MinuteReference], *, spread: BlockSpread | None = None
+        cls,
+        references: Sequence[MinuteReference],
+        *,
+        spread: BlockSpread | None = None,
+        size_count: int = SIZE_GROUP_COUNT,
     ) -> Self:
         """Before the first minute; `spread` from before, if it is of the same series."""
         d, s, k = sum(one.series_count for one in references), len(references), len(SIZES)
@@ -60,7 +64,7 @@ class MinuteState:
             spread = BlockSpread.fresh(d)
         return cls(
             last_minute=-1,
-            sizes=np.zeros((s, SIZE_GROUP_COUNT)),
+            sizes=np.zeros((s, size_count)),
             squares=np.zeros(s),
             typical=np.zeros(d),
             recent=np.zeros((d, 2)),

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sentinel.core.drift.counts.counting import SIZE_GROUP_COUNT, GroupCounts
+from sentinel.core.drift.counts.counting import GroupCounts
 from sentinel.core.drift.detectors.minute_alarms import judged
 from sentinel.core.drift.detectors.minute_state import MinuteEvent, MinuteState
 from sentinel.core.drift.detectors.mixture import SIZES, UP, look, tilted
@@ -86,6 +86,7 @@ def after_minute(
     params: MinuteParams,
     *,
     expected: Sequence[Expected | None] | None = None,
+    rows_per_account_min: float = 1.0,
 ) -> tuple[MinuteState, tuple[MinuteEvent, ...]]:
     """One minute more.
 
@@ -98,9 +99,11 @@ def after_minute(
         Of event time; it names the minute and is not reckoned with, but for what fades.
     expected
         Of each segment; none is the reference's own mean.
+    rows_per_account_min
+        As many the whole stream has: what a segment's few groups say may be less by chance.
     """
     assert len(references) == len(counts) == len(state.squares)
-    state, rows, sums = _seen(state, references, counts, minute, params)
+    state, rows, sums = _seen(state, references, counts, minute, params, rows_per_account_min)
     return after_sums(state, references, rows, sums, minute, params, expected=expected)
 
 
@@ -172,6 +175,7 @@ def _seen(
     counts: Sequence[GroupCounts | None],
     minute: int,
     params: MinuteParams,
+    rows_per_account_min: float,
 ) -> tuple[MinuteState, Floats, Floats]:
     """The state with the minute's rows by account, and rows and sums by design effect."""
     elapsed = minute - state.last_minute if state.last_minute >= 0 else 1
@@ -186,7 +190,8 @@ def _seen(
         sizes[place] += one.sizes
         squares[place] += one.row_count
         found, summed = reference.sums(one)
-        extra = _rows_per_account(sizes[place], float(squares[place])) - 1.0
+        rows_per_account = rows_per_account_of(sizes[place], float(squares[place]))
+        extra = max(rows_per_account, rows_per_account_min) - 1.0
         design_effects = 1.0 + extra * reference.likeness
         rows.append(found / design_effects)
         sums.append(summed / design_effects)
@@ -197,11 +202,11 @@ def _seen(
     return state, np.concatenate(rows), np.concatenate(sums)
 
 
-def _rows_per_account(sizes: Floats, squares: float) -> float:
+def rows_per_account_of(sizes: Floats, squares: float) -> float:
     """As of `GroupCounts.rows_per_account`, of rows whose weights fade."""
     if squares <= 0:
         return 1.0
-    between = ((sizes - sizes.mean()) ** 2).sum() / (1 - 1 / SIZE_GROUP_COUNT)
+    between = ((sizes - sizes.mean()) ** 2).sum() / (1 - 1 / sizes.size)
     return max(1.0, float(between / squares))
 
 

@@ -174,19 +174,30 @@ def expected_now(
 
     Its error is how much such hours differ from week to week; infinite before enough weeks exist.
     """
+    found = usual_now(state, hour, params)
+    is_value = np.array([part == "value" for part in reference.parts], dtype=bool)
+    return expected_of(reference, found.difference[is_value], found.error[is_value])
+
+
+def expected_of(reference: MinuteReference, difference: Floats, error: Floats) -> Expected:
+    """The same, of what `usual_now` says of the series of values of a reference."""
     f = len(reference.columns)
-    shift, error = np.zeros(f), np.full(f, np.inf)
+    is_value = np.array([part == "value" for part in reference.parts], dtype=bool)
+    shift, errors = np.zeros(f), np.full(f, np.inf)
+    known = ~np.isnan(error)
+    places = reference.places[is_value][known]
+    shift[places], errors[places] = -difference[known], error[known]
+    return Expected(shift, errors)
+
+
+def usual_now(state: SeasonState, hour: int, params: SeasonParams) -> SeasonComparison:
+    """How far an hour that is exactly as in the reference is from what is usual then."""
     week, at = divmod(hour, HOURS)
     state = _with_week(state, week)
     history = Weeks.of(state.weeks, state.means, state.rows, week)
     means, rows = history.means.copy(), history.rows.copy()
-    means[-1, at], rows[-1, at] = 0.0, np.inf  # as if it were exactly as in the reference
-    found = compared_hour(Weeks(means, rows), at, params.week_count_min)
-    is_value = np.array([part == "value" for part in reference.parts], dtype=bool)
-    known = is_value & ~np.isnan(found.error)
-    shift[reference.places[known]] = -found.difference[known]
-    error[reference.places[known]] = found.error[known]
-    return Expected(shift, error)
+    means[-1, at], rows[-1, at] = 0.0, np.inf
+    return compared_hour(Weeks(means, rows), at, params.week_count_min)
 
 
 def _with_week(state: SeasonState, week: int) -> SeasonState:

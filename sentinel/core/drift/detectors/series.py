@@ -69,6 +69,8 @@ class MinuteReference:
         counts: GroupCounts,
         *,
         silent: frozenset[str] = frozenset(),
+        whole: Self | None = None,
+        rows_per_account_min: float = 1.0,
     ) -> Self:
         """From the counts of a reference.
 
@@ -77,14 +79,23 @@ class MinuteReference:
         silent
             Names of columns whose values are not watched (of the calendar), but for what is
             missing or unseen.
+        whole
+            Of a segment, which is counted without groups of accounts: the reference of the whole
+            stream. How alike rows of an account are is taken from there.
+        rows_per_account_min
+            As many the whole stream has: what a segment's few groups say may be less by chance.
         """
         assert len(columns) == len(counts.cells)
-        rows_per_account = counts.rows_per_account()
+        rows_per_account = max(counts.rows_per_account(), rows_per_account_min)
+        likeness = {} if whole is None else whole._likeness()
         found = []
         for place, column in enumerate(columns):
             for part in _parts(column, silent):
                 contrast = _contrast(column, part, counts.cells[place])
-                one = _series(place, part, contrast, counts.cells[place], rows_per_account)
+                one = _series(
+                    place, part, contrast, counts.cells[place], rows_per_account,
+                    likeness.get((place, part)),
+                )  # fmt: skip
                 if one is not None:
                     found.append(one)
         return cls(
@@ -99,6 +110,10 @@ class MinuteReference:
                 for name in ("mean", "deviation", "likeness", "error")
             ),
         )
+
+    def _likeness(self) -> dict[tuple[int, SeriesPart], float]:
+        places, likeness = self.places.tolist(), self.likeness.tolist()
+        return dict(zip(zip(places, self.parts, strict=True), likeness, strict=True))
 
     def sums(self, counts: GroupCounts) -> tuple[Floats, Floats]:
         """Rows of each series and the sum of their contrasts, each float64 (D,)."""
@@ -146,16 +161,29 @@ def _contrast(column: BinnedColumn, part: SeriesPart, cells: Ints) -> Floats:
 
 
 def _series(
-    place: int, part: SeriesPart, contrast: Floats, cells: Ints, rows_per_account: float
+    place: int,
+    part: SeriesPart,
+    contrast: Floats,
+    cells: Ints,
+    rows_per_account: float,
+    likeness: float | None,
 ) -> _Series | None:
-    """None where there is nothing to compare with: no rows, or a single value possible."""
+    """None where there is nothing to compare with: no rows, or a single value possible.
+
+    Without `likeness` it is measured between the groups of accounts.
+    """
     inside = np.flatnonzero(~np.isnan(contrast))
     counted = cells[:, inside].astype(np.float64)
     c = contrast[inside]
     n = counted.sum()
     if n == 0 or c.min() == c.max():
         return None
-    design_effect = _design_effect(c, counted, rows_per_account)
+    extra = rows_per_account - 1
+    if likeness is None:
+        design_effect = _design_effect(c, counted, rows_per_account)
+        likeness = float(np.clip((design_effect - 1) / extra, 0.0, 1.0)) if extra > 0 else 0.0
+    else:
+        design_effect = 1 + extra * likeness
     smoothed = counted.sum(axis=0)
     smoothed[np.argmin(c)] += design_effect / 2
     smoothed[np.argmax(c)] += design_effect / 2
@@ -167,8 +195,6 @@ def _series(
     different, which = np.unique(units[inside], return_inverse=True)
     mass = np.bincount(which, weights=share)
     support[: (mass > 0).sum()], masses[: (mass > 0).sum()] = different[mass > 0], mass[mass > 0]
-    extra = rows_per_account - 1
-    likeness = float(np.clip((design_effect - 1) / extra, 0.0, 1.0)) if extra > 0 else 0.0
     error = float(np.sqrt(design_effect / n))
     return _Series(place, part, units, support, masses, mean, deviation, likeness, error)
 

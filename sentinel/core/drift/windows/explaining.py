@@ -1,7 +1,7 @@
 """What a window says beside its reference: which columns changed, how, and what that costs."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -9,12 +9,14 @@ from sentinel.core.drift.counts.columns import BinnedColumn, score_column
 from sentinel.core.drift.counts.counting import GroupCounts
 from sentinel.core.drift.counts.noting import MILLION, SCORE_SUMS
 from sentinel.core.drift.counts.reference import Reference
+from sentinel.core.drift.counts.segments import Segmentation, of_segment
 from sentinel.core.drift.counts.spans import SpanCounts
 from sentinel.core.drift.outcomes.estimated import MEASURES, PerformanceSums
 from sentinel.core.drift.outcomes.harm import HarmParams, harms, severity
 from sentinel.core.drift.windows.causes import causes, group_correlations
 from sentinel.core.drift.windows.effects import shares
 from sentinel.core.drift.windows.kinds import kind_of
+from sentinel.core.drift.windows.segments import standing
 from sentinel.core.drift.windows.window_test import ColumnTest, window_test
 from sentinel.core.drift.windows.words import words_of_counts
 from sentinel.records import Floats, Ints
@@ -22,6 +24,7 @@ from sentinel.stored.drift import ColumnFinding, Harm, Severity
 
 _HARM = HarmParams()
 _ROW_COUNT_MIN = 200  # of a window: of fewer nothing is said
+_WHOLE = Segmentation()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +40,21 @@ class Explanation:
     harm, severity
         At the thresholds that were in force, if P(fraud | x) is unchanged; None where the score has
         no reference yet.
+    in_segments
+        What changed in segments that were asked for, by their names. Rows of an account are taken
+        for independent there: that something has changed, a detector has said.
     """
 
     findings: list[ColumnFinding] = field(default_factory=list)
     causes: list[list[str]] = field(default_factory=list)
     harm: Harm | None = None
     severity: Severity = "info"
+    in_segments: dict[str, list[ColumnFinding]] = field(default_factory=dict)
 
-    def of(self, column: str) -> ColumnFinding | None:
-        """What it says of one column."""
-        return next((one for one in self.findings if one.name == column), None)
+    def of(self, column: str, segment: str = "") -> ColumnFinding | None:
+        """What it says of one column; in a segment, of that."""
+        findings = self.in_segments.get(segment, []) if segment else self.findings
+        return next((one for one in findings if one.name == column), None)
 
 
 def explained(
@@ -56,6 +64,8 @@ def explained(
     use: Mapping[str, float] | None = None,
     sources: Mapping[str, str] | None = None,
     silent: frozenset[str] = frozenset(),
+    segmentation: Segmentation = _WHOLE,
+    segments: Collection[str] = (),
 ) -> Explanation:
     """Test every column of a window, and the score.
 
@@ -67,9 +77,12 @@ def explained(
         The field that a feature is made of.
     silent
         Features that are no cause of anything: they change by themselves.
+    segmentation, segments
+        By what both are split, and the segments that are asked for.
     """
     findings: list[ColumnFinding] = []
     found: list[list[str]] = []
+    split = _Split(segmentation, counts, reference)
     if min(counts.features.row_count, reference.counts.row_count) >= _ROW_COUNT_MIN:
         columns, window = reference.features, counts.features
         tests = window_test(columns, window, reference.counts)
@@ -79,14 +92,59 @@ def explained(
         ranked = causes(of_loud, use=use, sources=sources, correlations=correlations)
         found = [list(cause.columns) for cause in ranked]
         findings = _findings(columns, tests, window, reference.counts)
+        findings = split.placed(findings, tests, of_score=False)
+    in_segments = {name: split.findings(name) for name in segments}
     if min(counts.score.row_count, reference.scores.row_count) < _ROW_COUNT_MIN:
-        return Explanation(_ordered(findings, found), found)
+        return Explanation(_ordered(findings, found), found, in_segments=in_segments)
     tests = window_test([score_column()], counts.score, reference.scores)
-    findings += _findings([score_column()], tests, counts.score, reference.scores)
+    of_score = _findings([score_column()], tests, counts.score, reference.scores)
+    findings += split.placed(of_score, tests, of_score=True)
     before = _performance(reference.score_sums, reference.scores)
     now = _performance(counts.scores, counts.score)
     grave = severity(harms(before, now, _HARM), _HARM)
-    return Explanation(_ordered(findings, found), found, _harm(before, now), grave)
+    harm = _harm(before, now)
+    return Explanation(_ordered(findings, found), found, harm, grave, in_segments)
+
+
+class _Split:
+    """A window and its reference by segment, where both are."""
+
+    def __init__(
+        self, segmentation: Segmentation, counts: SpanCounts, reference: Reference
+    ) -> None:
+        self._segmentation = segmentation
+        self._columns = reference.features
+        is_split = reference.segmentation == segmentation.digest
+        self._reference = reference.segments if is_split else None
+        self._window = counts.segments
+
+    def placed(
+        self, findings: list[ColumnFinding], tests: Sequence[ColumnTest], *, of_score: bool
+    ) -> list[ColumnFinding]:
+        """With the segment that each change stands in; of the features, or of the score."""
+        if self._window is None or self._reference is None:
+            return findings
+        window, reference = (
+            (one.score if of_score else one.features) for one in (self._window, self._reference)
+        )
+        found = standing(tests, window, reference, self._segmentation)
+        return [replace(one, segment=found.get(one.name, "")) for one in findings]
+
+    def findings(self, name: str) -> list[ColumnFinding]:
+        """Of the features and the score in one segment; none where it has too few rows."""
+        names = self._segmentation.names
+        if self._window is None or self._reference is None or name not in names:
+            return []
+        found = []
+        for columns, now, before in (
+            (self._columns, self._window.features, self._reference.features),
+            ((score_column(),), self._window.score, self._reference.score),
+        ):
+            window, reference = (of_segment(one, names.index(name)) for one in (now, before))
+            if min(window.row_count, reference.row_count) >= _ROW_COUNT_MIN:
+                tests = window_test(columns, window, reference, rows_are_independent=True)
+                found += _findings(columns, tests, window, reference)
+        return found
 
 
 def _findings(

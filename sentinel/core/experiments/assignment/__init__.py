@@ -1,0 +1,1 @@
+"""Which arm an account is assigned to."""

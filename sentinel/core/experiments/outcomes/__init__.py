@@ -1,0 +1,1 @@
+"""What is kept of outcomes: sums from which every comparison follows, and none of the rows."""

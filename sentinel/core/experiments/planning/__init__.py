@@ -1,0 +1,1 @@
+"""How long an experiment takes, and what it can find, by what has happened before."""

@@ -1,0 +1,1 @@
+"""Experiments: routing, outcomes, verdicts, and what comes of them."""

@@ -1,0 +1,1 @@
+"""Who decides which transactions while experiments run, and what is counted of them at once."""

@@ -1,0 +1,1 @@
+"""Experiments as files and stores hold them: what their commands do."""

@@ -1,0 +1,1 @@
+"""Experiments that come as files of outcomes."""
