@@ -357,7 +357,7 @@ class DriftTask:
                 found, watch.version, judgement.reference, self._columns, self._desk.segments
             )
             self._metrics.drift_windows += 1
-            await self._desk.explained(explanation, found.end_ms)
+            await self._desk.explained(explanation, found.end_ms, is_short=found.scale == "hour")
         else:
             change = change_of(found, self._segmentation.names)
             await self._desk.take(change, watch.version, judgement.explanation)
