@@ -151,8 +151,8 @@ def _unit(edges: Floats, in_window: Floats, in_reference: Floats) -> Kind | None
         return None
     # Beyond the reference nothing tells 60 from 100: of those that fit alike the likelier one.
     best = min(fits)[0]
-    left, chosen, share = next(fit for fit in fits if fit[0] <= 2 * best + 1e-4)
-    if share < _IS_ALL and _left_by_others(x, f_r, change) < left:
+    squares, chosen, share = next(fit for fit in fits if fit[0] <= 2 * best + 1e-4)
+    if share < _IS_ALL and _left_by_others(x, f_r, change) < squares:
         return None
     return Kind("unit", chosen, share)
 
