@@ -45,7 +45,7 @@ from sentinel.core.drift.counts.steps import ClosedStep
 from sentinel.core.drift.params import DriftParams
 from sentinel.core.drift.watch import StepEvent, Watch
 from sentinel.core.drift.windows.explaining import explained
-from sentinel.core.drift.windows.segments import standing
+from sentinel.core.drift.windows.segments import segment_standing_out
 from sentinel.core.drift.windows.window_test import window_test
 
 SEED = 2026
@@ -153,7 +153,9 @@ def _named(
     if not tests[at].alarm:
         return None
     split = by_segment(changed, columns)
-    told = standing([tests[at]], split.of_columns([at]), known[1].of_columns([at]), SEGMENTATION)
+    told = segment_standing_out(
+        [tests[at]], split.of_columns([at]), known[1].of_columns([at]), SEGMENTATION
+    )
     return told.get(NAMES[at], ""), segment
 
 

@@ -69,6 +69,8 @@ class LookReport:
         By arm, whatever has matured of them.
     sample_ratio
         The e-value against the shares that were planned; None where there is nothing to judge.
+    technical
+        By arm, of its scores: as in `OutcomeReport`; it decides nothing.
     notes
         What a reader has to know, in sentences.
     """
@@ -83,5 +85,6 @@ class LookReport:
     compared: list[ComparedMetric]
     sample_ratio: float | None = None
     shadow: dict[str, Any] = field(default_factory=dict)
+    technical: dict[str, dict[str, float | None]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     v: int = 1

@@ -14,7 +14,7 @@ class ArmPart:
         Names the definition ("fast@1"), and the step of its ramp.
     alerted, blocked
         Hashes of the accounts of which a transaction was reviewed or blocked, and blocked; each
-        once, and at most so many as one record takes.
+        once; of more than one record takes, a share of all arms alike.
     batches, failed, slow
         Its parts of batches; those that its model failed to score; those that took too long.
     """
@@ -74,6 +74,9 @@ class OutcomeReport:
     shadow
         Of a shadow experiment: `core.experiments.shadow.comparison.PairedComparison`, as plain
         values.
+    technical
+        By arm how its scores told frauds from others: `auc`, `average_precision`, and `frauds` with
+        `frauds_expected` by its probabilities; of transactions whose truth is known.
     notes
         What a reader has to know of these outcomes, in sentences.
     """
@@ -87,6 +90,7 @@ class OutcomeReport:
     accounts: list[ArmAccounts]
     metrics: dict[str, Any] = field(default_factory=dict)
     shadow: dict[str, Any] = field(default_factory=dict)
+    technical: dict[str, dict[str, float | None]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     kind: Literal["look"] = "look"
     v: int = 1

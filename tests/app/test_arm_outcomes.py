@@ -18,6 +18,7 @@ from sentinel.engine.archive.arm_outcomes import (
     first_seen,
     of_experiment,
     sums_of,
+    technical,
     with_truth,
 )
 from sentinel.engine.archive.paired_outcomes import paired, pairs_of, shadowed_by
@@ -145,6 +146,23 @@ def test_an_account_counts_once_where_it_was_first_seen() -> None:
     assert {(one.step, one.arm): one.accounts for one in found if one.accounts} == {
         place: list(first.values()).count(place) for place in set(first.values())
     }
+
+
+def test_scores_are_judged_by_what_is_known() -> None:
+    rng = default_rng(6)
+    frame = decisions(rng, 300).with_columns(probability=pl.col("score"))
+    own = with_truth(of_experiment(frame, "fast@1"), labels(rng, frame))
+    found = technical(own)
+    assert set(found) == {"control", "a", "b"}
+    for arm, told in found.items():
+        rows = own.filter(pl.col("arm") == arm, pl.col("is_fraud").is_not_null())
+        frauds = rows.filter(pl.col("is_fraud"))["score"].to_list()
+        others = rows.filter(~pl.col("is_fraud"))["score"].to_list()
+        above = sum((a > b) + 0.5 * (a == b) for a in frauds for b in others)
+        assert told["auc"] == pytest.approx(above / (len(frauds) * len(others)))
+        assert told["frauds"] == len(frauds)
+        assert told["frauds_expected"] == pytest.approx(sum(frauds) + sum(others))
+    assert technical(own.filter(pl.col("is_fraud").is_null())) == {}
 
 
 def test_nothing_at_all_has_no_sums() -> None:

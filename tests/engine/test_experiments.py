@@ -275,3 +275,143 @@ def test_a_shadow_scores_beside_and_changes_nothing() -> None:
     assert np.allclose(scores, scores_of(NEW, shadowed), rtol=0, atol=0)
     of_account = {one["account"]: bool(one["shadow_scores"]) for one in decisions}
     assert all(of_account[one["account"]] == bool(one["shadow_scores"]) for one in decisions)
+
+
+def won(one: Definition) -> Step:
+    verdict = StoredVerdict("promote", "it is better", "challenger", look=3)
+    return transitions.stop(verdict, is_waiting=True)
+
+
+async def state_of(world: World, name: str) -> StoredExperiment:
+    found = await kept(world).experiment(name)
+    assert found is not None
+    return found
+
+
+async def ended(world: World, name: str) -> StoredExperiment:
+    async with asyncio.timeout(120):
+        while not (found := await state_of(world, name)).is_over:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.2)
+    return found
+
+
+def test_a_winner_is_promoted_by_the_registry_even_if_whoever_found_that_died_on_the_way() -> None:
+    world = experimenting(a_world())
+    best = replace(SPLIT, may_promote=True)
+
+    async def scenario() -> StoredExperiment:
+        stage(world, NEW)
+        async with world.instance() as instance:
+            await instance.idle()
+            await started(world, best)
+            await instance.stop()
+        await take(world, "fast", won(best))  # and nobody was left to carry it out
+        async with world.instance() as instance:
+            await until(lambda: instance.version == "1.1.0")
+            found = await ended(world, "fast")
+            await instance.stop()
+        return found
+
+    found = run(scenario())
+    assert found.why == "1.1.0 serves"
+    assert found.verdict is not None
+    assert found.verdict.name == "promote"
+    [event] = [one for one in world.values("model-updates") if one.get("kind") == "promoted"]
+    assert (event["version"], event["who"]) == ("1.1.0", "experiments")
+    assert event["why"] == "experiment fast@1: it is better"
+
+
+def test_what_may_not_be_promoted_by_itself_waits_for_a_person() -> None:
+    world = experimenting(a_world())
+
+    async def scenario() -> StoredExperiment:
+        stage(world, NEW)
+        async with world.instance() as instance:
+            await instance.idle()
+            await started(world, SPLIT)
+            await take(world, "fast", won(SPLIT))
+            await asyncio.sleep(30)
+            assert instance.version == "1.0.0"
+            waits = await state_of(world, "fast")
+            await take(world, "fast", transitions.settle)
+            await instance.stop()
+            return waits
+
+    assert run(scenario()).status == "waiting"
+    assert run(state_of(world, "fast")).status == "ended"
+
+
+def test_where_models_need_an_approval_a_winner_waits_for_it() -> None:
+    world = experimenting(a_world())
+    world.config = replace(world.config, updates=replace(world.config.updates, needs_approval=True))
+    best = replace(SPLIT, may_promote=True)
+
+    async def scenario() -> None:
+        stage(world, NEW)
+        async with world.instance() as instance:
+            await instance.idle()
+            await started(world, best)
+            await take(world, "fast", won(best))
+            await asyncio.sleep(30)
+            assert (await state_of(world, "fast")).status == "waiting"
+            change(world.models, step(registry_transitions.approved, "1.1.0"))
+            await until(lambda: instance.version == "1.1.0")
+            await ended(world, "fast")
+            await instance.stop()
+
+    run(scenario())
+
+
+def test_an_experiment_whose_model_is_archived_meanwhile_is_invalid() -> None:
+    world = experimenting(a_world())
+
+    async def scenario() -> StoredExperiment:
+        stage(world, NEW)
+        async with world.instance() as instance:
+            await instance.idle()
+            await started(world, SPLIT)
+            await until(lambda: instance.parts.serving.routing is not None)
+            change(world.models, step(registry_transitions.archived, "1.1.0"))
+            found = await ended(world, "fast")
+            await until(lambda: instance.parts.serving.routing is None)
+            await instance.stop()
+            return found
+
+    verdict = run(scenario()).verdict
+    assert verdict is not None
+    assert (verdict.name, verdict.why) == (
+        "invalid",
+        "model 1.1.0 of arm challenger is archived by now",
+    )
+
+
+def test_a_ramp_goes_up_by_itself_step_by_step() -> None:
+    world = experimenting(a_world())
+    ramp = Definition(
+        "up",
+        "ramp",
+        (ArmSpec("control", 0.5), ArmSpec("lower", 0.5, policy={"review_min": 0.39})),
+        steps=(0.1, 0.5),
+        step="3h",
+    )
+
+    async def scenario() -> None:
+        async with world.instance() as instance:
+            await instance.idle()
+            await started(world, ramp)
+            await until(lambda: instance.parts.serving.routing is not None)
+            for begin in range(0, 300, 50):  # two minutes apart
+                world.send(transactions(50, first=begin))
+                await instance.idle()
+                await asyncio.sleep(8)
+            await instance.stop()
+
+    run(scenario())
+    found = run(state_of(world, "up"))
+    assert (found.status, found.step) == ("running", 1)
+    tags = [one["experiment"] for one in decided(world)]
+    assert tags == sorted(tags)
+    assert set(tags) == {"up@1.0", "up@1.1"}
+    moved = {account for account, arms in arms_of(decided(world)).items() if len(arms) > 1}
+    later = [one for one in decided(world) if one["experiment"] == "up@1.1"]
+    assert {one["arm"] for one in later if one["account"] in moved} <= {"lower"}

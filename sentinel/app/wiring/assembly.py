@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from sentinel.app.wiring import control_plane, experimenting, watching
 from sentinel.app.wiring.shared import Ports, Shared, clock_s
 from sentinel.config import Config
-from sentinel.core.drift.params import segmentation_of
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState
 from sentinel.engine.dead_letters import DeadLetters
@@ -88,16 +87,10 @@ def assemble(
     dispatcher = Dispatcher(ports.broker, names, params, clock_s=clock_s)
     dead_letters = DeadLetters(ports.broker, topics.dead_letters, metrics)
     alerts = _alerts(shared)
-    placement = Placement(
-        state, ports.store, shared.partitions, config.kafka.partitioner, metrics,
-        logs=log_numbers(owner.log_names()),
-    )  # fmt: skip
+    placement = _placement(shared)
     labels = _labels(shared, placement)
-    summaries = Summaries(
-        ports.broker, topics.summaries, owner.name, shared.partitions, metrics, config.drift,
-        segmentation_of(config.features, config.drift),
-    )  # fmt: skip
-    arm_notes = ArmNotes(ports.broker, topics.outcomes, shared.partitions)
+    summaries = watching.summaries(shared)
+    arm_notes = experimenting.arm_notes(shared)
     checkpoints = Checkpoints(
         ports.broker, ports.store, state, [alerts, summaries, arm_notes], shared.partitions,
         shared.progress, metrics, params, labels_log=labels.log, owner=owner, watch=watch,
@@ -138,6 +131,13 @@ def assemble(
         partitions=shared.partitions,
         placement=placement,
     )
+
+
+def _placement(shared: Shared) -> Placement:
+    return Placement(
+        shared.state, shared.ports.store, shared.partitions, shared.config.kafka.partitioner,
+        shared.metrics, logs=log_numbers(shared.owner.log_names()),
+    )  # fmt: skip
 
 
 def _loader(shared: Shared) -> EntityLoader:

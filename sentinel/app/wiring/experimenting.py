@@ -9,6 +9,7 @@ from sentinel.engine.experiments.desk import ExperimentDesk
 from sentinel.engine.experiments.following import Routing
 from sentinel.engine.experiments.promoting import Promoter
 from sentinel.engine.experiments.task import WHO, ExperimentTask
+from sentinel.engine.scoring.arms.arm_counts import ArmNotes
 
 
 def routing(shared: Shared, deployment: Deployment) -> Routing:
@@ -23,6 +24,11 @@ def routing(shared: Shared, deployment: Deployment) -> Routing:
         secret=config.experiments.secret,
         clock_s=clock_s,
     )
+
+
+def arm_notes(shared: Shared) -> ArmNotes:
+    """What notes what arms decide on this instance."""
+    return ArmNotes(shared.ports.broker, shared.topics.outcomes, shared.partitions)
 
 
 def desk(config: Config, ports: Ports, *, who: str) -> ExperimentDesk:

@@ -13,6 +13,20 @@ from sentinel.engine.drift.windows import Windows
 from sentinel.engine.scoring.summarising import Summaries
 
 
+def summaries(shared: Shared) -> Summaries:
+    """What notes the decisions of this instance, and counts them."""
+    config = shared.config
+    return Summaries(
+        shared.ports.broker,
+        shared.topics.summaries,
+        shared.owner.name,
+        shared.partitions,
+        shared.metrics,
+        config.drift,
+        segmentation_of(config.features, config.drift),
+    )
+
+
 def drift_columns(shared: Shared, summaries: Summaries) -> DriftColumns:
     """What says in which cells is counted."""
     names = [feature.name for feature in shared.config.features]

@@ -14,13 +14,14 @@ import polars as pl
 from sentinel.archive import Segment
 from sentinel.core.experiments.outcomes.cells import Cell, MetricSums
 from sentinel.core.experiments.outcomes.tables import AccountTable, metric_sums
+from sentinel.core.learning.evaluation import auc, average_precision
 from sentinel.engine.archive.examples import decided_last
 from sentinel.ports import Archive
 from sentinel.stored.outcomes import ArmAccounts
 
 COLUMNS = (
     *("transaction_id", "appended_ms", "offset", "event_time_ms", "account", "amount_minor"),
-    *("score", "action", "arm", "degraded", "explore_share", "explored"),
+    *("score", "probability", "action", "arm", "degraded", "explore_share", "explored"),
     *("experiment", "shadow_version", "shadow_score"),
 )
 _TYPES = {
@@ -152,6 +153,22 @@ def sums_of(accounts: pl.DataFrame, before: pl.DataFrame | None = None) -> dict[
         name: metric_sums({cell: _table(part, name) for cell, part in parts.items()})
         for name in METRIC_NAMES
     }
+
+
+def technical(decisions: pl.DataFrame) -> dict[str, dict[str, float | None]]:
+    """By arm, how its scores told frauds from others; of what has a truth."""
+    known = decisions.filter(pl.col("is_fraud").is_not_null())
+    found = {}
+    for (arm,), rows in known.partition_by("arm", as_dict=True).items():
+        labels = rows["is_fraud"].to_numpy().astype(np.int64)
+        scores = rows["score"].to_numpy()
+        found[str(arm)] = {
+            "auc": auc(scores, labels),
+            "average_precision": average_precision(scores, labels),
+            "frauds": float(labels.sum()),
+            "frauds_expected": float(rows["probability"].sum()),
+        }
+    return dict(sorted(found.items()))
 
 
 def _table(part: pl.DataFrame, metric: str) -> AccountTable:

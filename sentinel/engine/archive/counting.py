@@ -25,6 +25,7 @@ from sentinel.engine.archive.arm_outcomes import (
     first_seen,
     of_experiment,
     sums_of,
+    technical,
     with_truth,
 )
 from sentinel.engine.archive.examples import horizons, span_ms
@@ -242,6 +243,7 @@ class OutcomeCounter:
         accounts = by_account(matured, self._costs, ("step", "arm", "account"))
         sums = sums_of(accounts, one.before)
         report.metrics.update({name: each.to_dict() for name, each in sums.items()})
+        report.technical.update(technical(matured))
         report.notes.extend(_notes(matured))
         return report
 

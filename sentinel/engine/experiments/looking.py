@@ -77,6 +77,7 @@ def judged(stored: StoredExperiment, report: OutcomeReport) -> JudgedLook:
         compared=[] if is_shadow else _compared(definition, found, report.share),
         sample_ratio=None if is_shadow else ratio.e_value,
         shadow=report.shadow,
+        technical=report.technical,
         notes=report.notes,
     )
     after = {arm: test.to_dict() for arm, test in tests.items()}

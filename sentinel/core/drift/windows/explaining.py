@@ -16,7 +16,7 @@ from sentinel.core.drift.outcomes.harm import HarmParams, harms, severity
 from sentinel.core.drift.windows.causes import causes, group_correlations
 from sentinel.core.drift.windows.effects import shares
 from sentinel.core.drift.windows.kinds import kind_of
-from sentinel.core.drift.windows.segments import standing
+from sentinel.core.drift.windows.segments import segment_standing_out
 from sentinel.core.drift.windows.window_test import ColumnTest, window_test
 from sentinel.core.drift.windows.words import words_of_counts
 from sentinel.records import Floats, Ints
@@ -127,7 +127,7 @@ class _Split:
         window, reference = (
             (one.score if of_score else one.features) for one in (self._window, self._reference)
         )
-        found = standing(tests, window, reference, self._segmentation)
+        found = segment_standing_out(tests, window, reference, self._segmentation)
         return [replace(one, segment=found.get(one.name, "")) for one in findings]
 
     def findings(self, name: str) -> list[ColumnFinding]:

@@ -22,7 +22,7 @@ _SHARE_MIN = 0.7  # of the change of the whole: so much of it the segment makes 
 _ROW_COUNT_MIN = 30  # of either side
 
 
-def standing(
+def segment_standing_out(
     tests: Sequence[ColumnTest],
     window: GroupCounts,
     reference: GroupCounts,
