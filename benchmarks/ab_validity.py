@@ -264,7 +264,7 @@ def _lift(rng: Generator, like: Accounts, metric: int, sign: int) -> float:
 
 def ramps(options: Any, rng: Generator) -> Iterator[Row]:
     """The challenger's share grows from 1 to 50 % while the rate of fraud grows threefold."""
-    like = Accounts(3_000, RATE, RAMP, trend=1.0)
+    like = Accounts(6_000, RATE, RAMP, trend=1.0)
     make = partial(of_accounts, 20, like)
     null = planned(make, rng, options.experiments)
     apart = planned(partial(_steps_apart, like), rng, options.experiments // 5)

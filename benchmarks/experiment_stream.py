@@ -137,7 +137,8 @@ def _alerts(rows: Payments, features: Floats, at: Ints, recipe: tuple[int, FitPa
     text = fit(features[known], rows.label[known], params=params, feature_names=PUBLISHED_NAMES)
     scores = Model.from_text("trained", text).raw_scores(features[at])
     first = scores[rows.day[at] == rows.day[at[0]]]
-    return (scores > np.quantile(first, 1 - CAPACITY)).astype(np.float64)
+    found: Floats = (scores > np.quantile(first, 1 - CAPACITY)).astype(np.float64)
+    return found
 
 
 def _played(rows: Payments, at: Ints, control: Floats, alerts: Floats, secret: str) -> Ended:

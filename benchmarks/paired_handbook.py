@@ -168,8 +168,11 @@ def _looks(tested: Tested, first: Bools, second: Bools) -> list[PairedComparison
         is_blind=np.zeros(at.size, dtype=np.bool_),
     )
     matured_ms = LABEL_DELAY_DAYS * DAY_MS
-    of_account = np.bincount(tested.customer, weights=tested.amount * tested.is_fraud)
-    large = float(np.quantile(of_account[of_account > 0], 0.999))
+    of_day = np.bincount(
+        tested.customer * (int(tested.day[-1]) + 1) + tested.day,
+        weights=tested.amount * tested.is_fraud,
+    )
+    large = float(np.quantile(of_day[of_day > 0], 0.999))
     return [
         compare(pairs, day * DAY_MS + matured_ms, maturity_ms=matured_ms, large_minor=large)
         for day in range(int(tested.day[-1]) + 1)
@@ -188,6 +191,7 @@ def _paired_days(looks: list[PairedComparison]) -> dict[str, Any]:
         "e-process day": enough[0] if enough else "never",
         "money day": told[0] if told else "never",
         "money z": last.money.z,
+        "without the large loss": replace(last.money, large=0.0).z,
     }
 
 

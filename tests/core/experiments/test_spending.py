@@ -86,3 +86,13 @@ def test_a_look_does_not_change_those_before_it() -> None:
     second = one_by_one.add(0.5, 2.0)
 
     assert [first, second] == later[:2]
+
+
+def test_a_look_with_hardly_anything_to_spend_is_hardly_ever_beyond_its_boundary() -> None:
+    found = Boundaries(0.05)
+    first = found.add(0.5, 1.0)
+
+    second = found.add(float(np.nextafter(0.5, 1)), 1.0)
+
+    assert second > first + 1
+    assert found.add(1.0, 2.0) == pytest.approx(boundaries([0.5, 1.0], [1.001, 2.0])[-1], abs=0.01)

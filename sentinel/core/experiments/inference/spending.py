@@ -72,7 +72,6 @@ class Boundaries:
         """
         assert information > 0
         allowed = spent(share, self.level)
-        assert allowed > self.spent or allowed < _NEGLIGIBLE
         information = max(information, self._information * (1 + _GROWTH_MIN))
         paths = self._before
         step_sd = math.sqrt(information - self._information)
