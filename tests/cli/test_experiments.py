@@ -240,8 +240,8 @@ def test_the_list_is_a_line_for_each(folder: Folder) -> None:
     said = folder.said("list")
 
     for words in (
-        "fast@1", "3 of 4", "challenger: model 1.1.0", "step 2 of 4, 5 % of the accounts",
-        "promote challenger", "review_min 0.1", "stopped",
+        "fast@1", "3 of 4", "challenger: model 1.1.0", "2 of 4", "fraud_loss",
+        "promote", "review_min 0.1", "stopped",
     ):  # fmt: skip
         assert words in said
     rows = [json.loads(line) for line in folder.said("list", "--json").splitlines()]
@@ -301,6 +301,14 @@ def test_the_report_has_every_look(folder: Folder) -> None:
     for words in ("-0.75 of ±4.33", "-1.50 of ±2.96", "-2.25 of ±2.36"):
         assert words in said
     assert len(json.loads(folder.said("report", "fast", "--json"))["looks"]) == 3
+    assert "-2.25 of" in folder.said("report", "fast", COLUMNS="80")
+
+
+def test_the_report_is_a_page_too(folder: Folder) -> None:
+    assert folder.said("report", "fast", "--html", "fast.html") == "fast.html: fast@1, 3 looks\n"
+    assert Path("fast.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    away = folder.refusal("report", "fast", "--html", "no/such/folder.html")
+    assert away.startswith("no/such/folder.html: cannot be written: ")
 
 
 def test_what_the_topics_do_not_tell_is_done_and_said(folder: Folder) -> None:

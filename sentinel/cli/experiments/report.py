@@ -59,11 +59,12 @@ def _write(path: Path, found: "Shown", decimals: int) -> None:
 
 
 def _print(found: "Shown", decimals: int) -> None:
-    from sentinel.cli.experiments.showing import print_look, print_standing
+    from sentinel.cli.experiments.showing import WIDE, print_look, print_standing
     from sentinel.cli.experiments.tables import look_table
 
     console = PlainConsole()
     print_standing(console, found)
     if found.looks:
-        console.print(look_table(found.stored.definition, found.looks, decimals))
+        is_wide = console.width >= WIDE
+        console.print(look_table(found.stored.definition, found.looks, decimals, is_wide=is_wide))
         print_look(console, found.looks[-1], decimals)

@@ -195,7 +195,8 @@ def relative_text(estimate: float | None, control: float | None) -> str:
     """A difference beside what the control has."""
     if estimate is None or not control:
         return ""
-    return f"{100 * estimate / abs(control):+.3g} %"
+    share = 100 * estimate / abs(control)
+    return f"{share:+,.0f} %" if abs(share) >= 100 else f"{share:+.3g} %"
 
 
 def statistic_text(one: PlannedLook) -> str:

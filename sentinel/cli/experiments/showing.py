@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sentinel.stored.experiments import StoredExperiment
     from sentinel.stored.looks import LookReport
 
+WIDE = 100  # below so many characters of a line some columns are left out
+
 
 def list_all(
     config: ConfigOption = None,
@@ -40,34 +42,38 @@ def list_all(
         echo("there is no experiment yet: `sentinel experiments create` writes one down")
         return
     console = PlainConsole()
-    console.print(_experiment_table(found[:limit]))
+    console.print(_experiment_table(found[:limit], is_wide=console.width >= WIDE))
     if len(found) > limit:
         console.print(f"the newest {limit:,} of {len(found):,}")
 
 
-def _experiment_table(found: "Sequence[StoredExperiment]") -> "Table":
+def _experiment_table(found: "Sequence[StoredExperiment]", *, is_wide: bool) -> "Table":
     from rich.table import Table
 
-    from sentinel.cli.experiments.sentences import arm_text, step_text
+    from sentinel.cli.experiments.sentences import arm_text
 
-    table = Table()
-    names = ("experiment", "design", "status", "step", "arms", "decides", "looks", "verdict")
-    for name in names:
-        table.add_column(name, no_wrap=name in names[:3], overflow="fold")
+    rows = []
     for one in found:
         definition, verdict = one.definition, one.verdict
-        arms = [f"{arm.name}: {arm_text(arm)}" for arm in definition.challengers]
-        said = "" if verdict is None else f"{verdict.name} {verdict.arm}".rstrip()
-        table.add_row(
-            definition.id,
-            definition.design,
-            one.status,
-            step_text(one),
-            "; ".join(arms),
-            definition.metric,
-            f"{one.look} of {definition.looks}",
-            said,
-        )
+        steps, arms = len(definition.steps), definition.challengers
+        of = "" if verdict is None or len(arms) == 1 else f" {verdict.arm}"
+        row = {
+            "experiment": definition.id,
+            "design": definition.design,
+            "status": one.status,
+            "step": f"{one.step + 1} of {steps}" if steps else "",
+            "looks": f"{one.look} of {definition.looks}",
+            "verdict": "" if verdict is None else f"{verdict.name}{of}",
+            "decides": definition.metric,
+            "arms": "; ".join(f"{arm.name}: {arm_text(arm)}" for arm in arms),
+        }
+        rows.append(row)
+    names = [name for name in rows[0] if is_wide or name != "decides"]
+    table = Table()
+    for name in names:
+        table.add_column(name, no_wrap=name not in ("arms", "verdict"), overflow="fold")
+    for row in rows:
+        table.add_row(*(row[name] for name in names))
     return table
 
 
@@ -94,7 +100,8 @@ def show_one(
     print_standing(console, found)
     if found.looks:
         decimals, last = settings.schema.amount_decimals, found.looks[-1]
-        console.print(look_table(found.stored.definition, [last], decimals))
+        is_wide = console.width >= WIDE
+        console.print(look_table(found.stored.definition, [last], decimals, is_wide=is_wide))
         print_look(console, last, decimals)
     if found.guards:
         console.print(_guard_table(found))
@@ -117,11 +124,12 @@ def print_standing(console: PlainConsole, found: "Shown") -> None:
 def print_look(console: PlainConsole, look: "LookReport", decimals: int) -> None:
     """Every metric at a look, and what has to be known to believe it."""
     from sentinel.cli.experiments import sentences
-    from sentinel.cli.experiments.tables import compared_table
+    from sentinel.cli.experiments.tables import compared_table, untested_lines
 
     if look.compared:
-        console.print(compared_table(look, decimals))
+        console.print(compared_table(look, decimals, is_wide=console.width >= WIDE))
     for line in (
+        *untested_lines(look),
         *sentences.shadow_lines(look, decimals),
         sentences.ratio_text(look),
         *(f"note: {note}" for note in look.notes),

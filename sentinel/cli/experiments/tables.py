@@ -10,42 +10,54 @@ from sentinel.stored.experiments import Definition
 from sentinel.stored.looks import ComparedMetric, LookReport, PlannedLook
 
 
-def look_table(definition: Definition, looks: Sequence[LookReport], decimals: int) -> Table:
+def look_table(
+    definition: Definition, looks: Sequence[LookReport], decimals: int, *, is_wide: bool
+) -> Table:
     """The primary metric look by look, a line for each challenger."""
     metric = definition.metric
-    title = f"{sentences.metric_name(metric)}: the planned test"
-    table = Table(title=title, title_justify="left")
-    numbers = ("look", "matured", "accounts", "difference")
-    for name in (
-        "look", "until (UTC)", "matured", "arm", "accounts", "difference", "valid at any time",
-        "statistic of boundary",
-    ):  # fmt: skip
-        is_number = name in numbers
+    rows = [
+        _look_row(definition, look, one, decimals, is_wide=is_wide)
+        for look in looks
+        for one in look.planned
+    ]
+    table = Table(title=f"{sentences.metric_name(metric)}: the planned test", title_justify="left")
+    for name in rows[0] if rows else ():
+        is_number = name in ("look", "matured", "accounts", "difference")
         table.add_column(
             name, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold"
         )
-    for look in looks:
-        for one in look.planned:
-            table.add_row(*_look_cells(definition, look, one, decimals))
+    for row in rows:
+        table.add_row(*row.values())
     return table
 
 
-def _look_cells(
-    definition: Definition, look: LookReport, one: PlannedLook, decimals: int
-) -> tuple[str, ...]:
+def _look_row(
+    definition: Definition,
+    look: LookReport,
+    one: PlannedLook,
+    decimals: int,
+    *,
+    is_wide: bool,
+) -> dict[str, str]:
     compared = primary_of(look, definition.metric, one.arm)
     interval = None if compared is None else compared.interval
-    count = look.accounts.get(one.arm)
-    return (
-        f"{look.number}",
-        date_text(look.counted_to_ms)[:16],
-        sentences.percent(look.share),
-        one.arm,
-        "" if count is None else f"{count:,}",
-        difference_text(definition, one, decimals),
-        sentences.interval_text(definition.metric, interval, decimals),
-        sentences.statistic_text(one) + (", futile" if one.is_futile else ""),
-    )
+    is_tested = one.statistic is not None and one.boundary is not None
+    statistic = sentences.statistic_text(one) if is_tested else "not tested"
+    return {
+        "look": f"{look.number}",
+        **({"until (UTC)": date_text(look.counted_to_ms)[:16]} if is_wide else {}),
+        "matured": sentences.percent(look.share),
+        "arm": one.arm,
+        **({"accounts": f"{look.accounts.get(one.arm, 0):,}"} if is_wide else {}),
+        "difference": difference_text(definition, one, decimals),
+        "valid at any time": sentences.interval_text(definition.metric, interval, decimals),
+        "statistic of boundary": statistic + (", futile" if one.is_futile else ""),
+    }
+
+
+def untested_lines(look: LookReport) -> list[str]:
+    """Why the planned test was not made at a look, by challenger."""
+    return [f"{one.arm} was not tested: {one.why_not}" for one in look.planned if one.why_not]
 
 
 def difference_text(definition: Definition, one: PlannedLook, decimals: int) -> str:
@@ -61,17 +73,19 @@ def primary_of(look: LookReport, metric: str, arm: str) -> ComparedMetric | None
     return found[0] if found else None
 
 
-def compared_table(look: LookReport, decimals: int) -> Table:
+def compared_table(look: LookReport, decimals: int, *, is_wide: bool) -> Table:
     """Every metric of every challenger beside the control."""
     title = f"look {look.number}: every metric; the first one decides"
     table = Table(title=title, title_justify="left")
-    for name in (
-        "metric", "arm", "its value", "control", "difference", "relative", "valid at any time", "p",
-    ):  # fmt: skip
+    cells = ("its value", "control", "difference", "relative", "valid at any time", "p")
+    kept = [name for name in cells if is_wide or name not in ("relative", "p")]
+    for name in ("metric", "arm", *kept):
         is_number = name not in ("metric", "arm")
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for one in look.compared:
-        table.add_row(sentences.metric_name(one.metric), one.arm, *compared_cells(one, decimals))
+        row = dict(zip(cells, compared_cells(one, decimals), strict=True))
+        values = (row[name] for name in kept)
+        table.add_row(sentences.metric_name(one.metric), one.arm, *values)
     return table
 
 

@@ -26,6 +26,7 @@ table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tab
 caption { text-align: left; color: var(--quiet); padding: .2rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem;
   border-bottom: 1px solid var(--rule); overflow-wrap: anywhere; }
+td { min-width: 3.5rem; } .heat td { min-width: 0; }
 thead th { background: var(--soft); white-space: nowrap; }
 tbody th { font-weight: 600; min-width: 8rem; max-width: 18rem; }
 .number { text-align: right; white-space: nowrap; }
