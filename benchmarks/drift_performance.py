@@ -219,7 +219,8 @@ def of_peer(
     }
     with tempfile.TemporaryDirectory() as folder:
         streams, alarms = Path(folder) / "streams.npz", Path(folder) / "alarms.json"
-        np.savez(streams, **{name: np.array(rows) for name, rows in arrays.items()})
+        silent, changed, reference = (np.array(rows) for rows in arrays.values())
+        np.savez(streams, silent=silent, changed=changed, reference=reference)
         try:
             ask(peer, streams, alarms)
         except PeerFailedError as error:

@@ -39,6 +39,7 @@ PUBLISHED_COUNT = 15  # of the features, from the first one on
 WARM_DAYS = 40  # before the first day that is watched: longer than the published features look back
 LABEL_DAYS, PRESUMED_DAYS = 7, 14
 GENUINE_SHARE = 0.1  # of the presumed genuine, how many become examples
+DAY_MS = 86_400_000
 VERSION = "1.0.0"
 WINDOWS_MAX = 10_000
 
@@ -123,9 +124,13 @@ def trained(days: Sequence[Day]) -> Trained:
     rows = History(config).fold(values, is_fraud.tolist())
     times_ms = rows.transactions.event_time_ms
     accounts = rows.transactions.entities["account"]
-    text, manifest = train(rows.features, is_fraud.astype(np.int64), times_ms, accounts, config)
+    text, manifest = train(
+        rows.features, is_fraud.astype(np.int64), times_ms, [str(one) for one in accounts], config
+    )
     warm = days[-WARM_DAYS - LABEL_DAYS :]
-    return Trained(Artifact(VERSION, text, manifest), config, int(times_ms[0]), warm)
+    return Trained(
+        Artifact(VERSION, text, manifest), config, int(times_ms[0]) // DAY_MS * DAY_MS, warm
+    )
 
 
 def played(model: Trained, days: Iterator[Day], *, cents_as_units: range) -> Played:
@@ -223,7 +228,7 @@ class _Play:
         records = self._world.records("drift-alerts")
         for record in records[self._seen :]:
             alarm = decode_stored(Alarm, record.value or b"")
-            at = (alarm.changed_ms - self._model.first_ms) / 86_400_000
+            at = (alarm.changed_ms - self._model.first_ms) / DAY_MS
             # Whoever waits for labels hears it when they come, not when the transaction was.
             day = today + 1.0 if alarm.detector == "examples" else at
             self._found.told.append(Told(day, alarm))
@@ -242,7 +247,7 @@ def _voice(day: Day, i: int) -> dict[str, Any]:
         "transaction_id": str(day.transaction_id[i]),
         "label": "fraud",
         "source": "ground_truth",
-        "observed_ms": at_ms + LABEL_DAYS * 86_400_000,
+        "observed_ms": at_ms + LABEL_DAYS * DAY_MS,
         "event_time_ms": at_ms,
         "entities": entities,
     }
@@ -266,7 +271,7 @@ def _example(day: Day, decision: dict[str, Any], i: int, *, is_fraud: bool) -> E
         label="fraud" if is_fraud else "genuine",
         posterior=float(is_fraud),
         source="ground_truth" if is_fraud else "presumed",
-        label_delay_ms=LABEL_DAYS * 86_400_000 if is_fraud else None,
+        label_delay_ms=LABEL_DAYS * DAY_MS if is_fraud else None,
         propensity=share,
         weight=1.0 / share,
     )

@@ -48,7 +48,7 @@ class Tested:
 
 def on_handbook(rng: Generator, quick: bool) -> list[dict[str, Any]]:
     """Every challenger against the champion."""
-    rows = _payments(
+    rows = payments(
         SimulationParams(
             customer_count=500 if quick else 5_000, terminal_count=1_000 if quick else 10_000
         )
@@ -71,7 +71,8 @@ def on_handbook(rng: Generator, quick: bool) -> list[dict[str, Any]]:
     return found
 
 
-def _payments(params: SimulationParams) -> Payments:
+def payments(params: SimulationParams) -> Payments:
+    """The whole stream of a simulation."""
     simulated = list(days(params))
     time = np.concatenate([one.event_time_ms for one in simulated])
     amount = np.concatenate([one.amount_minor for one in simulated]) / 100
@@ -167,8 +168,11 @@ def _looks(tested: Tested, first: Bools, second: Bools) -> list[PairedComparison
         is_blind=np.zeros(at.size, dtype=np.bool_),
     )
     matured_ms = LABEL_DELAY_DAYS * DAY_MS
-    of_account = np.bincount(tested.customer, weights=tested.amount * tested.is_fraud)
-    large = float(np.quantile(of_account[of_account > 0], 0.999))
+    of_day = np.bincount(
+        tested.customer * (int(tested.day[-1]) + 1) + tested.day,
+        weights=tested.amount * tested.is_fraud,
+    )
+    large = float(np.quantile(of_day[of_day > 0], 0.999))
     return [
         compare(pairs, day * DAY_MS + matured_ms, maturity_ms=matured_ms, large_minor=large)
         for day in range(int(tested.day[-1]) + 1)
@@ -187,6 +191,7 @@ def _paired_days(looks: list[PairedComparison]) -> dict[str, Any]:
         "e-process day": enough[0] if enough else "never",
         "money day": told[0] if told else "never",
         "money z": last.money.z,
+        "without the large loss": replace(last.money, large=0.0).z,
     }
 
 

@@ -39,7 +39,7 @@ def judged(streams) -> dict[str, list[list[int]]]:  # type: ignore[no-untyped-de
     }
 
 
-def alarms(outcomes: np.ndarray, reference: np.ndarray) -> list[int]:  # type: ignore[type-arg]
+def alarms(outcomes: np.ndarray, reference: np.ndarray) -> list[int]:
     report = Report([ValueDrift(column="error", method="z", threshold=LEVEL)])
     known, places = dataset(reference), []
     for end in range(CHUNK, outcomes.size + 1, CHUNK):
@@ -49,7 +49,7 @@ def alarms(outcomes: np.ndarray, reference: np.ndarray) -> list[int]:  # type: i
     return places
 
 
-def dataset(outcomes: np.ndarray) -> Dataset:  # type: ignore[type-arg]
+def dataset(outcomes: np.ndarray) -> Dataset:
     frame = pd.DataFrame({"error": outcomes.astype(int)})
     return Dataset.from_pandas(frame, data_definition=DataDefinition(categorical_columns=["error"]))
 

@@ -31,7 +31,7 @@ def main() -> None:
     Path(sys.argv[2]).write_text(json.dumps({"accuracy of chunks": found}))
 
 
-def alarms(outcomes: np.ndarray, reference: np.ndarray) -> list[int]:  # type: ignore[type-arg]
+def alarms(outcomes: np.ndarray, reference: np.ndarray) -> list[int]:
     calculator = PerformanceCalculator(
         problem_type="classification_binary",
         y_true="error",
@@ -45,7 +45,7 @@ def alarms(outcomes: np.ndarray, reference: np.ndarray) -> list[int]:  # type: i
     return [(place + 1) * CHUNK for place, is_alarm in enumerate(told) if is_alarm]
 
 
-def frame(outcomes: np.ndarray) -> pd.DataFrame:  # type: ignore[type-arg]
+def frame(outcomes: np.ndarray) -> pd.DataFrame:
     # An error is an example for which 0 was said and 1 is true.
     return pd.DataFrame({"error": outcomes.astype(int), "said": 0, "p": 0.0})
 

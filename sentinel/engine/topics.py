@@ -62,7 +62,7 @@ TOPICS = (
         is_history=True,
     ),
     Topic(
-        "examples", "transaction", ("archive",), ("training", "yours"),
+        "examples", "transaction", ("archive",), ("training", "drift", "experiments", "yours"),
         "what a label superseded could not be read again",
     ),
     Topic(
@@ -71,7 +71,8 @@ TOPICS = (
     ),
     Topic("control", "", ("commands",), ("training",), "commands would be lost"),
     Topic(
-        "audit", "subject", ("feedback", "training", "commands"), ("archive", "yours"),
+        "audit", "subject", ("feedback", "training", "experiments", "commands"),
+        ("archive", "yours"),
         "only the last change of each transaction would be kept",
     ),
     Topic(
@@ -92,7 +93,8 @@ TOPICS = (
         "only the last change of each experiment would be kept",
     ),
     Topic(
-        "outcomes", "experiment", ("archive",), ("experiments", "yours"),
+        "outcomes", "experiment, or input partition", ("scoring", "archive"),
+        ("experiments", "archive", "yours"),
         "only the last look at each experiment would be kept",
     ),
 )  # fmt: skip

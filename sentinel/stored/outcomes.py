@@ -14,7 +14,7 @@ class ArmPart:
         Names the definition ("fast@1"), and the step of its ramp.
     alerted, blocked
         Hashes of the accounts of which a transaction was reviewed or blocked, and blocked; each
-        once, and at most so many as one record takes.
+        once; of more than one record takes, a share of all arms alike.
     batches, failed, slow
         Its parts of batches; those that its model failed to score; those that took too long.
     """

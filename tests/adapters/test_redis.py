@@ -71,7 +71,8 @@ class ClosedWriter:
 async def test_a_connection_that_ends_while_it_is_made_is_one_that_failed() -> None:
     """An instance ended by it when its store died at such a moment."""
     async with connect(RedisParams(url="redis://127.0.0.1:1"), db=4) as redis:
-        connection: Any = redis.connection_pool.make_connection()
+        pool: Any = redis.connection_pool
+        connection = pool.make_connection()
         connection._reader = connection._writer = ClosedWriter()
 
         with pytest.raises(RedisConnectionError, match="closed=True"):

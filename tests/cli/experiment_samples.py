@@ -46,8 +46,8 @@ def a_look(
     number: int = 1, experiment: str = "fast@1", *, arm: str = "challenger", **others: Any
 ) -> LookReport:
     """A look at which the challenger loses a little less each time."""
-    share, z = number / 4, -0.9 * number
-    estimate, half = -0.4 * number, 3.0 / number
+    share, z = number / 4, -0.75 * number
+    estimate, half = -0.4 * number, 4.5 / number
     compared = [
         ComparedMetric(
             "fraud_loss", arm, 10.0 + estimate, 10.0, estimate, (estimate - half, estimate + half)

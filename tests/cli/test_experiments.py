@@ -140,6 +140,16 @@ def test_an_experiment_lives_by_its_commands_and_everybody_is_told(empty: Folder
     assert with_store(empty, lambda store: store.plan()).experiments == ()
 
 
+def test_a_draft_that_is_written_anew_is_told_with_who_wrote_it(empty: Folder) -> None:
+    empty.said("create", "--name", "fast", *MODEL, "--who", "ann")
+    empty.said("create", "--name", "fast", *CUTS, "--who", "bob")
+
+    assert kept(empty, "fast").definition.id == "fast@1"
+    assert kept(empty, "fast").who == "bob"
+    entries = [json.loads(one.value or b"") for one in empty.published("audit")]
+    assert [one["who"] for one in entries] == ["ann", "bob"]
+
+
 def test_what_ran_before_stays_readable_when_a_new_definition_takes_its_name(
     empty: Folder,
 ) -> None:
@@ -247,8 +257,8 @@ def test_one_is_shown_with_its_last_look(folder: Folder) -> None:
         "fast@1 is running: look 3 of 4 has decided nothing; the next one is 7 d on",
         "fraud_loss, per 1,000 transactions: the planned test",
         "-12.00",  # 1.2 minor units a transaction less
-        "-22.00 to -2.00",
-        "-2.70 of ±2.36",
+        "-27.00 to +3.00",
+        "-2.25 of ±2.36",
         "75 %",
         "+0.13 points",
         "+6.5 %",
@@ -288,7 +298,7 @@ def test_what_waits_for_a_person_says_what_for_and_is_settled(folder: Folder) ->
 def test_the_report_has_every_look(folder: Folder) -> None:
     said = folder.said("report", "fast")
 
-    for words in ("-0.90 of ±4.33", "-1.80 of ±2.96", "-2.70 of ±2.36"):
+    for words in ("-0.75 of ±4.33", "-1.50 of ±2.96", "-2.25 of ±2.36"):
         assert words in said
     assert len(json.loads(folder.said("report", "fast", "--json"))["looks"]) == 3
 

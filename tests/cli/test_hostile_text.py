@@ -229,7 +229,9 @@ def test_a_page_shows_it_as_it_is_written_and_does_nothing(folder: Folder) -> No
     folder.said("drift", "report", "--html", "drift.html")
     folder.said("drift", "report", "--alarm", TEXT, "--html", "one.html")
 
-    for name in ("drift.html", "one.html"):
+    folder.said("experiments", "report", "fast", "--html", "fast.html")
+
+    for name in ("drift.html", "one.html", "fast.html"):
         page = Path(name).read_text(encoding="utf-8")
         assert html.escape(plain(TEXT)) in page
         assert all(line.isprintable() for line in page.splitlines())

@@ -31,10 +31,9 @@ IN_FRANCE = replace(CHANGE, segment='country "FR"')
 CONFIG = a_config()
 FOUND = ColumnFinding("amount", 0.001, True, 0.2, "unit", "× 100")
 
-Said = list[Alarm]
-
-
 NOTHING = Explanation()
+
+Said = list[Alarm]
 
 
 def told(play: Callable[[AlarmDesk], Awaitable[None]], kept: MemoryDatabase | None = None) -> Said:
@@ -96,6 +95,22 @@ def test_a_window_says_where_a_change_of_the_whole_stands_and_when_it_stands_els
         ('country "IT"', "open"), ("", "open"), ("", "closed"),
     ]  # fmt: skip
     assert not any(one.is_of_segment for one in said)
+
+
+def test_short_windows_say_what_is_unknown_or_worse_and_leave_the_rest_to_long_ones() -> None:
+    """An alarm of a changed population was told each hour, as of another kind."""
+    worse = Explanation([FOUND], severity="critical")
+    other = Explanation([replace(FOUND, kind="location", words="median 1 -> 2")])
+
+    async def play(desk: AlarmDesk) -> None:
+        await desk.take(CHANGE, "1.0.0", NOTHING)
+        for at_ms, one in enumerate((Explanation([FOUND]), other, worse, other, worse, other)):
+            await desk.explained(one, 3_000 + at_ms, is_short=True)
+        await desk.explained(other, 4_000)
+
+    assert [(one.kind, one.severity) for one in told(play)] == [
+        ("location", "info"), ("unit", "info"), ("unit", "critical"), ("location", "info"),
+    ]  # fmt: skip
 
 
 def test_windows_bring_an_alarm_of_a_segment_up_to_date_by_what_changed_there() -> None:

@@ -28,10 +28,11 @@ from sentinel import config as configuration
 from sentinel.errors import SentinelError
 from sentinel.operations.data.sender import Sender
 from sentinel.records import WITHDRAWN, Feedback
+from tests.faults.environments import environment_of
 from tests.faults.label_oracle import Offences, compare
 from tests.faults.label_reading import Reading, is_quiet, read
 from tests.faults.plan import Fault
-from tests.faults.run import environment_of, keep_outputs
+from tests.faults.run import keep_outputs
 from tests.faults.voices import EARLY_CHUNKS, LATE_CHUNKS, Voices
 from tests.faults.workload import write_config
 from tests.faults.world import Instance, Servers

@@ -39,8 +39,8 @@ from aiokafka.structs import TopicPartition as ClientPartition
 from benchmarks.workloads import write_model
 from sentinel import config as configuration
 from sentinel.operations.data.sender import Sender
+from tests.faults.environments import environment_of
 from tests.faults.plan import Fault
-from tests.faults.run import environment_of
 from tests.faults.stream import Stream
 from tests.faults.workload import Workload, write_config
 from tests.faults.world import Instance, Servers

@@ -87,10 +87,7 @@ def assemble(
     dispatcher = Dispatcher(ports.broker, names, params, clock_s=clock_s)
     dead_letters = DeadLetters(ports.broker, topics.dead_letters, metrics)
     alerts = _alerts(shared)
-    placement = Placement(
-        state, ports.store, shared.partitions, config.kafka.partitioner, metrics,
-        logs=log_numbers(owner.log_names()),
-    )  # fmt: skip
+    placement = _placement(shared)
     labels = _labels(shared, placement)
     summaries = watching.summaries(shared)
     arm_notes = experimenting.arm_notes(shared)
@@ -134,6 +131,13 @@ def assemble(
         partitions=shared.partitions,
         placement=placement,
     )
+
+
+def _placement(shared: Shared) -> Placement:
+    return Placement(
+        shared.state, shared.ports.store, shared.partitions, shared.config.kafka.partitioner,
+        shared.metrics, logs=log_numbers(shared.owner.log_names()),
+    )  # fmt: skip
 
 
 def _loader(shared: Shared) -> EntityLoader:

@@ -108,9 +108,9 @@ def _act(config_file: Path | None, name: str, step: "Step", who: str, why: str) 
 
 def tell_change(config: "Config", changed: "ExperimentChanged", more: Sequence[str] = ()) -> None:
     """How it is now; exit code 1 when the topics do not tell of it."""
-    from sentinel.cli.experiments.sentences import standing
+    from sentinel.cli.experiments.sentences import standing_lines
 
-    for line in [*more, *standing(changed.after)]:
+    for line in [*more, *standing_lines(changed.after)]:
         echo(line)
     if changed.unpublished:
         topics = config.topics

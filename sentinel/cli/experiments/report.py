@@ -1,18 +1,27 @@
 """`sentinel experiments report`: every look, in the terminal or as a page."""
 
 import asyncio
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sentinel.cli.experiments.acting import ExperimentName
 from sentinel.cli.options import ConfigOption
-from sentinel.cli.texts import PlainConsole, echo_json
+from sentinel.cli.texts import PlainConsole, echo, echo_json
+from sentinel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sentinel.operations.experiments.acting import Shown
 
 
 def report_looks(
     name: ExperimentName,
     config: ConfigOption = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page that needs nothing else: it prints, too."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="All that is kept, as one object.")
     ] = False,
@@ -21,8 +30,6 @@ def report_looks(
 
     NAME is of its newest definition, NAME@NUMBER of a former one.
     """
-    from sentinel.cli.experiments.showing import print_standing
-    from sentinel.cli.experiments.tables import compared_table, look_table
     from sentinel.codec.stored import encode_stored
     from sentinel.operations import embedded
     from sentinel.operations.experiments.acting import show_experiment
@@ -30,12 +37,33 @@ def report_looks(
     settings = embedded.running_from(config)
     found = asyncio.run(show_experiment(settings, name))
     decimals = settings.schema.amount_decimals
+    if html is not None:
+        _write(html, found, decimals)
     if as_json:
         echo_json(encode_stored(found))
-        return
+    elif html is not None:
+        count = len(found.looks)
+        echo(f"{html}: {found.stored.definition.id}, {count:,} look{'s' if count != 1 else ''}")
+    else:
+        _print(found, decimals)
+
+
+def _write(path: Path, found: "Shown", decimals: int) -> None:
+    from sentinel.cli.experiments.html.page import experiment_page
+    from sentinel.operations.models.registry import now_ms
+
+    try:
+        path.write_text(experiment_page(found, decimals, made_ms=now_ms()), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _print(found: "Shown", decimals: int) -> None:
+    from sentinel.cli.experiments.showing import print_look, print_standing
+    from sentinel.cli.experiments.tables import look_table
+
     console = PlainConsole()
     print_standing(console, found)
-    if not found.looks:
-        return
-    console.print(look_table(found.stored.definition, found.looks, decimals))
-    console.print(compared_table(found.looks[-1], decimals))
+    if found.looks:
+        console.print(look_table(found.stored.definition, found.looks, decimals))
+        print_look(console, found.looks[-1], decimals)

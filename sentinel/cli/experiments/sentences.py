@@ -86,7 +86,7 @@ def _when_won(one: Definition) -> str:
 # --- how it stands ------------------------------------------------------------------------------
 
 
-def standing(one: StoredExperiment) -> list[str]:
+def standing_lines(one: StoredExperiment) -> list[str]:
     """How it stands, and what it waits for: a sentence, and a second one where there is more."""
     name, definition = one.definition.name, one.definition
     match one.status:

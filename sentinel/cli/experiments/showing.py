@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sentinel.operations.experiments.acting import Shown
     from sentinel.stored.experiments import StoredExperiment
+    from sentinel.stored.looks import LookReport
 
 
 def list_all(
@@ -79,6 +80,7 @@ def show_one(
 
     NAME is of its newest definition, NAME@NUMBER of a former one.
     """
+    from sentinel.cli.experiments.tables import look_table
     from sentinel.codec.stored import encode_stored
     from sentinel.operations import embedded
     from sentinel.operations.experiments.acting import show_experiment
@@ -91,7 +93,9 @@ def show_one(
     console = PlainConsole()
     print_standing(console, found)
     if found.looks:
-        _print_look(console, found, settings.schema.amount_decimals)
+        decimals, last = settings.schema.amount_decimals, found.looks[-1]
+        console.print(look_table(found.stored.definition, [last], decimals))
+        print_look(console, last, decimals)
     if found.guards:
         console.print(_guard_table(found))
 
@@ -106,16 +110,15 @@ def print_standing(console: PlainConsole, found: "Shown") -> None:
     if started := sentences.started_text(stored):
         control = f"; the control is version {stored.control}" if stored.control else ""
         console.print(f"{started}{control}", soft_wrap=True)
-    for line in sentences.standing(stored):
+    for line in sentences.standing_lines(stored):
         console.print(line, soft_wrap=True)
 
 
-def _print_look(console: PlainConsole, found: "Shown", decimals: int) -> None:
+def print_look(console: PlainConsole, look: "LookReport", decimals: int) -> None:
+    """Every metric at a look, and what has to be known to believe it."""
     from sentinel.cli.experiments import sentences
-    from sentinel.cli.experiments.tables import compared_table, look_table
+    from sentinel.cli.experiments.tables import compared_table
 
-    look = found.looks[-1]
-    console.print(look_table(found.stored.definition, [look], decimals))
     if look.compared:
         console.print(compared_table(look, decimals))
     for line in (

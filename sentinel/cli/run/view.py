@@ -22,12 +22,14 @@ from sentinel.codec.records import decode_object
 from sentinel.codec.times import date_text
 from sentinel.core.drift.telling import DriftView
 from sentinel.metrics import COUNTERS, HISTOGRAMS, Metric, Metrics
+from sentinel.stored.experiments import StoredExperiment
 
 log = logging.getLogger(__name__)
 
 _PLAIN_INTERVAL_S = 5.0
 _FRAME_S_MAX = 1.0
 _TOP_HEIGHT = 9
+_EXPERIMENT_COUNT_MAX = 3
 _BARS = " ▁▂▃▄▅▆▇█"
 _HEALTH_STYLE = {"ok": "green", "starting": "cyan", "degraded": "yellow", "stuck": "red"}
 _ACTION_STYLE = {"approve": "green", "review": "yellow", "block": "red"}
@@ -120,7 +122,12 @@ class View:
         if is_due or health != self._health:
             self._said_s, self._health = now_s, health
             words = " · ".join(
-                [_line(status, self._rate), *_plain_outlook(status), *_plain_drift(status)]
+                [
+                    _line(status, self._rate),
+                    *_plain_outlook(status),
+                    *_plain_drift(status),
+                    *_plain_experiments(status),
+                ]
             )
             self._console.print(words, soft_wrap=True)
 
@@ -273,6 +280,8 @@ def _learning(status: Status) -> Panel:
         rows.add_row("next awaits", shown(awaited_summary(outlook)))
     if drift := _drift(status):
         rows.add_row("drift", shown(drift))
+    if experiments := _experiments(status):
+        rows.add_row("experiments", shown(experiments))
     return Panel(rows, title="learning")
 
 
@@ -294,6 +303,32 @@ def drift_words(view: DriftView) -> str:
 
 def _plain_drift(status: Status) -> list[str]:
     return [plain(f"drift: {words}")] if (words := _drift(status)) else []
+
+
+def _experiments(status: Status) -> str:
+    """What experiments run; empty where none does, or another instance looks after them."""
+    running = None if status.instance is None else status.instance.experiments()
+    return experiment_words(running or [])
+
+
+def experiment_words(running: Sequence[StoredExperiment]) -> str:
+    """Experiments in a line, the first few of them."""
+    told = [_experiment(one) for one in running[:_EXPERIMENT_COUNT_MAX]]
+    more = len(running) - len(told)
+    return "; ".join([*told, *([f"and {more:,} more"] if more > 0 else [])])
+
+
+def _experiment(one: StoredExperiment) -> str:
+    definition = one.definition
+    step = f", step {one.step + 1} of {len(definition.steps)}" if definition.steps else ""
+    paused = ", paused" if one.status == "paused" else ""
+    return (
+        f"{definition.id} {definition.design}{step}, look {one.look} of {definition.looks}{paused}"
+    )
+
+
+def _plain_experiments(status: Status) -> list[str]:
+    return [plain(f"experiments: {words}")] if (words := _experiments(status)) else []
 
 
 def _minute(time_ms: int) -> str:

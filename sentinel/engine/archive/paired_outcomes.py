@@ -65,7 +65,8 @@ def paired(decisions: pl.DataFrame, now_ms: int, *, maturity_ms: int) -> dict[st
 
 
 def _large_loss(decisions: pl.DataFrame) -> float:
-    """The fraud of an account that one in a thousand exceeds, of those that have any."""
+    """The fraud of an account on a day that one in a thousand exceeds, of those with any."""
     frauds = decisions.filter(pl.col("is_fraud").fill_null(value=False))
-    of_account = frauds.group_by("account").agg(pl.col("amount_minor").abs().sum())["amount_minor"]
-    return float(of_account.quantile(0.999) or 0.0)
+    day = pl.col("event_time_ms").floordiv(_DAY_MS)
+    of_day = frauds.group_by("account", day).agg(pl.col("amount_minor").abs().sum())
+    return float(of_day["amount_minor"].quantile(0.999) or 0.0)

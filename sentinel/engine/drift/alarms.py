@@ -26,6 +26,7 @@ WHO = "drift"
 _KINDS = {
     "value": "location", "missing": "missing", "unseen": "new_category", "rate": "performance",
 }  # fmt: skip
+_RANK: dict[Severity, int] = {"info": 0, "warning": 1, "critical": 2}
 _SPAN_HOURS = {"hour": 1, "hours": 6, "day": 24}  # of what the season is compared by
 
 
@@ -175,8 +176,14 @@ class AlarmDesk:
             alarm.words or f"{alarm.effect:+.2f} sd",
         )  # fmt: skip
 
-    async def explained(self, explanation: Explanation, at_ms: int) -> None:
-        """A window was closed: what it says of columns whose alarms are open."""
+    async def explained(
+        self, explanation: Explanation, at_ms: int, *, is_short: bool = False
+    ) -> None:
+        """A window was closed: what it says of columns whose alarms are open.
+
+        A short one has few rows, and says something else each time: it tells what was not known,
+        and what is worse. The rest is left to longer ones, or an alarm would be told each hour.
+        """
         for key, before in list(self._open.items()):
             found = explanation.of(before.column, _found_in(before))
             if found is None or not found.alarm or at_ms <= before.changed_ms:
@@ -186,6 +193,10 @@ class AlarmDesk:
                 severity=explanation.severity, changed_ms=at_ms,
                 segment=before.segment if before.is_of_segment else found.segment,
             )  # fmt: skip
+            if is_short and before.words:
+                now = replace(now, kind=before.kind, words=before.words, segment=before.segment)
+            if is_short and _RANK[now.severity] < _RANK[before.severity]:
+                now = replace(now, severity=before.severity, harm=before.harm)
             if _said(now) != _said(before):
                 await self._put(key, before, now)
 

@@ -53,15 +53,6 @@ _LOOK_S = 5.0  # whether another version is to be watched
 _IDLE_S = 1.0
 
 
-def _is_restored(watch: Watch, values: Mapping[str, Any]) -> bool:
-    try:
-        restore(watch, values)
-    except RecordError as error:
-        log.warning("drift is watched anew: %s", error.args[-1])
-        return False
-    return True
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class _Judgement:
     """What a step says, and what was known then: the steps behind it may know more.
@@ -75,6 +66,15 @@ class _Judgement:
     found: Found
     reference: Reference
     explanation: Explanation
+
+
+def _is_restored(watch: Watch, values: Mapping[str, Any]) -> bool:
+    try:
+        restore(watch, values)
+    except RecordError as error:
+        log.warning("drift is watched anew: %s", error.args[-1])
+        return False
+    return True
 
 
 class DriftTask:
@@ -222,7 +222,6 @@ class DriftTask:
         is_same = saved is not None and is_same_log and saved.columns == columns.digest
         goes_on = saved is not None and is_same and saved.version == champion
         is_restored = goes_on and _is_restored(watch, saved.watch if saved is not None else {})
-        is_anew = goes_on and not is_restored
         self._columns = columns.digest
         self._book = StepBook(
             position, step_ms=self._params.step_ms, grace_ms=self._params.grace_ms
@@ -233,7 +232,7 @@ class DriftTask:
         self._tail.seek(self._example_topic, self._performance.go_on(examples, champion))
         await self._desk.take_up(position.closed_to_ms)
         # What is read again opens the same alarms again: those are let be.
-        since_ms = position.closed_to_ms if is_anew else 0
+        since_ms = position.closed_to_ms if goes_on and not is_restored else 0
         await self._desk.supersede(
             position.closed_to_ms, keep=lambda one: self._goes_on(one, champion, since_ms)
         )
@@ -327,15 +326,15 @@ class DriftTask:
         judged: list[_Judgement] = []
         for step in self._book.take(arrival):
             self._metrics.drift_steps += 1
-            judged += [
-                _Judgement(found, watch.reference, self._explained(found))
+            judged += (
+                _Judgement(found, watch.reference, self._explanation(found))
                 for found in watch.after(step)
-            ]
+            )
         self._metrics.drift_late = self._book.late_row_count
         return judged
 
-    def _explained(self, found: Found) -> Explanation:
-        """What the day so far says of an alarm that is opened."""
+    def _explanation(self, found: Found) -> Explanation:
+        """Of what begins; nothing of anything else."""
         watch = self._watch
         assert watch is not None
         if not isinstance(found, StepEvent | HourEvent):
@@ -358,7 +357,7 @@ class DriftTask:
                 found, watch.version, judgement.reference, self._columns, self._desk.segments
             )
             self._metrics.drift_windows += 1
-            await self._desk.explained(explanation, found.end_ms)
+            await self._desk.explained(explanation, found.end_ms, is_short=found.scale == "hour")
         else:
             change = change_of(found, self._segmentation.names)
             await self._desk.take(change, watch.version, judgement.explanation)

@@ -46,7 +46,9 @@ async def change_stored(
     for _ in range(_TRY_COUNT):
         found, plan = await store.experiment(name), await store.plan()
         changed = step(found, plan)
-        after = replace(changed.experiment, changed_ms=at_ms, who=who, why=why)
+        after = replace(changed.experiment, changed_ms=at_ms)
+        if not _is_same(found, after):  # a look that has decided nothing is nobody's word
+            after = replace(after, who=who, why=why)
         plans = None if changed.plan is None else (plan, changed.plan)
         if await store.put(found, after, plans, look):
             return StoredChange(after, _entry(found, after))
@@ -59,8 +61,8 @@ def told_record(one: StoredExperiment) -> OutputRecord:
 
 
 def _entry(before: StoredExperiment | None, after: StoredExperiment) -> AuditEntry | None:
-    if before is not None and _told(before) == _told(after):
-        return None  # a look that has decided nothing
+    if _is_same(before, after):
+        return None
     return AuditEntry(
         id=f"experiment-{after.definition.id}-{after.changed_ms}-{after.status}-{after.step}",
         kind="experiment",
@@ -70,6 +72,13 @@ def _entry(before: StoredExperiment | None, after: StoredExperiment) -> AuditEnt
         before=None if before is None else _told(before),
         after={**_told(after), "why": after.why},
     )
+
+
+def _is_same(before: StoredExperiment | None, after: StoredExperiment) -> bool:
+    """Whether nothing was changed of what people are told."""
+    if before is None or before.definition != after.definition:
+        return False
+    return _told(before) == _told(after)
 
 
 def _told(one: StoredExperiment) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.core.drift.counts.columns import CELL_COUNT
-from sentinel.core.drift.counts.counting import GROUP_COUNT, size_groups
+from sentinel.core.drift.counts.columns import CELL_COUNT, edges_of, numeric_column
+from sentinel.core.drift.counts.counting import GROUP_COUNT, count, mark_cells, size_groups
 from sentinel.core.drift.counts.segments import (
     COLUMN_COUNT_MAX,
     SIZE_COUNT,
@@ -31,6 +31,8 @@ from sentinel.core.drift.watch import (
     without_scores,
 )
 from sentinel.core.drift.windows.explaining import Explanation, explained
+from sentinel.core.drift.windows.segments import segment_standing_out
+from sentinel.core.drift.windows.window_test import window_test
 from sentinel.core.features.kernels.rows_in_hour import HOUR_MS
 from sentinel.core.features.spec import FeatureParams
 from sentinel.records import Floats
@@ -357,6 +359,34 @@ def test_a_change_that_stands_in_more_than_one_is_named_with_none(
     findings = [one for one in said(window(20 + seed, change)).findings if one.alarm]
     assert len(findings) >= 1
     assert {one.segment for one in findings if one.name != "country"} <= {""}
+
+
+@pytest.mark.parametrize("factor", [0.0, 100.0, 1.5])
+@pytest.mark.parametrize("segment", ["", 'country "FR"'])
+def test_where_segments_differ_a_change_in_all_of_them_is_named_with_none(
+    factor: float, segment: str
+) -> None:
+    """The cell that lost most rows is mostly of the country that had most of them in it."""
+    rng, sides = np.random.default_rng(31), []
+    for _ in range(2):
+        rows = features(rng, 20_000)
+        rows[:, 0] += 3 * np.nan_to_num(rows[:, 2])
+        sides.append(rows)
+    inside = sides[0][:, 2] == FR if segment else np.ones(20_000, dtype=np.bool_)
+    sides[0][inside, 0] *= factor
+    columns = [numeric_column("amount", sides[1][:, 0])]
+    counts, split = [], []
+    for rows in sides:
+        hashes = rng.integers(0, 2**60, len(rows))
+        counts.append(count(rows[:, :1], hashes, *edges_of(columns)))
+        cells = np.empty((1, len(rows)), dtype=np.uint8)
+        mark_cells(np.ascontiguousarray(rows[:, :1]), *edges_of(columns), cells)
+        at = np.arange(len(rows))
+        split.append(count_segments(cells, SEGMENTATION.of_rows(rows), at, size_groups(hashes)))
+    tests = window_test(columns, *counts)
+    assert tests[0].alarm
+    found = segment_standing_out(tests, split[0], split[1], SEGMENTATION)
+    assert found == ({"amount": segment} if segment else {})
 
 
 def test_a_segment_that_is_asked_for_says_what_changed_in_it() -> None:

@@ -152,10 +152,10 @@ def test_a_ramp_goes_up_and_back_and_not_beyond() -> None:
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        (transitions.pause, "is draft: only what is running can be paused"),
-        (transitions.resume, "only what is paused can be resumed"),
-        (transitions.settle, "only what is waiting can be settled"),
-        (transitions.ramp(), "only what is running can be ramped"),
+        (transitions.pause, "is a draft: only one that is running can be paused"),
+        (transitions.resume, "only one that is paused can be resumed"),
+        (transitions.settle, "only one that is waiting for a person can be settled"),
+        (transitions.ramp(), "only one that is running can be ramped"),
     ],
 )
 def test_a_step_that_cannot_be_says_from_where_it_can(step: transitions.Step, words: str) -> None:
@@ -168,7 +168,7 @@ def test_a_step_that_cannot_be_says_from_where_it_can(step: transitions.Step, wo
 
 def test_what_runs_is_not_changed_and_an_unknown_model_does_not_start() -> None:
     one, plan = go(None, RoutingPlan(), transitions.create(SPLIT), START)
-    with pytest.raises(ValueError, match="fixed until it has ended"):
+    with pytest.raises(ValueError, match="fixed until it is over"):
         go(one, plan, transitions.create(SPLIT))
     unknown = of(arms=(ARMS[0], replace(ARMS[1], version="9.9.9")))
     with pytest.raises(ValueError, match=r"model 9\.9\.9 is none that can serve"):

@@ -79,7 +79,7 @@ def test_the_evidence_of_counts_is_the_mixture_integrated_by_a_library(b: int, c
 def test_the_evidence_of_many_counts_is_finite_or_as_good_as_nil() -> None:
     assert log_evidence(0, 0) == pytest.approx(0.0, abs=1e-12)
     assert math.isfinite(log_evidence(10**6, 0))
-    assert log_evidence(0, 10**6) < -1_000
+    assert -1_000 < log_evidence(0, 10**6) < -600
     assert log_evidence(5_300, 4_700) > math.log(100)
 
 

@@ -3,8 +3,8 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from sentinel.cli.drift.html.parts import element, scrolling, spoken, text, when
 from sentinel.cli.drift.sentences import p_text
+from sentinel.cli.html.parts import element, scrolling, spoken, text, when
 from sentinel.stored.drift import ColumnFinding, Scale, WindowReport
 
 # From these effects on a cell is darker. Below the first nobody would act on a change.

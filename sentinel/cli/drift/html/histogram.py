@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sentinel.cli.drift.html.parts import element, html_table, text
+from sentinel.cli.html.parts import element, html_table, text
 from sentinel.core.drift.counts.columns import MISSING
 from sentinel.stored.drift import ColumnFinding
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from sentinel.cli.drift import sentences
 from sentinel.cli.drift.html.heat import heat_map, legend
 from sentinel.cli.drift.html.histogram import histogram
-from sentinel.cli.drift.html.parts import badge, element, html_table, text, when
-from sentinel.cli.drift.html.style import CSS
+from sentinel.cli.html.document import as_sentence, document
+from sentinel.cli.html.parts import badge, element, html_table, text, when
 from sentinel.core.drift.telling import moved, worst_first
 from sentinel.operations.drift.examples import AlarmExamples
 from sentinel.operations.drift.report import DriftReport
@@ -30,19 +30,7 @@ def page(found: DriftReport, decimals: int, *, of_alarm: bool = False) -> str:
     """
     only = found.alarms[0].column if of_alarm else ""
     title = f"Drift: {sentences.alarm_headline(found.alarms[0])}" if of_alarm else "Drift report"
-    body = [
-        element("header", element("h1", text(title)), *_lead(found)),
-        element("main", *_sections(found, decimals, only)),
-    ]
-    head = [
-        '<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        element("title", text(title)),
-        f"<style>{CSS}</style>",
-    ]
-    return f'<!doctype html>\n<html lang="en">\n<head>{"".join(head)}</head>\n' + (
-        f"<body>\n{chr(10).join(body)}\n</body>\n</html>\n"
-    )
+    return document(title, _lead(found), _sections(found, decimals, only))
 
 
 def _lead(found: DriftReport) -> list[str]:
@@ -53,12 +41,8 @@ def _lead(found: DriftReport) -> list[str]:
     ]
     made = element("p", "Made ", when(found.made_ms), " UTC.", class_="lead")
     lacking = [element("p", text(one), class_="lacking") for one in status.lacking]
-    told = [element("p", text(_sentence(one)), class_="lead") for one in lines]
+    told = [element("p", text(as_sentence(one)), class_="lead") for one in lines]
     return [*told, made, *lacking]
-
-
-def _sentence(line: str) -> str:
-    return f"{line[:1].upper()}{line[1:]}."
 
 
 def _sections(found: DriftReport, decimals: int, only: str) -> list[str]:
@@ -91,7 +75,7 @@ def _ongoing(
     found: DriftReport, alarms: Sequence[Alarm], suppressed: frozenset[str], decimals: int
 ) -> Iterable[str]:
     if not alarms:
-        yield element("p", text(_sentence(sentences.alarms_line(found.status))))
+        yield element("p", text(as_sentence(sentences.alarms_line(found.status))))
         return
     shown = alarms[:_ALARM_COUNT_MAX]
     rows = [
@@ -138,7 +122,7 @@ def _examples(alarm: Alarm, examples: AlarmExamples | None, decimals: int) -> It
     if examples is None:
         return
     if examples.why:
-        yield element("p", text(_sentence(f"no example: {examples.why}")))
+        yield element("p", text(as_sentence(f"no example: {examples.why}")))
         return
     rows = [tuple(map(text, sentences.example_cells(one, decimals))) for one in examples.found]
     many = sentences.how_many(len(rows), "transaction")
@@ -211,7 +195,7 @@ def _histogram(found: DriftReport, name: str) -> str:
                 names = found.cell_names.get(name, []) if is_of else []
                 kind, changed = sentences.kind_text(finding.kind), sentences.changed_text(finding)
                 words = f"{kind}: {changed}".strip(": ")
-                said = [element("p", text(_sentence(words)))] if words else []
+                said = [element("p", text(as_sentence(words)))] if words else []
                 return "".join(said) + histogram(finding, names, called)
     return element("p", "No window that is kept calls it changed.")
 

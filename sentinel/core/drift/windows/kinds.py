@@ -151,21 +151,21 @@ def _unit(edges: Floats, in_window: Floats, in_reference: Floats) -> Kind | None
         return None
     # Beyond the reference nothing tells 60 from 100: of those that fit alike the likelier one.
     best = min(fits)[0]
-    remaining, chosen, share = next(fit for fit in fits if fit[0] <= 2 * best + 1e-4)
-    if share < _IS_ALL and _left_by_others(x, f_r, change) < remaining:
+    squares, chosen, share = next(fit for fit in fits if fit[0] <= 2 * best + 1e-4)
+    if share < _IS_ALL and _left_by_others(x, f_r, change) < squares:
         return None
     return Kind("unit", chosen, share)
 
 
 def _left_by_others(x: Floats, f: Floats, change: Floats) -> float:
     """What is left of a change, squared, where some or all values are a few times as large."""
-    found = np.inf
+    found = []
     for by in _SPREADS:
         full = _at(x, f, x / by) - f
         share = min(max(float(change @ full) / max(float(full @ full), 1e-12), 0.0), 1.0)
         left = change - share * full
-        found = min(found, float(left @ left))
-    return found
+        found.append(float(left @ left))
+    return min(found)
 
 
 def _at(x: Floats, f: Floats, wanted: Floats) -> Floats:

@@ -155,8 +155,8 @@ class HistoryRates:
         How many times the variance of independent frauds, all of the mean amount, the sums by
         account have; 1 if each fraud is of an account of its own, and all are as large.
     mean_loss, large_loss
-        Minor units: the mean of all frauds, and what an account loses that one in a thousand,
-        of those that lose any, exceeds.
+        Minor units: the mean of all frauds, and what an account loses on a day, of those with a
+        fraud, that one in a thousand exceeds.
     windows
         Of ever larger parts of the history.
     """
@@ -222,7 +222,7 @@ def history_rates(rows: AccountDays) -> HistoryRates:
         fraud_spread=float((of_account**2).sum()) / frauds,
         money_spread=max(float((money**2).sum()) / (mean_money**2 * frauds), 1.0),
         mean_loss=mean_money,
-        large_loss=float(np.quantile(money[of_account > 0], _LARGE)),
+        large_loss=float(np.quantile(rows.fraud_money[rows.frauds > 0], _LARGE)),
         windows=tuple(_clustering(rows.before(first + part), part) for part in parts),
     )
 

@@ -106,7 +106,7 @@ def compare(
     weight_max
         At least all weights; known before the start, as 1 / the share that is explored.
     large_minor
-        The money that one account in a thousand loses, or more, of those that lose any
+        What an account loses on a day that one in a thousand exceeds, of those with a fraud
         (`HistoryRates.large_loss`); with less, money promotes too often.
     """
     assert maturity_ms >= 0

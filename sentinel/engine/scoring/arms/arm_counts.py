@@ -13,7 +13,7 @@ import numpy as np
 
 from sentinel.codec.stored import encode_stored
 from sentinel.core.decision import APPROVE, BLOCK
-from sentinel.core.features.hashing import hash64
+from sentinel.core.features.hashing import hash64, is_drawn
 from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.scoring.deciding import Arm
 from sentinel.engine.scoring.judging import JudgedBatch
@@ -21,7 +21,10 @@ from sentinel.ports import Broker
 from sentinel.records import OutputRecord, Transactions
 from sentinel.stored.outcomes import ArmPart, CountReport
 
-_ACCOUNT_COUNT_MAX = 10_000  # of an arm and partition, from one commit to the next: 200 kB
+# Of all arms in a partition, from one commit to the next: 400 kB. Of more a share is told, drawn by
+# their hashes, so that no arm looks tamer than another for having more of them.
+_ACCOUNT_COUNT_MAX = 20_000
+_SALT = 0x61726D7374686E73
 
 
 @dataclass(slots=True)
@@ -33,11 +36,6 @@ class _Counted:
     batches: int = 0
     failed: int = 0
     slow: int = 0
-
-    def add(self, found: set[int], accounts: list[int]) -> None:
-        """Remember accounts, as far as there is room."""
-        if len(found) < _ACCOUNT_COUNT_MAX:
-            found.update(accounts)
 
 
 class ArmNotes:
@@ -71,8 +69,8 @@ class ArmNotes:
                 blocked = hashes[own[is_block[own]]].tolist()
                 for experiment, name in _parts(arm):
                     counted = self._counted.setdefault((place, experiment, name), _Counted())
-                    counted.add(counted.alerted, alerted)
-                    counted.add(counted.blocked, blocked)
+                    counted.alerted.update(alerted)
+                    counted.blocked.update(blocked)
                     counted.batches += 1
                     counted.failed += arm.is_fallback
                     counted.slow += arm.model.version in judged.slow
@@ -90,11 +88,10 @@ class ArmNotes:
             partition = self._partitions.get(number)
             if partition is None:
                 continue  # it was given up meanwhile: whoever has it decides again, and counts
-            parts = [
-                _part(experiment, name, one)
-                for (place, experiment, name), one in counted.items()
-                if place == number
-            ]
+            own = {key[1:]: one for key, one in counted.items() if key[0] == number}
+            total = sum(len(one.alerted) + len(one.blocked) for one in own.values())
+            share = min(_ACCOUNT_COUNT_MAX / max(total, 1), 1.0)
+            parts = [_part(experiment, name, one, share) for (experiment, name), one in own.items()]
             record = OutputRecord(
                 f"{number}".encode(), encode_stored(CountReport(number, newest_ms[number], parts))
             )
@@ -106,9 +103,16 @@ def _parts(arm: Arm) -> list[tuple[str, str]]:
     return list(zip(arm.experiment.split("+"), arm.name.split("+"), strict=True))
 
 
-def _part(tag: str, name: str, one: _Counted) -> ArmPart:
+def _part(tag: str, name: str, one: _Counted, share: float) -> ArmPart:
     experiment, _, step = tag.rpartition(".")
     return ArmPart(
-        experiment, int(step), name, sorted(one.alerted), sorted(one.blocked),
+        experiment, int(step), name, _told(one.alerted, share), _told(one.blocked, share),
         one.batches, one.failed, one.slow,
     )  # fmt: skip
+
+
+def _told(accounts: set[int], share: float) -> list[int]:
+    """A share of the accounts, the same ones whatever else is told."""
+    hashes = np.array(sorted(accounts), dtype=np.int64)
+    found: list[int] = hashes[is_drawn(hashes, _SALT, share)].tolist()
+    return found

@@ -56,6 +56,14 @@ svg { width: 100%; height: auto; display: block; }
 svg rect { fill: var(--window); } svg line { stroke: var(--rule); }
 svg polyline { fill: none; stroke: var(--reference); stroke-width: 1.5; }
 svg text { fill: var(--quiet); font: 11px system-ui, sans-serif; }
+svg .axis { stroke: var(--quiet); } svg .strong { fill: var(--ink); font-weight: 600; }
+svg .whisker { stroke: var(--window); stroke-width: 2; }
+svg circle { fill: var(--window); stroke: var(--paper); stroke-width: 1; }
+svg .statistic { stroke: var(--window); stroke-width: 2; }
+svg .bound { stroke: var(--reference); stroke-dasharray: 5 3; }
+svg .mark { stroke: var(--reference); stroke-width: 1.5; }
+svg .inside { fill: var(--soft); }
+.verdict { font-size: 1.1rem; margin: .6rem 0; }
 .key { display: inline-block; width: 1.1rem; height: .7rem; }
 .filled { background: var(--window); } .outlined { border: 1.5px solid var(--reference); }
 .spoken { position: absolute; width: 1px; height: 1px; overflow: hidden;
