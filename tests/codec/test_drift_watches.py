@@ -47,7 +47,7 @@ def plain(value: object) -> Any:
 
 def seen_by(watch: Watch) -> Any:
     """All that it knows."""
-    names = ("reference", "minutes", "score_minutes", "seasons", "spans", "gathered")
+    names = ("reference", "minutes", "score_days", "seasons", "spans", "gathered")
     return {name: plain(getattr(watch, name)) for name in names}
 
 
@@ -269,7 +269,7 @@ def segments_seen_by(watch: Watch) -> Any:
     return seen_by(watch), of_segments
 
 
-STATES = ("minutes", "score_minutes", "seasons")
+STATES = ("minutes", "score_days", "seasons")
 UNSPLIT = split_by.reference(segmentation=Segmentation())
 
 

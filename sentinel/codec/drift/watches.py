@@ -23,7 +23,7 @@ from sentinel.errors import RecordError
 
 _LEVEL = 1  # most of what is kept are counts and empty places: these are small at any level
 _INT_MAX = 2**63 - 1
-_STATES = ("minutes", "score_minutes", "seasons")  # of the whole stream, and of its segments
+_STATES = ("minutes", "score_days", "seasons")  # of the whole stream, and of its segments
 
 
 def watch_values(watch: Watch) -> dict[str, Any]:

@@ -45,6 +45,8 @@ class SegmentWatch:
 
     Parameters
     ----------
+    minutes, days
+        Of steps of the features, and of days of the score.
     silent
         Features whose values never alarm.
     """
@@ -53,12 +55,14 @@ class SegmentWatch:
         self,
         segmentation: Segmentation,
         minutes: MinuteParams,
+        days: MinuteParams,
         seasons: SeasonParams,
         *,
         silent: frozenset[str],
     ) -> None:
         self.segmentation = segmentation
         self._minute_params = minutes
+        self._day_params = days
         self._season_params = seasons
         self._silent = silent
 
@@ -98,7 +102,7 @@ class SegmentWatch:
             self.minutes = MinuteState.fresh(self._features, size_count=SIZE_COUNT)
             self.seasons = SeasonState.fresh(self._value_count, self._season_params)
         if not had[1]:
-            self.score_minutes = MinuteState.fresh(self._scores, size_count=SIZE_COUNT)
+            self.score_days = MinuteState.fresh(self._scores, size_count=SIZE_COUNT)
 
     def _of_segments(
         self,
@@ -125,8 +129,8 @@ class SegmentWatch:
 
     def look(
         self, minute: int, hour: int, counts: SegmentCounts, rows_per_account: float
-    ) -> Iterator[tuple[bool, MinuteEvent]]:
-        """One step: whether it is of the score, and an event of a segment.
+    ) -> Iterator[MinuteEvent]:
+        """One step: events of segments' features.
 
         Parameters
         ----------
@@ -139,13 +143,18 @@ class SegmentWatch:
                 minute, self._minute_params, expected=self._expected_at(hour),
                 rows_per_account_min=rows_per_account,
             )  # fmt: skip
-            yield from ((False, event) for event in events)
+            yield from events
+
+    def end_day(
+        self, day: int, counts: SegmentCounts, rows_per_account: float
+    ) -> Iterator[MinuteEvent]:
+        """A whole day: events of segments' scores; parameters as of `look`."""
         if self._scores and counts.score.row_count:
-            self.score_minutes, events = after_minute(
-                self.score_minutes, self._scores, _split(counts.score, len(self._scores)), minute,
-                self._minute_params, rows_per_account_min=rows_per_account,
+            self.score_days, events = after_minute(
+                self.score_days, self._scores, _split(counts.score, len(self._scores)), day,
+                self._day_params, rows_per_account_min=rows_per_account,
             )  # fmt: skip
-            yield from ((True, event) for event in events)
+            yield from events
 
     def _expected_at(self, hour: int) -> list[Expected | None]:
         if self._expected is None or self._expected[0] != hour:

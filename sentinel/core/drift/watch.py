@@ -43,6 +43,7 @@ SCALES: tuple[WindowScale, ...] = ("rows", "hour", "day")
 _WIDTHS: tuple[tuple[WindowScale, int], ...] = (("hour", HOUR_MS), ("day", DAY_MS))
 _BLOCK_MS = HOUR_MS // 2  # between which is measured how alike steps are
 _DAY_HOURS = DAY_MS // HOUR_MS
+_DAY_BEGINS_MS_MAX = 2 * HOUR_MS  # of what begins later, hours are missing that are unlike others
 # Detectors of steps that share the run length: of features and of the score, of segments as well.
 _DETECTOR_COUNT, _WITH_SEGMENTS = 2, 4
 _WHOLE = Segmentation()
@@ -133,10 +134,16 @@ class Watch:
             horizon_minutes=max(1.0, HOUR_MS / params.step_ms),
             block_minutes=max(2, _BLOCK_MS // params.step_ms),
         )
+        self._day_params = MinuteParams(
+            run_length_minutes=sharing * duration_ms(params.run_length) / DAY_MS,
+            floor=params.floor,
+            horizon_minutes=1.0,
+            block_minutes=2,
+        )
         whole = SeasonParams()
         self._season_params = replace(whole, level=whole.level / 2) if is_split else whole
         self.segments = SegmentWatch(
-            segmentation, self._minute_params, self._season_params, silent=silent
+            segmentation, self._minute_params, self._day_params, self._season_params, silent=silent
         )
         self.begin(reference)
 
@@ -145,7 +152,7 @@ class Watch:
         self._compare(reference)
         self.segments.begin(self.reference, self._features, self._score)
         self.minutes = MinuteState.fresh([self._features])
-        self.score_minutes = MinuteState.fresh([self._score])
+        self.score_days = MinuteState.fresh([self._score])
         self.seasons = SeasonState.fresh(self._features.series_count, self._season_params)
         self.spans = {scale: SpanCounts.empty(self.feature_count) for scale in SCALES}
         self.gathered = SpanCounts.empty(self.feature_count)
@@ -200,20 +207,31 @@ class Watch:
         )  # fmt: skip
         for event in events:
             yield StepEvent(at_ms, event.since * step_ms, False, event)
-        if counts.score.row_count and self._score.series_count:
-            self.score_minutes, events = after_minute(
-                self.score_minutes, [self._score], [counts.score], number, self._minute_params
+        if counts.segments is not None:
+            for event in self.segments.look(
+                number, at_ms // HOUR_MS, counts.segments, self._rows_per_account
+            ):
+                yield StepEvent(at_ms, event.since * step_ms, False, event, event.segment)
+
+    @property
+    def _rows_per_account(self) -> float:
+        """As the whole stream has just now."""
+        return rows_per_account_of(self.minutes.sizes[0], float(self.minutes.squares[0]))
+
+    def _end_day(self, day: int, span: SpanCounts) -> Iterator[StepEvent]:
+        """The score of a whole day: from hour to hour it goes up and down by itself."""
+        if span.begin_ms - day * DAY_MS > _DAY_BEGINS_MS_MAX or not span.score.row_count:
+            return
+        end_ms = (day + 1) * DAY_MS
+        if self._score.series_count:
+            self.score_days, events = after_minute(
+                self.score_days, [self._score], [span.score], day, self._day_params
             )
             for event in events:
-                yield StepEvent(at_ms, event.since * step_ms, True, event)
-        if counts.segments is not None:
-            rows_per_account = rows_per_account_of(
-                self.minutes.sizes[0], float(self.minutes.squares[0])
-            )
-            for of_score, event in self.segments.look(
-                number, at_ms // HOUR_MS, counts.segments, rows_per_account
-            ):
-                yield StepEvent(at_ms, event.since * step_ms, of_score, event, event.segment)
+                yield StepEvent(end_ms, event.since * DAY_MS, True, event)
+        if span.segments is not None:
+            for event in self.segments.end_day(day, span.segments, self._rows_per_account):
+                yield StepEvent(end_ms, event.since * DAY_MS, True, event, event.segment)
 
     def _expected_at(self, hour: int) -> Expected:
         if self._expected is None or self._expected[0] != hour:
@@ -232,9 +250,12 @@ class Watch:
             if scale == "hour":
                 ended = number
                 yield from self._end_hour(number, span.features, span.segments)
-            elif (last := (number + 1) * _DAY_HOURS - 1) != ended:
-                # Nothing came in the last hour of the day, with which the day is judged.
-                yield from self._end_hour(last, GroupCounts.empty(self.feature_count), None)
+            else:
+                last = (number + 1) * _DAY_HOURS - 1
+                if last != ended:
+                    # Nothing came in the last hour of the day, with which the day is judged.
+                    yield from self._end_hour(last, GroupCounts.empty(self.feature_count), None)
+                yield from self._end_day(number, span)
             yield self._closed(scale, (number + 1) * width_ms)
 
     def _end_hour(
@@ -274,7 +295,7 @@ class Watch:
         self._compare(self._completed(found, split, end_ms))
         self.segments.compare(self.reference, self._features, self._score)
         if self._score.series_count != had_series[1]:
-            self.score_minutes = MinuteState.fresh([self._score])
+            self.score_days = MinuteState.fresh([self._score])
         if self._features.series_count != had_series[0]:
             self.minutes = MinuteState.fresh([self._features])
             self.seasons = SeasonState.fresh(self._features.series_count, self._season_params)

@@ -233,7 +233,7 @@ class OutcomeCounter:
             first_ms={str(step): int(first) for step, first in steps.iter_rows()},
             counted_to_ms=counted_to_ms,
             accounts=accounts_of(first_seen(rows)),
-            notes=[f"what is younger than {maturity_ms / 86_400_000:.3g} days does not count"],
+            notes=[f"what is younger than {_age(maturity_ms)} does not count"],
         )
         if definition.design == "shadow":
             report.shadow.update(paired(matured, counted_to_ms, maturity_ms=0))
@@ -287,6 +287,11 @@ _EMPTY = {
     "explored": pl.Boolean,
     "is_fraud": pl.Boolean,
 }
+
+
+def _age(ms: int) -> str:
+    hours = ms / 3_600_000
+    return f"{hours / 24:.3g} days" if hours >= 48 else f"{hours:.3g} hours"
 
 
 def _notes(matured: pl.DataFrame) -> list[str]:

@@ -165,19 +165,31 @@ def test_days_as_before_do_not_alarm(taught: Watch) -> None:
     assert {type(one) for one in found} == {ClosedWindow}
 
 
+def with_scores(step: ClosedStep, by: int) -> ClosedStep:
+    """The step with all its scores so many cells higher."""
+    arm = step.arms[ARM]
+    cells = arm.counts.cells.copy()
+    cells[-1] = np.roll(cells[-1], by, axis=1)
+    return ClosedStep(step.at_ms, {ARM: replace(arm, counts=replace(arm.counts, cells=cells))})
+
+
+def test_a_score_that_goes_up_and_down_each_day_does_not_alarm() -> None:
+    rng = np.random.default_rng(9)
+    daily = [
+        with_scores(step, 4 if step.at_ms // HOUR_MS % 24 < 12 else -4)
+        for step in steps(rng, BINNING, 5 * DAY, rows=120)
+    ]
+    found = found_by(a_watch(), daily)
+    assert not [one for one in found if isinstance(one, StepEvent) and one.of_score]
+
+
 def test_a_score_that_moves_alarms_as_the_score() -> None:
     rng = np.random.default_rng(8)
     watch = a_watch()
-    moved = []
-    for step in steps(rng, BINNING, DAY, rows=120):
-        arm = step.arms[ARM]
-        cells = arm.counts.cells.copy()
-        cells[-1] = np.roll(cells[-1], 4, axis=1)
-        moved.append(
-            ClosedStep(step.at_ms, {ARM: replace(arm, counts=replace(arm.counts, cells=cells))})
-        )
+    moved = [with_scores(step, 4) for step in steps(rng, BINNING, 3 * DAY, rows=120)]
     events = [one for one in found_by(watch, moved) if isinstance(one, StepEvent)]
     assert events[0].of_score
+    assert (events[0].at_ms - START_MS) % DAY_MS == 0, "a day is over"
     assert (events[0].event.kind, events[0].event.side) == ("alarm", "up")
     assert all(one.of_score for one in events)
 

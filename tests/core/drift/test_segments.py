@@ -215,7 +215,7 @@ def test_what_changes_in_one_country_is_found_there(country: int, share: float) 
 def test_a_score_that_moves_in_one_channel_alarms_there_alone() -> None:
     rng, watch = np.random.default_rng(5), a_watch()
     moved = []
-    for step in steps(rng, DAY):
+    for step in steps(rng, 3 * DAY):
         arm = step.arms[ARM]
         assert arm.segments is not None
         cells = arm.segments.cells.copy()
