@@ -32,6 +32,7 @@ from sentinel.stored.experiments import (
     StoredExperiment,
     StoredVerdict,
 )
+from sentinel.stored.looks import LookReport
 from sentinel.stored.outcomes import CountReport, OutcomeReport
 from sentinel.stored.routing import RoutingPlan
 
@@ -136,8 +137,7 @@ class ExperimentTask:
 
     async def _take_up(self) -> None:
         """Go on where whoever saw to it before has stopped."""
-        kept = await self._store.progress()
-        found = _Progress() if kept is None else decode_stored(_Progress, kept)
+        found = await self._kept_progress()
         log_now = self._broker.log_of(self._topic)
         examples_now = self._broker.log_of(self._example_topic)
         self._progress = _Progress(
@@ -155,6 +155,16 @@ class ExperimentTask:
         self._tail.seek(self._topic, self._progress.outcomes_to)
         self._tail.seek(self._example_topic, self._progress.examples_to)
         self._saved_s = self._clock_s()
+
+    async def _kept_progress(self) -> _Progress:
+        kept = await self._store.progress()
+        if kept is None:
+            return _Progress()
+        try:
+            return decode_stored(_Progress, kept)
+        except RecordError as error:
+            log.warning("how far guardrails were is damaged, they read all again: %s", error.detail)
+            return _Progress()
 
     async def _look(self) -> None:
         """What runs now, by the store: somebody may have changed it; and what waits to be done."""
@@ -259,35 +269,33 @@ class ExperimentTask:
         if one is None or report.look <= one.look:
             return  # it has ended, or whoever saw to it before has had this look
         found = await asyncio.to_thread(judged, one, report)
+        verdict = found.verdict
 
-        def looked(stored: StoredExperiment | None, _: RoutingPlan) -> ChangedExperiment:
+        def looked(stored: StoredExperiment | None, plan: RoutingPlan) -> ChangedExperiment:
+            """The look and its verdict at once: no crash can leave the one without the other."""
             if stored is None or stored.look >= report.look or stored.is_over:
                 raise ValueError("somebody else has had this look")
-            return ChangedExperiment(replace(stored, look=report.look, test=found.test))
+            after = replace(stored, look=report.look, test=found.test)
+            return ChangedExperiment(after) if verdict is None else _stop(verdict)(after, plan)
 
-        why = f"look {report.look} of {report.looks}"
-        try:
-            after = await self._desk.change(one.definition.name, looked, why, look=found.look)
-        except ValueError as error:
-            raise TransientError(str(error)) from error
-        self._running[report.experiment] = after
+        why = f"look {report.look} of {report.looks}" if verdict is None else _words(verdict)
         self._metrics.experiment_looks += 1
-        if found.verdict is not None:
-            await self._end(after, found.verdict)
-
-    async def _end(self, one: StoredExperiment, verdict: StoredVerdict) -> None:
-        is_waiting = verdict.name == "promote"
-        log.info("experiment %s: %s: %s", one.definition.id, verdict.name, verdict.why)
-        step = stop(verdict, is_waiting=is_waiting)
-        after = await self._change(one, step, f"{verdict.name}: {verdict.why}")
+        after = await self._change(one, looked, why, look=found.look)
         if after is not None and after.status == "waiting":
             await self._promoter.go_on(after)
 
-    async def _change(self, one: StoredExperiment, step: Step, why: str) -> StoredExperiment | None:
+    async def _end(self, one: StoredExperiment, verdict: StoredVerdict) -> None:
+        after = await self._change(one, _stop(verdict), _words(verdict))
+        if after is not None and after.status == "waiting":
+            await self._promoter.go_on(after)
+
+    async def _change(
+        self, one: StoredExperiment, step: Step, why: str, *, look: LookReport | None = None
+    ) -> StoredExperiment | None:
         """Take a step; None where somebody has done otherwise meanwhile."""
         assert self._running is not None
         try:
-            after = await self._desk.change(one.definition.name, step, why)
+            after = await self._desk.change(one.definition.name, step, why, look=look)
         except ValueError as error:
             log.info("experiment %s: %s", one.definition.id, error)
             self._looked_s = 0.0
@@ -296,7 +304,17 @@ class ExperimentTask:
             self._running[after.definition.id] = after
         else:
             self._running.pop(after.definition.id, None)
+            log.info("experiment %s is %s: %s", after.definition.id, after.status, after.why)
         return after
+
+
+def _stop(verdict: StoredVerdict) -> Step:
+    """What a verdict does: a winner waits for what comes of it."""
+    return stop(verdict, is_waiting=verdict.name == "promote")
+
+
+def _words(verdict: StoredVerdict) -> str:
+    return f"{verdict.name}: {verdict.why}"
 
 
 def _begun(step: int, newest_ms: int) -> Step:
