@@ -81,6 +81,9 @@ class Running:
     def drift(self) -> None:
         return None
 
+    def experiments(self) -> None:
+        return None
+
     def labels_waiting(self) -> LabelsWaiting:
         return LabelsWaiting(0, None)
 

@@ -29,6 +29,8 @@ NAMES = (
     "dead-letters",
     "summaries",
     "drift-alerts",
+    "experiments",
+    "outcomes",
 )
 
 

@@ -92,11 +92,8 @@ class Judge:
         unscored = np.flatnonzero(np.isnan(raw)).tolist()
         self._metrics.unscored += len(unscored)
         verdicts = decide(rows, features, arms, arm_of, raw)
-        shadow = self._serving.shadow
-        if shadow is not None:
-            share = is_shadowed(hash64(rows.transaction_id), self._shadow_share)
-            verdicts = self._shadowed(verdicts, shadow, np.flatnonzero(share))
-        return JudgedBatch(verdicts, arms, "" if shadow is None else shadow.version, unscored)
+        verdicts, shadow_version = self._beside(rows, verdicts)
+        return JudgedBatch(verdicts, arms, shadow_version, unscored)
 
     def _judge_by_arms(
         self, table: RoutingTable, rows: Transactions, features: Floats
@@ -106,21 +103,29 @@ class Judge:
         unscored = np.flatnonzero(np.isnan(raw)).tolist()
         self._metrics.unscored += len(unscored)
         verdicts = decide(rows, features, routed.arms, routed.arm_of, raw)
-        shadow = table.shadow or self._serving.shadow
-        if shadow is not None and table.shadow is None:
-            share = is_shadowed(hash64(rows.transaction_id), self._shadow_share)
-            verdicts = self._shadowed(verdicts, shadow, np.flatnonzero(share))
-        elif shadow is not None:
-            verdicts = self._shadowed(verdicts, shadow, routed.shadowed)
+        if table.shadow is None:
+            verdicts, shadow_version = self._beside(rows, verdicts)
+        else:
+            verdicts = self._shadowed(verdicts, table.shadow, routed.shadowed)
+            shadow_version = table.shadow.version
         fallback = np.array([arm.is_fallback for arm in routed.arms])[routed.arm_of]
         return JudgedBatch(
             verdicts,
             routed.arms,
-            "" if shadow is None else shadow.version,
+            shadow_version,
             unscored,
             np.flatnonzero(fallback).tolist(),
             frozenset(self._slow),
         )
+
+    def _beside(self, rows: Transactions, verdicts: Verdicts) -> tuple[Verdicts, str]:
+        """With the scores of the registry's shadow, and its version; empty without one."""
+        shadow = self._serving.shadow
+        if shadow is None:
+            return verdicts, ""
+        share = is_shadowed(hash64(rows.transaction_id), self._shadow_share)
+        verdicts = self._shadowed(verdicts, shadow, np.flatnonzero(share))
+        return verdicts, "" if self._serving.shadow is None else shadow.version
 
     def _arm_scores(
         self, table: RoutingTable, rows: Transactions, features: Floats
