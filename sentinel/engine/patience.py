@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+
+from sentinel.errors import RecordError, TransientError
 
 log = logging.getLogger(__name__)
 
@@ -51,3 +53,18 @@ class Patience:
         if self._since_s is not None:
             log.info("%s: that is over after %.0f s", self._what, self._clock_s() - self._since_s)
         self._since_s, self._next_s = None, self._first_s
+
+    def around(
+        self, step: Callable[[], Awaitable[None]], let_go: Callable[[], None]
+    ) -> Callable[[], Awaitable[None]]:
+        """The step, after whose failure all is let go of; the next one comes after a wait."""
+
+        async def patient_step() -> None:
+            try:
+                await step()
+                self.over()
+            except (TransientError, RecordError) as error:
+                let_go()
+                await self.failed(error)
+
+        return patient_step

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -77,6 +78,16 @@ async def started(world: World, definition: Definition) -> StoredExperiment:
     )
 
 
+@asynccontextmanager
+async def routing(world: World, definition: Definition) -> AsyncIterator[MemoryInstance]:
+    """An instance that routes by an experiment."""
+    async with world.instance() as instance:
+        await instance.idle()
+        await started(world, definition)
+        await until(lambda: instance.parts.serving.routing is not None)
+        yield instance
+
+
 def decided(world: World) -> list[dict[str, Any]]:
     return world.values("decisions")
 
@@ -94,10 +105,7 @@ def test_each_arm_is_decided_by_its_model_and_an_account_keeps_its_arm_over_rest
 
     async def scenario() -> None:
         stage(world, NEW)
-        async with world.instance() as instance:
-            await instance.idle()
-            await started(world, SPLIT)
-            await until(lambda: instance.parts.serving.routing is not None)
+        async with routing(world, SPLIT) as instance:
             world.send(sent[:200])
             await instance.idle()
             await instance.stop()
@@ -158,10 +166,7 @@ def test_a_model_that_cannot_score_falls_back_and_says_so() -> None:
 
     async def scenario() -> None:
         stage(world, NEW)
-        async with world.instance() as instance:
-            await instance.idle()
-            await started(world, SPLIT)
-            await until(lambda: instance.parts.serving.routing is not None)
+        async with routing(world, SPLIT) as instance:
             await until(lambda: not instance.parts.routing.trouble)
             instance.parts.serving.fail("1.1.0", "it cannot score: of a test")
             world.send(transactions(100))
@@ -200,10 +205,7 @@ def test_what_is_stopped_is_the_champions_at_once() -> None:
 
     async def scenario() -> float:
         stage(world, NEW)
-        async with world.instance() as instance:
-            await instance.idle()
-            await started(world, SPLIT)
-            await until(lambda: instance.parts.serving.routing is not None)
+        async with routing(world, SPLIT) as instance:
             begin_s = asyncio.get_running_loop().time()
             await take(world, "fast", transitions.stop(StoredVerdict("stopped", "enough")))
             await until(lambda: instance.parts.serving.routing is None)
@@ -224,10 +226,7 @@ def test_an_arm_that_alerts_on_everything_is_stopped_by_its_guardrail() -> None:
     )
 
     async def scenario() -> None:
-        async with world.instance() as instance:
-            await instance.idle()
-            await started(world, wild)
-            await until(lambda: instance.parts.serving.routing is not None)
+        async with routing(world, wild) as instance:
             for begin in range(0, 600, 50):
                 world.send(transactions(50, first=begin, account_count=1_000))
                 await instance.idle()
@@ -256,10 +255,7 @@ def test_a_shadow_scores_beside_and_changes_nothing() -> None:
 
     async def scenario() -> None:
         stage(world, NEW)
-        async with world.instance() as instance:
-            await instance.idle()
-            await started(world, beside)
-            await until(lambda: instance.parts.serving.routing is not None)
+        async with routing(world, beside) as instance:
             await until(lambda: not instance.parts.routing.trouble)
             world.send(transactions(300))
             await instance.idle()
@@ -367,10 +363,7 @@ def test_an_experiment_whose_model_is_archived_meanwhile_is_invalid() -> None:
 
     async def scenario() -> StoredExperiment:
         stage(world, NEW)
-        async with world.instance() as instance:
-            await instance.idle()
-            await started(world, SPLIT)
-            await until(lambda: instance.parts.serving.routing is not None)
+        async with routing(world, SPLIT) as instance:
             change(world.models, step(registry_transitions.archived, "1.1.0"))
             found = await ended(world, "fast")
             await until(lambda: instance.parts.serving.routing is None)
@@ -396,10 +389,7 @@ def test_a_ramp_goes_up_by_itself_step_by_step() -> None:
     )
 
     async def scenario() -> None:
-        async with world.instance() as instance:
-            await instance.idle()
-            await started(world, ramp)
-            await until(lambda: instance.parts.serving.routing is not None)
+        async with routing(world, ramp) as instance:
             for begin in range(0, 300, 50):  # two minutes apart
                 world.send(transactions(50, first=begin))
                 await instance.idle()

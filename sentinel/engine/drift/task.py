@@ -36,7 +36,7 @@ from sentinel.engine.drift.examples import PerformanceWatch
 from sentinel.engine.drift.references import References
 from sentinel.engine.drift.windows import Windows
 from sentinel.engine.patience import Patience
-from sentinel.errors import RecordError, TransientError
+from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, DriftStore, ModelStore, Tail
 from sentinel.records import InputRecord
@@ -155,17 +155,8 @@ class DriftTask:
 
     async def run(self) -> None:
         """Watch as long as the control plane is here, until cancelled."""
-        patience = Patience("drift is not watched")
-
-        async def try_step() -> None:
-            try:
-                await self.step()
-                patience.over()
-            except (TransientError, RecordError) as error:
-                self._let_go()
-                await patience.failed(error)
-
-        await self._control.run(try_step, self._let_go)
+        step = Patience("drift is not watched").around(self.step, self._let_go)
+        await self._control.run(step, self._let_go)
 
     def _let_go(self) -> None:
         self._watch = None

@@ -36,7 +36,6 @@ class _Kept:
 
     guards: dict[str, Any] = field(default_factory=dict)
     seen: dict[str, list[int]] = field(default_factory=dict)
-    step: int = 0
 
 
 class Guard:
@@ -48,7 +47,6 @@ class Guard:
         self._arms = [arm.name for arm in definition.challengers]
         self._guards = Guardrails(params, self._arms)
         self._seen = {name: SeenAccounts(params.accounts_max) for name in _SEEN}
-        self._step = 0
         self.is_changed = False
         if kept is not None:
             self._restore(kept)
@@ -60,7 +58,6 @@ class Guard:
         except (RecordError, ValueError, zlib.error) as error:
             log.warning("guardrails of %s begin anew: %s", self.definition.id, error)
             return
-        self._step = found.step
         for name, hashes in found.seen.items():
             if name in self._seen:
                 self._seen[name] = SeenAccounts(self._params.accounts_max, hashes)
@@ -69,7 +66,7 @@ class Guard:
         """How it stands, to be stored."""
         seen = {name: accounts.state() for name, accounts in self._seen.items()}
         self.is_changed = False
-        return zlib.compress(encode_stored(_Kept(self._guards.state(), seen, self._step)), 1)
+        return zlib.compress(encode_stored(_Kept(self._guards.state(), seen)), 1)
 
     def standing(self) -> list[tuple[str, str, float, float]]:
         """Of each guardrail: the arm, its name, the limit, and log of the evidence against it."""
@@ -83,7 +80,6 @@ class Guard:
         """What arms have decided; what trips by it."""
         counts: dict[int, dict[str, GuardrailCounts]] = defaultdict(dict)
         for part in parts:
-            self._step = max(self._step, part.step)
             counts[part.step][part.arm] = GuardrailCounts(
                 alerted=self._new("alerted", part.alerted),
                 blocked=self._new("blocked", part.blocked),

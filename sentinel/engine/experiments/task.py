@@ -23,7 +23,7 @@ from sentinel.engine.experiments.guarding import Guard
 from sentinel.engine.experiments.looking import judged
 from sentinel.engine.experiments.promoting import Promoter
 from sentinel.engine.patience import Patience
-from sentinel.errors import RecordError, TransientError
+from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker, ExperimentStore, ModelStore, Tail
 from sentinel.records import Example, InputRecord
@@ -97,17 +97,8 @@ class ExperimentTask:
 
     async def run(self) -> None:
         """Look after experiments as long as the control plane is here, until cancelled."""
-        patience = Patience("experiments are not looked after")
-
-        async def try_step() -> None:
-            try:
-                await self.step()
-                patience.over()
-            except (TransientError, RecordError) as error:
-                self._let_go()
-                await patience.failed(error)
-
-        await self._control.run(try_step, self._let_go)
+        step = Patience("experiments are not looked after").around(self.step, self._let_go)
+        await self._control.run(step, self._let_go)
 
     def _let_go(self) -> None:
         self._running = None
