@@ -29,6 +29,7 @@ from sentinel.engine.deployment.champion import DeploymentParams
 from sentinel.engine.deployment.trial import TrialParams
 from sentinel.engine.feedback.task import FeedbackParams
 from sentinel.engine.params import EngineParams, TopicParams
+from sentinel.engine.rollouts.quiet_hours import QuietHours
 from sentinel.engine.updates.params import UpdateParams
 from sentinel.errors import ConfigError
 from sentinel.learner.params import LearningParams
@@ -96,6 +97,7 @@ class Config:
             raise ValueError("[training] label_column is a field of [schema]: it may be no input")
         self._check_state()
         self._check_lifetime()
+        self._check_quiet_hours()
         segmentation_of(self.features, self.drift)
         for kind, params in self.entities.items():
             if params.entities_max < 2 * self.engine.batch_count_max:
@@ -127,6 +129,12 @@ class Config:
                 f"[redis] state_ttl_s is {self.redis.state_ttl_s:g}, features look back "
                 f"{self.history_ms / 1000:g} seconds: what they count would be forgotten before"
             )
+
+    def _check_quiet_hours(self) -> None:
+        try:
+            QuietHours.of(self.rollouts)
+        except ValueError as error:
+            raise ValueError(f"[rollouts] {error}") from error
 
     def _check_transactions(self) -> None:
         """Whether the broker can keep a transaction open from one commit to the next."""

@@ -48,6 +48,7 @@ from sentinel.operations.stores import (
 from sentinel.operations.topics import refuse_wrong, topic_specs
 from sentinel.serving_model import ServingModel
 from sentinel.stored.experiments import StoredExperiment
+from sentinel.stored.rollouts import StoredRollout
 from sentinel.stored.versions import Artifact
 from sentinel.stores import (
     StoredCases,
@@ -158,7 +159,7 @@ class Instance:
             )
             self._parts = assemble(
                 config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
-                owner=owner, watch=self._watch,
+                owner=owner, watch=self._watch, health=self.health,
             )  # fmt: skip
             self._resources = stack.pop_all()
         return self
@@ -373,6 +374,12 @@ class Instance:
     def drift(self) -> DriftView | None:
         """How the watch for drift stands; None where this instance does not watch."""
         return None if self._parts is None else self._parts.drift.view()
+
+    def rollout(self) -> StoredRollout | None:
+        """The newest, as this instance has seen it; None where it does not lead any."""
+        if self._parts is None or self._parts.training.update is None:
+            return None
+        return self._parts.rollouts.newest
 
     def experiments(self) -> list[StoredExperiment] | None:
         """What runs; None where this instance does not look after experiments."""

@@ -29,7 +29,11 @@ PANELS = {
         "investigators": "labels.investigators",
         "consensus": "labels.consensus",
     },
-    "Models": {"models": "models.registry", "update": "models.updates"},
+    "Models": {
+        "models": "models.registry",
+        "update": "models.updates",
+        "rollouts": "rollouts.rollouts",
+    },
     "Experiments": {"experiments": "experiments.experiments"},
     "Look into it": {
         "drift": "drift.drift",
@@ -38,6 +42,7 @@ PANELS = {
         "archive": "inspection.archive",
     },
     "Operate": {
+        "status": "overview.status",
         "topics": "operate.topics",
         "dead-letters": "operate.dead_letters",
         "state": "operate.state",
