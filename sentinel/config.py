@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from sentinel.adapters.archive import ArchiveParams
+from sentinel.adapters.http import HttpParams
 from sentinel.adapters.kafka import EMBEDDED, KafkaParams
 from sentinel.adapters.pool import PoolParams, WorkerParams
 from sentinel.adapters.redis import RedisParams
@@ -75,6 +76,8 @@ class Config:
     experiments: ExperimentParams = field(default_factory=ExperimentParams)
     trainer: WorkerParams = field(default_factory=WorkerParams)
     training: TrainingParams = field(default_factory=TrainingParams)
+    # Of one instance and not of what it decides: not part of the version.
+    http: HttpParams = field(default_factory=HttpParams, repr=False)
     version: str = ""  # of the effective settings: part of every decision
 
     def __post_init__(self) -> None:
