@@ -29,8 +29,8 @@ class HttpParams:
     Attributes
     ----------
     bind
-        Host and port; without a host this machine alone, port 0 is any that is free. Empty: there is
-        no listener.
+        Host and port; without a host this machine alone, port 0 is any that is free. If empty,
+        there is no listener.
     """
 
     bind: str = "127.0.0.1:8600"

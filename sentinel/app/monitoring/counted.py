@@ -1,22 +1,96 @@
-"""The described metrics of an instance as Prometheus names them."""
+"""What an instance counts and measures, under the names that Prometheus' conventions ask for."""
 
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from sentinel.app.monitoring.labels import VersionSeries, closed_samples
 from sentinel.codec.monitoring.exposition import MetricFamily, Sample
-from sentinel.metrics import COUNTERS, Metric, Metrics
+from sentinel.metrics import METRICS, SCORE_BUCKET_COUNT, Histogram, Metric, Metrics
 
 PREFIX = "sentinel_"
 
+# Of the two hundred buckets some borders are enough: five to a factor of ten, from 0.1 ms to 100 s;
+# and of counts every other factor of two, between whole numbers.
+_TIME_PLACES = range(40, 161, 4)
+_COUNT_PLACES = range(121, 201, 6)
 
-def counted_families(metrics: Metrics) -> list[MetricFamily]:
-    """All that is counted."""
-    return [_counter(one, getattr(metrics, one.name)) for one in COUNTERS]
+SCORE = MetricFamily(
+    f"{PREFIX}score", "histogram", "scoring: probabilities of fraud that decisions have", ()
+)
+
+
+class Counted:
+    """The described metrics, and the scores, of an instance.
+
+    Parameters
+    ----------
+    amount_decimals
+        How many minor units are a major one: 10 to so much.
+    """
+
+    def __init__(self, metrics: Metrics, *, amount_decimals: int) -> None:
+        self._metrics = metrics
+        self._major: float = 10.0**amount_decimals
+        self._versions = VersionSeries(metrics)
+
+    def families(self) -> list[MetricFamily]:
+        """All of them, as of now."""
+        self._versions.look()
+        return [*(self._family(one) for one in METRICS), self._scores()]
+
+    def _family(self, metric: Metric) -> MetricFamily:
+        value = getattr(self._metrics, metric.name)
+        if metric.kind == "histogram":
+            return MetricFamily(
+                exposed_name(metric), "histogram", help_of(metric), _buckets(value, metric), "le"
+            )
+        if metric.label == "version":
+            samples = self._versions.samples(metric)
+        elif metric.label:
+            samples = closed_samples(metric.label, self._in_unit(metric, value))
+        else:
+            samples = (Sample(value),)
+        return MetricFamily(exposed_name(metric), "counter", help_of(metric), samples, metric.label)
+
+    def _in_unit(self, metric: Metric, values: Mapping[str, float]) -> Mapping[str, float]:
+        if metric.unit != "minor units":
+            return values
+        return {label: value / self._major for label, value in values.items()}
+
+    def _scores(self) -> MetricFamily:
+        """Probabilities, in buckets of equal width."""
+        below = np.cumsum(self._metrics.scores).tolist()
+        edges = [(i + 1) / SCORE_BUCKET_COUNT for i in range(SCORE_BUCKET_COUNT)]
+        total = sum(self._metrics.version_probability_sum.values())
+        samples = _histogram(zip(edges, below, strict=True), below[-1], total)
+        return MetricFamily(SCORE.name, SCORE.kind, SCORE.what, samples, "le")
 
 
 def exposed_name(metric: Metric) -> str:
-    """Its name with the unit, as Prometheus' conventions have it."""
-    return f"{PREFIX}{metric.name}_total"
+    """As scrapes have it: with its unit, and the word of what grows for ever."""
+    name = metric.name.removesuffix("_minor").removesuffix("_sum")
+    if metric.unit == "seconds":
+        name = f"{name.removesuffix('_s')}_seconds"
+    return f"{PREFIX}{name}" if metric.kind == "histogram" else f"{PREFIX}{name}_total"
 
 
-def _counter(metric: Metric, value: "int | dict[str, int]") -> MetricFamily:
-    counts = value.items() if isinstance(value, dict) else [("", value)]
-    samples = tuple(Sample(count, label) for label, count in counts)
-    return MetricFamily(exposed_name(metric), "counter", metric.what, samples, metric.label)
+def help_of(metric: Metric) -> str:
+    """What it is, standing alone."""
+    unit = "" if metric.unit == "count" else f"{metric.unit} "
+    unit = "major units " if metric.unit == "minor units" else unit
+    return f"{metric.group}: {unit}{metric.what}"
+
+
+def _buckets(histogram: Histogram, metric: Metric) -> tuple[Sample, ...]:
+    counts = histogram.counts
+    below = np.cumsum(counts).tolist()
+    places = _TIME_PLACES if metric.unit == "seconds" else _COUNT_PLACES
+    edges = ((Histogram.upper_edge(place), below[place]) for place in places)
+    return _histogram(edges, below[-1], histogram.total)
+
+
+def _histogram(edges: Iterable[tuple[float, int]], count: int, total: float) -> tuple[Sample, ...]:
+    found = [Sample(below, f"{edge:.6g}", "_bucket") for edge, below in edges]
+    whole = [Sample(count, "+Inf", "_bucket"), Sample(total, "", "_sum")]
+    return (*found, *whole, Sample(count, "", "_count"))

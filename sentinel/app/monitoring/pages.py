@@ -1,7 +1,8 @@
 """The pages of the listener: alive, ready, measured."""
 
 from sentinel.adapters.http import Page, PageAnswer
-from sentinel.app.monitoring.counted import counted_families
+from sentinel.app.monitoring.counted import Counted
+from sentinel.app.monitoring.gauges import GAUGES
 from sentinel.app.status import Status
 from sentinel.codec.monitoring.exposition import MEDIA_TYPE, exposition
 from sentinel.codec.records import encode_pretty
@@ -9,6 +10,7 @@ from sentinel.codec.records import encode_pretty
 
 def pages(status: Status) -> dict[str, Page]:
     """Every page by its path."""
+    counted = Counted(status.metrics, amount_decimals=status.config.schema.amount_decimals)
 
     def healthz() -> PageAnswer:
         """That the loop has come by: no more, or an outage of Kafka would restart everything."""
@@ -26,6 +28,8 @@ def pages(status: Status) -> dict[str, Page]:
         return PageAnswer(encode_pretty(facts), "application/json", 200 if health.is_ready else 503)
 
     def metrics() -> PageAnswer:
-        return PageAnswer(exposition(counted_families(status.metrics)), MEDIA_TYPE)
+        """What Prometheus asks for."""
+        now = (gauge.family(status) for gauge in GAUGES)
+        return PageAnswer(exposition([*counted.families(), *now]), MEDIA_TYPE)
 
     return {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
