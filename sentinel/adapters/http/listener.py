@@ -46,7 +46,13 @@ class Listener:
         self._params = params
         self._pages = pages
         self._on_bound = on_bound
+        self._server: Server | None = None
         self.trouble = ""
+
+    @property
+    def connection_count(self) -> int:
+        """Connections that are open."""
+        return 0 if self._server is None else len(self._server.server_state.connections)
 
     async def run(self) -> None:
         """Serve until cancelled; after a failure again and again."""
@@ -68,7 +74,7 @@ class Listener:
 
     async def _serve(self, bound: socket.socket) -> None:
         """Serve what comes to a socket, until cancelled."""
-        server = _Server(_server_config(_application(self._pages)))
+        self._server = server = _Server(_server_config(_application(self._pages)))
         serving = asyncio.create_task(server.serve(sockets=[bound]), name="http")
         try:
             await asyncio.shield(serving)
