@@ -1,5 +1,6 @@
 """What can go wrong, named by what happens next."""
 
+import re
 from typing import Literal
 
 RecordReason = Literal[
@@ -9,6 +10,8 @@ RecordReason = Literal[
     "not_a_watch", "not_avro", "not_counts", "not_json", "not_ours", "not_stored", "savepoint",
     "tombstone", "too_large", "unknown_schema", "wrong_type",
 ]  # fmt: skip
+
+_QUOTED = re.compile(r"""(['"]).*\1""", re.DOTALL)
 
 
 class SentinelError(Exception):
@@ -29,6 +32,11 @@ class RecordError(SentinelError):
         super().__init__(reason, detail)
         self.reason: RecordReason = reason
         self.detail = detail
+
+    @property
+    def unquoted(self) -> str:
+        """The detail for a log: what it quotes of a record may be the number of an account."""
+        return _QUOTED.sub("…", self.detail)
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"

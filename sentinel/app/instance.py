@@ -342,20 +342,14 @@ class Instance:
         return (self._serving if self._parts is None else self._parts.serving.champion).version
 
     @property
-    def shadow_version(self) -> str:
-        """Of the model that scores beside it; empty if none does."""
-        shadow = None if self._parts is None else self._parts.serving.shadow
-        return "" if shadow is None else shadow.version
-
-    @property
     def is_assigned(self) -> bool:
         """Whether it has partitions."""
         return self._parts is not None and self._parts.ownership.assigned.is_set()
 
     @property
-    def partition_count(self) -> int:
-        """How many partitions of the transactions it has."""
-        return 0 if self._parts is None else len(self._parts.partitions)
+    def parts(self) -> Parts | None:
+        """What it is made of, once it is."""
+        return self._parts
 
     def lag(self) -> int | None:
         """Transactions that wait to be read."""

@@ -20,7 +20,7 @@ SCORE = MetricFamily(
 )
 
 
-class Counted:
+class CountedFamilies:
     """The described metrics, and the scores, of an instance.
 
     Parameters

@@ -82,7 +82,8 @@ def _idle(status: Status) -> Samples:
 
 
 def _partitions(status: Status) -> Samples:
-    return _some(0 if status.instance is None else status.instance.partition_count)
+    parts = None if status.instance is None else status.instance.parts
+    return _some(0 if parts is None else len(parts.partitions))
 
 
 def _entities(status: Status) -> Samples:
@@ -99,8 +100,9 @@ def _model(status: Status) -> Samples:
 
 
 def _shadow(status: Status) -> Samples:
-    version = "" if status.instance is None else status.instance.shadow_version
-    return [Sample(1, version)] if version else ()
+    parts = None if status.instance is None else status.instance.parts
+    shadow = None if parts is None else parts.serving.shadow
+    return () if shadow is None else [Sample(1, shadow.version)]
 
 
 def _labels_waiting(status: Status) -> Samples:

@@ -1,7 +1,7 @@
 """The pages of the listener: alive, ready, measured."""
 
 from sentinel.adapters.http import Page, PageAnswer
-from sentinel.app.monitoring.counted import Counted
+from sentinel.app.monitoring.counted import CountedFamilies
 from sentinel.app.monitoring.gauges import GAUGES
 from sentinel.app.status import Status
 from sentinel.codec.monitoring.exposition import MEDIA_TYPE, exposition
@@ -10,7 +10,7 @@ from sentinel.codec.records import encode_pretty
 
 def pages(status: Status) -> dict[str, Page]:
     """Every page by its path."""
-    counted = Counted(status.metrics, amount_decimals=status.config.schema.amount_decimals)
+    counted = CountedFamilies(status.metrics, amount_decimals=status.config.schema.amount_decimals)
 
     def healthz() -> PageAnswer:
         """That the loop has come by: no more, or an outage of Kafka would restart everything."""

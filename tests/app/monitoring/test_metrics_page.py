@@ -1,16 +1,14 @@
 """What a scrape says: valid, bounded whatever comes, and nothing of whom it is about."""
 
 import asyncio
-import json
 import re
-from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from sentinel.app.monitoring.counted import Counted, exposed_name, help_of
+from sentinel.app.monitoring.counted import CountedFamilies, exposed_name, help_of
 from sentinel.app.monitoring.gauges import GAUGES
 from sentinel.app.monitoring.labels import (
     CLOSED_LABELS,
@@ -23,13 +21,11 @@ from sentinel.app.status import Status
 from sentinel.engine.health import HealthName
 from sentinel.errors import RecordReason
 from sentinel.metrics import METRICS, Histogram, Metrics
+from tests.app.monitoring.odd_input import CARD, SECRET, odd_feedback, odd_input
 from tests.app.monitoring.scrapes import families_of, labels_of, page_of, promtool, series_of
 from tests.engine.clock import run
-from tests.engine.samples import START_MS, a_config, transactions
+from tests.engine.samples import a_config, transactions
 from tests.engine.world import World
-
-CARD = "4929123456789012"
-SECRET = "sk_live_9f8e7d"
 
 
 def a_status(metrics: Metrics | None = None) -> Status:
@@ -189,37 +185,6 @@ def test_a_version_that_serves_again_has_its_own_number_again() -> None:
 # --- a day of odd input -------------------------------------------------------------------------
 
 
-def odd_input() -> Iterable[bytes | None]:
-    """Records that stand in for all that strangers send, with what nobody may see in them."""
-    [fine, *_] = transactions(1)
-    fine |= {"transaction_id": SECRET, "account": CARD, "terminal": f'{CARD}"\n{{}}'}
-    yield json.dumps(fine).encode()
-    for name, values in {
-        "account": ["", None, CARD * 100, 7, f"{CARD}\u202e", CARD + '",le="+Inf"} 7\nx'],
-        "event_time": [-1, 0, "soon", 10**18, None, START_MS + 10**12],
-        "amount": [-5, "much", None, 1e300, True],
-        "transaction_id": ["", None, SECRET * 100, []],
-        "channel": [SECRET, 5, "\x00", "x" * 5_000],
-        "distance": ["far", 1e308, None],
-    }.items():
-        yield from (json.dumps(fine | {name: value}).encode() for value in values)
-    yield from (b"", b"garbage", b"{}", b"[]", b"null", b"\xff\xfe", b"{" * 5_000, None)
-    yield f'{{"account": "{CARD}", "account": "{SECRET}"}}'.encode()
-    yield b'{"account": "' + CARD.encode() + b'", "amount": 1e999}'
-    yield b"\x00\x00\x00\x00\x07" + CARD.encode()
-
-
-def odd_feedback() -> Iterable[dict[str, Any] | bytes]:
-    fine = {"transaction_id": SECRET, "account": CARD, "label": "fraud", "who": SECRET}
-    for change in (
-        {}, {"label": SECRET}, {"confidence": 9}, {"who": ""}, {"observed_at": "never"},
-        {"entities": {CARD: CARD}}, {"revision": -1}, {"source": f"a/{CARD}"},
-        {"notes": CARD * 999},
-    ):  # fmt: skip
-        yield fine | change
-    yield b"garbage"
-
-
 def test_a_day_of_odd_input_adds_no_series_and_tells_nobody() -> None:
     world = World()
 
@@ -316,7 +281,7 @@ def test_what_another_release_counts_can_be_told_apart() -> None:
 
 def test_a_scrape_reads_and_changes_nothing() -> None:
     metrics = filled()
-    counted = Counted(metrics, amount_decimals=2)
+    counted = CountedFamilies(metrics, amount_decimals=2)
     before = metrics.counted()
 
     assert counted.families() == counted.families()
