@@ -26,6 +26,7 @@ from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import layout_of, row_bytes
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.core.learning.params import TrainingParams
+from sentinel.core.rollouts.params import RolloutParams
 from sentinel.engine.deployment.champion import DeploymentParams
 from sentinel.engine.deployment.trial import TrialParams
 from sentinel.engine.feedback.task import FeedbackParams
@@ -75,6 +76,7 @@ class Config:
     updates: UpdateParams = field(default_factory=UpdateParams)
     drift: DriftParams = field(default_factory=DriftParams)
     experiments: ExperimentParams = field(default_factory=ExperimentParams)
+    rollouts: RolloutParams = field(default_factory=RolloutParams)
     trainer: WorkerParams = field(default_factory=WorkerParams)
     training: TrainingParams = field(default_factory=TrainingParams)
     # Of one instance and not of what it decides: not part of the version.
