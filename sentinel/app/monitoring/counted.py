@@ -1,6 +1,7 @@
 """What an instance counts and measures, under the names that Prometheus' conventions ask for."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class CountedFamilies:
         self._metrics = metrics
         self._major: float = 10.0**amount_decimals
         self._versions = VersionSeries(metrics)
+        self._names = {one.name: (exposed_name(one), help_of(one)) for one in METRICS}
 
     def families(self) -> list[MetricFamily]:
         """All of them, as of now."""
@@ -41,17 +43,16 @@ class CountedFamilies:
 
     def _family(self, metric: Metric) -> MetricFamily:
         value = getattr(self._metrics, metric.name)
+        name, what = self._names[metric.name]
         if metric.kind == "histogram":
-            return MetricFamily(
-                exposed_name(metric), "histogram", help_of(metric), _buckets(value, metric), "le"
-            )
+            return MetricFamily(name, "histogram", what, _buckets(value, metric), "le")
         if metric.label == "version":
             samples = self._versions.samples(metric)
         elif metric.label:
             samples = closed_samples(metric.label, self._in_unit(metric, value))
         else:
             samples = (Sample(value),)
-        return MetricFamily(exposed_name(metric), "counter", help_of(metric), samples, metric.label)
+        return MetricFamily(name, "counter", what, samples, metric.label)
 
     def _in_unit(self, metric: Metric, values: Mapping[str, float]) -> Mapping[str, float]:
         if metric.unit != "minor units":
@@ -61,7 +62,7 @@ class CountedFamilies:
     def _scores(self) -> MetricFamily:
         """Probabilities, in buckets of equal width."""
         below = np.cumsum(self._metrics.scores).tolist()
-        edges = [(i + 1) / SCORE_BUCKET_COUNT for i in range(SCORE_BUCKET_COUNT)]
+        edges = [f"{(i + 1) / SCORE_BUCKET_COUNT:g}" for i in range(SCORE_BUCKET_COUNT)]
         total = sum(self._metrics.version_probability_sum.values())
         samples = _histogram(zip(edges, below, strict=True), below[-1], total)
         return MetricFamily(SCORE.name, SCORE.kind, SCORE.what, samples, "le")
@@ -86,11 +87,16 @@ def _buckets(histogram: Histogram, metric: Metric) -> tuple[Sample, ...]:
     counts = histogram.counts
     below = np.cumsum(counts).tolist()
     places = _TIME_PLACES if metric.unit == "seconds" else _COUNT_PLACES
-    edges = ((Histogram.upper_edge(place), below[place]) for place in places)
-    return _histogram(edges, below[-1], histogram.total)
+    found = ((edge, below[place]) for place, edge in _edges(places))
+    return _histogram(found, below[-1], histogram.total)
 
 
-def _histogram(edges: Iterable[tuple[float, int]], count: int, total: float) -> tuple[Sample, ...]:
-    found = [Sample(below, f"{edge:.6g}", "_bucket") for edge, below in edges]
+@cache
+def _edges(places: range) -> tuple[tuple[int, str], ...]:
+    return tuple((place, f"{Histogram.upper_edge(place):.6g}") for place in places)
+
+
+def _histogram(edges: Iterable[tuple[str, int]], count: int, total: float) -> tuple[Sample, ...]:
+    found = [Sample(below, edge, "_bucket") for edge, below in edges]
     whole = [Sample(count, "+Inf", "_bucket"), Sample(total, "", "_sum")]
     return (*found, *whole, Sample(count, "", "_count"))

@@ -7,11 +7,13 @@ whose scrape holds the loop for milliseconds; a test reads it with that client's
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _LABEL_LENGTH_MAX = 120
+_KEPT_COUNT = 2_048  # several times the series of an instance
 _IN_HELP = str.maketrans({"\\": r"\\", "\n": r"\n"})
 _IN_LABEL = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
@@ -52,20 +54,27 @@ def exposition(families: Iterable[MetricFamily]) -> bytes:
     lines: list[str] = []
     for family in families:
         if family.samples:
-            name = family.name
-            lines.append(f"# HELP {name} {family.what.translate(_IN_HELP)}\n")
-            lines.append(f"# TYPE {name} {family.kind}\n")
-            lines += [_line(family, sample) for sample in family.samples]
+            name, label = family.name, family.label
+            lines.append(_about(name, family.kind, family.what))
+            lines += [
+                f"{_series(name, suffix, label, text)} {number_text(value)}\n"
+                for value, text, suffix in family.samples
+            ]
     return "".join(lines).encode(errors="replace")
 
 
-def _line(family: MetricFamily, sample: Sample) -> str:
-    value, text, suffix = sample
-    name = f"{family.name}{suffix}"
+# From scrape to scrape they are the same.
+@lru_cache(_KEPT_COUNT)
+def _about(name: str, kind: str, what: str) -> str:
+    return f"# HELP {name} {what.translate(_IN_HELP)}\n# TYPE {name} {kind}\n"
+
+
+@lru_cache(_KEPT_COUNT)
+def _series(name: str, suffix: str, label: str, text: str) -> str:
+    """What stands before a number."""
     if not text:
-        return f"{name} {number_text(value)}\n"
-    text = text[:_LABEL_LENGTH_MAX].translate(_IN_LABEL)
-    return f'{name}{{{family.label}="{text}"}} {number_text(value)}\n'
+        return f"{name}{suffix}"
+    return f'{name}{suffix}{{{label}="{text[:_LABEL_LENGTH_MAX].translate(_IN_LABEL)}"}}'
 
 
 def number_text(value: float) -> str:
