@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from sentinel.adapters.archive import ArchiveParams
+from sentinel.adapters.http import HttpParams
 from sentinel.adapters.kafka import EMBEDDED, KafkaParams
 from sentinel.adapters.pool import PoolParams, WorkerParams
 from sentinel.adapters.redis import RedisParams
 from sentinel.adapters.registry import ModelParams
+from sentinel.codec.monitoring.log_lines import LoggingParams
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.values.settings import Variable, section, table_of
 from sentinel.core.consensus.params import ConsensusParams
@@ -78,6 +80,9 @@ class Config:
     rollouts: RolloutParams = field(default_factory=RolloutParams)
     trainer: WorkerParams = field(default_factory=WorkerParams)
     training: TrainingParams = field(default_factory=TrainingParams)
+    # Of one instance and not of what it decides: not part of the version.
+    http: HttpParams = field(default_factory=HttpParams, repr=False)
+    logging: LoggingParams = field(default_factory=LoggingParams, repr=False)
     version: str = ""  # of the effective settings: part of every decision
 
     def __post_init__(self) -> None:

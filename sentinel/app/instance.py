@@ -349,6 +349,11 @@ class Instance:
         """Whether it has partitions."""
         return self._parts is not None and self._parts.ownership.assigned.is_set()
 
+    @property
+    def parts(self) -> Parts | None:
+        """What it is made of, once it is."""
+        return self._parts
+
     def lag(self) -> int | None:
         """Transactions that wait to be read."""
         if self._parts is None or self._ports is None:

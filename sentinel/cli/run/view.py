@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sentinel.app.run import Status
+from sentinel.app.status import Status
 from sentinel.cli.models.learning import awaited_summary, headline, is_at_work, tally
 from sentinel.cli.rollouts.sentences import rollout_line
 from sentinel.cli.texts import PlainConsole, plain, shown

@@ -58,7 +58,7 @@ def _is_restored(watch: Watch, values: Mapping[str, Any]) -> bool:
     try:
         restore(watch, values)
     except RecordError as error:
-        log.warning("drift is watched anew: %s", error.args[-1])
+        log.warning("drift is watched anew: %s", error.unquoted)
         return False
     return True
 
@@ -303,7 +303,7 @@ class DriftTask:
             )  # fmt: skip
         except RecordError as error:
             self._metrics.summaries_refused += 1
-            log.warning("summary at offset %d: %s", record.offset, error)
+            log.warning("summary at offset %d: %s", record.offset, error.unquoted)
             return
         for judgement in await asyncio.to_thread(self._judged, arrival):
             await self._tell(judgement)
