@@ -93,13 +93,14 @@ def test_only_what_is_in_staging_is_rolled_out(folder: Folder, version: str, sai
 
 
 def test_the_status_says_what_needs_a_person(folder: Folder) -> None:
-    assert "nothing" in folder.command("status").output.split("needs you")[1]
+    status = replace(folder, words=("status",))
+    assert "nothing" in status.said().split("needs you")[1]
     folder.said("start", "1.1.0", "--who", "ada")
     one = newest(folder)
     put(folder, one, transitions.held(one, Hold("a person has to agree", needs_person=True)))
 
-    output = folder.command("status").output
+    output = status.said()
     assert "champion 1.0.0" in output
     assert "rollout 1 of 1.1.0: a person has to agree" in output.split("needs you")[1]
-    found = json.loads(folder.command("status", "--json").output)
+    found = json.loads(status.said("--json"))
     assert found["rollout"]["needs_person"] is True

@@ -134,7 +134,7 @@ class Routing:
     def _route(
         self, plan: RoutingPlan, models: Mapping[str, ServingModel], *, is_loading: bool = False
     ) -> None:
-        """Have batches from now on decided by a plan; `is_loading` while models are on their way."""
+        """Have batches from now on decided by a plan, of which models may be on their way."""
         self.trouble = ""
         running = [one for one in plan.experiments if not one.is_paused]
         if running and plan.key_check != key_check(self._key):
