@@ -20,6 +20,7 @@ from sentinel.core.learning.awaiting import longest_wait_s
 from sentinel.engine.health import HealthName
 from sentinel.engine.registry.lifecycle import UpdateState
 from sentinel.stored.experiments import ExperimentStatus
+from sentinel.stored.rollouts import CHAMPION, RolloutStatus, StepName, StoredRollout
 
 _PROC = Path("/proc/self")
 _BEGAN_S = time.time()  # of this process, near enough
@@ -137,6 +138,27 @@ def _update_number(status: Status) -> Samples:
     return _some(None if update is None else update.number)
 
 
+def _rollout(status: Status) -> StoredRollout | None:
+    return None if status.instance is None else status.instance.rollout()
+
+
+def _rollout_status(status: Status) -> Samples:
+    newest = _rollout(status)
+    return () if newest is None else _one_of(get_args(RolloutStatus), newest.status)
+
+
+def _rollout_step(status: Status) -> Samples:
+    newest = _rollout(status)
+    if newest is None:
+        return ()
+    return _one_of((*get_args(StepName), CHAMPION), "" if newest.is_over else newest.next_place)
+
+
+def _rollout_asks(status: Status) -> Samples:
+    newest = _rollout(status)
+    return _some(None if newest is None else int(newest.needs_person and not newest.is_over))
+
+
 def _update_needs(status: Status) -> Samples:
     _, outlook = (None, None) if status.instance is None else status.instance.learning()
     if outlook is None:
@@ -238,6 +260,26 @@ GAUGES = (
         "learning",
         "seconds until all of that is there, at the pace of late",
         _update_wait,
+    ),
+    Gauge(
+        f"{PREFIX}rollout_status",
+        "learning",
+        "1 for how the newest rollout stands",
+        _rollout_status,
+        "status",
+    ),
+    Gauge(
+        f"{PREFIX}rollout_step",
+        "learning",
+        "1 for the step that it takes or takes next; none when it is over",
+        _rollout_step,
+        "step",
+    ),
+    Gauge(
+        f"{PREFIX}rollout_needs_person",
+        "learning",
+        "whether only a person can have it go on",
+        _rollout_asks,
     ),
     Gauge(f"{PREFIX}archive_up", "archive", "whether the archive beside a run runs", _archive),
     Gauge(f"{PREFIX}build_info", "process", "1 for the release of Sentinel", _build, "version"),
