@@ -32,6 +32,7 @@ FINE = {
 }
 
 WAITING = "waiting for partitions"
+BROKERS = "maintenance by ops: brokers are upgraded"
 
 TABLE = [
     ({}, Health("ok")),
@@ -76,12 +77,22 @@ TABLE = [
     ({"is_assigned": False}, Health("starting", ("waiting for partitions",))),
     ({"is_recovering": True}, Health("starting", ("replaying",))),
     ({"is_recovering": True, "store_away": True}, Health("starting", ("replaying",))),
+    ({"maintenance": BROKERS}, Health("maintenance", (BROKERS,))),
+    (
+        {"maintenance": BROKERS, "store_away": True, "troubles": ("a", "b")},
+        Health("maintenance", (BROKERS, "the state store is away", "a", "b")),
+    ),
+    (
+        {"maintenance": BROKERS, "lag": 7, "idle_s": 60.0},
+        Health("stuck", ("no progress for 60 s with 7 records waiting",)),
+    ),
+    ({"maintenance": BROKERS, "is_assigned": False}, Health("starting", (WAITING,))),
 ]
 
 
 def test_it_is_ready_when_what_comes_is_decided() -> None:
     ready = [status for status in get_args(HealthName) if Health(status).is_ready]
-    assert ready == ["ok", "degraded"]
+    assert ready == ["ok", "degraded", "maintenance"]
 
 
 @pytest.mark.parametrize(("change", "expected"), TABLE)
