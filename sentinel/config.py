@@ -20,6 +20,7 @@ from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.decision import PolicyParams
 from sentinel.core.drift.params import DriftParams, segmentation_of
 from sentinel.core.experiments.params import ExperimentParams
+from sentinel.core.fallback import FallbackParams
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import layout_of, row_bytes
 from sentinel.core.learning.maturity import MaturityParams
@@ -75,6 +76,7 @@ class Config:
     experiments: ExperimentParams = field(default_factory=ExperimentParams)
     trainer: WorkerParams = field(default_factory=WorkerParams)
     training: TrainingParams = field(default_factory=TrainingParams)
+    fallback: FallbackParams = field(default_factory=FallbackParams)
     version: str = ""  # of the effective settings: part of every decision
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from sentinel.app.run import Status
 from sentinel.cli.models.learning import awaited_summary, headline, is_at_work, tally
-from sentinel.cli.texts import PlainConsole, plain, shown
+from sentinel.cli.texts import PlainConsole, fixed, plain, shown
 from sentinel.codec.records import decode_object
 from sentinel.codec.times import date_text
 from sentinel.core.drift.telling import DriftView
@@ -359,7 +359,7 @@ def _alerts(alerts: Sequence[bytes], decimals: int) -> Panel:
             shown(alert["transaction_id"]),
             shown(alert["account"]),
             f"{amount:,.{decimals}f}",
-            f"{alert['probability']:.3f}",
+            fixed(alert["probability"], 3),
             Text(alert["action"], style=_ACTION_STYLE[alert["action"]]),
             shown("; ".join(_reason(reason) for reason in alert["reasons"])),
         )

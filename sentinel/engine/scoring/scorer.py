@@ -33,7 +33,17 @@ from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
 from sentinel.record_blocks import OutputBlock, timestamps
-from sentinel.records import Batch, Floats, InputRecord, TopicPartition, Transactions, chosen, part
+from sentinel.records import (
+    Batch,
+    Floats,
+    InputRecord,
+    Ints,
+    TopicPartition,
+    Transactions,
+    chosen,
+    part,
+)
+from sentinel.serving_model import ServingModel
 
 # From load to publish: about 4 and 12 ms.
 _MIDDLING_ROW_COUNT = 256
@@ -333,9 +343,7 @@ class Scoring:
             block = OutputBlock(accounts.take(at), encoded.take(at))
             source = self._partitions[number].at
             await self._broker.publish(self._decision_topic, number, block, source=source)
-            flagged = at[verdicts.action[at] != APPROVE]
-            for arm in np.unique(verdicts.arm[flagged]).tolist():
-                own = flagged[verdicts.arm[flagged] == arm]
+            for model, own in _by_model(judged, at[verdicts.action[at] != APPROVE]):
                 self._alerts.submit(
                     Flagged(
                         source=source,
@@ -344,7 +352,7 @@ class Scoring:
                         features=verdicts.features[own],
                         usual=usual[own],
                     ),
-                    judged.arms[arm].model,
+                    model,
                 )
         self._metrics.lap("publish", clock_s)
 
@@ -358,6 +366,14 @@ class Scoring:
         if await self._loader.load(label_rows(labels, self._schema)[0]):
             raise TransientError("labels of before need the state store, which is away")
         self._apply(labels)
+
+
+def _by_model(judged: JudgedBatch, at: Ints) -> Iterator[tuple[ServingModel | None, Ints]]:
+    """These rows by the model that has decided them; None where a rule of thumb has."""
+    verdicts = judged.verdicts
+    numbers = np.where(np.isnan(verdicts.score[at]), -1, verdicts.arm[at])
+    for number in np.unique(numbers).tolist():
+        yield None if number < 0 else judged.arms[number].model, at[numbers == number]
 
 
 def _due(row: int, partition: int, one: WaitingLabel) -> DueLabel:
