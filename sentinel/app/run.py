@@ -63,6 +63,8 @@ class Status:
     instance: Instance | None = None
     archive: ArchiveChild | None = None
     failure: str = ""  # why the instance before ended, until one has its partitions again
+    substitute: str = ""  # the version that stands in for a champion that cannot be read
+    substitute_why: str = ""
     first_decision_s: float | None = None  # after the process began
     has_partitions: asyncio.Event = field(default_factory=asyncio.Event)  # or once had
 
@@ -71,6 +73,9 @@ class Status:
         now = self.instance.health() if self.instance else Health("starting", ("connecting",))
         if self.failure and (self.instance is None or not self.instance.is_assigned):
             return Health("stuck", (f"starting again after: {self.failure}",))
+        if self.substitute and self.substitute == self.model_version:
+            why = f"model {self.substitute} stands in for the champion: {self.substitute_why}"
+            now = now.beside(why)
         return now if self.archive is None else now.beside(self.archive.trouble)
 
     def beginning(self) -> Beginning | None:
@@ -123,6 +128,8 @@ async def run(
         if (prepared := await unless_stopped(preparing, stop)) is None:
             return status
         status.model_version = prepared.serving.version
+        if prepared.why:
+            status.substitute, status.substitute_why = prepared.serving.version, prepared.why
         status.begun_s = asyncio.get_running_loop().time()
         working = asyncio.create_task(_keep_running(config, prepared, status, stop))
         tasks = {asyncio.create_task(_watch(status, options, stop, watch, servers))}
