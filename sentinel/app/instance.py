@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
+from sentinel.adapters.machine import LocalMachine
 from sentinel.adapters.pool import ExplainerPool
 from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
@@ -153,6 +154,9 @@ class Instance:
                     self._tail("outcomes", "examples")
                 ),
                 copies=models.copy,
+                machine=LocalMachine(
+                    config.engine.memory_mb_max, [config.model.directory, config.archive.directory]
+                ),
             )
             self._parts = assemble(
                 config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
@@ -226,6 +230,7 @@ class Instance:
                 *self._learning(parts),
                 ("reporting", parts.reporting.run()),
                 *self._watching(parts),
+                ("machine", parts.machine.run()),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
                 *([] if self._company is None else [("company", self._company.run())]),
             )
@@ -334,7 +339,7 @@ class Instance:
         )
         ground = (parts.placement.trouble, parts.ownership.trouble, self._watch.trouble)
         company = "" if self._company is None else self._company.trouble
-        return [*learning, *ground, company, *self._warnings]
+        return [*learning, *ground, *parts.machine.troubles, company, *self._warnings]
 
     @property
     def version(self) -> str:

@@ -20,6 +20,7 @@ from sentinel.ports import (
     DriftStore,
     ExperimentStore,
     Explainer,
+    Machine,
     ModelStore,
     ReportStore,
     SavepointStore,
@@ -52,6 +53,7 @@ class Ports:
     routing_tail: Tail  # of `experiments`
     experiments_tail: Tail  # of `outcomes` and `examples`
     copies: Copies  # of models, on this machine
+    machine: Machine
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from sentinel.core.features.entity_table.table import NEWEST
 from sentinel.core.features.kernels.events import REPEATED, UNCOUNTED
 from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.engine.dead_letters import DeadLetters
+from sentinel.engine.machine.clock import RecordClock
 from sentinel.engine.params import TopicParams
 from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.partitions.label_gate import WaitingLabel
@@ -116,6 +117,7 @@ class Scoring:
         topics: TopicParams,
         input_name: str,
         placement: Placement,
+        record_clock: RecordClock,
         metrics: Metrics,
         config_version: str,
     ) -> None:
@@ -124,6 +126,7 @@ class Scoring:
         self._loader = loader
         self._judge = judge
         self._placement = placement
+        self._record_clock = record_clock
         self._alerts = alerts
         self._summaries = summaries
         self._arm_notes = arm_notes
@@ -295,7 +298,9 @@ class Scoring:
         self._metrics.in_history += len(known)
         self._metrics.duplicates += len(again)
         self._metrics.degraded += len(degraded)
-        count_times(self._metrics, len(rows), prepared.stamps(), received_s)
+        stamps = prepared.stamps()
+        self._record_clock.note(stamps)
+        count_times(self._metrics, len(rows), stamps, received_s)
 
     async def _yield_to_loop(
         self, row_count: int, since_s: float, *, from_count: int = _LONG_ROW_COUNT
