@@ -336,6 +336,10 @@ class Instance:
             parts.routing.trouble,
             parts.alerts.trouble,
             parts.labels.trouble,
+            parts.feedback.trouble,
+            parts.training.trouble,
+            parts.drift.trouble,
+            parts.experiments.trouble,
         )
         ground = (parts.placement.trouble, parts.ownership.trouble, self._watch.trouble)
         company = "" if self._company is None else self._company.trouble

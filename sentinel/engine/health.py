@@ -13,6 +13,7 @@ HealthName = Literal["ok", "starting", "degraded", "stuck", "maintenance"]
 
 _PROBE_S = 0.05
 _STUCK_AFTER_S = 10.0
+_SLOW_AFTER_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,8 @@ def health(
     if is_recovering:
         return Health("starting", ("replaying",))
     away = ["the state store is away"] if store_away else []
+    if unconfirmed_s > _SLOW_AFTER_S + 2 * commit_interval_s:
+        away.append(f"commits are slow: none has been confirmed for {unconfirmed_s:.0f} s")
     reasons = (*away, *troubles)
     if maintenance:
         return Health("maintenance", (maintenance, *reasons))
