@@ -43,7 +43,7 @@ async def everything(**engine: object) -> World:
 
 def a_script() -> Script:
     """A learner whose candidates are refused: what serves stays the same."""
-    return Script([candidate(number, "reject") for number in range(1, 40)])
+    return Script([candidate(number, "refuse") for number in range(1, 40)])
 
 
 @asynccontextmanager

@@ -196,11 +196,11 @@ def test_an_instance_whose_commits_hang_is_stuck() -> None:
 
 
 def test_a_broker_that_is_slow_to_commit_is_told_and_scoring_goes_on() -> None:
-    """Each commit takes 8 s, within what makes nobody stuck."""
+    """Each commit takes 4.5 s, within what makes nobody stuck."""
     world = World(config=a_config(commit_interval_s=0.5))
 
     async def scenario() -> None:
-        async with world.instance(commit_delay_s=8.0) as instance:
+        async with world.instance(commit_delay_s=4.5) as instance:
             for number in range(5):
                 world.send(transactions(10, first=10 * number))
                 await asyncio.sleep(3.0)
