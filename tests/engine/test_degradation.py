@@ -14,6 +14,7 @@ from sentinel.errors import TransientError
 from tests.engine.clock import run, until
 from tests.engine.everything import everything, switched_on
 from tests.engine.faults import Noted
+from tests.engine.learning_world import send_examples
 from tests.engine.samples import transactions, voice
 from tests.engine.world import InProcessTrainer, World
 
@@ -76,6 +77,40 @@ def test_while_the_control_planes_store_is_away_scoring_goes_on_and_health_says_
     world = run(scenario())
     assert not any(one["degraded"] for one in world.values("decisions"))
     assert world.unsafe == []
+
+
+class Always(set[str]):
+    """Whatever is asked dies, each time."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def remove(self, _: str) -> None:
+        """It dies of the next one, too."""
+
+
+def test_a_trainer_that_is_lost_each_time_is_told_and_scoring_goes_on() -> None:
+    async def scenario() -> World:
+        world = await everything()
+        async with switched_on(world) as instance:
+            world.send(transactions(100))
+            await instance.idle()
+            assert isinstance(instance.trainer, InProcessTrainer)
+            instance.trainer.lost_at = Always()
+            send_examples(world, 60, hours=1)
+            reason = "the trainer's process was lost: "
+            await until(lambda: any(one.startswith(reason) for one in instance.health().reasons))
+            assert (instance.health().status, instance.health().is_ready) == ("degraded", True)
+            world.send(transactions(50, first=100))
+            await instance.idle()
+            instance.trainer.lost_at = set()
+            await until(lambda: instance.health() == Health("ok"))
+            await instance.stop()
+        return world
+
+    world = run(scenario())
+    assert len(world.decisions()) == 150
+    assert not any(one["degraded"] for one in world.values("decisions"))
 
 
 STREAM = transactions(60)
