@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
+from sentinel.adapters.machine import LocalMachine
 from sentinel.adapters.pool import ExplainerPool
 from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
@@ -149,6 +150,9 @@ class Instance(ObservedInstance):
                     self._tail("outcomes", "examples")
                 ),
                 copies=models.copy,
+                machine=LocalMachine(
+                    config.engine.memory_mb_max, [config.model.directory, config.archive.directory]
+                ),
             )
             self._parts = assemble(
                 config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
@@ -222,6 +226,7 @@ class Instance(ObservedInstance):
                 *self._learning(parts),
                 ("reporting", parts.reporting.run()),
                 *self._watching(parts),
+                ("machine", parts.machine.run()),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
                 *([] if self._company is None else [("company", self._company.run())]),
             )
@@ -327,7 +332,11 @@ class Instance(ObservedInstance):
             parts.routing.trouble,
             parts.alerts.trouble,
             parts.labels.trouble,
+            parts.feedback.trouble,
+            parts.training.trouble,
+            parts.drift.trouble,
+            parts.experiments.trouble,
         )
         ground = (parts.placement.trouble, parts.ownership.trouble, self._watch.trouble)
         company = "" if self._company is None else self._company.trouble
-        return [*learning, *ground, company, *self._warnings]
+        return [*learning, *ground, *parts.machine.troubles, company, *self._warnings]
