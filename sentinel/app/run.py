@@ -33,7 +33,7 @@ from sentinel.errors import TransientError
 from sentinel.metrics import HISTOGRAMS, Metrics
 from sentinel.operations import embedded
 from sentinel.operations.data.pending_labels import tell_kept
-from sentinel.operations.migration import migrate_our_own
+from sentinel.operations.entities.migration import migrate_our_own
 from sentinel.operations.stores import open_started_state
 
 log = logging.getLogger(__name__)
