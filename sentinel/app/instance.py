@@ -16,6 +16,7 @@ from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.company import Company
+from sentinel.app.settings import LiveSettings
 from sentinel.app.warming import warm_instance
 from sentinel.app.wiring.assembly import Parts, assemble
 from sentinel.app.wiring.control_plane import registrar
@@ -54,6 +55,7 @@ from sentinel.stores import (
     StoredDrift,
     StoredExperiments,
     StoredModels,
+    StoredOperating,
     StoredReports,
     StoredSavepoints,
 )
@@ -81,8 +83,10 @@ class Instance:
         artifact: Artifact,
         metrics: Metrics,
         memory: RegistryMemory | None = None,
+        settings: LiveSettings | None = None,
     ) -> None:
         self._config = config
+        self.settings = settings or LiveSettings(config, config)
         self._serving = serving
         self._artifact = artifact
         self.metrics = metrics
@@ -152,11 +156,13 @@ class Instance:
                 experiments_tail=await stack.enter_async_context(
                     self._tail("outcomes", "examples")
                 ),
+                operating=StoredOperating(registry),
+                operating_tail=await stack.enter_async_context(self._tail("control")),
                 copies=models.copy,
             )
             self._parts = assemble(
                 config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
-                owner=owner, watch=self._watch,
+                owner=owner, watch=self._watch, settings=self.settings,
             )  # fmt: skip
             self._resources = stack.pop_all()
         return self
@@ -202,6 +208,7 @@ class Instance:
     async def _run(self, parts: Parts, stop: asyncio.Event, warming: "asyncio.Task[None]") -> None:
         assert self._ports is not None
         clock_s = asyncio.get_running_loop().time
+        await parts.operating.begin()
         await self._adopt(parts)
         # What is here by now stays: looking through it took the collector 20-30 ms each time.
         gc.collect()
@@ -225,6 +232,7 @@ class Instance:
                 ("ownership", parts.ownership.watch()),
                 *self._learning(parts),
                 ("reporting", parts.reporting.run()),
+                ("operating", parts.operating.run()),
                 *self._watching(parts),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
                 *([] if self._company is None else [("company", self._company.run())]),
@@ -332,9 +340,10 @@ class Instance:
             parts.alerts.trouble,
             parts.labels.trouble,
         )
+        said = (self.settings.trouble, parts.operating.trouble)
         ground = (parts.placement.trouble, parts.ownership.trouble, self._watch.trouble)
         company = "" if self._company is None else self._company.trouble
-        return [*learning, *ground, company, *self._warnings]
+        return [*learning, *ground, *said, company, *self._warnings]
 
     @property
     def version(self) -> str:

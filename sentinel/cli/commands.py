@@ -41,6 +41,7 @@ PANELS = {
         "topics": "operate.topics",
         "dead-letters": "operate.dead_letters",
         "state": "operate.state",
+        "config": "operate.config",
         "warm": "operate.warm",
     },
 }

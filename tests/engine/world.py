@@ -56,6 +56,7 @@ from sentinel.stores import (
     StoredDrift,
     StoredExperiments,
     StoredModels,
+    StoredOperating,
     StoredReports,
     StoredSavepoints,
 )
@@ -541,11 +542,17 @@ class MemoryInstance(Instance):
                     ["outcomes", "examples"],
                     faults=Part(faults, "experiments_tail."),
                 ),
+                operating=StoredOperating(
+                    MemoryDocuments(world.models, faults=Part(faults, "operating."))
+                ),
+                operating_tail=MemoryTail(
+                    world.cluster, ["control"], faults=Part(faults, "operating_tail.")
+                ),
                 copies=world.copy,
             )
             self._parts = assemble(
                 config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
-                owner=owner, watch=self._watch,
+                owner=owner, watch=self._watch, settings=self.settings,
             )  # fmt: skip
             self._resources = stack.pop_all()
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from sentinel.app.wiring import control_plane, experimenting, watching
+from sentinel.app.settings import LiveSettings
+from sentinel.app.wiring import asking, control_plane, experimenting, watching
 from sentinel.app.wiring.shared import Ports, Shared, clock_s
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
@@ -16,6 +17,7 @@ from sentinel.engine.drift.task import DriftTask
 from sentinel.engine.experiments.following import Routing
 from sentinel.engine.experiments.task import ExperimentTask
 from sentinel.engine.feedback.task import FeedbackTask
+from sentinel.engine.operating.following import OperatingTask
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.partitions.labels import LabelTail
@@ -25,7 +27,7 @@ from sentinel.engine.scoring.alerts import Alerts
 from sentinel.engine.scoring.arms.arm_counts import ArmNotes
 from sentinel.engine.scoring.checkpoint import Checkpoints
 from sentinel.engine.scoring.entities import EntityLoader
-from sentinel.engine.scoring.judging import Judge
+from sentinel.engine.scoring.judging import Judge, Rules
 from sentinel.engine.scoring.ownership import Ownership
 from sentinel.engine.scoring.pipeline import Pipeline
 from sentinel.engine.scoring.scorer import Scoring
@@ -51,6 +53,7 @@ class Parts:
     checkpoints: Checkpoints
     alerts: Alerts
     summaries: Summaries
+    operating: OperatingTask
     ownership: Ownership
     deployment: Deployment
     reporting: Reporting
@@ -76,6 +79,7 @@ def assemble(
     *,
     owner: StoreOwner,
     watch: StoreWatch,
+    settings: LiveSettings,
 ) -> Parts:
     """Wire the tasks of an instance to its ports."""
     inbox, feedback_inbox = _inboxes(config.engine)
@@ -97,7 +101,8 @@ def assemble(
         clock_s=clock_s,
     )  # fmt: skip
     loader = _loader(shared)
-    scoring = _scoring(shared, loader, alerts, summaries, arm_notes, dead_letters, placement)
+    judge = _judge(shared)
+    scoring = _scoring(shared, loader, judge, alerts, summaries, arm_notes, dead_letters, placement)
     pipeline = Pipeline(
         inbox=inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
         params=params, clock_s=clock_s,
@@ -105,6 +110,7 @@ def assemble(
     feedback = control_plane.feedback(shared, dead_letters)
     ownership = _ownership(shared, dispatcher, pipeline, checkpoints, labels, feedback)
     known = control_plane.remembered(config, ports, memory)
+    operating = asking.operating(shared, settings)
     shared.ports = ports = replace(ports, models=SteadyModels(ports.models, memory, known))
     deployment = control_plane.deployment(shared, known)
     drift = watching.drift(shared)
@@ -117,6 +123,7 @@ def assemble(
         checkpoints=checkpoints,
         alerts=alerts,
         summaries=summaries,
+        operating=operating,
         ownership=ownership,
         deployment=deployment,
         reporting=control_plane.reporting(shared, deployment),
@@ -162,7 +169,6 @@ def _alerts(shared: Shared) -> Alerts:
         config.features,
         shared.metrics,
         config.engine,
-        reason_count_max=config.policy.reason_count_max,
         clock_s=clock_s,
     )
 
@@ -182,22 +188,38 @@ def _labels(shared: Shared, placement: Placement) -> LabelTail:
     )
 
 
+def _rules_of(config: Config) -> Rules:
+    """What a configuration says of decisions."""
+    return Rules(config.policy, config.deployment.shadow_share, config.version)
+
+
+def _judge(shared: Shared) -> Judge:
+    slow_s = shared.config.trial.batch_ms_max / 1000.0
+    judge = Judge(shared.serving, _rules_of(shared.config), shared.metrics, batch_s_max=slow_s)
+
+    def reload(config: Config) -> None:
+        judge.rules = _rules_of(config)
+
+    shared.reloaders.append(reload)
+    return judge
+
+
 def _scoring(
     shared: Shared,
     loader: EntityLoader,
+    judge: Judge,
     alerts: Alerts,
     summaries: Summaries,
     arm_notes: ArmNotes,
     dead_letters: DeadLetters,
     placement: Placement,
 ) -> Scoring:
-    config, metrics = shared.config, shared.metrics
-    share, slow_s = config.deployment.shadow_share, config.trial.batch_ms_max / 1000.0
+    config = shared.config
     return Scoring(
         broker=shared.ports.broker,
         state=shared.state,
         loader=loader,
-        judge=Judge(shared.serving, config.policy, metrics, shadow_share=share, batch_s_max=slow_s),
+        judge=judge,
         alerts=alerts,
         summaries=summaries,
         arm_notes=arm_notes,
@@ -207,8 +229,7 @@ def _scoring(
         topics=config.topics,
         input_name=shared.owner.name,
         placement=placement,
-        metrics=metrics,
-        config_version=config.version,
+        metrics=shared.metrics,
     )
 
 

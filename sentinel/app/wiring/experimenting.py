@@ -20,7 +20,6 @@ def routing(shared: Shared, deployment: Deployment) -> Routing:
         ports.routing_tail,
         shared.serving,
         deployment,
-        config.policy,
         secret=config.experiments.secret,
         clock_s=clock_s,
     )

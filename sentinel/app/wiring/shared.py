@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sentinel.config import Config
@@ -21,6 +22,7 @@ from sentinel.ports import (
     ExperimentStore,
     Explainer,
     ModelStore,
+    OperatingStore,
     ReportStore,
     SavepointStore,
     StateStore,
@@ -49,6 +51,8 @@ class Ports:
     drift: DriftStore
     drift_tail: Tail  # of `summaries` and `examples`
     experiments: ExperimentStore
+    operating: OperatingStore
+    operating_tail: Tail  # of `control`
     routing_tail: Tail  # of `experiments`
     experiments_tail: Tail  # of `outcomes` and `examples`
     copies: Copies  # of models, on this machine
@@ -64,6 +68,8 @@ class Shared:
         The input partitions that this instance owns, by their numbers.
     progress
         What comes next of each partition of other topics that is committed with the cut.
+    reloaders
+        What hands settings that may change on to their readers; called between two batches.
     """
 
     config: Config
@@ -77,6 +83,7 @@ class Shared:
     feedback_inbox: Inbox
     partitions: dict[int, InputPartition] = field(default_factory=dict)
     progress: dict[TopicPartition, int] = field(default_factory=dict)
+    reloaders: list[Callable[[Config], None]] = field(default_factory=list)
 
     @property
     def topics(self) -> TopicParams:

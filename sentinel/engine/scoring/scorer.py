@@ -107,7 +107,6 @@ class Scoring:
         input_name: str,
         placement: Placement,
         metrics: Metrics,
-        config_version: str,
     ) -> None:
         self._broker = broker
         self._state = state
@@ -126,7 +125,7 @@ class Scoring:
         self._stamp = Stamp(
             topic=input_name,
             schema_version=state.fingerprint,
-            config_version=config_version,
+            config_version="",
             arms=(),
             currency=schema.reporting_currency,
         )
@@ -321,6 +320,7 @@ class Scoring:
         clock_s, verdicts = time.perf_counter(), judged.verdicts
         stamp = replace(
             self._stamp,
+            config_version=judged.config_version,
             arms=tuple(arm.stamp() for arm in judged.arms),
             shadow_version=judged.shadow_version,
         )
@@ -343,6 +343,7 @@ class Scoring:
                         decisions=[encoded.bytes_at(i) or b"" for i in own.tolist()],
                         features=verdicts.features[own],
                         usual=usual[own],
+                        reason_count_max=judged.arms[arm].policy.reason_count_max,
                     ),
                     judged.arms[arm].model,
                 )
