@@ -331,19 +331,16 @@ class Instance:
             unconfirmed_s=now_s - max(parts.checkpoints.confirmed_s, parts.ownership.assigned_s),
             commit_interval_s=self._config.engine.commit_interval_s,
             troubles=[one for one in self._troubles(parts) if one],
+            maintenance=parts.operating.maintenance,
         )
 
     def _troubles(self, parts: Parts) -> list[str]:
-        learning = (
-            parts.deployment.trouble,
-            parts.routing.trouble,
-            parts.alerts.trouble,
-            parts.labels.trouble,
+        asked = (
+            *(parts.deployment, parts.routing, parts.alerts, parts.labels, parts.placement),
+            *(parts.ownership, self._watch, self.settings, parts.operating),
         )
-        said = (self.settings.trouble, parts.operating.trouble)
-        ground = (parts.placement.trouble, parts.ownership.trouble, self._watch.trouble)
         company = "" if self._company is None else self._company.trouble
-        return [*learning, *ground, *said, company, *self._warnings]
+        return [*(one.trouble for one in asked), company, *self._warnings]
 
     @property
     def version(self) -> str:

@@ -14,6 +14,7 @@ from sentinel.engine.operating.following import OperatingMemory
 from sentinel.errors import ConfigError
 from sentinel.operations.operating.layers import (
     reloadable_values,
+    rest_of,
     setting_changes,
     setting_values,
     with_values,
@@ -120,6 +121,11 @@ class LiveSettings:
             for take in self.readers:
                 take(self.in_force)
         return changed
+
+    @property
+    def rest(self) -> dict[str, str]:
+        """What stays as it was at the start: of each setting a digest."""
+        return rest_of(self._start)
 
     @property
     def unknown(self) -> list[str]:

@@ -42,6 +42,9 @@ PANELS = {
         "dead-letters": "operate.dead_letters",
         "state": "operate.state",
         "config": "operate.config",
+        "pause": "operate.switches",
+        "resume": "operate.switches",
+        "maintenance": "operate.switches",
         "warm": "operate.warm",
     },
 }

@@ -9,7 +9,7 @@ from sentinel.metrics import Metrics
 from sentinel.ports import Broker
 from sentinel.records import TopicPartition
 
-HealthName = Literal["ok", "degraded", "stuck", "starting"]
+HealthName = Literal["ok", "degraded", "stuck", "starting", "maintenance"]
 
 _PROBE_S = 0.05
 _STUCK_AFTER_S = 10.0
@@ -25,7 +25,7 @@ class Health:
     @property
     def is_ready(self) -> bool:
         """Whether transactions that come now will be decided soon."""
-        return self.status in ("ok", "degraded")
+        return self.status in ("ok", "degraded", "maintenance")
 
     def beside(self, trouble: str) -> "Health":
         """The same with what troubles a helper, if anything: it ends nothing, and is said."""
@@ -46,6 +46,7 @@ def health(
     unconfirmed_s: float,
     commit_interval_s: float,
     troubles: Sequence[str] = (),
+    maintenance: str = "",
 ) -> Health:
     """Judge an instance: what it does not do for 10 s although it should, it is stuck with.
 
@@ -61,6 +62,8 @@ def health(
         Since all outputs and offsets were last known to be safe.
     troubles
         What else is not as it should be, though transactions are decided.
+    maintenance
+        Who has switched that on, and why; empty while it is off. It hides nothing that is stuck.
     """
     if not is_assigned:
         return Health("starting", ("waiting for partitions",))
@@ -77,6 +80,8 @@ def health(
         return Health("starting", ("replaying",))
     away = ["the state store is away"] if store_away else []
     reasons = (*away, *troubles)
+    if maintenance:
+        return Health("maintenance", (maintenance, *reasons))
     return Health("degraded", reasons) if reasons else Health("ok")
 
 

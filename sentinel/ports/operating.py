@@ -28,10 +28,7 @@ class OperatingStore(Protocol):
         ...
 
     async def keep_config(self, config: ConfigInForce) -> None:
-        """Remember what a version of the configuration says; the newest CONFIG_COUNT_MAX are.
-
-        Who was first, stays.
-        """
+        """Remember what a version of the configuration says; the newest CONFIG_COUNT_MAX are."""
         ...
 
     async def config(self, version: str) -> ConfigInForce | None:
@@ -39,5 +36,5 @@ class OperatingStore(Protocol):
         ...
 
     async def configs(self, count: int) -> list[ConfigInForce]:
-        """Those that were new last, first."""
+        """Those that came into force last, first."""
         ...

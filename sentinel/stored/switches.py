@@ -85,14 +85,17 @@ class ConfigInForce:
     ----------
     values
         As of `AppliedConfig`.
+    rest
+        Of each other setting a digest.
     at_ms
-        When an instance had it first, by the clock.
+        When it last came into force on an instance, by the clock.
     instance
         Which one.
     """
 
     version: str
     values: dict[str, Any]
+    rest: dict[str, str]
     at_ms: int
     instance: str
     v: int = 1

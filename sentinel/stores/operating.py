@@ -3,7 +3,7 @@
 switches            Switches, JSON; kept
 applied-config      AppliedConfig, JSON; kept
 config:{version}    ConfigInForce, JSON; 800 days
-configs             index: versions by when an instance had them first; the newest 1,000
+configs             index: versions by when they last came into force; the newest 1,000
 """
 
 import logging
@@ -46,7 +46,6 @@ class StoredOperating:
     async def keep_config(self, config: ConfigInForce) -> None:
         name = f"config:{config.version}"
         change = Change(
-            expected={name: None},
             puts={name: encode_stored(config)},
             lifetimes={name: _KEPT_S},
             indexed={"configs": {config.version.encode(): config.at_ms}},

@@ -22,7 +22,7 @@ def operating(shared: Shared, settings: LiveSettings) -> OperatingTask:
 
     def note(config: Config) -> None:
         values = reloadable_values(config)
-        memory.note(ConfigInForce(config.version, values, clock_ms(), ports.name))
+        memory.note(ConfigInForce(config.version, values, settings.rest, clock_ms(), ports.name))
 
     def take(applied: AppliedConfig) -> None:
         before = settings.applied

@@ -113,7 +113,7 @@ def assemble(
     operating = asking.operating(shared, settings)
     shared.ports = ports = replace(ports, models=SteadyModels(ports.models, memory, known))
     deployment = control_plane.deployment(shared, known)
-    drift = watching.drift(shared)
+    drift = watching.drift(shared, operating)
     return Parts(
         dispatcher=dispatcher,
         pipeline=pipeline,
@@ -127,11 +127,11 @@ def assemble(
         ownership=ownership,
         deployment=deployment,
         reporting=control_plane.reporting(shared, deployment),
-        training=control_plane.training(shared, drift.alarms_ms),
+        training=control_plane.training(shared, drift.alarms_ms, operating),
         drift=drift,
         drift_columns=watching.drift_columns(shared, summaries),
         routing=experimenting.routing(shared, deployment),
-        experiments=experimenting.experiments(shared),
+        experiments=experimenting.experiments(shared, operating),
         models=ports.models,
         serving=shared.serving,
         state=state,

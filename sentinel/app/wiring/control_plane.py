@@ -11,6 +11,7 @@ from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.deployment.champion import Deployment
 from sentinel.engine.deployment.reporting import Reporting
 from sentinel.engine.feedback.task import FeedbackTask
+from sentinel.engine.operating.following import OperatingTask
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.engine.registry.remembered import RegistryMemory, RememberedRegistry
 from sentinel.engine.updates.awaiting import Awaiting
@@ -80,7 +81,7 @@ def remembered(config: Config, ports: Ports, memory: RegistryMemory) -> Remember
 def deployment(shared: Shared, known: RememberedRegistry) -> Deployment:
     """What follows the registry."""
     config, ports = shared.config, shared.ports
-    return Deployment(
+    following = Deployment(
         store=ports.models,
         remembered=known,
         tail=ports.model_updates_tail,
@@ -91,6 +92,12 @@ def deployment(shared: Shared, known: RememberedRegistry) -> Deployment:
         clock_s=clock_s,
         explainer=ports.explainer,
     )
+
+    def reload(config: Config) -> None:
+        following.params = config.deployment
+
+    shared.reloaders.append(reload)
+    return following
 
 
 def reporting(shared: Shared, following: Deployment) -> Reporting:
@@ -113,7 +120,9 @@ def reporting(shared: Shared, following: Deployment) -> Reporting:
 
 
 def training(
-    shared: Shared, alarms_ms: Callable[[], tuple[Sequence[int], Sequence[int]]]
+    shared: Shared,
+    alarms_ms: Callable[[], tuple[Sequence[int], Sequence[int]]],
+    operating: OperatingTask,
 ) -> TrainingTask:
     """What makes model updates."""
     config, ports, metrics, topics = shared.config, shared.ports, shared.metrics, shared.topics
@@ -147,8 +156,19 @@ def training(
         updates,
         alarms_ms,
         config_version=config.version,
+        is_paused=operating.asks("learning"),
     )
-    promotion = Promotion(ports.models, teller, watching, updates)
+    may_not = operating.asks("learning", "rollouts")
+    promotion = Promotion(ports.models, teller, watching, updates, is_paused=may_not)
+
+    def reload(config: Config) -> None:
+        awaiting.params = config.updates.triggers
+        watching.params = config.updates.watch
+        promotion.params = config.updates
+        making.config_version = config.version
+        making.policy = watching.policy = config.policy
+
+    shared.reloaders.append(reload)
     return TrainingTask(
         control(shared),
         reader,

@@ -31,7 +31,13 @@ _FRAME_S_MAX = 1.0
 _TOP_HEIGHT = 9
 _EXPERIMENT_COUNT_MAX = 3
 _BARS = " ▁▂▃▄▅▆▇█"
-_HEALTH_STYLE = {"ok": "green", "starting": "cyan", "degraded": "yellow", "stuck": "red"}
+_HEALTH_STYLE = {
+    "ok": "green",
+    "starting": "cyan",
+    "degraded": "yellow",
+    "stuck": "red",
+    "maintenance": "magenta",
+}
 _ACTION_STYLE = {"approve": "green", "review": "yellow", "block": "red"}
 # What a person watches: the description of a metric gives it a title.
 _WATCHED = [one for one in COUNTERS if one.title and one.name != "decisions"]

@@ -151,7 +151,13 @@ class DriftTask:
         to be trained.
         """
         desk = self._desk
+        if desk.is_paused():
+            return (), ()
         return desk.opened_ms(of_performance=False), desk.opened_ms(of_performance=True)
+
+    def retune(self, params: DriftParams) -> None:
+        """Watch by another floor or run length from the next step on."""
+        self._params = params
 
     async def run(self) -> None:
         """Watch as long as the control plane is here, until cancelled."""
@@ -166,6 +172,8 @@ class DriftTask:
         if self._watch is None and not await self._take_up():
             await asyncio.sleep(_IDLE_S)
             return
+        if self._watch is not None and self._watch.params is not self._params:
+            self._watch.retune(self._params)
         polled = await self._tail.poll(timeout_s=_POLL_S, count_max=_POLL_COUNT_MAX)
         for record in polled.get(self._topic, ()):
             await self._take(record)
@@ -176,7 +184,9 @@ class DriftTask:
             self._looked_s = now_s
             await self._follow()
             await self._desk.look()
-        if now_s - self._saved_s >= self._save_after_s:
+            await self._desk.go_on()
+        # What waits for the end of a pause is found again from where the watch was saved before.
+        if now_s - self._saved_s >= self._save_after_s and not self._desk.is_holding:
             await self.save()
 
     async def save(self) -> None:

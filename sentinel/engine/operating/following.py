@@ -99,6 +99,12 @@ class OperatingTask:
         """What is switched, as far as is known here."""
         return self._memory.switches
 
+    @property
+    def maintenance(self) -> str:
+        """Who has switched maintenance mode on, and why; empty while it is off."""
+        switch = self.switches.maintenance
+        return "" if switch is None else f"by {switch.who}: {switch.why or 'no reason given'}"
+
     def asks(self, *names: SwitchName) -> Callable[[], bool]:
         """Whether any of these is paused, to be asked at any time."""
         return lambda: any(self.switches.is_paused(name) for name in names)

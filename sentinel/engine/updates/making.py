@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from sentinel.core.decision import PolicyParams
 from sentinel.core.learning.triggers import Progress, Trigger
 from sentinel.core.registry import transitions
 from sentinel.engine.registry.lifecycle import Update, audit_entry_of, judgement_of
@@ -28,8 +29,15 @@ class Making:
     ----------
     alarms_ms
         The event times of alarms of drift, and of performance.
+    is_paused
+        Whether no update may be begun now; one under way goes on.
+
+    Attributes
+    ----------
     config_version
         Stands in the manifests of what is made here, as in those of first models.
+    policy
+        By which candidates are judged; None for that of the start.
     """
 
     def __init__(
@@ -43,6 +51,7 @@ class Making:
         alarms_ms: Callable[[], tuple[Sequence[int], Sequence[int]]],
         *,
         config_version: str,
+        is_paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._trainer = trainer
@@ -51,12 +60,14 @@ class Making:
         self._metrics = metrics
         self._params = params
         self._alarms_ms = alarms_ms
-        self._config_version = config_version
+        self._is_paused = is_paused
+        self.config_version = config_version
+        self.policy: PolicyParams | None = None
         self._candidate: Artifact | None = None  # on its way into the registry
 
     async def begin(self, update: Update, position: ReaderPosition) -> tuple[Update, ...]:
         """The next update, if one is due. It takes the place of one that waits or is watched."""
-        trigger = await self._due(update, position)
+        trigger = None if self._is_paused() else await self._due(update, position)
         if trigger is None:
             return ()
         champion = (await self._store.registry_state()).champion
@@ -93,7 +104,9 @@ class Making:
         """A candidate, if the trainer finds one. WorkerLostError when it is lost at it."""
         try:
             champion = await self._store.load(update.champion)
-            updated = await self._trainer.update(champion, draw=update.number % 2**32)
+            updated = await self._trainer.update(
+                champion, draw=update.number % 2**32, policy=self.policy
+            )
         except (ModelError, TrainingError) as error:
             log.warning("update %d makes no candidate: %r", update.number, error)
             return (update.to("idle", outcome=f"no candidate: {error}"),)
@@ -107,7 +120,7 @@ class Making:
         await self._registrar.tell(audit_entry_of(update, "judged", updated.facts()))
         if made is None or verdict is None:
             return update.to("idle", outcome=updated.reason)
-        facts = {"config_version": self._config_version, **update.origin}
+        facts = {"config_version": self.config_version, **update.origin}
         change = transitions.kind_of_change(champion.manifest, {**made.manifest, **facts})
         version = await self._registrar.free_version(champion.version, change)
         self._candidate = made.artifact(version, **facts)

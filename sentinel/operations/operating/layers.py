@@ -1,9 +1,11 @@
 """Settings by their names, and a configuration with others in the place of some of them."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, get_type_hints
 
+from sentinel.codec.stored import encode_stored
 from sentinel.codec.values.settings import converted
 from sentinel.config import SECRETS, Config, versioned
 from sentinel.errors import ConfigError
@@ -28,6 +30,15 @@ def setting_values(config: Config) -> dict[str, Any]:
 def reloadable_values(config: Config) -> dict[str, Any]:
     """The part of it that may change while an instance runs."""
     return {path: value for path, value in setting_values(config).items() if is_reloadable(path)}
+
+
+def rest_of(config: Config) -> dict[str, str]:
+    """The part of it that needs a restart: of each setting a digest, for whoever compares."""
+    return {
+        path: hashlib.sha256(encode_stored(value)).hexdigest()[:8]
+        for path, value in setting_values(config).items()
+        if not is_reloadable(path)
+    }
 
 
 def setting_changes(before: Values, after: Values) -> dict[str, tuple[Any, Any]]:

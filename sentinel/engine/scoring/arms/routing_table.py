@@ -123,12 +123,14 @@ class RoutingTable:
             experiment=f"{arm.experiment}+{one.tag}" if arm.experiment else one.tag,
             propensity=arm.propensity * routed.share,
         )
-        if not routed.version:
-            return replace(named, policy=policy_over(arm.policy, routed.policy))
-        model = self._usable(routed.version)
+        model = self._usable(routed.version) if routed.version else arm.model
+        try:
+            policy = policy_over(arm.policy, routed.policy)
+        except ValueError:  # the configuration's has changed since: what is left makes no sense
+            return replace(named, is_fallback=True)
         if model is None:
             return replace(named, is_fallback=True)
-        return replace(named, model=model, policy=policy_over(arm.policy, routed.policy))
+        return replace(named, model=model, policy=policy)
 
     def _usable(self, version: str) -> ServingModel | None:
         if version in self._failed:
