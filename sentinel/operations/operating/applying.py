@@ -146,7 +146,7 @@ def _check_arms(plan: RoutingPlan, config: Config) -> None:
         for arm in one.arms:
             try:
                 policy_over(config.policy, arm.policy)
-            except ValueError as error:
+            except (TypeError, ValueError) as error:
                 raise ConfigError(
                     f"the experiment {one.id} runs, and its arm {arm.name} would be left with a "
                     f"policy that makes no sense: {error}"

@@ -126,7 +126,10 @@ class RoutingTable:
         model = self._usable(routed.version) if routed.version else arm.model
         try:
             policy = policy_over(arm.policy, routed.policy)
-        except ValueError:  # the configuration's has changed since: what is left makes no sense
+        except (
+            TypeError,
+            ValueError,
+        ):  # the configuration's has changed since: what is left makes no sense
             return replace(named, is_fallback=True)
         if model is None:
             return replace(named, is_fallback=True)
