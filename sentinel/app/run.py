@@ -36,6 +36,7 @@ from sentinel.operations import embedded
 from sentinel.operations.data.pending_labels import tell_kept
 from sentinel.operations.migration import migrate_our_own
 from sentinel.operations.stores import open_started_state
+from sentinel.stored.switches import SWITCHES, Switches
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,10 @@ class Status:
         if self.failure and (self.instance is None or not self.instance.is_assigned):
             return Health("stuck", (f"starting again after: {self.failure}",))
         return now if self.archive is None else now.beside(self.archive.trouble)
+
+    def switches(self) -> Switches:
+        """What is paused, as far as is known here."""
+        return self.settings.memory.switches
 
     def beginning(self) -> Beginning | None:
         """What was known of entities at the start; None before there was one."""
@@ -284,6 +289,8 @@ def report(status: Status) -> dict[str, Any]:
         "first_decision_s": status.first_decision_s,
         "model_version": status.model_version,
         **_known_at_start(status.beginning()),
+        "paused": [name for name in SWITCHES if status.switches().of(name) is not None],
+        "config_version": status.settings.in_force.version,
         "health": now.status,
         "health_reasons": list(now.reasons),
     }

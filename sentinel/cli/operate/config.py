@@ -146,15 +146,15 @@ def reset_config(
 def _tell_config_change(changed: "ConfigChange") -> None:
     from sentinel.operations.operating.telling import setting_text, setting_value_text
 
-    for path, (before, after) in changed.changed.items():
-        was = "as in each instance's file" if before is None else setting_value_text(before)
-        now = "as in each instance's file" if after is None else setting_value_text(after)
-        echo(f"{setting_text(path)}: {was} → {now}")
-    if not changed.changed:
-        echo("nothing changes: all of it is in force already")
-    elif changed.after.values:
+    if changed.after.values:
+        for path, (before, after) in changed.changed.items():
+            was = "as in each instance's file" if before is None else setting_value_text(before)
+            echo(f"{setting_text(path)}: {was} → {setting_value_text(after)}")
+    if not changed.is_new:
+        echo("nothing changes: it is so already")
+    if changed.after.values:
         echo(applied_words(changed.after))
-    else:
+    elif changed.is_new:
         echo("nothing is applied any more: every instance goes by its own file")
     if changed.untold:
         echo(

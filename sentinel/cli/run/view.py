@@ -23,6 +23,7 @@ from sentinel.codec.times import date_text
 from sentinel.core.drift.telling import DriftView
 from sentinel.metrics import COUNTERS, HISTOGRAMS, Metric, Metrics
 from sentinel.stored.experiments import StoredExperiment
+from sentinel.stored.switches import SWITCHES, Switches
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +133,7 @@ class View:
                     _line(status, self._rate),
                     *_plain_outlook(status),
                     *_plain_drift(status),
+                    *_plain_paused(status),
                     *_plain_experiments(status),
                 ]
             )
@@ -288,6 +290,8 @@ def _learning(status: Status) -> Panel:
         rows.add_row("drift", shown(drift))
     if experiments := _experiments(status):
         rows.add_row("experiments", shown(experiments))
+    if paused := paused_words(status.switches()):
+        rows.add_row("paused", shown(paused))
     return Panel(rows, title="learning")
 
 
@@ -309,6 +313,20 @@ def drift_words(view: DriftView) -> str:
 
 def _plain_drift(status: Status) -> list[str]:
     return [plain(f"drift: {words}")] if (words := _drift(status)) else []
+
+
+def paused_words(switches: Switches) -> str:
+    """What rests, and by whom, in a line; maintenance mode is told by health as well."""
+    told = [
+        f"{name} by {switch.who}" + (f": {switch.why}" if switch.why else "")
+        for name in SWITCHES
+        if (switch := switches.of(name)) is not None
+    ]
+    return "; ".join(told)
+
+
+def _plain_paused(status: Status) -> list[str]:
+    return [plain(f"paused: {words}")] if (words := paused_words(status.switches())) else []
 
 
 def _experiments(status: Status) -> str:

@@ -35,13 +35,16 @@ class ConfigChange:
     after
         What is applied now.
     changed
-        By setting what it was and what it is.
+        By setting what it was and what it is; None for what each instance's own file says.
+    is_new
+        Whether anything else is applied than before.
     untold
         Why the topics do not tell of it yet; empty when they do.
     """
 
     after: AppliedConfig
     changed: Mapping[str, tuple[Any, Any]]
+    is_new: bool
     untold: str = ""
 
 
@@ -124,7 +127,7 @@ async def _apply(config: Config, values: Mapping[str, Any], *, who: str, why: st
     async with open_operating(config.redis) as store:
         newest = await store.configs(1)
         # Where nothing was applied before, instances had what their own files say.
-        base = newest[0].values if newest else {}
+        base = newest[0].values if newest and values else {}
         try:
             before, after = await change_applied(
                 store,
@@ -138,7 +141,7 @@ async def _apply(config: Config, values: Mapping[str, Any], *, who: str, why: st
         untold = ""
         if after != before:
             untold = await tell_now(config, store, APPLIED, who=who, why=why)
-    return ConfigChange(after, changed, untold=untold)
+    return ConfigChange(after, changed, after != before, untold)
 
 
 def _check_arms(plan: RoutingPlan, config: Config) -> None:

@@ -12,7 +12,6 @@ from sentinel.stored.switches import AppliedConfig
 Origin = Literal["default", "built-in", "file", "environment", "applied"]
 
 _HIDDEN = ("set", "not set")
-_URLS = ("redis.url",)  # which may hold a password
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def settings_of(written: Written, applied: AppliedConfig, *, is_builtin: bool) -
         found.append(
             Setting(
                 path,
-                _without_password(path, value),
+                value,
                 default,
                 origin,
                 is_reloadable(path),
@@ -77,14 +76,6 @@ def _secret(config: Config, path: str) -> str:
     section, key = path.split(".")
     found: str = getattr(getattr(config, section), key)
     return found
-
-
-def _without_password(path: str, value: Any) -> Any:
-    """An address without whoever logs in there."""
-    if path not in _URLS or "@" not in str(value):
-        return value
-    scheme, separator, rest = str(value).partition("://")
-    return f"{scheme}{separator}…@{rest.rpartition('@')[2]}"
 
 
 def _has(table: Any, path: str) -> bool:
