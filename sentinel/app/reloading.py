@@ -7,12 +7,16 @@ import asyncio
 import logging
 import os
 import signal
+import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sentinel.app.settings import LiveSettings, Reread
+from sentinel.core.applied import settings_entry
 from sentinel.errors import ConfigError
 from sentinel.operations.operating.telling import changes_text
+from sentinel.records import AuditEntry
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +68,8 @@ async def reread(settings: LiveSettings) -> Reread | None:
         return None
     settings.trouble = ""
     log.info("the configuration was read again: %s", changes_text(done.changed))
+    if done.changed:
+        settings.memory.add(_entry(done))
     if done.restart:
         log.warning("needs a restart: %s", ", ".join(done.restart))
     if done.held:
@@ -72,3 +78,16 @@ async def reread(settings: LiveSettings) -> Reread | None:
             settings.applied.who, ", ".join(done.held),
         )  # fmt: skip
     return done
+
+
+def _entry(done: Reread) -> AuditEntry:
+    """What the audit keeps: of this instance alone, whose operator has sent the signal."""
+    name, at_ms = f"{socket.gethostname()}-{os.getpid()}", time.time_ns() // 1_000_000
+    return settings_entry(
+        f"config-{name}-{at_ms}",
+        done.changed,
+        who=f"SIGHUP to {name}",
+        why="the file was read again",
+        at_ms=at_ms,
+        what="read again",
+    )

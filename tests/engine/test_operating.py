@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from sentinel.adapters.memory import Faults, MemoryDocuments
-from sentinel.config import versioned
+from sentinel.app.reloading import reread
+from sentinel.config import Config, versioned
 from sentinel.core.applied import applied_config
 from sentinel.core.switches import switched_off, switched_on
 from sentinel.documents import Change
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.operating.desk import OperatingDesk, change_applied, change_switches
+from sentinel.errors import ConfigError
+from sentinel.operations.operating.layers import with_values
 from sentinel.stored.switches import SWITCHES, SwitchName
 from sentinel.stores import StoredOperating
 from tests.engine.clock import run, until
@@ -154,6 +157,36 @@ def test_whoever_dies_between_store_and_topic_is_told_for_once() -> None:
         assert audited(world) == audited_before
 
     run(scenario())
+
+
+def test_what_a_signal_has_changed_is_told_to_the_audit_key_by_key() -> None:
+    world = World(config=CONFIG)
+
+    async def scenario() -> None:
+        async with world.instance() as instance:
+            await instance.idle()
+            found = with_values(CONFIG, {"policy.review_min": 0.1})
+            instance.settings.read = lambda: found  # type: ignore[method-assign]
+            assert await reread(instance.settings) is not None
+            await until(lambda: audited(world) == [("config", "settings")])
+            assert await reread(instance.settings) is not None
+            instance.settings.read = refused  # type: ignore[method-assign]
+            assert await reread(instance.settings) is None
+            assert "half" in instance.health().reasons[0]
+            assert instance.settings.in_force == found
+            instance.settings.read = lambda: found  # type: ignore[method-assign]
+            assert await reread(instance.settings) is not None
+            assert instance.health().status == "ok"
+
+    run(scenario())
+    (entry,) = world.values("audit")
+    assert entry["before"] == {"policy.review_min": 0.4}
+    assert entry["after"]["policy.review_min"] == 0.1
+    assert entry["who"].startswith("SIGHUP to ")
+
+
+def refused() -> Config:
+    raise ConfigError("x.toml: half of it is missing")
 
 
 def test_a_word_on_the_topic_has_every_instance_look_at_once() -> None:
