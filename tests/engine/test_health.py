@@ -81,7 +81,7 @@ TABLE = [
 
 def test_it_is_ready_when_what_comes_is_decided() -> None:
     ready = [status for status in get_args(HealthName) if Health(status).is_ready]
-    assert ready == ["ok", "degraded"]
+    assert ready == ["ok", "degraded", "maintenance"]
 
 
 @pytest.mark.parametrize(("change", "expected"), TABLE)
