@@ -6,7 +6,7 @@ import resource
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,15 +18,16 @@ from sentinel.app.backoff import back_off, failures_in_a_row
 from sentinel.app.builtin import stream as demo
 from sentinel.app.builtin.investigators import investigate
 from sentinel.app.builtin.playing import play, teach
-from sentinel.app.ending import CLOSE_S_MAX, limit_s, signals, unless_stopped, until_done
+from sentinel.app.ending import limit_s, signals, unless_stopped, until_done
 from sentinel.app.instance import Instance
+from sentinel.app.monitoring.listening import listening
 from sentinel.app.prepare import Prepared, Progress, prepare
-from sentinel.app.reloading import hangups, reload_when_asked
-from sentinel.app.settings import LiveSettings
+from sentinel.app.reload.hangups import hangups, reload_when_asked
+from sentinel.app.reload.settings import LiveSettings
+from sentinel.app.status import Status
 from sentinel.codec.times import date_text
 from sentinel.config import Config
 from sentinel.core.features.state import layout_of
-from sentinel.engine.health import Health
 from sentinel.engine.partitions.labels import LabelsWaiting
 from sentinel.engine.registry.remembered import RegistryMemory
 from sentinel.engine.store.history import Beginning, carry_over
@@ -36,7 +37,6 @@ from sentinel.operations import embedded
 from sentinel.operations.data.pending_labels import tell_kept
 from sentinel.operations.migration import migrate_our_own
 from sentinel.operations.stores import open_started_state
-from sentinel.stored.switches import SWITCHES, Switches
 
 log = logging.getLogger(__name__)
 
@@ -55,45 +55,6 @@ class RunOptions:
     archive_command: tuple[str, ...] = ()  # starts an archive beside an embedded broker
     on_gap: Literal["fail", "earliest"] | None = None  # over the configuration's
     read: Callable[[], Config] | None = None  # reads the configuration once more
-
-
-@dataclass(slots=True)
-class Status:
-    """What there is to see of a run, filled as it goes."""
-
-    config: Config
-    metrics: Metrics
-    model_version: str
-    begun_s: float  # monotonic, when the instance was started
-    instance: Instance | None = None
-    archive: ArchiveChild | None = None
-    failure: str = ""  # why the instance before ended, until one has its partitions again
-    first_decision_s: float | None = None  # after the process began
-    has_partitions: asyncio.Event = field(default_factory=asyncio.Event)  # or once had
-    settings: LiveSettings = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.settings = LiveSettings(self.config, self.config)
-
-    def health(self) -> Health:
-        """How the run is, also while there is no instance that could tell."""
-        now = self.instance.health() if self.instance else Health("starting", ("connecting",))
-        if self.failure and (self.instance is None or not self.instance.is_assigned):
-            return Health("stuck", (f"starting again after: {self.failure}",))
-        return now if self.archive is None else now.beside(self.archive.trouble)
-
-    def switches(self) -> Switches:
-        """What is paused, as far as is known here."""
-        return self.settings.memory.switches
-
-    def beginning(self) -> Beginning | None:
-        """What was known of entities at the start; None before there was one."""
-        return None if self.instance is None else self.instance.beginning
-
-    def grace_s(self) -> float:
-        """How long it may take to hand over what is owned now."""
-        is_owner = self.instance is not None and self.instance.is_assigned
-        return self.config.engine.shutdown_s_max + CLOSE_S_MAX if is_owner else 0.0
 
 
 async def run(
@@ -138,13 +99,14 @@ async def run(
                 await _carry_over(config)
         status = Status(config, Metrics(), "", asyncio.get_running_loop().time())
         status.settings = LiveSettings(loaded, config, options.read)
+        listener = await stack.enter_async_context(listening(status, options.directory))
         preparing = prepare(config, options.directory, progress, stream=options.stream)
         if (prepared := await unless_stopped(preparing, stop)) is None:
             return status
         status.model_version = prepared.serving.version
         status.begun_s = asyncio.get_running_loop().time()
         working = asyncio.create_task(_keep_running(config, prepared, status, stop))
-        tasks = {asyncio.create_task(_watch(status, options, stop, watch, servers))}
+        tasks = {asyncio.create_task(_watch(status, options, stop, watch, servers)), *listener}
         tasks.add(asyncio.create_task(reload_when_asked(status.settings, hangup)))
         if is_broker_ours and options.archive_command:
             child = ArchiveChild(options.archive_command, options.directory / "archive.log")
@@ -289,7 +251,7 @@ def report(status: Status) -> dict[str, Any]:
         "first_decision_s": status.first_decision_s,
         "model_version": status.model_version,
         **_known_at_start(status.beginning()),
-        "paused": [name for name in SWITCHES if status.switches().of(name) is not None],
+        "paused": status.paused_names(),
         "config_version": status.settings.in_force.version,
         "health": now.status,
         "health_reasons": list(now.reasons),

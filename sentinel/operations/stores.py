@@ -15,6 +15,7 @@ from sentinel.stores import (
     StoredModels,
     StoredOperating,
     StoredReports,
+    StoredRollouts,
     StoredSavepoints,
 )
 
@@ -107,3 +108,10 @@ async def open_experiments(params: RedisParams) -> AsyncIterator[StoredExperimen
     """Experiments, and what is routed."""
     async with experiment_documents(params) as documents:
         yield StoredExperiments(documents)
+
+
+@asynccontextmanager
+async def open_rollouts(params: RedisParams) -> AsyncIterator[StoredRollouts]:
+    """How versions come to serve."""
+    async with experiment_documents(params) as documents:
+        yield StoredRollouts(documents)

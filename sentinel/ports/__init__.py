@@ -6,8 +6,9 @@ from sentinel.ports.drift import DriftStore
 from sentinel.ports.experiments import ExperimentStore
 from sentinel.ports.explainer import Explainer
 from sentinel.ports.operating import OperatingStore
+from sentinel.ports.rollouts import RolloutStore
 from sentinel.ports.stores import CaseStore, ModelStore, ReportStore, Savepoint, SavepointStore
-from sentinel.ports.trainer import Attempt, Made, Saved, Taken, Trainer, Updated
+from sentinel.ports.trainer import Attempt, Made, Saved, Taken, Trainer, Updated, UpdateOutcome
 from sentinel.state_store import Fence, Fences, PartitionState, StateStore, StoreFacts
 from sentinel.stored.blobs import Blob
 
@@ -29,6 +30,7 @@ __all__ = [
     "PartitionState",
     "PartitionsCallback",
     "ReportStore",
+    "RolloutStore",
     "Saved",
     "Savepoint",
     "SavepointStore",
@@ -38,5 +40,6 @@ __all__ = [
     "Taken",
     "TopicLog",
     "Trainer",
+    "UpdateOutcome",
     "Updated",
 ]

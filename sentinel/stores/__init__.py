@@ -9,6 +9,7 @@ from sentinel.stores.experiments import StoredExperiments
 from sentinel.stores.models import StoredModels
 from sentinel.stores.operating import StoredOperating
 from sentinel.stores.reports import StoredReports
+from sentinel.stores.rollouts import StoredRollouts
 from sentinel.stores.savepoints import StoredSavepoints
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "StoredModels",
     "StoredOperating",
     "StoredReports",
+    "StoredRollouts",
     "StoredSavepoints",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sentinel.adapters.memory import Faults, MemoryDocuments
-from sentinel.app.reloading import reread
+from sentinel.app.reload.hangups import reread
 from sentinel.config import Config, versioned
 from sentinel.core.applied import applied_config
 from sentinel.core.switches import switched_off, switched_on

@@ -58,6 +58,7 @@ from sentinel.stores import (
     StoredModels,
     StoredOperating,
     StoredReports,
+    StoredRollouts,
     StoredSavepoints,
 )
 from tests.engine.clock import until
@@ -534,6 +535,9 @@ class MemoryInstance(Instance):
                 experiments=StoredExperiments(
                     MemoryDocuments(world.experiments, faults=Part(faults, "experiments."))
                 ),
+                rollouts=StoredRollouts(
+                    MemoryDocuments(world.experiments, faults=Part(faults, "rollouts."))
+                ),
                 routing_tail=MemoryTail(
                     world.cluster, ["experiments"], faults=Part(faults, "routing_tail.")
                 ),
@@ -552,7 +556,7 @@ class MemoryInstance(Instance):
             )
             self._parts = assemble(
                 config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
-                owner=owner, watch=self._watch, settings=self.settings,
+                owner=owner, watch=self._watch, health=self.health, settings=self.settings,
             )  # fmt: skip
             self._resources = stack.pop_all()
 

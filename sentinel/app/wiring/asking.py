@@ -2,7 +2,7 @@
 
 import logging
 
-from sentinel.app.settings import LiveSettings
+from sentinel.app.reload.settings import LiveSettings
 from sentinel.app.wiring.control_plane import control
 from sentinel.app.wiring.shared import Shared, clock_ms
 from sentinel.config import Config
@@ -38,8 +38,11 @@ def operating(shared: Shared, settings: LiveSettings) -> OperatingTask:
             log.warning("applied, and not known to this version of Sentinel: %s",
                         ", ".join(settings.unknown))  # fmt: skip
 
+    def say(config: Config) -> None:
+        logging.getLogger().setLevel(config.logging.level.upper())
+
     note(shared.config)
-    shared.reloaders.append(note)
+    shared.reloaders += [note, say]
     settings.readers = shared.reloaders
     desk = OperatingDesk(
         ports.operating, ports.broker, topics.control, AuditLog(ports.broker, topics.audit)

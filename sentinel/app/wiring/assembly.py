@@ -1,9 +1,16 @@
 """Wires the tasks of an instance to its ports."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from sentinel.app.settings import LiveSettings
-from sentinel.app.wiring import asking, control_plane, experimenting, watching
+from sentinel.app.reload.settings import LiveSettings
+from sentinel.app.wiring import (
+    asking,
+    control_plane,
+    experimenting,
+    rolling_out,
+    watching,
+)
 from sentinel.app.wiring.shared import Ports, Shared, clock_s
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
@@ -17,12 +24,14 @@ from sentinel.engine.drift.task import DriftTask
 from sentinel.engine.experiments.following import Routing
 from sentinel.engine.experiments.task import ExperimentTask
 from sentinel.engine.feedback.task import FeedbackTask
+from sentinel.engine.health import Health
 from sentinel.engine.operating.following import OperatingTask
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.partitions.labels import LabelTail
 from sentinel.engine.partitions.placement import Placement
 from sentinel.engine.registry.remembered import RegistryMemory, SteadyModels
+from sentinel.engine.rollouts.rolling import RolloutSteps
 from sentinel.engine.scoring.alerts import Alerts
 from sentinel.engine.scoring.arms.arm_counts import ArmNotes
 from sentinel.engine.scoring.checkpoint import Checkpoints
@@ -58,6 +67,7 @@ class Parts:
     deployment: Deployment
     reporting: Reporting
     training: TrainingTask
+    rollouts: RolloutSteps
     drift: DriftTask
     drift_columns: DriftColumns
     routing: Routing
@@ -80,14 +90,14 @@ def assemble(
     owner: StoreOwner,
     watch: StoreWatch,
     settings: LiveSettings,
+    health: Callable[[], Health],
 ) -> Parts:
     """Wire the tasks of an instance to its ports."""
-    inbox, feedback_inbox = _inboxes(config.engine)
     shared = Shared(
-        config, ports, metrics, state, Serving(champion), owner, watch, inbox, feedback_inbox
+        config, ports, metrics, state, Serving(champion), owner, watch, *_inboxes(config.engine)
     )
     topics, params = shared.topics, config.engine
-    names = {topics.transactions: inbox, topics.feedback: feedback_inbox}
+    names = {topics.transactions: shared.inbox, topics.feedback: shared.feedback_inbox}
     dispatcher = Dispatcher(ports.broker, names, params, clock_s=clock_s)
     dead_letters = DeadLetters(ports.broker, topics.dead_letters, metrics)
     alerts = _alerts(shared)
@@ -101,10 +111,9 @@ def assemble(
         clock_s=clock_s,
     )  # fmt: skip
     loader = _loader(shared)
-    judge = _judge(shared)
-    scoring = _scoring(shared, loader, judge, alerts, summaries, arm_notes, dead_letters, placement)
+    scoring = _scoring(shared, loader, alerts, summaries, arm_notes, dead_letters, placement)
     pipeline = Pipeline(
-        inbox=inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
+        inbox=shared.inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
         params=params, clock_s=clock_s,
     )  # fmt: skip
     feedback = control_plane.feedback(shared, dead_letters)
@@ -114,6 +123,7 @@ def assemble(
     shared.ports = ports = replace(ports, models=SteadyModels(ports.models, memory, known))
     deployment = control_plane.deployment(shared, known)
     drift = watching.drift(shared, operating)
+    rollouts = rolling_out.rollouts(shared, operating)
     return Parts(
         dispatcher=dispatcher,
         pipeline=pipeline,
@@ -126,8 +136,9 @@ def assemble(
         operating=operating,
         ownership=ownership,
         deployment=deployment,
-        reporting=control_plane.reporting(shared, deployment),
-        training=control_plane.training(shared, drift.alarms_ms, operating),
+        reporting=control_plane.reporting(shared, deployment, health),
+        training=control_plane.training(shared, drift.alarm_times, rollouts, operating),
+        rollouts=rollouts,
         drift=drift,
         drift_columns=watching.drift_columns(shared, summaries),
         routing=experimenting.routing(shared, deployment),
@@ -207,7 +218,6 @@ def _judge(shared: Shared) -> Judge:
 def _scoring(
     shared: Shared,
     loader: EntityLoader,
-    judge: Judge,
     alerts: Alerts,
     summaries: Summaries,
     arm_notes: ArmNotes,
@@ -219,7 +229,7 @@ def _scoring(
         broker=shared.ports.broker,
         state=shared.state,
         loader=loader,
-        judge=judge,
+        judge=_judge(shared),
         alerts=alerts,
         summaries=summaries,
         arm_notes=arm_notes,

@@ -1,19 +1,22 @@
 """Wires the tasks that judge feedback, train, and bring a version to serve."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from sentinel.app.wiring.shared import Ports, Shared, clock_ms, clock_s
 from sentinel.codec.feedback.checking import FeedbackBounds
 from sentinel.config import Config
+from sentinel.core.learning.triggers import AlarmTimes
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.control import ControlPlane
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.deployment.champion import Deployment
 from sentinel.engine.deployment.reporting import Reporting
 from sentinel.engine.feedback.task import FeedbackTask
+from sentinel.engine.health import Health
 from sentinel.engine.operating.following import OperatingTask
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.engine.registry.remembered import RegistryMemory, RememberedRegistry
+from sentinel.engine.rollouts.rolling import RolloutSteps
 from sentinel.engine.updates.awaiting import Awaiting
 from sentinel.engine.updates.intake import Intake
 from sentinel.engine.updates.journal import Journal
@@ -100,11 +103,12 @@ def deployment(shared: Shared, known: RememberedRegistry) -> Deployment:
     return following
 
 
-def reporting(shared: Shared, following: Deployment) -> Reporting:
-    """What tells others what serves here."""
+def reporting(shared: Shared, following: Deployment, health: Callable[[], Health]) -> Reporting:
+    """What tells others what serves here, and how the instance is."""
     config, ports, serving = shared.config, shared.ports, shared.serving
 
     def now() -> ServingReport:
+        how = health()
         return ServingReport(
             instance=ports.name,
             version=serving.champion.version,
@@ -114,6 +118,8 @@ def reporting(shared: Shared, following: Deployment) -> Reporting:
             shadow="" if serving.shadow is None else serving.shadow.version,
             shadow_why=following.shadow_trouble,
             unexplained=following.unexplained,
+            health=how.status,
+            health_reasons=how.reasons,
         )
 
     return Reporting(ports.reports, now, clock_ms=clock_ms)
@@ -121,10 +127,11 @@ def reporting(shared: Shared, following: Deployment) -> Reporting:
 
 def training(
     shared: Shared,
-    alarms_ms: Callable[[], tuple[Sequence[int], Sequence[int]]],
+    alarm_times: Callable[[], AlarmTimes],
+    rolling: RolloutSteps,
     operating: OperatingTask,
 ) -> TrainingTask:
-    """What makes model updates."""
+    """What makes model updates, and takes them through their rollouts."""
     config, ports, metrics, topics = shared.config, shared.ports, shared.metrics, shared.topics
     updates = config.updates
     awaiting = Awaiting(
@@ -154,12 +161,15 @@ def training(
         awaiting,
         metrics,
         updates,
-        alarms_ms,
+        alarm_times,
+        config.rollouts,
         config_version=config.version,
         is_paused=operating.asks("learning"),
     )
     may_not = operating.asks("learning", "rollouts")
-    promotion = Promotion(ports.models, teller, watching, updates, is_paused=may_not)
+    promotion = Promotion(
+        ports.models, teller, watching, updates, config.rollouts, is_paused=may_not
+    )
 
     def reload(config: Config) -> None:
         awaiting.params = config.updates.triggers
@@ -173,7 +183,8 @@ def training(
         control(shared),
         reader,
         Journal(ports.models, teller),
-        steps_of(making, promotion),
+        steps_of(making, promotion, rolling),
         awaiting=awaiting,
         watching=watching,
+        rolling=rolling,
     )

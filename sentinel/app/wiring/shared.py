@@ -24,6 +24,7 @@ from sentinel.ports import (
     ModelStore,
     OperatingStore,
     ReportStore,
+    RolloutStore,
     SavepointStore,
     StateStore,
     Tail,
@@ -54,6 +55,7 @@ class Ports:
     operating: OperatingStore
     operating_tail: Tail  # of `control`
     routing_tail: Tail  # of `experiments`
+    rollouts: RolloutStore
     experiments_tail: Tail  # of `outcomes` and `examples`
     copies: Copies  # of models, on this machine
 

@@ -15,15 +15,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sentinel.app.run import Status
+from sentinel.app.status import Status
 from sentinel.cli.models.learning import awaited_summary, headline, is_at_work, tally
+from sentinel.cli.rollouts.sentences import rollout_line
 from sentinel.cli.texts import PlainConsole, plain, shown
 from sentinel.codec.records import decode_object
 from sentinel.codec.times import date_text
 from sentinel.core.drift.telling import DriftView
 from sentinel.metrics import COUNTERS, HISTOGRAMS, Metric, Metrics
 from sentinel.stored.experiments import StoredExperiment
-from sentinel.stored.switches import SWITCHES, Switches
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +134,7 @@ class View:
                     *_plain_outlook(status),
                     *_plain_drift(status),
                     *_plain_paused(status),
+                    *_plain_rollout(status),
                     *_plain_experiments(status),
                 ]
             )
@@ -288,9 +289,11 @@ def _learning(status: Status) -> Panel:
         rows.add_row("next awaits", shown(awaited_summary(outlook)))
     if drift := _drift(status):
         rows.add_row("drift", shown(drift))
+    if rollout := _rollout(status):
+        rows.add_row("rollout", shown(rollout))
     if experiments := _experiments(status):
         rows.add_row("experiments", shown(experiments))
-    if paused := paused_words(status.switches()):
+    if paused := status.paused():
         rows.add_row("paused", shown(paused))
     return Panel(rows, title="learning")
 
@@ -315,18 +318,18 @@ def _plain_drift(status: Status) -> list[str]:
     return [plain(f"drift: {words}")] if (words := _drift(status)) else []
 
 
-def paused_words(switches: Switches) -> str:
-    """What rests, and by whom, in a line; maintenance mode is told by health as well."""
-    told = [
-        f"{name} by {switch.who}" + (f": {switch.why}" if switch.why else "")
-        for name in SWITCHES
-        if (switch := switches.of(name)) is not None
-    ]
-    return "; ".join(told)
-
-
 def _plain_paused(status: Status) -> list[str]:
-    return [plain(f"paused: {words}")] if (words := paused_words(status.switches())) else []
+    return [plain(f"paused: {words}")] if (words := status.paused()) else []
+
+
+def _rollout(status: Status) -> str:
+    """How a rollout stands; empty where none is under way, or another instance leads it."""
+    one = None if status.instance is None else status.instance.rollout()
+    return "" if one is None or one.is_over else rollout_line(one, time.time_ns() // 1_000_000)
+
+
+def _plain_rollout(status: Status) -> list[str]:
+    return [plain(words)] if (words := _rollout(status)) else []
 
 
 def _experiments(status: Status) -> str:

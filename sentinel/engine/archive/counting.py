@@ -111,6 +111,7 @@ class OutcomeCounter:
         await self._follow()
         running = [one for one in self._followed.values() if one.stored.status != "ended"]
         running = [one for one in running if one.stored.status != "draft"]
+        running = [one for one in running if one.stored.definition.decides == "metric"]
         if not running:
             return
         spans_ms = await asyncio.to_thread(self._looked_at)
@@ -154,7 +155,7 @@ class OutcomeCounter:
                 elif b'"kind":"look"' in value:
                     self._note(decode_stored(OutcomeReport, value))
             except RecordError as error:
-                log.warning("%s at offset %d: %s", topic, record.offset, error.detail)
+                log.warning("%s at offset %d: %s", topic, record.offset, error.unquoted)
 
     def _note(self, report: OutcomeReport) -> None:
         if (one := self._followed.get(report.experiment)) is not None:

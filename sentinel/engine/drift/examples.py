@@ -43,7 +43,7 @@ class PerformanceWatch:
                 values, version, maturity_ms=self._maturity_ms, run_length=self._run_length
             )
         except RecordError as error:
-            log.warning("performance is watched anew: %s", error.args[-1])
+            log.warning("performance is watched anew: %s", error.unquoted)
             self._watch = self._fresh(version, ExamplePosition())
         return self._watch.position().reads_from
 
@@ -67,7 +67,7 @@ class PerformanceWatch:
             try:
                 example = decode_example(record.value)
             except RecordError as error:
-                log.warning("example at offset %d: %s", record.offset, error)
+                log.warning("example at offset %d: %s", record.offset, error.unquoted)
                 continue
             for event in self._watch.take(record.offset, example):
                 yield _change(event, example.event_time_ms)

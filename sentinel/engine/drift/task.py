@@ -30,6 +30,7 @@ from sentinel.core.drift.watch import (
     Watch,
 )
 from sentinel.core.drift.windows.explaining import Explanation
+from sentinel.core.learning.triggers import AlarmTimes
 from sentinel.engine.control import ControlPlane
 from sentinel.engine.drift.alarms import AlarmDesk, change_of
 from sentinel.engine.drift.examples import PerformanceWatch
@@ -57,7 +58,7 @@ def _is_restored(watch: Watch, values: Mapping[str, Any]) -> bool:
     try:
         restore(watch, values)
     except RecordError as error:
-        log.warning("drift is watched anew: %s", error.args[-1])
+        log.warning("drift is watched anew: %s", error.unquoted)
         return False
     return True
 
@@ -146,14 +147,17 @@ class DriftTask:
             is_reference_missing=self._watch.is_gathering,
         )
 
-    def alarms_ms(self) -> tuple[Sequence[int], Sequence[int]]:
-        """Event times of alarms of drift, and of performance: for whoever decides that a model is
-        to be trained.
-        """
-        desk = self._desk
-        if desk.is_paused():
-            return (), ()
-        return desk.opened_ms(of_performance=False), desk.opened_ms(of_performance=True)
+    def alarm_times(self) -> AlarmTimes:
+        """When alarms were opened: for whoever decides that a model is to be trained."""
+        opened_ms = self._desk.opened_ms
+        if self._desk.is_paused():
+            return AlarmTimes()
+        return AlarmTimes(
+            opened_ms(of_performance=False),
+            opened_ms(of_performance=True),
+            opened_ms(of_performance=False, is_critical=True),
+            opened_ms(of_performance=True, is_critical=True),
+        )
 
     def retune(self, params: DriftParams) -> None:
         """Watch by another floor or run length from the next step on."""
@@ -309,7 +313,7 @@ class DriftTask:
             )  # fmt: skip
         except RecordError as error:
             self._metrics.summaries_refused += 1
-            log.warning("summary at offset %d: %s", record.offset, error)
+            log.warning("summary at offset %d: %s", record.offset, error.unquoted)
             return
         for judgement in await asyncio.to_thread(self._judged, arrival):
             await self._tell(judgement)

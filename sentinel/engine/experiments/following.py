@@ -105,7 +105,7 @@ class Routing:
         is_new = plan != self._plan
         if is_new:
             self._plan = plan
-            self._route(plan, self._models.held(plan.versions))
+            self._route(plan, self._models.held(plan.versions), is_loading=True)
         is_due = bool(self._missing) and self._clock_s() >= self._again_s
         if (is_new or is_due) and (self._loading is None or self._loading.done()):
             self._loading = asyncio.create_task(self._load(), name="arms")
@@ -115,20 +115,23 @@ class Routing:
         plan = None
         while plan != self._plan and self._plan is not None:
             plan = self._plan
-            models = await self._hold(plan.versions)
+            models, is_away = await self._hold(plan.versions)
             if plan == self._plan:
-                self._route(plan, models)
+                self._route(plan, models, is_loading=is_away)
         self._again_s = self._clock_s() + _LOOK_S
 
-    async def _hold(self, versions: Sequence[str]) -> Mapping[str, ServingModel]:
+    async def _hold(self, versions: Sequence[str]) -> tuple[Mapping[str, ServingModel], bool]:
+        """What can be loaded, and whether that says nothing of the rest: the store is away."""
         try:
-            return await self._models.hold(versions)
+            return await self._models.hold(versions), False
         except TransientError as error:
             log.warning("models of experiments cannot be loaded: %s", error)
-            return self._models.held(versions)
+            return self._models.held(versions), True
 
-    def _route(self, plan: RoutingPlan, models: Mapping[str, ServingModel]) -> None:
-        """Have batches from now on decided by a plan."""
+    def _route(
+        self, plan: RoutingPlan, models: Mapping[str, ServingModel], *, is_loading: bool = False
+    ) -> None:
+        """Have batches from now on decided by a plan, of which models may be on their way."""
         self.trouble = ""
         running = [one for one in plan.experiments if not one.is_paused]
         if running and plan.key_check != key_check(self._key):
@@ -146,5 +149,6 @@ class Routing:
             self.trouble = (
                 f"models {', '.join(missing)} are not loaded: the champion decides in their arms"
             )
-        self._serving.routing = RoutingTable(plan, self._key, models)
+        loading = missing if is_loading else ()
+        self._serving.routing = RoutingTable(plan, self._key, models, loading)
         log.info("routed by plan %d: %s", plan.number, ", ".join(one.tag for one in running))

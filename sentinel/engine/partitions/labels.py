@@ -140,7 +140,7 @@ class LabelTail:
         try:
             label = decode_label(record.value)
         except RecordError as error:
-            log.warning("label at offset %d is not readable: %s", record.offset, error)
+            log.warning("label at offset %d is not readable: %s", record.offset, error.unquoted)
             return None
         if self._is_repeated(record.offset, label) or not label.entities.get("account"):
             return None

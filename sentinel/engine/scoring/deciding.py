@@ -27,6 +27,8 @@ class Arm:
         once, names and experiments are joined by "+".
     is_fallback
         Whether the arm has another model, which cannot score here: the champion does.
+    is_loading
+        Whether that is because its model is on its way: no failure of it.
     """
 
     model: ServingModel
@@ -35,6 +37,7 @@ class Arm:
     propensity: float = 1.0
     experiment: str = ""
     is_fallback: bool = False
+    is_loading: bool = False
 
     @property
     def full_name(self) -> str:

@@ -12,6 +12,7 @@ RELOADABLE = {
     "updates.triggers": "when it is next asked whether an update is due",
     "updates.watch": "at the next look at a new champion; one that is watched stays watched until "
     "the end that it was given",
+    "logging.level": "from the next line on",
     "drift.floor": "from the next step on; what was added up stays",
     "drift.run_length": "from the next step on; what was added up stays",
     "drift.window_rows": "for the window that is open",
@@ -41,6 +42,9 @@ RESTART = {
     "drift": "what is counted, and in which cells, would not fit what was counted before",
     "experiments": "experiments that run are judged by what they were started with",
     "trainer": "the trainer's process is started with it",
+    "http": "it listens from the start on",
+    "logging": "lines are of one form from the start on",
+    "rollouts": "what is under way goes through the steps that it was begun with",
     "training": "it is of `sentinel train`, which reads it when it starts",
 }
 

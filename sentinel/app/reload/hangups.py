@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sentinel.app.settings import LiveSettings, Reread
+from sentinel.app.reload.settings import LiveSettings, Reread
 from sentinel.core.applied import settings_entry
 from sentinel.errors import ConfigError
 from sentinel.operations.operating.telling import changes_text
