@@ -76,6 +76,7 @@ def paused_while_it_runs(folder: Path) -> None:
     assert "learning is paused already: by mia" in again
     assert "drift is paused\n" in again
     await_that(lambda: "drift is paused: by" in output(folder), "the instance hears it")
+    assert "learning by mia" in call(folder, "status", *HERE)
     on = call(folder, "maintenance", "on", *HERE, "--why", "planned")
     assert on.startswith("maintenance mode is on")
     await_that(lambda: "health maintenance (by" in output(folder), "health says so")
