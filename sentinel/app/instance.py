@@ -8,7 +8,7 @@ import socket
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
 from sentinel.adapters.pool import ExplainerPool
@@ -375,6 +375,24 @@ class Instance:
     def experiments(self) -> list[StoredExperiment] | None:
         """What runs; None where this instance does not look after experiments."""
         return None if self._parts is None else self._parts.experiments.running
+
+    @property
+    def watched_version(self) -> str | None:
+        """Whose decisions are watched for drift; None where this instance does not watch."""
+        watch = None if self._parts is None else self._parts.drift.watch
+        return None if watch is None else watch.version
+
+    def unread(self, reader: Literal["labels", "drift"]) -> int | None:
+        """Records that wait for one who reads along; None while that is not known."""
+        if self._ports is None:
+            return None
+        tail, topics = {
+            "labels": (self._ports.tail, ("labels",)),
+            "drift": (self._ports.drift_tail, ("summaries", "examples")),
+        }[reader]
+        names = self._config.topics
+        lags = [tail.lag(names.full(getattr(names, one))) for one in topics]
+        return None if None in lags else sum(one or 0 for one in lags)
 
     def labels_waiting(self) -> LabelsWaiting:
         """The labels that wait for their time."""

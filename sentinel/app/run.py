@@ -4,7 +4,7 @@ import asyncio
 import logging
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from sentinel.app.builtin.investigators import investigate
 from sentinel.app.builtin.playing import play, teach
 from sentinel.app.ending import CLOSE_S_MAX, limit_s, signals, unless_stopped, until_done
 from sentinel.app.instance import Instance
-from sentinel.app.prepare import Prepared, Progress, prepare
+from sentinel.app.prepare import OF_THE_STREAM, GeneratedDays, Prepared, Progress, prepare
 from sentinel.codec.times import date_text
 from sentinel.config import Config
 from sentinel.core.features.state import layout_of
@@ -40,6 +40,10 @@ log = logging.getLogger(__name__)
 _TICK_S = 0.25
 
 
+# Works beside an instance, with the addresses of what was started; it may tell the run to stop.
+Beside = Callable[[Config, "Status", asyncio.Event], Coroutine[Any, Any, None]]
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What the command line adds to the configuration."""
@@ -50,6 +54,8 @@ class RunOptions:
     exit_when_idle_s: float | None = None
     directory: Path = embedded.DIRECTORY
     archive_command: tuple[str, ...] = ()  # starts an archive beside an embedded broker
+    past: GeneratedDays | None = None  # of a stream that somebody else plays
+    beside: Beside | None = None  # who that is
 
 
 @dataclass(slots=True)
@@ -119,7 +125,13 @@ async def run(
             if is_broker_ours:
                 await _carry_over(config)
         status = Status(config, Metrics(), "", asyncio.get_running_loop().time())
-        preparing = prepare(config, options.directory, progress, stream=options.stream)
+        preparing = prepare(
+            config,
+            options.directory,
+            progress,
+            stream=options.stream or options.past is not None,
+            past=options.past or OF_THE_STREAM,
+        )
         if (prepared := await unless_stopped(preparing, stop)) is None:
             return status
         status.model_version = prepared.serving.version
@@ -139,6 +151,8 @@ async def run(
             tasks.add(asyncio.create_task(play(config, stream, ready)))
             tasks.add(asyncio.create_task(investigate(config, stream, ready)))
             tasks.add(asyncio.create_task(teach(config, options.directory, stream)))
+        if options.beside is not None:
+            tasks.add(asyncio.create_task(options.beside(config, status, stop)))
         await until_done(working, tasks, stop, status.grace_s)
     watch(status)
     return status
