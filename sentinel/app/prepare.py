@@ -66,9 +66,7 @@ async def prepare(
     It may be cancelled, also while kernels compile.
     """
     await fetch_champion(config)
-    prepared = await abandonable(
-        partial(prepare_model, config, progress, stream=stream, past=past)
-    )
+    prepared = await abandonable(partial(prepare_model, config, progress, stream=stream, past=past))
     if prepared.history is not None and prepared.past is not None:
         await _backfill(config, prepared.history, progress)
         await asyncio.to_thread(keep_past, prepared.past, directory)

@@ -8,6 +8,7 @@ import asyncio
 from functools import partial
 
 import numpy as np
+
 from sentinel import archive
 from sentinel.config import Config
 from sentinel.core.registry import transitions
@@ -20,15 +21,21 @@ WHY = "the column says what was fine, I thought it says what was fraud"
 _ROW_COUNT = 60_000
 
 
-async def promote_a_bad_model(config: Config) -> str:
-    """Train, register, promote; what was done, in a sentence."""
+async def promote_a_bad_model(config: Config) -> tuple[str, str]:
+    """Train, register, promote; the version, and what was done, in a sentence."""
     text, manifest = await asyncio.to_thread(_inverted, config)
     version = await registry.free_version(config, manifest)
     await registry.add(config, Artifact(version, text, manifest), who=WHO, why=WHY)
-    now_ms = registry.now_ms()
-    by = {"who": WHO, "why": WHY, "at_ms": now_ms, "approval_needed": False}
-    await registry.change_registry(config, [partial(transitions.promoted, version=version, **by)])
-    return f"{WHO} promotes {version} by hand, trained with fraud and genuine exchanged"
+    promoted = partial(
+        transitions.promoted,
+        version=version,
+        who=WHO,
+        why=WHY,
+        at_ms=registry.now_ms(),
+        approval_needed=config.updates.needs_approval,
+    )
+    await registry.change_registry(config, [promoted])
+    return version, f"{WHO} promotes {version} by hand, trained with fraud and genuine exchanged"
 
 
 def _inverted(config: Config) -> tuple[str, dict[str, object]]:

@@ -17,6 +17,7 @@ from sentinel.app.demo.told import Happening
 from sentinel.app.demo.waiting import Waiting
 from sentinel.app.instance import Instance
 from sentinel.app.run import Status
+from sentinel.codec.archive import KINDS
 from sentinel.codec.records import decode_object
 from sentinel.config import Config
 from sentinel.operations.data.sender import Sender
@@ -25,7 +26,8 @@ from sentinel.simulation.chargebacks import DAY_MS
 
 log = logging.getLogger(__name__)
 
-_STEP_MS = 6 * HOUR_MS
+_STEP_MS = 12 * HOUR_MS
+_COMPACT_DAYS = 10  # as `sentinel archive compact` each night
 _BUSY = frozenset({"training", "made", "promoting"})
 
 Tell = Callable[[Happening], None]
@@ -49,7 +51,7 @@ class Stage:
     hearing: Hearing
     waiting: Waiting
     past: GeneratedPast
-    directory: Path
+    first_version: str
     happenings: list[Happening] = field(default_factory=list)
 
     @property
@@ -98,7 +100,7 @@ class Performance:
             async with hearing:
                 waiting = Waiting(clock, hearing)
                 self.stage = Stage(
-                    *(script, config, status, clock, hearing, waiting, past, self._directory)
+                    *(script, config, status, clock, hearing, waiting, past, status.model_version)
                 )
                 await sender.examples(await past.due(clock.now_ms))
                 await self._trained(self.stage)
@@ -128,10 +130,12 @@ class Performance:
             await self._decided(stage)
             self._look(stage)
         await self._archived(stage)
+        if day % _COMPACT_DAYS == 0:
+            await asyncio.to_thread(_compact, stage.config)
         await self._trained(stage)
         if day == script.mistake_day:
-            why = await promote_a_bad_model(stage.config)
-            self._heard(Happening(clock.now_ms, "mistake", why))
+            version, what = await promote_a_bad_model(stage.config)
+            self._heard(Happening(clock.now_ms, "mistake", what, {"version": version}))
             await self._trained(stage)
 
     async def _labelled(self, stage: Stage) -> None:
@@ -188,3 +192,9 @@ class Performance:
         await stage.waiting.until("drift", lambda: stage.instance.unread("drift") == 0)
         await stage.waiting.until("trainer", lambda: is_read() and is_idle())
         await stage.waiting.until("serving", is_served)
+
+
+def _compact(config: Config) -> None:
+    files = ParquetArchive(config.archive)
+    for kind in KINDS:
+        files.compact(kind, config.archive.compact_row_count_max)

@@ -14,6 +14,8 @@ from sentinel.simulation.chargebacks import DAY_MS, ChargebackParams, Chargeback
 from sentinel.simulation.handbook import Day, SimulationParams, days
 
 _BEGINS = date(2026, 1, 1)  # the first day that is played
+DAY_COUNT = 181
+HISTORY_DAYS_MIN = 40  # training, calibration and test need them
 _ONLINE_EACH = 10  # a tenth of the terminals are shops that sell online only
 _TERMINALS_EACH = 5  # so many terminals for each customer
 _SHOP_SHARE = 0.12  # of the online shops, that are newly compromised each day
@@ -49,7 +51,7 @@ class Script:
     seed: int = 1
     customer_count: int = 1_000
     history_day_count: int = 60
-    day_count: int = 181
+    day_count: int = DAY_COUNT
     pattern_day: int = 75
     mistake_day: int = 150
 
@@ -116,15 +118,16 @@ class Script:
         ]
 
 
-def short_script(seed: int) -> Script:
-    """The same story in fewer days, of fewer people: for a test."""
+def script_of(seed: int, day_count: int, customer_count: int) -> Script:
+    """The story in so many days: the pattern and the mistake where they are in the long one."""
+    whole = Script()
     return Script(
         seed=seed,
-        customer_count=500,
-        history_day_count=40,
-        day_count=90,
-        pattern_day=45,
-        mistake_day=75,
+        customer_count=customer_count,
+        history_day_count=min(whole.history_day_count, max(day_count, HISTORY_DAYS_MIN)),
+        day_count=day_count,
+        pattern_day=round(day_count * whole.pattern_day / whole.day_count),
+        mistake_day=round(day_count * whole.mistake_day / whole.day_count),
     )
 
 

@@ -13,18 +13,22 @@ from sentinel.simulation.handbook import Day
 
 
 class Truth:
-    """What really was fraud, of all that was sent, by the name of the transaction."""
+    """What really was fraud, of all that was sent, by the name of the transaction.
+
+    Attributes
+    ----------
+    frauds
+        Of each the scenario.
+    """
 
     def __init__(self) -> None:
-        self._days: list[Day] = []
-        self.frauds: dict[str, int] = {}  # the frauds' amounts in minor units
+        self.frauds: dict[str, int] = {}
 
     def add(self, day: Day) -> None:
         """Another day."""
-        self._days.append(day)
         at = np.flatnonzero(day.is_fraud)
         names = (transaction_name(one) for one in day.transaction_id[at].tolist())
-        self.frauds.update(zip(names, day.amount_minor[at].tolist(), strict=True))
+        self.frauds.update(zip(names, day.scenario[at].tolist(), strict=True))
 
 
 class EventClock:

@@ -23,7 +23,7 @@ from sentinel.core.drift.detectors.examples import (
 )
 from sentinel.core.drift.outcomes.performance import Performance, performance
 from sentinel.core.features.hashing import hash64
-from sentinel.records import Example, Floats, Ints
+from sentinel.records import HISTORY_ARM, Example, Floats, Ints
 
 FALSE_ALERTS, MISSED_FRAUDS, FRAUD_ODDS = "false_alerts", "missed_frauds", "fraud_odds"
 # What is watched, and where it moves when it gets worse. The odds of fraud among alerts are watched
@@ -124,7 +124,7 @@ class ExampleWatch:
         is_new = offset >= self._next_offset
         self._read_to = offset + 1
         self._next_offset = max(self._next_offset, offset + 1)
-        is_ours = example.model_version == self.version
+        is_ours = example.model_version == self.version and example.arm != HISTORY_ARM
         is_waiting = self._waiting.pop(example.transaction_id, None) is not None
         matures_ms = example.event_time_ms + self._maturity_ms
         due: list[Mature] = []
