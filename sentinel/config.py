@@ -24,6 +24,7 @@ from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import layout_of, row_bytes
 from sentinel.core.learning.maturity import MaturityParams
 from sentinel.core.learning.params import TrainingParams
+from sentinel.core.rollouts.params import RolloutParams
 from sentinel.engine.deployment.champion import DeploymentParams
 from sentinel.engine.deployment.trial import TrialParams
 from sentinel.engine.feedback.task import FeedbackParams
@@ -73,6 +74,7 @@ class Config:
     updates: UpdateParams = field(default_factory=UpdateParams)
     drift: DriftParams = field(default_factory=DriftParams)
     experiments: ExperimentParams = field(default_factory=ExperimentParams)
+    rollouts: RolloutParams = field(default_factory=RolloutParams)
     trainer: WorkerParams = field(default_factory=WorkerParams)
     training: TrainingParams = field(default_factory=TrainingParams)
     version: str = ""  # of the effective settings: part of every decision

@@ -55,6 +55,7 @@ from sentinel.stores import (
     StoredExperiments,
     StoredModels,
     StoredReports,
+    StoredRollouts,
     StoredSavepoints,
 )
 
@@ -148,6 +149,7 @@ class Instance:
                 drift=StoredDrift(drift),
                 drift_tail=await stack.enter_async_context(self._tail("summaries", "examples")),
                 experiments=StoredExperiments(experiments),
+                rollouts=StoredRollouts(experiments),
                 routing_tail=await stack.enter_async_context(self._tail("experiments")),
                 experiments_tail=await stack.enter_async_context(
                     self._tail("outcomes", "examples")

@@ -31,6 +31,7 @@ class TopicParams:
     drift_alerts: str = "drift-alerts"
     experiments: str = "experiments"
     outcomes: str = "outcomes"
+    rollouts: str = "rollouts"
     partition_count: int = 4  # of transactions, decisions and alerts, when they are created
 
     def __post_init__(self) -> None:

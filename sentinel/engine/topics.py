@@ -97,4 +97,8 @@ TOPICS = (
         ("experiments", "archive", "yours"),
         "only the last look at each experiment would be kept",
     ),
+    Topic(
+        "rollouts", "rollout", ("training", "commands"), ("yours",),
+        "only the last step of each rollout would be kept",
+    ),
 )  # fmt: skip

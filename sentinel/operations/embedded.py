@@ -15,6 +15,7 @@ from sentinel.errors import ConfigError, RecordError
 
 DIRECTORY = Path(".sentinel")
 _ADDRESSES = "embedded.json"
+_ASSIGNED_BY = "of an embedded broker"  # by which experiments assign accounts
 
 
 @contextmanager
@@ -61,10 +62,18 @@ def servers_for(config: Config, directory: Path = DIRECTORY) -> EmbeddedServers:
 def with_servers(config: Config, servers: EmbeddedServers) -> Config:
     """The configuration with the addresses of what was started."""
     if is_kafka_wanted(config):
-        config = replace(config, kafka=config.kafka.embedded_at(servers.kafka_servers))
+        config = _embedded(config, servers.kafka_servers)
     if config.redis.url == EMBEDDED:
         config = replace(config, redis=replace(config.redis, url=servers.redis_url))
     return config
+
+
+def _embedded(config: Config, kafka: str) -> Config:
+    """With the address of a broker of which nobody else knows, so that no secret must be chosen."""
+    experiments = config.experiments
+    if not experiments.secret:
+        experiments = replace(experiments, secret=_ASSIGNED_BY)
+    return replace(config, kafka=config.kafka.embedded_at(kafka), experiments=experiments)
 
 
 def announce(config: Config, directory: Path = DIRECTORY) -> Path:
@@ -106,7 +115,7 @@ def running(config: Config, directory: Path = DIRECTORY) -> Config:
             "start one first, or set kafka.bootstrap_servers"
         )
     kafka, redis = found
-    config = replace(config, kafka=config.kafka.embedded_at(kafka))
+    config = _embedded(config, kafka)
     if config.redis.url == EMBEDDED:
         config = replace(config, redis=replace(config.redis, url=redis))
     return config

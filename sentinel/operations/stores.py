@@ -14,6 +14,7 @@ from sentinel.stores import (
     StoredExperiments,
     StoredModels,
     StoredReports,
+    StoredRollouts,
     StoredSavepoints,
 )
 
@@ -99,3 +100,10 @@ async def open_experiments(params: RedisParams) -> AsyncIterator[StoredExperimen
     """Experiments, and what is routed."""
     async with experiment_documents(params) as documents:
         yield StoredExperiments(documents)
+
+
+@asynccontextmanager
+async def open_rollouts(params: RedisParams) -> AsyncIterator[StoredRollouts]:
+    """How versions come to serve."""
+    async with experiment_documents(params) as documents:
+        yield StoredRollouts(documents)

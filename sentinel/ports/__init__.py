@@ -5,6 +5,7 @@ from sentinel.ports.broker import Broker, PartitionsCallback, Tail, TopicLog
 from sentinel.ports.drift import DriftStore
 from sentinel.ports.experiments import ExperimentStore
 from sentinel.ports.explainer import Explainer
+from sentinel.ports.rollouts import RolloutStore
 from sentinel.ports.stores import CaseStore, ModelStore, ReportStore, Savepoint, SavepointStore
 from sentinel.ports.trainer import Attempt, Made, Saved, Taken, Trainer, Updated
 from sentinel.state_store import Fence, Fences, PartitionState, StateStore, StoreFacts
@@ -27,6 +28,7 @@ __all__ = [
     "PartitionState",
     "PartitionsCallback",
     "ReportStore",
+    "RolloutStore",
     "Saved",
     "Savepoint",
     "SavepointStore",

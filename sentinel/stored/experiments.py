@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 Design = Literal["split", "canary", "ramp", "shadow"]
 Setting = Literal["model", "policy"]
+Decider = Literal["metric", "guardrails"]
 
 EXPERIMENT_COUNT_MAX = 1_000  # the newest are listed
 
@@ -68,6 +69,9 @@ class Definition:
         The least difference that would matter, relative to the control: what the plan is for.
     may_promote
         Whether the winner is proposed to the registry by itself.
+    decides
+        The metric; or of a canary its guardrails alone: it wins where nothing has tripped within
+        `duration`, no label is waited for.
     """
 
     name: str
@@ -86,6 +90,7 @@ class Definition:
     alpha: float = 0.05
     effect: float = 0.1
     may_promote: bool = False
+    decides: Decider = "metric"
 
     @property
     def control(self) -> ArmSpec:

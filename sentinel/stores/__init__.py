@@ -8,6 +8,7 @@ from sentinel.stores.drift import StoredDrift
 from sentinel.stores.experiments import StoredExperiments
 from sentinel.stores.models import StoredModels
 from sentinel.stores.reports import StoredReports
+from sentinel.stores.rollouts import StoredRollouts
 from sentinel.stores.savepoints import StoredSavepoints
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "StoredExperiments",
     "StoredModels",
     "StoredReports",
+    "StoredRollouts",
     "StoredSavepoints",
 ]

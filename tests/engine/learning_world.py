@@ -21,6 +21,7 @@ from sentinel.core.learning.params import FitParams
 from sentinel.core.learning.triggers import TriggerParams
 from sentinel.core.learning.watch import WatchParams
 from sentinel.core.registry import transitions
+from sentinel.core.rollouts.params import RolloutParams
 from sentinel.engine.deployment.champion import DeploymentParams
 from sentinel.engine.registry.lifecycle import Update
 from sentinel.engine.updates.params import UpdateParams
@@ -48,6 +49,8 @@ UPDATES = UpdateParams(
     compare_after_count=30,
     savepoint=SavepointParams(after_example_count=0),
 )
+# What the gate has let through serves at once.
+NO_STEPS = RolloutParams(steps=(), urgent_steps=())
 
 
 @functools.cache
@@ -138,10 +141,19 @@ def a_learning_world(
 
 
 def a_learning_config(
-    *, updates: UpdateParams = UPDATES, deployment: DeploymentParams | None = None, **engine: Any
+    *,
+    updates: UpdateParams = UPDATES,
+    deployment: DeploymentParams | None = None,
+    rollouts: RolloutParams | None = None,
+    **engine: Any,
 ) -> Config:
     config = a_config(**{"commit_interval_s": 0.2, **engine})
-    return replace(config, updates=updates, deployment=deployment or DeploymentParams())
+    return replace(
+        config,
+        updates=updates,
+        deployment=deployment or DeploymentParams(),
+        rollouts=rollouts or NO_STEPS,
+    )
 
 
 def registry_state_of(world: World) -> RegistryState:

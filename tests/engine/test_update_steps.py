@@ -8,8 +8,9 @@ from typing import Any, get_args
 
 import pytest
 
-from sentinel.core.learning.triggers import TriggerParams
+from sentinel.core.learning.triggers import AlarmTimes, TriggerParams
 from sentinel.core.registry import transitions
+from sentinel.core.rollouts.params import RolloutParams
 from sentinel.engine.registry.lifecycle import SERVES, Update, UpdateState
 from sentinel.engine.updates.awaiting import Awaiting
 from sentinel.engine.updates.making import Making
@@ -21,6 +22,7 @@ from sentinel.errors import ModelError, WorkerLostError
 from sentinel.metrics import Metrics
 from tests.engine.clock import run
 from tests.engine.learning_world import (
+    NO_STEPS,
     UPDATES,
     Script,
     a_learning_world,
@@ -48,10 +50,23 @@ MADE = Update(
 )
 WAITING, PROMOTING = (replace(MADE, state=state) for state in ("waiting", "promoting"))
 WATCHING = replace(MADE, state="watching", watch_until_ms=2_000)
-IDLE = replace(MADE, state="idle", outcome=SERVES)
+IDLE = replace(MADE, state="idle", outcome=SERVES, seen="1.0.0")
 ENOUGH = ReaderPosition(newest_ms=1_500, next_offset=80, control_next=2, new_count=60)
 LITTLE = replace(ENOUGH, new_count=3)
 NEEDS_APPROVAL = replace(UPDATES, needs_approval=True)
+
+
+class NotRolling:
+    """Nothing is rolled out step by step."""
+
+    async def take_up(self, update: Update, position: ReaderPosition) -> tuple[Update, ...]:
+        return ()
+
+    async def roll(self, update: Update, position: ReaderPosition) -> tuple[Update, ...]:
+        return ()
+
+    async def follow(self, update: Update) -> None:
+        pass
 
 
 @dataclass
@@ -61,6 +76,7 @@ class Steps:
     world: World
     params: UpdateParams = UPDATES
     script: Script = field(default_factory=Script)
+    rollouts: RolloutParams = NO_STEPS
 
     def __post_init__(self) -> None:
         store, registrar, self.metrics = a_store(self.world), a_registrar(self.world), Metrics()
@@ -75,11 +91,12 @@ class Steps:
             awaiting,
             self.metrics,
             self.params,
-            lambda: ((), ()),
+            AlarmTimes,
+            self.rollouts,
             config_version="abc",
         )
-        promotion = Promotion(store, registrar, self.watching, self.params)
-        self.table: Mapping[UpdateState, Sequence[Step]] = steps_of(making, promotion)
+        promotion = Promotion(store, registrar, self.watching, self.params, self.rollouts)
+        self.table: Mapping[UpdateState, Sequence[Step]] = steps_of(making, promotion, NotRolling())
 
     def take(self, update: Update, position: ReaderPosition = LITTLE) -> tuple[Update, ...]:
         """What the first step that leads anywhere leads to."""

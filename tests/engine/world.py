@@ -57,6 +57,7 @@ from sentinel.stores import (
     StoredExperiments,
     StoredModels,
     StoredReports,
+    StoredRollouts,
     StoredSavepoints,
 )
 from tests.engine.clock import until
@@ -532,6 +533,9 @@ class MemoryInstance(Instance):
                 ),
                 experiments=StoredExperiments(
                     MemoryDocuments(world.experiments, faults=Part(faults, "experiments."))
+                ),
+                rollouts=StoredRollouts(
+                    MemoryDocuments(world.experiments, faults=Part(faults, "rollouts."))
                 ),
                 routing_tail=MemoryTail(
                     world.cluster, ["experiments"], faults=Part(faults, "routing_tail.")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from sentinel.app.wiring import control_plane, experimenting, watching
+from sentinel.app.wiring import control_plane, experimenting, rolling_out, watching
 from sentinel.app.wiring.shared import Ports, Shared, clock_s
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
@@ -120,7 +120,7 @@ def assemble(
         ownership=ownership,
         deployment=deployment,
         reporting=control_plane.reporting(shared, deployment),
-        training=control_plane.training(shared, drift.alarms_ms),
+        training=control_plane.training(shared, drift.alarm_times, rolling_out.rollouts(shared)),
         drift=drift,
         drift_columns=watching.drift_columns(shared, summaries),
         routing=experimenting.routing(shared, deployment),

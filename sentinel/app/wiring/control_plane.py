@@ -1,10 +1,11 @@
 """Wires the tasks that judge feedback, train, and bring a version to serve."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from sentinel.app.wiring.shared import Ports, Shared, clock_ms, clock_s
 from sentinel.codec.feedback.checking import FeedbackBounds
 from sentinel.config import Config
+from sentinel.core.learning.triggers import AlarmTimes
 from sentinel.engine.audit import AuditLog
 from sentinel.engine.control import ControlPlane
 from sentinel.engine.dead_letters import DeadLetters
@@ -13,6 +14,7 @@ from sentinel.engine.deployment.reporting import Reporting
 from sentinel.engine.feedback.task import FeedbackTask
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.engine.registry.remembered import RegistryMemory, RememberedRegistry
+from sentinel.engine.rollouts.rolling import RolloutSteps
 from sentinel.engine.updates.awaiting import Awaiting
 from sentinel.engine.updates.intake import Intake
 from sentinel.engine.updates.journal import Journal
@@ -113,9 +115,9 @@ def reporting(shared: Shared, following: Deployment) -> Reporting:
 
 
 def training(
-    shared: Shared, alarms_ms: Callable[[], tuple[Sequence[int], Sequence[int]]]
+    shared: Shared, alarm_times: Callable[[], AlarmTimes], rolling: RolloutSteps
 ) -> TrainingTask:
-    """What makes model updates."""
+    """What makes model updates, and takes them through their rollouts."""
     config, ports, metrics, topics = shared.config, shared.ports, shared.metrics, shared.topics
     updates = config.updates
     awaiting = Awaiting(
@@ -145,15 +147,17 @@ def training(
         awaiting,
         metrics,
         updates,
-        alarms_ms,
+        alarm_times,
+        config.rollouts,
         config_version=config.version,
     )
-    promotion = Promotion(ports.models, teller, watching, updates)
+    promotion = Promotion(ports.models, teller, watching, updates, config.rollouts)
     return TrainingTask(
         control(shared),
         reader,
         Journal(ports.models, teller),
-        steps_of(making, promotion),
+        steps_of(making, promotion, rolling),
         awaiting=awaiting,
         watching=watching,
+        rolling=rolling,
     )

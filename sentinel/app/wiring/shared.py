@@ -22,6 +22,7 @@ from sentinel.ports import (
     Explainer,
     ModelStore,
     ReportStore,
+    RolloutStore,
     SavepointStore,
     StateStore,
     Tail,
@@ -50,6 +51,7 @@ class Ports:
     drift_tail: Tail  # of `summaries` and `examples`
     experiments: ExperimentStore
     routing_tail: Tail  # of `experiments`
+    rollouts: RolloutStore
     experiments_tail: Tail  # of `outcomes` and `examples`
     copies: Copies  # of models, on this machine
 

@@ -26,16 +26,11 @@ WhyNeeded = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reaso
 
 def start_draft(name: ExperimentName, config: ConfigOption = None, who: WhoActs = "") -> None:
     """Let a draft run: from now on what it compares is fixed."""
-    from sentinel.config import load
     from sentinel.operations import embedded
     from sentinel.operations.experiments.acting import start_experiment
 
-    configured = load(config)
-    settings, by = embedded.running(configured), login_name(who)
-    is_embedded = embedded.is_kafka_wanted(configured)
-    tell_change(
-        settings, asyncio.run(start_experiment(settings, name, who=by, is_embedded=is_embedded))
-    )
+    settings, by = embedded.running_from(config), login_name(who)
+    tell_change(settings, asyncio.run(start_experiment(settings, name, who=by)))
 
 
 def ramp_up(

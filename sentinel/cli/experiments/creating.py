@@ -71,6 +71,13 @@ EffectOption = Annotated[
 PromoteOption = Annotated[
     bool, typer.Option("--promote", help="Have the registry promote a winning model by itself.")
 ]
+GuardrailsOption = Annotated[
+    bool,
+    typer.Option(
+        "--guardrails-only",
+        help="Of a canary: it wins where no guardrail stops it; no label is waited for.",
+    ),
+]
 WhoCreates = Annotated[
     str, typer.Option(metavar="NAME", help="Who does it. [default: your login name]")
 ]
@@ -96,6 +103,7 @@ def create_draft(
     alpha: AlphaOption = None,
     effect: EffectOption = None,
     promote: PromoteOption = False,
+    guardrails_only: GuardrailsOption = False,
     who: WhoCreates = "",
 ) -> None:
     """Write down what is to be compared: a draft, until it is started."""
@@ -119,6 +127,7 @@ def create_draft(
         "alpha": alpha,
         "effect": effect,
         "may_promote": promote or None,
+        "decides": "guardrails" if guardrails_only else None,
     }
     others = {key: value for key, value in given.items() if value is not None}
     if file is None:

@@ -35,7 +35,6 @@ def arm_text(arm: ArmSpec) -> str:
 
 def definition_lines(one: Definition) -> list[str]:
     """What is compared, and how."""
-    metric = METRICS[one.metric]
     width = max(len(arm.name) for arm in one.arms)
     is_shadow = one.design == "shadow"
     shares = [arm.share for arm in one.arms] if is_shadow else shares_of(one, one.step_count - 1)
@@ -46,12 +45,23 @@ def definition_lines(one: Definition) -> list[str]:
             for arm, share in zip(one.arms, shares, strict=True)
         ),
         *_who_takes_part(one),
+        *_decided(one),
+        _when_won(one),
+    ]
+
+
+def _decided(one: Definition) -> list[str]:
+    if one.decides == "guardrails":
+        return [
+            f"decides: its guardrails; what none of them stops in {one.duration} of event time wins"
+        ]
+    metric = METRICS[one.metric]
+    return [
         f"decides: {one.metric}, {metric.words}; {metric.better} is better",
         f"looks: {one.looks} in {one.duration} of event time from the first decision, one as each "
         f"{age_text(duration_ms(one.duration) // one.looks)} have matured ({_maturity(one)})",
         f"two equal arms are told apart in {percent(one.alpha)} of experiments, all looks together;"
         f" a gain below {percent(one.effect)} of the control's does not matter",
-        _when_won(one),
     ]
 
 
@@ -119,6 +129,8 @@ def step_text(one: StoredExperiment) -> str:
 
 def _looked(one: StoredExperiment) -> str:
     definition = one.definition
+    if definition.decides == "guardrails":
+        return f"it wins when {definition.duration} of event time have passed without a guardrail"
     each = age_text(duration_ms(definition.duration) // definition.looks)
     if one.look == 0:
         return f"its first look falls when {each} of event time have matured"

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from sentinel.core.decision import PolicyParams
 from sentinel.core.experiments.metrics import METRICS
 from sentinel.core.features.spec import duration_ms
-from sentinel.stored.experiments import ArmSpec, Definition, Design
+from sentinel.stored.experiments import ArmSpec, Decider, Definition, Design
 
 ARM_COUNT_MAX = 8
 LOOK_COUNT_MAX = 100
@@ -50,6 +50,7 @@ def check_definition(one: Definition) -> None:
     if one.metric not in METRICS:
         raise ValueError(f'metric must be one of {sorted(METRICS)}, got "{one.metric}"')
     _check_times(one)
+    _check_decider(one)
     if not 0.001 <= one.alpha <= 0.2:
         raise ValueError(f"alpha must be in 0.001..0.2, got {one.alpha}")
     if not 0.001 <= one.effect <= 10:
@@ -120,6 +121,13 @@ def _check_shares(one: Definition) -> None:
                 f"the last step of a ramp is the share of its challengers, {others:g}, "
                 f"got {one.steps[-1]:g}"
             )
+
+
+def _check_decider(one: Definition) -> None:
+    if one.decides not in get_args(Decider):
+        raise ValueError(f'decides must be one of {get_args(Decider)}, got "{one.decides}"')
+    if one.decides == "guardrails" and (one.design != "canary" or len(one.arms) != 2):
+        raise ValueError("guardrails decide alone of a canary with one challenger, nothing else")
 
 
 def _check_times(one: Definition) -> None:

@@ -6,7 +6,7 @@ caller's business. An alarm asks for a candidate, it never puts one to use.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sentinel.core.learning.awaiting import Need
 
@@ -57,6 +57,20 @@ class TriggerParams:
             raise ValueError("every_s must be 0 or in 1..1e10, gap_min_s in 0..1e10")
         if 0 < self.every_s < self.gap_min_s:
             raise ValueError("every_s must be 0 or at least gap_min_s")
+
+
+class AlarmTimes(NamedTuple):
+    """Event times of alarms, in any order; `critical` of those among them that are."""
+
+    drift: Sequence[int] = ()
+    performance: Sequence[int] = ()
+    critical_drift: Sequence[int] = ()
+    critical_performance: Sequence[int] = ()
+
+    def is_critical(self, kind: str, *, since_ms: int) -> bool:
+        """Whether there is a critical one of a kind of trigger after some time."""
+        times = {"drift": self.critical_drift, "performance": self.critical_performance}
+        return any(at_ms > since_ms for at_ms in times.get(kind, ()))
 
 
 @dataclass(frozen=True, slots=True)

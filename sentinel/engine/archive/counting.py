@@ -111,6 +111,7 @@ class OutcomeCounter:
         await self._follow()
         running = [one for one in self._followed.values() if one.stored.status != "ended"]
         running = [one for one in running if one.stored.status != "draft"]
+        running = [one for one in running if one.stored.definition.decides == "metric"]
         if not running:
             return
         spans_ms = await asyncio.to_thread(self._looked_at)

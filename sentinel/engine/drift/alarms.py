@@ -117,12 +117,16 @@ class AlarmDesk:
         """In which something was found that is not over."""
         return list(dict.fromkeys(one.segment for one in self.open if one.is_of_segment))
 
-    def opened_ms(self, *, of_performance: bool) -> list[int]:
-        """Event times of the alarms that were told: of examples, or of what comes."""
+    def opened_ms(self, *, of_performance: bool, is_critical: bool = False) -> list[int]:
+        """Event times of the alarms that were told: of examples, or of what comes; of all, or of
+        those that are critical.
+        """
         return [
             one.opened_ms
             for one in self._told
-            if (one.detector == "examples") == of_performance and one.column not in self._quiet
+            if (one.detector == "examples") == of_performance
+            and one.column not in self._quiet
+            and (one.severity == "critical" or not is_critical)
         ]
 
     async def look(self) -> None:

@@ -30,6 +30,7 @@ from sentinel.core.drift.watch import (
     Watch,
 )
 from sentinel.core.drift.windows.explaining import Explanation
+from sentinel.core.learning.triggers import AlarmTimes
 from sentinel.engine.control import ControlPlane
 from sentinel.engine.drift.alarms import AlarmDesk, change_of
 from sentinel.engine.drift.examples import PerformanceWatch
@@ -146,12 +147,15 @@ class DriftTask:
             is_reference_missing=self._watch.is_gathering,
         )
 
-    def alarms_ms(self) -> tuple[Sequence[int], Sequence[int]]:
-        """Event times of alarms of drift, and of performance: for whoever decides that a model is
-        to be trained.
-        """
-        desk = self._desk
-        return desk.opened_ms(of_performance=False), desk.opened_ms(of_performance=True)
+    def alarm_times(self) -> AlarmTimes:
+        """When alarms were opened: for whoever decides that a model is to be trained."""
+        opened_ms = self._desk.opened_ms
+        return AlarmTimes(
+            opened_ms(of_performance=False),
+            opened_ms(of_performance=True),
+            opened_ms(of_performance=False, is_critical=True),
+            opened_ms(of_performance=True, is_critical=True),
+        )
 
     async def run(self) -> None:
         """Watch as long as the control plane is here, until cancelled."""

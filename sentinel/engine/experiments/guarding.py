@@ -2,7 +2,7 @@
 
 import logging
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +36,7 @@ class _Kept:
 
     guards: dict[str, Any] = field(default_factory=dict)
     seen: dict[str, list[int]] = field(default_factory=dict)
+    batches: dict[str, int] = field(default_factory=dict)
 
 
 class Guard:
@@ -47,6 +48,7 @@ class Guard:
         self._arms = [arm.name for arm in definition.challengers]
         self._guards = Guardrails(params, self._arms)
         self._seen = {name: SeenAccounts(params.accounts_max) for name in _SEEN}
+        self._batches: Counter[str] = Counter()  # by arm, their parts of batches
         self.is_changed = False
         if kept is not None:
             self._restore(kept)
@@ -58,6 +60,7 @@ class Guard:
         except (RecordError, ValueError, zlib.error) as error:
             log.warning("guardrails of %s begin anew: %s", self.definition.id, error)
             return
+        self._batches = Counter(found.batches)
         for name, hashes in found.seen.items():
             if name in self._seen:
                 self._seen[name] = SeenAccounts(self._params.accounts_max, hashes)
@@ -66,7 +69,9 @@ class Guard:
         """How it stands, to be stored."""
         seen = {name: accounts.state() for name, accounts in self._seen.items()}
         self.is_changed = False
-        return zlib.compress(encode_stored(_Kept(self._guards.state(), seen)), 1)
+        return zlib.compress(
+            encode_stored(_Kept(self._guards.state(), seen, dict(self._batches))), 1
+        )
 
     def standing(self) -> list[tuple[str, str, float, float]]:
         """Of each guardrail: the arm, its name, the limit, and log of the evidence against it."""
@@ -76,10 +81,16 @@ class Guard:
             for name, limit in limits_of(self._params).items()
         ]
 
+    @property
+    def batch_count(self) -> int:
+        """Parts of batches that were counted of the challenger that has the fewest."""
+        return min(self._batches[arm] for arm in self._arms)
+
     def take(self, period: int, parts: Sequence[ArmPart]) -> list[Trip]:
         """What arms have decided; what trips by it."""
         counts: dict[int, dict[str, GuardrailCounts]] = defaultdict(dict)
         for part in parts:
+            self._batches[part.arm] += part.batches
             counts[part.step][part.arm] = GuardrailCounts(
                 alerted=self._new("alerted", part.alerted),
                 blocked=self._new("blocked", part.blocked),

@@ -42,6 +42,7 @@ WHO = "experiments"
 _POLL_S, _POLL_COUNT_MAX = 0.2, 500
 _LOOK_S, _SAVE_S, _IDLE_S = 5.0, 15.0, 1.0
 _MINUTE_MS = 60_000
+_GUARDED_BATCHES_MIN = 50  # or its guardrails have had nothing to look at
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ class ExperimentTask:
             parts = [part for part in counts.parts if part.experiment == name]
             guard, one = self._guards[name], self._running[name]
             if not await self._trip(one, guard.take(_period(one, appended_ms), parts)):
-                await self._climb(one, max(part.step for part in parts), counts.newest_ms)
+                await self._go_on(one, max(part.step for part in parts), counts.newest_ms)
 
     async def _take_examples(self, records: Sequence[InputRecord]) -> None:
         """Frauds that were let through."""
@@ -238,20 +239,36 @@ class ExperimentTask:
         self._metrics.guardrail_trips += 1
         return True
 
-    async def _climb(self, one: StoredExperiment, step: int, newest_ms: int) -> None:
-        """The next step of a ramp, once this one has lasted and nothing has tripped."""
+    async def _go_on(self, one: StoredExperiment, step: int, newest_ms: int) -> None:
+        """What comes once a step has lasted and nothing has tripped: the next one of a ramp, and
+        the end of what its guardrails decide.
+        """
         definition = one.definition
-        if definition.design != "ramp" or one.status != "running" or step != one.step:
+        is_guarded = definition.decides == "guardrails"
+        is_timed = definition.design == "ramp" or is_guarded
+        if not is_timed or one.status != "running" or step != one.step:
             return
         first_ms = one.first_ms.get(str(step))
         if first_ms is None:
             await self._change(one, _begun(step, newest_ms), f"step {step + 1} has begun")
+            return
+        if is_guarded:
+            await self._end_guarded(one, newest_ms - first_ms)
             return
         is_last = step + 1 >= definition.step_count or not definition.step
         if not is_last and newest_ms - first_ms >= duration_ms(definition.step):
             share = definition.steps[step + 1]
             why = f"{definition.step} without a guardrail: {share:g} of the accounts"
             await self._change(one, ramp(step + 1), why)
+
+    async def _end_guarded(self, one: StoredExperiment, lasted_ms: int) -> None:
+        """It has won once it has lasted: nothing has tripped, and there was something to trip."""
+        definition, count = one.definition, self._guards[one.definition.id].batch_count
+        if lasted_ms < duration_ms(definition.duration) or count < _GUARDED_BATCHES_MIN:
+            return
+        why = f"{definition.duration}, and {count:,} of its batches, without a guardrail"
+        arm = definition.challengers[0].name
+        await self._end(one, StoredVerdict("promote", why, arm))
 
     async def _judge(self, report: OutcomeReport) -> None:
         """A look: what it says is kept with how the tests stand behind it."""

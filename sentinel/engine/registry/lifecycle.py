@@ -1,15 +1,16 @@
 """The life of a model update, as a state machine that is written down before every step.
 
-    idle ──► training ──► made ──► waiting ──► promoting ──► watching ──► idle
-               │           │         │                          │
-               └───────────┴─────────┴──────────────────────────┴──────► idle
+    idle ──► training ──► made ──► waiting ──► rolling ──► promoting ──► watching ──► idle
+               │           │         │            │                         │
+               └───────────┴─────────┴────────────┴─────────────────────────┴──────► idle
 
     training   candidates are made and judged in the trainer's process; a crash begins again
     made       one was chosen and is on its way into the registry, with what the gate said of it
     waiting    it may serve when a named person approves; from `promoting`, too, where somebody has
                meanwhile set that it needs to be
+    rolling    its rollout takes it through the steps before it serves (`core/rollouts`)
     promoting  it is on its way to serve
-    watching   it serves, and goes back by itself if it hurts
+    watching   it serves, and goes back by itself if it hurts; so does what others have promoted
 
 Every step can be done twice: whoever takes over in any state does it again and goes on.
 """
@@ -29,15 +30,17 @@ log = logging.getLogger(__name__)
 
 WHO = "training"
 RESTART = "a restart"  # has an interrupted update made again
+OVERTAKEN = "the next update took its place"
 SERVES = "it serves"  # how an update ends whose candidate was watched, and did no harm
 
-UpdateState = Literal["idle", "training", "made", "waiting", "promoting", "watching"]
+UpdateState = Literal["idle", "training", "made", "waiting", "rolling", "promoting", "watching"]
 
 _NEXT: dict[UpdateState, frozenset[UpdateState]] = {
-    "idle": frozenset({"training"}),
+    "idle": frozenset({"training", "rolling", "watching"}),
     "training": frozenset({"made", "idle"}),
-    "made": frozenset({"waiting", "promoting", "idle"}),
-    "waiting": frozenset({"promoting", "idle"}),
+    "made": frozenset({"waiting", "rolling", "promoting", "idle"}),
+    "waiting": frozenset({"rolling", "promoting", "idle"}),
+    "rolling": frozenset({"promoting", "idle"}),
     "promoting": frozenset({"waiting", "watching", "idle"}),
     "watching": frozenset({"idle"}),
 }
@@ -46,6 +49,7 @@ _PLACES: dict[UpdateState, int] = {
     "training": 1,
     "made": 2,
     "waiting": 3,
+    "rolling": 3,
     "promoting": 3,
     "watching": 4,
     "idle": 5,
@@ -143,6 +147,10 @@ class Update:
         None before the trainer has found anything.
     former
         What the update before this one came to, in a sentence; empty if there was none.
+    is_urgent
+        Whether a critical alarm has asked for it.
+    seen
+        The champion that was looked after last: another one was brought about by somebody else.
     """
 
     log: str = ""
@@ -162,6 +170,8 @@ class Update:
     judgement: Judgement | None = None
     former: str = ""
     control_log: str = ""
+    is_urgent: bool = False
+    seen: str = ""
 
     def to(self, state: UpdateState, **changes: object) -> "Update":
         """The update in its next state."""
@@ -176,6 +186,7 @@ class Update:
         examples_to: int,
         control_to: int,
         champion: str,
+        is_urgent: bool = False,
     ) -> "Update":
         """The update after this one, begun: it knows nothing of this one's candidate."""
         assert self.state == "idle"
@@ -190,7 +201,32 @@ class Update:
             control_to=control_to,
             champion=champion,
             former=self.summary,
+            is_urgent=is_urgent,
+            seen=self.seen,
         ).to("training")
+
+    def after_others(
+        self, state: Literal["rolling", "watching"], version: str, champion: str, reason: str
+    ) -> "Update":
+        """The update after this one, of a version that others have brought: no candidate is made.
+
+        What the next one is counted from stays as it is.
+        """
+        assert self.state == "idle"
+        return Update(
+            log=self.log,
+            control_log=self.control_log,
+            number=self.number + 1,
+            trigger="by_hand",
+            reason=reason,
+            updated_ms=self.updated_ms,
+            examples_to=self.examples_to,
+            control_to=self.control_to,
+            version=version,
+            champion=champion,
+            former=self.summary,
+            seen=self.seen,
+        ).to(state)
 
     @property
     def summary(self) -> str:

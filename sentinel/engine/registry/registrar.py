@@ -93,10 +93,15 @@ class Registrar:
                 return version
             taken.append(version)
 
+    async def last_event(self, version: str) -> ModelEvent | None:
+        """The last that was done to a version; None where the history does not tell."""
+        found = [event for event in await self._store.history() if event.version == version]
+        return found[-1] if found else None
+
     async def why_rolled_back(self, version: str) -> str | None:
         """What the history says of it; None if that was not the last that was done to it."""
-        last = [event for event in await self._store.history() if event.version == version][-1:]
-        return last[0].why if last and last[0].kind == "rolled_back" else None
+        last = await self.last_event(version)
+        return last.why if last is not None and last.kind == "rolled_back" else None
 
     async def tell(self, entry: AuditEntry) -> None:
         """Write something else into the audit."""

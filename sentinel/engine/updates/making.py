@@ -1,12 +1,13 @@
 """The steps of an update up to its candidate's place in the registry."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
-from sentinel.core.learning.triggers import Progress, Trigger
+from sentinel.core.learning.triggers import AlarmTimes, Progress, Trigger
 from sentinel.core.registry import transitions
-from sentinel.engine.registry.lifecycle import Update, audit_entry_of, judgement_of
+from sentinel.core.rollouts.params import RolloutParams
+from sentinel.engine.registry.lifecycle import OVERTAKEN, Update, audit_entry_of, judgement_of
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.engine.updates.awaiting import Awaiting
 from sentinel.engine.updates.params import UpdateParams
@@ -18,16 +19,16 @@ from sentinel.stored.versions import Artifact
 
 log = logging.getLogger(__name__)
 
-_OVERTAKEN = "the next update took its place"
-
 
 class Making:
     """Begins an update when one is due, has the trainer make a candidate, and registers it.
 
     Parameters
     ----------
-    alarms_ms
-        The event times of alarms of drift, and of performance.
+    alarm_times
+        When there were alarms of drift, and of performance.
+    rollouts
+        What a candidate goes through before it serves.
     config_version
         Stands in the manifests of what is made here, as in those of first models.
     """
@@ -40,7 +41,8 @@ class Making:
         awaiting: Awaiting,
         metrics: Metrics,
         params: UpdateParams,
-        alarms_ms: Callable[[], tuple[Sequence[int], Sequence[int]]],
+        alarm_times: Callable[[], AlarmTimes],
+        rollouts: RolloutParams,
         *,
         config_version: str,
     ) -> None:
@@ -50,25 +52,38 @@ class Making:
         self._awaiting = awaiting
         self._metrics = metrics
         self._params = params
-        self._alarms_ms = alarms_ms
+        self._alarm_times = alarm_times
+        self._rollouts = rollouts
         self._config_version = config_version
         self._candidate: Artifact | None = None  # on its way into the registry
 
     async def begin(self, update: Update, position: ReaderPosition) -> tuple[Update, ...]:
         """The next update, if one is due. It takes the place of one that waits or is watched."""
+        return await self._begin(update, await self._due(update, position), position)
+
+    async def begin_urgent(self, update: Update, position: ReaderPosition) -> tuple[Update, ...]:
+        """The same where one is on its way to serve: only what is urgent or asked for does so."""
         trigger = await self._due(update, position)
+        if trigger is not None and trigger.kind != "demand":
+            trigger = trigger if self._is_urgent(update, trigger) else None
+        return await self._begin(update, trigger, position)
+
+    async def _begin(
+        self, update: Update, trigger: Trigger | None, position: ReaderPosition
+    ) -> tuple[Update, ...]:
         if trigger is None:
             return ()
         champion = (await self._store.registry_state()).champion
         if champion is None:
             return ()
-        ended = update if update.state == "idle" else update.to("idle", outcome=_OVERTAKEN)
+        ended = update if update.state == "idle" else update.to("idle", outcome=OVERTAKEN)
         begun = ended.next(
             trigger,
             updated_ms=max(position.newest_ms, update.updated_ms),
             examples_to=position.next_offset,
             control_to=position.control_next,
             champion=champion,
+            is_urgent=self._is_urgent(update, trigger),
         )
         return (begun,) if ended is update else (ended, begun)
 
@@ -77,17 +92,23 @@ class Making:
         is_asked = position.asked_by is not None
         if not self._params.is_on or (position.newest_ms < 0 and not is_asked):
             return None
-        drift_ms, performance_ms = self._alarms_ms()
+        alarms = self._alarm_times()
         progress = Progress(
             now_ms=max(position.newest_ms, update.updated_ms),
             updated_ms=update.updated_ms,
             example_count=position.new_count,
             asked_by=position.asked_by,
             is_recalibrated=update.is_recalibrated,
-            drift_alarm_ms=drift_ms,
-            performance_alarm_ms=performance_ms,
+            drift_alarm_ms=alarms.drift,
+            performance_alarm_ms=alarms.performance,
         )
         return await self._awaiting.due(progress, position.next_offset)
+
+    def _is_urgent(self, update: Update, trigger: Trigger) -> bool:
+        """Whether a critical alarm asks for it."""
+        may_be = trigger.kind in self._rollouts.urgent_on
+        alarms = self._alarm_times()
+        return may_be and alarms.is_critical(trigger.kind, since_ms=update.updated_ms)
 
     async def make(self, update: Update, _: ReaderPosition) -> tuple[Update, ...]:
         """A candidate, if the trainer finds one. WorkerLostError when it is lost at it."""
@@ -133,7 +154,9 @@ class Making:
             await self._registrar.change(step, version, why=why)
         if update.verdict != "promote":
             return (update.to("idle", outcome=why),)
-        return (update.to("waiting" if self._params.needs_approval else "promoting"),)
+        if self._params.needs_approval:
+            return (update.to("waiting"),)
+        return (update.to("rolling" if self._rollouts.is_used else "promoting"),)
 
     async def _is_kept(self, update: Update) -> bool:
         """Whether the candidate is in the registry, and nobody else's; put there if need be."""

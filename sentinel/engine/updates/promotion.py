@@ -1,8 +1,10 @@
 """The steps of an update from its candidate's place in the registry to a champion that stays."""
 
+from dataclasses import replace
 from functools import partial
 
 from sentinel.core.registry import transitions
+from sentinel.core.rollouts.params import RolloutParams
 from sentinel.engine.registry.lifecycle import SERVES, Update
 from sentinel.engine.registry.registrar import Registrar, back_to
 from sentinel.engine.updates.params import UpdateParams
@@ -17,12 +19,18 @@ class Promotion:
     """Waits for an approval where one is needed, promotes, and looks after the new champion."""
 
     def __init__(
-        self, store: ModelStore, registrar: Registrar, watching: Watching, params: UpdateParams
+        self,
+        store: ModelStore,
+        registrar: Registrar,
+        watching: Watching,
+        params: UpdateParams,
+        rollouts: RolloutParams,
     ) -> None:
         self._store = store
         self._registrar = registrar
         self._watching = watching
         self._params = params
+        self._rollouts = rollouts
 
     async def decided(self, update: Update, _: ReaderPosition) -> tuple[Update, ...]:
         """What somebody has said of one that waits; nothing while nobody has."""
@@ -31,7 +39,7 @@ class Promotion:
         if stage not in ("staging", "production"):
             return (update.to("idle", outcome=_ELSEWHERE),)
         if stage == "production" or update.version in registry_state.approvals:
-            return (update.to("promoting"),)
+            return (update.to("rolling" if self._rollouts.is_used else "promoting"),)
         return ()
 
     async def promote(self, update: Update, position: ReaderPosition) -> tuple[Update, ...]:
@@ -47,10 +55,33 @@ class Promotion:
         if stage == "staging":
             step = partial(transitions.promoted, approval_needed=needs_approval)
             await self._registrar.change(step, update.version, why=update.outcome)
-        watch_ms = round(self._params.watch.watch_s * 1000)
-        until_ms = max(position.newest_ms, update.updated_ms) + watch_ms
         self._watching.begin(before)
-        return (update.to("watching", watch_until_ms=until_ms),)
+        until_ms = self._until_ms(update, position)
+        return (update.to("watching", watch_until_ms=until_ms, seen=update.version),)
+
+    def _until_ms(self, update: Update, position: ReaderPosition) -> int:
+        """Event time up to which what serves from now on is watched."""
+        watch_ms = round(self._params.watch.watch_s * 1000)
+        return max(position.newest_ms, update.updated_ms) + watch_ms
+
+    async def adopt(self, update: Update, position: ReaderPosition) -> tuple[Update, ...]:
+        """Watch what somebody else has promoted, as if an update had; nothing if nobody has.
+
+        Who has gone back to a former champion knows what that is: it is not watched.
+        """
+        registry_state = await self._store.registry_state()
+        champion, seen = registry_state.champion, update.seen
+        if champion is None or champion == seen:
+            return ()
+        is_promoted = bool(seen) and registry_state.before[-1:] == (seen,)
+        if not is_promoted:
+            return (replace(update, seen=champion),)
+        event = await self._registrar.last_event(champion)
+        who = "somebody" if event is None else event.who
+        said = f": {event.why}" if event is not None and event.why else ""
+        self._watching.begin(self._watching.counts())
+        taken = update.after_others("watching", champion, seen, f"promoted by {who}{said}")
+        return (replace(taken, watch_until_ms=self._until_ms(update, position), seen=champion),)
 
     async def watch(self, update: Update, position: ReaderPosition) -> tuple[Update, ...]:
         """How the watch over a new champion ends; nothing while it lasts."""
@@ -63,7 +94,7 @@ class Promotion:
         may_go_back = self._params.watch.is_automatic and update.champion in registry_state.before
         if found is not None and may_go_back:
             await self._registrar.change(back_to(update.champion), update.version, why=found)
-            return (update.to("idle", outcome=f"rolled back: {found}"),)
+            return (update.to("idle", outcome=f"rolled back: {found}", seen=update.champion),)
         if position.newest_ms > update.watch_until_ms:
             return (update.to("idle", outcome=SERVES),)
         return ()

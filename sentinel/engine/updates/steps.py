@@ -1,11 +1,29 @@
 """From the state of an update to the step that takes it on."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
 
 from sentinel.engine.registry.lifecycle import Update, UpdateState
 from sentinel.engine.updates.making import Making
 from sentinel.engine.updates.promotion import Promotion
 from sentinel.engine.updates.reader import ReaderPosition
+
+
+class Rolling(Protocol):
+    """Takes a version through the steps before it serves, and keeps how far it has come."""
+
+    async def take_up(self, update: Update, position: ReaderPosition, /) -> tuple[Update, ...]:
+        """A version that somebody wants rolled out, in the place of what waits or is watched."""
+        ...
+
+    async def roll(self, update: Update, position: ReaderPosition, /) -> tuple[Update, ...]:
+        """The next step of the update's version, as far as nothing keeps it."""
+        ...
+
+    async def follow(self, update: Update) -> None:
+        """Keep how the update stands now with its rollout; to say it again changes nothing."""
+        ...
+
 
 # Gives how the update stands then, to be noted in that order: nothing where it stays as it is, and
 # two where the next update takes the place of this one. It can be taken twice: whoever takes over
@@ -17,13 +35,16 @@ Step = Callable[[Update, ReaderPosition], Awaitable[tuple[Update, ...]]]
 AT_ONCE: frozenset[UpdateState] = frozenset({"training", "made"})
 
 
-def steps_of(making: Making, promotion: Promotion) -> Mapping[UpdateState, Sequence[Step]]:
+def steps_of(
+    making: Making, promotion: Promotion, rolling: Rolling
+) -> Mapping[UpdateState, Sequence[Step]]:
     """For each state the steps, of which the first is taken that leads anywhere."""
     return {
-        "idle": (making.begin,),
+        "idle": (promotion.adopt, rolling.take_up, making.begin),
         "training": (making.make,),
         "made": (making.register,),
-        "waiting": (promotion.decided, making.begin),
+        "waiting": (promotion.decided, rolling.take_up, making.begin),
+        "rolling": (rolling.roll, making.begin_urgent),
         "promoting": (promotion.promote,),
-        "watching": (promotion.watch, making.begin),
+        "watching": (promotion.watch, rolling.take_up, making.begin),
     }

@@ -15,7 +15,7 @@ from sentinel.engine.registry.lifecycle import RESTART, Update, UpdateState
 from sentinel.engine.updates.awaiting import Awaiting, Outlook
 from sentinel.engine.updates.journal import Journal
 from sentinel.engine.updates.reader import Reader
-from sentinel.engine.updates.steps import AT_ONCE, Step
+from sentinel.engine.updates.steps import AT_ONCE, Rolling, Step
 from sentinel.engine.updates.watching import Watching
 from sentinel.errors import ModelError, TrainingError, TransientError, WorkerLostError
 
@@ -38,6 +38,7 @@ class TrainingTask:
         *,
         awaiting: Awaiting,
         watching: Watching,
+        rolling: Rolling,
     ) -> None:
         self._control = control
         self._reader = reader
@@ -45,6 +46,7 @@ class TrainingTask:
         self._steps = steps
         self._awaiting = awaiting
         self._watching = watching
+        self._rolling = rolling
 
     @property
     def update(self) -> Update | None:
@@ -97,6 +99,7 @@ class TrainingTask:
         if is_made_again:
             self._reader.ask_again(RESTART)
         await self._reader.go_on(update)
+        await self._rolling.follow(update)
         self._journal.go_on(update)
         return update
 
@@ -132,3 +135,4 @@ class TrainingTask:
         elif update.state == "idle":
             self._reader.ended()
         await self._journal.tell(update)
+        await self._rolling.follow(update)

@@ -80,12 +80,10 @@ async def create_experiment(config: Config, wanted: Definition, *, who: str) -> 
     return await change_experiment(config, wanted.name, step, who=who, why="created")
 
 
-async def start_experiment(
-    config: Config, name: str, *, who: str, is_embedded: bool = False
-) -> ExperimentChanged:
-    """Let a draft run. Raises ConfigError without a secret, which embedded mode does not need."""
+async def start_experiment(config: Config, name: str, *, who: str) -> ExperimentChanged:
+    """Let a draft run. Raises ConfigError without a secret; embedded mode has one of its own."""
     secret = config.experiments.secret
-    if not secret and not is_embedded:
+    if not secret:
         raise ConfigError(
             "[experiments] secret is empty: whoever can choose account names could choose their "
             "arms. Set SENTINEL__EXPERIMENTS__SECRET, the same for every instance"

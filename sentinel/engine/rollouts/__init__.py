@@ -1,0 +1,1 @@
+"""Rollouts: a version is taken through its steps, by experiments, to the champion's place."""
