@@ -14,9 +14,9 @@ from sentinel.codec.stored import decode_stored
 from sentinel.config import Config
 from sentinel.records import Feedback, InputRecord
 from sentinel.stored.drift import Alarm
+from sentinel.stored.rollouts import StoredRollout
 
 _POLL_COUNT_MAX = 2_000
-_ROLLOUTS = "rollouts"
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class Hearing:
             topics.drift_alerts: self._drift,
             topics.audit: self._audit,
             topics.examples: self._example,
-            **({name: self._rollout} if (name := getattr(topics, _ROLLOUTS, "")) else {}),
+            topics.rollouts: self._rollout,
         }
         self._readers = {topics.full(name): reader for name, reader in readers.items()}
         self._kafka = config.kafka
@@ -73,6 +73,8 @@ class Hearing:
         self.caught: set[str] = set()
         self.champion: str | None = None
         self.alarms: dict[str, Alarm] = {}
+        self.rollout: StoredRollout | None = None  # the newest
+        self.rollout_since_ms = 0  # when it was first heard that it stands so
 
     async def __aenter__(self) -> Self:
         kafka = replace(self._kafka, fetch_wait_ms_max=20)
@@ -129,7 +131,11 @@ class Hearing:
             self._told(of_update(decode_object(record.value or b"")))
 
     def _rollout(self, record: InputRecord) -> None:
-        self._told(of_rollout(decode_object(record.value or b"")))
+        one = decode_stored(StoredRollout, record.value or b"")
+        before, self.rollout = self.rollout, one
+        if before is None or _stand(before) != _stand(one):
+            self.rollout_since_ms = self._now_ms()
+            self._told(of_rollout(one))
 
     def _example(self, record: InputRecord) -> None:
         """Only how many there are is of interest."""
@@ -138,3 +144,7 @@ class Hearing:
         if found is not None:
             kind, what, facts = found
             self._tell(Happening(self._now_ms(), kind, what, facts))
+
+
+def _stand(one: StoredRollout) -> tuple[int, int, str, str]:
+    return one.number, one.place, one.status, one.waits_for

@@ -20,6 +20,7 @@ from sentinel.app.run import Status
 from sentinel.codec.archive import KINDS
 from sentinel.codec.records import decode_object
 from sentinel.config import Config
+from sentinel.core.features.spec import duration_ms
 from sentinel.operations.data.sender import Sender
 from sentinel.simulation.alert_centre import HOUR_MS
 from sentinel.simulation.chargebacks import DAY_MS
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _STEP_MS = 12 * HOUR_MS
 _COMPACT_DAYS = 10  # as `sentinel archive compact` each night
+_ROLLOUT_S_MAX = 5.0
 _BUSY = frozenset({"training", "made", "promoting"})
 
 Tell = Callable[[Happening], None]
@@ -128,6 +130,7 @@ class Performance:
             await self._labelled(stage)
             await clock.advance(to_ms)
             await self._decided(stage)
+            await self._rolled(stage)
             self._look(stage)
         await self._archived(stage)
         if day % _COMPACT_DAYS == 0:
@@ -149,6 +152,23 @@ class Performance:
         await stage.waiting.until("decisions", lambda: metrics.decisions >= count)
         count = metrics.decisions - metrics.actions["approve"]
         await stage.waiting.until("alerts", lambda: stage.hearing.alert_count >= count)
+
+    async def _rolled(self, stage: Stage) -> None:
+        """A rollout has gone as far as it can by now; what it waits for may be event time."""
+        rollouts, hearing, clock = stage.config.rollouts, stage.hearing, stage.clock
+
+        def is_at_rest() -> bool:
+            one = hearing.rollout
+            if one is None or one.is_over or one.status == "watching":
+                return True
+            if one.status != "running":
+                return bool(one.waits_for)
+            if one.next_place != "canary":
+                return True
+            lasts = rollouts.urgent_canary_for if one.is_urgent else rollouts.canary_for
+            return clock.now_ms < hearing.rollout_since_ms + duration_ms(lasts) + 2 * _STEP_MS
+
+        await stage.waiting.until("rollout", is_at_rest, patience_s=_ROLLOUT_S_MAX)
 
     async def _archived(self, stage: Stage) -> None:
         """Decisions and labels are in files, and labels have become examples."""

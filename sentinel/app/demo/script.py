@@ -26,9 +26,9 @@ CHARGEBACKS = ChargebackParams(
     fraud_share=0.95,
     genuine_share=0.0003,
     delay_median_days=7.0,
-    delay_spread=0.15,
-    delay_days_min=4.0,
-    delay_days_max=14.0,
+    delay_spread=0.1,
+    delay_days_min=5.0,
+    delay_days_max=9.0,
 )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sentinel.core.drift.telling import moved
 from sentinel.stored.drift import Alarm
+from sentinel.stored.rollouts import StoredRollout
 from sentinel.stored.versions import ModelEvent
 
 Told = tuple[str, str, dict[str, Any]]  # its kind, the line, and facts
@@ -76,14 +77,20 @@ def of_update(entry: Mapping[str, Any]) -> Told | None:
     return None if not before else ("update", _short(after.get("outcome", "")), facts)
 
 
-def of_rollout(record: Mapping[str, Any]) -> Told | None:
-    """A step of a rollout."""
-    state = str(record.get("state", record.get("step", "")))
-    version = str(record.get("version", ""))
-    why = record.get("why") or record.get("reason") or ""
-    because = f": {_short(str(why))}" if why else ""
-    return "rollout", f"rollout of {version}: {state}{because}", {"version": version,
-                                                                 "state": state}  # fmt: skip
+def of_rollout(one: StoredRollout) -> Told:
+    """Where a rollout stands."""
+    match one.status:
+        case "running":
+            where = f"{one.next_place} begins"
+        case "waiting":
+            where = f"{one.next_place} is next"
+        case status:
+            where = status.replace("_", " ")
+    why = one.waits_for or one.why
+    because = f": {_short(why)}" if why else ""
+    facts = {"version": one.version, "status": one.status, "step": one.next_place,
+             "is_urgent": one.is_urgent}  # fmt: skip
+    return "rollout", f"rollout of {one.version}, {where}{because}", facts
 
 
 def _cause(alarm: Alarm) -> str:

@@ -16,6 +16,7 @@ from sentinel.errors import TransientError
 
 PACE = 600.0  # event time by real time while something is waited for: ten minutes a second
 _TICK_S = 0.02
+_CHARGE_S = 0.25  # less at once would be many records of one transaction each
 _WAIT_S_MAX = 600.0
 
 Met = Callable[[], bool]
@@ -36,14 +37,22 @@ class Waiting:
         self._now_s = asyncio.get_running_loop().time
         self.spent_s: defaultdict[str, float] = defaultdict(float)
 
-    async def until(self, what: str, met: Met) -> None:
-        """Until it is so. Raises TransientError when it never is."""
+    async def until(self, what: str, met: Met, *, patience_s: float | None = None) -> None:
+        """Until it is so, or for so long; without a limit TransientError when it never is."""
         begun_s = charged_s = self._now_s()
         while not met():
             await self._hearing.listen(_TICK_S)
             now_s = self._now_s()
+            if patience_s is not None and now_s - begun_s > patience_s:
+                break
             if now_s - begun_s > _WAIT_S_MAX:
                 raise TransientError(f"the demo has waited {_WAIT_S_MAX:.0f} s for {what}")
-            await self._clock.advance(self._clock.now_ms + round((now_s - charged_s) * PACE * 1000))
-            charged_s = now_s
-        self.spent_s[what] += self._now_s() - begun_s
+            if now_s - charged_s >= _CHARGE_S:
+                await self._charge(now_s - charged_s)
+                charged_s = now_s
+        now_s = self._now_s()
+        await self._charge(now_s - charged_s)
+        self.spent_s[what] += now_s - begun_s
+
+    async def _charge(self, seconds: float) -> None:
+        await self._clock.advance(self._clock.now_ms + round(seconds * PACE * 1000))

@@ -9,7 +9,7 @@ from sentinel.simulation.chargebacks import DAY_MS
 
 _NAMES = {
     "pattern": "FRAUD", "mistake": "MISTAKE", "drift_alarm": "alarm", "performance_alarm": "alarm",
-    "alarm_over": "alarm", "rolled_back": "ROLLBACK", "promoted": "PROMOTED",
+    "rollout": "rollout", "alarm_over": "alarm", "rolled_back": "ROLLBACK", "promoted": "PROMOTED",
 }  # fmt: skip
 
 

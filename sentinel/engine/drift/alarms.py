@@ -113,6 +113,12 @@ class AlarmDesk:
         return sorted(self._open.values(), key=lambda alarm: alarm.opened_ms)
 
     @property
+    def is_performance_open(self) -> bool:
+        """Whether outcomes of examples are worse than they were, and nobody has suppressed that."""
+        return any(one.detector == "examples" and one.column not in self._quiet
+                   for one in self._open.values())  # fmt: skip
+
+    @property
     def segments(self) -> list[str]:
         """In which something was found that is not over."""
         return list(dict.fromkeys(one.segment for one in self.open if one.is_of_segment))

@@ -155,6 +155,7 @@ class DriftTask:
             opened_ms(of_performance=True),
             opened_ms(of_performance=False, is_critical=True),
             opened_ms(of_performance=True, is_critical=True),
+            self._desk.is_performance_open,
         )
 
     async def run(self) -> None:

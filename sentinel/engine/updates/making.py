@@ -83,7 +83,7 @@ class Making:
             examples_to=position.next_offset,
             control_to=position.control_next,
             champion=champion,
-            is_urgent=self._is_urgent(update, trigger),
+            is_urgent=self._is_urgent(update, trigger) or self._is_retry(trigger),
         )
         return (begun,) if ended is update else (ended, begun)
 
@@ -101,8 +101,14 @@ class Making:
             is_recalibrated=update.is_recalibrated,
             drift_alarm_ms=alarms.drift,
             performance_alarm_ms=alarms.performance,
+            is_alarm_open=alarms.is_open,
         )
         return await self._awaiting.due(progress, position.next_offset)
+
+    def _is_retry(self, trigger: Trigger) -> bool:
+        """Whether an alarm that was critical when it came is open still: all of performance are."""
+        is_open = trigger.kind == "performance" and self._alarm_times().is_open
+        return is_open and trigger.kind in self._rollouts.urgent_on
 
     def _is_urgent(self, update: Update, trigger: Trigger) -> bool:
         """Whether a critical alarm asks for it."""
