@@ -61,7 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     countered = [one["hours_to_countered"] for one in found]
     known = [hours for hours in countered if hours is not None]
     if known:
-        print(f"countered in {len(known)} of {len(found)}, after {median(known):.0f} hours (median)")
+        print(
+            f"countered in {len(known)} of {len(found)}, after {median(known):.0f} hours (median)"
+        )
     if options.png is not None:
         draw(found[0], options.png)
     write_json(options.json, {"benchmark": "demo", **about, "demos": found})
@@ -93,7 +95,10 @@ def draw(demo: dict[str, Any], path: Path) -> None:
     figure, (recall, money) = pyplot.subplots(
         2, 1, figsize=(10, 5.6), sharex=True, layout="constrained"
     )
-    for name, label, style in (("", "Sentinel", "-"), ("static_", "a model that never learns", ":")):
+    for name, label, style in (
+        ("", "Sentinel", "-"),
+        ("static_", "a model that never learns", ":"),
+    ):
         caught = [(one[f"{name}caught"], one["frauds"]) for one in days]
         recall.plot(_together(caught), style, label=label)
         money.plot(_together([(one[f"{name}lost"] / 100, 1) for one in days]), style, label=label)

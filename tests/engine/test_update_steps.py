@@ -77,6 +77,7 @@ class Steps:
     params: UpdateParams = UPDATES
     script: Script = field(default_factory=Script)
     rollouts: RolloutParams = NO_STEPS
+    alarms: AlarmTimes = AlarmTimes()
 
     def __post_init__(self) -> None:
         store, registrar, self.metrics = a_store(self.world), a_registrar(self.world), Metrics()
@@ -91,7 +92,7 @@ class Steps:
             awaiting,
             self.metrics,
             self.params,
-            AlarmTimes,
+            lambda: self.alarms,
             self.rollouts,
             config_version="abc",
         )
@@ -165,6 +166,23 @@ def test_an_update_is_begun_with_what_has_been_read_by_then() -> None:
     assert (begun.updated_ms, begun.examples_to, begun.control_to) == (1_500, 80, 2)
     assert (begun.champion, begun.version) == ("1.0.0", "")
     assert begun.former.startswith("update 1")
+
+
+def test_an_update_that_an_open_alarm_asks_for_again_is_urgent() -> None:
+    """What the first one could not learn yet is as urgent a day later."""
+    triggers = replace(UPDATES.triggers, after_example_count=0, retry_s=1.0)
+    steps = Steps(
+        a_learning_world(),
+        replace(UPDATES, triggers=triggers),
+        rollouts=RolloutParams(),
+        alarms=AlarmTimes(is_open=True),
+    )
+    a_day_later = replace(ENOUGH, newest_ms=IDLE.updated_ms + 86_400_000)
+
+    [begun] = steps.take(IDLE, a_day_later)
+
+    assert (begun.trigger, begun.is_urgent) == ("performance", True)
+    assert "still open" in begun.reason
 
 
 @pytest.mark.parametrize(("update", "changes"), [(WAITING, STAGED), (WATCHING, SERVING)])

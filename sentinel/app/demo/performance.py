@@ -92,6 +92,7 @@ class Performance:
             async with KafkaTail(config.kafka, [topic]) as tail:
                 await past.look(tail, topic)
             clock = EventClock(script, sender)
+            await clock.begin()
             hearing = Hearing(
                 config,
                 is_fraud=lambda name: name in clock.truth.frauds,

@@ -1,21 +1,23 @@
 """What happens in the demo, and what of it is scripted: the frauds, and one mistake of a person."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 
 import numpy as np
 
 from sentinel.codec.records import encode
+from sentinel.config import Config
 from sentinel.records import Feedback
 from sentinel.simulation.changes import LeakingShops
 from sentinel.simulation.chargebacks import DAY_MS, ChargebackParams, Chargebacks, chargebacks
 from sentinel.simulation.handbook import Day, SimulationParams, days
 
 _BEGINS = date(2026, 1, 1)  # the first day that is played
-DAY_COUNT = 181
-HISTORY_DAYS_MIN = 40  # training, calibration and test need them
+DAY_COUNT = 121  # with those of the history half a year
+_SHORT_DAYS_MAX = 80
 _ONLINE_EACH = 10  # a tenth of the terminals are shops that sell online only
 _TERMINALS_EACH = 5  # so many terminals for each customer
 _SHOP_SHARE = 0.12  # of the online shops, that are newly compromised each day
@@ -26,9 +28,9 @@ CHARGEBACKS = ChargebackParams(
     fraud_share=0.95,
     genuine_share=0.0003,
     delay_median_days=7.0,
-    delay_spread=0.1,
-    delay_days_min=5.0,
-    delay_days_max=9.0,
+    delay_spread=0.07,
+    delay_days_min=6.0,
+    delay_days_max=8.0,
 )
 
 
@@ -52,8 +54,8 @@ class Script:
     customer_count: int = 1_000
     history_day_count: int = 60
     day_count: int = DAY_COUNT
-    pattern_day: int = 75
-    mistake_day: int = 150
+    pattern_day: int = 56
+    mistake_day: int = 100
 
     def __post_init__(self) -> None:
         if not 0 < self.pattern_day < self.mistake_day < self.day_count:
@@ -97,6 +99,11 @@ class Script:
         last = self.history_day_count + self.day_count
         return islice(days(self.simulation), self.history_day_count, last)
 
+    def left_over(self) -> Iterator[Day]:
+        """The last days of the history, whose chargebacks are still to come."""
+        since = self.history_day_count - math.ceil(CHARGEBACKS.delay_days_max) - 1
+        return islice(days(self.simulation), since, self.history_day_count)
+
     def claims(self, day: Day) -> list[Feedback]:
         """What cardholders will deny of a day: nearly every fraud, and some of what was none."""
         rng = np.random.default_rng([self.seed, day.index, 1])
@@ -119,15 +126,30 @@ class Script:
 
 
 def script_of(seed: int, day_count: int, customer_count: int) -> Script:
-    """The story in so many days: the pattern and the mistake where they are in the long one."""
+    """The story in so many days; in few of them the parts are as short as labels allow."""
     whole = Script()
+    pattern_day = round(day_count * whole.pattern_day / whole.day_count)
+    mistake_day = round(day_count * whole.mistake_day / whole.day_count)
+    if day_count <= _SHORT_DAYS_MAX:
+        pattern_day, mistake_day = round(0.35 * day_count), day_count - 5
     return Script(
         seed=seed,
         customer_count=customer_count,
-        history_day_count=min(whole.history_day_count, max(day_count, HISTORY_DAYS_MIN)),
         day_count=day_count,
-        pattern_day=round(day_count * whole.pattern_day / whole.day_count),
-        mistake_day=round(day_count * whole.mistake_day / whole.day_count),
+        pattern_day=pattern_day,
+        mistake_day=mistake_day,
+    )
+
+
+def fitted(script: Script, config: Config) -> Config:
+    """A short story has no time for weeks: only alarms ask for models, and a canary is enough."""
+    if script.day_count > _SHORT_DAYS_MAX:
+        return config
+    triggers = replace(config.updates.triggers, every_s=0.0)
+    return replace(
+        config,
+        updates=replace(config.updates, triggers=triggers),
+        rollouts=replace(config.rollouts, steps=("canary",)),
     )
 
 

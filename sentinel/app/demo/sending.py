@@ -58,6 +58,12 @@ class EventClock:
         self.sent_count = 0
         self.spoken_count = 0
 
+    async def begin(self) -> None:
+        """Remember what is still to be said of the days before."""
+        for day in await asyncio.to_thread(lambda: list(self._script.left_over())):
+            claims = self._script.claims(day)
+            self.hear(one for one in claims if one.observed_ms >= self.now_ms)
+
     @property
     def is_over(self) -> bool:
         """Whether all days have been played."""

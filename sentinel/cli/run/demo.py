@@ -7,7 +7,7 @@ import typer
 
 from sentinel.errors import ConfigError
 
-_SHORT_DAYS = 44
+_SHORT_DAYS = 40
 
 
 def demo(
@@ -15,7 +15,7 @@ def demo(
         int, typer.Option(min=0, max=4_000, help="Of the town: the same seed, the same frauds.")
     ] = 1,
     days: Annotated[
-        int | None, typer.Option(min=30, max=366, metavar="N", help="To play. [default: 181]")
+        int | None, typer.Option(min=30, max=366, metavar="N", help="To play. [default: 121]")
     ] = None,
     customers: Annotated[
         int, typer.Option(min=200, max=20_000, metavar="N", help="Of the town.")

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from sentinel.app.demo.outcome import by_day, decided, demo_figures, served
 from sentinel.app.demo.performance import Performance, Stage
-from sentinel.app.demo.script import Script
+from sentinel.app.demo.script import Script, fitted
 from sentinel.app.demo.told import Happening
 from sentinel.app.ending import leave_abandoned
 from sentinel.app.prepare import GeneratedDays
@@ -74,7 +74,7 @@ def performed(script: Script, out: Path, report: Path | None) -> None:
 
 def _on_stage(script: Script, directory: Path, view: "DemoView") -> Stage:
     path = profile_path(PROFILE)
-    config = load(path)
+    config = fitted(script, load(path))
     performance = Performance(script, Path(".sentinel"), view.tell, view.look)
     archive = ("archive", "run", "--until-input-ends", "--config", str(path))
     options = RunOptions(
@@ -192,5 +192,5 @@ class DemoView:
 
     def end(self, sentence: str, page: Path) -> None:
         """How it ended."""
-        self._console.print(shown(f"\n{sentence}"), soft_wrap=True)
+        self._console.print(shown(sentence), soft_wrap=True)
         self._console.print(shown(f"The page: {page}"), soft_wrap=True)

@@ -35,8 +35,8 @@ class TriggerParams:
         With fewer new examples there is nothing to learn, and nothing is due but on demand, or
         behind a recalibration.
     retry_s
-        In event time since the last update: while an alarm of performance is open, so long after
-        one that has not ended it another one is due, as labels go on coming.
+        In event time: while an alarm of performance is open, another update is due so long after
+        one that has not ended it, as labels go on coming; but never within `gap_min_s`.
     follows_up
         Whether an update is due behind a recalibration that has proven itself, for where one was
         enough nothing else was tried; whatever comes of it, none is due behind that one.
@@ -59,9 +59,8 @@ class TriggerParams:
             raise ValueError("after_example_count must be 0 or at least example_count_min")
         if not (self.every_s == 0 or 1 <= self.every_s <= 1e10) or not 0 <= self.gap_min_s <= 1e10:
             raise ValueError("every_s must be 0 or in 1..1e10, gap_min_s in 0..1e10")
-        for name in ("every_s", "retry_s"):
-            if 0 < getattr(self, name) < self.gap_min_s:
-                raise ValueError(f"{name} must be 0 or at least gap_min_s")
+        if 0 < self.every_s < self.gap_min_s:
+            raise ValueError("every_s must be 0 or at least gap_min_s")
         if not 0 <= self.retry_s <= 1e10:
             raise ValueError("retry_s must be in 0..1e10")
 
@@ -98,13 +97,13 @@ class Progress:
         New examples since.
     drift_alarm_ms, performance_alarm_ms
         Event times of alarms, in any order; those up to the last update do not count any more.
-    is_alarm_open
-        Whether an alarm of performance is not over.
     asked_by
         Who demands an update; None if nobody does.
     is_recalibrated
         Whether the last update ended with a recalibration that serves, and did not itself follow
         one up.
+    is_alarm_open
+        Whether an alarm of performance is not over.
     """
 
     now_ms: int
@@ -112,9 +111,9 @@ class Progress:
     example_count: int
     drift_alarm_ms: Sequence[int] = ()
     performance_alarm_ms: Sequence[int] = ()
-    is_alarm_open: bool = False
     asked_by: str | None = None
     is_recalibrated: bool = False
+    is_alarm_open: bool = False
 
     def __post_init__(self) -> None:
         assert self.updated_ms <= self.now_ms

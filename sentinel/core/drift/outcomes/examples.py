@@ -33,7 +33,7 @@ OUTCOMES: tuple[tuple[str, Worse], ...] = (
     (MISSED_FRAUDS, "up"),
     (FRAUD_ODDS, "both"),
 )
-_BASE_COUNT = 500  # of each outcome, before it is watched
+BASE_COUNT = 500  # of each outcome, before it is watched
 _RECENT_COUNT = 5_000  # of examples that performance is told of
 _CAPACITY = 0.01  # share of the transactions that can be checked
 
@@ -85,6 +85,8 @@ class ExampleWatch:
     ----------
     maturity_ms
         So old is a transaction whose label comes no more.
+    base_count
+        So many alerts and frauds make the rates with which those behind them are compared.
     """
 
     def __init__(
@@ -94,12 +96,14 @@ class ExampleWatch:
         *,
         maturity_ms: int,
         run_length: int,
+        base_count: int = BASE_COUNT,
         bases: Sequence[BaseRate] = (),
         state: ExampleState | None = None,
     ) -> None:
         self.version = version
         self._maturity_ms = maturity_ms
         self._params = ExampleParams(run_length_examples=float(run_length))
+        self._base_count = base_count
         self._next_offset = position.next_offset
         self._newest_ms = position.newest_ms
         self._begun = position
@@ -165,7 +169,7 @@ class ExampleWatch:
     def _gather(self, due: Sequence[Mature]) -> None:
         self._gathered += due
         outcomes = _outcomes(self._gathered)
-        if (outcomes != UNKNOWN).sum(axis=0).min() < _BASE_COUNT:
+        if (outcomes != UNKNOWN).sum(axis=0).min() < self._base_count:
             return
         accounts = np.array([one.account for one in self._gathered], dtype=np.int64)
         said = _probabilities(self._gathered)
