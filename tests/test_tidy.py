@@ -22,6 +22,7 @@ HOMES_OF = {
     "msgspec": ("codec/",),
     "orjson": ("codec/",),
     "polars": (
+        "app/demo/outcome.py",
         "adapters/archive/",
         "archive/",
         "adapters/files/",
@@ -38,6 +39,7 @@ HOMES_OF = {
     "uvloop": (
         "cli/inspection/archive.py",
         "cli/inspection/archiving.py",
+        "cli/run/demo_session.py",
         "cli/run/session.py",
         "cli/data/sending.py",
     ),

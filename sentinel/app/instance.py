@@ -8,7 +8,7 @@ import socket
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
 from sentinel.adapters.pool import ExplainerPool
@@ -16,6 +16,7 @@ from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.company import Company
+from sentinel.app.reading_along import ReadingAlong, reading_along
 from sentinel.app.warming import warm_instance
 from sentinel.app.wiring.assembly import Parts, assemble
 from sentinel.app.wiring.control_plane import registrar
@@ -378,23 +379,9 @@ class Instance:
         """What runs; None where this instance does not look after experiments."""
         return None if self._parts is None else self._parts.experiments.running
 
-    @property
-    def watched_version(self) -> str | None:
-        """Whose decisions are watched for drift; None where this instance does not watch."""
-        watch = None if self._parts is None else self._parts.drift.watch
-        return None if watch is None else watch.version
-
-    def unread(self, reader: Literal["labels", "drift"]) -> int | None:
-        """Records that wait for one who reads along; None while that is not known."""
-        if self._ports is None:
-            return None
-        tail, topics = {
-            "labels": (self._ports.tail, ("labels",)),
-            "drift": (self._ports.drift_tail, ("summaries", "examples")),
-        }[reader]
-        names = self._config.topics
-        lags = [tail.lag(names.full(getattr(names, one))) for one in topics]
-        return None if None in lags else sum(one or 0 for one in lags)
+    def reading_along(self) -> ReadingAlong:
+        """How far those are who read labels, and what drift is found in."""
+        return reading_along(self._ports, self._parts, self._config.topics)
 
     def labels_waiting(self) -> LabelsWaiting:
         """The labels that wait for their time."""

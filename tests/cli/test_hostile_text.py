@@ -112,7 +112,7 @@ OTHERS = {
     "warm": [],
 }
 # These go on until they are stopped: what they show is tested where they are.
-ENDLESS = {"run", "archive run"}
+ENDLESS = {"run", "demo", "archive run"}
 
 
 def commands() -> Iterator[str]:

@@ -77,7 +77,7 @@ class Steps:
     params: UpdateParams = UPDATES
     script: Script = field(default_factory=Script)
     rollouts: RolloutParams = NO_STEPS
-    alarms: AlarmTimes = AlarmTimes()
+    alarms: AlarmTimes = field(default_factory=AlarmTimes)
 
     def __post_init__(self) -> None:
         store, registrar, self.metrics = a_store(self.world), a_registrar(self.world), Metrics()

@@ -14,7 +14,7 @@ from sentinel.app.demo.mistake import promote_a_bad_model
 from sentinel.app.demo.script import Script
 from sentinel.app.demo.sending import EventClock
 from sentinel.app.demo.told import Happening
-from sentinel.app.demo.waiting import Waiting
+from sentinel.app.demo.waiting import WaitingClock
 from sentinel.app.instance import Instance
 from sentinel.app.run import Status
 from sentinel.codec.archive import KINDS
@@ -51,7 +51,7 @@ class Stage:
     status: Status
     clock: EventClock
     hearing: Hearing
-    waiting: Waiting
+    waiting: WaitingClock
     past: GeneratedPast
     first_version: str
     happenings: list[Happening] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Stage:
         return self.status.instance
 
 
-class Performance:
+class DemoPerformance:
     """Plays a script on an instance that runs.
 
     Parameters
@@ -101,7 +101,7 @@ class Performance:
                 now_ms=lambda: clock.now_ms,
             )
             async with hearing:
-                waiting = Waiting(clock, hearing)
+                waiting = WaitingClock(clock, hearing)
                 self.stage = Stage(
                     *(script, config, status, clock, hearing, waiting, past, status.model_version)
                 )
@@ -146,7 +146,7 @@ class Performance:
         """Votes are weighed, and their labels have come to whoever counts them."""
         count, metrics = stage.clock.spoken_count, stage.status.metrics
         await stage.waiting.until("votes", lambda: metrics.feedback >= count)
-        await stage.waiting.until("labels", lambda: stage.instance.unread("labels") == 0)
+        await stage.waiting.until("labels", lambda: stage.instance.reading_along().labels == 0)
 
     async def _decided(self, stage: Stage) -> None:
         count, metrics = stage.clock.sent_count, stage.status.metrics
@@ -207,10 +207,10 @@ class Performance:
         def is_served() -> bool:
             champion = hearing.champion
             return champion in (None, stage.instance.version) and (
-                champion in (None, stage.instance.watched_version)
+                champion in (None, stage.instance.reading_along().watched_version)
             )
 
-        await stage.waiting.until("drift", lambda: stage.instance.unread("drift") == 0)
+        await stage.waiting.until("drift", lambda: stage.instance.reading_along().drift == 0)
         await stage.waiting.until("trainer", lambda: is_read() and is_idle())
         await stage.waiting.until("serving", is_served)
 

@@ -22,7 +22,7 @@ _WAIT_S_MAX = 600.0
 Met = Callable[[], bool]
 
 
-class Waiting:
+class WaitingClock:
     """Waits, listens meanwhile, and has the stream go on at `PACE`.
 
     Attributes

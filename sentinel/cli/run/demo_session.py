@@ -16,13 +16,13 @@ from rich.live import Live
 from rich.text import Text
 
 from sentinel.app.demo.outcome import by_day, decided, demo_figures, served
-from sentinel.app.demo.performance import Performance, Stage
+from sentinel.app.demo.performance import DemoPerformance, Stage
 from sentinel.app.demo.script import Script, fitted
 from sentinel.app.demo.told import Happening
 from sentinel.app.ending import leave_abandoned
 from sentinel.app.prepare import GeneratedDays
 from sentinel.app.run import RunOptions, run
-from sentinel.cli.run.demo_page.page import Played, demo_page
+from sentinel.cli.run.demo_page.page import PlayedDemo, demo_page
 from sentinel.cli.run.demo_words import in_a_sentence, status_words, story_line
 from sentinel.cli.streams import displays
 from sentinel.cli.texts import PlainConsole, shown
@@ -53,7 +53,7 @@ def performed(script: Script, out: Path, report: Path | None) -> None:
         decimals = files.schema.amount_decimals
         figures = demo_figures(script, all_decided, days, stage.happenings, decimals=decimals)
         versions = served(stage.happenings, stage.first_version, script.begin_ms)
-        played = Played(
+        played = PlayedDemo(
             script=script,
             figures=figures,
             days=days,
@@ -75,7 +75,7 @@ def performed(script: Script, out: Path, report: Path | None) -> None:
 def _on_stage(script: Script, directory: Path, view: "DemoView") -> Stage:
     path = profile_path(PROFILE)
     config = fitted(script, load(path))
-    performance = Performance(script, Path(".sentinel"), view.tell, view.look)
+    performance = DemoPerformance(script, Path(".sentinel"), view.tell, view.look)
     archive = ("archive", "run", "--until-input-ends", "--config", str(path))
     options = RunOptions(
         stream=False,
@@ -119,7 +119,7 @@ def _stage_folder(out: Path) -> Iterator[Path]:
         os.chdir(before)
 
 
-def _report(played: Played) -> dict[str, Any]:
+def _report(played: PlayedDemo) -> dict[str, Any]:
     return {
         **asdict(played.figures),
         "days": [asdict(one) for one in played.days],

@@ -21,7 +21,7 @@ _DRAWN = ("pattern", "performance_alarm", "promoted", "rollout", "mistake", "rol
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class PlayedDemo:
     """A demo that was played.
 
     Attributes
@@ -43,7 +43,7 @@ class Played:
     decimals: int
 
 
-def demo_page(played: Played) -> str:
+def demo_page(played: PlayedDemo) -> str:
     """The page."""
     script, figures = played.script, played.figures
     lead = [
@@ -72,12 +72,12 @@ def demo_page(played: Played) -> str:
     return document(_TITLE, lead, sections)
 
 
-def _moments(played: Played) -> Iterator[Moment]:
+def _moments(played: PlayedDemo) -> Iterator[Moment]:
     for number, one in enumerate(_drawn(played), start=1):
         yield Moment((one.at_ms - played.script.begin_ms) / DAY_MS, number, one.what)
 
 
-def _drawn(played: Played) -> list[Happening]:
+def _drawn(played: PlayedDemo) -> list[Happening]:
     """What the pictures show: alarms that tell of frauds, and what serves."""
     pattern_ms = played.script.at_ms(played.script.pattern_day)
     first_drift = next(
@@ -98,7 +98,7 @@ def _figure(picture: str, caption: str) -> str:
     return element("figure", picture, element("figcaption", text(caption)), class_="broad")
 
 
-def _recall_section(played: Played, moments: Sequence[Moment]) -> str:
+def _recall_section(played: PlayedDemo, moments: Sequence[Moment]) -> str:
     days = played.days
     ours = _smooth([(one.caught, one.frauds) for one in days])
     static = _smooth([(one.static_caught, one.frauds) for one in days])
@@ -119,7 +119,7 @@ def _recall_section(played: Played, moments: Sequence[Moment]) -> str:
     )
 
 
-def _money_section(played: Played, moments: Sequence[Moment]) -> str:
+def _money_section(played: PlayedDemo, moments: Sequence[Moment]) -> str:
     unit = 10**played.decimals
     lines = [
         Line("Sentinel", _smooth([(one.lost / unit, 1) for one in played.days]), "ours"),
@@ -135,7 +135,7 @@ def _money_section(played: Played, moments: Sequence[Moment]) -> str:
     )
 
 
-def _label_section(played: Played, moments: Sequence[Moment]) -> str:
+def _label_section(played: PlayedDemo, moments: Sequence[Moment]) -> str:
     first = played.script.begin_ms // DAY_MS
     found = [played.labels.get(first + day, LabelDay()) for day in range(len(played.days))]
     lines = [
@@ -155,7 +155,7 @@ def _label_section(played: Played, moments: Sequence[Moment]) -> str:
     return _section("Labels", _figure(plot, caption))
 
 
-def _version_section(played: Played) -> str:
+def _version_section(played: PlayedDemo) -> str:
     begin_ms, end = played.script.begin_ms, len(played.days)
     bad = {str(x.facts["version"]) for x in played.happenings if x.kind == "mistake"}
     bars = [
@@ -179,7 +179,7 @@ def _version_section(played: Played) -> str:
     )
 
 
-def _event_section(played: Played, moments: Sequence[Moment]) -> str:
+def _event_section(played: PlayedDemo, moments: Sequence[Moment]) -> str:
     numbers = {id(one): f"{m.number}" for one, m in zip(_drawn(played), moments, strict=True)}
     rows = [
         (
@@ -195,7 +195,7 @@ def _event_section(played: Played, moments: Sequence[Moment]) -> str:
     return _section("Everything that happened", html_table("Events", headers, rows, numbers=(1, 2)))
 
 
-def _figure_section(played: Played) -> str:
+def _figure_section(played: PlayedDemo) -> str:
     figures = played.figures
     rows = [
         ("saved", f"{figures.saved:,.0f} of {figures.lost:,.0f}"),
@@ -222,7 +222,7 @@ def _figure_section(played: Played) -> str:
     )
 
 
-def _time_section(played: Played) -> str:
+def _time_section(played: PlayedDemo) -> str:
     rows = [
         (text(name), text(f"{seconds:,.1f}"), text(f"{seconds * PACE / 3600:,.1f}"))
         for name, seconds in sorted(played.waited_s.items(), key=lambda one: -one[1])
