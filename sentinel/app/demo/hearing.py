@@ -85,6 +85,12 @@ class Hearing:
     async def __aexit__(self, *_: object) -> None:
         await self._resources.aclose()
 
+    @property
+    def is_trying(self) -> bool:
+        """Whether a canary decides for some accounts: it is judged by how many batches it had."""
+        one = self.rollout
+        return one is not None and one.status == "running" and one.next_place == "canary"
+
     async def listen(self, timeout_s: float) -> None:
         """Read what has come."""
         polled = await self._tail.poll(timeout_s=timeout_s, count_max=_POLL_COUNT_MAX)

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _STEP_MS = 12 * HOUR_MS
 _COMPACT_DAYS = 10  # as `sentinel archive compact` each night
+_FEW, _MANY = 16, 2_000  # transactions that are sent at once
 _ROLLOUT_S_MAX = 5.0
 _BUSY = frozenset({"training", "made", "promoting"})
 
@@ -127,6 +128,7 @@ class DemoPerformance:
             self._heard(Happening(script.at_ms(day), "pattern", what))
         while clock.now_ms < end_ms:
             to_ms = min(clock.now_ms - clock.now_ms % _STEP_MS + _STEP_MS, end_ms)
+            clock.piece_count_max = _FEW if stage.hearing.is_trying else _MANY
             await clock.speak(to_ms)
             await self._labelled(stage)
             await clock.advance(to_ms)

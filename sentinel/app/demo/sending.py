@@ -40,6 +40,9 @@ class EventClock:
         All that happened before has been sent.
     sent_count, spoken_count
         Transactions, and pieces of feedback, so far.
+    piece_count_max
+        So many transactions at a time: they come by twos and threes, and only here half a day's at
+        once; where batches are counted that makes a difference.
     """
 
     def __init__(self, script: Script, sender: Sender) -> None:
@@ -57,6 +60,7 @@ class EventClock:
         self.end_ms = script.at_ms(script.day_count)
         self.sent_count = 0
         self.spoken_count = 0
+        self.piece_count_max = 2_000
 
     async def begin(self) -> None:
         """Remember what is still to be said of the days before."""
@@ -92,17 +96,21 @@ class EventClock:
                 await self._next_day()
             assert self._day is not None
             times_ms = self._day.event_time_ms
-            end = int(np.searchsorted(times_ms, to_ms, side="left"))
-            if end > self._done:
-                some = slice(self._done, end)
-                await self._sender.transactions(self._accounts[some], self._values[some])
-                self.sent_count += end - self._done
-                self._done = end
+            await self._send(int(np.searchsorted(times_ms, to_ms, side="left")))
             midnight_ms = self._script.at_ms(self._day.index - self._script.history_day_count + 1)
             self.now_ms = min(to_ms, midnight_ms)
             if self.now_ms == midnight_ms:
                 self._day = None
         await self._sender.flush()
+
+    async def _send(self, end: int) -> None:
+        """The day's transactions up to one of them."""
+        while self._done < end:
+            some = slice(self._done, min(self._done + self.piece_count_max, end))
+            await self._sender.transactions(self._accounts[some], self._values[some])
+            await self._sender.flush()
+            self.sent_count += some.stop - some.start
+            self._done = some.stop
 
     async def _next_day(self) -> None:
         day = await asyncio.to_thread(next, self._days)

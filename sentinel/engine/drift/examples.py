@@ -79,7 +79,9 @@ class PerformanceWatch:
                 log.warning("example at offset %d: %s", record.offset, error)
                 continue
             for event in self._watch.take(record.offset, example):
-                yield _change(event, example.event_time_ms)
+                # Not the example's own time, which is a maturity ago: alarms are compared with
+                # updates, which are known by the newest one.
+                yield _change(event, self._watch.newest_ms)
 
 
 def _change(event: ExampleEvent, at_ms: int) -> DetectedChange:

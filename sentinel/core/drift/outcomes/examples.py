@@ -115,6 +115,11 @@ class ExampleWatch:
         self._gathered: list[Mature] = []
         self._recent: deque[Mature] = deque(maxlen=_RECENT_COUNT)
 
+    @property
+    def newest_ms(self) -> int:
+        """The newest event time so far."""
+        return self._newest_ms
+
     def position(self) -> ExamplePosition:
         """How far it is; before there are base rates, or all is read again, where it began."""
         if not self.bases or self._read_to < self._next_offset:
