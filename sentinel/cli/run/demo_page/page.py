@@ -4,7 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sentinel.app.demo.hearing import LabelDay
-from sentinel.app.demo.outcome import COUNTERED_SHARE, WINDOW_H, DemoDay, DemoFigures, Served
+from sentinel.app.demo.mistake import WHO
+from sentinel.app.demo.outcome import (
+    COUNTERED_SHARE,
+    WINDOW_H,
+    DemoDay,
+    DemoFigures,
+    Served,
+    first_alarm,
+)
 from sentinel.app.demo.script import Script
 from sentinel.app.demo.told import Happening
 from sentinel.app.demo.waiting import PACE
@@ -17,7 +25,9 @@ from sentinel.simulation.chargebacks import DAY_MS
 _TITLE = "Half a year of a small payment company"
 _SMOOTH_DAYS = 3
 # What is drawn into the pictures; all else is in the table only.
-_DRAWN = ("pattern", "performance_alarm", "promoted", "rollout", "mistake", "rolled_back")
+_DRAWN = ("pattern", "performance_alarm", "promoted", "mistake", "rolled_back")
+
+_NOT_DRAWN = ("sentinel run", WHO)  # the first model, and what the mistake tells already
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +88,12 @@ def _moments(played: PlayedDemo) -> Iterator[Moment]:
 
 
 def _drawn(played: PlayedDemo) -> list[Happening]:
-    """What the pictures show: alarms that tell of frauds, and what serves."""
-    pattern_ms = played.script.at_ms(played.script.pattern_day)
-    first_drift = next(
-        (x for x in played.happenings if x.kind == "drift_alarm" and x.at_ms >= pattern_ms), None
-    )
+    """What the pictures show: the first alarm that names the cause, and what serves."""
+    first = first_alarm(played.happenings, played.script.at_ms(played.script.pattern_day))
     return [
         one
         for one in played.happenings
-        if one.kind in _DRAWN or (first_drift is not None and one is first_drift)
+        if one is first or (one.kind in _DRAWN and one.facts.get("who") not in _NOT_DRAWN)
     ]
 
 
@@ -114,7 +121,11 @@ def _recall_section(played: PlayedDemo, moments: Sequence[Moment]) -> str:
         _figure(
             plot,
             f"Of the frauds, in truth, how many were not approved; {_SMOOTH_DAYS} days together. "
-            "Static is the first model, which never learns. Numbers are those of the events below.",
+            "Static is the first model, which never learns.",
+        ),
+        element(
+            "ol",
+            *(element("li", text(f"day {one.day:.0f}: {one.words}")) for one in moments),
         ),
     )
 
