@@ -145,7 +145,7 @@ async def site(
     async with AsyncExitStack() as stack:
         servers = EmbeddedServers(folder / "servers", kafka=not kafka)
         await stack.enter_async_context(servers)
-        environment = {"SENTINEL__REDIS__URL": servers.redis_url}
+        environment = {"SENTINEL__REDIS__URL": servers.redis_url, "SENTINEL__HTTP__BIND": ""}
         if kafka:
             from tests.kafka.cluster import KafkaCluster
 

@@ -81,6 +81,7 @@ async def listening(folder: Path, models: Path) -> AsyncIterator[Site]:
             "SENTINEL__KAFKA__BOOTSTRAP_SERVERS": servers.kafka_servers,
             "SENTINEL__KAFKA__IDEMPOTENCE": "false",
             "SENTINEL__REDIS__URL": servers.redis_url,
+            "SENTINEL__HTTP__BIND": "",
             "SENTINEL__MODEL__DIRECTORY": str(models),
         }
         config = configuration.load(CONFIG, environment)

@@ -24,7 +24,8 @@ import uvloop
 
 from sentinel import config as configuration
 from sentinel.adapters.redis import RedisStateStore
-from sentinel.app.run import RunOptions, Status, run
+from sentinel.app.run import RunOptions, run
+from sentinel.app.status import Status
 from sentinel.config import Config
 from sentinel.metrics import Histogram
 from sentinel.ports import Fences

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from sentinel.adapters.archive import ArchiveParams
+from sentinel.adapters.http import HttpParams
 from sentinel.adapters.kafka import EMBEDDED, KafkaParams
 from sentinel.adapters.pool import PoolParams, WorkerParams
 from sentinel.adapters.redis import RedisParams
 from sentinel.adapters.registry import ModelParams
+from sentinel.codec.monitoring.log_lines import LoggingParams
 from sentinel.codec.schema import SchemaParams
 from sentinel.codec.values.settings import Variable, section, table_of
 from sentinel.core.consensus.params import ConsensusParams
@@ -29,6 +31,7 @@ from sentinel.engine.deployment.champion import DeploymentParams
 from sentinel.engine.deployment.trial import TrialParams
 from sentinel.engine.feedback.task import FeedbackParams
 from sentinel.engine.params import EngineParams, TopicParams
+from sentinel.engine.rollouts.quiet_hours import QuietHours
 from sentinel.engine.updates.params import UpdateParams
 from sentinel.errors import ConfigError
 from sentinel.learner.params import LearningParams
@@ -77,6 +80,9 @@ class Config:
     rollouts: RolloutParams = field(default_factory=RolloutParams)
     trainer: WorkerParams = field(default_factory=WorkerParams)
     training: TrainingParams = field(default_factory=TrainingParams)
+    # Of one instance and not of what it decides: not part of the version.
+    http: HttpParams = field(default_factory=HttpParams, repr=False)
+    logging: LoggingParams = field(default_factory=LoggingParams, repr=False)
     version: str = ""  # of the effective settings: part of every decision
 
     def __post_init__(self) -> None:
@@ -96,6 +102,7 @@ class Config:
             raise ValueError("[training] label_column is a field of [schema]: it may be no input")
         self._check_state()
         self._check_lifetime()
+        self._check_quiet_hours()
         segmentation_of(self.features, self.drift)
         for kind, params in self.entities.items():
             if params.entities_max < 2 * self.engine.batch_count_max:
@@ -127,6 +134,12 @@ class Config:
                 f"[redis] state_ttl_s is {self.redis.state_ttl_s:g}, features look back "
                 f"{self.history_ms / 1000:g} seconds: what they count would be forgotten before"
             )
+
+    def _check_quiet_hours(self) -> None:
+        try:
+            QuietHours.of(self.rollouts)
+        except ValueError as error:
+            raise ValueError(f"[rollouts] {error}") from error
 
     def _check_transactions(self) -> None:
         """Whether the broker can keep a transaction open from one commit to the next."""

@@ -1,5 +1,18 @@
 """What can go wrong, named by what happens next."""
 
+import re
+from typing import Literal
+
+RecordReason = Literal[
+    "bad_amount", "bad_confidence", "bad_currency", "bad_entity", "bad_id", "bad_label",
+    "bad_probability", "bad_revision", "bad_source", "bad_time", "bad_version", "framed",
+    "missing_field", "not_a_column", "not_a_position", "not_a_reference", "not_a_summary",
+    "not_a_watch", "not_avro", "not_counts", "not_json", "not_ours", "not_stored", "savepoint",
+    "tombstone", "too_large", "unknown_schema", "wrong_type",
+]  # fmt: skip
+
+_QUOTED = re.compile(r"""(['"]).*\1""", re.DOTALL)
+
 
 class SentinelError(Exception):
     """Root of every error that Sentinel raises on purpose."""
@@ -15,10 +28,15 @@ class RecordError(SentinelError):
     `reason` is short and from a fixed set, so that it can be counted; `detail` is for a person.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: RecordReason, detail: str) -> None:
         super().__init__(reason, detail)
-        self.reason = reason
+        self.reason: RecordReason = reason
         self.detail = detail
+
+    @property
+    def unquoted(self) -> str:
+        """The detail for a log: what it quotes of a record may be the number of an account."""
+        return _QUOTED.sub("…", self.detail)
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"

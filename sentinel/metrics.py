@@ -19,6 +19,7 @@ class Histogram:
     """Counts of non-negative values in logarithmic buckets from 1e-6 to 1e4."""
 
     def __init__(self) -> None:
+        self.total = 0.0  # of the values; not known where counts alone were given
         self._counts: NDArray[np.int64] = np.zeros(_BUCKETS_PER_DECADE * _DECADES + 2, np.int64)
 
     @classmethod
@@ -36,6 +37,7 @@ class Histogram:
     def observe(self, value: float, count: int = 1) -> None:
         """Count one value, or so many of the same."""
         self._counts[self._bucket(value)] += count
+        self.total += value * count
 
     def observe_many(self, values: NDArray[np.float64]) -> None:
         """Count each of the values."""
@@ -43,10 +45,16 @@ class Histogram:
             scaled = np.log10(np.maximum(values, _LOWEST) / _LOWEST) * _BUCKETS_PER_DECADE
             index = np.clip(scaled.astype(np.int64) + 1, 0, self._counts.size - 1)
             self._counts += np.bincount(index, minlength=self._counts.size)
+            self.total += float(values.sum())
 
     def _bucket(self, value: float) -> int:
         scaled = math.log10(max(value, _LOWEST) / _LOWEST) * _BUCKETS_PER_DECADE
         return min(int(scaled) + 1, self._counts.size - 1)
+
+    @staticmethod
+    def upper_edge(place: int) -> float:
+        """What the values in the bucket at this place are below; of the last one nothing is."""
+        return float(_LOWEST * 10 ** (place / _BUCKETS_PER_DECADE))
 
     @property
     def count(self) -> int:
@@ -63,6 +71,11 @@ class Histogram:
 
 
 SCORE_BUCKET_COUNT = 20
+
+# What a batch spends its time on.
+Stage = Literal[
+    "decode", "load", "features", "score", "encode", "publish", "summarise", "pack", "others"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,65 +141,79 @@ def _measured(
 class Metrics:
     """What one instance counts about itself since it started."""
 
-    transactions: int = _count("scoring", "read and decoded")
-    decisions: int = _count("scoring", "published", title="decisions")
+    transactions: int = _count("scoring", "transactions that were read and decoded")
+    decisions: int = _count("scoring", "decisions that were published", title="decisions")
     actions: Counter[str] = field(
         default_factory=Counter, metadata=_split("scoring", "action", "decisions", title="actions")
     )
-    alerts: int = _count("scoring", "published")
+    amount_minor: dict[str, float] = field(
+        default_factory=_totals,
+        metadata=_sum("scoring", "minor units", "action", "of money, decided on"),
+    )
+    alerts: int = _count("scoring", "alerts that were published")
     unexplained: int = _count("scoring", "alerts that went out without reasons")
     dead_letters: int = _count("scoring", "records that could not be used", title="dead letters")
     dead_letter_reasons: Counter[str] = field(
-        default_factory=Counter, metadata=_split("scoring", "reason", "of these")
+        default_factory=Counter, metadata=_split("scoring", "reason", "dead letters, by why")
     )
-    late: int = _count("scoring", "decided, not counted into the state", title="late")
+    late: int = _count("scoring", "decided too late to be counted into the state", title="late")
     unsummarised: int = _count("drift", "decisions that no summary counts: there were too many")
     summaries: int = _count("drift", "summaries read, where the control plane is")
-    summaries_refused: int = _count("drift", "of these, not usable: damaged, or of other steps")
+    summaries_refused: int = _count(
+        "drift", "summaries that are not usable: damaged, or of other steps"
+    )
     drift_steps: int = _count("drift", "steps of event time that were judged")
     drift_late: int = _count("drift", "decisions whose step was closed when they came")
     drift_windows: int = _count("drift", "windows that were tested")
     drift_alarms: int = _count("drift", "alarms that were opened", title="drift alarms")
     experiment_looks: int = _count("experiments", "looks at what has matured")
     guardrail_trips: int = _count("experiments", "stopped at once by a guardrail")
-    duplicates: int = _count("scoring", "decided again, not counted into the state again")
-    in_history: int = _count("scoring", "decided, not counted: in the history of the start")
+    duplicates: int = _count(
+        "scoring", "transactions decided again, and not counted into the state again"
+    )
+    in_history: int = _count(
+        "scoring", "transactions decided and not counted: the history of the start has them"
+    )
     degraded: int = _count("scoring", "decisions with something missing")
     explored: int = _count("scoring", "reviewed, though the policy would have blocked")
-    replayed: int = _count("scoring", "folded again silently after a start or a rebalance")
+    replayed: int = _count(
+        "scoring", "transactions folded again silently after a start or a rebalance"
+    )
     misplaced: int = _count(
         "scoring", "of the transactions looked at, in another partition than the account's"
     )
     feedback: int = _count("feedback", "records of feedback")
     unplaced: int = _count(
-        "feedback", "of these, left to the archive, which knows when the transaction was"
+        "feedback", "feedback left to the archive, which knows when the transaction was"
     )
     contradicted: int = _count(
-        "feedback", "of these, named another entity than the case: the case's was taken"
+        "feedback", "feedback that named another entity than the case: the case's was taken"
     )
     labels_applied: int = _count(
         "feedback", "labels that are in the features", title="labels learnt"
     )
-    shadowed: int = _count("serving", "scored by the shadow, too")
-    unscored: int = _count("serving", "decided without a score, as no model could give one")
+    shadowed: int = _count("serving", "transactions scored by the shadow, too")
+    unscored: int = _count("serving", "decisions without a score, as no model could give one")
     scoring_failures: int = _count("serving", "a model that served could not score what came")
-    shadow_failures: int = _count("serving", "the same of a shadow")
+    shadow_failures: int = _count("serving", "a shadow could not score what came")
     version_decisions: Counter[str] = field(
         default_factory=Counter, metadata=_split("serving", "version", "decisions")
     )
     version_alerts: Counter[str] = field(
-        default_factory=Counter, metadata=_split("serving", "version", "of these, not approved")
+        default_factory=Counter,
+        metadata=_split("serving", "version", "decisions to review or to block"),
     )
     version_failures: Counter[str] = field(
-        default_factory=Counter, metadata=_split("serving", "version", "of `scoring_failures`")
+        default_factory=Counter,
+        metadata=_split("serving", "version", "the version could not score what came"),
     )
     deployments: int = _count("serving", "another model took over; rollbacks count")
     deployment_failures: int = _count("serving", "a model that should serve could not be loaded")
-    examples: int = _count("learning", "that the trainer has taken")
+    examples: int = _count("learning", "examples that the trainer has taken")
     examples_refused: int = _count(
-        "learning", "of these, not readable, dated into the future, or left out"
+        "learning", "examples that are not readable, dated into the future, or left out"
     )
-    examples_stumbled: int = _count("learning", "of these, left out as the learner failed at them")
+    examples_stumbled: int = _count("learning", "examples left out as the learner failed at them")
     updates: Counter[str] = field(
         default_factory=Counter,
         metadata=_split("learning", "outcome", "updates of the model, by what the gate said"),
@@ -196,10 +223,11 @@ class Metrics:
     state_unreadable: int = _count("state", "rows of entities that the store gave back damaged")
     version_probability_sum: dict[str, float] = field(
         default_factory=_totals,
-        metadata=_sum("serving", "probability", "version", "over `version_decisions`"),
+        metadata=_sum("serving", "probability", "version", "of decisions"),
     )
     version_score_s: dict[str, float] = field(
-        default_factory=_totals, metadata=_sum("serving", "seconds", "version", "taken to score")
+        default_factory=_totals,
+        metadata=_sum("serving", "seconds", "version", "that the version took to score"),
     )
     scores: NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(SCORE_BUCKET_COUNT, np.int64)
@@ -219,7 +247,7 @@ class Metrics:
         metadata=_measured(
             "scoring",
             "seconds",
-            "the same from when the record was handed over",
+            "from when a record was handed over to its decision",
             quantiles=(0.5, 0.99),
         ),
     )
@@ -234,7 +262,7 @@ class Metrics:
         ),
     )
     batch_size: Histogram = field(
-        default_factory=Histogram, metadata=_measured("scoring", "transactions", "in a batch")
+        default_factory=Histogram, metadata=_measured("scoring", "transactions", "that a batch had")
     )
     first_record_s: float | None = None  # monotonic
     last_decision_s: float | None = None
@@ -242,7 +270,7 @@ class Metrics:
     last_decision_cpu_s: float = 0.0
     stage_s: dict[str, float] = field(
         default_factory=_totals,
-        metadata=_sum("scoring", "seconds", "stage", "of the loop, taken by batches"),
+        metadata=_sum("scoring", "seconds", "stage", "of the loop that batches took"),
     )
 
     def counted(self) -> dict[str, Any]:
@@ -258,7 +286,7 @@ class Metrics:
             f"p{q * 100:g}": None if value is None else value * scale for q, value in values.items()
         }
 
-    def lap(self, stage: str, since_s: float) -> float:
+    def lap(self, stage: Stage, since_s: float) -> float:
         """Add the time since `since_s` (monotonic) to a stage; returns the time now."""
         now_s = time.perf_counter()
         self.stage_s[stage] += now_s - since_s

@@ -43,6 +43,8 @@ def sweep(request: pytest.FixtureRequest) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Many instances run beside each other, and all would want one port. Their processes inherit it.
+    os.environ.setdefault("SENTINEL__HTTP__BIND", "")
     config.addinivalue_line("markers", "kafka: what `make test-kafka` runs, on Apache Kafka")
 
 

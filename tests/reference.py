@@ -12,10 +12,12 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
+from sentinel.app.monitoring.counted import SCORE, exposed_name, help_of
+from sentinel.app.monitoring.gauges import GAUGES
 from sentinel.cli import app
 from sentinel.config import ENVIRONMENT_PREFIX, SECRETS, Config
 from sentinel.core.features.spec import EntityParams, FeatureParams
-from sentinel.metrics import COUNTERS, HISTOGRAMS
+from sentinel.metrics import COUNTERS, HISTOGRAMS, METRICS, Metric
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "reference.md"
@@ -231,6 +233,18 @@ def quantiles() -> str:
     return table("| quantiles | of | unit | which | what |", rows)
 
 
+def exposed() -> str:
+    """Every metric of a scrape."""
+    rows = [[f"`{exposed_name(m)}`", _kind(m), m.label, help_of(m)] for m in METRICS]
+    rows.append([f"`{SCORE.name}`", SCORE.kind, "", SCORE.what])
+    rows += [[f"`{g.name}`", g.kind, g.label, f"{g.group}: {g.what}"] for g in GAUGES]
+    return table("| metric | type | label | what |", rows)
+
+
+def _kind(metric: Metric) -> str:
+    return "histogram" if metric.kind == "histogram" else "counter"
+
+
 # --- tables that are written by hand ------------------------------------------------------------
 
 
@@ -265,7 +279,13 @@ def redis_keys(db: int) -> list[RedisKey]:
 
 # --- the page ---------------------------------------------------------------------------------
 
-PARTS = {"metrics": metrics, "quantiles": quantiles, "settings": settings, "commands": command_list}
+PARTS = {
+    "metrics": metrics,
+    "quantiles": quantiles,
+    "exposed": exposed,
+    "settings": settings,
+    "commands": command_list,
+}
 
 
 def block(name: str) -> re.Pattern[str]:

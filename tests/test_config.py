@@ -128,6 +128,7 @@ def test_without_a_file_the_reference_is_in_force_but_for_what_the_stream_needs(
         "policy.explore_amount_minor_max",
         "learning.gate_fraud_count",
         "drift.step",
+        "rollouts.steps",
     }
     without = replace(
         builtin,
@@ -135,6 +136,7 @@ def test_without_a_file_the_reference_is_in_force_but_for_what_the_stream_needs(
         archive=reference.archive,
         updates=reference.updates,
         drift=reference.drift,
+        rollouts=reference.rollouts,
         policy=reference.policy,
         learning=reference.learning,
         version=reference.version,

@@ -126,7 +126,7 @@ def test_every_command_in_a_sentence_is_there(page: Path) -> None:
 @every_present_page
 def test_every_program_and_target_is_there(page: Path) -> None:
     text = page.read_text()
-    for module in re.findall(r"python -m ((?:benchmarks|tests)[.\w]*)", text):
+    for module in re.findall(r"python -m ((?:benchmarks|tests|deploy)[.\w]*)", text):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
     for script in re.findall(r"python (\w+/\w+\.py)", text):
@@ -145,7 +145,7 @@ def test_every_file_that_is_named_is_there(page: Path) -> None:
 
 
 def tracked() -> Iterator[Path]:
-    for folder in ("sentinel", "tests", "benchmarks", "config"):
+    for folder in ("sentinel", "tests", "benchmarks", "config", "deploy"):
         yield from (path for path in (ROOT / folder).rglob("*") if path.is_file())
 
 

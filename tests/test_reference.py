@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from sentinel.app.run import Status, report
+from sentinel.app.run import report
+from sentinel.app.status import Status
 from sentinel.engine.params import TopicParams
 from sentinel.engine.topics import TOPICS
 from sentinel.metrics import COUNTERS, HISTOGRAMS, Metrics

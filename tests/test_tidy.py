@@ -18,6 +18,7 @@ IMPURE = {"asyncio", "datetime", "logging", "os", "random", "threading", "time"}
 # Where each third-party client may be imported: a module, or a folder when it ends in a slash.
 HOMES_OF = {
     "aiokafka": ("adapters/kafka/",),
+    "httptools": ("adapters/http/",),
     "lightgbm": ("model.py",),
     "msgspec": ("codec/",),
     "orjson": ("codec/",),
@@ -36,6 +37,8 @@ HOMES_OF = {
         "ports/archive.py",  # for its types only
     ),
     "redis": ("adapters/redis/",),
+    "starlette": ("adapters/http/",),
+    "uvicorn": ("adapters/http/",),
     "uvloop": (
         "cli/inspection/archive.py",
         "cli/inspection/archiving.py",

@@ -16,7 +16,6 @@ from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.company import Company
-from sentinel.app.reading_along import ReadingAlong, reading_along
 from sentinel.app.warming import warm_instance
 from sentinel.app.wiring.assembly import Parts, assemble
 from sentinel.app.wiring.control_plane import registrar
@@ -49,6 +48,7 @@ from sentinel.operations.stores import (
 from sentinel.operations.topics import refuse_wrong, topic_specs
 from sentinel.serving_model import ServingModel
 from sentinel.stored.experiments import StoredExperiment
+from sentinel.stored.rollouts import StoredRollout
 from sentinel.stored.versions import Artifact
 from sentinel.stores import (
     StoredCases,
@@ -159,7 +159,7 @@ class Instance:
             )
             self._parts = assemble(
                 config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
-                owner=owner, watch=self._watch,
+                owner=owner, watch=self._watch, health=self.health,
             )  # fmt: skip
             self._resources = stack.pop_all()
         return self
@@ -349,6 +349,11 @@ class Instance:
         """Whether it has partitions."""
         return self._parts is not None and self._parts.ownership.assigned.is_set()
 
+    @property
+    def parts(self) -> Parts | None:
+        """What it is made of, once it is."""
+        return self._parts
+
     def lag(self) -> int | None:
         """Transactions that wait to be read."""
         if self._parts is None or self._ports is None:
@@ -375,13 +380,15 @@ class Instance:
         """How the watch for drift stands; None where this instance does not watch."""
         return None if self._parts is None else self._parts.drift.view()
 
+    def rollout(self) -> StoredRollout | None:
+        """The newest, as this instance has seen it; None where it does not lead any."""
+        if self._parts is None or self._parts.training.update is None:
+            return None
+        return self._parts.rollouts.newest
+
     def experiments(self) -> list[StoredExperiment] | None:
         """What runs; None where this instance does not look after experiments."""
         return None if self._parts is None else self._parts.experiments.running
-
-    def reading_along(self) -> ReadingAlong:
-        """How far those are who read labels, and what drift is found in."""
-        return reading_along(self._ports, self._parts, self._config.topics)
 
     def labels_waiting(self) -> LabelsWaiting:
         """The labels that wait for their time."""

@@ -6,7 +6,7 @@ import resource
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from sentinel.app.backoff import back_off, failures_in_a_row
 from sentinel.app.builtin import stream as demo
 from sentinel.app.builtin.investigators import investigate
 from sentinel.app.builtin.playing import play, teach
-from sentinel.app.ending import CLOSE_S_MAX, limit_s, signals, unless_stopped, until_done
+from sentinel.app.ending import limit_s, signals, unless_stopped, until_done
 from sentinel.app.instance import Instance
+from sentinel.app.monitoring.listening import listening
 from sentinel.app.prepare import OF_THE_STREAM, GeneratedDays, Prepared, Progress, prepare
+from sentinel.app.status import Status
 from sentinel.codec.times import date_text
 from sentinel.config import Config
 from sentinel.core.features.state import layout_of
-from sentinel.engine.health import Health
 from sentinel.engine.partitions.labels import LabelsWaiting
 from sentinel.engine.registry.remembered import RegistryMemory
 from sentinel.engine.store.history import Beginning, carry_over
@@ -41,7 +42,7 @@ _TICK_S = 0.25
 
 
 # Works beside an instance, with the addresses of what was started; it may tell the run to stop.
-Beside = Callable[[Config, "Status", asyncio.Event], Coroutine[Any, Any, None]]
+Beside = Callable[[Config, Status, asyncio.Event], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +57,6 @@ class RunOptions:
     archive_command: tuple[str, ...] = ()  # starts an archive beside an embedded broker
     past: GeneratedDays | None = None  # of a stream that somebody else plays
     beside: Beside | None = None  # who that is
-
-
-@dataclass(slots=True)
-class Status:
-    """What there is to see of a run, filled as it goes."""
-
-    config: Config
-    metrics: Metrics
-    model_version: str
-    begun_s: float  # monotonic, when the instance was started
-    instance: Instance | None = None
-    archive: ArchiveChild | None = None
-    failure: str = ""  # why the instance before ended, until one has its partitions again
-    first_decision_s: float | None = None  # after the process began
-    has_partitions: asyncio.Event = field(default_factory=asyncio.Event)  # or once had
-
-    def health(self) -> Health:
-        """How the run is, also while there is no instance that could tell."""
-        now = self.instance.health() if self.instance else Health("starting", ("connecting",))
-        if self.failure and (self.instance is None or not self.instance.is_assigned):
-            return Health("stuck", (f"starting again after: {self.failure}",))
-        return now if self.archive is None else now.beside(self.archive.trouble)
-
-    def beginning(self) -> Beginning | None:
-        """What was known of entities at the start; None before there was one."""
-        return None if self.instance is None else self.instance.beginning
-
-    def grace_s(self) -> float:
-        """How long it may take to hand over what is owned now."""
-        is_owner = self.instance is not None and self.instance.is_assigned
-        return self.config.engine.shutdown_s_max + CLOSE_S_MAX if is_owner else 0.0
 
 
 async def run(
@@ -125,6 +95,7 @@ async def run(
             if is_broker_ours:
                 await _carry_over(config)
         status = Status(config, Metrics(), "", asyncio.get_running_loop().time())
+        listener = await stack.enter_async_context(listening(status, options.directory))
         preparing = prepare(
             config,
             options.directory,
@@ -137,7 +108,7 @@ async def run(
         status.model_version = prepared.serving.version
         status.begun_s = asyncio.get_running_loop().time()
         working = asyncio.create_task(_keep_running(config, prepared, status, stop))
-        tasks = {asyncio.create_task(_watch(status, options, stop, watch, servers))}
+        tasks = {asyncio.create_task(_watch(status, options, stop, watch, servers)), *listener}
         if is_broker_ours and options.archive_command:
             child = ArchiveChild(options.archive_command, options.directory / "archive.log")
             stack.push_async_callback(child.aclose)

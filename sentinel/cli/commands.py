@@ -29,7 +29,11 @@ PANELS = {
         "investigators": "labels.investigators",
         "consensus": "labels.consensus",
     },
-    "Models": {"models": "models.registry", "update": "models.updates"},
+    "Models": {
+        "models": "models.registry",
+        "update": "models.updates",
+        "rollouts": "rollouts.rollouts",
+    },
     "Experiments": {"experiments": "experiments.experiments"},
     "Look into it": {
         "drift": "drift.drift",
@@ -38,6 +42,7 @@ PANELS = {
         "archive": "inspection.archive",
     },
     "Operate": {
+        "status": "overview.status",
         "topics": "operate.topics",
         "dead-letters": "operate.dead_letters",
         "state": "operate.state",
@@ -95,8 +100,13 @@ def _loaded(name: str) -> Any:
     return command
 
 
+def exit_code(error: SentinelError) -> int:
+    """2 for what the user can mend, 1 for what may pass by itself."""
+    return 1 if isinstance(error, TransientError) else 2
+
+
 def fail(error: SentinelError) -> NoReturn:
-    """One clear line; exit code 2 for what the user can mend, 1 for what may pass by itself."""
+    """End with one clear line."""
     lines = [plain(line) for line in str(error).splitlines()]  # it may quote what strangers wrote
     echo("sentinel: " + "\n".join(lines), err=True)
-    raise typer.Exit(1 if isinstance(error, TransientError) else 2)
+    raise typer.Exit(exit_code(error))

@@ -7,7 +7,7 @@ from sentinel.ports.experiments import ExperimentStore
 from sentinel.ports.explainer import Explainer
 from sentinel.ports.rollouts import RolloutStore
 from sentinel.ports.stores import CaseStore, ModelStore, ReportStore, Savepoint, SavepointStore
-from sentinel.ports.trainer import Attempt, Made, Saved, Taken, Trainer, Updated
+from sentinel.ports.trainer import Attempt, Made, Saved, Taken, Trainer, Updated, UpdateOutcome
 from sentinel.state_store import Fence, Fences, PartitionState, StateStore, StoreFacts
 from sentinel.stored.blobs import Blob
 
@@ -38,5 +38,6 @@ __all__ = [
     "Taken",
     "TopicLog",
     "Trainer",
+    "UpdateOutcome",
     "Updated",
 ]

@@ -9,6 +9,8 @@ from sentinel.core.learning.awaiting import Need
 from sentinel.core.learning.gate.judging import Verdict
 from sentinel.stored.versions import Artifact
 
+UpdateOutcome = Literal["promote", "refuse", "not_yet", "no candidate"]
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -94,7 +96,7 @@ class Updated:
     reason: str
 
     @property
-    def outcome(self) -> str:
+    def outcome(self) -> UpdateOutcome:
         """The gate's word, or that there was nothing to judge."""
         return "no candidate" if self.verdict is None else self.verdict.outcome
 

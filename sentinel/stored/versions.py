@@ -120,6 +120,8 @@ class ServingReport:
         What scores beside, and why the registry's shadow does not; empty where there is nothing.
     unexplained
         Why alerts go out without reasons; empty if they do not.
+    health, health_reasons
+        How the instance was when it said so, in the words of `engine.health`.
     since_ms, until_ms
         From when on it was so, and when it was last said, by the instance's clock.
     """
@@ -132,12 +134,17 @@ class ServingReport:
     shadow: str = ""
     shadow_why: str = ""
     unexplained: str = ""
+    health: str = ""
+    health_reasons: tuple[str, ...] = ()
     since_ms: int = 0
     until_ms: int = 0
 
     def is_same(self, other: "ServingReport") -> bool:
-        """Whether nothing has changed but the time."""
-        return replace(self, since_ms=0, until_ms=0) == replace(other, since_ms=0, until_ms=0)
+        """Whether it serves the same: nothing has changed but the time, and how it is."""
+        return self._served() == other._served()
+
+    def _served(self) -> "ServingReport":
+        return replace(self, since_ms=0, until_ms=0, health="", health_reasons=())
 
 
 # How many instances are listed, and how many reports that hold no more are kept.

@@ -135,5 +135,5 @@ def _readable(
         try:
             readable[name] = decode_stored(kind, data)
         except RecordError as error:
-            log.warning("%s: %s", name, error.args[-1])
+            log.warning("%s: %s", name, error.unquoted)
     return readable

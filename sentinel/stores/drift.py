@@ -179,5 +179,5 @@ def _all_readable(
         try:
             readable.append(decode_stored(kind, data))
         except RecordError as error:
-            log.warning("%s: %s", name, error.args[-1])
+            log.warning("%s: %s", name, error.unquoted)
     return readable

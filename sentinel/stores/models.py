@@ -122,5 +122,5 @@ def _readable(page: Sequence[bytes]) -> list[ModelEvent]:
         try:
             events.append(decode_stored(ModelEvent, data))
         except RecordError as error:
-            log.warning("history of models: %s", error)
+            log.warning("history of models: %s", error.unquoted)
     return events

@@ -62,5 +62,5 @@ def _readable(found: Sequence[bytes | None]) -> list[ServingReport]:
         try:
             readable.append(decode_stored(ServingReport, data))
         except RecordError as error:
-            log.warning("what an instance serves: %s", error.detail)
+            log.warning("what an instance serves: %s", error.unquoted)
     return readable

@@ -39,7 +39,7 @@ class StoredSavepoints:
         try:
             return found, decode_stored(Savepoint, found)
         except RecordError as error:
-            log.warning("which savepoint there is: %s", error)
+            log.warning("which savepoint there is: %s", error.unquoted)
             return found, None
 
     async def piece(self, savepoint: Savepoint, number: int) -> bytes | None:

@@ -7,7 +7,7 @@ import pytest
 
 from sentinel.app import run as run_module
 from sentinel.app.prepare import Prepared
-from sentinel.app.run import Status
+from sentinel.app.status import Status
 from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from tests.engine.clock import run

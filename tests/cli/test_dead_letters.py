@@ -15,7 +15,7 @@ from sentinel.cli import app
 from sentinel.core.topics import TopicSpec
 from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.tail import read_to_end
-from sentinel.errors import RecordError
+from sentinel.errors import RecordError, RecordReason
 from sentinel.metrics import Metrics
 from sentinel.records import Header, InputRecord, OutputRecord, Record, TopicPartition
 from tests.app import small
@@ -61,7 +61,7 @@ class Folder:
         return TopicPartition(self.prefix + topic, partition)
 
     def letter(
-        self, offset: int, reason: str, value: bytes | None, *, topic: str = "transactions"
+        self, offset: int, reason: RecordReason, value: bytes | None, *, topic: str = "transactions"
     ) -> Refused:
         record = Record(offset, 0, b"C1", value, [("own", b"\xff"), ("sentinel.topic", b"liar")])
         return (
@@ -264,7 +264,9 @@ def test_what_is_refused_again_says_what_it_was(full: Folder) -> None:
 
 
 def test_a_partition_that_is_no_more_is_an_error(full: Folder) -> None:
-    full.publish([(full.at("transactions", 7), Record(0, 0, None, b""), RecordError("r", "d"))])
+    full.publish(
+        [(full.at("transactions", 7), Record(0, 0, None, b""), RecordError("not_ours", "d"))]
+    )
 
     assert "dead letter 4 came from" in full.refusal("replay", "--all", "--yes")
     assert full.sent("transactions") == []

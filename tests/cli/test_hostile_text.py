@@ -26,12 +26,19 @@ from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.store.history import StoredHistory, note_history
 from sentinel.errors import RecordError
 from sentinel.metrics import Metrics
-from sentinel.operations.stores import open_cases, open_drift, open_experiments, open_models
+from sentinel.operations.stores import (
+    open_cases,
+    open_drift,
+    open_experiments,
+    open_models,
+    open_rollouts,
+)
 from sentinel.records import Record, TopicPartition
 from sentinel.stored.experiments import ArmSpec, StoredVerdict
+from sentinel.stored.rollouts import RolloutStatus, StoredRollout
 from sentinel.stored.versions import ModelEvent, RegistryState
 from sentinel.stored.votes import Annotator, Case, CaseBatch, FeedbackProgress, Vote
-from sentinel.stores import StoredDrift, StoredExperiments
+from sentinel.stores import StoredDrift, StoredExperiments, StoredRollouts
 from tests.app import small
 from tests.archive.samples import archive_at, decided, write
 from tests.cli.drift_samples import a_reference, a_window, an_alarm
@@ -66,6 +73,11 @@ SHOWS = {
     "experiments pause": ["fast", "--who", TEXT, "--why", TEXT],
     "experiments stop": ["fast", "--who", TEXT, "--why", TEXT],
     "experiments settle": ["cuts", "--who", TEXT, "--why", TEXT],
+    "rollouts list": [],
+    "rollouts show": ["1"],
+    "rollouts approve": ["2", "--who", TEXT, "--why", TEXT],
+    "rollouts abort": ["3", "--who", TEXT, "--why", TEXT],
+    "status": [],
     "why": [TEXT],
     "audit": [TEXT],
     "archive schema": [],
@@ -100,6 +112,7 @@ OTHERS = {
     "experiments start": [TEXT, "--who", TEXT],
     "experiments ramp": ["slow", "--who", TEXT],
     "experiments resume": [TEXT, "--why", TEXT],
+    "rollouts start": [TEXT, "--who", TEXT, "--why", TEXT],
     "archive verify": [],
     "archive compact": [],
     "archive examples": ["examples.parquet"],
@@ -184,6 +197,8 @@ async def _fill(folder: Folder) -> None:
         await _fill_drift(drift)
     async with open_experiments(params) as experiments:
         await _fill_experiments(experiments)
+    async with open_rollouts(params) as rollouts:
+        await _fill_rollouts(rollouts)
     event = ModelEvent(1, TIME_MS, "promoted", "1.0.0", "1.0.0", None, None, TEXT, TEXT)
     state = RegistryState(number=1, stages={"1.0.0": "production"}, champion="1.0.0")
     async with open_models(params) as models:
@@ -214,6 +229,13 @@ async def _fill_experiments(store: StoredExperiments) -> None:
         an_experiment(a_ramp(arms=arms)),
     ):
         assert await store.put(None, one, look=look if one.look else None)
+
+
+async def _fill_rollouts(store: StoredRollouts) -> None:
+    standing: tuple[RolloutStatus, ...] = ("refused", "waiting", "waiting")
+    for number, status in enumerate(standing, 1):
+        one = StoredRollout(number, TEXT, TEXT, TEXT, TEXT, ("canary",), waits_for=TEXT, why=TEXT)
+        assert await store.put(None, replace(one, status=status, who=TEXT))
 
 
 async def _fill_drift(drift: StoredDrift) -> None:

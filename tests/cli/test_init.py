@@ -324,7 +324,7 @@ def test_kinds_of_refusals_are_bounded_and_counted(tmp_path: Path) -> None:
 
     refusals = RefusedRows(SchemaParams())
     for i in range(100):
-        error = RecordError(f"reason_{i % 50}", "x")
+        error = RecordError(f"reason_{i % 50}", "x")  # type: ignore[arg-type]
         refusals.add([b"{}"], [Rejected(0, error)], rows_before=i)
 
     assert refusals.count == 100

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sentinel.app.run import Status
+from sentinel.app.status import Status
 from sentinel.cli.models.learning import (
     awaited_summary,
     headline,

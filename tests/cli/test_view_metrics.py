@@ -3,7 +3,7 @@
 import asyncio
 import io
 
-from sentinel.app.run import Status
+from sentinel.app.status import Status
 from sentinel.cli.run.view import View, _picture
 from sentinel.cli.texts import PlainConsole
 from sentinel.metrics import COUNTERS, HISTOGRAMS, Metrics

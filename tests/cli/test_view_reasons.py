@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from sentinel.app.run import Status
+from sentinel.app.status import Status
 from sentinel.cli.run.view import View, _alerts
 from sentinel.cli.texts import PlainConsole
 from sentinel.codec.records import encode

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from sentinel.adapters.archive import ArchiveParams, ParquetArchive
-from sentinel.app.run import Status, report
+from sentinel.app.run import report
+from sentinel.app.status import Status
 from sentinel.codec.archive import archive_rows, decode_archived
 from sentinel.core.exploration import is_explored
 from sentinel.core.features.hashing import hash64

@@ -69,9 +69,9 @@ async def rollout_is(world: World, status: str, **wanted: Any) -> StoredRollout:
     """Wait until the newest rollout is so."""
     for _ in range(6_000):
         one = await newest(world)
-        if one is not None and one.status == status:
-            if all(getattr(one, name) == value for name, value in wanted.items()):
-                return one
+        asked = {"status": status, **wanted}
+        if one is not None and all(getattr(one, name) == asked[name] for name in asked):
+            return one
         await asyncio.sleep(0.1)
     raise AssertionError(f"the newest rollout is {one}")
 

@@ -393,7 +393,7 @@ def test_there_is_one_update_at_a_time() -> None:
         ModelError("1.0.0", "cannot be used"),
         ValueError("no frauds"),
         LightGBMError("no memory"),
-        RecordError("example", "is damaged"),
+        RecordError("not_json", "is damaged"),
         KeyError("amount"),
         AssertionError("a mistake"),
         RuntimeError("anything"),

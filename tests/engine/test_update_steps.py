@@ -289,7 +289,7 @@ def test_a_promotion_is_done_once_and_watched_from_the_newest_example_on(
 
     [watched] = steps.take(PROMOTING)
 
-    assert watched == PROMOTING.to("watching", watch_until_ms=1_500 + 3_600_000)
+    assert watched == PROMOTING.to("watching", watch_until_ms=1_500 + 3_600_000, seen="1.1.0")
     assert registry_state_of(steps.world).champion == "1.1.0"
 
 

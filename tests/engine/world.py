@@ -549,7 +549,7 @@ class MemoryInstance(Instance):
             )
             self._parts = assemble(
                 config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
-                owner=owner, watch=self._watch,
+                owner=owner, watch=self._watch, health=self.health,
             )  # fmt: skip
             self._resources = stack.pop_all()
 

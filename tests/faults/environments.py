@@ -33,6 +33,7 @@ def environment_of(servers: Servers, fault: Fault, folder: Path) -> dict[str, st
         "ENGINE__RESTART_COUNT_MAX": "1000",
         "ENGINE__BACKOFF_S_MAX": "2.0",
         "MODEL__DIRECTORY": str(folder / "models"),
+        "HTTP__BIND": "",  # instances run beside each other
     }
     if fault.watched_row_ms:
         settings |= drift_watch.SETTINGS

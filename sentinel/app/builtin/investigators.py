@@ -85,7 +85,7 @@ def _hear(value: bytes | None, stream: DemoStream) -> None:
     try:
         alert = decode_object(value or b"")
     except RecordError as error:
-        log.warning("an alert that is none: %s", error.detail)
+        log.warning("an alert that is none: %s", error.unquoted)
         return
     is_fraud = stream.truth(alert["transaction_id"], alert["event_time_ms"])
     if is_fraud is not None:

@@ -144,7 +144,7 @@ class GeneratedPast:
                     try:
                         self._seen.add(decode_example(record.value).id)
                     except RecordError as error:
-                        log.warning("example at offset %d: %s", record.offset, error.detail)
+                        log.warning("example at offset %d: %s", record.offset, error.unquoted)
 
     async def due(self, now_ms: int) -> list[Example]:
         """Those that have become known since the last call, and are not out."""

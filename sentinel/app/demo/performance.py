@@ -16,7 +16,8 @@ from sentinel.app.demo.sending import EventClock
 from sentinel.app.demo.told import Happening
 from sentinel.app.demo.waiting import WaitingClock
 from sentinel.app.instance import Instance
-from sentinel.app.run import Status
+from sentinel.app.status import Status
+from sentinel.app.wiring.assembly import Parts
 from sentinel.codec.archive import KINDS
 from sentinel.codec.records import decode_object
 from sentinel.config import Config
@@ -62,6 +63,12 @@ class Stage:
         """What serves."""
         assert self.status.instance is not None
         return self.status.instance
+
+    @property
+    def parts(self) -> Parts:
+        """What that is made of."""
+        assert self.instance.parts is not None
+        return self.instance.parts
 
 
 class DemoPerformance:
@@ -148,7 +155,7 @@ class DemoPerformance:
         """Votes are weighed, and their labels have come to whoever counts them."""
         count, metrics = stage.clock.spoken_count, stage.status.metrics
         await stage.waiting.until("votes", lambda: metrics.feedback >= count)
-        await stage.waiting.until("labels", lambda: stage.instance.reading_along().labels == 0)
+        await stage.waiting.until("labels", lambda: stage.parts.labels.unread() == 0)
 
     async def _decided(self, stage: Stage) -> None:
         count, metrics = stage.clock.sent_count, stage.status.metrics
@@ -207,12 +214,11 @@ class DemoPerformance:
             return update is not None and update.state not in _BUSY
 
         def is_served() -> bool:
-            champion = hearing.champion
-            return champion in (None, stage.instance.version) and (
-                champion in (None, stage.instance.reading_along().watched_version)
-            )
+            champion, watch = hearing.champion, stage.parts.drift.watch
+            watched = None if watch is None else watch.version
+            return champion is None or champion == stage.instance.version == watched
 
-        await stage.waiting.until("drift", lambda: stage.instance.reading_along().drift == 0)
+        await stage.waiting.until("drift", lambda: stage.parts.drift.unread() == 0)
         await stage.waiting.until("trainer", lambda: is_read() and is_idle())
         await stage.waiting.until("serving", is_served)
 

@@ -1,5 +1,6 @@
 """Wires the tasks of an instance to its ports."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from sentinel.app.wiring import control_plane, experimenting, rolling_out, watching
@@ -16,11 +17,13 @@ from sentinel.engine.drift.task import DriftTask
 from sentinel.engine.experiments.following import Routing
 from sentinel.engine.experiments.task import ExperimentTask
 from sentinel.engine.feedback.task import FeedbackTask
+from sentinel.engine.health import Health
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.partitions.labels import LabelTail
 from sentinel.engine.partitions.placement import Placement
 from sentinel.engine.registry.remembered import RegistryMemory, SteadyModels
+from sentinel.engine.rollouts.rolling import RolloutSteps
 from sentinel.engine.scoring.alerts import Alerts
 from sentinel.engine.scoring.arms.arm_counts import ArmNotes
 from sentinel.engine.scoring.checkpoint import Checkpoints
@@ -55,6 +58,7 @@ class Parts:
     deployment: Deployment
     reporting: Reporting
     training: TrainingTask
+    rollouts: RolloutSteps
     drift: DriftTask
     drift_columns: DriftColumns
     routing: Routing
@@ -76,6 +80,7 @@ def assemble(
     *,
     owner: StoreOwner,
     watch: StoreWatch,
+    health: Callable[[], Health],
 ) -> Parts:
     """Wire the tasks of an instance to its ports."""
     inbox, feedback_inbox = _inboxes(config.engine)
@@ -108,6 +113,7 @@ def assemble(
     shared.ports = ports = replace(ports, models=SteadyModels(ports.models, memory, known))
     deployment = control_plane.deployment(shared, known)
     drift = watching.drift(shared)
+    rollouts = rolling_out.rollouts(shared)
     return Parts(
         dispatcher=dispatcher,
         pipeline=pipeline,
@@ -119,8 +125,9 @@ def assemble(
         summaries=summaries,
         ownership=ownership,
         deployment=deployment,
-        reporting=control_plane.reporting(shared, deployment),
-        training=control_plane.training(shared, drift.alarm_times, rolling_out.rollouts(shared)),
+        reporting=control_plane.reporting(shared, deployment, health),
+        training=control_plane.training(shared, drift.alarm_times, rollouts),
+        rollouts=rollouts,
         drift=drift,
         drift_columns=watching.drift_columns(shared, summaries),
         routing=experimenting.routing(shared, deployment),

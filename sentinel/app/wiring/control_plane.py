@@ -12,6 +12,7 @@ from sentinel.engine.dead_letters import DeadLetters
 from sentinel.engine.deployment.champion import Deployment
 from sentinel.engine.deployment.reporting import Reporting
 from sentinel.engine.feedback.task import FeedbackTask
+from sentinel.engine.health import Health
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.engine.registry.remembered import RegistryMemory, RememberedRegistry
 from sentinel.engine.rollouts.rolling import RolloutSteps
@@ -95,11 +96,12 @@ def deployment(shared: Shared, known: RememberedRegistry) -> Deployment:
     )
 
 
-def reporting(shared: Shared, following: Deployment) -> Reporting:
-    """What tells others what serves here."""
+def reporting(shared: Shared, following: Deployment, health: Callable[[], Health]) -> Reporting:
+    """What tells others what serves here, and how the instance is."""
     config, ports, serving = shared.config, shared.ports, shared.serving
 
     def now() -> ServingReport:
+        how = health()
         return ServingReport(
             instance=ports.name,
             version=serving.champion.version,
@@ -109,6 +111,8 @@ def reporting(shared: Shared, following: Deployment) -> Reporting:
             shadow="" if serving.shadow is None else serving.shadow.version,
             shadow_why=following.shadow_trouble,
             unexplained=following.unexplained,
+            health=how.status,
+            health_reasons=how.reasons,
         )
 
     return Reporting(ports.reports, now, clock_ms=clock_ms)

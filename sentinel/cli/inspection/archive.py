@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,8 @@ from sentinel.cli.commands import command_group
 from sentinel.cli.options import ConfigOption, IdleOption, NewestOption
 from sentinel.cli.texts import PlainConsole, echo, echo_json
 from sentinel.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 archive = command_group("Keep decisions and labels as Parquet files.")
 
@@ -35,18 +38,23 @@ def run_archive(
         _end_with_input()  # first: what is imported next takes seconds
         os.nice(_CHILD_NICENESS)
     from sentinel.cli.inspection.archiving import archive_until_stopped
+    from sentinel.cli.logs import log_to
     from sentinel.config import load
     from sentinel.operations import embedded
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = load(config)
+    log_to(sys.stderr, settings.logging)
     embedded.running(settings)  # says at once what is missing; later it may come back
     done = archive_until_stopped(settings, exit_when_idle_s=exit_when_idle)
-    echo(
+    words = (
         f"{done.rows:,} rows in {done.files:,} files under {settings.archive.directory}, "
         f"{done.repeated:,} repetitions left out; {done.examples:,} examples, "
         f"{done.placed:,} votes placed"
     )
+    if settings.logging.format == "json":
+        log.info("%s", words)
+    else:
+        echo(words)
 
 
 def _end_with_input() -> None:

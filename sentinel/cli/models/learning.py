@@ -13,6 +13,7 @@ _STEPS: dict[UpdateState, str] = {
     "training": "candidates are made and judged",
     "made": "its candidate is on its way into the registry",
     "waiting": "its candidate waits for `sentinel models approve`",
+    "rolling": "its candidate is rolled out: `sentinel rollouts show` says how far it is",
     "promoting": "its candidate is on its way to serve",
     "watching": "its candidate serves, and is watched",
 }

@@ -1,20 +1,26 @@
 """A run with the loop that it needs: shown while it lasts, and reported at its end."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import typer
 import uvloop
-from rich.logging import RichHandler
 
 from sentinel.app.ending import leave_abandoned
 from sentinel.app.run import RunOptions, report, run
+from sentinel.cli.commands import exit_code
+from sentinel.cli.logs import LoggedLines, log_to
 from sentinel.cli.run.view import View
-from sentinel.cli.streams import Display, displays
+from sentinel.cli.streams import displays
 from sentinel.cli.texts import PlainConsole
 from sentinel.codec.records import encode_pretty
 from sentinel.config import Config
-from sentinel.errors import ConfigError
+from sentinel.errors import ConfigError, SentinelError
+
+log = logging.getLogger(__name__)
 
 _WAY_ON = (
     "with your own data: `sentinel init history.csv` looks at it and writes a configuration; "
@@ -25,9 +31,10 @@ _WAY_ON = (
 def watched(config: Config, options: RunOptions, report_file: Path | None, *, plain: bool) -> None:
     """Run, show, and write the report at the end, however the run ended."""
     with displays() as (out, err):
-        is_live = out.file.isatty() and not plain
-        _log_to(err, plain=not is_live)
-        view = View(PlainConsole(file=out.file), live=is_live)
+        is_json = config.logging.format == "json"
+        is_live = out.file.isatty() and not plain and not is_json
+        log_to(err.file, config.logging, in_columns=is_live)
+        view = View(PlainConsole(file=LoggedLines() if is_json else out.file), live=is_live)
 
         def leave() -> None:
             view.stop()
@@ -41,7 +48,7 @@ def watched(config: Config, options: RunOptions, report_file: Path | None, *, pl
                 view.tell(_WAY_ON)
             return report(status)
 
-        with view:
+        with view, _told_as_json() if is_json else nullcontext():
             figures = uvloop.run(main())
     if report_file is not None:
         try:
@@ -51,10 +58,11 @@ def watched(config: Config, options: RunOptions, report_file: Path | None, *, pl
     leave_abandoned()
 
 
-def _log_to(display: Display, *, plain: bool) -> None:
-    handler: logging.Handler = RichHandler(console=PlainConsole(file=display.file), show_path=False)
-    handler.setFormatter(logging.Formatter("%(message)s"))  # the rest has columns of its own
-    if plain:
-        handler = logging.StreamHandler(display.file)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+@contextmanager
+def _told_as_json() -> Iterator[None]:
+    """What ends the run is a line of the log, too."""
+    try:
+        yield
+    except SentinelError as error:
+        log.critical("%s", error)
+        raise typer.Exit(exit_code(error)) from error

@@ -15,8 +15,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sentinel.app.run import Status
+from sentinel.app.status import Status
 from sentinel.cli.models.learning import awaited_summary, headline, is_at_work, tally
+from sentinel.cli.rollouts.sentences import rollout_line
 from sentinel.cli.texts import PlainConsole, plain, shown
 from sentinel.codec.records import decode_object
 from sentinel.codec.times import date_text
@@ -126,6 +127,7 @@ class View:
                     _line(status, self._rate),
                     *_plain_outlook(status),
                     *_plain_drift(status),
+                    *_plain_rollout(status),
                     *_plain_experiments(status),
                 ]
             )
@@ -280,6 +282,8 @@ def _learning(status: Status) -> Panel:
         rows.add_row("next awaits", shown(awaited_summary(outlook)))
     if drift := _drift(status):
         rows.add_row("drift", shown(drift))
+    if rollout := _rollout(status):
+        rows.add_row("rollout", shown(rollout))
     if experiments := _experiments(status):
         rows.add_row("experiments", shown(experiments))
     return Panel(rows, title="learning")
@@ -303,6 +307,16 @@ def drift_words(view: DriftView) -> str:
 
 def _plain_drift(status: Status) -> list[str]:
     return [plain(f"drift: {words}")] if (words := _drift(status)) else []
+
+
+def _rollout(status: Status) -> str:
+    """How a rollout stands; empty where none is under way, or another instance leads it."""
+    one = None if status.instance is None else status.instance.rollout()
+    return "" if one is None or one.is_over else rollout_line(one, time.time_ns() // 1_000_000)
+
+
+def _plain_rollout(status: Status) -> list[str]:
+    return [plain(words)] if (words := _rollout(status)) else []
 
 
 def _experiments(status: Status) -> str:

@@ -32,6 +32,7 @@ def hold_of(
     now_ms: int,
     is_paused: bool,
     failed_ms: int | None,
+    quiet_to_ms: int | None,
 ) -> Hold | None:
     """What keeps the next step; None where nothing does.
 
@@ -39,6 +40,8 @@ def hold_of(
     ----------
     failed_ms
         When the rollout before this one ended, if that was not well; None else.
+    quiet_to_ms
+        When the quiet hours of now end; None where there are none.
     """
     place = one.next_place
     if is_paused:
@@ -52,9 +55,9 @@ def hold_of(
         until_ms = failed_ms + round(params.cooldown_s * 1000)
         if now_ms < until_ms:
             return Hold("the rollout before it did not end well: it cools down", False, until_ms)
-    if (quiet := params.quiet) is not None and quiet.contains(now_ms):
+    if quiet_to_ms is not None:
         words = f"quiet hours, {params.quiet_hours} {params.quiet_zone}"
-        return Hold(words, False, quiet.end_ms(now_ms))
+        return Hold(words, False, quiet_to_ms)
     return None
 
 

@@ -7,7 +7,6 @@ from typing import get_args
 from sentinel.core.experiments.definition import CANARY_SHARE_MAX, LOOK_COUNT_MAX
 from sentinel.core.experiments.metrics import METRICS
 from sentinel.core.features.spec import duration_ms
-from sentinel.core.rollouts.quiet_hours import QuietHours
 from sentinel.stored.rollouts import CHAMPION, StepName
 
 STEPS: tuple[StepName, ...] = get_args(StepName)
@@ -87,11 +86,6 @@ class RolloutParams:
         self._check_times()
 
     @property
-    def quiet(self) -> QuietHours | None:
-        """When nothing goes on by itself; None where that is never."""
-        return QuietHours.parsed(self.quiet_hours, self.quiet_zone) if self.quiet_hours else None
-
-    @property
     def is_used(self) -> bool:
         """Whether anything can stand between the gate and the champion's place."""
         return bool(self.steps or self.urgent_steps or self.approve or self.quiet_hours)
@@ -118,8 +112,6 @@ class RolloutParams:
                 raise ValueError(f"{name} must be at least {self.looks} minutes, one a look")
         if duration_ms(self.ramp_step) * (len(self.ramp_steps) - 1) >= duration_ms(self.ramp_for):
             raise ValueError("ramp_for must be longer than the steps before the last take together")
-        if self.quiet_hours:
-            QuietHours.parsed(self.quiet_hours, self.quiet_zone)
 
 
 def _check_steps(name: str, steps: Sequence[str]) -> None:

@@ -120,7 +120,7 @@ def entered(one: StoredRollout, experiment: str, *, at_ms: int) -> StoredRollout
     return replace(_in(one, "running", at_ms), experiment=experiment)
 
 
-def passed(one: StoredRollout, why: str, *, at_ms: int) -> StoredRollout:
+def step_passed(one: StoredRollout, why: str, *, at_ms: int) -> StoredRollout:
     """The step that ran is behind it."""
     done = PassedStep(one.steps[one.place], one.experiment, one.since_ms, at_ms, why)
     after = _in(one, "waiting", at_ms)

@@ -337,7 +337,7 @@ class Archiver:
             try:
                 found = decode_archived(kind, record)
             except RecordError as error:
-                log.warning("left out of the archive: %s of %s", error.detail, kind)
+                log.warning("left out of the archive: %s of %s", error.unquoted, kind)
                 continue
             source = source_of(found, self._transactions)
             layout = day_of(record.timestamp), self._names(found), source

@@ -155,7 +155,7 @@ class OutcomeCounter:
                 elif b'"kind":"look"' in value:
                     self._note(decode_stored(OutcomeReport, value))
             except RecordError as error:
-                log.warning("%s at offset %d: %s", topic, record.offset, error.detail)
+                log.warning("%s at offset %d: %s", topic, record.offset, error.unquoted)
 
     def _note(self, report: OutcomeReport) -> None:
         if (one := self._followed.get(report.experiment)) is not None:

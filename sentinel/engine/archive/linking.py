@@ -162,6 +162,7 @@ class Linker:
             log.warning(
                 "%s/%s has spoken of transaction %s, on which there never was a decision",
                 one.voice.source, one.voice.who, one.voice.transaction_id,
+                extra={"transaction_id": one.voice.transaction_id},
             )  # fmt: skip
         kept = [one for one in left if one.since_ms >= oldest_ms]
         self._progress = replace(self._progress, waiting=kept)

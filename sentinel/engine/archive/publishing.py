@@ -169,7 +169,7 @@ class ExamplePublisher:
                     try:
                         self._seen.add(_name(decode_example(record.value)))
                     except RecordError as error:
-                        log.warning("example at offset %d: %s", record.offset, error.detail)
+                        log.warning("example at offset %d: %s", record.offset, error.unquoted)
                 self._progress = replace(self._progress, published_to=records[-1].offset + 1)
 
     def _join(self, labels: list[dict[str, Any]]) -> tuple[list[Example], list[dict[str, Any]]]:

@@ -92,7 +92,7 @@ class DriftColumns:
         try:
             reference = from_manifest(manifest)
         except RecordError as error:
-            log.warning("the reference of model %s is not used: %s", version, error.args[-1])
+            log.warning("the reference of model %s is not used: %s", version, error.unquoted)
             return None
         if reference is None or [c.name for c in reference.features] != self._features:
             return None

@@ -36,5 +36,5 @@ async def days_before(
             try:
                 found[begin_ms] = unpack_counts(data)
             except RecordError as error:
-                log.warning("the counts of a day are damaged: %s", error.args[-1])
+                log.warning("the counts of a day are damaged: %s", error.unquoted)
     return found

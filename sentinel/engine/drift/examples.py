@@ -52,7 +52,7 @@ class PerformanceWatch:
                 base_count=self._base_count,
             )
         except RecordError as error:
-            log.warning("performance is watched anew: %s", error.args[-1])
+            log.warning("performance is watched anew: %s", error.unquoted)
             self._watch = self._fresh(version, ExamplePosition())
         return self._watch.position().reads_from
 
@@ -76,7 +76,7 @@ class PerformanceWatch:
             try:
                 example = decode_example(record.value)
             except RecordError as error:
-                log.warning("example at offset %d: %s", record.offset, error)
+                log.warning("example at offset %d: %s", record.offset, error.unquoted)
                 continue
             for event in self._watch.take(record.offset, example):
                 # Not the example's own time, which is a maturity ago: alarms are compared with

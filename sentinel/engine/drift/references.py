@@ -68,7 +68,7 @@ class References:
         try:
             found = await own_reference(self._store, self._models, version)
         except RecordError as error:
-            log.warning("the reference of model %s is not used: %s", version, error.args[-1])
+            log.warning("the reference of model %s is not used: %s", version, error.unquoted)
             return None
         return None if found is None else found.reference
 

@@ -58,7 +58,7 @@ def _is_restored(watch: Watch, values: Mapping[str, Any]) -> bool:
     try:
         restore(watch, values)
     except RecordError as error:
-        log.warning("drift is watched anew: %s", error.args[-1])
+        log.warning("drift is watched anew: %s", error.unquoted)
         return False
     return True
 
@@ -146,6 +146,11 @@ class DriftTask:
             quiet_since_ms=self._desk.quiet_since_ms,
             is_reference_missing=self._watch.is_gathering,
         )
+
+    def unread(self) -> int | None:
+        """Summaries and examples that wait to be read; None while that is not known."""
+        lags = [self._tail.lag(topic) for topic in (self._topic, self._example_topic)]
+        return None if None in lags else sum(one or 0 for one in lags)
 
     def alarm_times(self) -> AlarmTimes:
         """When alarms were opened: for whoever decides that a model is to be trained."""
@@ -304,7 +309,7 @@ class DriftTask:
             )  # fmt: skip
         except RecordError as error:
             self._metrics.summaries_refused += 1
-            log.warning("summary at offset %d: %s", record.offset, error)
+            log.warning("summary at offset %d: %s", record.offset, error.unquoted)
             return
         for judgement in await asyncio.to_thread(self._judged, arrival):
             await self._tell(judgement)

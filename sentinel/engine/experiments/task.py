@@ -155,7 +155,9 @@ class ExperimentTask:
         try:
             return decode_stored(_Progress, kept)
         except RecordError as error:
-            log.warning("how far guardrails were is damaged, they read all again: %s", error.detail)
+            log.warning(
+                "how far guardrails were is damaged, they read all again: %s", error.unquoted
+            )
             return _Progress()
 
     async def _look(self) -> None:
@@ -195,7 +197,7 @@ class ExperimentTask:
             else:
                 await self._count(decode_stored(CountReport, value), record.timestamp)
         except RecordError as error:
-            log.warning("outcomes at offset %d: %s", record.offset, error.detail)
+            log.warning("outcomes at offset %d: %s", record.offset, error.unquoted)
 
     async def _count(self, counts: CountReport, appended_ms: int) -> None:
         """What arms have decided: guardrails, and the steps of ramps."""

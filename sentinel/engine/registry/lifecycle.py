@@ -261,7 +261,7 @@ def update_of(noted: bytes | None, example_log: str, control_log: str) -> Update
         try:
             found = decode_stored(Update, noted)
         except RecordError as error:
-            log.warning("what was noted of updates is not readable: %s", error)
+            log.warning("what was noted of updates is not readable: %s", error.unquoted)
     if not is_of(control_log, found.control_log or cluster_of(found.log)):
         found = replace(found, control_to=0)
     if not is_of(example_log, found.log):

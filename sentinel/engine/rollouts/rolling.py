@@ -17,6 +17,7 @@ from sentinel.core.rollouts.params import RolloutParams
 from sentinel.engine.registry.lifecycle import OVERTAKEN, SERVES, Update
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.engine.rollouts.desk import RolloutChange, RolloutDesk
+from sentinel.engine.rollouts.quiet_hours import QuietHours
 from sentinel.engine.rollouts.step_experiments import UNASSIGNABLE, StepExperiments
 from sentinel.engine.updates.reader import ReaderPosition
 from sentinel.errors import TransientError
@@ -142,6 +143,7 @@ class RolloutSteps:
             now_ms=now_ms,
             is_paused=self._is_paused(),
             failed_ms=await self._failed_ms(one),
+            quiet_to_ms=self._quiet_to_ms(now_ms),
         )
         if hold is None and one.place == len(one.steps):
             return await self._move(one, "promoting", "every step is behind it")
@@ -161,6 +163,10 @@ class RolloutSteps:
             return await self._end(one, "refused", "nobody has agreed in time")
         return await self._change(one, lambda now: transitions.held(now, hold), hold.why)
 
+    def _quiet_to_ms(self, now_ms: int) -> int | None:
+        quiet = QuietHours.of(self._params)
+        return quiet.end_ms(now_ms) if quiet is not None and quiet.contains(now_ms) else None
+
     async def _failed_ms(self, one: StoredRollout) -> int | None:
         """When the rollout before it ended, if that was not well."""
         before = await self._desk.before(one.number) if one.place == 0 else None
@@ -179,7 +185,9 @@ class RolloutSteps:
             return await self._end(one, "refused", f"{one.next_place}: {why}")
         await self._experiments.settle(found)  # or it would wait for a person for good
         at_ms = self._desk.clock_ms()
-        return await self._change(one, lambda now: transitions.passed(now, why, at_ms=at_ms), why)
+        return await self._change(
+            one, lambda now: transitions.step_passed(now, why, at_ms=at_ms), why
+        )
 
     async def _turn_down(self, one: StoredRollout) -> None:
         """What was refused may not serve; what somebody has aborted may be tried again."""

@@ -8,7 +8,7 @@ import numpy as np
 from sentinel.core.decision import ACTIONS, APPROVE
 from sentinel.engine.scoring.judging import JudgedBatch
 from sentinel.metrics import Metrics
-from sentinel.records import Floats
+from sentinel.records import Floats, Ints
 
 
 def count_decisions(metrics: Metrics, judged: JudgedBatch) -> None:
@@ -28,6 +28,14 @@ def count_decisions(metrics: Metrics, judged: JudgedBatch) -> None:
         metrics.version_decisions[version] += counts[0]
         metrics.version_alerts[version] += counts[1]
         metrics.version_probability_sum[version] += counts[2]
+
+
+def count_amounts(metrics: Metrics, judged: JudgedBatch, amount_minor: Ints) -> None:
+    """How much money was decided on, by the action; what is paid back takes nothing off."""
+    paid = np.maximum(amount_minor, 0)
+    sums = np.bincount(judged.verdicts.action, paid, minlength=len(ACTIONS)).tolist()
+    for action, amount in zip(ACTIONS, sums, strict=True):
+        metrics.amount_minor[action] += amount
 
 
 def count_times(metrics: Metrics, count: int, stamps_ms: Floats, received_s: float) -> None:

@@ -25,7 +25,7 @@ from sentinel.engine.partitions.labels import DueLabel, label_rows
 from sentinel.engine.partitions.placement import Placement
 from sentinel.engine.scoring.alerts import Alerts, Flagged
 from sentinel.engine.scoring.arms.arm_counts import ArmNotes
-from sentinel.engine.scoring.counting import count_decisions, count_times
+from sentinel.engine.scoring.counting import count_amounts, count_decisions, count_times
 from sentinel.engine.scoring.entities import EntityLoader, StoreAnswer
 from sentinel.engine.scoring.judging import Judge, JudgedBatch
 from sentinel.engine.scoring.summarising import Summaries
@@ -280,6 +280,7 @@ class Scoring:
         self._arm_notes.note(rows, judged)
         self._metrics.lap("summarise", clock_s)
         count_decisions(self._metrics, judged)
+        count_amounts(self._metrics, judged, rows.amount_minor)
         self._metrics.transactions += len(rows) + len(rejected)
         self._metrics.late += len(late)
         self._metrics.in_history += len(known)

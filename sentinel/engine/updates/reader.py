@@ -151,7 +151,7 @@ class Reader:
         try:
             command = decode_command(record.value)
         except RecordError as error:
-            log.warning("command at offset %d: %s", record.offset, error)
+            log.warning("command at offset %d: %s", record.offset, error.unquoted)
             return
         if command.kind == "update":
             self._asked_by = command.who

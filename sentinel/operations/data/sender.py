@@ -101,6 +101,11 @@ class Sender:
         topics = self._config.topics
         await self._broker.publish(topics.full(topics.experiments), 0, [record])
 
+    async def rollout(self, record: OutputRecord) -> None:
+        """Publish how a rollout is now."""
+        topics = self._config.topics
+        await self._broker.publish(topics.full(topics.rollouts), 0, [record])
+
     async def audit(self, entries: Sequence[AuditEntry]) -> None:
         """Publish what the audit keeps."""
         topics = self._config.topics

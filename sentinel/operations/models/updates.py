@@ -38,7 +38,11 @@ class UpdateStatus:
 async def update_status(config: Config) -> UpdateStatus:
     """How updates stand. Raises ConfigError if what is noted of them is damaged."""
     async with open_models(config.redis) as store:
-        update, outlook = await store.update(), await store.outlook()
+        return decoded_updates(await store.update(), await store.outlook())
+
+
+def decoded_updates(update: bytes | None, outlook: bytes | None) -> UpdateStatus:
+    """What is noted of updates. Raises ConfigError where it is damaged."""
     try:
         return UpdateStatus(
             None if update is None else decode_stored(Update, update),

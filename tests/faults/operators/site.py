@@ -152,6 +152,7 @@ class Site:
             "ENGINE__RESTART_COUNT_MAX": "6",
             "ENGINE__BACKOFF_S_MAX": "1.0",
             "MODEL__DIRECTORY": str(self.world.models),
+            "HTTP__BIND": "",
         }
         return {f"SENTINEL__{key}": value for key, value in (found | self.settings).items()}
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.core.rollouts.quiet_hours import QuietHours
+from sentinel.engine.rollouts.quiet_hours import QuietHours
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

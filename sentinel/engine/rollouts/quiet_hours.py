@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from sentinel.core.rollouts.params import RolloutParams
+
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 _DAY_MINUTES = 1440
 
@@ -40,6 +42,11 @@ class QuietHours:
                 f'quiet_zone must be an IANA name such as "Europe/Berlin", got "{zone}"'
             ) from error
         return cls(begin, end, zone)
+
+    @classmethod
+    def of(cls, params: RolloutParams) -> "QuietHours | None":
+        """Those of the configuration; None where there are none. Raises ValueError."""
+        return cls.parsed(params.quiet_hours, params.quiet_zone) if params.quiet_hours else None
 
     def contains(self, at_ms: int) -> bool:
         """Whether they last at this moment, in epoch milliseconds."""

@@ -1,0 +1,263 @@
+"""What is so at the moment of a scrape: health, lag, what waits, what is held, what is open.
+
+A gauge that this instance cannot know has no sample: another one trains, watches for drift, or
+looks after experiments.
+"""
+
+import os
+import resource
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from sentinel import __version__
+from sentinel.app.monitoring.counted import PREFIX
+from sentinel.app.status import Status
+from sentinel.codec.monitoring.exposition import MetricFamily, Sample
+from sentinel.core.learning.awaiting import longest_wait_s
+from sentinel.engine.health import HealthName
+from sentinel.engine.registry.lifecycle import UpdateState
+from sentinel.stored.experiments import ExperimentStatus
+
+_PROC = Path("/proc/self")
+_BEGAN_S = time.time()  # of this process, near enough
+
+Samples = Iterable[Sample]
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """What is read at a scrape, as a `Metric` is counted.
+
+    Attributes
+    ----------
+    name
+        As scrapes have it.
+    group
+        The capability that it is of.
+    """
+
+    name: str
+    group: str
+    what: str
+    read: Callable[[Status], Samples]
+    label: str = ""
+    kind: Literal["gauge", "counter"] = "gauge"
+
+    def family(self, status: Status) -> MetricFamily:
+        """What there is to say now."""
+        what = f"{self.group}: {self.what}"
+        return MetricFamily(self.name, self.kind, what, tuple(self.read(status)), self.label)
+
+
+def _some(value: float | None) -> Samples:
+    return () if value is None else (Sample(value),)
+
+
+def _one_of(words: Iterable[str], now: str) -> Samples:
+    """A 1 for what is so, a 0 for all else that could be."""
+    return [Sample(int(word == now), word) for word in words]
+
+
+def _health(status: Status) -> Samples:
+    return _one_of(get_args(HealthName), status.health().status)
+
+
+def _ready(status: Status) -> Samples:
+    return _some(int(status.health().is_ready))
+
+
+def _reasons(status: Status) -> Samples:
+    return _some(len(status.health().reasons))
+
+
+def _lag(status: Status) -> Samples:
+    return _some(None if status.instance is None else status.instance.lag())
+
+
+def _idle(status: Status) -> Samples:
+    return _some(None if status.instance is None else status.instance.idle_s())
+
+
+def _partitions(status: Status) -> Samples:
+    parts = None if status.instance is None else status.instance.parts
+    return _some(0 if parts is None else len(parts.partitions))
+
+
+def _entities(status: Status) -> Samples:
+    counts = {} if status.instance is None else status.instance.entity_counts()
+    return [Sample(count, kind) for kind, count in counts.items()]
+
+
+def _entities_max(status: Status) -> Samples:
+    return [Sample(one.entities_max, kind) for kind, one in status.config.entities.items()]
+
+
+def _model(status: Status) -> Samples:
+    return [Sample(1, status.model_version)] if status.model_version else ()
+
+
+def _shadow(status: Status) -> Samples:
+    parts = None if status.instance is None else status.instance.parts
+    shadow = None if parts is None else parts.serving.shadow
+    return () if shadow is None else [Sample(1, shadow.version)]
+
+
+def _labels_waiting(status: Status) -> Samples:
+    return _some(0 if status.instance is None else status.instance.labels_waiting().count)
+
+
+def _experiments(status: Status) -> Samples:
+    running = None if status.instance is None else status.instance.experiments()
+    if running is None:
+        return ()
+    words = [one for one in get_args(ExperimentStatus) if one not in ("draft", "ended")]
+    return [Sample(sum(one.status == word for one in running), word) for word in words]
+
+
+def _drift_open(status: Status) -> Samples:
+    view = None if status.instance is None else status.instance.drift()
+    return _some(None if view is None else view.open_count)
+
+
+def _drift_blind(status: Status) -> Samples:
+    view = None if status.instance is None else status.instance.drift()
+    return _some(None if view is None else int(view.is_reference_missing))
+
+
+def _update_state(status: Status) -> Samples:
+    update, _ = (None, None) if status.instance is None else status.instance.learning()
+    return () if update is None else _one_of(get_args(UpdateState), update.state)
+
+
+def _update_number(status: Status) -> Samples:
+    update, _ = (None, None) if status.instance is None else status.instance.learning()
+    return _some(None if update is None else update.number)
+
+
+def _update_needs(status: Status) -> Samples:
+    _, outlook = (None, None) if status.instance is None else status.instance.learning()
+    if outlook is None:
+        return ()
+    return [Sample(len(outlook.to_judge), "judge"), Sample(len(outlook.to_begin), "begin")]
+
+
+def _update_wait(status: Status) -> Samples:
+    _, outlook = (None, None) if status.instance is None else status.instance.learning()
+    if outlook is None:
+        return ()
+    return _some(longest_wait_s([*outlook.to_judge, *outlook.to_begin]))
+
+
+def _archive(status: Status) -> Samples:
+    return _some(None if status.archive is None else int(not status.archive.trouble))
+
+
+def _build(status: Status) -> Samples:
+    return [Sample(1, __version__)]
+
+
+def _configuration(status: Status) -> Samples:
+    return [Sample(1, status.config.version)]
+
+
+def _processor(status: Status) -> Samples:
+    return _some(time.process_time())
+
+
+def _began(status: Status) -> Samples:
+    return _some(_BEGAN_S)
+
+
+def _memory(status: Status) -> Samples:
+    try:
+        pages = int((_PROC / "statm").read_text().split()[1])
+    except OSError:  # no Linux
+        return ()
+    return _some(pages * resource.getpagesize())
+
+
+def _open_files(status: Status) -> Samples:
+    try:
+        return _some(len(os.listdir(_PROC / "fd")))
+    except OSError:
+        return ()
+
+
+def _open_files_max(status: Status) -> Samples:
+    return _some(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+GAUGES = (
+    Gauge(f"{PREFIX}health", "health", "1 for the word that says how it is", _health, "status"),
+    Gauge(f"{PREFIX}ready", "health", "whether what comes now is decided soon", _ready),
+    Gauge(f"{PREFIX}health_reasons", "health", "reasons for that word", _reasons),
+    Gauge(f"{PREFIX}lag_records", "scoring", "transactions that wait to be read", _lag),
+    Gauge(f"{PREFIX}idle_seconds", "scoring", "seconds since a record was taken", _idle),
+    Gauge(f"{PREFIX}partitions", "scoring", "partitions of the transactions", _partitions),
+    Gauge(f"{PREFIX}entities", "state", "entities in memory", _entities, "kind"),
+    Gauge(f"{PREFIX}entities_max", "state", "what memory holds of them", _entities_max, "kind"),
+    Gauge(f"{PREFIX}model_info", "serving", "1 for the version that serves", _model, "version"),
+    Gauge(f"{PREFIX}shadow_info", "serving", "1 for the version in shadow", _shadow, "version"),
+    Gauge(
+        f"{PREFIX}labels_waiting", "feedback", "labels that wait for their time", _labels_waiting
+    ),
+    Gauge(
+        f"{PREFIX}experiments",
+        "experiments",
+        "experiments that are at work",
+        _experiments,
+        "status",
+    ),
+    Gauge(f"{PREFIX}drift_alarms_open", "drift", "alarms that are not over", _drift_open),
+    Gauge(
+        f"{PREFIX}drift_reference_missing",
+        "drift",
+        "whether what is compared with is yet to come",
+        _drift_blind,
+    ),
+    Gauge(
+        f"{PREFIX}update_state",
+        "learning",
+        "1 for where the newest update of the model is",
+        _update_state,
+        "state",
+    ),
+    Gauge(f"{PREFIX}update_number", "learning", "updates that were begun", _update_number),
+    Gauge(
+        f"{PREFIX}update_needs_unmet",
+        "learning",
+        "of what the next update needs to begin, and to be judged, how much is not there",
+        _update_needs,
+        "to",
+    ),
+    Gauge(
+        f"{PREFIX}update_wait_seconds",
+        "learning",
+        "seconds until all of that is there, at the pace of late",
+        _update_wait,
+    ),
+    Gauge(f"{PREFIX}archive_up", "archive", "whether the archive beside a run runs", _archive),
+    Gauge(f"{PREFIX}build_info", "process", "1 for the release of Sentinel", _build, "version"),
+    Gauge(
+        f"{PREFIX}config_info",
+        "process",
+        "1 for the settings in force, as decisions name them",
+        _configuration,
+        "version",
+    ),
+    # As every client of Prometheus has them.
+    Gauge(
+        "process_cpu_seconds_total",
+        "process",
+        "processor time in seconds",
+        _processor,
+        kind="counter",
+    ),
+    Gauge("process_start_time_seconds", "process", "when it began, epoch seconds", _began),
+    Gauge("process_resident_memory_bytes", "process", "bytes of memory", _memory),
+    Gauge("process_open_fds", "process", "open files and sockets", _open_files),
+    Gauge("process_max_fds", "process", "how many of them it may have", _open_files_max),
+)

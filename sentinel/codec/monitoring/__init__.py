@@ -1,0 +1,1 @@
+"""What operators' own tools read: scrapes and log lines."""
