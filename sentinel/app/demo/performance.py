@@ -15,7 +15,6 @@ from sentinel.app.demo.script import Script
 from sentinel.app.demo.sending import EventClock
 from sentinel.app.demo.told import Happening
 from sentinel.app.demo.waiting import WaitingClock
-from sentinel.app.instance import Instance
 from sentinel.app.status import Status
 from sentinel.app.wiring.assembly import Parts
 from sentinel.codec.archive import KINDS
@@ -59,16 +58,9 @@ class Stage:
     happenings: list[Happening] = field(default_factory=list)
 
     @property
-    def instance(self) -> Instance:
-        """What serves."""
-        assert self.status.instance is not None
-        return self.status.instance
-
-    @property
-    def parts(self) -> Parts:
-        """What that is made of."""
-        assert self.instance.parts is not None
-        return self.instance.parts
+    def parts(self) -> Parts | None:
+        """What the instance is made of; None while there is none, as when it starts again."""
+        return None if self.status.instance is None else self.status.instance.parts
 
 
 class DemoPerformance:
@@ -155,7 +147,9 @@ class DemoPerformance:
         """Votes are weighed, and their labels have come to whoever counts them."""
         count, metrics = stage.clock.spoken_count, stage.status.metrics
         await stage.waiting.until("votes", lambda: metrics.feedback >= count)
-        await stage.waiting.until("labels", lambda: stage.parts.labels.unread() == 0)
+        await stage.waiting.until(
+            "labels", lambda: stage.parts is not None and stage.parts.labels.unread() == 0
+        )
 
     async def _decided(self, stage: Stage) -> None:
         count, metrics = stage.clock.sent_count, stage.status.metrics
@@ -210,15 +204,19 @@ class DemoPerformance:
             return metrics.examples + metrics.examples_refused >= count
 
         def is_idle() -> bool:
-            update, _ = stage.instance.learning()
+            update = None if stage.parts is None else stage.parts.training.update
             return update is not None and update.state not in _BUSY
 
         def is_served() -> bool:
-            champion, watch = hearing.champion, stage.parts.drift.watch
-            watched = None if watch is None else watch.version
-            return champion is None or champion == stage.instance.version == watched
+            champion, parts = hearing.champion, stage.parts
+            if champion is None or parts is None:
+                return champion is None
+            watched = None if parts.drift.watch is None else parts.drift.watch.version
+            return champion == parts.serving.champion.version == watched
 
-        await stage.waiting.until("drift", lambda: stage.parts.drift.unread() == 0)
+        await stage.waiting.until(
+            "drift", lambda: stage.parts is not None and stage.parts.drift.unread() == 0
+        )
         await stage.waiting.until("trainer", lambda: is_read() and is_idle())
         await stage.waiting.until("serving", is_served)
 

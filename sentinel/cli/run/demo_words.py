@@ -41,9 +41,9 @@ def story_line(happening: Happening, script: Script) -> str:
 def status_words(stage: Stage, seconds: float) -> str:
     """Where it stands."""
     clock, metrics = stage.clock, stage.status.metrics
-    frauds = len(clock.truth.frauds)
+    frauds, version = len(clock.truth.frauds), stage.hearing.champion or stage.first_version
     return (
         f"{date_text(clock.now_ms)[:10]} · {metrics.decisions:,} decisions · {frauds:,} frauds, "
         f"{len(stage.hearing.caught):,} caught · {metrics.labels_applied:,} labels · "
-        f"{metrics.examples:,} examples · model {stage.instance.version} · {seconds:,.0f} s"
+        f"{metrics.examples:,} examples · model {version} · {seconds:,.0f} s"
     )
