@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from sentinel.core.learning.awaiting import Need
 
 _HOUR_MS = 3_600_000
+STILL_OPEN = "an alarm of performance is still open"
 
 TriggerKind = Literal["demand", "performance", "drift", "scheduled", "continuous", "follow_up"]
 
@@ -68,14 +69,14 @@ class TriggerParams:
 class AlarmTimes(NamedTuple):
     """Event times of alarms, in any order; `critical` of those among them that are.
 
-    `is_open` says whether one of performance is not over.
+    `open_of` is the version of which one of performance is not over; empty where none is open.
     """
 
     drift: Sequence[int] = ()
     performance: Sequence[int] = ()
     critical_drift: Sequence[int] = ()
     critical_performance: Sequence[int] = ()
-    is_open: bool = False
+    open_of: str = ""
 
     def is_critical(self, kind: str, *, since_ms: int) -> bool:
         """Whether there is a critical one of a kind of trigger after some time."""
@@ -181,7 +182,7 @@ def _of_what_is_new(progress: Progress, params: TriggerParams) -> list[Trigger]:
     )
     retry_ms = round(params.retry_s * 1000)
     if not found and progress.is_alarm_open and 0 < retry_ms <= progress.elapsed_ms:
-        found.append(Trigger("performance", "an alarm of performance is still open"))
+        found.append(Trigger("performance", STILL_OPEN))
     found += _of_alarms("drift", progress.drift_alarm_ms, progress, params.drift_alarm_count)
     if _is_scheduled(progress, params.every_s):
         found.append(Trigger("scheduled", f"every {params.every_s:g} s"))

@@ -113,10 +113,14 @@ class AlarmDesk:
         return sorted(self._open.values(), key=lambda alarm: alarm.opened_ms)
 
     @property
-    def is_performance_open(self) -> bool:
-        """Whether outcomes of examples are worse than they were, and nobody has suppressed that."""
-        return any(one.detector == "examples" and one.column not in self._quiet
-                   for one in self._open.values())  # fmt: skip
+    def performance_open_of(self) -> str:
+        """The version whose outcomes are worse than they were; empty where none, or suppressed."""
+        versions = (
+            one.version
+            for one in self._open.values()
+            if one.detector == "examples" and one.column not in self._quiet
+        )
+        return next(versions, "")
 
     @property
     def segments(self) -> list[str]:

@@ -160,7 +160,7 @@ class DriftTask:
             opened_ms(of_performance=True),
             opened_ms(of_performance=False, is_critical=True),
             opened_ms(of_performance=True, is_critical=True),
-            self._desk.is_performance_open,
+            self._desk.performance_open_of,
         )
 
     async def run(self) -> None:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from sentinel.core.learning.triggers import AlarmTimes, Progress, Trigger
+from sentinel.core.learning.triggers import STILL_OPEN, AlarmTimes, Progress, Trigger
 from sentinel.core.registry import transitions
 from sentinel.core.rollouts.params import RolloutParams
 from sentinel.engine.registry.lifecycle import OVERTAKEN, Update, audit_entry_of, judgement_of
@@ -83,7 +83,7 @@ class Making:
             examples_to=position.next_offset,
             control_to=position.control_next,
             champion=champion,
-            is_urgent=self._is_urgent(update, trigger) or self._is_retry(trigger),
+            is_urgent=self._is_urgent(update, trigger) or self._is_again(trigger),
         )
         return (begun,) if ended is update else (ended, begun)
 
@@ -101,14 +101,17 @@ class Making:
             is_recalibrated=update.is_recalibrated,
             drift_alarm_ms=alarms.drift,
             performance_alarm_ms=alarms.performance,
-            is_alarm_open=alarms.is_open,
+            is_alarm_open=await self._is_of_champion(alarms.open_of),
         )
         return await self._awaiting.due(progress, position.next_offset)
 
-    def _is_retry(self, trigger: Trigger) -> bool:
-        """Whether an alarm that was critical when it came is open still: all of performance are."""
-        is_open = trigger.kind == "performance" and self._alarm_times().is_open
-        return is_open and trigger.kind in self._rollouts.urgent_on
+    async def _is_of_champion(self, version: str) -> bool:
+        """Whether it serves: of one that was replaced an alarm may be open for a moment longer."""
+        return bool(version) and (await self._store.registry_state()).champion == version
+
+    def _is_again(self, trigger: Trigger) -> bool:
+        """Whether an alarm asks once more: those of performance are critical."""
+        return trigger.reason == STILL_OPEN and trigger.kind in self._rollouts.urgent_on
 
     def _is_urgent(self, update: Update, trigger: Trigger) -> bool:
         """Whether a critical alarm asks for it."""
