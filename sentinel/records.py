@@ -214,8 +214,8 @@ class Example:
     event_time_ms: int
     account: str
     amount_minor: int
-    score: float
-    probability: float
+    score: float | None
+    probability: float | None
     action: str
     model_version: str
     arm: str

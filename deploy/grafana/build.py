@@ -196,6 +196,10 @@ ROWS: dict[str, tuple[PanelSpec, ...]] = {
     "Learning": (
         PanelSpec("Newest update", "Where it is.", one(
             most("sentinel_update_state", "state"), "{{state}}"), "short", "stack"),
+        PanelSpec("Newest rollout", "How it stands, and the step that it takes or takes next.", (
+            Query(most("sentinel_rollout_status", "status"), "{{status}}"),
+            Query(most("sentinel_rollout_step", "step"), "step: {{step}}"),
+        ), "short", "stack"),
         PanelSpec("Updates", "By what the gate said, in a day.", one(
             f"sum by (outcome) (increase(sentinel_updates_total{{{_OF}}}[1d]))", "{{outcome}}"),
             "short", "stack"),

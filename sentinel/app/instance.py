@@ -11,30 +11,28 @@ from functools import partial
 from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
+from sentinel.adapters.machine import LocalMachine
 from sentinel.adapters.pool import ExplainerPool
 from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.company import Company
+from sentinel.app.observed import ObservedInstance
 from sentinel.app.warming import warm_instance
 from sentinel.app.wiring.assembly import Parts, assemble
 from sentinel.app.wiring.control_plane import registrar
 from sentinel.app.wiring.shared import Ports
 from sentinel.config import Config
-from sentinel.core.drift.telling import DriftView
 from sentinel.core.features.packing import log_numbers
 from sentinel.core.features.state import FeatureState, layout_of
-from sentinel.engine.health import Health, health, longest_silence, total_lag, watch_loop
-from sentinel.engine.partitions.labels import LabelsWaiting
+from sentinel.engine.health import Health, health, longest_silence, watch_loop
 from sentinel.engine.patience import Patience
-from sentinel.engine.registry.lifecycle import Update
 from sentinel.engine.registry.remembered import RegistryMemory
 from sentinel.engine.scoring.ownership import Ownership
 from sentinel.engine.store.history import Beginning, beginning_of
 from sentinel.engine.store.owner import StoreOwner, own
 from sentinel.engine.store.watch import StoreWatch
 from sentinel.engine.tasks import end, outlast
-from sentinel.engine.updates.awaiting import Outlook
 from sentinel.errors import ModelError, SentinelError, TransientError
 from sentinel.learner.learner import Learner
 from sentinel.metrics import Metrics
@@ -47,8 +45,6 @@ from sentinel.operations.stores import (
 )
 from sentinel.operations.topics import refuse_wrong, topic_specs
 from sentinel.serving_model import ServingModel
-from sentinel.stored.experiments import StoredExperiment
-from sentinel.stored.rollouts import StoredRollout
 from sentinel.stored.versions import Artifact
 from sentinel.stores import (
     StoredCases,
@@ -66,7 +62,7 @@ _WARMING_S_MAX = 10.0  # for the explainer; alone on a machine it takes three
 _FAREWELL_S_MAX = 0.5
 
 
-class Instance:
+class Instance(ObservedInstance):
     """One scoring process: adapters in, tasks running, an orderly stop.
 
     Parameters
@@ -84,15 +80,13 @@ class Instance:
         metrics: Metrics,
         memory: RegistryMemory | None = None,
     ) -> None:
+        super().__init__(serving)
         self._config = config
-        self._serving = serving
         self._artifact = artifact
         self.metrics = metrics
         self._memory = memory or RegistryMemory()
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._resources = AsyncExitStack()
-        self._ports: Ports | None = None
-        self._parts: Parts | None = None
         self._adoption_failure: SentinelError | None = None  # of the last time it was tried
         self._warnings: list[str] = []  # of topics
         self._company: Company | None = None
@@ -156,6 +150,9 @@ class Instance:
                     self._tail("outcomes", "examples")
                 ),
                 copies=models.copy,
+                machine=LocalMachine(
+                    config.engine.memory_mb_max, [config.model.directory, config.archive.directory]
+                ),
             )
             self._parts = assemble(
                 config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
@@ -229,6 +226,7 @@ class Instance:
                 *self._learning(parts),
                 ("reporting", parts.reporting.run()),
                 *self._watching(parts),
+                ("machine", parts.machine.run()),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
                 *([] if self._company is None else [("company", self._company.run())]),
             )
@@ -334,72 +332,11 @@ class Instance:
             parts.routing.trouble,
             parts.alerts.trouble,
             parts.labels.trouble,
+            parts.feedback.trouble,
+            parts.training.trouble,
+            parts.drift.trouble,
+            parts.experiments.trouble,
         )
         ground = (parts.placement.trouble, parts.ownership.trouble, self._watch.trouble)
         company = "" if self._company is None else self._company.trouble
-        return [*learning, *ground, company, *self._warnings]
-
-    @property
-    def version(self) -> str:
-        """Of the model that serves."""
-        return (self._serving if self._parts is None else self._parts.serving.champion).version
-
-    @property
-    def is_assigned(self) -> bool:
-        """Whether it has partitions."""
-        return self._parts is not None and self._parts.ownership.assigned.is_set()
-
-    @property
-    def parts(self) -> Parts | None:
-        """What it is made of, once it is."""
-        return self._parts
-
-    def lag(self) -> int | None:
-        """Transactions that wait to be read."""
-        if self._parts is None or self._ports is None:
-            return None
-        return total_lag(self._ports.broker, [p.at for p in self._parts.partitions.values()])
-
-    def idle_s(self) -> float:
-        """Seconds since the last record was handed to a task, or since there were partitions."""
-        if self._parts is None or not self.is_assigned:
-            return 0.0
-        return asyncio.get_running_loop().time() - self._parts.dispatcher.last_progress_s
-
-    def learning(self) -> tuple[Update | None, Outlook | None]:
-        """The newest update, and what the next one waits for, as far as this instance knows.
-
-        Another one may train, or none: then it knows nothing.
-        """
-        if self._parts is None:
-            return None, None
-        training = self._parts.training
-        return training.update, None if training.update is None else training.outlook
-
-    def drift(self) -> DriftView | None:
-        """How the watch for drift stands; None where this instance does not watch."""
-        return None if self._parts is None else self._parts.drift.view()
-
-    def rollout(self) -> StoredRollout | None:
-        """The newest, as this instance has seen it; None where it does not lead any."""
-        if self._parts is None or self._parts.training.update is None:
-            return None
-        return self._parts.rollouts.newest
-
-    def experiments(self) -> list[StoredExperiment] | None:
-        """What runs; None where this instance does not look after experiments."""
-        return None if self._parts is None else self._parts.experiments.running
-
-    def labels_waiting(self) -> LabelsWaiting:
-        """The labels that wait for their time."""
-        return LabelsWaiting(0, None) if self._parts is None else self._parts.labels.waiting()
-
-    def last_alerts(self) -> list[bytes]:
-        """The newest few alerts as published."""
-        return [] if self._parts is None else self._parts.alerts.last
-
-    def entity_counts(self) -> dict[str, int]:
-        """Entities in memory, by kind."""
-        if self._parts is None:
-            return {}
-        return {name: len(table) for name, table in self._parts.state.tables.items()}
+        return [*learning, *ground, *parts.machine.troubles, company, *self._warnings]

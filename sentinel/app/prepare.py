@@ -1,7 +1,8 @@
 """What a run needs before its first instance: compiled kernels, and a model to serve."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from sentinel.app.builtin.past import PastRows, held_out_of, keep_past, past_row
 from sentinel.app.ending import abandonable
 from sentinel.app.warming import warm_models, warm_scoring
 from sentinel.config import Config
-from sentinel.errors import ConfigError
+from sentinel.errors import ConfigError, ModelError
 from sentinel.operations.data.backfill import store_history
 from sentinel.operations.data.history import History, Rows, joined_rows
 from sentinel.operations.models.local import fetch_champion
@@ -21,17 +22,26 @@ from sentinel.operations.models.train import train
 from sentinel.serving_model import ServingModel, serving_model
 from sentinel.stored.versions import Artifact
 
+log = logging.getLogger(__name__)
+
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A model to serve; for a first one also the history that it was trained on, and examples."""
+    """A model to serve; for a first one also the history that it was trained on, and examples.
+
+    Attributes
+    ----------
+    why
+        Why it is another one than the champion of the model directory; empty if it is that.
+    """
 
     serving: ServingModel
     artifact: Artifact
     history: History | None = None
     past: PastRows | None = None  # what of it becomes examples
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +95,20 @@ def prepare_model(
 ) -> Prepared:
     """The champion, or a first model from generated history if the built-in stream is to play.
 
+    Where the champion cannot be read, or be used, the newest version beside it that can stands in
+    for it: the registry has the last word as soon as it can be asked. Raises ModelError when none
+    can, or when the one that was asked for cannot.
+
     A first model is not written yet. Either way kernels are compiled: call it off the loop.
     """
     directory = ModelDirectory(config.model)
     names = [feature.name for feature in config.features]
     version = directory.champion()
     if version is not None:
-        artifact = directory.load(version)
+        others = [] if config.model.version else directory.versions()[::-1]
+        prepared = _first_usable(directory, [version, *others], names)
         warm_scoring(config, progress)
-        return Prepared(serving_model(artifact, names), artifact)
+        return prepared
     if not stream:
         raise _missing_model(config)
     days: list[tuple[list[bytes], list[bool | None]]] = []
@@ -123,6 +138,24 @@ def prepare_model(
     artifact = Artifact(directory.free_version(names), text, manifest)
     serving = serving_model(artifact, names)
     return Prepared(serving, artifact, history, past_rows(spans, serving, config))
+
+
+def _first_usable(
+    directory: ModelDirectory, versions: Sequence[str], names: Sequence[str]
+) -> Prepared:
+    """The first of these versions that can serve. Raises ModelError, of the first, if none can."""
+    errors: list[ModelError] = []
+    for version in dict.fromkeys(versions):
+        try:
+            artifact = directory.load(version)
+            serving = serving_model(artifact, names)
+        except ModelError as error:
+            errors.append(error)
+            continue
+        if errors:
+            log.error("%s; %s stands in for it", errors[0], version)
+        return Prepared(serving, artifact, why=str(errors[0]) if errors else "")
+    raise errors[0]
 
 
 def _missing_model(config: Config) -> ConfigError:

@@ -33,7 +33,7 @@ from sentinel.errors import TransientError
 from sentinel.metrics import HISTOGRAMS, Metrics
 from sentinel.operations import embedded
 from sentinel.operations.data.pending_labels import tell_kept
-from sentinel.operations.migration import migrate_our_own
+from sentinel.operations.entities.migration import migrate_our_own
 from sentinel.operations.stores import open_started_state
 
 log = logging.getLogger(__name__)
@@ -106,6 +106,8 @@ async def run(
         if (prepared := await unless_stopped(preparing, stop)) is None:
             return status
         status.model_version = prepared.serving.version
+        if prepared.why:
+            status.substitute, status.substitute_why = prepared.serving.version, prepared.why
         status.begun_s = asyncio.get_running_loop().time()
         working = asyncio.create_task(_keep_running(config, prepared, status, stop))
         tasks = {asyncio.create_task(_watch(status, options, stop, watch, servers)), *listener}

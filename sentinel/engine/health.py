@@ -9,10 +9,11 @@ from sentinel.metrics import Metrics
 from sentinel.ports import Broker
 from sentinel.records import TopicPartition
 
-HealthName = Literal["ok", "degraded", "stuck", "starting"]
+HealthName = Literal["ok", "starting", "degraded", "stuck", "maintenance"]
 
 _PROBE_S = 0.05
 _STUCK_AFTER_S = 10.0
+_SLOW_AFTER_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Health:
     @property
     def is_ready(self) -> bool:
         """Whether transactions that come now will be decided soon."""
-        return self.status in ("ok", "degraded")
+        return self.status in ("ok", "degraded", "maintenance")
 
     def beside(self, trouble: str) -> "Health":
         """The same with what troubles a helper, if anything: it ends nothing, and is said."""
@@ -46,6 +47,7 @@ def health(
     unconfirmed_s: float,
     commit_interval_s: float,
     troubles: Sequence[str] = (),
+    maintenance: str = "",
 ) -> Health:
     """Judge an instance: what it does not do for 10 s although it should, it is stuck with.
 
@@ -61,6 +63,9 @@ def health(
         Since all outputs and offsets were last known to be safe.
     troubles
         What else is not as it should be, though transactions are decided.
+    maintenance
+        Why somebody works on it, so that troubles are no surprise; empty while nobody does. What is
+        stuck is stuck all the same.
     """
     if not is_assigned:
         return Health("starting", ("waiting for partitions",))
@@ -76,7 +81,11 @@ def health(
     if is_recovering:
         return Health("starting", ("replaying",))
     away = ["the state store is away"] if store_away else []
+    if unconfirmed_s > _SLOW_AFTER_S + 2 * commit_interval_s:
+        away.append(f"commits are slow: none has been confirmed for {unconfirmed_s:.0f} s")
     reasons = (*away, *troubles)
+    if maintenance:
+        return Health("maintenance", (maintenance, *reasons))
     return Health("degraded", reasons) if reasons else Health("ok")
 
 

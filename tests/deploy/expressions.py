@@ -19,6 +19,7 @@ from sentinel.errors import RecordReason
 from sentinel.metrics import METRICS, Stage
 from sentinel.ports import UpdateOutcome
 from sentinel.stored.experiments import ExperimentStatus
+from sentinel.stored.rollouts import CHAMPION, RolloutStatus, StepName
 from tests.reference import ROOT
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -32,7 +33,8 @@ WORDS: dict[str, tuple[str, ...]] = {
     "outcome": get_args(UpdateOutcome),
     "stage": get_args(Stage),
     "reason": (*get_args(RecordReason), OTHER),
-    "status": (*get_args(HealthName), *get_args(ExperimentStatus)),
+    "status": (*get_args(HealthName), *get_args(ExperimentStatus), *get_args(RolloutStatus)),
+    "step": (*get_args(StepName), CHAMPION),
     "state": get_args(UpdateState),
     "to": ("begin", "judge"),
 }

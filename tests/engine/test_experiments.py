@@ -22,6 +22,7 @@ from sentinel.stored.experiments import ArmSpec, Definition, StoredExperiment, S
 from sentinel.stored.versions import Artifact
 from sentinel.stores import StoredExperiments
 from tests.engine.clock import run, until
+from tests.engine.faults import Away
 from tests.engine.learning_world import artifact, change, put, step
 from tests.engine.samples import transactions
 from tests.engine.test_deployment import NEW, a_world, scores_of
@@ -171,6 +172,11 @@ def test_a_model_that_cannot_score_falls_back_and_says_so() -> None:
             instance.parts.serving.fail("1.1.0", "it cannot score: of a test")
             world.send(transactions(100))
             await instance.idle()
+            health = instance.health()
+            assert (health.status, health.is_ready) == ("degraded", True)
+            assert health.reasons == (
+                "models 1.1.0 cannot score: the champion decides in their arms",
+            )
             await instance.stop()
 
     run(scenario())
@@ -181,6 +187,35 @@ def test_a_model_that_cannot_score_falls_back_and_says_so() -> None:
     told = [json.loads(one.value or b"") for one in world.records("outcomes")]
     parts = [part for one in told for part in one["parts"] if part["arm"] == "challenger"]
     assert sum(part["failed"] for part in parts) == sum(part["batches"] for part in parts) > 0
+
+
+def test_a_model_that_is_on_its_way_is_waited_for_and_nothing_is_counted_against_its_arm() -> None:
+    world = experimenting(a_world())
+    away = Away()
+
+    async def scenario() -> None:
+        stage(world, NEW)
+        async with world.instance(away) as instance:
+            await instance.idle()
+            away.names = frozenset({"models.load model 1.1.0"})
+            await started(world, SPLIT)
+            await until(lambda: instance.parts.serving.routing is not None)
+            world.send(transactions(100))
+            await instance.idle()
+            assert "1.1.0" in instance.parts.routing.trouble
+            away.names = frozenset()
+            await until(lambda: not instance.parts.routing.trouble)
+            world.send(transactions(100, first=100))
+            await instance.idle()
+            await instance.stop()
+
+    run(scenario())
+    told = [json.loads(one.value or b"") for one in world.records("outcomes")]
+    parts = [part for one in told for part in one["parts"] if part["arm"] == "challenger"]
+    assert sum(part["failed"] for part in parts) == 0 < sum(part["batches"] for part in parts)
+    waited = [one for one in decided(world) if "arm" in one["degraded"]]
+    assert waited
+    assert {one["model_version"] for one in waited} == {"1.0.0"}
 
 
 def test_another_secret_routes_nothing_and_says_so() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from sentinel.app.wiring import control_plane, experimenting, rolling_out, watching
+from sentinel.app.wiring.machine import MachineWatch, machine_watch
 from sentinel.app.wiring.shared import Ports, Shared, clock_s
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
@@ -18,6 +19,7 @@ from sentinel.engine.experiments.following import Routing
 from sentinel.engine.experiments.task import ExperimentTask
 from sentinel.engine.feedback.task import FeedbackTask
 from sentinel.engine.health import Health
+from sentinel.engine.machine.clock import RecordClock
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.partitions.labels import LabelTail
@@ -67,6 +69,7 @@ class Parts:
     models: ModelStore
     state: FeatureState
     placement: Placement
+    machine: MachineWatch
     partitions: dict[int, InputPartition] = field(default_factory=dict)
 
 
@@ -102,10 +105,13 @@ def assemble(
         clock_s=clock_s,
     )  # fmt: skip
     loader = _loader(shared)
-    scoring = _scoring(shared, loader, alerts, summaries, arm_notes, dead_letters, placement)
+    machine = machine_watch(shared, loader)
+    scoring = _scoring(
+        shared, loader, alerts, summaries, arm_notes, dead_letters, placement, machine.record_clock
+    )
     pipeline = Pipeline(
         inbox=inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
-        params=params, clock_s=clock_s,
+        relief=machine.relief, params=params, clock_s=clock_s,
     )  # fmt: skip
     feedback = control_plane.feedback(shared, dead_letters)
     ownership = _ownership(shared, dispatcher, pipeline, checkpoints, labels, feedback)
@@ -137,6 +143,7 @@ def assemble(
         state=state,
         partitions=shared.partitions,
         placement=placement,
+        machine=machine,
     )
 
 
@@ -197,6 +204,7 @@ def _scoring(
     arm_notes: ArmNotes,
     dead_letters: DeadLetters,
     placement: Placement,
+    record_clock: RecordClock,
 ) -> Scoring:
     config, metrics = shared.config, shared.metrics
     share, slow_s = config.deployment.shadow_share, config.trial.batch_ms_max / 1000.0
@@ -204,7 +212,14 @@ def _scoring(
         broker=shared.ports.broker,
         state=shared.state,
         loader=loader,
-        judge=Judge(shared.serving, config.policy, metrics, shadow_share=share, batch_s_max=slow_s),
+        judge=Judge(
+            shared.serving,
+            config.policy,
+            metrics,
+            shadow_share=share,
+            batch_s_max=slow_s,
+            fallback=config.fallback,
+        ),
         alerts=alerts,
         summaries=summaries,
         arm_notes=arm_notes,
@@ -214,6 +229,7 @@ def _scoring(
         topics=config.topics,
         input_name=shared.owner.name,
         placement=placement,
+        record_clock=record_clock,
         metrics=metrics,
         config_version=config.version,
     )

@@ -20,6 +20,7 @@ from sentinel.ports import (
     DriftStore,
     ExperimentStore,
     Explainer,
+    Machine,
     ModelStore,
     ReportStore,
     RolloutStore,
@@ -54,6 +55,7 @@ class Ports:
     rollouts: RolloutStore
     experiments_tail: Tail  # of `outcomes` and `examples`
     copies: Copies  # of models, on this machine
+    machine: Machine
 
 
 @dataclass(slots=True)

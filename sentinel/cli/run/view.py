@@ -18,7 +18,7 @@ from rich.text import Text
 from sentinel.app.status import Status
 from sentinel.cli.models.learning import awaited_summary, headline, is_at_work, tally
 from sentinel.cli.rollouts.sentences import rollout_line
-from sentinel.cli.texts import PlainConsole, plain, shown
+from sentinel.cli.texts import PlainConsole, fixed, plain, shown
 from sentinel.codec.records import decode_object
 from sentinel.codec.times import date_text
 from sentinel.core.drift.telling import DriftView
@@ -32,7 +32,13 @@ _FRAME_S_MAX = 1.0
 _TOP_HEIGHT = 9
 _EXPERIMENT_COUNT_MAX = 3
 _BARS = " ▁▂▃▄▅▆▇█"
-_HEALTH_STYLE = {"ok": "green", "starting": "cyan", "degraded": "yellow", "stuck": "red"}
+_HEALTH_STYLE = {
+    "ok": "green",
+    "starting": "cyan",
+    "degraded": "yellow",
+    "stuck": "red",
+    "maintenance": "blue",
+}
 _ACTION_STYLE = {"approve": "green", "review": "yellow", "block": "red"}
 # What a person watches: the description of a metric gives it a title.
 _WATCHED = [one for one in COUNTERS if one.title and one.name != "decisions"]
@@ -367,7 +373,7 @@ def _alerts(alerts: Sequence[bytes], decimals: int) -> Panel:
             shown(alert["transaction_id"]),
             shown(alert["account"]),
             f"{amount:,.{decimals}f}",
-            f"{alert['probability']:.3f}",
+            fixed(alert["probability"], 3),
             Text(alert["action"], style=_ACTION_STYLE[alert["action"]]),
             shown("; ".join(_reason(reason) for reason in alert["reasons"])),
         )

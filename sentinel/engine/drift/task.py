@@ -131,6 +131,12 @@ class DriftTask:
         self._is_kept = False  # whether the store has the reference, and somebody may forget it
         self._saved_s = self._looked_s = 0.0
         self._save_after_s = _SAVE_S
+        self._patience = Patience("drift is not watched")
+
+    @property
+    def trouble(self) -> str:
+        """Why nobody watches for drift, though this instance should; empty if it does."""
+        return self._patience.trouble
 
     @property
     def watch(self) -> Watch | None:
@@ -165,8 +171,12 @@ class DriftTask:
 
     async def run(self) -> None:
         """Watch as long as the control plane is here, until cancelled."""
-        step = Patience("drift is not watched").around(self.step, self._let_go)
-        await self._control.run(step, self._let_go)
+        step = self._patience.around(self.step, self._let_go)
+        await self._control.run(step, self._elsewhere)
+
+    def _elsewhere(self) -> None:
+        self._patience.over()
+        self._let_go()
 
     def _let_go(self) -> None:
         self._watch = None

@@ -45,11 +45,6 @@ class Routing:
     ----------
     secret
         Of assignment; where a plan was made with another one, nothing is routed by it.
-
-    Attributes
-    ----------
-    trouble
-        Why a plan is not routed as it says; empty if it is.
     """
 
     def __init__(
@@ -74,7 +69,18 @@ class Routing:
         self._missing: list[str] = []
         self._loading: asyncio.Task[None] | None = None
         self._again_s = 0.0  # when what could not be loaded is tried again
-        self.trouble = ""
+        self._trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why a plan is not routed as it says; empty if it is."""
+        versions = (
+            () if self._serving.routing is None or self._plan is None else self._plan.versions
+        )
+        failed = [one for one in versions if one in self._serving.failed]
+        if self._trouble or not failed:
+            return self._trouble
+        return f"models {', '.join(failed)} cannot score: the champion decides in their arms"
 
     async def run(self) -> None:
         """Follow until cancelled; while the store is away, what was routed goes on."""
@@ -108,7 +114,7 @@ class Routing:
         is_new = plan != self._plan
         if is_new:
             self._plan = plan
-            self._route(plan, self._models.held(plan.versions))
+            self._route(plan, self._models.held(plan.versions), is_loading=True)
         is_due = bool(self._missing) and self._clock_s() >= self._again_s
         if (is_new or is_due) and (self._loading is None or self._loading.done()):
             self._loading = asyncio.create_task(self._load(), name="arms")
@@ -118,36 +124,40 @@ class Routing:
         plan = None
         while plan != self._plan and self._plan is not None:
             plan = self._plan
-            models = await self._hold(plan.versions)
+            models, is_away = await self._hold(plan.versions)
             if plan == self._plan:
-                self._route(plan, models)
+                self._route(plan, models, is_loading=is_away)
         self._again_s = self._clock_s() + _LOOK_S
 
-    async def _hold(self, versions: Sequence[str]) -> Mapping[str, ServingModel]:
+    async def _hold(self, versions: Sequence[str]) -> tuple[Mapping[str, ServingModel], bool]:
+        """What can be loaded, and whether that says nothing of the rest: the store is away."""
         try:
-            return await self._models.hold(versions)
+            return await self._models.hold(versions), False
         except TransientError as error:
             log.warning("models of experiments cannot be loaded: %s", error)
-            return self._models.held(versions)
+            return self._models.held(versions), True
 
-    def _route(self, plan: RoutingPlan, models: Mapping[str, ServingModel]) -> None:
-        """Have batches from now on decided by a plan."""
-        self.trouble = ""
+    def _route(
+        self, plan: RoutingPlan, models: Mapping[str, ServingModel], *, is_loading: bool = False
+    ) -> None:
+        """Have batches from now on decided by a plan, of which models may be on their way."""
+        self._trouble = ""
         running = [one for one in plan.experiments if not one.is_paused]
         if running and plan.key_check != key_check(self._key):
-            self.trouble = (
+            self._trouble = (
                 "[experiments] secret is not the one with which the experiments were started: "
                 "the champion decides in all of them"
             )
-            log.error(self.trouble)
+            log.error(self._trouble)
             running = []
         if not running:
             self._serving.routing, self._missing = None, []
             return
         self._missing = missing = [one for one in plan.versions if one not in models]
         if missing:
-            self.trouble = (
+            self._trouble = (
                 f"models {', '.join(missing)} are not loaded: the champion decides in their arms"
             )
-        self._serving.routing = RoutingTable(plan, self._key, models, self._policy)
+        loading = missing if is_loading else ()
+        self._serving.routing = RoutingTable(plan, self._key, models, self._policy, loading)
         log.info("routed by plan %d: %s", plan.number, ", ".join(one.tag for one in running))

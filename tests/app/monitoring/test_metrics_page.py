@@ -122,7 +122,7 @@ def test_the_sum_of_a_histogram_is_of_its_values() -> None:
 
 def test_every_label_is_of_a_closed_set_or_bounded() -> None:
     assert {one.label for one in METRICS} - {"", "version"} <= CLOSED_LABELS
-    assert {one.label for one in GAUGES} == {"", "status", "kind", "version", "state", "to"}
+    assert {one.label for one in GAUGES} == {"", "status", "kind", "version", "state", "step", "to"}
 
 
 @pytest.mark.parametrize("label", sorted(CLOSED_LABELS))
@@ -263,6 +263,9 @@ def test_an_instance_at_work_says_all_that_there_is() -> None:
         "sentinel_experiments",
         "sentinel_update_state",
         "sentinel_update_number",
+        "sentinel_rollout_status",
+        "sentinel_rollout_step",
+        "sentinel_rollout_needs_person",
         "sentinel_drift_alarms_open",
         "sentinel_drift_reference_missing",
     }

@@ -137,8 +137,9 @@ class ExampleWatch:
         is_waiting = self._waiting.pop(example.transaction_id, None) is not None
         matures_ms = example.event_time_ms + self._maturity_ms
         due: list[Mature] = []
-        if is_ours and example.label != "withdrawn":
-            one = _mature(offset, example)
+        probability = example.probability  # of what no model has scored nothing is asked
+        if is_ours and probability is not None and example.label != "withdrawn":
+            one = _mature(offset, example, probability)
             if matures_ms > self._newest_ms:
                 self._waiting[example.transaction_id] = one
                 heapq.heappush(self._order, (one.event_ms, offset, example.transaction_id))
@@ -199,12 +200,12 @@ class ExampleWatch:
         )
 
 
-def _mature(offset: int, example: Example) -> Mature:
+def _mature(offset: int, example: Example, probability: float) -> Mature:
     return Mature(
         offset=offset,
         event_ms=example.event_time_ms,
         account=int(hash64([example.account])[0]),
-        probability=example.probability,
+        probability=probability,
         weight=example.weight,
         is_fraud=example.label == "fraud",
         is_alert=example.action != "approve" or example.is_explored,

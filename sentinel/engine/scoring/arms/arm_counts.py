@@ -71,8 +71,8 @@ class ArmNotes:
                     counted = self._counted.setdefault((place, experiment, name), _Counted())
                     counted.alerted.update(alerted)
                     counted.blocked.update(blocked)
-                    counted.batches += 1
-                    counted.failed += arm.is_fallback
+                    counted.batches += not arm.is_loading
+                    counted.failed += arm.is_fallback and not arm.is_loading
                     counted.slow += arm.model.version in judged.slow
 
     def at_cut(self) -> Callable[[], Awaitable[None]]:

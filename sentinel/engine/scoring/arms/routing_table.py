@@ -1,6 +1,6 @@
 """Which arm decides a transaction here: a plan, with the models that it names."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,6 +41,8 @@ class RoutingTable:
     ----------
     models
         By version, those of the plan that can serve here; an arm without one falls back.
+    loading
+        Versions that are on their way: to wait for them is no failure.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class RoutingTable:
         key: HashKey,
         models: Mapping[str, ServingModel],
         policy: PolicyParams,
+        loading: Collection[str] = (),
     ) -> None:
         self.plan = plan
+        self._loading = frozenset(loading)
         self._assignment = Assignment(plan, key)
         self._models = models
         self._policy = policy
@@ -117,7 +121,8 @@ class RoutingTable:
             return replace(named, policy=policy_over(arm.policy, routed.policy))
         model = self._usable(routed.version)
         if model is None:
-            return replace(named, is_fallback=True)
+            is_loading = routed.version in self._loading and routed.version not in self._failed
+            return replace(named, is_fallback=True, is_loading=is_loading)
         return replace(named, model=model, policy=policy_over(arm.policy, routed.policy))
 
     def _usable(self, version: str) -> ServingModel | None:
