@@ -61,6 +61,5 @@ def test_each_group_of_metrics_is_somewhere_on_it() -> None:
         "sentinel_in_history_total", "sentinel_replayed_total", "sentinel_misplaced_total",
         "sentinel_unplaced_total", "sentinel_contradicted_total", "sentinel_scoring_failures_total",
         "sentinel_deployments_total", "sentinel_model_info", "sentinel_shadow_info",
-        "sentinel_entities_shed_total",
         "sentinel_update_number", "sentinel_rollout_needs_person", "process_start_time_seconds",
     }  # fmt: skip
