@@ -110,8 +110,7 @@ async def run(
         if (prepared := await unless_stopped(preparing, stop)) is None:
             return status
         status.model_version = prepared.serving.version
-        if prepared.why:
-            status.substitute, status.substitute_why = prepared.serving.version, prepared.why
+        status.substitute, status.substitute_why = prepared.serving.version, prepared.why
         status.begun_s = asyncio.get_running_loop().time()
         working = asyncio.create_task(_keep_running(config, prepared, status, stop))
         tasks = {asyncio.create_task(_watch(status, options, stop, watch, servers)), *listener}
