@@ -28,8 +28,8 @@ class Relief:
 
     Parameters
     ----------
-    tables, maxima
-        The caches, and how many entities each may hold at most.
+    tables
+        The caches; each may hold as many entities at most as its limit is now.
     is_store_away
         Whether what leaves could not be read again now.
     """
