@@ -23,6 +23,7 @@ from sentinel.core.consensus.params import ConsensusParams
 from sentinel.core.decision import PolicyParams
 from sentinel.core.drift.params import DriftParams, segmentation_of
 from sentinel.core.experiments.params import ExperimentParams
+from sentinel.core.fallback import FallbackParams
 from sentinel.core.features.spec import EntityParams, FeatureParams
 from sentinel.core.features.state import layout_of, row_bytes
 from sentinel.core.learning.maturity import MaturityParams
@@ -81,6 +82,7 @@ class Config:
     rollouts: RolloutParams = field(default_factory=RolloutParams)
     trainer: WorkerParams = field(default_factory=WorkerParams)
     training: TrainingParams = field(default_factory=TrainingParams)
+    fallback: FallbackParams = field(default_factory=FallbackParams)
     # Of one instance and not of what it decides: not part of the version.
     http: HttpParams = field(default_factory=HttpParams, repr=False)
     logging: LoggingParams = field(default_factory=LoggingParams, repr=False)

@@ -220,6 +220,7 @@ class Metrics:
     )
     commits: int = _count("state", "commits of offsets")
     blobs_saved: int = _count("state", "rows of entities that the store has taken")
+    entities_shed: int = _count("state", "entities that left memory as it was near its limit")
     state_unreadable: int = _count("state", "rows of entities that the store gave back damaged")
     version_probability_sum: dict[str, float] = field(
         default_factory=_totals,

@@ -173,6 +173,9 @@ class Label:
     v: int = 1
 
 
+HISTORY_ARM = "history"  # of an example of before there was a model: nobody decided anything
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """A decision joined with what turned out to be true: what everything that learns reads.
@@ -211,8 +214,8 @@ class Example:
     event_time_ms: int
     account: str
     amount_minor: int
-    score: float
-    probability: float
+    score: float | None
+    probability: float | None
     action: str
     model_version: str
     arm: str

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -24,6 +24,8 @@ from sentinel.codec.schema import SchemaParams
 from sentinel.config import Config
 from sentinel.core.decision import Usual, reasons
 from sentinel.core.features.spec import STATS
+from sentinel.engine.health import HealthName
+from sentinel.metrics import METRICS
 from sentinel.records import Record
 from tests.codec.test_decisions import encoded
 from tests.reference import ROOT
@@ -235,3 +237,47 @@ def test_a_record_of_feedback_that_is_shown_is_taken() -> None:
 
     assert is_placed(record)
     assert bounds.unknown_kinds(record) == []
+
+
+# --- the degradation ladder ---------------------------------------------------------------------
+
+LADDER = ROOT / "docs" / "degradation.md"
+LADDER_COLUMNS = ("lost", "works", "flag", "health", "metric", "do", "tests")
+
+
+def rungs() -> list[dict[str, str]]:
+    """The rows of the tables of the ladder."""
+    found = []
+    for line in LADDER.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        is_row = line.startswith("| ") and cells[-1] != "test"
+        if is_row:
+            assert len(cells) == len(LADDER_COLUMNS), line
+            found.append(dict(zip(LADDER_COLUMNS, cells, strict=True)))
+    return found
+
+
+def test_every_rung_of_the_ladder_names_tests_that_there_are() -> None:
+    named = re.findall(r"`([a-z_/]+\.py)::(test_\w+)`", LADDER.read_text())
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if f"def {name}(" not in (ROOT / "tests" / path).read_text()
+    ]
+    assert missing == []
+    assert len(rungs()) > 20
+    for rung in rungs():
+        assert re.search(r"`[a-z_/]+\.py::test_\w+`", rung["tests"]), rung["lost"]
+
+
+def test_every_rung_has_a_word_of_health_a_flag_and_a_metric_that_there_are() -> None:
+    words, metrics = {*get_args(HealthName), "–"}, {one.name for one in METRICS}
+    sources = "".join(path.read_text() for path in sorted((ROOT / "sentinel").rglob("*.py")))
+    flags = {"state", "model", "arm"}
+    for rung in rungs():
+        assert re.match(r"[a-z]+|–", rung["health"])[0] in words, rung  # type: ignore[index]
+        assert set(re.findall(r"`(\w+)`", rung["metric"])) <= metrics, rung
+        assert set(re.findall(r"`(\w+)`", rung["flag"])) <= flags, rung
+        for reason in re.findall(r"(?:stuck|degraded[^:]*): ([a-z ']+)", rung["health"]):
+            start = " ".join(reason.split()[:3])
+            assert start in sources or start.startswith("model"), rung

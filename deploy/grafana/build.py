@@ -231,6 +231,7 @@ ROWS: dict[str, tuple[PanelSpec, ...]] = {
             Query(rate("sentinel_blobs_saved_total"), "rows saved"),
             Query(rate("sentinel_commits_total"), "commits"),
             Query(rate("sentinel_state_unreadable_total"), "damaged"),
+            Query(rate("sentinel_entities_shed_total"), "left for want of memory"),
         ), "ops"),
         PanelSpec("Open files", "Of those that each instance may have.", one(
             share(total("process_open_fds", "instance"), total("process_max_fds", "instance")),

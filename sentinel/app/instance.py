@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Self
 
 from sentinel.adapters.kafka import KafkaBroker, KafkaTail
+from sentinel.adapters.machine import LocalMachine
 from sentinel.adapters.pool import ExplainerPool
 from sentinel.adapters.pool.trainer import TrainerProcess
 from sentinel.adapters.redis import RedisStateStore
@@ -155,6 +156,9 @@ class Instance(ObservedInstance):
                 operating=StoredOperating(registry),
                 operating_tail=await stack.enter_async_context(self._tail("control")),
                 copies=models.copy,
+                machine=LocalMachine(
+                    config.engine.memory_mb_max, [config.model.directory, config.archive.directory]
+                ),
             )
             self._parts = assemble(
                 config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
@@ -230,6 +234,7 @@ class Instance(ObservedInstance):
                 ("reporting", parts.reporting.run()),
                 ("operating", parts.operating.run()),
                 *self._watching(parts),
+                ("machine", parts.machine.run()),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
                 *([] if self._company is None else [("company", self._company.run())]),
             )
@@ -332,8 +337,10 @@ class Instance(ObservedInstance):
 
     def _troubles(self, parts: Parts) -> list[str]:
         asked = (
-            *(parts.deployment, parts.routing, parts.alerts, parts.labels, parts.placement),
-            *(parts.ownership, self._watch, self.settings, parts.operating),
+            *(parts.deployment, parts.routing, parts.alerts, parts.labels, parts.feedback),
+            *(parts.training, parts.drift, parts.experiments, parts.placement, parts.ownership),
+            *(self._watch, self.settings, parts.operating),
         )
         company = "" if self._company is None else self._company.trouble
-        return [*(one.trouble for one in asked), company, *self._warnings]
+        told = [one.trouble for one in asked]
+        return [*told, *parts.machine.troubles, company, *self._warnings]

@@ -26,6 +26,8 @@ class Status:
     instance: Instance | None = None
     archive: ArchiveChild | None = None
     listener_trouble: Callable[[], str] = str  # why nobody is listened to; empty while all is well
+    substitute: str = ""  # the version that stands in for a champion that cannot be read
+    substitute_why: str = ""
     failure: str = ""  # why the instance before ended, until one has its partitions again
     first_decision_s: float | None = None  # after the process began
     has_partitions: asyncio.Event = field(default_factory=asyncio.Event)  # or once had
@@ -39,6 +41,9 @@ class Status:
         now = self.instance.health() if self.instance else Health("starting", ("connecting",))
         if self.failure and (self.instance is None or not self.instance.is_assigned):
             return Health("stuck", (f"starting again after: {self.failure}",))
+        if self.substitute_why and self.substitute == self.model_version:
+            why = f"model {self.substitute} stands in for the champion: {self.substitute_why}"
+            now = now.beside(why)
         now = now if self.archive is None else now.beside(self.archive.trouble)
         return now.beside(self.listener_trouble())
 

@@ -25,6 +25,11 @@ def plain(text: str) -> str:
     return "".join(c if _is_harmless(c) else _spelled(c) for c in text)
 
 
+def fixed(value: float | None, decimals: int) -> str:
+    """A number with so many decimals; "none" of what has none, as where no model could score."""
+    return "none" if value is None else f"{value:.{decimals}f}"
+
+
 def shown(text: str) -> Text:
     """The text for a table or a console of Rich, which reads no markup in it."""
     return Text(plain(text))

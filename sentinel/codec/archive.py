@@ -33,8 +33,8 @@ class _Decision(msgspec.Struct):
     account: str
     entities: dict[str, str | None]
     amount_minor: _Int64
-    score: float
-    probability: float
+    score: float | None  # null where no model had one
+    probability: float | None
     action: str
     severity: str
     degraded: list[str]

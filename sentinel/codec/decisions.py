@@ -22,7 +22,8 @@ class Verdicts:
 
     `arm` is the number of the arm that decided the row, in `Stamp.arms`. `explored` has the rows
     that would be blocked and could have been reviewed instead: whether this one is. `shadow` has
-    the rows that the shadow scored, too: its score.
+    the rows that the shadow scored, too: its score. `rules` has the rows that a rule has decided:
+    its name. Without a score, score and probability are NaN, in the decision null.
     """
 
     score: Floats
@@ -33,6 +34,7 @@ class Verdicts:
     features: Floats
     explored: Mapping[int, bool] = field(default_factory=dict)
     shadow: Mapping[int, float] = field(default_factory=dict)
+    rules: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,14 @@ class Stamp:
     shadow_version: str = ""  # of the model behind `Verdicts.shadow`
     currency: str = ""
 
-    def tail(self, arm: ArmStamp) -> bytes:
+    def tail(self, arm: ArmStamp, rule_hits: Sequence[str] = ()) -> bytes:
         """The JSON behind the features, from the bracket to the closing brace."""
         common = {
             "model_version": arm.model_version,
             "arm": arm.name,
             "propensity": arm.propensity,
             **({"experiment": arm.experiment} if arm.experiment else {}),
-            "rule_hits": [],
+            "rule_hits": list(rule_hits),
             "schema_version": self.schema_version,
             "config_version": self.config_version,
             **({"currency": self.currency} if self.currency else {}),
@@ -166,6 +168,8 @@ def decisions(
                 known[key] = fragments.length.size + len(known)
             own[0, row] = known[key]
         fragments += Fragments.of([_middle(stamp, *key) for key in known])
+    if verdicts.rules:
+        fragments += _tails_of_rules(verdicts, stamp, own, fragments.length.size)
     return decision_texts(
         fragments,
         [rows.transaction_id, rows.entities["account"], *(rows.entities[kind] for kind in others)],
@@ -174,6 +178,18 @@ def decisions(
         verdicts.features,
         own,
     )
+
+
+def _tails_of_rules(verdicts: Verdicts, stamp: Stamp, own: Ints, count: int) -> Fragments:
+    """What stands behind the features where a rule has decided; `own` of those rows names it.
+
+    `count` is how many fragments there are before.
+    """
+    known: dict[tuple[int, str], int] = {}
+    for row, rule in verdicts.rules.items():
+        key = int(verdicts.arm[row]), rule
+        own[1, row] = known.setdefault(key, count + len(known))
+    return Fragments.of([stamp.tail(stamp.arms[arm], (rule,)) for arm, rule in known])
 
 
 def _own_fragments(other_count: int, verdicts: Verdicts, arm_count: int) -> Ints:

@@ -9,10 +9,11 @@ from sentinel.metrics import Metrics
 from sentinel.ports import Broker
 from sentinel.records import TopicPartition
 
-HealthName = Literal["ok", "degraded", "stuck", "starting", "maintenance"]
+HealthName = Literal["ok", "starting", "degraded", "stuck", "maintenance"]
 
 _PROBE_S = 0.05
 _STUCK_AFTER_S = 10.0
+_SLOW_AFTER_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ def health(
     troubles
         What else is not as it should be, though transactions are decided.
     maintenance
-        Who has switched that on, and why; empty while it is off. It hides nothing that is stuck.
+        Why somebody works on it, so that troubles are no surprise; empty while nobody does. What is
+        stuck is stuck all the same.
     """
     if not is_assigned:
         return Health("starting", ("waiting for partitions",))
@@ -79,6 +81,8 @@ def health(
     if is_recovering:
         return Health("starting", ("replaying",))
     away = ["the state store is away"] if store_away else []
+    if unconfirmed_s > _SLOW_AFTER_S + 2 * commit_interval_s:
+        away.append(f"commits are slow: none has been confirmed for {unconfirmed_s:.0f} s")
     reasons = (*away, *troubles)
     if maintenance:
         return Health("maintenance", (maintenance, *reasons))

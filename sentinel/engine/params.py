@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
+MEMORY_MB_MIN = 256  # what a process takes before it holds any entity, and some room
+
 _TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 OnGap = Literal["fail", "earliest"]
@@ -86,6 +88,9 @@ class EngineParams:
     shutdown_s_max: float = 5.0
     restart_count_max: int = 10  # attempts in a row to come back from a transient failure
     backoff_s_max: float = 30.0
+    memory_mb_max: int = 0  # of this process; 0: what the control group may use, if that is limited
+    disk_mb_min: int = 500  # with less free, a disk is called nearly full; 0: off
+    clock_skew_s_max: float = 60.0  # between the clock and the records' own times; 0: off
     on_gap: OnGap = "fail"  # when the log no longer holds what must be read
     delivery: Delivery = "at_least_once"
 
@@ -114,6 +119,13 @@ class EngineParams:
             raise ValueError("snapshot_after_s must be in 0..600")
         if self.outage_s_max < 0 or self.restart_count_max < 0:
             raise ValueError("outage_s_max and restart_count_max must not be negative")
+        if self.disk_mb_min < 0 or self.clock_skew_s_max < 0:
+            raise ValueError("disk_mb_min and clock_skew_s_max must not be negative")
+        if self.memory_mb_max != 0 and self.memory_mb_max < MEMORY_MB_MIN:
+            raise ValueError(
+                f"memory_mb_max must be 0 for the limit of the control group, or at least "
+                f"{MEMORY_MB_MIN}, got {self.memory_mb_max}"
+            )
 
     @property
     def shared_snapshot_after_s(self) -> float:

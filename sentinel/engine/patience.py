@@ -10,6 +10,9 @@ from sentinel.errors import RecordError, TransientError
 log = logging.getLogger(__name__)
 
 
+_LASTING_S = 5.0  # of waits: what is over before is no state of health
+
+
 class Patience:
     """How long to wait for something that fails and may come back.
 
@@ -19,6 +22,11 @@ class Patience:
         What does not work meanwhile, as the beginning of a sentence.
     wait_s, wait_s_max
         The first wait, and the longest.
+
+    Attributes
+    ----------
+    trouble
+        What does not work, and why, once that has lasted some seconds; empty while it works.
     """
 
     def __init__(
@@ -35,13 +43,18 @@ class Patience:
         self._wait_s_max = wait_s_max
         self._clock_s = clock_s
         self._since_s: float | None = None
+        self._waited_s = 0.0
+        self.trouble = ""
 
     def wait_s(self, error: Exception) -> float:
         """How long to wait before the next try; says why, if it is the first one that failed."""
         if self._since_s is None:
             self._since_s = self._clock_s()
             log.warning("%s: %s", self._what, error)
+        if self._waited_s >= _LASTING_S:
+            self.trouble = f"{self._what}: {error}"
         wait_s, self._next_s = self._next_s, min(2 * self._next_s, self._wait_s_max)
+        self._waited_s += wait_s
         return wait_s
 
     async def failed(self, error: Exception) -> None:
@@ -53,6 +66,7 @@ class Patience:
         if self._since_s is not None:
             log.info("%s: that is over after %.0f s", self._what, self._clock_s() - self._since_s)
         self._since_s, self._next_s = None, self._first_s
+        self._waited_s, self.trouble = 0.0, ""
 
     def around(
         self, step: Callable[[], Awaitable[None]], let_go: Callable[[], None]

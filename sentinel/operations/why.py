@@ -115,7 +115,8 @@ def account_of(files: ParquetArchive, config: Config, transaction_id: str) -> Ac
     contributions: dict[str, float] = {}
     try:
         serving = Models(config).of(decision["model_version"])
-        is_whole = set(serving.model.feature_names) <= features.keys()
+        is_scored = decision["score"] is not None  # else no model has decided
+        is_whole = is_scored and set(serving.model.feature_names) <= features.keys()
     except ModelError:
         is_whole = False  # it is shown without
     if is_whole:
@@ -170,7 +171,8 @@ def _replayed(
 
 
 def _scored(rows: pl.DataFrame, version: str, models: Models) -> Replayed:
-    """Archived decisions of one version beside what it says of them now."""
+    """Archived decisions that one version has scored, beside what it says of them now."""
+    rows = rows.filter(rows["score"].is_not_null())
     ids = rows["decision_id"].to_list()
     try:
         serving = models.of(version)

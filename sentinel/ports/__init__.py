@@ -5,6 +5,7 @@ from sentinel.ports.broker import Broker, PartitionsCallback, Tail, TopicLog
 from sentinel.ports.drift import DriftStore
 from sentinel.ports.experiments import ExperimentStore
 from sentinel.ports.explainer import Explainer
+from sentinel.ports.machine import Machine, MachineLook
 from sentinel.ports.operating import OperatingStore
 from sentinel.ports.rollouts import RolloutStore
 from sentinel.ports.stores import CaseStore, ModelStore, ReportStore, Savepoint, SavepointStore
@@ -24,6 +25,8 @@ __all__ = [
     "Fence",
     "Fences",
     "LogArchive",
+    "Machine",
+    "MachineLook",
     "Made",
     "ModelStore",
     "OperatingStore",

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import pytest
+import uvloop
 
 from sentinel.adapters.http import HttpParams, PageAnswer
 from sentinel.adapters.http import listener as listener_module
@@ -236,6 +237,17 @@ async def test_many_who_ask_at_once_are_all_answered() -> None:
         for _ in range(10):
             asked = await asyncio.gather(*(ask(port) for _ in range(CONNECTION_COUNT_MAX // 2)))
             assert {one.status for one in asked} == {200}
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /large HTTP/1.1\r\n\r\n"])
+def test_all_of_it_holds_on_uvloop(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(test_who_holds_connections_open_keeps_nobody_out())
+        runner.run(test_a_head_of_any_length_takes_no_memory())
+        runner.run(test_a_body_of_any_length_is_not_read())
+        runner.run(test_a_connection_has_one_request())
+        runner.run(test_at_its_end_the_port_is_free_and_nobody_is_waited_for())
+        runner.run(test_who_says_nothing_or_never_reads_is_left(sent, monkeypatch))
 
 
 # --- begin and end ------------------------------------------------------------------------------

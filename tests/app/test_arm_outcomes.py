@@ -198,3 +198,15 @@ def test_a_model_that_scores_as_the_champion_differs_in_nothing() -> None:
     assert len(pairs_of(own).side) == 0
     found = paired(own, DAY_MS, maturity_ms=0)
     assert (found["better_count"], found["log_e_better"]) == (0.0, 0.0)
+
+
+def test_what_no_model_has_scored_says_nothing_of_how_well_an_arm_tells_frauds() -> None:
+    rng = default_rng(5)
+    frame = decisions(rng, 400).with_columns(probability=pl.col("score"))
+    rows = with_truth(of_experiment(frame, "fast@1"), labels(rng, frame))
+    nothing = pl.lit(None, pl.Float64)
+    ruled = rows.with_columns(score=nothing, probability=nothing)
+
+    both = pl.concat([rows, ruled])
+    assert technical(both) == technical(rows)
+    assert shadowed_by(both, "1.1.0").equals(shadowed_by(rows, "1.1.0"))

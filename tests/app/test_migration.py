@@ -20,7 +20,7 @@ from sentinel.config import Config
 from sentinel.core.features.state import layout_of
 from sentinel.engine.store.owner import own, read_owner
 from sentinel.errors import ConfigError
-from sentinel.operations.migration import OldWorld, migrate, migrate_our_own
+from sentinel.operations.entities.migration import OldWorld, migrate, migrate_our_own
 from sentinel.operations.stores import open_cases, open_models
 from sentinel.records import Commit, TopicPartition
 from sentinel.stored.votes import CaseBatch, FeedbackProgress

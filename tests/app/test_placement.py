@@ -6,7 +6,7 @@ import pytest
 
 from sentinel.config import Config
 from sentinel.core.partitioning import Partitioner, PartitionOf
-from sentinel.operations.placement import findings_of
+from sentinel.operations.entities.placement import findings_of
 from tests.engine.samples import a_config
 
 ACCOUNTS = [f"a{i}" for i in range(40)]

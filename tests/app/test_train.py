@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentinel.adapters.registry import ModelDirectory
+from sentinel.adapters.registry import ModelDirectory, ModelParams
 from sentinel.app.prepare import prepare_model
+from sentinel.app.status import Status
 from sentinel.config import Config
 from sentinel.core.learning.params import TrainingParams
+from sentinel.engine.health import Health
 from sentinel.errors import ConfigError, ModelError
+from sentinel.metrics import Metrics
 from sentinel.model import Model
 from sentinel.operations.data.history import DAY_MS, UNKNOWN
 from sentinel.operations.models.train import spans, train
@@ -159,6 +162,36 @@ def test_a_stored_model_serves(
     assert serving.version == "1.0.0"
     assert serving.usual.low.shape == (len(names),)
     assert serving.calibration.slope == trained[1]["calibration"]["slope"]
+
+
+def test_where_the_champion_cannot_be_read_the_newest_version_that_can_stands_in_for_it(
+    settings: Config, trained: tuple[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    settings = replace(settings, model=ModelParams(directory=str(tmp_path)))
+    models = ModelDirectory(settings.model)
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        models.add(version, *trained)
+    (tmp_path / "1.2.0" / "model.txt").write_text("tree")
+
+    found = prepare_model(settings, _unheard, stream=False)
+
+    assert (found.serving.version, found.artifact.version) == ("1.1.0", "1.1.0")
+    assert "model 1.2.0" in found.why
+    assert "does not have the manifest's SHA-256" in found.why
+    status = Status(settings, Metrics(), "1.1.0", 0.0, substitute="1.1.0", substitute_why="damaged")
+    assert status.health() == Health(
+        "starting", ("connecting", "model 1.1.0 stands in for the champion: damaged")
+    )
+    status.model_version = "1.3.0"  # as the registry has it
+    assert status.health() == Health("starting", ("connecting",))
+
+    pinned = replace(settings, model=replace(settings.model, version="1.2.0"))
+    with pytest.raises(ModelError, match=r"model 1\.2\.0: .*SHA-256"):
+        prepare_model(pinned, _unheard, stream=False)
+    for version in ("1.0.0", "1.1.0"):
+        (tmp_path / version / "manifest.json").unlink()
+    with pytest.raises(ModelError, match=r"model 1\.2\.0: .*SHA-256"):
+        prepare_model(settings, _unheard, stream=False)
 
 
 def _unheard(what: str, share: float) -> None:

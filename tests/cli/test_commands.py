@@ -69,7 +69,17 @@ def test_the_command_line_loads_nothing_heavy_before_it_is_needed() -> None:
     """The help of all asks every command, and none needs for that what it needs to run."""
     modules = loaded_by("--help")
 
-    heavy = {"numpy", "lightgbm", "aiokafka", "polars", "scipy", "numba", "redis", "uvloop"}
+    heavy = {
+        "numpy",
+        "lightgbm",
+        "aiokafka",
+        "polars",
+        "scipy",
+        "numba",
+        "redis",
+        "uvloop",
+        "uvicorn",
+    }
     assert heavy.isdisjoint(modules)
     assert modules >= COMMAND_MODULES
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sentinel.operations.listener import listener_address
+from sentinel.app.monitoring.announcing import listener_address
 from tests.app import small
 from tests.app.monitoring.odd_input import CARD, SECRET
 from tests.app.monitoring.scrapes import promtool, series_of

@@ -29,7 +29,7 @@ def decisions_one_by_one(
             "account": rows.entities["account"][i],
             "entities": {kind: rows.entities[kind][i] for kind in kinds},
             "amount_minor": int(rows.amount_minor[i]),
-            "score": float(verdicts.score[i]),
+            "score": float(verdicts.score[i]),  # NaN comes out as null
             "probability": float(verdicts.probability[i]),
             "action": ACTIONS[int(verdicts.action[i])],
             "severity": SEVERITIES[severity],
@@ -45,7 +45,7 @@ def decisions_one_by_one(
             "arm": arm.name,
             "propensity": arm.propensity,
             **({"experiment": arm.experiment} if arm.experiment else {}),
-            "rule_hits": [],
+            "rule_hits": [verdicts.rules[i]] if i in verdicts.rules else [],
             "schema_version": stamp.schema_version,
             "config_version": stamp.config_version,
             **({"currency": stamp.currency} if stamp.currency else {}),

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sentinel.adapters.memory import MemoryRecord
+from sentinel.codec.archive import FIELD_TYPES, archive_rows, decode_archived
 from sentinel.codec.decisions import ArmStamp, Stamp, Verdicts, alert, decision_id, decisions
 from sentinel.records import Transactions, part
 from sentinel.texts import Texts
@@ -124,6 +126,25 @@ def test_a_decision_names_the_currency_of_its_amount_only_where_one_is_configure
 
     assert found.pop("currency") == "EUR"
     assert found == json.loads(encoded()[0])
+
+
+def test_a_decision_without_a_score_says_null_and_names_the_rule_that_stopped_it() -> None:
+    nothing = np.array([np.nan, np.nan])
+    judged = replace(
+        verdicts(), score=nothing, probability=nothing, rules={1: "fallback_block_amount"}
+    )
+    flags = {0: ["model"], 1: ["model"]}
+
+    found = as_bytes(decisions(rows(), judged, flags, STAMP))
+
+    assert found == decisions_one_by_one(rows(), judged, flags, STAMP)
+    told = [json.loads(text) for text in found]
+    assert [(one["score"], one["probability"]) for one in told] == [(None, None)] * 2
+    assert [one["rule_hits"] for one in told] == [[], ["fallback_block_amount"]]
+    records = [MemoryRecord(i, 0, None, text, ()) for i, text in enumerate(found)]
+    archived = archive_rows(records, [decode_archived("decisions", one) for one in records])
+    assert archived.columns["score"] == archived.columns["probability"] == [None, None]
+    assert FIELD_TYPES["score"] is FIELD_TYPES["probability"] is float
 
 
 def test_a_repeated_decision_has_the_same_bytes() -> None:

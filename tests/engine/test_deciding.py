@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.core.decision import ACTIONS, APPROVE, BLOCK, SEVERITIES, PolicyParams
+from sentinel.core.decision import ACTIONS, APPROVE, BLOCK, REVIEW, SEVERITIES, PolicyParams
 from sentinel.core.exploration import exploration
+from sentinel.core.fallback import FallbackParams
 from sentinel.engine.scoring.counting import count_decisions
 from sentinel.engine.scoring.deciding import Arm, decide
 from sentinel.engine.scoring.judging import JudgedBatch
@@ -63,7 +64,7 @@ def test_a_row_is_decided_by_its_arm_whatever_stands_beside_it(
         one = slice(i, i + 1)
         alone = decide(part(rows, i, i + 1), features[one], [arm], np.zeros(1, int), raw[one])
         for name in ("score", "probability", "action", "severity"):
-            assert getattr(found, name)[i] == getattr(alone, name)[0]
+            np.testing.assert_equal(getattr(found, name)[i], getattr(alone, name)[0])
         assert found.explored.get(i) == alone.explored.get(0)
         assert ACTIONS[int(found.action[i])] == expected_action(part(rows, i, i + 1), score, arm)
 
@@ -78,12 +79,22 @@ def expected_action(row: Transactions, score: float, arm: Arm) -> str:
     return "review" if explored.get(0) else "block"
 
 
-def test_what_has_no_score_is_approved() -> None:
-    raw = np.array([np.nan, 9.0])
-    found = decide(rows_of(2), np.zeros((2, 1)), ARMS[:1], np.zeros(2, int), raw)
+def test_what_has_no_score_is_decided_by_rules_of_thumb_and_has_no_probability() -> None:
+    raw = np.array([np.nan, 9.0, np.nan, np.nan])
+    found = decide(rows_of(4), np.zeros((4, 1)), ARMS[:1], np.zeros(4, int), raw)
 
-    assert (found.score[0], found.probability[0], found.action[0]) == (0.0, 0.0, APPROVE)
+    assert np.isnan(found.score).tolist() == np.isnan(found.probability).tolist()
+    assert np.isnan(found.score).tolist() == [True, False, True, True]
+    assert found.action.tolist() == [APPROVE, found.action[1], APPROVE, APPROVE]
     assert found.probability[1] > 0.9
+
+    rules = FallbackParams(review_amount_minor_min=2, block_amount_minor_min=3)
+    ruled = decide(rows_of(4), np.zeros((4, 1)), ARMS[:1], np.zeros(4, int), raw, rules)
+
+    assert ruled.action.tolist() == [APPROVE, found.action[1], REVIEW, BLOCK]
+    assert [SEVERITIES[i] for i in ruled.severity[[0, 2, 3]]] == ["low", "medium", "high"]
+    assert ruled.rules == {2: "fallback_review_amount", 3: "fallback_block_amount"}
+    assert ruled.explored.keys() == found.explored.keys() <= {1}, "what a rule blocks stays blocked"
 
 
 def test_an_arm_says_what_its_decisions_have_in_common() -> None:
@@ -97,18 +108,19 @@ def test_an_arm_says_what_its_decisions_have_in_common() -> None:
 
 
 def test_decisions_are_counted_by_the_version_that_made_them() -> None:
-    """Two arms of one version count as one; what has no score is a decision, too."""
+    """Two arms of one version count as one; what has no score is a decision, and has no bucket."""
     metrics, arm_of = Metrics(), np.array([0, 1, 1, 2, 0])
     raw = np.array([9.0, 9.0, -9.0, -9.0, np.nan])
     found = decide(rows_of(5), np.zeros((5, 1)), ARMS, arm_of, raw)
 
-    count_decisions(metrics, JudgedBatch(found, ARMS, "", []))
-    count_decisions(metrics, JudgedBatch(found, ARMS, "", []))
+    count_decisions(metrics, JudgedBatch(found, ARMS, "", [4]))
+    count_decisions(metrics, JudgedBatch(found, ARMS, "", [4]))
 
     assert metrics.decisions == 10
     assert metrics.version_decisions == {"1.0.0": 6, "1.1.0": 4}
     assert metrics.version_alerts == {"1.0.0": 2, "1.1.0": 2}
     assert sum(metrics.actions.values()) == 10
-    for version, numbers in (("1.0.0", [0, 3, 4]), ("1.1.0", [1, 2])):
+    assert metrics.scores.sum() == 8
+    for version, numbers in (("1.0.0", [0, 3]), ("1.1.0", [1, 2])):
         expected = 2 * found.probability[numbers].sum()
         assert metrics.version_probability_sum[version] == pytest.approx(expected)

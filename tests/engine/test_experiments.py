@@ -172,6 +172,11 @@ def test_a_model_that_cannot_score_falls_back_and_says_so() -> None:
             instance.parts.serving.fail("1.1.0", "it cannot score: of a test")
             world.send(transactions(100))
             await instance.idle()
+            health = instance.health()
+            assert (health.status, health.is_ready) == ("degraded", True)
+            assert health.reasons == (
+                "models 1.1.0 cannot score: the champion decides in their arms",
+            )
             await instance.stop()
 
     run(scenario())

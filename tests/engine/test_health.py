@@ -32,6 +32,8 @@ FINE = {
 }
 
 WAITING = "waiting for partitions"
+SLOW = "commits are slow: none has been confirmed for {} s"
+BROKERS = "maintenance by ops: brokers are upgraded"
 
 TABLE = [
     ({}, Health("ok")),
@@ -50,8 +52,13 @@ TABLE = [
         {"silent": ("feedback-0", 10.6)},
         Health("stuck", ("Kafka has not answered for 11 s about feedback-0",)),
     ),
-    ({"unconfirmed_s": 12.0}, Health("ok")),
-    ({"unconfirmed_s": 30.0, "commit_interval_s": 10.0}, Health("ok")),
+    ({"unconfirmed_s": 5.0}, Health("ok")),
+    ({"unconfirmed_s": 22.0, "commit_interval_s": 10.0}, Health("ok")),
+    ({"unconfirmed_s": 12.0}, Health("degraded", (SLOW.format(12),))),
+    (
+        {"unconfirmed_s": 30.0, "commit_interval_s": 10.0, "store_away": True},
+        Health("degraded", ("the state store is away", SLOW.format(30))),
+    ),
     (
         {"unconfirmed_s": 12.6},
         Health("stuck", ("no commit has been confirmed for 13 s",)),
@@ -76,6 +83,16 @@ TABLE = [
     ({"is_assigned": False}, Health("starting", ("waiting for partitions",))),
     ({"is_recovering": True}, Health("starting", ("replaying",))),
     ({"is_recovering": True, "store_away": True}, Health("starting", ("replaying",))),
+    ({"maintenance": BROKERS}, Health("maintenance", (BROKERS,))),
+    (
+        {"maintenance": BROKERS, "store_away": True, "troubles": ("a", "b")},
+        Health("maintenance", (BROKERS, "the state store is away", "a", "b")),
+    ),
+    (
+        {"maintenance": BROKERS, "lag": 7, "idle_s": 60.0},
+        Health("stuck", ("no progress for 60 s with 7 records waiting",)),
+    ),
+    ({"maintenance": BROKERS, "is_assigned": False}, Health("starting", (WAITING,))),
 ]
 
 
@@ -176,6 +193,28 @@ def test_an_instance_whose_commits_hang_is_stuck() -> None:
             assert instance.health().reasons == ("no commit has been confirmed for 11 s",)
 
     run(scenario())
+
+
+def test_a_broker_that_is_slow_to_commit_is_told_and_scoring_goes_on() -> None:
+    """Each commit takes 4.5 s, within what makes nobody stuck."""
+    world = World(config=a_config(commit_interval_s=0.5))
+
+    async def scenario() -> None:
+        async with world.instance(commit_delay_s=4.5) as instance:
+            for number in range(5):
+                world.send(transactions(10, first=10 * number))
+                await asyncio.sleep(3.0)
+            found = set()
+            for number in range(5, 40):
+                world.send(transactions(1, first=10 * number))
+                await asyncio.sleep(1.0)
+                found.add(instance.health().status)
+            assert found <= {"ok", "degraded"}
+            assert "degraded" in found
+            await instance.idle()
+
+    run(scenario())
+    assert len(world.decisions()) == 85
 
 
 def test_nothing_is_silent_that_is_not_owned() -> None:

@@ -10,6 +10,7 @@ import pytest
 from sentinel.adapters.memory import MemoryRecord
 from sentinel.codec.stored import decode_stored
 from sentinel.codec.transactions import TransactionDecoder
+from sentinel.core.fallback import FallbackParams
 from sentinel.core.registry import transitions
 from sentinel.engine.scoring.judging import Judge, Rules
 from sentinel.engine.scoring.serving import Serving
@@ -153,17 +154,25 @@ def test_a_restart_with_a_champion_that_cannot_score_serves_the_one_before_it() 
     assert len(versions) == 200
 
 
-def test_without_a_model_that_can_score_what_has_no_score_is_approved_and_says_so() -> None:
+def blind_world(fallback: FallbackParams) -> World:
+    """Its only model has no score for most transactions."""
     one = linear("1.0.0", breaks=True)
-    world = a_world()
-    world = World(config=world.config, serving=model_of(one), artifact=one)
+    config = replace(a_world().config, fallback=fallback)
+    return World(config=config, serving=model_of(one), artifact=one)
+
+
+def test_without_a_model_that_can_score_what_has_no_score_is_approved_and_says_so() -> None:
+    world = blind_world(FallbackParams())
     world.send(transactions(200))
 
     async def scenario() -> MemoryInstance:
         async with world.instance() as instance:
             await instance.idle()
-            assert instance.health().reasons == (
-                "model 1.0.0 serves, though it has no score for some transactions",
+            health = instance.health()
+            assert health.status == "degraded"
+            assert health.reasons == (
+                "model 1.0.0 serves, though it has no score for some transactions: rules of thumb "
+                "decide the rest",
             )
             await instance.stop()
         return instance
@@ -174,9 +183,55 @@ def test_without_a_model_that_can_score_what_has_no_score_is_approved_and_says_s
     blind = [decision for decision in decisions if "model" in decision["degraded"]]
     assert len(blind) == instance.metrics.unscored > 100
     assert {(one["action"], one["score"], one["probability"]) for one in blind} == {
-        ("approve", 0.0, 0.0)
+        ("approve", None, None)
     }
     assert instance.metrics.scoring_failures == 1, "it is counted, and said, once"
+    assert sum(instance.metrics.scores) == 200 - len(blind), "of what has no score none is told"
+
+
+def test_rules_of_thumb_stop_large_amounts_and_give_no_reasons_of_a_model() -> None:
+    rules = FallbackParams(review_amount_minor_min=3_000, block_amount_minor_min=9_000)
+    world = blind_world(rules)
+    world.send(transactions(200))
+
+    run(world.run_through())
+
+    blind = [one for one in world.values("decisions") if "model" in one["degraded"]]
+    found = {(one["action"], *one["rule_hits"]) for one in blind}
+    assert found == {
+        ("approve",),
+        ("review", "fallback_review_amount"),
+        ("block", "fallback_block_amount"),
+    }
+    for one in blind:
+        least = {"approve": 0, "review": 3_000, "block": 9_000}[one["action"]]
+        most = {"approve": 3_000, "review": 9_000, "block": 10**9}[one["action"]]
+        assert least <= one["amount_minor"] < most
+        assert (
+            one["severity"]
+            == {"approve": "low", "review": "medium", "block": "high"}[one["action"]]
+        )
+    alerts = {one["decision_id"]: one for one in world.values("alerts")}
+    stopped = [one["decision_id"] for one in blind if one["action"] != "approve"]
+    assert stopped
+    assert all(not alerts[name]["explained"] for name in stopped), "no model has decided"
+    assert all(one["model_version"] == "1.0.0" for one in blind)
+
+
+def test_an_instance_that_may_not_go_by_rules_of_thumb_refuses_to_take_records() -> None:
+    """They wait, undecided and uncommitted, until a version is there that can score."""
+    world = blind_world(FallbackParams(after="refuse"))
+    world.send(transactions(200))
+
+    with pytest.raises(TransientError, match=r'fallback\.after is "refuse": the records wait'):
+        run(world.run_through())
+
+    assert not any("model" in one["degraded"] for one in world.values("decisions"))
+    assert not world.is_done()
+    world.serving, world.artifact = model_of(artifact("1.0.0")), None
+    run(world.run_through())
+    assert len(world.decisions()) == 200
+    assert world.unsafe == []
 
 
 def test_a_shadow_that_cannot_score_costs_the_shadow_only() -> None:

@@ -36,3 +36,18 @@ def test_a_span_of_failures_is_said_at_its_beginning_and_at_its_end(
         "the registry is asked again: that is over after 42 s",
         "the registry is asked again: again",
     ]
+
+
+def test_what_lasts_is_a_trouble_and_what_is_over_in_seconds_is_none() -> None:
+    patience = Patience("training waits")
+    for _ in range(3):  # 1, 2 and 4 seconds
+        patience.wait_s(ValueError("no answer"))
+    assert patience.trouble == ""
+
+    patience.wait_s(ValueError("still none"))
+    assert patience.trouble == "training waits: still none"
+
+    patience.over()
+    assert patience.trouble == ""
+    patience.wait_s(ValueError("no answer"))
+    assert patience.trouble == ""

@@ -41,7 +41,7 @@ from sentinel.errors import ModelError, RecordError, TrainingError, WorkerLostEr
 from sentinel.metrics import Metrics
 from sentinel.model import Model
 from sentinel.operations.topics import topic_specs
-from sentinel.ports import Blob, Fence, Fences, PartitionState, Trainer
+from sentinel.ports import Blob, Fence, Fences, MachineLook, PartitionState, Trainer
 from sentinel.records import (
     Commit,
     Floats,
@@ -175,6 +175,20 @@ class InProcessTrainer(AskedTrainer):
             raise TrainingError(name, repr(error)) from error
 
 
+class MemoryMachine:
+    """`ports.Machine` as a test says it is; its clock is that of the cluster."""
+
+    def __init__(self) -> None:
+        self.now = MachineLook()
+        self.skew_ms = 0
+
+    async def look(self) -> MachineLook:
+        return self.now
+
+    def clock_ms(self) -> int:
+        return START_MS + 100 * DAY_MS + self.skew_ms
+
+
 @dataclass
 class World:
     """What outlives an instance, and what a test wants to know of it."""
@@ -190,6 +204,7 @@ class World:
     savepoints: KeptSavepoints = field(default_factory=KeptSavepoints)
     drift: MemoryDatabase = field(default_factory=MemoryDatabase)
     experiments: MemoryDatabase = field(default_factory=MemoryDatabase)
+    machine: MemoryMachine = field(default_factory=lambda: MemoryMachine())
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
     artifact: Artifact | None = None  # of `serving`, where it matters
@@ -553,6 +568,7 @@ class MemoryInstance(Instance):
                     world.cluster, ["control"], faults=Part(faults, "operating_tail.")
                 ),
                 copies=world.copy,
+                machine=world.machine,
             )
             self._parts = assemble(
                 config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,

@@ -4,87 +4,46 @@ A gauge that this instance cannot know has no sample: another one trains, watche
 looks after experiments.
 """
 
-import os
-import resource
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from sentinel import __version__
 from sentinel.app.monitoring.counted import PREFIX
+from sentinel.app.monitoring.gauge import Gauge, Samples, if_known, one_of
+from sentinel.app.monitoring.process import PROCESS_GAUGES
 from sentinel.app.status import Status
-from sentinel.codec.monitoring.exposition import MetricFamily, Sample
+from sentinel.codec.monitoring.exposition import Sample
+from sentinel.core.drift.telling import DriftView
 from sentinel.core.learning.awaiting import longest_wait_s
 from sentinel.engine.health import HealthName
-from sentinel.engine.registry.lifecycle import UpdateState
+from sentinel.engine.registry.lifecycle import Update, UpdateState
+from sentinel.engine.updates.awaiting import Outlook
 from sentinel.stored.experiments import ExperimentStatus
 from sentinel.stored.rollouts import CHAMPION, RolloutStatus, StepName, StoredRollout
 
-_PROC = Path("/proc/self")
-_BEGAN_S = time.time()  # of this process, near enough
-
-Samples = Iterable[Sample]
-
-
-@dataclass(frozen=True, slots=True)
-class Gauge:
-    """What is read at a scrape, as a `Metric` is counted.
-
-    Attributes
-    ----------
-    name
-        As scrapes have it.
-    group
-        The capability that it is of.
-    """
-
-    name: str
-    group: str
-    what: str
-    read: Callable[[Status], Samples]
-    label: str = ""
-    kind: Literal["gauge", "counter"] = "gauge"
-
-    def family(self, status: Status) -> MetricFamily:
-        """What there is to say now."""
-        what = f"{self.group}: {self.what}"
-        return MetricFamily(self.name, self.kind, what, tuple(self.read(status)), self.label)
-
-
-def _some(value: float | None) -> Samples:
-    return () if value is None else (Sample(value),)
-
-
-def _one_of(words: Iterable[str], now: str) -> Samples:
-    """A 1 for what is so, a 0 for all else that could be."""
-    return [Sample(int(word == now), word) for word in words]
-
 
 def _health(status: Status) -> Samples:
-    return _one_of(get_args(HealthName), status.health().status)
+    return one_of(get_args(HealthName), status.health().status)
 
 
 def _ready(status: Status) -> Samples:
-    return _some(int(status.health().is_ready))
+    return if_known(int(status.health().is_ready))
 
 
 def _reasons(status: Status) -> Samples:
-    return _some(len(status.health().reasons))
+    return if_known(len(status.health().reasons))
 
 
 def _lag(status: Status) -> Samples:
-    return _some(None if status.instance is None else status.instance.lag())
+    return if_known(None if status.instance is None else status.instance.lag())
 
 
 def _idle(status: Status) -> Samples:
-    return _some(None if status.instance is None else status.instance.idle_s())
+    return if_known(None if status.instance is None else status.instance.idle_s())
 
 
 def _partitions(status: Status) -> Samples:
     parts = None if status.instance is None else status.instance.parts
-    return _some(0 if parts is None else len(parts.partitions))
+    return if_known(0 if parts is None else len(parts.partitions))
 
 
 def _entities(status: Status) -> Samples:
@@ -107,7 +66,7 @@ def _shadow(status: Status) -> Samples:
 
 
 def _labels_waiting(status: Status) -> Samples:
-    return _some(0 if status.instance is None else status.instance.labels_waiting().count)
+    return if_known(0 if status.instance is None else status.instance.labels_waiting().count)
 
 
 def _experiments(status: Status) -> Samples:
@@ -118,24 +77,32 @@ def _experiments(status: Status) -> Samples:
     return [Sample(sum(one.status == word for one in running), word) for word in words]
 
 
+def _drift(status: Status) -> DriftView | None:
+    return None if status.instance is None else status.instance.drift()
+
+
 def _drift_open(status: Status) -> Samples:
-    view = None if status.instance is None else status.instance.drift()
-    return _some(None if view is None else view.open_count)
+    view = _drift(status)
+    return if_known(None if view is None else view.open_count)
 
 
 def _drift_blind(status: Status) -> Samples:
-    view = None if status.instance is None else status.instance.drift()
-    return _some(None if view is None else int(view.is_reference_missing))
+    view = _drift(status)
+    return if_known(None if view is None else int(view.is_reference_missing))
+
+
+def _learning(status: Status) -> tuple[Update | None, Outlook | None]:
+    return (None, None) if status.instance is None else status.instance.learning()
 
 
 def _update_state(status: Status) -> Samples:
-    update, _ = (None, None) if status.instance is None else status.instance.learning()
-    return () if update is None else _one_of(get_args(UpdateState), update.state)
+    update, _ = _learning(status)
+    return () if update is None else one_of(get_args(UpdateState), update.state)
 
 
 def _update_number(status: Status) -> Samples:
-    update, _ = (None, None) if status.instance is None else status.instance.learning()
-    return _some(None if update is None else update.number)
+    update, _ = _learning(status)
+    return if_known(None if update is None else update.number)
 
 
 def _rollout(status: Status) -> StoredRollout | None:
@@ -144,37 +111,37 @@ def _rollout(status: Status) -> StoredRollout | None:
 
 def _rollout_status(status: Status) -> Samples:
     newest = _rollout(status)
-    return () if newest is None else _one_of(get_args(RolloutStatus), newest.status)
+    return () if newest is None else one_of(get_args(RolloutStatus), newest.status)
 
 
 def _rollout_step(status: Status) -> Samples:
     newest = _rollout(status)
     if newest is None:
         return ()
-    return _one_of((*get_args(StepName), CHAMPION), "" if newest.is_over else newest.next_place)
+    return one_of((*get_args(StepName), CHAMPION), "" if newest.is_over else newest.next_place)
 
 
 def _rollout_asks(status: Status) -> Samples:
     newest = _rollout(status)
-    return _some(None if newest is None else int(newest.needs_person and not newest.is_over))
+    return if_known(None if newest is None else int(newest.needs_person and not newest.is_over))
 
 
 def _update_needs(status: Status) -> Samples:
-    _, outlook = (None, None) if status.instance is None else status.instance.learning()
+    _, outlook = _learning(status)
     if outlook is None:
         return ()
     return [Sample(len(outlook.to_judge), "judge"), Sample(len(outlook.to_begin), "begin")]
 
 
 def _update_wait(status: Status) -> Samples:
-    _, outlook = (None, None) if status.instance is None else status.instance.learning()
+    _, outlook = _learning(status)
     if outlook is None:
         return ()
-    return _some(longest_wait_s([*outlook.to_judge, *outlook.to_begin]))
+    return if_known(longest_wait_s([*outlook.to_judge, *outlook.to_begin]))
 
 
 def _archive(status: Status) -> Samples:
-    return _some(None if status.archive is None else int(not status.archive.trouble))
+    return if_known(None if status.archive is None else int(not status.archive.trouble))
 
 
 def _build(status: Status) -> Samples:
@@ -183,33 +150,6 @@ def _build(status: Status) -> Samples:
 
 def _configuration(status: Status) -> Samples:
     return [Sample(1, status.config.version)]
-
-
-def _processor(status: Status) -> Samples:
-    return _some(time.process_time())
-
-
-def _began(status: Status) -> Samples:
-    return _some(_BEGAN_S)
-
-
-def _memory(status: Status) -> Samples:
-    try:
-        pages = int((_PROC / "statm").read_text().split()[1])
-    except OSError:  # no Linux
-        return ()
-    return _some(pages * resource.getpagesize())
-
-
-def _open_files(status: Status) -> Samples:
-    try:
-        return _some(len(os.listdir(_PROC / "fd")))
-    except OSError:
-        return ()
-
-
-def _open_files_max(status: Status) -> Samples:
-    return _some(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 GAUGES = (
@@ -290,16 +230,5 @@ GAUGES = (
         _configuration,
         "version",
     ),
-    # As every client of Prometheus has them.
-    Gauge(
-        "process_cpu_seconds_total",
-        "process",
-        "processor time in seconds",
-        _processor,
-        kind="counter",
-    ),
-    Gauge("process_start_time_seconds", "process", "when it began, epoch seconds", _began),
-    Gauge("process_resident_memory_bytes", "process", "bytes of memory", _memory),
-    Gauge("process_open_fds", "process", "open files and sockets", _open_files),
-    Gauge("process_max_fds", "process", "how many of them it may have", _open_files_max),
+    *PROCESS_GAUGES,
 )

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from sentinel.app.monitoring.announcing import announce_listener, forget_listener
 from sentinel.app.monitoring.pages import pages
 from sentinel.app.status import Status
 from sentinel.engine.tasks import end
-from sentinel.operations.listener import announce_listener, forget_listener
 
 
 @asynccontextmanager

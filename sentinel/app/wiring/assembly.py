@@ -1,6 +1,6 @@
 """Wires the tasks of an instance to its ports."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from sentinel.app.reload.settings import LiveSettings
@@ -11,6 +11,7 @@ from sentinel.app.wiring import (
     rolling_out,
     watching,
 )
+from sentinel.app.wiring.machine import MachineWatch, machine_watch
 from sentinel.app.wiring.shared import Ports, Shared, clock_s
 from sentinel.config import Config
 from sentinel.core.features.packing import log_numbers
@@ -25,6 +26,7 @@ from sentinel.engine.experiments.following import Routing
 from sentinel.engine.experiments.task import ExperimentTask
 from sentinel.engine.feedback.task import FeedbackTask
 from sentinel.engine.health import Health
+from sentinel.engine.machine.clock import RecordClock
 from sentinel.engine.operating.following import OperatingTask
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions.input_partition import InputPartition
@@ -34,7 +36,7 @@ from sentinel.engine.registry.remembered import RegistryMemory, SteadyModels
 from sentinel.engine.rollouts.rolling import RolloutSteps
 from sentinel.engine.scoring.alerts import Alerts
 from sentinel.engine.scoring.arms.arm_counts import ArmNotes
-from sentinel.engine.scoring.checkpoint import Checkpoints
+from sentinel.engine.scoring.checkpoint import Checkpoints, Participant
 from sentinel.engine.scoring.entities import EntityLoader
 from sentinel.engine.scoring.judging import Judge, Rules
 from sentinel.engine.scoring.ownership import Ownership
@@ -76,6 +78,7 @@ class Parts:
     models: ModelStore
     state: FeatureState
     placement: Placement
+    machine: MachineWatch
     partitions: dict[int, InputPartition] = field(default_factory=dict)
 
 
@@ -105,16 +108,15 @@ def assemble(
     labels = _labels(shared, placement)
     summaries = watching.summaries(shared)
     arm_notes = experimenting.arm_notes(shared)
-    checkpoints = Checkpoints(
-        ports.broker, ports.store, state, [alerts, summaries, arm_notes], shared.partitions,
-        shared.progress, metrics, params, labels_log=labels.log, owner=owner, watch=watch,
-        clock_s=clock_s,
-    )  # fmt: skip
+    checkpoints = _checkpoints(shared, [alerts, summaries, arm_notes], labels)
     loader = _loader(shared)
-    scoring = _scoring(shared, loader, alerts, summaries, arm_notes, dead_letters, placement)
+    machine = machine_watch(shared, loader)
+    scoring = _scoring(
+        shared, loader, alerts, summaries, arm_notes, dead_letters, placement, machine.record_clock
+    )
     pipeline = Pipeline(
         inbox=shared.inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
-        params=params, clock_s=clock_s,
+        relief=machine.relief, params=params, clock_s=clock_s,
     )  # fmt: skip
     feedback = control_plane.feedback(shared, dead_letters)
     ownership = _ownership(shared, dispatcher, pipeline, checkpoints, labels, feedback)
@@ -148,7 +150,19 @@ def assemble(
         state=state,
         partitions=shared.partitions,
         placement=placement,
+        machine=machine,
     )
+
+
+def _checkpoints(
+    shared: Shared, participants: Sequence[Participant], labels: LabelTail
+) -> Checkpoints:
+    ports = shared.ports
+    return Checkpoints(
+        ports.broker, ports.store, shared.state, participants, shared.partitions,
+        shared.progress, shared.metrics, shared.config.engine, labels_log=labels.log,
+        owner=shared.owner, watch=shared.watch, clock_s=clock_s,
+    )  # fmt: skip
 
 
 def _placement(shared: Shared) -> Placement:
@@ -206,7 +220,10 @@ def _rules_of(config: Config) -> Rules:
 
 def _judge(shared: Shared) -> Judge:
     slow_s = shared.config.trial.batch_ms_max / 1000.0
-    judge = Judge(shared.serving, _rules_of(shared.config), shared.metrics, batch_s_max=slow_s)
+    judge = Judge(
+        shared.serving, _rules_of(shared.config), shared.metrics, batch_s_max=slow_s,
+        fallback=shared.config.fallback,
+    )  # fmt: skip
 
     def reload(config: Config) -> None:
         judge.rules = _rules_of(config)
@@ -223,6 +240,7 @@ def _scoring(
     arm_notes: ArmNotes,
     dead_letters: DeadLetters,
     placement: Placement,
+    record_clock: RecordClock,
 ) -> Scoring:
     config = shared.config
     return Scoring(
@@ -239,6 +257,7 @@ def _scoring(
         topics=config.topics,
         input_name=shared.owner.name,
         placement=placement,
+        record_clock=record_clock,
         metrics=shared.metrics,
     )
 

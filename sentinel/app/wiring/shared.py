@@ -21,6 +21,7 @@ from sentinel.ports import (
     DriftStore,
     ExperimentStore,
     Explainer,
+    Machine,
     ModelStore,
     OperatingStore,
     ReportStore,
@@ -58,6 +59,7 @@ class Ports:
     rollouts: RolloutStore
     experiments_tail: Tail  # of `outcomes` and `examples`
     copies: Copies  # of models, on this machine
+    machine: Machine
 
 
 @dataclass(slots=True)

@@ -45,7 +45,7 @@ def stored(
     from sentinel.operations import embedded
     from sentinel.operations.data.backfill import store_history
     from sentinel.operations.data.pending_labels import tell_or_keep
-    from sentinel.operations.state import state_to_change
+    from sentinel.operations.entities.state import state_to_change
 
     task = progress.add_task("storing the state of entities", total=history.entity_count)
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from sentinel.cli.inspection.entries import audit_table
 from sentinel.cli.labels.cases import vote_table
-from sentinel.cli.texts import PlainConsole, echo, shown
+from sentinel.cli.texts import PlainConsole, echo, fixed, shown
 from sentinel.codec.times import date_text
 from sentinel.config import Config
 from sentinel.errors import ConfigError, TransientError
@@ -33,7 +33,7 @@ def decision_line(decision: Mapping[str, Any]) -> str:
     return (
         f"{decision['transaction_id']} of {date_text(decision['event_time_ms'])}, account "
         f"{decision['account']}: {decision['action']} ({decision['severity']}), probability "
-        f"{decision['probability']:.4f}, score {decision['score']:.4f}, by model "
+        f"{fixed(decision['probability'], 4)}, score {fixed(decision['score'], 4)}, by model "
         f"{decision['model_version']}, {decision['arm']}, decision {decision['decision_id']}"
         f"{degraded}{explored}"
     )

@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from sentinel.archive import Column
-from sentinel.cli.texts import shown
+from sentinel.cli.texts import fixed, shown
 from sentinel.codec.archive import KINDS, Kind
 from sentinel.codec.times import date_text
 from sentinel.errors import ConfigError
@@ -52,7 +52,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         date_text(row["event_time_ms"]),
         row["transaction_id"],
         f"{row['amount_minor']:,}",
-        f"{row['probability']:.4f}",
+        fixed(row["probability"], 4),
         row["action"],
         row["model_version"],
     )

@@ -28,7 +28,7 @@ def show_state(
     """What the store knows of one account, or of another entity."""
     from sentinel.codec.stored import encode_stored
     from sentinel.config import load
-    from sentinel.operations.state import entity_story
+    from sentinel.operations.entities.state import entity_story
 
     settings = load(config)
     found = asyncio.run(entity_story(settings, entity, key))
@@ -83,7 +83,7 @@ def reset_state(
     """Forget all entities of this deployment; no instance may run."""
     from sentinel.config import load
     from sentinel.operations import embedded
-    from sentinel.operations.state import forget_entities
+    from sentinel.operations.entities.state import forget_entities
 
     settings = load(config)
     what, then = (
@@ -103,7 +103,7 @@ def reset_state(
 def migrate_state(config: ConfigOption = None) -> None:
     """Bring the entity state of an older version to the present form; no instance may run."""
     from sentinel.operations import embedded
-    from sentinel.operations.migration import migrate_store
+    from sentinel.operations.entities.migration import migrate_store
 
     done = asyncio.run(migrate_store(embedded.running_from(config)))
     echo(
@@ -119,7 +119,7 @@ def adopt_state(
 ) -> None:
     """Give the state under redis.key_prefix to this configuration's group and topic."""
     from sentinel.operations import embedded
-    from sentinel.operations.migration import adopt_store
+    from sentinel.operations.entities.migration import adopt_store
 
     settings = embedded.running_from(config)
     topic = settings.topics.full(settings.topics.transactions)

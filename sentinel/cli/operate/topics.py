@@ -49,7 +49,7 @@ def check_topics(config: ConfigOption = None) -> None:
     """Say of each topic whether it is as it must be; exit code 1 when something is wrong."""
     from sentinel.cli.operate.topic_lines import checked_lines, topic_facts
     from sentinel.operations import embedded
-    from sentinel.operations.placement import placement_findings
+    from sentinel.operations.entities.placement import placement_findings
     from sentinel.operations.topics import topic_specs
 
     settings = embedded.running_from(config)

@@ -18,7 +18,7 @@ from rich.text import Text
 from sentinel.app.status import Status
 from sentinel.cli.models.learning import awaited_summary, headline, is_at_work, tally
 from sentinel.cli.rollouts.sentences import rollout_line
-from sentinel.cli.texts import PlainConsole, plain, shown
+from sentinel.cli.texts import PlainConsole, fixed, plain, shown
 from sentinel.codec.records import decode_object
 from sentinel.codec.times import date_text
 from sentinel.core.drift.telling import DriftView
@@ -37,7 +37,7 @@ _HEALTH_STYLE = {
     "starting": "cyan",
     "degraded": "yellow",
     "stuck": "red",
-    "maintenance": "magenta",
+    "maintenance": "blue",
 }
 _ACTION_STYLE = {"approve": "green", "review": "yellow", "block": "red"}
 # What a person watches: the description of a metric gives it a title.
@@ -380,7 +380,7 @@ def _alerts(alerts: Sequence[bytes], decimals: int) -> Panel:
             shown(alert["transaction_id"]),
             shown(alert["account"]),
             f"{amount:,.{decimals}f}",
-            f"{alert['probability']:.3f}",
+            fixed(alert["probability"], 3),
             Text(alert["action"], style=_ACTION_STYLE[alert["action"]]),
             shown("; ".join(_reason(reason) for reason in alert["reasons"])),
         )

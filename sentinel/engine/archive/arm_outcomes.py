@@ -156,8 +156,8 @@ def sums_of(accounts: pl.DataFrame, before: pl.DataFrame | None = None) -> dict[
 
 
 def technical(decisions: pl.DataFrame) -> dict[str, dict[str, float | None]]:
-    """By arm, how its scores told frauds from others; of what has a truth."""
-    known = decisions.filter(pl.col("is_fraud").is_not_null())
+    """By arm, how its scores told frauds from others; of what has a truth, and a score."""
+    known = decisions.filter(pl.col("is_fraud").is_not_null(), pl.col("score").is_not_null())
     found = {}
     for (arm,), rows in known.partition_by("arm", as_dict=True).items():
         labels = rows["is_fraud"].to_numpy().astype(np.int64)

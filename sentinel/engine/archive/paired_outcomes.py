@@ -15,10 +15,9 @@ _DAY_MS = 86_400_000
 
 
 def shadowed_by(decisions: pl.DataFrame, version: str) -> pl.DataFrame:
-    """The decisions that this version scored, too."""
-    return decisions.filter(
-        pl.col("shadow_version") == version, pl.col("shadow_score").is_not_null()
-    )
+    """The decisions that this version scored, too: both have a score."""
+    scores = [pl.col(name).is_not_null() for name in ("score", "shadow_score")]
+    return decisions.filter(pl.col("shadow_version") == version, *scores)
 
 
 def pairs_of(decisions: pl.DataFrame) -> PairColumns:

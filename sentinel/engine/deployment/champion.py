@@ -156,7 +156,7 @@ class Deployment:
         if not self.why:
             return ""
         if self._serving.is_blind:
-            return f"model {version} serves, though {self.why}"
+            return f"model {version} serves, though {self.why}: rules of thumb decide the rest"
         return f"model {version} serves, not the champion {self.wanted}: {self.why}"
 
     def _why_not(self, version: str) -> str:

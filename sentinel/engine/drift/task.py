@@ -131,6 +131,12 @@ class DriftTask:
         self._is_kept = False  # whether the store has the reference, and somebody may forget it
         self._saved_s = self._looked_s = 0.0
         self._save_after_s = _SAVE_S
+        self._patience = Patience("drift is not watched")
+
+    @property
+    def trouble(self) -> str:
+        """Why nobody watches for drift, though this instance should; empty if it does."""
+        return self._patience.trouble
 
     @property
     def watch(self) -> Watch | None:
@@ -147,6 +153,11 @@ class DriftTask:
             is_reference_missing=self._watch.is_gathering,
         )
 
+    def unread(self) -> int | None:
+        """Summaries and examples that wait to be read; None while that is not known."""
+        lags = [self._tail.lag(topic) for topic in (self._topic, self._example_topic)]
+        return None if None in lags else sum(one or 0 for one in lags)
+
     def alarm_times(self) -> AlarmTimes:
         """When alarms were opened: for whoever decides that a model is to be trained."""
         opened_ms = self._desk.opened_ms
@@ -157,6 +168,7 @@ class DriftTask:
             opened_ms(of_performance=True),
             opened_ms(of_performance=False, is_critical=True),
             opened_ms(of_performance=True, is_critical=True),
+            self._desk.performance_open_of,
         )
 
     def retune(self, params: DriftParams) -> None:
@@ -165,8 +177,12 @@ class DriftTask:
 
     async def run(self) -> None:
         """Watch as long as the control plane is here, until cancelled."""
-        step = Patience("drift is not watched").around(self.step, self._let_go)
-        await self._control.run(step, self._let_go)
+        step = self._patience.around(self.step, self._let_go)
+        await self._control.run(step, self._elsewhere)
+
+    def _elsewhere(self) -> None:
+        self._patience.over()
+        self._let_go()
 
     def _let_go(self) -> None:
         self._watch = None

@@ -44,11 +44,6 @@ class Routing:
     ----------
     secret
         Of assignment; where a plan was made with another one, nothing is routed by it.
-
-    Attributes
-    ----------
-    trouble
-        Why a plan is not routed as it says; empty if it is.
     """
 
     def __init__(
@@ -71,7 +66,18 @@ class Routing:
         self._missing: list[str] = []
         self._loading: asyncio.Task[None] | None = None
         self._again_s = 0.0  # when what could not be loaded is tried again
-        self.trouble = ""
+        self._trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why a plan is not routed as it says; empty if it is."""
+        versions = (
+            () if self._serving.routing is None or self._plan is None else self._plan.versions
+        )
+        failed = [one for one in versions if one in self._serving.failed]
+        if self._trouble or not failed:
+            return self._trouble
+        return f"models {', '.join(failed)} cannot score: the champion decides in their arms"
 
     async def run(self) -> None:
         """Follow until cancelled; while the store is away, what was routed goes on."""
@@ -132,21 +138,21 @@ class Routing:
         self, plan: RoutingPlan, models: Mapping[str, ServingModel], *, is_loading: bool = False
     ) -> None:
         """Have batches from now on decided by a plan, of which models may be on their way."""
-        self.trouble = ""
+        self._trouble = ""
         running = [one for one in plan.experiments if not one.is_paused]
         if running and plan.key_check != key_check(self._key):
-            self.trouble = (
+            self._trouble = (
                 "[experiments] secret is not the one with which the experiments were started: "
                 "the champion decides in all of them"
             )
-            log.error(self.trouble)
+            log.error(self._trouble)
             running = []
         if not running:
             self._serving.routing, self._missing = None, []
             return
         self._missing = missing = [one for one in plan.versions if one not in models]
         if missing:
-            self.trouble = (
+            self._trouble = (
                 f"models {', '.join(missing)} are not loaded: the champion decides in their arms"
             )
         loading = missing if is_loading else ()

@@ -90,6 +90,12 @@ class ExperimentTask:
         self._guards: dict[str, Guard] = {}
         self._progress = _Progress()
         self._looked_s = self._saved_s = 0.0
+        self._patience = Patience("experiments are not looked after")
+
+    @property
+    def trouble(self) -> str:
+        """Why nobody looks after experiments, though this instance should; empty if it does."""
+        return self._patience.trouble
 
     @property
     def running(self) -> list[StoredExperiment] | None:
@@ -98,8 +104,12 @@ class ExperimentTask:
 
     async def run(self) -> None:
         """Look after experiments as long as the control plane is here, until cancelled."""
-        step = Patience("experiments are not looked after").around(self.step, self._let_go)
-        await self._control.run(step, self._let_go)
+        step = self._patience.around(self.step, self._let_go)
+        await self._control.run(step, self._elsewhere)
+
+    def _elsewhere(self) -> None:
+        self._patience.over()
+        self._let_go()
 
     def _let_go(self) -> None:
         self._running = None

@@ -131,6 +131,7 @@ class FeedbackTask:
             patiently=self._patiently,
         )
         self._control = control
+        self.trouble = ""  # why feedback is not counted now; empty while it is
         self._saved: SavedProgress | None = None
         self._counted_to = 0  # as it was saved, or read, last
 
@@ -306,8 +307,11 @@ class FeedbackTask:
         give_up_s = clock_s() + self._outage_s_max
         while True:
             try:
-                return await ask()
-            except TransientError:
+                found = await ask()
+                self.trouble = ""
+                return found
+            except TransientError as error:
+                self.trouble = f"feedback waits: {error}"
                 if self._inbox.is_awaited or clock_s() >= give_up_s:
                     raise
             await asyncio.sleep(_RETRY_S)

@@ -67,15 +67,19 @@ class Alerts:
         self._sending: dict[TopicPartition, asyncio.Lock] = {}
         self.last: list[bytes] = []  # the newest few, for a person to look at
 
-    def submit(self, flagged: Flagged, serving: ServingModel) -> None:
-        """Start explaining and publishing; a cut waits for it."""
+    def submit(self, flagged: Flagged, serving: ServingModel | None) -> None:
+        """Start explaining and publishing; a cut waits for it.
+
+        `serving` has decided; None if no model has, so that there is nothing to explain.
+        """
         count = len(flagged.decisions)
         explain = self._rows_waiting + count <= self._params.explain_rows_max
         if not explain:
             self._note(f"{self._rows_waiting} wait for theirs already")
         self._rows_waiting += count
         self._metrics.alerts += count
-        task = asyncio.create_task(self._publish(flagged, serving, explain=explain), name="alerts")
+        explained_by = serving if explain else None
+        task = asyncio.create_task(self._publish(flagged, explained_by), name="alerts")
         self._tasks.add(task)
 
     def at_cut(self) -> Callable[[], Awaitable[None]]:
@@ -91,12 +95,14 @@ class Alerts:
         """Drop what is not out; it is replayed."""
         await end(self._tasks)
 
-    async def _publish(self, flagged: Flagged, serving: ServingModel, *, explain: bool) -> None:
-        contributions = await self._contributions(flagged, serving) if explain else None
+    async def _publish(self, flagged: Flagged, serving: ServingModel | None) -> None:
+        contributions = None
+        if serving is not None:
+            contributions = await self._contributions(flagged, serving)
         values = []
         for i, decision in enumerate(flagged.decisions):
             found = []
-            if contributions is not None:
+            if serving is not None and contributions is not None:
                 own = account_range(*flagged.usual[i].tolist())
                 found = reasons(
                     self._names,

@@ -18,11 +18,17 @@ def count_decisions(metrics: Metrics, judged: JudgedBatch) -> None:
     metrics.explored += sum(verdicts.explored.values())
     by_action = np.bincount(verdicts.action, minlength=len(ACTIONS)).tolist()
     metrics.actions.update(dict(zip(ACTIONS, by_action, strict=True)))
-    metrics.count_scores(verdicts.probability)
+    probability = verdicts.probability
+    if judged.unscored:  # of what has none nothing is told
+        scored = ~np.isnan(probability)
+        metrics.count_scores(probability[scored])
+        probability = np.where(scored, probability, 0.0)
+    else:
+        metrics.count_scores(probability)
     size = len(judged.arms)
     decided = np.bincount(verdicts.arm, minlength=size).tolist()
     alerts = np.bincount(verdicts.arm[verdicts.action != APPROVE], minlength=size).tolist()
-    sums = np.bincount(verdicts.arm, verdicts.probability, minlength=size).tolist()
+    sums = np.bincount(verdicts.arm, probability, minlength=size).tolist()
     for arm, *counts in zip(judged.arms, decided, alerts, sums, strict=True):
         version = arm.model.version
         metrics.version_decisions[version] += counts[0]

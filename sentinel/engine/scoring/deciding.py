@@ -8,6 +8,7 @@ import numpy as np
 from sentinel.codec.decisions import ArmStamp, Verdicts
 from sentinel.core.decision import APPROVE, SEVERITIES, Codes, PolicyParams, actions, severities
 from sentinel.core.exploration import exploration, explored_actions
+from sentinel.core.fallback import APPROVING, FallbackParams, ruled
 from sentinel.records import Floats, Transactions
 from sentinel.serving_model import ServingModel
 
@@ -57,7 +58,12 @@ class Arm:
 
 
 def decide(
-    rows: Transactions, features: Floats, arms: Sequence[Arm], arm_of: Codes, raw: Floats
+    rows: Transactions,
+    features: Floats,
+    arms: Sequence[Arm],
+    arm_of: Codes,
+    raw: Floats,
+    fallback: FallbackParams = APPROVING,
 ) -> Verdicts:
     """What is to become of n rows; a row depends on no other one.
 
@@ -68,10 +74,11 @@ def decide(
     arm_of
         (n,): which of the arms decides each row.
     raw
-        (n,): the raw score by that arm's model; NaN where it has none, which is the least of all
-        log-odds: neither score nor probability, and no action.
+        (n,): the raw score by that arm's model; NaN where it has none: rules of thumb decide, and
+        there is neither score nor probability.
     """
-    raw = np.where(np.isnan(raw), -np.inf, raw)
+    unscored = np.flatnonzero(np.isnan(raw))
+    raw = np.where(np.isnan(raw), -np.inf, raw)  # for the policy of its arm it is of no interest
     score, probability = np.empty_like(raw), np.empty_like(raw)
     action, severity = np.empty_like(arm_of), np.empty_like(arm_of)
     explored: dict[int, bool] = {}
@@ -87,4 +94,11 @@ def decide(
             of_arm = np.where(arm_of == number, action, APPROVE)
             explored |= exploration(rows.transaction_id, rows.amount_minor, of_arm, arm.policy)
     action = explored_actions(action, explored)
-    return Verdicts(score, probability, action, severity, arm_of, features, explored)
+    rules: dict[int, str] = {}
+    if unscored.size:
+        found = ruled(rows.amount_minor[unscored], fallback)
+        action = action.copy()
+        action[unscored], severity[unscored] = found.action, found.severity
+        score[unscored] = probability[unscored] = np.nan
+        rules = {int(unscored[i]): rule for i, rule in found.hits.items()}
+    return Verdicts(score, probability, action, severity, arm_of, features, explored, rules=rules)

@@ -1,9 +1,9 @@
 """What the models say of a batch, whichever of them can say something.
 
 A champion that cannot score what has come is left for the version before it, and the whole batch
-is decided by that one; a shadow is dropped. Where there is nothing to go back to, what has no score
-is approved: without a model there is no reason to stop a payment, and its decision says that none
-has looked at it.
+is decided by that one; a shadow is dropped. Where there is nothing to go back to, rules of thumb
+decide what has no score, and its decision says that no model has looked at it; or nothing does, and
+the records wait.
 """
 
 import logging
@@ -15,11 +15,12 @@ import numpy as np
 from sentinel.codec.decisions import Verdicts
 from sentinel.core.decision import PolicyParams
 from sentinel.core.exploration import is_shadowed
+from sentinel.core.fallback import APPROVING, FallbackParams
 from sentinel.core.features.hashing import hash64
 from sentinel.engine.scoring.arms.routing_table import Routed, RoutingTable
 from sentinel.engine.scoring.deciding import Arm, decide
 from sentinel.engine.scoring.serving import Serving
-from sentinel.errors import ModelError
+from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
 from sentinel.records import Floats, Ints, Transactions
 from sentinel.serving_model import ServingModel
@@ -59,7 +60,7 @@ class JudgedBatch:
     shadow_version
         What scores beside it; empty if nothing does.
     unscored
-        The rows of which no model could say anything.
+        The rows of which no model could say anything: rules of thumb have decided.
     fallen_back
         The rows of an arm whose model cannot score here, so that the champion has.
     slow
@@ -84,6 +85,8 @@ class Judge:
     ----------
     batch_s_max
         How long a version of an experiment may take for 512 rows; longer is slow.
+        fallback
+        What becomes of rows that no model can score.
 
     Attributes
     ----------
@@ -98,23 +101,27 @@ class Judge:
         metrics: Metrics,
         *,
         batch_s_max: float = 0.25,
+        fallback: FallbackParams = APPROVING,
     ) -> None:
         self._serving = serving
         self.rules = rules
         self._metrics = metrics
         self._batch_s_max = batch_s_max
+        self._fallback = fallback
         self._slow: set[str] = set()
 
     def judge(self, rows: Transactions, features: Floats) -> JudgedBatch:
-        """What is to become of rows with these features."""
+        """What is to become of rows with these features.
+
+        Raises TransientError when no model can score all of them and nothing else may decide.
+        """
         if self._serving.routing is not None:
             return self._judge_by_arms(self._serving.routing, rows, features)
         raw = self._champion_scores(features)
         arms = (Arm(self._serving.champion, self.rules.policy),)
         arm_of = np.zeros(len(rows), dtype=np.int64)
-        unscored = np.flatnonzero(np.isnan(raw)).tolist()
-        self._metrics.unscored += len(unscored)
-        verdicts = decide(rows, features, arms, arm_of, raw)
+        unscored = self._unscored(raw)
+        verdicts = decide(rows, features, arms, arm_of, raw, self._fallback)
         verdicts, shadow_version = self._beside(rows, verdicts)
         version = self.rules.config_version
         return JudgedBatch(verdicts, arms, shadow_version, unscored, config_version=version)
@@ -124,9 +131,8 @@ class Judge:
     ) -> JudgedBatch:
         """The same while experiments run: each arm's model scores its own rows, once."""
         routed, raw = self._arm_scores(table, rows, features)
-        unscored = np.flatnonzero(np.isnan(raw)).tolist()
-        self._metrics.unscored += len(unscored)
-        verdicts = decide(rows, features, routed.arms, routed.arm_of, raw)
+        unscored = self._unscored(raw)
+        verdicts = decide(rows, features, routed.arms, routed.arm_of, raw, self._fallback)
         if table.shadow is None:
             verdicts, shadow_version = self._beside(rows, verdicts)
         else:
@@ -142,6 +148,19 @@ class Judge:
             frozenset(self._slow),
             self.rules.config_version,
         )
+
+    def _unscored(self, raw: Floats) -> list[int]:
+        """The rows without a score, counted; they are to be decided by something else."""
+        found: list[int] = np.flatnonzero(np.isnan(raw)).tolist()
+        if found and self._fallback.after == "refuse":
+            version = self._serving.champion.version
+            why = self._serving.failed.get(version, "it has no score")
+            raise TransientError(
+                f"model {version}: {why}; no other can score, and fallback.after is "
+                '"refuse": the records wait'
+            )
+        self._metrics.unscored += len(found)
+        return found
 
     def _beside(self, rows: Transactions, verdicts: Verdicts) -> tuple[Verdicts, str]:
         """With the scores of the registry's shadow, and its version; empty without one."""
@@ -212,8 +231,13 @@ class Judge:
                 continue
             if not was_blind:
                 self._note_failure(model.version)
-                log.error("model %s: %s; what has no score is approved", model.version, why)
+                log.error("model %s: %s; %s", model.version, why, self._instead())
             return raw
+
+    def _instead(self) -> str:
+        if self._fallback.after == "refuse":
+            return "no other can score: records wait"
+        return "rules of thumb decide what has no score"
 
     def _note_failure(self, version: str) -> None:
         self._metrics.scoring_failures += 1

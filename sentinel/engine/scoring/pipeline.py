@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from sentinel.core.features.entity_table.table import TableFullError
 from sentinel.engine.dispatcher import Inbox
+from sentinel.engine.machine.relief import Relief
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.partitions.labels import LabelTail
@@ -41,6 +42,7 @@ class Pipeline:
         checkpoints: Checkpoints,
         labels: LabelTail,
         loader: EntityLoader,
+        relief: Relief,
         params: EngineParams,
         clock_s: Callable[[], float],
     ) -> None:
@@ -49,6 +51,7 @@ class Pipeline:
         self._checkpoints = checkpoints
         self._labels = labels
         self._loader = loader
+        self._relief = relief
         self._params = params
         self._clock_s = clock_s
         self._prepared: asyncio.Queue[tuple[Batch, Preparing]] = asyncio.Queue(_PREPARED_COUNT_MAX)
@@ -81,6 +84,7 @@ class Pipeline:
                     await asyncio.sleep(0)  # to pack is a long computation, too
                 await self._pack_some()
                 await self._checkpoint_if_due()
+                await self._relief.shed()
 
     async def _work(self, batch: Batch, preparing: "Preparing") -> None:
         prepared = await preparing

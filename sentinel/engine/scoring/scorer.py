@@ -18,6 +18,7 @@ from sentinel.core.features.entity_table.table import NEWEST
 from sentinel.core.features.kernels.events import REPEATED, UNCOUNTED
 from sentinel.core.features.state import FeatureState, Folded, joined
 from sentinel.engine.dead_letters import DeadLetters
+from sentinel.engine.machine.clock import RecordClock
 from sentinel.engine.params import TopicParams
 from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.partitions.label_gate import WaitingLabel
@@ -33,7 +34,17 @@ from sentinel.errors import TransientError
 from sentinel.metrics import Metrics
 from sentinel.ports import Broker
 from sentinel.record_blocks import OutputBlock, timestamps
-from sentinel.records import Batch, Floats, InputRecord, TopicPartition, Transactions, chosen, part
+from sentinel.records import (
+    Batch,
+    Floats,
+    InputRecord,
+    Ints,
+    TopicPartition,
+    Transactions,
+    chosen,
+    part,
+)
+from sentinel.serving_model import ServingModel
 
 # From load to publish: about 4 and 12 ms.
 _MIDDLING_ROW_COUNT = 256
@@ -106,6 +117,7 @@ class Scoring:
         topics: TopicParams,
         input_name: str,
         placement: Placement,
+        record_clock: RecordClock,
         metrics: Metrics,
     ) -> None:
         self._broker = broker
@@ -113,6 +125,7 @@ class Scoring:
         self._loader = loader
         self._judge = judge
         self._placement = placement
+        self._record_clock = record_clock
         self._alerts = alerts
         self._summaries = summaries
         self._arm_notes = arm_notes
@@ -285,7 +298,9 @@ class Scoring:
         self._metrics.in_history += len(known)
         self._metrics.duplicates += len(again)
         self._metrics.degraded += len(degraded)
-        count_times(self._metrics, len(rows), prepared.stamps(), received_s)
+        stamps = prepared.stamps()
+        self._record_clock.note(stamps)
+        count_times(self._metrics, len(rows), stamps, received_s)
 
     async def _yield_to_loop(
         self, row_count: int, since_s: float, *, from_count: int = _LONG_ROW_COUNT
@@ -334,9 +349,7 @@ class Scoring:
             block = OutputBlock(accounts.take(at), encoded.take(at))
             source = self._partitions[number].at
             await self._broker.publish(self._decision_topic, number, block, source=source)
-            flagged = at[verdicts.action[at] != APPROVE]
-            for arm in np.unique(verdicts.arm[flagged]).tolist():
-                own = flagged[verdicts.arm[flagged] == arm]
+            for model, own in _by_model(judged, at[verdicts.action[at] != APPROVE]):
                 self._alerts.submit(
                     Flagged(
                         source=source,
@@ -344,9 +357,11 @@ class Scoring:
                         decisions=[encoded.bytes_at(i) or b"" for i in own.tolist()],
                         features=verdicts.features[own],
                         usual=usual[own],
-                        reason_count_max=judged.arms[arm].policy.reason_count_max,
+                        reason_count_max=judged.arms[
+                            0
+                        ].policy.reason_count_max,  # no arm has its own
                     ),
-                    judged.arms[arm].model,
+                    model,
                 )
         self._metrics.lap("publish", clock_s)
 
@@ -360,6 +375,14 @@ class Scoring:
         if await self._loader.load(label_rows(labels, self._schema)[0]):
             raise TransientError("labels of before need the state store, which is away")
         self._apply(labels)
+
+
+def _by_model(judged: JudgedBatch, at: Ints) -> Iterator[tuple[ServingModel | None, Ints]]:
+    """These rows by the model that has decided them; None where a rule of thumb has."""
+    verdicts = judged.verdicts
+    numbers = np.where(np.isnan(verdicts.score[at]), -1, verdicts.arm[at])
+    for number in np.unique(numbers).tolist():
+        yield None if number < 0 else judged.arms[number].model, at[numbers == number]
 
 
 def _due(row: int, partition: int, one: WaitingLabel) -> DueLabel:

@@ -91,6 +91,7 @@ class Summaries:
     def note(self, rows: Transactions, judged: JudgedBatch, folded: Folded) -> None:
         """A batch has been decided."""
         at = folded.mark == 0  # a repetition, or what is in the history, is no row of the stream
+        at[judged.unscored] = False  # what rules of thumb decide says nothing of the model
         if not self._params.enabled or not at.any():
             return
         features = folded.features if at.all() else folded.features[at]

@@ -47,11 +47,18 @@ class TrainingTask:
         self._awaiting = awaiting
         self._watching = watching
         self._rolling = rolling
+        self._lost = Patience("the trainer's process was lost")
+        self._waiting = Patience("training waits")
 
     @property
     def update(self) -> Update | None:
         """How the newest update stands, as far as this instance knows."""
         return self._journal.update
+
+    @property
+    def trouble(self) -> str:
+        """Why nobody trains, though this instance should; empty if it does."""
+        return self._lost.trouble or self._waiting.trouble
 
     @property
     def outlook(self) -> Outlook | None:
@@ -60,7 +67,7 @@ class TrainingTask:
 
     async def run(self) -> None:
         """Train as long as the control plane is here, until cancelled."""
-        lost, waiting = Patience("the trainer's process was lost"), Patience("training waits")
+        lost, waiting = self._lost, self._waiting
 
         async def try_step() -> None:
             try:
@@ -74,7 +81,12 @@ class TrainingTask:
                 self._journal.forget()
                 await waiting.failed(error)
 
-        await self._control.run(try_step, self._let_go)
+        await self._control.run(try_step, self._elsewhere)
+
+    def _elsewhere(self) -> None:
+        self._lost.over()
+        self._waiting.over()
+        self._let_go()
 
     def _let_go(self) -> None:
         self._journal.forget()

@@ -15,7 +15,7 @@ from sentinel.core.topics import Finding
 from sentinel.engine.tail import read_to_end
 from sentinel.errors import ConfigError
 from sentinel.operations.arrival.columns import FileColumn, Look
-from sentinel.operations.placement import findings_of
+from sentinel.operations.entities.placement import findings_of
 from sentinel.records import InputRecord, TopicPartition
 
 RECORD_COUNT = 10_000

@@ -227,7 +227,8 @@ def _rows(
     end_ms = alarm.closed_ms if alarm.closed_ms is not None else 1 << 62
     names = [*_COLUMNS, wanted.source, *([wanted.split[0]] if wanted.split else [])]
     columns = list(dict.fromkeys(names))
-    for frame in files.between(alarm.since_ms, end_ms, columns, row_count_max=_ROW_COUNT_MAX):
+    for found in files.between(alarm.since_ms, end_ms, columns, row_count_max=_ROW_COUNT_MAX):
+        frame = found.filter(found["probability"].is_not_null())  # the rest no model has decided
         values = frame[wanted.source].to_numpy().astype(np.float64)
         cells = np.empty((1, values.size), dtype=np.uint8)
         mark_cells(np.ascontiguousarray(values[:, np.newaxis]), *edges_of([wanted.column]), cells)

@@ -29,6 +29,36 @@ def zeroed(count: int, dtype: type[Number]) -> NDArray[Number]:
     return np.frombuffer(pages, dtype=dtype)
 
 
+def give_back(array: Ints, rows: Ints) -> None:
+    """Zero these rows of such an array, and let go of the memory that lies wholly in them.
+
+    `rows` are ascending. What is touched again exists again, and is zero.
+    """
+    array[rows] = 0
+    pages = _pages_of(array)
+    if pages is None or rows.size == 0:
+        return
+    breaks = np.flatnonzero(np.diff(rows) > 1) + 1
+    firsts = rows[np.concatenate([[0], breaks])]
+    lasts = rows[np.concatenate([breaks - 1, [rows.size - 1]])]
+    size = mmap.PAGESIZE
+    begins = -(-firsts * array.strides[0] // size) * size
+    ends = (lasts + 1) * array.strides[0] // size * size
+    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+        if end > begin:
+            pages.madvise(mmap.MADV_DONTNEED, begin, end - begin)
+
+
+def _pages_of(array: Ints) -> mmap.mmap | None:
+    """What `zeroed` has mapped for an array; None where that is no mapping."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, memoryview):
+        base = base.obj
+    return base if isinstance(base, mmap.mmap) and sys.platform == "linux" else None
+
+
 def zeroed_rows(row_count: int, word_count: int) -> Ints:
     """Zeros, int64 (row_count, word_count), of which only touched pages exist in memory."""
     return zeroed(row_count * word_count, np.int64).reshape(row_count, word_count)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sentinel.core.features import packing, recent
 from sentinel.core.features.entity_table.dirty_rows import DirtyRows, ints
 from sentinel.core.features.entity_table.keys import MISSING
-from sentinel.core.features.entity_table.memory import zeroed, zeroed_rows
+from sentinel.core.features.entity_table.memory import give_back, zeroed, zeroed_rows
 from sentinel.core.features.entity_table.slots import Slots
 from sentinel.core.features.kernels import events, tiles
 from sentinel.core.features.plan import FOLDED_BY, NEXT_OFFSET, EntityPlan
@@ -60,6 +60,11 @@ class EntityRows:
     def used_count(self) -> int:
         """Parts that were ever in use."""
         return self._slots.used_count
+
+    @property
+    def part_count(self) -> int:
+        """Parts in use, of shared entities."""
+        return self._slots.taken_count
 
     def free_count(self) -> int:
         """Parts that can still be made."""
@@ -114,6 +119,12 @@ class EntityRows:
         """Forget entities with all their parts."""
         self.drop_parts(self.all_parts(slots))
         self.totals[slots] = 0
+
+    def give_back_memory(self, slots: Ints, parts: Ints) -> None:
+        """Of entities that were dropped, and of the parts that they had."""
+        give_back(self.parts, np.sort(parts))
+        if self.plan.shared:
+            give_back(self.totals, np.sort(slots))
 
     def drop_parts(self, parts: Ints) -> None:
         """Forget parts; their totals still hold them."""

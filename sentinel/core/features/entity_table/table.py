@@ -12,15 +12,12 @@ from sentinel.core.features.entity_table.keys import ABSENT as ABSENT
 from sentinel.core.features.entity_table.keys import MISSING as MISSING
 from sentinel.core.features.entity_table.keys import KeyIndex, distinct
 from sentinel.core.features.entity_table.memory import zeroed
+from sentinel.core.features.entity_table.recency import Recency
 from sentinel.core.features.entity_table.rows import EntityRows
 from sentinel.core.features.entity_table.slots import Slots
 from sentinel.core.features.plan import FOLDED_BY, EntityPlan
 from sentinel.records import Ints
 from sentinel.texts import Texts, packed
-
-# Slots looked at when room is made: enough to find old ones, few enough not to hold the loop.
-_EVICTION_SAMPLE = 65_536
-_EVICTION_SHARE = 8
 
 _AHEAD_COUNT = 4  # batches that are prepared before their turn, and the one whose turn it is
 
@@ -59,11 +56,9 @@ class EntityTable:
         self._is_doubtful: NDArray[np.bool_] = np.zeros(entities_max, dtype=np.bool_)
         self._asked: Texts | None = None  # the keys that `find` last looked up
         self._answer: Ints = np.zeros(0, dtype=np.int64)
-        self._last_used: Ints = zeroed(entities_max, np.int64)  # 0 is a free slot
+        self._recency = Recency(entities_max)
         self._loaded_ms: Ints = zeroed(entities_max if plan.shared else 0, np.int64)
         self._slots = Slots(entities_max)
-        self._hand = 0
-        self._clock = 1
         # Taken in without asking the store, with the partitions of which nothing is lacking.
         self.unloaded: dict[str, frozenset[int]] = {}
         self.eviction_count = 0
@@ -73,15 +68,22 @@ class EntityTable:
         return len(self._keys) - int(np.count_nonzero(self._is_aside[: self._slots.used_count]))
 
     @property
-    def entities_max(self) -> int:
-        """How many entities fit in memory."""
-        return self._last_used.size
+    def limit(self) -> int:
+        """How many may be in memory for now."""
+        return self._slots.limit
+
+    @property
+    def used_bytes(self) -> int:
+        """About what the rows take that were ever in use, and were not given back."""
+        row_bytes = 8 * self.plan.word_count
+        parts_bytes = row_bytes * self.rows.part_count if self.plan.shared else 0
+        return row_bytes * len(self._keys) + parts_bytes
 
     # Finding and admitting
 
     def begin_turn(self) -> None:
         """From here on, what is found or admitted stays in memory until the next turn."""
-        self._clock += 1
+        self._recency.begin_turn()
 
     def lacking(self, keys: Sequence[str | None]) -> Texts:
         """Each key once that is not in memory; changes nothing."""
@@ -100,7 +102,7 @@ class EntityTable:
         column = packed(keys)
         if column is not self._asked:
             self._asked, self._answer = column, self._look_up_again(column)
-        self._last_used[self._answer[self._answer >= 0]] = self._clock
+        self._recency.touch(self._answer[self._answer >= 0])
         return self._answer
 
     def _look_up_again(self, column: Texts) -> Ints:
@@ -157,7 +159,7 @@ class EntityTable:
         if not self._is_aside[slot]:
             return 0
         self._is_aside[slot] = False
-        self._last_used[slot] = self._clock
+        self._recency.touch(ints([slot]))
         whole = self.rows.partitions(slot)
         if blobs is None:
             self.unloaded[self._name(slot)] = whole
@@ -247,7 +249,7 @@ class EntityTable:
         """A slot for each key; there is room, and none has one yet."""
         slots = self._slots.take(len(keys))
         self._keys.put(slots, keys)
-        self._last_used[slots] = self._clock
+        self._recency.touch(slots)
         if not self.plan.shared:
             self.rows.entity_of[slots] = slots
         return slots
@@ -271,21 +273,31 @@ class EntityTable:
 
     def _evict(self) -> None:
         """Free the least recently used of a span of slots; what waits to be written stays."""
-        waits = self._waits()
-        for _ in range(0, self.entities_max, _EVICTION_SAMPLE):
-            begin = self._hand
-            end = min(begin + _EVICTION_SAMPLE, self._slots.used_count)
-            self._hand = end if end < self._slots.used_count else 0
-            used = self._last_used[begin:end]
-            old = np.flatnonzero((used > 0) & (used < self._clock) & ~waits[begin:end])
-            count = max(used.size // _EVICTION_SHARE, 1)
-            if old.size > count:
-                old = old[np.argpartition(used[old], count)[:count]]
-            self._drop(begin + old)
-            self.eviction_count += old.size
-            if old.size:
-                return
-        raise TableFullError(self.plan.entity)
+        slots = self._recency.oldest(min(self._slots.used_count, self.limit), self._waits())
+        if not slots.size:
+            raise TableFullError(self.plan.entity)
+        self._drop(slots)
+        self.eviction_count += slots.size
+
+    def set_limit(self, count: int) -> None:
+        """How many entities may be in memory from now on; `shed` makes the others leave."""
+        assert 0 < count <= self._is_aside.size
+        self._slots.set_limit(count)
+
+    def shed(self, count_max: int) -> int:
+        """Let entities beyond the limit leave, the last ones first, and give their memory back.
+
+        Returns how many did: none when what is left waits to be written. Between two turns only.
+        """
+        beyond = self._recency.taken(self.limit, self._slots.used_count)
+        if not beyond.size:
+            return 0
+        slots = beyond[~self._waits()[beyond]][-count_max:]
+        parts = self.rows.all_parts(slots)
+        self._drop(slots)
+        self.rows.give_back_memory(slots, parts)
+        self.eviction_count += slots.size
+        return slots.size
 
     def _waits(self) -> NDArray[np.bool_]:
         """Whether the store lacks something of the entity in each slot, so that it must stay."""
@@ -310,7 +322,7 @@ class EntityTable:
         self._keys.remove(slots)
         self._is_aside[slots] = False
         self._is_doubtful[slots] = False
-        self._last_used[slots] = 0
+        self._recency.forget(slots)
         self._slots.give_back(slots)
         self._asked = None
 
@@ -321,7 +333,7 @@ class EntityTable:
         partition may be under way.
         """
         self.dirty_rows.forget(partition)
-        slots = np.flatnonzero(self._last_used[: self._slots.used_count])
+        slots = self._recency.taken(0, self._slots.used_count)
         if not self.plan.shared:
             owner = self.rows.owner[slots]
             self._drop(slots[(owner == partition + 1) | (owner == 0)])
@@ -363,7 +375,7 @@ class EntityTable:
         What the store could not be asked about is not written, or the store would lose what it
         knows.
         """
-        if 2 * self.dirty_rows.total_count > self.entities_max:
+        if 2 * self.dirty_rows.total_count > self.limit:
             before = NEWEST  # what waits takes the room of what may have to come in
         if not self.dirty_rows.is_due(partition, before):
             return Cut(ints(()), ints(()), [], Texts.of(()), Texts.of(()))

@@ -1,0 +1,1 @@
+"""Entity state: looked at, moved, taken over."""
