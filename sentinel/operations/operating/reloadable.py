@@ -1,7 +1,7 @@
 """Which settings may change while an instance runs, and why all others need a restart.
 
-The one table of it: what is listed here is taken up by `app/wiring/reloading.py`, is applied by
-`sentinel config apply`, and is told by `sentinel config show`.
+The one table of it: what is listed here is handed on by `Shared.reloaders` (where the task that
+reads it is wired), is applied by `sentinel config apply`, and is told by `sentinel config show`.
 """
 
 # A setting, or a section with all that is below it, and from when on a change holds.
