@@ -124,11 +124,19 @@ async def run(
             tasks.add(asyncio.create_task(play(config, stream, ready)))
             tasks.add(asyncio.create_task(investigate(config, stream, ready)))
             tasks.add(asyncio.create_task(teach(config, options.directory, stream)))
-        if options.beside is not None:
-            tasks.add(asyncio.create_task(options.beside(config, status, stop)))
+        tasks |= _beside(options, config, status, stop)
         await until_done(working, tasks, stop, status.grace_s)
     watch(status)
     return status
+
+
+def _beside(
+    options: RunOptions, config: Config, status: Status, stop: asyncio.Event
+) -> "set[asyncio.Task[None]]":
+    """Whoever else plays."""
+    if options.beside is None:
+        return set()
+    return {asyncio.create_task(options.beside(config, status, stop))}
 
 
 async def _carry_over(config: Config) -> None:
