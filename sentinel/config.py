@@ -1,5 +1,6 @@
 """Gathers every Params dataclass: a TOML file and the environment become one Config."""
 
+import copy
 import hashlib
 import os
 import re
@@ -183,26 +184,53 @@ class Config:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written, before anything is made of it.
+
+    Attributes
+    ----------
+    table
+        What the file says; of the built-in profile with what the built-in stream needs over it.
+    environment
+        Its variables go over the file.
+    """
+
+    path: Path
+    table: Mapping[str, Any]
+    environment: Mapping[str, str]
+
+    def config(self) -> Config:
+        """One over the other, checked. Raises ConfigError, which names the file."""
+        table = copy.deepcopy(dict(self.table))
+        try:
+            override(table, self.environment)
+            return build(table)
+        except ConfigError as error:
+            raise ConfigError(f"{self.path}: {error}") from error
+
+
 def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Config:
     """Read a file, let the environment override it, check it all.
 
     None reads the built-in profile, and over it what the built-in stream needs otherwise. Raises
     ConfigError, which names the file, the section, the key and what is allowed.
     """
+    return read(path, environment).config()
+
+
+def read(path: Path | None, environment: Mapping[str, str] | None = None) -> Written:
+    """What `load` makes a configuration of. Raises ConfigError, also of a secret in the file."""
     is_builtin = path is None
     path = path or profile_path("sentinel")
     table = _read(path)
     if is_builtin:
         _put_over(table, _read(profile_path(STREAM_PROFILE)))
-    try:
-        for section, key in SECRETS:
-            if key in table_of(table.get(section, {}), section):
-                name = f"{ENVIRONMENT_PREFIX}{section}__{key}".upper()
-                raise ConfigError(f"[{section}] {key}: secrets come from {name} only")
-        override(table, os.environ if environment is None else environment)
-        return build(table)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    for name, key in SECRETS:
+        if isinstance(found := table.get(name), dict) and key in found:
+            variable = f"{ENVIRONMENT_PREFIX}{name}__{key}".upper()
+            raise ConfigError(f"{path}: [{name}] {key}: secrets come from {variable} only")
+    return Written(path, table, os.environ if environment is None else environment)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -283,6 +311,12 @@ def _built(table: Mapping[str, Any]) -> Config:
         config = Config(**sections)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    return versioned(config)
+
+
+def versioned(config: Config) -> Config:
+    """The configuration with the version of what it says now."""
+    config = replace(config, version="")
     # Secrets have no part in the text of their sections.
     return replace(config, version=hashlib.sha256(repr(config).encode()).hexdigest()[:12])
 

@@ -152,7 +152,10 @@ def test_a_class_has_a_name_of_its_own() -> None:
 
 def test_what_a_person_asks_for_has_a_name_of_its_own() -> None:
     """A command may be called as what it is the face of; else a function's name is one thing."""
-    rooms, faces = ("app/", "cli/", "operations/"), {"main", "run", "train", "warm"}
+    rooms, faces = (
+        ("app/", "cli/", "operations/"),
+        {"main", "pause", "resume", "run", "train", "warm"},
+    )
     first: dict[str, str] = {}
     assert_none(
         module.at(node, f"{node.name} is in {first[node.name]}, too")

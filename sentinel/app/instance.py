@@ -18,6 +18,7 @@ from sentinel.adapters.redis import RedisStateStore
 from sentinel.adapters.registry import ModelDirectory
 from sentinel.app.company import Company
 from sentinel.app.observed import ObservedInstance
+from sentinel.app.reload.settings import LiveSettings
 from sentinel.app.warming import warm_instance
 from sentinel.app.wiring.assembly import Parts, assemble
 from sentinel.app.wiring.control_plane import registrar
@@ -51,6 +52,7 @@ from sentinel.stores import (
     StoredDrift,
     StoredExperiments,
     StoredModels,
+    StoredOperating,
     StoredReports,
     StoredRollouts,
     StoredSavepoints,
@@ -79,9 +81,11 @@ class Instance(ObservedInstance):
         artifact: Artifact,
         metrics: Metrics,
         memory: RegistryMemory | None = None,
+        settings: LiveSettings | None = None,
     ) -> None:
         super().__init__(serving)
         self._config = config
+        self.settings = settings or LiveSettings(config, config)
         self._artifact = artifact
         self.metrics = metrics
         self._memory = memory or RegistryMemory()
@@ -149,6 +153,8 @@ class Instance(ObservedInstance):
                 experiments_tail=await stack.enter_async_context(
                     self._tail("outcomes", "examples")
                 ),
+                operating=StoredOperating(registry),
+                operating_tail=await stack.enter_async_context(self._tail("control")),
                 copies=models.copy,
                 machine=LocalMachine(
                     config.engine.memory_mb_max, [config.model.directory, config.archive.directory]
@@ -156,7 +162,7 @@ class Instance(ObservedInstance):
             )
             self._parts = assemble(
                 config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
-                owner=owner, watch=self._watch, health=self.health,
+                owner=owner, watch=self._watch, health=self.health, settings=self.settings,
             )  # fmt: skip
             self._resources = stack.pop_all()
         return self
@@ -202,6 +208,7 @@ class Instance(ObservedInstance):
     async def _run(self, parts: Parts, stop: asyncio.Event, warming: "asyncio.Task[None]") -> None:
         assert self._ports is not None
         clock_s = asyncio.get_running_loop().time
+        await parts.operating.begin()
         await self._adopt(parts)
         # What is here by now stays: looking through it took the collector 20-30 ms each time.
         gc.collect()
@@ -225,6 +232,7 @@ class Instance(ObservedInstance):
                 ("ownership", parts.ownership.watch()),
                 *self._learning(parts),
                 ("reporting", parts.reporting.run()),
+                ("operating", parts.operating.run()),
                 *self._watching(parts),
                 ("machine", parts.machine.run()),
                 ("loop watch", watch_loop(self.metrics, clock_s)),
@@ -324,19 +332,15 @@ class Instance(ObservedInstance):
             unconfirmed_s=now_s - max(parts.checkpoints.confirmed_s, parts.ownership.assigned_s),
             commit_interval_s=self._config.engine.commit_interval_s,
             troubles=[one for one in self._troubles(parts) if one],
+            maintenance=parts.operating.maintenance,
         )
 
     def _troubles(self, parts: Parts) -> list[str]:
-        learning = (
-            parts.deployment.trouble,
-            parts.routing.trouble,
-            parts.alerts.trouble,
-            parts.labels.trouble,
-            parts.feedback.trouble,
-            parts.training.trouble,
-            parts.drift.trouble,
-            parts.experiments.trouble,
+        asked = (
+            *(parts.deployment, parts.routing, parts.alerts, parts.labels, parts.feedback),
+            *(parts.training, parts.drift, parts.experiments, parts.placement, parts.ownership),
+            *(self._watch, self.settings, parts.operating),
         )
-        ground = (parts.placement.trouble, parts.ownership.trouble, self._watch.trouble)
         company = "" if self._company is None else self._company.trouble
-        return [*learning, *ground, *parts.machine.troubles, company, *self._warnings]
+        told = [one.trouble for one in asked]
+        return [*told, *parts.machine.troubles, company, *self._warnings]

@@ -6,9 +6,9 @@ import resource
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sentinel.adapters.embedded import STOP_S_MAX, EmbeddedServers
 from sentinel.adapters.kafka import EMBEDDED
@@ -22,6 +22,8 @@ from sentinel.app.ending import limit_s, signals, unless_stopped, until_done
 from sentinel.app.instance import Instance
 from sentinel.app.monitoring.listening import listening
 from sentinel.app.prepare import OF_THE_STREAM, GeneratedDays, Prepared, Progress, prepare
+from sentinel.app.reload.hangups import hangups, reload_when_asked
+from sentinel.app.reload.settings import LiveSettings
 from sentinel.app.status import Status
 from sentinel.codec.times import date_text
 from sentinel.config import Config
@@ -57,6 +59,8 @@ class RunOptions:
     archive_command: tuple[str, ...] = ()  # starts an archive beside an embedded broker
     past: GeneratedDays | None = None  # of a stream that somebody else plays
     beside: Beside | None = None  # who that is
+    on_gap: Literal["fail", "earliest"] | None = None  # over the configuration's
+    read: Callable[[], Config] | None = None  # reads the configuration once more
 
 
 async def run(
@@ -71,7 +75,11 @@ async def run(
     `watch` is called often; `leave` gives the terminal back when a second signal ends it at once.
     """
     stop = asyncio.Event()
-    servers = embedded.servers_for(config, options.directory)
+    servers, loaded = embedded.servers_for(config, options.directory), config
+    if options.on_gap is not None:
+        # The configuration keeps its version: decisions that are repeated have the same bytes.
+        config = replace(config, engine=replace(config.engine, on_gap=options.on_gap))
+    hangup = asyncio.Event()
 
     def leave_at_once() -> None:
         servers.kill()
@@ -81,6 +89,7 @@ async def run(
     async with AsyncExitStack() as stack:
         within_s = limit_s(config.engine.shutdown_s_max, *children_s)
         stack.enter_context(signals(stop, within_s, leave_at_once))
+        stack.enter_context(hangups(hangup, stop.set))
         stack.enter_context(embedded.run_folder(options.directory))
         await stack.enter_async_context(servers)
         announced = embedded.is_wanted(config)
@@ -95,6 +104,7 @@ async def run(
             if is_broker_ours:
                 await _carry_over(config)
         status = Status(config, Metrics(), "", asyncio.get_running_loop().time())
+        status.settings = LiveSettings(loaded, config, options.read)
         listener = await stack.enter_async_context(listening(status, options.directory))
         preparing = prepare(
             config,
@@ -111,6 +121,7 @@ async def run(
         status.begun_s = asyncio.get_running_loop().time()
         working = asyncio.create_task(_keep_running(config, prepared, status, stop))
         tasks = {asyncio.create_task(_watch(status, options, stop, watch, servers)), *listener}
+        tasks.add(asyncio.create_task(reload_when_asked(status.settings, hangup)))
         if is_broker_ours and options.archive_command:
             child = ArchiveChild(options.archive_command, options.directory / "archive.log")
             stack.push_async_callback(child.aclose)
@@ -118,25 +129,27 @@ async def run(
         if is_broker_ours:
             ready = status.has_partitions.wait
             tasks.add(asyncio.create_task(tell_kept(config, options.directory, ready)))
-        if options.stream:
-            stream = demo.DemoStream(options.rate, options.directory / "stream-day")
-            ready = status.has_partitions.wait
-            tasks.add(asyncio.create_task(play(config, stream, ready)))
-            tasks.add(asyncio.create_task(investigate(config, stream, ready)))
-            tasks.add(asyncio.create_task(teach(config, options.directory, stream)))
-        tasks |= _beside(options, config, status, stop)
+        tasks |= _playing(config, options, status, stop)
         await until_done(working, tasks, stop, status.grace_s)
     watch(status)
     return status
 
 
-def _beside(
-    options: RunOptions, config: Config, status: Status, stop: asyncio.Event
+def _playing(
+    config: Config, options: RunOptions, status: Status, stop: asyncio.Event
 ) -> "set[asyncio.Task[None]]":
-    """Whoever else plays."""
-    if options.beside is None:
+    """The built-in stream, and who looks at it; or whoever else plays, if anybody does."""
+    if options.beside is not None:
+        return {asyncio.create_task(options.beside(config, status, stop))}
+    if not options.stream:
         return set()
-    return {asyncio.create_task(options.beside(config, status, stop))}
+    stream = demo.DemoStream(options.rate, options.directory / "stream-day")
+    ready = status.has_partitions.wait
+    return {
+        asyncio.create_task(play(config, stream, ready)),
+        asyncio.create_task(investigate(config, stream, ready)),
+        asyncio.create_task(teach(config, options.directory, stream)),
+    }
 
 
 async def _carry_over(config: Config) -> None:
@@ -162,12 +175,17 @@ async def _keep_running(
     config: Config, prepared: Prepared, status: Status, stop: asyncio.Event
 ) -> None:
     """Build an instance and run it; after a transient failure back off, build another, replay."""
-    failures, memory = 0, RegistryMemory()
+    failures, memory, settings = 0, RegistryMemory(), status.settings
     while not stop.is_set():
         before = status.metrics.commits
         try:
             async with Instance(
-                config, prepared.serving, prepared.artifact, status.metrics, memory
+                settings.in_force,
+                prepared.serving,
+                prepared.artifact,
+                status.metrics,
+                memory,
+                settings,
             ) as instance:
                 status.instance = instance
                 try:
@@ -252,6 +270,8 @@ def report(status: Status) -> dict[str, Any]:
         "first_decision_s": status.first_decision_s,
         "model_version": status.model_version,
         **_known_at_start(status.beginning()),
+        "paused": status.paused_names(),
+        "config_version": status.settings.in_force.version,
         "health": now.status,
         "health_reasons": list(now.reasons),
     }

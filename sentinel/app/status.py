@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from sentinel.app.archive_child import ArchiveChild
 from sentinel.app.ending import CLOSE_S_MAX
 from sentinel.app.instance import Instance
+from sentinel.app.reload.settings import LiveSettings
 from sentinel.config import Config
 from sentinel.engine.health import Health
 from sentinel.engine.store.history import Beginning
 from sentinel.metrics import Metrics
+from sentinel.stored.switches import SWITCHES, SwitchName
 
 
 @dataclass(slots=True)
@@ -29,6 +31,10 @@ class Status:
     failure: str = ""  # why the instance before ended, until one has its partitions again
     first_decision_s: float | None = None  # after the process began
     has_partitions: asyncio.Event = field(default_factory=asyncio.Event)  # or once had
+    settings: LiveSettings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.settings = LiveSettings(self.config, self.config)
 
     def health(self) -> Health:
         """How the run is, also while there is no instance that could tell."""
@@ -40,6 +46,20 @@ class Status:
             now = now.beside(why)
         now = now if self.archive is None else now.beside(self.archive.trouble)
         return now.beside(self.listener_trouble())
+
+    def paused_names(self) -> list[SwitchName]:
+        """What is paused, as far as is known here; maintenance mode among it."""
+        switches = self.settings.memory.switches
+        return [name for name in SWITCHES if switches.of(name) is not None]
+
+    def paused(self) -> str:
+        """The same in a line, with who and why; empty where nothing is."""
+        told = []
+        for name in self.paused_names():
+            switch = self.settings.memory.switches.of(name)
+            assert switch is not None
+            told.append(f"{name} by {switch.who}" + (f": {switch.why}" if switch.why else ""))
+        return "; ".join(told)
 
     def beginning(self) -> Beginning | None:
         """What was known of entities at the start; None before there was one."""

@@ -46,6 +46,10 @@ PANELS = {
         "topics": "operate.topics",
         "dead-letters": "operate.dead_letters",
         "state": "operate.state",
+        "config": "operate.config",
+        "pause": "operate.switches",
+        "resume": "operate.switches",
+        "maintenance": "operate.switches",
         "warm": "operate.warm",
     },
 }

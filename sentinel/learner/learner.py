@@ -100,7 +100,9 @@ class Learner:
         held_out = self._state.held_out()
         return needs(rows, held_out, since, self._params, gate_begin_ms=begin_ms)
 
-    def update(self, champion: Artifact, *, draw: int) -> Updated:
+    def update(
+        self, champion: Artifact, *, draw: int, policy: PolicyParams | None = None
+    ) -> Updated:
         """Make candidates and judge the best of them.
 
         A recalibration is judged by a criterion of its own, and if it is what is needed, nothing
@@ -112,7 +114,10 @@ class Learner:
         ----------
         draw
             A number for each update, in 0..2**32 - 1: another one replays other rows.
+        policy
+            By which is judged from now on; None for the one before.
         """
+        self._policy = policy or self._policy
         serving = serving_model(champion, self._features)
         since = lineage(champion, self._params.old_share)
         rows = self._state.mature()
@@ -138,12 +143,20 @@ class Learner:
         )
         return self._best_of(material, before, gate)
 
-    def compare(self, former: Artifact, champion: Artifact, *, since_ms: int) -> Verdict | None:
+    def compare(
+        self,
+        former: Artifact,
+        champion: Artifact,
+        *,
+        since_ms: int,
+        policy: PolicyParams | None = None,
+    ) -> Verdict | None:
         """Whether the former champion is better on what has happened since; None of too little.
 
         Only what is mature counts, as in an update: what has a label before is what the champion
         itself brought to an investigator's desk. Raises ModelError if one of them cannot be used.
         """
+        self._policy = policy or self._policy
         was, now = (serving_model(one, self._features) for one in (former, champion))
         lines = [lineage(one, self._params.old_share) for one in (former, champion)]
         begin_ms = max(since_ms, *(line.trained_until_ms for line in lines))

@@ -3,22 +3,26 @@
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from sentinel.adapters.redis import RedisParams
 from sentinel.config import Config
 from sentinel.core.drift.telling import worst_first
 from sentinel.engine.registry.lifecycle import Update
 from sentinel.engine.updates.awaiting import Outlook
+from sentinel.errors import RecordError
 from sentinel.operations.models.registry import now_ms
 from sentinel.operations.models.updates import decoded_updates
 from sentinel.operations.stores import (
     open_drift,
     open_experiments,
     open_models,
+    open_operating,
     open_reports,
     open_rollouts,
 )
 from sentinel.stored.drift import ALARM_COUNT_MAX, Alarm
 from sentinel.stored.experiments import EXPERIMENT_COUNT_MAX, StoredExperiment
 from sentinel.stored.rollouts import StoredRollout
+from sentinel.stored.switches import Switches
 from sentinel.stored.versions import RegistryState, ServingReport
 
 
@@ -36,6 +40,8 @@ class Overview:
         Those that run, are paused, or wait for a person.
     alarms
         Those that are not over, the worst first.
+    switches
+        What is paused; None where that is damaged.
     """
 
     at_ms: int
@@ -46,6 +52,7 @@ class Overview:
     rollout: StoredRollout | None
     experiments: list[StoredExperiment]
     alarms: list[Alarm]
+    switches: Switches | None
 
 
 async def overview(config: Config) -> Overview:
@@ -70,12 +77,23 @@ async def overview(config: Config) -> Overview:
             rollout=newest[0] if newest else None,
             experiments=[one for one in found if one.status not in ("draft", "ended")],
             alarms=worst_first(one for one in alarms if not one.is_over),
+            switches=await _switches(redis),
         )
+
+
+async def _switches(params: RedisParams) -> Switches | None:
+    async with open_operating(params) as store:
+        try:
+            return await store.switches()
+        except RecordError:
+            return None
 
 
 def needs_a_person(found: Overview) -> list[str]:
     """What needs a person, in sentences that say what they can do."""
     wanted = [f"instance {one.instance}: {one.why}" for one in found.instances if one.why]
+    if found.switches is None:
+        wanted.append("what is paused is damaged in the store: instances go on as they were")
     wanted += [
         f"instance {one.instance} is {one.health}: {'; '.join(one.health_reasons)}"
         for one in found.instances

@@ -13,6 +13,7 @@ from sentinel.stores import (
     StoredDrift,
     StoredExperiments,
     StoredModels,
+    StoredOperating,
     StoredReports,
     StoredRollouts,
     StoredSavepoints,
@@ -46,7 +47,7 @@ def feedback_documents(params: RedisParams) -> RedisDocuments:
 
 
 def registry_documents(params: RedisParams) -> RedisDocuments:
-    """Of models, updates, reports and savepoints."""
+    """Of models, updates, reports and savepoints, and of what operators have said."""
     return RedisDocuments(params, db=params.registry_db)
 
 
@@ -86,6 +87,13 @@ async def open_savepoints(params: RedisParams) -> AsyncIterator[StoredSavepoints
     """The trainer's savepoint."""
     async with registry_documents(params) as documents:
         yield StoredSavepoints(documents)
+
+
+@asynccontextmanager
+async def open_operating(params: RedisParams) -> AsyncIterator[StoredOperating]:
+    """What operators have said."""
+    async with registry_documents(params) as documents:
+        yield StoredOperating(documents)
 
 
 @asynccontextmanager

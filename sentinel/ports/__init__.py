@@ -6,6 +6,7 @@ from sentinel.ports.drift import DriftStore
 from sentinel.ports.experiments import ExperimentStore
 from sentinel.ports.explainer import Explainer
 from sentinel.ports.machine import Machine, MachineLook
+from sentinel.ports.operating import OperatingStore
 from sentinel.ports.rollouts import RolloutStore
 from sentinel.ports.stores import CaseStore, ModelStore, ReportStore, Savepoint, SavepointStore
 from sentinel.ports.trainer import Attempt, Made, Saved, Taken, Trainer, Updated, UpdateOutcome
@@ -28,6 +29,7 @@ __all__ = [
     "MachineLook",
     "Made",
     "ModelStore",
+    "OperatingStore",
     "PartitionState",
     "PartitionsCallback",
     "ReportStore",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
+from sentinel.core.decision import PolicyParams
 from sentinel.core.learning.awaiting import Need
 from sentinel.core.learning.gate.judging import Verdict
 from sentinel.stored.versions import Artifact
@@ -156,12 +157,22 @@ class Trainer(Protocol):
         """What an update needs, and how much of that is here; it reads the champion's manifest."""
         ...
 
-    async def update(self, champion: Artifact, *, draw: int) -> Updated:
-        """Make candidates and judge the best of them; `draw` is a number for each update."""
+    async def update(
+        self, champion: Artifact, *, draw: int, policy: PolicyParams | None = None
+    ) -> Updated:
+        """Make candidates and judge the best of them; `draw` is a number for each update.
+
+        `policy` turns probabilities into actions from now on; None for the one before.
+        """
         ...
 
     async def compare(
-        self, former: Artifact, champion: Artifact, *, since_ms: int
+        self,
+        former: Artifact,
+        champion: Artifact,
+        *,
+        since_ms: int,
+        policy: PolicyParams | None = None,
     ) -> Verdict | None:
         """Whether the former champion is better on what has happened since; None of too little."""
         ...

@@ -7,6 +7,7 @@ from sentinel.stores.cases import StoredCases
 from sentinel.stores.drift import StoredDrift
 from sentinel.stores.experiments import StoredExperiments
 from sentinel.stores.models import StoredModels
+from sentinel.stores.operating import StoredOperating
 from sentinel.stores.reports import StoredReports
 from sentinel.stores.rollouts import StoredRollouts
 from sentinel.stores.savepoints import StoredSavepoints
@@ -16,6 +17,7 @@ __all__ = [
     "StoredDrift",
     "StoredExperiments",
     "StoredModels",
+    "StoredOperating",
     "StoredReports",
     "StoredRollouts",
     "StoredSavepoints",

@@ -20,7 +20,7 @@ class Ending:
     is_assigned = True
     does_fail = True
 
-    def __init__(self, config: Any, champion: Any, artifact: Any, metrics: Metrics, memory: Any):
+    def __init__(self, config: Any, champion: Any, artifact: Any, metrics: Metrics, *_: Any):
         self._metrics = metrics
 
     async def __aenter__(self) -> Self:

@@ -85,6 +85,7 @@ SHOWS = {
     "dead-letters list": [],
     "dead-letters show": ["0"],
     "state show": ["account", TEXT],
+    "config apply": ["small.toml", "--who", TEXT, "--why", TEXT],
 }
 OTHERS = {
     "models list": [],
@@ -123,6 +124,11 @@ OTHERS = {
     "state migrate": [],
     "state adopt": ["--yes"],
     "warm": [],
+    "config show": ["policy"],
+    "config reset": ["--who", TEXT, "--why", TEXT],
+    "pause": ["learning", "--who", TEXT, "--why", TEXT],
+    "resume": ["all", "--who", TEXT, "--why", TEXT],
+    "maintenance": ["on", "--who", TEXT, "--why", TEXT],
 }
 # These go on until they are stopped: what they show is tested where they are.
 ENDLESS = {"run", "demo", "archive run"}

@@ -259,7 +259,7 @@ class ScriptedLearner:
     def needs(self, champion: Artifact) -> tuple[Need, ...]:
         return self._script.needs
 
-    def update(self, champion: Artifact, *, draw: int) -> Updated:
+    def update(self, champion: Artifact, *, draw: int, policy: object = None) -> Updated:
         script = self._script
         script.seen.append(list(self._offsets))
         script.draws.append(draw)
@@ -269,7 +269,9 @@ class ScriptedLearner:
             raise found
         return found
 
-    def compare(self, former: Artifact, champion: Artifact, *, since_ms: int) -> Verdict | None:
+    def compare(
+        self, former: Artifact, champion: Artifact, *, since_ms: int, policy: object = None
+    ) -> Verdict | None:
         script = self._script
         script.compared.append((former.version, champion.version, since_ms))
         found = script.comparisons.pop(0) if script.comparisons else None

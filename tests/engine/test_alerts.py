@@ -138,6 +138,7 @@ def test_a_missing_value_among_the_reasons_is_null() -> None:
                 [b'{"x":1}'],
                 features,
                 np.full((1, 2), np.nan),
+                reason_count_max=3,
             )
             usual = replace(world.serving.usual, low=np.full_like(features[0], np.nan))
             instance.parts.alerts.submit(one, replace(world.serving, usual=usual))

@@ -184,3 +184,44 @@ def test_a_column_that_is_suppressed_asks_for_no_candidate_until_that_ends() -> 
     said = told(play, kept)
     assert asked == [[2_000], [], [2_000]]
     assert [(one.kind, one.is_suppressed) for one in said] == [("location", False), ("unit", True)]
+
+
+def test_what_begins_in_a_pause_is_opened_behind_it_unless_it_is_over_by_then() -> None:
+    short = replace(CHANGE, column="hour", at_ms=2_500)
+
+    async def play(desk: AlarmDesk) -> None:
+        paused = True
+        desk.is_paused = lambda: paused
+        await desk.take(CHANGE, "1.0.0", NOTHING)
+        await desk.take(short, "1.0.0", NOTHING)
+        await desk.take(replace(short, at_ms=3_000, is_over=True), "1.0.0", NOTHING)
+        await desk.go_on()
+        assert desk.open == []
+        assert desk.is_holding
+
+        paused = False
+        await desk.go_on()
+        assert not desk.is_holding
+        assert [one.column for one in desk.open] == ["amount"]
+
+    [alarm] = told(play)
+    assert (alarm.column, alarm.since_ms, alarm.opened_ms) == ("amount", 1_000, 2_000)
+
+
+def test_what_was_open_before_a_pause_is_over_when_it_is_over() -> None:
+    async def play(desk: AlarmDesk) -> None:
+        await desk.take(CHANGE, "1.0.0", NOTHING)
+        desk.is_paused = lambda: True
+        await desk.take(replace(CHANGE, at_ms=3_000, is_over=True), "1.0.0", NOTHING)
+
+    assert [one.status for one in told(play)] == ["open", "closed"]
+
+
+def test_what_a_pause_holds_goes_with_the_model_that_it_was_of() -> None:
+    async def play(desk: AlarmDesk) -> None:
+        desk.is_paused = lambda: True
+        await desk.take(CHANGE, "1.0.0", NOTHING)
+        await desk.supersede(5_000, keep=lambda one: one.version != "1.0.0")
+        assert not desk.is_holding
+
+    assert told(play) == []

@@ -12,7 +12,7 @@ from sentinel.codec.stored import decode_stored
 from sentinel.codec.transactions import TransactionDecoder
 from sentinel.core.fallback import FallbackParams
 from sentinel.core.registry import transitions
-from sentinel.engine.scoring.judging import Judge
+from sentinel.engine.scoring.judging import Judge, Rules
 from sentinel.engine.scoring.serving import Serving
 from sentinel.errors import ModelError, TransientError
 from sentinel.metrics import Metrics
@@ -282,7 +282,7 @@ def test_what_lightgbm_refuses_to_score_is_scored_by_the_model_before() -> None:
     serving = Serving(refusing("1.2.0"))
     serving.spare = (good, refusing("1.1.0"))
     serving.shadow = refusing("1.3.0")
-    judge = Judge(serving, world.config.policy, metrics, shadow_share=1.0)
+    judge = Judge(serving, Rules(world.config.policy, shadow_share=1.0), metrics)
     rows, features = a_batch(world, 20)
 
     found = judge.judge(rows, features)

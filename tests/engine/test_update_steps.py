@@ -76,6 +76,7 @@ class Steps:
     world: World
     params: UpdateParams = UPDATES
     script: Script = field(default_factory=Script)
+    is_paused: bool = False
     rollouts: RolloutParams = NO_STEPS
     alarms: AlarmTimes = field(default_factory=AlarmTimes)
 
@@ -95,8 +96,16 @@ class Steps:
             lambda: self.alarms,
             self.rollouts,
             config_version="abc",
+            is_paused=lambda: self.is_paused,
         )
-        promotion = Promotion(store, registrar, self.watching, self.params, self.rollouts)
+        promotion = Promotion(
+            store,
+            registrar,
+            self.watching,
+            self.params,
+            self.rollouts,
+            is_paused=lambda: self.is_paused,
+        )
         self.table: Mapping[UpdateState, Sequence[Step]] = steps_of(making, promotion, NotRolling())
 
     def take(self, update: Update, position: ReaderPosition = LITTLE) -> tuple[Update, ...]:
@@ -137,6 +146,28 @@ SERVING: Changes = (*STAGED, partial(transitions.promoted, approval_needed=False
 
 def test_each_state_has_a_step() -> None:
     assert set(Steps(a_learning_world()).table) == set(get_args(UpdateState))
+
+
+def test_while_paused_nothing_is_begun_or_promoted_and_it_goes_on_afterwards() -> None:
+    asked = replace(ENOUGH, asked_by="mia")
+    steps = Steps(a_learning_world(), is_paused=True)
+    assert steps.take(IDLE, ENOUGH) == steps.take(IDLE, asked) == ()
+    steps.is_paused = False
+    assert [one.state for one in steps.take(IDLE, asked)] == ["training"]
+
+    steps = Steps(with_candidate(*STAGED), is_paused=True)
+    assert steps.take(PROMOTING) == ()
+    assert steps.stage() == "staging"
+    steps.is_paused = False
+    assert [one.state for one in steps.take(PROMOTING)] == ["watching"]
+    assert steps.stage() == "production"
+
+
+def test_while_paused_a_candidate_is_judged_and_gets_its_place() -> None:
+    steps = Steps(with_candidate(*REGISTERED), is_paused=True)
+
+    assert [one.state for one in steps.take(MADE)] == ["promoting"]
+    assert steps.stage() == "staging"
 
 
 def test_only_what_leads_on_by_itself_is_taken_at_once() -> None:

@@ -56,6 +56,7 @@ from sentinel.stores import (
     StoredDrift,
     StoredExperiments,
     StoredModels,
+    StoredOperating,
     StoredReports,
     StoredRollouts,
     StoredSavepoints,
@@ -560,12 +561,18 @@ class MemoryInstance(Instance):
                     ["outcomes", "examples"],
                     faults=Part(faults, "experiments_tail."),
                 ),
+                operating=StoredOperating(
+                    MemoryDocuments(world.models, faults=Part(faults, "operating."))
+                ),
+                operating_tail=MemoryTail(
+                    world.cluster, ["control"], faults=Part(faults, "operating_tail.")
+                ),
                 copies=world.copy,
                 machine=world.machine,
             )
             self._parts = assemble(
                 config, self._serving, self._ports, self._state(owner), self.metrics, self._memory,
-                owner=owner, watch=self._watch, health=self.health,
+                owner=owner, watch=self._watch, health=self.health, settings=self.settings,
             )  # fmt: skip
             self._resources = stack.pop_all()
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from sentinel.adapters.pool.worker import WorkerParams, WorkerProcess
+from sentinel.core.decision import PolicyParams
 from sentinel.core.learning.awaiting import Need
 from sentinel.core.learning.gate.judging import Verdict
 from sentinel.learner.learner import Learner
@@ -45,13 +46,20 @@ class AskedTrainer(ABC):
     async def needs(self, champion: Artifact) -> tuple[Need, ...]:
         return await self.ask(Learner.needs, champion)
 
-    async def update(self, champion: Artifact, *, draw: int) -> Updated:
-        return await self.ask(Learner.update, champion, draw=draw)
+    async def update(
+        self, champion: Artifact, *, draw: int, policy: PolicyParams | None = None
+    ) -> Updated:
+        return await self.ask(Learner.update, champion, draw=draw, policy=policy)
 
     async def compare(
-        self, former: Artifact, champion: Artifact, *, since_ms: int
+        self,
+        former: Artifact,
+        champion: Artifact,
+        *,
+        since_ms: int,
+        policy: PolicyParams | None = None,
     ) -> Verdict | None:
-        return await self.ask(Learner.compare, former, champion, since_ms=since_ms)
+        return await self.ask(Learner.compare, former, champion, since_ms=since_ms, policy=policy)
 
 
 class TrainerProcess(AskedTrainer):

@@ -1,9 +1,16 @@
 """Wires the tasks of an instance to its ports."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from sentinel.app.wiring import control_plane, experimenting, rolling_out, watching
+from sentinel.app.reload.settings import LiveSettings
+from sentinel.app.wiring import (
+    asking,
+    control_plane,
+    experimenting,
+    rolling_out,
+    watching,
+)
 from sentinel.app.wiring.machine import MachineWatch, machine_watch
 from sentinel.app.wiring.shared import Ports, Shared, clock_s
 from sentinel.config import Config
@@ -20,6 +27,7 @@ from sentinel.engine.experiments.task import ExperimentTask
 from sentinel.engine.feedback.task import FeedbackTask
 from sentinel.engine.health import Health
 from sentinel.engine.machine.clock import RecordClock
+from sentinel.engine.operating.following import OperatingTask
 from sentinel.engine.params import EngineParams
 from sentinel.engine.partitions.input_partition import InputPartition
 from sentinel.engine.partitions.labels import LabelTail
@@ -28,9 +36,9 @@ from sentinel.engine.registry.remembered import RegistryMemory, SteadyModels
 from sentinel.engine.rollouts.rolling import RolloutSteps
 from sentinel.engine.scoring.alerts import Alerts
 from sentinel.engine.scoring.arms.arm_counts import ArmNotes
-from sentinel.engine.scoring.checkpoint import Checkpoints
+from sentinel.engine.scoring.checkpoint import Checkpoints, Participant
 from sentinel.engine.scoring.entities import EntityLoader
-from sentinel.engine.scoring.judging import Judge
+from sentinel.engine.scoring.judging import Judge, Rules
 from sentinel.engine.scoring.ownership import Ownership
 from sentinel.engine.scoring.pipeline import Pipeline
 from sentinel.engine.scoring.scorer import Scoring
@@ -56,6 +64,7 @@ class Parts:
     checkpoints: Checkpoints
     alerts: Alerts
     summaries: Summaries
+    operating: OperatingTask
     ownership: Ownership
     deployment: Deployment
     reporting: Reporting
@@ -83,15 +92,15 @@ def assemble(
     *,
     owner: StoreOwner,
     watch: StoreWatch,
+    settings: LiveSettings,
     health: Callable[[], Health],
 ) -> Parts:
     """Wire the tasks of an instance to its ports."""
-    inbox, feedback_inbox = _inboxes(config.engine)
     shared = Shared(
-        config, ports, metrics, state, Serving(champion), owner, watch, inbox, feedback_inbox
+        config, ports, metrics, state, Serving(champion), owner, watch, *_inboxes(config.engine)
     )
     topics, params = shared.topics, config.engine
-    names = {topics.transactions: inbox, topics.feedback: feedback_inbox}
+    names = {topics.transactions: shared.inbox, topics.feedback: shared.feedback_inbox}
     dispatcher = Dispatcher(ports.broker, names, params, clock_s=clock_s)
     dead_letters = DeadLetters(ports.broker, topics.dead_letters, metrics)
     alerts = _alerts(shared)
@@ -99,27 +108,24 @@ def assemble(
     labels = _labels(shared, placement)
     summaries = watching.summaries(shared)
     arm_notes = experimenting.arm_notes(shared)
-    checkpoints = Checkpoints(
-        ports.broker, ports.store, state, [alerts, summaries, arm_notes], shared.partitions,
-        shared.progress, metrics, params, labels_log=labels.log, owner=owner, watch=watch,
-        clock_s=clock_s,
-    )  # fmt: skip
+    checkpoints = _checkpoints(shared, [alerts, summaries, arm_notes], labels)
     loader = _loader(shared)
     machine = machine_watch(shared, loader)
     scoring = _scoring(
         shared, loader, alerts, summaries, arm_notes, dead_letters, placement, machine.record_clock
     )
     pipeline = Pipeline(
-        inbox=inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
+        inbox=shared.inbox, scoring=scoring, checkpoints=checkpoints, labels=labels, loader=loader,
         relief=machine.relief, params=params, clock_s=clock_s,
     )  # fmt: skip
     feedback = control_plane.feedback(shared, dead_letters)
     ownership = _ownership(shared, dispatcher, pipeline, checkpoints, labels, feedback)
     known = control_plane.remembered(config, ports, memory)
+    operating = asking.operating(shared, settings)
     shared.ports = ports = replace(ports, models=SteadyModels(ports.models, memory, known))
     deployment = control_plane.deployment(shared, known)
-    drift = watching.drift(shared)
-    rollouts = rolling_out.rollouts(shared)
+    drift = watching.drift(shared, operating)
+    rollouts = rolling_out.rollouts(shared, operating)
     return Parts(
         dispatcher=dispatcher,
         pipeline=pipeline,
@@ -129,15 +135,16 @@ def assemble(
         checkpoints=checkpoints,
         alerts=alerts,
         summaries=summaries,
+        operating=operating,
         ownership=ownership,
         deployment=deployment,
         reporting=control_plane.reporting(shared, deployment, health),
-        training=control_plane.training(shared, drift.alarm_times, rollouts),
+        training=control_plane.training(shared, drift.alarm_times, rollouts, operating),
         rollouts=rollouts,
         drift=drift,
         drift_columns=watching.drift_columns(shared, summaries),
         routing=experimenting.routing(shared, deployment),
-        experiments=experimenting.experiments(shared),
+        experiments=experimenting.experiments(shared, operating),
         models=ports.models,
         serving=shared.serving,
         state=state,
@@ -145,6 +152,17 @@ def assemble(
         placement=placement,
         machine=machine,
     )
+
+
+def _checkpoints(
+    shared: Shared, participants: Sequence[Participant], labels: LabelTail
+) -> Checkpoints:
+    ports = shared.ports
+    return Checkpoints(
+        ports.broker, ports.store, shared.state, participants, shared.partitions,
+        shared.progress, shared.metrics, shared.config.engine, labels_log=labels.log,
+        owner=shared.owner, watch=shared.watch, clock_s=clock_s,
+    )  # fmt: skip
 
 
 def _placement(shared: Shared) -> Placement:
@@ -176,7 +194,6 @@ def _alerts(shared: Shared) -> Alerts:
         config.features,
         shared.metrics,
         config.engine,
-        reason_count_max=config.policy.reason_count_max,
         clock_s=clock_s,
     )
 
@@ -196,6 +213,25 @@ def _labels(shared: Shared, placement: Placement) -> LabelTail:
     )
 
 
+def _rules_of(config: Config) -> Rules:
+    """What a configuration says of decisions."""
+    return Rules(config.policy, config.deployment.shadow_share, config.version)
+
+
+def _judge(shared: Shared) -> Judge:
+    slow_s = shared.config.trial.batch_ms_max / 1000.0
+    judge = Judge(
+        shared.serving, _rules_of(shared.config), shared.metrics, batch_s_max=slow_s,
+        fallback=shared.config.fallback,
+    )  # fmt: skip
+
+    def reload(config: Config) -> None:
+        judge.rules = _rules_of(config)
+
+    shared.reloaders.append(reload)
+    return judge
+
+
 def _scoring(
     shared: Shared,
     loader: EntityLoader,
@@ -206,20 +242,12 @@ def _scoring(
     placement: Placement,
     record_clock: RecordClock,
 ) -> Scoring:
-    config, metrics = shared.config, shared.metrics
-    share, slow_s = config.deployment.shadow_share, config.trial.batch_ms_max / 1000.0
+    config = shared.config
     return Scoring(
         broker=shared.ports.broker,
         state=shared.state,
         loader=loader,
-        judge=Judge(
-            shared.serving,
-            config.policy,
-            metrics,
-            shadow_share=share,
-            batch_s_max=slow_s,
-            fallback=config.fallback,
-        ),
+        judge=_judge(shared),
         alerts=alerts,
         summaries=summaries,
         arm_notes=arm_notes,
@@ -230,8 +258,7 @@ def _scoring(
         input_name=shared.owner.name,
         placement=placement,
         record_clock=record_clock,
-        metrics=metrics,
-        config_version=config.version,
+        metrics=shared.metrics,
     )
 
 

@@ -13,6 +13,7 @@ from sentinel.engine.deployment.champion import Deployment
 from sentinel.engine.deployment.reporting import Reporting
 from sentinel.engine.feedback.task import FeedbackTask
 from sentinel.engine.health import Health
+from sentinel.engine.operating.following import OperatingTask
 from sentinel.engine.registry.registrar import Registrar
 from sentinel.engine.registry.remembered import RegistryMemory, RememberedRegistry
 from sentinel.engine.rollouts.rolling import RolloutSteps
@@ -83,7 +84,7 @@ def remembered(config: Config, ports: Ports, memory: RegistryMemory) -> Remember
 def deployment(shared: Shared, known: RememberedRegistry) -> Deployment:
     """What follows the registry."""
     config, ports = shared.config, shared.ports
-    return Deployment(
+    following = Deployment(
         store=ports.models,
         remembered=known,
         tail=ports.model_updates_tail,
@@ -94,6 +95,12 @@ def deployment(shared: Shared, known: RememberedRegistry) -> Deployment:
         clock_s=clock_s,
         explainer=ports.explainer,
     )
+
+    def reload(config: Config) -> None:
+        following.params = config.deployment
+
+    shared.reloaders.append(reload)
+    return following
 
 
 def reporting(shared: Shared, following: Deployment, health: Callable[[], Health]) -> Reporting:
@@ -119,7 +126,10 @@ def reporting(shared: Shared, following: Deployment, health: Callable[[], Health
 
 
 def training(
-    shared: Shared, alarm_times: Callable[[], AlarmTimes], rolling: RolloutSteps
+    shared: Shared,
+    alarm_times: Callable[[], AlarmTimes],
+    rolling: RolloutSteps,
+    operating: OperatingTask,
 ) -> TrainingTask:
     """What makes model updates, and takes them through their rollouts."""
     config, ports, metrics, topics = shared.config, shared.ports, shared.metrics, shared.topics
@@ -154,8 +164,21 @@ def training(
         alarm_times,
         config.rollouts,
         config_version=config.version,
+        is_paused=operating.asks("learning"),
     )
-    promotion = Promotion(ports.models, teller, watching, updates, config.rollouts)
+    may_not = operating.asks("learning", "rollouts")
+    promotion = Promotion(
+        ports.models, teller, watching, updates, config.rollouts, is_paused=may_not
+    )
+
+    def reload(config: Config) -> None:
+        awaiting.params = config.updates.triggers
+        watching.params = config.updates.watch
+        promotion.params = config.updates
+        making.config_version = config.version
+        making.policy = watching.policy = config.policy
+
+    shared.reloaders.append(reload)
     return TrainingTask(
         control(shared),
         reader,

@@ -9,6 +9,7 @@ from sentinel.engine.experiments.desk import ExperimentDesk
 from sentinel.engine.experiments.following import Routing
 from sentinel.engine.experiments.promoting import Promoter
 from sentinel.engine.experiments.task import WHO, ExperimentTask
+from sentinel.engine.operating.following import OperatingTask
 from sentinel.engine.scoring.arms.arm_counts import ArmNotes
 
 
@@ -20,7 +21,6 @@ def routing(shared: Shared, deployment: Deployment) -> Routing:
         ports.routing_tail,
         shared.serving,
         deployment,
-        config.policy,
         secret=config.experiments.secret,
         clock_s=clock_s,
     )
@@ -40,12 +40,15 @@ def desk(config: Config, ports: Ports, *, who: str) -> ExperimentDesk:
     )
 
 
-def experiments(shared: Shared) -> ExperimentTask:
+def experiments(shared: Shared, operating: OperatingTask) -> ExperimentTask:
     """What looks after experiments, where the control plane is."""
     config, ports, topics = shared.config, shared.ports, shared.topics
     ours = desk(config, ports, who=WHO)
     teller = registrar(config, ports, who=WHO)
-    promoter = Promoter(ports.models, teller, ours, needs_approval=config.updates.needs_approval)
+    promoter = Promoter(
+        ports.models, teller, ours, needs_approval=config.updates.needs_approval,
+        is_paused=operating.asks("rollouts"),
+    )  # fmt: skip
     return ExperimentTask(
         control(shared),
         ports.broker,

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sentinel.config import Config
@@ -22,6 +23,7 @@ from sentinel.ports import (
     Explainer,
     Machine,
     ModelStore,
+    OperatingStore,
     ReportStore,
     RolloutStore,
     SavepointStore,
@@ -51,6 +53,8 @@ class Ports:
     drift: DriftStore
     drift_tail: Tail  # of `summaries` and `examples`
     experiments: ExperimentStore
+    operating: OperatingStore
+    operating_tail: Tail  # of `control`
     routing_tail: Tail  # of `experiments`
     rollouts: RolloutStore
     experiments_tail: Tail  # of `outcomes` and `examples`
@@ -68,6 +72,8 @@ class Shared:
         The input partitions that this instance owns, by their numbers.
     progress
         What comes next of each partition of other topics that is committed with the cut.
+    reloaders
+        What hands settings that may change on to their readers; called between two batches.
     """
 
     config: Config
@@ -81,6 +87,7 @@ class Shared:
     feedback_inbox: Inbox
     partitions: dict[int, InputPartition] = field(default_factory=dict)
     progress: dict[TopicPartition, int] = field(default_factory=dict)
+    reloaders: list[Callable[[Config], None]] = field(default_factory=list)
 
     @property
     def topics(self) -> TopicParams:

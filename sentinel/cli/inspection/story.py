@@ -14,6 +14,7 @@ from sentinel.codec.times import date_text
 from sentinel.config import Config
 from sentinel.errors import ConfigError, TransientError
 from sentinel.operations.feedback import case_of
+from sentinel.operations.operating.past import past_policy
 from sentinel.operations.why import Account, Replayed
 from sentinel.records import WITHDRAWN
 
@@ -61,6 +62,26 @@ def show_account(account: Account) -> None:
         console.print(shown(label_line(label)))
     if account.audit:
         console.print(audit_table(account.audit))
+
+
+def show_policy(config: Config, decision: Mapping[str, Any]) -> None:
+    """By which thresholds it was decided, and whether they would say the same."""
+    try:
+        found = asyncio.run(past_policy(config, decision))
+    except TransientError as error:
+        echo(f"the thresholds of then cannot be read now: {error}", err=True)
+        return
+    if found is None:
+        echo(f"what configuration {decision['config_version']} said is not known (any more)")
+        return
+    policy = found.policy
+    words = (
+        f"by configuration {found.version}: review from {policy.review_min:g}, "
+        f"block from {policy.block_min:g}"
+    )
+    if found.action and found.action != decision["action"]:
+        words += f", which would be {found.action}"
+    echo(words)
 
 
 def label_line(label: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ def why(
 ) -> None:
     """Why a transaction was decided so: features, reasons, votes, labels."""
     from sentinel.adapters.archive import ParquetArchive
-    from sentinel.cli.inspection.story import replay_line, show_account, show_votes
+    from sentinel.cli.inspection.story import replay_line, show_account, show_policy, show_votes
     from sentinel.config import load
     from sentinel.operations import embedded
     from sentinel.operations.why import account_of, scored_again
@@ -34,8 +34,10 @@ def why(
     except ConfigError:  # what is archived outlives it
         is_running = False
     if transaction:
-        show_account(account_of(files, settings, transaction))
+        account = account_of(files, settings, transaction)
+        show_account(account)
         if is_running:
+            show_policy(settings, account.decision)
             show_votes(settings, transaction)
         else:
             echo("the votes are shown while `sentinel run` is running")

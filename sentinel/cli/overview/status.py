@@ -45,6 +45,7 @@ def _sections(found: "Overview") -> list[tuple[str, list[str]]]:
         ("rollout", _rollout(found)),
         ("experiments", _experiments(found)),
         ("drift", _drift(found)),
+        ("paused", _paused(found)),
         ("needs you", _some(wanted) if wanted else ["nothing"]),
     ]
 
@@ -105,3 +106,13 @@ def _drift(found: "Overview") -> list[str]:
         for one in found.alarms
     ]
     return _some(lines) or ["nothing open"]
+
+
+def _paused(found: "Overview") -> list[str]:
+    from sentinel.cli.operate.switches import switch_words
+    from sentinel.stored.switches import SWITCHES
+
+    if (switches := found.switches) is None:
+        return ["not known"]
+    names = [name for name in SWITCHES if switches.of(name) is not None]
+    return [f"{name} {switch_words(switches, name)}" for name in names] or ["nothing"]

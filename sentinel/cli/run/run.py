@@ -1,8 +1,8 @@
 """`sentinel run`: transactions scored until somebody stops it."""
 
 import sys
-from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -59,15 +59,14 @@ def run(
     from sentinel.config import load
 
     settings = load(config)
-    if on_gap is not None:
-        # The configuration keeps its version: decisions that are repeated have the same bytes.
-        settings = replace(settings, engine=replace(settings.engine, on_gap=on_gap.value))
     options = RunOptions(
         stream=config is None if stream is None else stream,
         rate=rate,
         duration_s=duration,
         exit_when_idle_s=exit_when_idle,
         archive_command=_archive_command(config) if archive else (),
+        on_gap=None if on_gap is None else on_gap.value,
+        read=partial(load, config),
     )
     if report is not None and not report.parent.is_dir():
         raise ConfigError(f"{report}: its folder does not exist")

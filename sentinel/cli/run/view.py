@@ -133,6 +133,7 @@ class View:
                     _line(status, self._rate),
                     *_plain_outlook(status),
                     *_plain_drift(status),
+                    *_plain_paused(status),
                     *_plain_rollout(status),
                     *_plain_experiments(status),
                 ]
@@ -292,6 +293,8 @@ def _learning(status: Status) -> Panel:
         rows.add_row("rollout", shown(rollout))
     if experiments := _experiments(status):
         rows.add_row("experiments", shown(experiments))
+    if paused := status.paused():
+        rows.add_row("paused", shown(paused))
     return Panel(rows, title="learning")
 
 
@@ -313,6 +316,10 @@ def drift_words(view: DriftView) -> str:
 
 def _plain_drift(status: Status) -> list[str]:
     return [plain(f"drift: {words}")] if (words := _drift(status)) else []
+
+
+def _plain_paused(status: Status) -> list[str]:
+    return [plain(f"paused: {words}")] if (words := status.paused()) else []
 
 
 def _rollout(status: Status) -> str:

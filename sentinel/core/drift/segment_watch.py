@@ -66,6 +66,10 @@ class SegmentWatch:
         self._season_params = seasons
         self._silent = silent
 
+    def retune(self, minutes: MinuteParams, days: MinuteParams) -> None:
+        """Judge by others from the next step on."""
+        self._minute_params, self._day_params = minutes, days
+
     def begin(
         self, reference: Reference, features: MinuteReference, score: MinuteReference
     ) -> None:

@@ -123,23 +123,11 @@ class Watch:
     ) -> None:
         self.version = version
         self.feature_count = len(reference.features)
-        self._params = params
+        self.params = params
         self.silent = silent
         self.segmentation = segmentation
         is_split = bool(segmentation.columns)
-        sharing = _WITH_SEGMENTS if is_split else _DETECTOR_COUNT
-        self._minute_params = MinuteParams(
-            run_length_minutes=sharing * duration_ms(params.run_length) / params.step_ms,
-            floor=params.floor,
-            horizon_minutes=max(1.0, HOUR_MS / params.step_ms),
-            block_minutes=max(2, _BLOCK_MS // params.step_ms),
-        )
-        self._day_params = MinuteParams(
-            run_length_minutes=sharing * duration_ms(params.run_length) / DAY_MS,
-            floor=params.floor,
-            horizon_minutes=1.0,
-            block_minutes=2,
-        )
+        self._minute_params, self._day_params = _detector_params(params, is_split=is_split)
         whole = SeasonParams()
         self._season_params = replace(whole, level=whole.level / 2) if is_split else whole
         self.segments = SegmentWatch(
@@ -157,6 +145,13 @@ class Watch:
         self.spans = {scale: SpanCounts.empty(self.feature_count) for scale in SCALES}
         self.gathered = SpanCounts.empty(self.feature_count)
 
+    def retune(self, params: DriftParams) -> None:
+        """Judge by another floor or run length from the next step on; what was added up stays."""
+        self.params = params
+        is_split = bool(self.segmentation.columns)
+        self._minute_params, self._day_params = _detector_params(params, is_split=is_split)
+        self.segments.retune(self._minute_params, self._day_params)
+
     def _compare(self, reference: Reference) -> None:
         if reference.segmentation != self.segmentation.digest:
             reference = replace(reference, segments=None, segmentation="")
@@ -172,7 +167,7 @@ class Watch:
     @property
     def step_ms(self) -> int:
         """Width of the steps that it looks at."""
-        return self._params.step_ms
+        return self.params.step_ms
 
     @property
     def is_gathering(self) -> bool:
@@ -192,14 +187,14 @@ class Watch:
         for span in self.spans.values():
             span.add(counts)
         yield from self._look(step.at_ms, counts)
-        end_ms = step.at_ms + self._params.step_ms
-        if self.spans["rows"].features.row_count >= self._params.window_rows:
+        end_ms = step.at_ms + self.params.step_ms
+        if self.spans["rows"].features.row_count >= self.params.window_rows:
             yield self._closed("rows", end_ms)
         if self.is_gathering or (self._lacks_segments and counts.segments is not None):
             yield from self._gather(counts, end_ms)
 
     def _look(self, at_ms: int, counts: SpanCounts) -> Iterator[StepEvent]:
-        number, step_ms = at_ms // self._params.step_ms, self._params.step_ms
+        number, step_ms = at_ms // self.params.step_ms, self.params.step_ms
         expected = self._expected_at(at_ms // HOUR_MS)
         self.minutes, events = after_minute(
             self.minutes, [self._features], [counts.features], number, self._minute_params,
@@ -285,7 +280,7 @@ class Watch:
     def _gather(self, counts: SpanCounts, end_ms: int) -> Iterator[ReferenceFound]:
         """Take what the reference lacks from the stream, once there is a day of it."""
         self.gathered.add(counts)
-        found, needed = self.gathered, self._params.reference_rows_min
+        found, needed = self.gathered, self.params.reference_rows_min
         if end_ms - found.begin_ms < DAY_MS or found.score.row_count < needed:
             return
         split = self._split_enough(found)
@@ -304,7 +299,7 @@ class Watch:
 
     def _split_enough(self, found: SpanCounts) -> SegmentCounts | None:
         """Counts by segment, if there are enough to compare with."""
-        split, needed = found.segments, self._params.reference_rows_min
+        split, needed = found.segments, self.params.reference_rows_min
         if split is None or split.row_count < needed * len(self.segmentation.columns):
             return None
         return split
@@ -356,3 +351,21 @@ def without_scores(reference: Reference) -> Reference:
     return replace(
         reference, scores=nothing.scores, score_sums=nothing.score_sums, segments=segments
     )
+
+
+def _detector_params(params: DriftParams, *, is_split: bool) -> tuple[MinuteParams, MinuteParams]:
+    """Of steps, and of the score's days."""
+    sharing = _WITH_SEGMENTS if is_split else _DETECTOR_COUNT
+    steps = MinuteParams(
+        run_length_minutes=sharing * duration_ms(params.run_length) / params.step_ms,
+        floor=params.floor,
+        horizon_minutes=max(1.0, HOUR_MS / params.step_ms),
+        block_minutes=max(2, _BLOCK_MS // params.step_ms),
+    )
+    days = MinuteParams(
+        run_length_minutes=sharing * duration_ms(params.run_length) / DAY_MS,
+        floor=params.floor,
+        horizon_minutes=1.0,
+        block_minutes=2,
+    )
+    return steps, days

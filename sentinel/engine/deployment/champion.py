@@ -93,7 +93,7 @@ class Deployment:
         self._serving = serving
         self._features = features
         self._metrics = metrics
-        self._params = params
+        self.params = params
         self._clock_s = clock_s
         self._explainer = explainer
         self._kept: OrderedDict[str, ServingModel] = OrderedDict()
@@ -115,7 +115,7 @@ class Deployment:
         while True:
             try:
                 await self.follow()
-                await self._tail.poll(timeout_s=self._params.look_s, count_max=_BELL_COUNT_MAX)
+                await self._tail.poll(timeout_s=self.params.look_s, count_max=_BELL_COUNT_MAX)
                 patience.over()
             except TransientError as error:
                 await patience.failed(error)
@@ -210,7 +210,7 @@ class Deployment:
         self._serving.shadow = await self._ready(registry_state.shadow)
         wanted = (*registry_state.to_serve(), registry_state.shadow)
         self._failures = {one: why for one, why in self._failures.items() if one in wanted}
-        self._wait_s = self._params.look_s if is_new else min(2 * self._wait_s, _LOAD_AGAIN_S_MAX)
+        self._wait_s = self.params.look_s if is_new else min(2 * self._wait_s, _LOAD_AGAIN_S_MAX)
         self._again_s = self._clock_s() + self._wait_s
         self._seen = registry_state
         self._drop()
@@ -285,7 +285,7 @@ class Deployment:
         used = {one.version for one in (serving.champion, serving.shadow) if one is not None}
         used |= {*self._held}
         idle = [version for version in self._kept if version not in used]
-        for version in idle[: max(len(idle) - self._params.kept_count, 0)]:
+        for version in idle[: max(len(idle) - self.params.kept_count, 0)]:
             del self._kept[version]
             self._forget(version)
         assert self._seen is not None

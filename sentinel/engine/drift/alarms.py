@@ -81,11 +81,25 @@ def change_of(event: StepEvent | HourEvent, segments: Sequence[str]) -> Detected
     )  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Held:
+    """What would have opened an alarm, but for a pause."""
+
+    change: DetectedChange
+    version: str
+    explanation: Explanation
+
+
 class AlarmDesk:
     """Keeps alarms and tells of them.
 
     There is one open alarm of a column and part at most: the detector that speaks first opens it,
     of the whole stream or of a segment, and it is over when that one says so.
+
+    Attributes
+    ----------
+    is_paused
+        Whether nothing is opened now: it is when that is over, unless it is over itself by then.
     """
 
     def __init__(
@@ -95,7 +109,11 @@ class AlarmDesk:
         topic: str,
         audit: AuditLog,
         metrics: Metrics,
+        *,
+        is_paused: Callable[[], bool] = lambda: False,
     ) -> None:
+        self.is_paused = is_paused
+        self._held: dict[tuple[str, str], _Held] = {}  # what would have been opened meanwhile
         self._store = store
         self._broker = broker
         self._topic = topic
@@ -139,15 +157,27 @@ class AlarmDesk:
             and (one.severity == "critical" or not is_critical)
         ]
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether something waits for the end of a pause: it is known nowhere else."""
+        return bool(self._held)
+
     async def look(self) -> None:
         """See what people have suppressed: that asks for no candidate any more."""
         self._quiet = frozenset(one.column for one in await self._store.suppressions())
+
+    async def go_on(self) -> None:
+        """Behind a pause: open what has begun in it and is not over."""
+        while self._held and not self.is_paused():
+            held = self._held.pop(next(iter(self._held)))
+            await self.take(held.change, held.version, held.explanation)
 
     async def take_up(self, saved_to_ms: int) -> None:
         """Go on where whoever kept alarms before has stopped.
 
         What changed behind the last saved state may have been kept and not told: it is told again.
         """
+        self._held.clear()
         known = await self._store.alarms(_KNOWN_COUNT)
         self._open = {(one.column, one.part): one for one in known if not one.is_over}
         self._told = [alarm for alarm in known if not alarm.is_suppressed]
@@ -165,12 +195,18 @@ class AlarmDesk:
         before = self._open.get(key)
         if change.is_over:
             # What is read again may be the end of one before it, which is known.
+            held = self._held.get(key)
+            if held is not None and _is_of(held.change, change):
+                del self._held[key]
             is_known = (*key, change.detector, change.at_ms) in self._ended
             if before is not None and _is_by(before, change) and not is_known:
                 await self._close(key, before, before, change.at_ms)
             return
         if before is not None:
             return  # it is open: the windows bring it up to date
+        if self.is_paused():
+            self._held.setdefault(key, _Held(change, version, explanation))
+            return
         alarm = _opened(change, version, explanation)
         await self.look()
         alarm = replace(alarm, is_suppressed=change.column in self._quiet)
@@ -216,6 +252,9 @@ class AlarmDesk:
 
     async def supersede(self, at_ms: int, *, keep: Callable[[Alarm], bool]) -> None:
         """Close what nobody goes on judging: another reference is compared with from now on."""
+        for key, held in list(self._held.items()):
+            if not keep(_opened(held.change, held.version, held.explanation)):
+                del self._held[key]
         for key, before in list(self._open.items()):
             if not keep(before):
                 superseded = replace(before, is_superseded=True)
@@ -291,6 +330,10 @@ def _opened(change: DetectedChange, version: str, explanation: Explanation) -> A
 
 def _found_in(alarm: Alarm) -> str:
     return alarm.segment if alarm.is_of_segment else ""
+
+
+def _is_of(held: DetectedChange, change: DetectedChange) -> bool:
+    return (held.detector, held.segment) == (change.detector, change.segment)
 
 
 def _is_by(alarm: Alarm, change: DetectedChange) -> bool:

@@ -42,7 +42,7 @@ class References:
     ) -> None:
         self._store = store
         self._models = models
-        self._params = params
+        self.params = params
         self._segmentation = segmentation
 
     async def of(self, version: str, columns: Sequence[BinnedColumn], now_ms: int) -> Reference:
@@ -78,7 +78,7 @@ class References:
         today = now_ms // DAY_MS * DAY_MS
         days = await days_before(self._store, name, today, WEEK)
         counts = sum(days.values(), start=GroupCounts.empty(len(columns)))
-        if counts.row_count < self._params.reference_rows_min:
+        if counts.row_count < self.params.reference_rows_min:
             return None
         found = replace(empty_reference(columns), counts=counts)
         found = replace(found, first_ms=min(days), last_ms=today)

@@ -161,6 +161,8 @@ class DriftTask:
     def alarm_times(self) -> AlarmTimes:
         """When alarms were opened: for whoever decides that a model is to be trained."""
         opened_ms = self._desk.opened_ms
+        if self._desk.is_paused():
+            return AlarmTimes()
         return AlarmTimes(
             opened_ms(of_performance=False),
             opened_ms(of_performance=True),
@@ -168,6 +170,10 @@ class DriftTask:
             opened_ms(of_performance=True, is_critical=True),
             self._desk.performance_open_of,
         )
+
+    def retune(self, params: DriftParams) -> None:
+        """Watch by another floor or run length from the next step on."""
+        self._params = params
 
     async def run(self) -> None:
         """Watch as long as the control plane is here, until cancelled."""
@@ -186,6 +192,8 @@ class DriftTask:
         if self._watch is None and not await self._take_up():
             await asyncio.sleep(_IDLE_S)
             return
+        if self._watch is not None and self._watch.params is not self._params:
+            self._watch.retune(self._params)
         polled = await self._tail.poll(timeout_s=_POLL_S, count_max=_POLL_COUNT_MAX)
         for record in polled.get(self._topic, ()):
             await self._take(record)
@@ -196,7 +204,9 @@ class DriftTask:
             self._looked_s = now_s
             await self._follow()
             await self._desk.look()
-        if now_s - self._saved_s >= self._save_after_s:
+            await self._desk.go_on()
+        # What waits for the end of a pause is found again from where the watch was saved before.
+        if now_s - self._saved_s >= self._save_after_s and not self._desk.is_holding:
             await self.save()
 
     async def save(self) -> None:

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from sentinel.core.decision import PolicyParams
 from sentinel.core.experiments.assignment import assigning
 from sentinel.core.experiments.assignment.keys import key_check, key_of
 from sentinel.engine.patience import Patience
@@ -53,7 +52,6 @@ class Routing:
         tail: Tail,
         serving: Serving,
         models: HeldModels,
-        policy: PolicyParams,
         *,
         secret: str,
         clock_s: Callable[[], float],
@@ -62,7 +60,6 @@ class Routing:
         self._tail = tail
         self._serving = serving
         self._models = models
-        self._policy = policy
         self._key = key_of(secret)
         self._clock_s = clock_s
         self._plan: RoutingPlan | None = None
@@ -159,5 +156,5 @@ class Routing:
                 f"models {', '.join(missing)} are not loaded: the champion decides in their arms"
             )
         loading = missing if is_loading else ()
-        self._serving.routing = RoutingTable(plan, self._key, models, self._policy, loading)
+        self._serving.routing = RoutingTable(plan, self._key, models, loading)
         log.info("routed by plan %d: %s", plan.number, ", ".join(one.tag for one in running))

@@ -5,6 +5,7 @@ its approval. A policy, and whatever may not go on by itself, waits for a person
 """
 
 import logging
+from collections.abc import Callable
 from functools import partial
 
 from sentinel.core.experiments.transitions import settle
@@ -28,11 +29,13 @@ class Promoter:
         desk: ExperimentDesk,
         *,
         needs_approval: bool,
+        is_paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self._models = models
         self._registrar = registrar
         self._desk = desk
         self._needs_approval = needs_approval
+        self._is_paused = is_paused
         self._said: dict[str, str] = {}
 
     async def go_on(self, one: StoredExperiment) -> None:
@@ -41,6 +44,8 @@ class Promoter:
         if arm is None or not one.definition.may_promote or not arm.version or arm.policy:
             return
         stage = (await self._models.registry_state()).stages.get(arm.version)
+        if stage != "production" and self._is_paused():
+            return  # it is promoted when that is over
         assert one.verdict is not None
         try:
             if stage != "production":

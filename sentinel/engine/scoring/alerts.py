@@ -32,6 +32,7 @@ class Flagged:
     decisions: list[bytes]
     features: Floats  # (n, n_features)
     usual: Floats  # (n, 2): mean and spread of the account's own amounts
+    reason_count_max: int
 
 
 class Alerts:
@@ -46,7 +47,6 @@ class Alerts:
         metrics: Metrics,
         params: EngineParams,
         *,
-        reason_count_max: int,
         clock_s: Callable[[], float],
     ) -> None:
         self._broker = broker
@@ -56,7 +56,6 @@ class Alerts:
         self._amounts = [i for i, feature in enumerate(features) if feature.stat == "amount"]
         self._metrics = metrics
         self._params = params
-        self._reason_count_max = reason_count_max
         self._clock_s = clock_s
         self._why = ""  # the newest had no reasons; empty if they had
         self._since_s = 0.0  # when that began
@@ -111,7 +110,7 @@ class Alerts:
                     contributions[i],
                     serving.usual,
                     dict.fromkeys(self._amounts, own) if own is not None else {},
-                    count_max=self._reason_count_max,
+                    count_max=flagged.reason_count_max,
                 )
             values.append(alert(decision, found, explained=contributions is not None))
         self._rows_waiting -= len(values)

@@ -31,6 +31,25 @@ _SLOW_ROW_COUNT = 512  # as in the trial of a version
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration says of decisions, exchanged as a whole.
+
+    Attributes
+    ----------
+    policy
+        Arms of experiments go over it.
+    shadow_share
+        The share of the transactions that a shadow scores, too.
+    config_version
+        Of the configuration that says so: every decision names it.
+    """
+
+    policy: PolicyParams
+    shadow_share: float
+    config_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedBatch:
     """A batch with all that the models say of it.
 
@@ -46,6 +65,8 @@ class JudgedBatch:
         The rows of an arm whose model cannot score here, so that the champion has.
     slow
         The versions that took longer for their rows than a version may.
+    config_version
+        Of the rules that it was judged by.
     """
 
     verdicts: Verdicts
@@ -54,6 +75,7 @@ class JudgedBatch:
     unscored: list[int]
     fallen_back: list[int] = field(default_factory=list)
     slow: frozenset[str] = frozenset()
+    config_version: str = ""
 
 
 class Judge:
@@ -61,28 +83,29 @@ class Judge:
 
     Parameters
     ----------
-    shadow_share
-        The share of the transactions that a shadow scores, too.
     batch_s_max
         How long a version of an experiment may take for 512 rows; longer is slow.
-    fallback
+        fallback
         What becomes of rows that no model can score.
+
+    Attributes
+    ----------
+    rules
+        Whoever exchanges them does so between two batches: one is judged in one go.
     """
 
     def __init__(
         self,
         serving: Serving,
-        policy: PolicyParams,
+        rules: Rules,
         metrics: Metrics,
         *,
-        shadow_share: float,
         batch_s_max: float = 0.25,
         fallback: FallbackParams = APPROVING,
     ) -> None:
         self._serving = serving
-        self._policy = policy
+        self.rules = rules
         self._metrics = metrics
-        self._shadow_share = shadow_share
         self._batch_s_max = batch_s_max
         self._fallback = fallback
         self._slow: set[str] = set()
@@ -95,12 +118,13 @@ class Judge:
         if self._serving.routing is not None:
             return self._judge_by_arms(self._serving.routing, rows, features)
         raw = self._champion_scores(features)
-        arms = (Arm(self._serving.champion, self._policy),)
+        arms = (Arm(self._serving.champion, self.rules.policy),)
         arm_of = np.zeros(len(rows), dtype=np.int64)
         unscored = self._unscored(raw)
         verdicts = decide(rows, features, arms, arm_of, raw, self._fallback)
         verdicts, shadow_version = self._beside(rows, verdicts)
-        return JudgedBatch(verdicts, arms, shadow_version, unscored)
+        version = self.rules.config_version
+        return JudgedBatch(verdicts, arms, shadow_version, unscored, config_version=version)
 
     def _judge_by_arms(
         self, table: RoutingTable, rows: Transactions, features: Floats
@@ -122,6 +146,7 @@ class Judge:
             unscored,
             np.flatnonzero(fallback).tolist(),
             frozenset(self._slow),
+            self.rules.config_version,
         )
 
     def _unscored(self, raw: Floats) -> list[int]:
@@ -142,7 +167,7 @@ class Judge:
         shadow = self._serving.shadow
         if shadow is None:
             return verdicts, ""
-        share = is_shadowed(hash64(rows.transaction_id), self._shadow_share)
+        share = is_shadowed(hash64(rows.transaction_id), self.rules.shadow_share)
         verdicts = self._shadowed(verdicts, shadow, np.flatnonzero(share))
         return verdicts, "" if self._serving.shadow is None else shadow.version
 
@@ -153,7 +178,7 @@ class Judge:
         while True:
             self._slow.clear()
             champion, failed_count = self._serving.champion, len(self._serving.failed)
-            routed = table.route(rows, champion, self._serving.failed)
+            routed = table.route(rows, champion, self._serving.failed, self.rules.policy)
             raw = np.full(len(rows), np.nan)
             models = {arm.model.version: arm.model for arm in routed.arms}
             of_arm = np.array([list(models).index(arm.model.version) for arm in routed.arms])

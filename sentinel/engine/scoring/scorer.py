@@ -119,7 +119,6 @@ class Scoring:
         placement: Placement,
         record_clock: RecordClock,
         metrics: Metrics,
-        config_version: str,
     ) -> None:
         self._broker = broker
         self._state = state
@@ -139,7 +138,7 @@ class Scoring:
         self._stamp = Stamp(
             topic=input_name,
             schema_version=state.fingerprint,
-            config_version=config_version,
+            config_version="",
             arms=(),
             currency=schema.reporting_currency,
         )
@@ -337,6 +336,7 @@ class Scoring:
         clock_s, verdicts = time.perf_counter(), judged.verdicts
         stamp = replace(
             self._stamp,
+            config_version=judged.config_version,
             arms=tuple(arm.stamp() for arm in judged.arms),
             shadow_version=judged.shadow_version,
         )
@@ -357,6 +357,9 @@ class Scoring:
                         decisions=[encoded.bytes_at(i) or b"" for i in own.tolist()],
                         features=verdicts.features[own],
                         usual=usual[own],
+                        reason_count_max=judged.arms[
+                            0
+                        ].policy.reason_count_max,  # no arm has its own
                     ),
                     model,
                 )

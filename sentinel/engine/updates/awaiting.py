@@ -68,7 +68,7 @@ class Awaiting:
     ) -> None:
         self._store = store
         self._trainer = trainer
-        self._params = params
+        self.params = params
         self._clock_s = clock_s
         self._clock_ms = clock_ms
         self._paces = Paces()
@@ -99,7 +99,7 @@ class Awaiting:
         return self.outlook
 
     def _to_begin(self, progress: Progress, now_s: float) -> tuple[Awaited, ...]:
-        both, either = trigger_needs(progress, self._params)
+        both, either = trigger_needs(progress, self.params)
         required, others = (self._paces.awaited(some, now_s) for some in (both, either))
         if len(others) < len(either):  # one of them is enough
             return required
@@ -108,7 +108,7 @@ class Awaiting:
     async def due(self, progress: Progress, next_offset: int) -> Trigger | None:
         """Why the next update is due. While there is too little to judge by, none but on demand."""
         outlook = await self.look(progress, next_offset)
-        found = due_triggers(progress, self._params)
+        found = due_triggers(progress, self.params)
         if found and (found[0].kind == "demand" or outlook.can_judge):
             return found[0]
         return None

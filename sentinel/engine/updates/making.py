@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from sentinel.core.decision import PolicyParams
 from sentinel.core.learning.triggers import STILL_OPEN, AlarmTimes, Progress, Trigger
 from sentinel.core.registry import transitions
 from sentinel.core.rollouts.params import RolloutParams
@@ -29,8 +30,15 @@ class Making:
         When there were alarms of drift, and of performance.
     rollouts
         What a candidate goes through before it serves.
+    is_paused
+        Whether no update may be begun now; one under way goes on.
+
+    Attributes
+    ----------
     config_version
         Stands in the manifests of what is made here, as in those of first models.
+    policy
+        By which candidates are judged; None for that of the start.
     """
 
     def __init__(
@@ -45,6 +53,7 @@ class Making:
         rollouts: RolloutParams,
         *,
         config_version: str,
+        is_paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._trainer = trainer
@@ -54,7 +63,9 @@ class Making:
         self._params = params
         self._alarm_times = alarm_times
         self._rollouts = rollouts
-        self._config_version = config_version
+        self._is_paused = is_paused
+        self.config_version = config_version
+        self.policy: PolicyParams | None = None
         self._candidate: Artifact | None = None  # on its way into the registry
 
     async def begin(self, update: Update, position: ReaderPosition) -> tuple[Update, ...]:
@@ -90,7 +101,8 @@ class Making:
     async def _due(self, update: Update, position: ReaderPosition) -> Trigger | None:
         """Why the next update is due; None while it is not."""
         is_asked = position.asked_by is not None
-        if not self._params.is_on or (position.newest_ms < 0 and not is_asked):
+        is_off = not self._params.is_on or self._is_paused()
+        if is_off or (position.newest_ms < 0 and not is_asked):
             return None
         alarms = self._alarm_times()
         progress = Progress(
@@ -123,7 +135,9 @@ class Making:
         """A candidate, if the trainer finds one. WorkerLostError when it is lost at it."""
         try:
             champion = await self._store.load(update.champion)
-            updated = await self._trainer.update(champion, draw=update.number % 2**32)
+            updated = await self._trainer.update(
+                champion, draw=update.number % 2**32, policy=self.policy
+            )
         except (ModelError, TrainingError) as error:
             log.warning("update %d makes no candidate: %r", update.number, error)
             return (update.to("idle", outcome=f"no candidate: {error}"),)
@@ -137,7 +151,7 @@ class Making:
         await self._registrar.tell(audit_entry_of(update, "judged", updated.facts()))
         if made is None or verdict is None:
             return update.to("idle", outcome=updated.reason)
-        facts = {"config_version": self._config_version, **update.origin}
+        facts = {"config_version": self.config_version, **update.origin}
         change = transitions.kind_of_change(champion.manifest, {**made.manifest, **facts})
         version = await self._registrar.free_version(champion.version, change)
         self._candidate = made.artifact(version, **facts)

@@ -1,5 +1,6 @@
 """The steps of an update from its candidate's place in the registry to a champion that stays."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -16,7 +17,13 @@ _ELSEWHERE = "somebody has decided otherwise"
 
 
 class Promotion:
-    """Waits for an approval where one is needed, promotes, and looks after the new champion."""
+    """Waits for an approval where one is needed, promotes, and looks after the new champion.
+
+    Parameters
+    ----------
+    is_paused
+        Whether nothing may be promoted now; what harms is taken back all the same.
+    """
 
     def __init__(
         self,
@@ -25,12 +32,15 @@ class Promotion:
         watching: Watching,
         params: UpdateParams,
         rollouts: RolloutParams,
+        *,
+        is_paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._registrar = registrar
         self._watching = watching
-        self._params = params
+        self.params = params
         self._rollouts = rollouts
+        self._is_paused = is_paused
 
     async def decided(self, update: Update, _: ReaderPosition) -> tuple[Update, ...]:
         """What somebody has said of one that waits; nothing while nobody has."""
@@ -43,12 +53,14 @@ class Promotion:
         return ()
 
     async def promote(self, update: Update, position: ReaderPosition) -> tuple[Update, ...]:
-        """Have the candidate serve, and begin to watch it."""
+        """Have the candidate serve, and begin to watch it; while that is paused, it waits."""
+        if self._is_paused():
+            return ()
         registry_state = await self._store.registry_state()
         stage = registry_state.stages.get(update.version)
         if stage not in ("staging", "production"):
             return (update.to("idle", outcome=f"it is in {stage}, {_ELSEWHERE}"),)
-        needs_approval = self._params.needs_approval
+        needs_approval = self.params.needs_approval
         if stage == "staging" and needs_approval and update.version not in registry_state.approvals:
             return (update.to("waiting"),)
         before = self._watching.counts()
@@ -61,7 +73,7 @@ class Promotion:
 
     def _until_ms(self, update: Update, position: ReaderPosition) -> int:
         """Event time up to which what serves from now on is watched."""
-        watch_ms = round(self._params.watch.watch_s * 1000)
+        watch_ms = round(self.params.watch.watch_s * 1000)
         return max(position.newest_ms, update.updated_ms) + watch_ms
 
     async def adopt(self, update: Update, position: ReaderPosition) -> tuple[Update, ...]:
@@ -91,7 +103,7 @@ class Promotion:
             outcome = _ELSEWHERE if why is None else f"rolled back: {why}"
             return (update.to("idle", outcome=outcome),)
         found = await self._watching.harm(update)
-        may_go_back = self._params.watch.is_automatic and update.champion in registry_state.before
+        may_go_back = self.params.watch.is_automatic and update.champion in registry_state.before
         if found is not None and may_go_back:
             await self._registrar.change(back_to(update.champion), update.version, why=found)
             return (update.to("idle", outcome=f"rolled back: {found}", seen=update.champion),)

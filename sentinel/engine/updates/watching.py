@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 
+from sentinel.core.decision import PolicyParams
 from sentinel.core.learning.watch import VersionCounts, WatchParams, harm
 from sentinel.engine.registry.lifecycle import Update
 from sentinel.errors import ModelError, TrainingError
@@ -36,11 +37,12 @@ class Watching:
         self._store = store
         self._trainer = trainer
         self._metrics = metrics
-        self._params = params
+        self.params = params
         self._compare_after_count = compare_after_count
         self._new_count = 0  # examples since the last comparison
         self._before: Counts | None = None
         self._is_said = False
+        self.policy: PolicyParams | None = None  # as of `Making`
 
     def counts(self) -> Counts:
         """What this instance has counted by now, by version."""
@@ -79,7 +81,7 @@ class Watching:
             former = self._before.get(update.champion, _NOTHING)
             champion = self.counts().get(update.version, _NOTHING)
             since = champion - self._before.get(update.version, _NOTHING)
-            found = harm(former, since, self._params)
+            found = harm(former, since, self.params)
         if found is None and self._new_count >= self._compare_after_count:
             self._new_count = 0
             found = await self._compared(update)
@@ -93,7 +95,9 @@ class Watching:
         try:
             former = await self._store.load(update.champion)
             champion = await self._store.load(update.version)
-            verdict = await self._trainer.compare(former, champion, since_ms=update.updated_ms + 1)
+            verdict = await self._trainer.compare(
+                former, champion, since_ms=update.updated_ms + 1, policy=self.policy
+            )
         except (ModelError, TrainingError) as error:
             log.warning("%s and %s are not compared: %r", update.champion, update.version, error)
             return None

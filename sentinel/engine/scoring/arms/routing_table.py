@@ -50,14 +50,13 @@ class RoutingTable:
         plan: RoutingPlan,
         key: HashKey,
         models: Mapping[str, ServingModel],
-        policy: PolicyParams,
         loading: Collection[str] = (),
     ) -> None:
         self.plan = plan
         self._loading = frozenset(loading)
         self._assignment = Assignment(plan, key)
         self._models = models
-        self._policy = policy
+        self._policy: PolicyParams | None = None
         self._champion: ServingModel | None = None
         self._failed: frozenset[str] = frozenset()
         self._arms: list[Arm] = []
@@ -71,20 +70,31 @@ class RoutingTable:
         return self._models.get(versions[0]) if versions else None
 
     def route(
-        self, rows: Transactions, champion: ServingModel, failed: Mapping[str, str]
+        self,
+        rows: Transactions,
+        champion: ServingModel,
+        failed: Mapping[str, str],
+        policy: PolicyParams,
     ) -> Routed:
         """Who decides each of n rows, given what serves now and which versions have failed here.
 
         The arms are those that any batch had so far, so that what depends on them stays the same.
+
+        Parameters
+        ----------
+        policy
+            Of the configuration: arms that set something go over it.
         """
-        if champion is not self._champion or self._failed != failed.keys():
+        is_same = champion is self._champion and policy is self._policy
+        if not is_same or self._failed != failed.keys():
             self._champion, self._failed = champion, frozenset(failed)
+            self._policy = policy
             self._arms, self._numbers, self._shadows = [], {}, {}
         codes = self._assignment.codes(rows)
         found, at = np.unique(codes, return_inverse=True)
         for code in found.tolist():
             if code not in self._numbers:
-                self._add(code, champion)
+                self._add(code, champion, policy)
         arm_of = np.array([self._numbers[code] for code in found.tolist()], dtype=np.int64)[at]
         return Routed(tuple(self._arms), arm_of, self._shadowed(found, at))
 
@@ -93,10 +103,10 @@ class RoutingTable:
             return np.empty(0, dtype=np.int64)
         return np.flatnonzero(np.array([self._shadows[code] for code in found.tolist()])[at])
 
-    def _add(self, code: int, champion: ServingModel) -> None:
+    def _add(self, code: int, champion: ServingModel, policy: PolicyParams) -> None:
         """The arm of a code: of several experiments at once each one gives what it sets."""
         taken = self._assignment.arms_of(code)
-        arm = Arm(champion, self._policy)
+        arm = Arm(champion, policy)
         for one, number in taken:
             arm = self._under(arm, one, number)
         self._shadows[code] = any(one.is_shadow and number == 1 for one, number in taken)
@@ -117,13 +127,18 @@ class RoutingTable:
             experiment=f"{arm.experiment}+{one.tag}" if arm.experiment else one.tag,
             propensity=arm.propensity * routed.share,
         )
-        if not routed.version:
-            return replace(named, policy=policy_over(arm.policy, routed.policy))
-        model = self._usable(routed.version)
+        model = self._usable(routed.version) if routed.version else arm.model
+        try:
+            policy = policy_over(arm.policy, routed.policy)
+        except (
+            TypeError,
+            ValueError,
+        ):  # the configuration's has changed since: what is left makes no sense
+            return replace(named, is_fallback=True)
         if model is None:
             is_loading = routed.version in self._loading and routed.version not in self._failed
             return replace(named, is_fallback=True, is_loading=is_loading)
-        return replace(named, model=model, policy=policy_over(arm.policy, routed.policy))
+        return replace(named, model=model, policy=policy)
 
     def _usable(self, version: str) -> ServingModel | None:
         if version in self._failed:

@@ -1,0 +1,1 @@
+"""Settings that are taken up while it runs."""

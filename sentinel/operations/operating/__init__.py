@@ -1,0 +1,1 @@
+"""What operators change while instances run: settings and switches."""
