@@ -117,10 +117,7 @@ async def run(
         tasks.add(asyncio.create_task(reload_when_asked(status.settings, hangup)))
         if is_broker_ours:
             tasks |= _beside_our_broker(config, options, status, stack)
-        if options.stream:
-            tasks |= _playing(config, options, status)
-        if options.beside is not None:
-            tasks.add(asyncio.create_task(options.beside(config, status, stop)))
+        tasks |= _playing(config, options, status, stop)
         await until_done(working, tasks, stop, status.grace_s)
     watch(status)
     return status
@@ -147,8 +144,14 @@ def _beside_our_broker(
     return {*tasks, asyncio.create_task(kept)}
 
 
-def _playing(config: Config, options: RunOptions, status: Status) -> "set[asyncio.Task[None]]":
-    """The built-in stream, and who looks at it."""
+def _playing(
+    config: Config, options: RunOptions, status: Status, stop: asyncio.Event
+) -> "set[asyncio.Task[None]]":
+    """The built-in stream, and who looks at it; or whoever else plays, if anybody does."""
+    if options.beside is not None:
+        return {asyncio.create_task(options.beside(config, status, stop))}
+    if not options.stream:
+        return set()
     stream = demo.DemoStream(options.rate, options.directory / "stream-day")
     ready = status.has_partitions.wait
     return {
