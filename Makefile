@@ -1,4 +1,4 @@
-# make run: see it work. make test: prove it. Both need nothing but Python 3.11 or newer and pip.
+# make run: see it work. make demo: the whole story in some minutes. make test: prove it. Both need nothing but Python 3.11 or newer and pip.
 
 # python3, or a newer one where that is 3.11: its comment says why.
 PYTHON ?= $(shell .ci/python)
@@ -13,10 +13,13 @@ COVERED = COVERAGE_CORE=$(CORE) $(BIN)/python -m coverage run -m pytest
 # product's modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run kernels test test-kafka faults check format bench constraints clean
+.PHONY: run demo kernels test test-kafka faults check format bench constraints clean
 
 run: .venv/run
 	$(BIN)/python -m sentinel run $(ARGS)
+
+demo: .venv/run
+	$(BIN)/python -m sentinel demo $(ARGS)
 
 # Compiled once, before there are several processes and a tracer.
 kernels: .venv/dev

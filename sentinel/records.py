@@ -173,6 +173,9 @@ class Label:
     v: int = 1
 
 
+HISTORY_ARM = "history"  # of an example of before there was a model: nobody decided anything
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """A decision joined with what turned out to be true: what everything that learns reads.

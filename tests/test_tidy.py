@@ -23,6 +23,7 @@ HOMES_OF = {
     "msgspec": ("codec/",),
     "orjson": ("codec/",),
     "polars": (
+        "app/demo/outcome.py",
         "adapters/archive/",
         "archive/",
         "adapters/files/",
@@ -41,6 +42,7 @@ HOMES_OF = {
     "uvloop": (
         "cli/inspection/archive.py",
         "cli/inspection/archiving.py",
+        "cli/run/demo_session.py",
         "cli/run/session.py",
         "cli/data/sending.py",
     ),

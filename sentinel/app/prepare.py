@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -44,13 +44,39 @@ class Prepared:
     why: str = ""
 
 
-async def prepare(config: Config, directory: Path, progress: Progress, *, stream: bool) -> Prepared:
+@dataclass(frozen=True, slots=True)
+class GeneratedDays:
+    """The history of a stream that is generated: what a first model is made of.
+
+    Attributes
+    ----------
+    count
+        How many days there are.
+    days
+        Their records, each day's with the truth of each, the oldest first.
+    """
+
+    count: int
+    days: Callable[[], Iterator[tuple[list[bytes], list[bool | None]]]]
+
+
+OF_THE_STREAM = GeneratedDays(demo.HISTORY_DAY_COUNT, demo.past_days)
+
+
+async def prepare(
+    config: Config,
+    directory: Path,
+    progress: Progress,
+    *,
+    stream: bool,
+    past: GeneratedDays = OF_THE_STREAM,
+) -> Prepared:
     """The model; a first one is written when its history is stored: the two belong together.
 
     It may be cancelled, also while kernels compile.
     """
     await fetch_champion(config)
-    prepared = await abandonable(partial(prepare_model, config, progress, stream=stream))
+    prepared = await abandonable(partial(prepare_model, config, progress, stream=stream, past=past))
     if prepared.history is not None and prepared.past is not None:
         await _backfill(config, prepared.history, progress)
         await asyncio.to_thread(keep_past, prepared.past, directory)
@@ -60,7 +86,13 @@ async def prepare(config: Config, directory: Path, progress: Progress, *, stream
     return replace(prepared, history=None, past=None)  # it is large, and stored by now
 
 
-def prepare_model(config: Config, progress: Progress, *, stream: bool) -> Prepared:
+def prepare_model(
+    config: Config,
+    progress: Progress,
+    *,
+    stream: bool,
+    past: GeneratedDays = OF_THE_STREAM,
+) -> Prepared:
     """The champion, or a first model from generated history if the built-in stream is to play.
 
     Where the champion cannot be read, or be used, the newest version beside it that can stands in
@@ -82,8 +114,8 @@ def prepare_model(config: Config, progress: Progress, *, stream: bool) -> Prepar
     days: list[tuple[list[bytes], list[bool | None]]] = []
 
     def generate() -> None:
-        for day in demo.past_days():
-            progress("generating 60 days of history", len(days) / demo.HISTORY_DAY_COUNT)
+        for day in past.days():
+            progress(f"generating {past.count} days of history", len(days) / past.count)
             days.append(day)
         warm_models()  # of the one that is to come
 
@@ -91,7 +123,7 @@ def prepare_model(config: Config, progress: Progress, *, stream: bool) -> Prepar
     history = History(config, partition_count=config.topics.partition_count)
     spans: list[Rows] = []
     for i, (values, is_fraud) in enumerate(days):
-        progress("reading 60 days of generated history", i / demo.HISTORY_DAY_COUNT)
+        progress(f"reading {past.count} days of generated history", i / past.count)
         spans.append(history.fold(values, is_fraud))
     features, labels, times_ms, accounts = joined_rows(spans)
     trees = config.training.fit.tree_count

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from sentinel.app.builtin.playing import play, teach
 from sentinel.app.ending import limit_s, signals, unless_stopped, until_done
 from sentinel.app.instance import Instance
 from sentinel.app.monitoring.listening import listening
-from sentinel.app.prepare import Prepared, Progress, prepare
+from sentinel.app.prepare import OF_THE_STREAM, GeneratedDays, Prepared, Progress, prepare
 from sentinel.app.reload.hangups import hangups, reload_when_asked
 from sentinel.app.reload.settings import LiveSettings
 from sentinel.app.status import Status
@@ -43,6 +43,10 @@ log = logging.getLogger(__name__)
 _TICK_S = 0.25
 
 
+# Works beside an instance, with the addresses of what was started; it may tell the run to stop.
+Beside = Callable[[Config, Status, asyncio.Event], Coroutine[Any, Any, None]]
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What the command line adds to the configuration."""
@@ -55,6 +59,8 @@ class RunOptions:
     archive_command: tuple[str, ...] = ()  # starts an archive beside an embedded broker
     on_gap: Literal["fail", "earliest"] | None = None  # over the configuration's
     read: Callable[[], Config] | None = None  # reads the configuration once more
+    past: GeneratedDays | None = None  # of a stream that somebody else plays
+    beside: Beside | None = None  # who that is
 
 
 async def run(
@@ -100,28 +106,45 @@ async def run(
         status = Status(config, Metrics(), "", asyncio.get_running_loop().time())
         status.settings = LiveSettings(loaded, config, options.read)
         listener = await stack.enter_async_context(listening(status, options.directory))
-        preparing = prepare(config, options.directory, progress, stream=options.stream)
+        preparing = _prepare(config, options, progress)
         if (prepared := await unless_stopped(preparing, stop)) is None:
             return status
         status.model_version = prepared.serving.version
-        if prepared.why:
-            status.substitute, status.substitute_why = prepared.serving.version, prepared.why
+        status.substitute, status.substitute_why = prepared.serving.version, prepared.why
         status.begun_s = asyncio.get_running_loop().time()
         working = asyncio.create_task(_keep_running(config, prepared, status, stop))
         tasks = {asyncio.create_task(_watch(status, options, stop, watch, servers)), *listener}
         tasks.add(asyncio.create_task(reload_when_asked(status.settings, hangup)))
-        if is_broker_ours and options.archive_command:
-            child = ArchiveChild(options.archive_command, options.directory / "archive.log")
-            stack.push_async_callback(child.aclose)
-            tasks.add(asyncio.create_task(_keep_archiving(child, status)))
         if is_broker_ours:
-            ready = status.has_partitions.wait
-            tasks.add(asyncio.create_task(tell_kept(config, options.directory, ready)))
+            tasks |= _beside_our_broker(config, options, status, stack)
         if options.stream:
             tasks |= _playing(config, options, status)
+        if options.beside is not None:
+            tasks.add(asyncio.create_task(options.beside(config, status, stop)))
         await until_done(working, tasks, stop, status.grace_s)
     watch(status)
     return status
+
+
+def _prepare(
+    config: Config, options: RunOptions, progress: Progress
+) -> "Coroutine[Any, Any, Prepared]":
+    is_played = options.stream or options.past is not None
+    past = options.past or OF_THE_STREAM
+    return prepare(config, options.directory, progress, stream=is_played, past=past)
+
+
+def _beside_our_broker(
+    config: Config, options: RunOptions, status: Status, stack: AsyncExitStack
+) -> "set[asyncio.Task[None]]":
+    """An archive, and labels of before: its log begins anew with each start."""
+    tasks = set()
+    if options.archive_command:
+        child = ArchiveChild(options.archive_command, options.directory / "archive.log")
+        stack.push_async_callback(child.aclose)
+        tasks.add(asyncio.create_task(_keep_archiving(child, status)))
+    kept = tell_kept(config, options.directory, status.has_partitions.wait)
+    return {*tasks, asyncio.create_task(kept)}
 
 
 def _playing(config: Config, options: RunOptions, status: Status) -> "set[asyncio.Task[None]]":

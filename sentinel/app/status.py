@@ -41,7 +41,7 @@ class Status:
         now = self.instance.health() if self.instance else Health("starting", ("connecting",))
         if self.failure and (self.instance is None or not self.instance.is_assigned):
             return Health("stuck", (f"starting again after: {self.failure}",))
-        if self.substitute and self.substitute == self.model_version:
+        if self.substitute_why and self.substitute == self.model_version:
             why = f"model {self.substitute} stands in for the champion: {self.substitute_why}"
             now = now.beside(why)
         now = now if self.archive is None else now.beside(self.archive.trouble)

@@ -15,7 +15,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # Along a user's way: of each panel of the help the commands, and the modules that they are in.
 PANELS = {
-    "Run": {"run": "run.run"},
+    "Run": {"run": "run.run", "demo": "run.demo"},
     "Your data": {
         "init": "data.init",
         "check-config": "data.check_config",

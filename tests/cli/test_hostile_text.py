@@ -131,7 +131,7 @@ OTHERS = {
     "maintenance": ["on", "--who", TEXT, "--why", TEXT],
 }
 # These go on until they are stopped: what they show is tested where they are.
-ENDLESS = {"run", "archive run"}
+ENDLESS = {"run", "demo", "archive run"}
 
 
 def commands() -> Iterator[str]:

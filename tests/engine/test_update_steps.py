@@ -78,6 +78,7 @@ class Steps:
     script: Script = field(default_factory=Script)
     is_paused: bool = False
     rollouts: RolloutParams = NO_STEPS
+    alarms: AlarmTimes = field(default_factory=AlarmTimes)
 
     def __post_init__(self) -> None:
         store, registrar, self.metrics = a_store(self.world), a_registrar(self.world), Metrics()
@@ -92,7 +93,7 @@ class Steps:
             awaiting,
             self.metrics,
             self.params,
-            AlarmTimes,
+            lambda: self.alarms,
             self.rollouts,
             config_version="abc",
             is_paused=lambda: self.is_paused,
@@ -196,6 +197,28 @@ def test_an_update_is_begun_with_what_has_been_read_by_then() -> None:
     assert (begun.updated_ms, begun.examples_to, begun.control_to) == (1_500, 80, 2)
     assert (begun.champion, begun.version) == ("1.0.0", "")
     assert begun.former.startswith("update 1")
+
+
+@pytest.mark.parametrize("of", ["1.0.0", "0.9.0"])
+def test_an_update_that_an_open_alarm_asks_for_again_is_urgent(of: str) -> None:
+    """What the first one could not learn yet is as urgent a day later; of the champion, that is."""
+    triggers = replace(UPDATES.triggers, after_example_count=0, retry_s=1.0)
+    steps = Steps(
+        a_learning_world(),
+        replace(UPDATES, triggers=triggers),
+        rollouts=RolloutParams(),
+        alarms=AlarmTimes(open_of=of),
+    )
+    a_day_later = replace(ENOUGH, newest_ms=IDLE.updated_ms + 86_400_000)
+
+    found = steps.take(IDLE, a_day_later)
+
+    if of == "1.0.0":
+        [begun] = found
+        assert (begun.trigger, begun.is_urgent) == ("performance", True)
+        assert "still open" in begun.reason
+    else:
+        assert found == ()
 
 
 @pytest.mark.parametrize(("update", "changes"), [(WAITING, STAGED), (WATCHING, SERVING)])

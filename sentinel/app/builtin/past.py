@@ -27,7 +27,7 @@ from sentinel.engine.tail import read_to_end
 from sentinel.errors import RecordError
 from sentinel.operations.data.history import Rows
 from sentinel.ports import Tail
-from sentinel.records import Example
+from sentinel.records import HISTORY_ARM, Example
 from sentinel.serving_model import ServingModel
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def past_rows(spans: Iterable[Rows], serving: ServingModel, config: Config) -> P
     return features.with_columns(
         model_version=pl.lit(serving.version),
         action=pl.lit("approve"),
-        arm=pl.lit("history"),
+        arm=pl.lit(HISTORY_ARM),
         label_delay_ms=pl.when(pl.col("label") == 1).then(delay_ms),
         known_ms=pl.col("event_time_ms") + delay_ms,
         weight=1.0 / pl.col("propensity"),

@@ -64,6 +64,11 @@ svg .statistic { stroke: var(--window); stroke-width: 2; }
 svg .bound { stroke: var(--reference); stroke-dasharray: 5 3; }
 svg .mark { stroke: var(--reference); stroke-width: 1.5; }
 svg .inside { fill: var(--soft); }
+svg .ours { stroke: var(--window); stroke-width: 2; }
+svg .static { stroke: var(--reference); stroke-dasharray: 5 3; }
+svg .third { stroke: var(--warning); }
+svg .moment { stroke: var(--critical); stroke-width: 1; opacity: .7; }
+svg rect.bad { fill: var(--critical); } figure.broad { max-width: none; }
 .verdict { font-size: 1.1rem; margin: .6rem 0; }
 .key { display: inline-block; width: 1.1rem; height: .7rem; }
 .filled { background: var(--window); } .outlined { border: 1.5px solid var(--reference); }

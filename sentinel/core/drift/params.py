@@ -32,6 +32,9 @@ class DriftParams:
     segments: tuple[str, ...] = (FIRST_FEW,)
     # Of examples: one false alarm in so many.
     example_run_length: int = 100_000
+    # Of alerts and of frauds, before what becomes of them is watched: of fewer the usual rates are
+    # less sure.
+    example_base_count: int = 500
 
     def __post_init__(self) -> None:
         step_ms, grace_ms = duration_ms(self.step), duration_ms(self.grace)
@@ -53,6 +56,8 @@ class DriftParams:
             raise ValueError("reference_rows_min must be in 1000..100000000")
         if not 1_000 <= self.example_run_length <= 1_000_000_000:
             raise ValueError("example_run_length must be in 1000..1000000000")
+        if not 100 <= self.example_base_count <= 1_000_000:
+            raise ValueError("example_base_count must be in 100..1000000")
         self._check_segments()
 
     def _check_segments(self) -> None:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from sentinel.core.learning.awaiting import Need
 
 _HOUR_MS = 3_600_000
+STILL_OPEN = "an alarm of performance is still open"
 
 TriggerKind = Literal["demand", "performance", "drift", "scheduled", "continuous", "follow_up"]
 
@@ -34,6 +35,9 @@ class TriggerParams:
     example_count_min
         With fewer new examples there is nothing to learn, and nothing is due but on demand, or
         behind a recalibration.
+    retry_s
+        In event time: while an alarm of performance is open, another update is due so long after
+        one that has not ended it, as labels go on coming; but never within `gap_min_s`.
     follows_up
         Whether an update is due behind a recalibration that has proven itself, for where one was
         enough nothing else was tried; whatever comes of it, none is due behind that one.
@@ -45,6 +49,7 @@ class TriggerParams:
     performance_alarm_count: int = 1
     gap_min_s: float = 3_600.0
     example_count_min: int = 1_000
+    retry_s: float = 86_400.0
     follows_up: bool = True
 
     def __post_init__(self) -> None:
@@ -57,15 +62,21 @@ class TriggerParams:
             raise ValueError("every_s must be 0 or in 1..1e10, gap_min_s in 0..1e10")
         if 0 < self.every_s < self.gap_min_s:
             raise ValueError("every_s must be 0 or at least gap_min_s")
+        if not 0 <= self.retry_s <= 1e10:
+            raise ValueError("retry_s must be in 0..1e10")
 
 
 class AlarmTimes(NamedTuple):
-    """Event times of alarms, in any order; `critical` of those among them that are."""
+    """Event times of alarms, in any order; `critical` of those among them that are.
+
+    `open_of` is the version of which one of performance is not over; empty where none is open.
+    """
 
     drift: Sequence[int] = ()
     performance: Sequence[int] = ()
     critical_drift: Sequence[int] = ()
     critical_performance: Sequence[int] = ()
+    open_of: str = ""
 
     def is_critical(self, kind: str, *, since_ms: int) -> bool:
         """Whether there is a critical one of a kind of trigger after some time."""
@@ -92,6 +103,8 @@ class Progress:
     is_recalibrated
         Whether the last update ended with a recalibration that serves, and did not itself follow
         one up.
+    is_alarm_open
+        Whether an alarm of performance is not over.
     """
 
     now_ms: int
@@ -101,10 +114,16 @@ class Progress:
     performance_alarm_ms: Sequence[int] = ()
     asked_by: str | None = None
     is_recalibrated: bool = False
+    is_alarm_open: bool = False
 
     def __post_init__(self) -> None:
         assert self.updated_ms <= self.now_ms
         assert self.example_count >= 0
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Event time since the last update."""
+        return self.now_ms - self.updated_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +139,7 @@ def due_triggers(progress: Progress, params: TriggerParams) -> list[Trigger]:
     found = []
     if progress.asked_by is not None:
         found.append(Trigger("demand", f"asked for by {progress.asked_by}"))
-    elapsed_ms = progress.now_ms - progress.updated_ms
-    if elapsed_ms < round(params.gap_min_s * 1000):
+    if progress.elapsed_ms < round(params.gap_min_s * 1000):
         return found
     if progress.example_count >= params.example_count_min:
         found += _of_what_is_new(progress, params)
@@ -137,7 +155,7 @@ def trigger_needs(
 
     Alarms, demands and what follows up a recalibration come when they come.
     """
-    elapsed_ms = progress.now_ms - progress.updated_ms
+    elapsed_ms = progress.elapsed_ms
     both = (
         Need("new examples", progress.example_count, params.example_count_min),
         _hours(elapsed_ms, round(params.gap_min_s * 1000)),
@@ -162,6 +180,9 @@ def _of_what_is_new(progress: Progress, params: TriggerParams) -> list[Trigger]:
     found = _of_alarms(
         "performance", progress.performance_alarm_ms, progress, params.performance_alarm_count
     )
+    retry_ms = round(params.retry_s * 1000)
+    if not found and progress.is_alarm_open and 0 < retry_ms <= progress.elapsed_ms:
+        found.append(Trigger("performance", STILL_OPEN))
     found += _of_alarms("drift", progress.drift_alarm_ms, progress, params.drift_alarm_count)
     if _is_scheduled(progress, params.every_s):
         found.append(Trigger("scheduled", f"every {params.every_s:g} s"))

@@ -12,6 +12,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import polars as pl
+
 from sentinel.archive import Segment
 from sentinel.codec.records import decode_example, keyed
 from sentinel.codec.stored import encode_stored
@@ -32,7 +35,7 @@ from sentinel.engine.archive.logs import log_of, noted
 from sentinel.engine.tail import read_to_end
 from sentinel.errors import RecordError
 from sentinel.ports import Archive, Broker, Tail
-from sentinel.records import WITHDRAWN, Example, TopicPartition
+from sentinel.records import WITHDRAWN, Example, Ints, TopicPartition
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +102,7 @@ class ExamplePublisher:
         self._progress = PublishingProgress()
         self._log = ""
         self._spans_ms: dict[Segment, tuple[int, int]] = {}  # of event time
+        self._searched: frozenset[Segment] = frozenset()  # hold nothing of what waits
         self._looked_ms = 0  # the newest event time when last nothing was new to presume
         # Examples that are out, and not part of the progress, with their transactions.
         self._seen: set[tuple[str, str]] = set()
@@ -109,7 +113,7 @@ class ExamplePublisher:
         self._log = await log_of(self._broker, self._topic)
         self._progress = await self._noted()
         self._tail.seek(self._topic, self._progress.published_to)
-        self._seen = set()
+        self._seen, self._searched = set(), frozenset()
         await self._follow()
 
     async def _noted(self) -> PublishingProgress:
@@ -170,11 +174,10 @@ class ExamplePublisher:
 
     def _join(self, labels: list[dict[str, Any]]) -> tuple[list[Example], list[dict[str, Any]]]:
         """Examples of labels whose decision is archived, and the labels that go on waiting."""
-        labels = [*self._progress.waiting, *labels]
+        fresh, labels = labels, [*self._progress.waiting, *labels]
         if not labels:
             return [], []
-        ids = list({row["transaction_id"] for row in labels})
-        decisions = self._files.matching(self._files.segments("decisions"), ids)
+        decisions = self._decided(labels, fresh)
         known = set(decisions["transaction_id"].to_list())
         oldest_ms = max(row["event_time_ms"] for row in labels) - round(
             self._params.horizon_max_s * 1000
@@ -192,6 +195,46 @@ class ExamplePublisher:
         rows = superseding(rows, self._progress.presumed_to_ms, self._params)
         return example_list(rows), kept
 
+    def _decided(
+        self, labels: Sequence[Mapping[str, Any]], fresh: Sequence[Mapping[str, Any]]
+    ) -> pl.DataFrame:
+        """The decisions that labels are about, as far as they are archived.
+
+        Files that have been searched for what waits are not searched again, and for what is fresh
+        those of its time come first: an archive of years is not read for each new label. Where a
+        label has a wrong time, all are, once.
+        """
+        segments = self._spans()
+        times_ms = np.sort([row["event_time_ms"] for row in fresh])
+        is_waiting = len(labels) > len(fresh)
+        near = [
+            one
+            for one, span in segments.items()
+            if (is_waiting and one not in self._searched) or _has_any(times_ms, span)
+        ]
+        found = self._files.matching(near, list({row["transaction_id"] for row in labels}))
+        known = set(found["transaction_id"].to_list())
+        reach_ms = max((last for _, last in segments.values()), default=0)
+        missing = {
+            row["transaction_id"]
+            for row in fresh
+            if row["transaction_id"] not in known and row["event_time_ms"] <= reach_ms
+        }
+        others = [one for one in segments if one not in near]
+        if missing and others:
+            more = self._files.matching(others, list(missing))
+            found = pl.concat([found, more], how="diagonal_relaxed")
+        self._searched = frozenset(segments)
+        return found
+
+    def _spans(self) -> dict[Segment, tuple[int, int]]:
+        """The files of decisions, each with its oldest and its newest event time."""
+        segments = self._files.segments("decisions")
+        self._spans_ms = {
+            one: self._spans_ms.get(one) or span_ms(self._files, one) for one in segments
+        }
+        return self._spans_ms
+
     def _silence(self, withdrawn: Mapping[str, Withdrawn]) -> "_Silence":
         """Up to when silence means genuine, and what is presumed so of what is new of that.
 
@@ -199,10 +242,7 @@ class ExamplePublisher:
         new, not again within the hour of event time: each look goes through files.
         """
         begin_ms = self._progress.presumed_to_ms
-        segments = self._files.segments("decisions")
-        self._spans_ms = {
-            one: self._spans_ms.get(one) or span_ms(self._files, one) for one in segments
-        }
+        segments = self._spans()
         if not segments:
             return _Silence(begin_ms)
         begin_ms = max(begin_ms, min(first for first, _ in self._spans_ms.values()) - 1)
@@ -256,6 +296,14 @@ class ExamplePublisher:
             await self._broker.flush()
             self._seen |= {_name(example) for example in fresh}
             self.count += len(fresh)
+
+
+def _has_any(times_ms: Ints, span_ms: tuple[int, int]) -> bool:
+    """Whether any of the ascending times is in a span."""
+    first_ms, last_ms = span_ms
+    return bool(
+        np.searchsorted(times_ms, last_ms, side="right") > np.searchsorted(times_ms, first_ms)
+    )
 
 
 def _name(example: Example) -> tuple[str, str]:

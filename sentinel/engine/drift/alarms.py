@@ -131,6 +131,16 @@ class AlarmDesk:
         return sorted(self._open.values(), key=lambda alarm: alarm.opened_ms)
 
     @property
+    def performance_open_of(self) -> str:
+        """The version whose outcomes are worse than they were; empty where none, or suppressed."""
+        versions = (
+            one.version
+            for one in self._open.values()
+            if one.detector == "examples" and one.column not in self._quiet
+        )
+        return next(versions, "")
+
+    @property
     def segments(self) -> list[str]:
         """In which something was found that is not over."""
         return list(dict.fromkeys(one.segment for one in self.open if one.is_of_segment))

@@ -29,18 +29,27 @@ class PerformanceWatch:
     def __init__(self, params: DriftParams, *, maturity_ms: int) -> None:
         self._maturity_ms = maturity_ms
         self._run_length = params.example_run_length
+        self._base_count = params.example_base_count
         self._watch = self._fresh("", ExamplePosition())
 
     def _fresh(self, version: str, position: ExamplePosition) -> ExampleWatch:
         return ExampleWatch(
-            version, position, maturity_ms=self._maturity_ms, run_length=self._run_length
+            version,
+            position,
+            maturity_ms=self._maturity_ms,
+            run_length=self._run_length,
+            base_count=self._base_count,
         )
 
     def go_on(self, values: Mapping[str, Any], version: str) -> int:
         """Go on from what was kept; returns from which offset on examples are to be read."""
         try:
             self._watch = example_watch_of(
-                values, version, maturity_ms=self._maturity_ms, run_length=self._run_length
+                values,
+                version,
+                maturity_ms=self._maturity_ms,
+                run_length=self._run_length,
+                base_count=self._base_count,
             )
         except RecordError as error:
             log.warning("performance is watched anew: %s", error.unquoted)
@@ -70,7 +79,9 @@ class PerformanceWatch:
                 log.warning("example at offset %d: %s", record.offset, error.unquoted)
                 continue
             for event in self._watch.take(record.offset, example):
-                yield _change(event, example.event_time_ms)
+                # Not the example's own time, which is a maturity ago: alarms are compared with
+                # updates, which are known by the newest one.
+                yield _change(event, self._watch.newest_ms)
 
 
 def _change(event: ExampleEvent, at_ms: int) -> DetectedChange:

@@ -153,6 +153,11 @@ class DriftTask:
             is_reference_missing=self._watch.is_gathering,
         )
 
+    def unread(self) -> int | None:
+        """Summaries and examples that wait to be read; None while that is not known."""
+        lags = [self._tail.lag(topic) for topic in (self._topic, self._example_topic)]
+        return None if None in lags else sum(one or 0 for one in lags)
+
     def alarm_times(self) -> AlarmTimes:
         """When alarms were opened: for whoever decides that a model is to be trained."""
         opened_ms = self._desk.opened_ms
@@ -163,6 +168,7 @@ class DriftTask:
             opened_ms(of_performance=True),
             opened_ms(of_performance=False, is_critical=True),
             opened_ms(of_performance=True, is_critical=True),
+            self._desk.performance_open_of,
         )
 
     def retune(self, params: DriftParams) -> None:

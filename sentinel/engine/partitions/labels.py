@@ -116,6 +116,10 @@ class LabelTail:
         limit = f"engine.labels_waiting_max is {self._params.labels_waiting_max:,}"
         return f"no more labels are read: as many wait for their time as may ({limit})"
 
+    def unread(self) -> int | None:
+        """Labels that wait to be read; None while that is not known."""
+        return self._tail.lag(self.topic)
+
     async def poll(self, timeout_s: float) -> int:
         """Read what there is; returns how many labels that were."""
         async with self._reading:

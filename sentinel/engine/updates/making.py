@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sentinel.core.decision import PolicyParams
-from sentinel.core.learning.triggers import AlarmTimes, Progress, Trigger
+from sentinel.core.learning.triggers import STILL_OPEN, AlarmTimes, Progress, Trigger
 from sentinel.core.registry import transitions
 from sentinel.core.rollouts.params import RolloutParams
 from sentinel.engine.registry.lifecycle import OVERTAKEN, Update, audit_entry_of, judgement_of
@@ -94,7 +94,7 @@ class Making:
             examples_to=position.next_offset,
             control_to=position.control_next,
             champion=champion,
-            is_urgent=self._is_urgent(update, trigger),
+            is_urgent=self._is_urgent(update, trigger) or self._is_again(trigger),
         )
         return (begun,) if ended is update else (ended, begun)
 
@@ -113,8 +113,17 @@ class Making:
             is_recalibrated=update.is_recalibrated,
             drift_alarm_ms=alarms.drift,
             performance_alarm_ms=alarms.performance,
+            is_alarm_open=await self._is_of_champion(alarms.open_of),
         )
         return await self._awaiting.due(progress, position.next_offset)
+
+    async def _is_of_champion(self, version: str) -> bool:
+        """Whether it serves: of one that was replaced an alarm may be open for a moment longer."""
+        return bool(version) and (await self._store.registry_state()).champion == version
+
+    def _is_again(self, trigger: Trigger) -> bool:
+        """Whether an alarm asks once more: those of performance are critical."""
+        return trigger.reason == STILL_OPEN and trigger.kind in self._rollouts.urgent_on
 
     def _is_urgent(self, update: Update, trigger: Trigger) -> bool:
         """Whether a critical alarm asks for it."""

@@ -15,7 +15,7 @@ from sentinel.core.drift.outcomes.examples import (
     ExampleWatch,
 )
 from sentinel.errors import RecordError
-from sentinel.records import Example
+from sentinel.records import HISTORY_ARM, Example
 
 DAY_MS = 86_400_000
 MATURITY_MS = 7 * DAY_MS
@@ -75,6 +75,21 @@ def test_more_missed_frauds_alarm_some_hundred_mature_examples_later_and_not_bef
     begun_ms = 100 * DAY_MS + worse_from * STEP_MS
     assert 0 <= alarms[0].since - begun_ms < 300 * STEP_MS
     assert {one.name for one in alarms} <= {MISSED_FRAUDS, "fraud_odds", FALSE_ALERTS}
+
+
+def test_what_nobody_decided_is_no_missed_fraud() -> None:
+    """Examples of the history that the first model is made of are approved, all of them."""
+    watch = a_watch()
+    history = [
+        an_example(i, is_fraud=True, is_alert=False, arm=HISTORY_ARM, event_time_ms=DAY_MS + i)
+        for i in range(2_000)
+    ]
+    played(watch, history)
+    decided = stream(20_000, worse_from=20_000)
+    played(watch, [*history, *decided], begin=len(history))
+
+    missed = next(one for one in watch.bases if one.name == MISSED_FRAUDS)
+    assert missed.rate == pytest.approx(0.2, abs=0.05)
 
 
 def test_nothing_is_judged_before_it_is_mature() -> None:

@@ -16,7 +16,7 @@ from sentinel.core.learning.triggers import (
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-SWITCHED_OFF = TriggerParams(0, 0.0, 0, 0, gap_min_s=0.0, example_count_min=0)
+SWITCHED_OFF = TriggerParams(0, 0.0, 0, 0, gap_min_s=0.0, example_count_min=0, retry_s=0.0)
 
 
 @st.composite
@@ -30,6 +30,7 @@ def rules(draw: st.DrawFn) -> TriggerParams:
         performance_alarm_count=draw(st.integers(0, 3)),
         gap_min_s=float(gap_min_s),
         example_count_min=example_count_min,
+        retry_s=float(draw(st.integers(0, 10))),
         follows_up=draw(st.booleans()),
     )
 
@@ -46,6 +47,7 @@ def situations(draw: st.DrawFn) -> Progress:
         performance_alarm_ms=draw(alarms),
         asked_by=draw(st.none() | st.just("ann")),
         is_recalibrated=draw(st.booleans()),
+        is_alarm_open=draw(st.booleans()),
     )
 
 
@@ -60,9 +62,11 @@ def slowly(progress: Progress, params: TriggerParams) -> list[str]:
     is_enough = progress.example_count >= params.example_count_min
     is_over = progress.now_ms - progress.updated_ms >= params.gap_min_s * 1000
     is_open = is_enough and is_over
+    is_late = 0 < params.retry_s * 1000 <= progress.now_ms - progress.updated_ms
+    has_alarm = 0 < params.performance_alarm_count <= performance
     due = {
         "demand": progress.asked_by is not None,
-        "performance": is_open and 0 < params.performance_alarm_count <= performance,
+        "performance": is_open and (has_alarm or (progress.is_alarm_open and is_late)),
         "drift": is_open and 0 < params.drift_alarm_count <= drift,
         "scheduled": is_open and is_passed,
         "continuous": is_open and 0 < params.after_example_count <= progress.example_count,
@@ -115,6 +119,21 @@ def test_an_alarm_within_the_gap_counts_after_it_and_not_after_the_update() -> N
     assert kinds(13 * HOUR_MS, 11 * HOUR_MS) == []
 
 
+def test_as_long_as_an_alarm_of_performance_is_open_an_update_is_tried_each_day() -> None:
+    """The first one knew a handful of the new frauds; and an alarm is told once."""
+    alarm_ms = [10 * DAY_MS]
+
+    def reasons(now_ms: int, *, is_open: bool) -> list[str]:
+        progress = Progress(
+            now_ms, 10 * DAY_MS, 2_000, performance_alarm_ms=alarm_ms, is_alarm_open=is_open
+        )
+        return [one.reason for one in due_triggers(progress, TriggerParams(every_s=0.0))]
+
+    assert reasons(11 * DAY_MS - 1, is_open=True) == []
+    assert reasons(11 * DAY_MS, is_open=True) == ["an alarm of performance is still open"]
+    assert reasons(11 * DAY_MS, is_open=False) == []
+
+
 def test_a_schedule_does_not_slip_by_late_updates_and_passed_ones_are_one() -> None:
     params = TriggerParams(every_s=86_400.0)
 
@@ -125,7 +144,7 @@ def test_a_schedule_does_not_slip_by_late_updates_and_passed_ones_are_one() -> N
 
 
 def test_nothing_is_due_where_everything_is_switched_off() -> None:
-    progress = Progress(99 * DAY_MS, 0, 10**9, [DAY_MS] * 9, [DAY_MS] * 9)
+    progress = Progress(99 * DAY_MS, 0, 10**9, [DAY_MS] * 9, [DAY_MS] * 9, is_alarm_open=True)
 
     assert due_triggers(progress, SWITCHED_OFF) == []
 
@@ -137,6 +156,7 @@ def test_nothing_is_due_where_everything_is_switched_off() -> None:
         ({"after_example_count": 10, "example_count_min": 20}, "at least example_count_min"),
         ({"every_s": 0.5}, r"every_s must be 0 or in 1\.\.1e10"),
         ({"every_s": float("nan")}, r"every_s must be 0 or in 1\.\.1e10"),
+        ({"retry_s": -1.0}, r"retry_s must be in 0\.\.1e10"),
         ({"gap_min_s": -1.0}, r"gap_min_s in 0\.\.1e10"),
         ({"every_s": 60.0}, "every_s must be 0 or at least gap_min_s"),
     ],

@@ -23,7 +23,7 @@ from sentinel.core.drift.detectors.examples import (
 )
 from sentinel.core.drift.outcomes.performance import Performance, performance
 from sentinel.core.features.hashing import hash64
-from sentinel.records import Example, Floats, Ints
+from sentinel.records import HISTORY_ARM, Example, Floats, Ints
 
 FALSE_ALERTS, MISSED_FRAUDS, FRAUD_ODDS = "false_alerts", "missed_frauds", "fraud_odds"
 # What is watched, and where it moves when it gets worse. The odds of fraud among alerts are watched
@@ -33,7 +33,7 @@ OUTCOMES: tuple[tuple[str, Worse], ...] = (
     (MISSED_FRAUDS, "up"),
     (FRAUD_ODDS, "both"),
 )
-_BASE_COUNT = 500  # of each outcome, before it is watched
+BASE_COUNT = 500  # of each outcome, before it is watched
 _RECENT_COUNT = 5_000  # of examples that performance is told of
 _CAPACITY = 0.01  # share of the transactions that can be checked
 
@@ -85,6 +85,8 @@ class ExampleWatch:
     ----------
     maturity_ms
         So old is a transaction whose label comes no more.
+    base_count
+        So many alerts and frauds make the rates with which those behind them are compared.
     """
 
     def __init__(
@@ -94,12 +96,14 @@ class ExampleWatch:
         *,
         maturity_ms: int,
         run_length: int,
+        base_count: int = BASE_COUNT,
         bases: Sequence[BaseRate] = (),
         state: ExampleState | None = None,
     ) -> None:
         self.version = version
         self._maturity_ms = maturity_ms
         self._params = ExampleParams(run_length_examples=float(run_length))
+        self._base_count = base_count
         self._next_offset = position.next_offset
         self._newest_ms = position.newest_ms
         self._begun = position
@@ -110,6 +114,11 @@ class ExampleWatch:
         self._order: list[tuple[int, int, str]] = []  # a heap: event time, offset, transaction
         self._gathered: list[Mature] = []
         self._recent: deque[Mature] = deque(maxlen=_RECENT_COUNT)
+
+    @property
+    def newest_ms(self) -> int:
+        """The newest event time so far."""
+        return self._newest_ms
 
     def position(self) -> ExamplePosition:
         """How far it is; before there are base rates, or all is read again, where it began."""
@@ -124,7 +133,7 @@ class ExampleWatch:
         is_new = offset >= self._next_offset
         self._read_to = offset + 1
         self._next_offset = max(self._next_offset, offset + 1)
-        is_ours = example.model_version == self.version
+        is_ours = example.model_version == self.version and example.arm != HISTORY_ARM
         is_waiting = self._waiting.pop(example.transaction_id, None) is not None
         matures_ms = example.event_time_ms + self._maturity_ms
         due: list[Mature] = []
@@ -166,7 +175,7 @@ class ExampleWatch:
     def _gather(self, due: Sequence[Mature]) -> None:
         self._gathered += due
         outcomes = _outcomes(self._gathered)
-        if (outcomes != UNKNOWN).sum(axis=0).min() < _BASE_COUNT:
+        if (outcomes != UNKNOWN).sum(axis=0).min() < self._base_count:
             return
         accounts = np.array([one.account for one in self._gathered], dtype=np.int64)
         said = _probabilities(self._gathered)
