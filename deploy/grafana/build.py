@@ -137,6 +137,8 @@ ROWS: dict[str, tuple[PanelSpec, ...]] = {
             Query(rate("sentinel_degraded_total"), "something missing"),
             Query(rate("sentinel_unscored_total"), "without a model"),
         ), "ops"),
+        PanelSpec("Paused", "What somebody has switched off, and maintenance.", one(
+            most("sentinel_switched", "switch"), "{{switch}}"), "short", "stack"),
         PanelSpec("Partitions", "Who has how many.", one(
             total("sentinel_partitions", "instance"), "{{instance}}"), "short", "stack"),
     ),

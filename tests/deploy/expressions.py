@@ -20,6 +20,7 @@ from sentinel.metrics import METRICS, Stage
 from sentinel.ports import UpdateOutcome
 from sentinel.stored.experiments import ExperimentStatus
 from sentinel.stored.rollouts import CHAMPION, RolloutStatus, StepName
+from sentinel.stored.switches import SWITCHES
 from tests.reference import ROOT
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -37,6 +38,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "step": (*get_args(StepName), CHAMPION),
     "state": get_args(UpdateState),
     "to": ("begin", "judge"),
+    "switch": SWITCHES,
 }
 
 

@@ -19,6 +19,7 @@ from sentinel.engine.registry.lifecycle import Update, UpdateState
 from sentinel.engine.updates.awaiting import Outlook
 from sentinel.stored.experiments import ExperimentStatus
 from sentinel.stored.rollouts import CHAMPION, RolloutStatus, StepName, StoredRollout
+from sentinel.stored.switches import SWITCHES
 
 
 def _health(status: Status) -> Samples:
@@ -31,6 +32,11 @@ def _ready(status: Status) -> Samples:
 
 def _reasons(status: Status) -> Samples:
     return if_known(len(status.health().reasons))
+
+
+def _switched(status: Status) -> Samples:
+    paused = status.paused_names()
+    return [Sample(int(name in paused), name) for name in SWITCHES]
 
 
 def _lag(status: Status) -> Samples:
@@ -149,13 +155,14 @@ def _build(status: Status) -> Samples:
 
 
 def _configuration(status: Status) -> Samples:
-    return [Sample(1, status.config.version)]
+    return [Sample(1, status.settings.in_force.version)]
 
 
 GAUGES = (
     Gauge(f"{PREFIX}health", "health", "1 for the word that says how it is", _health, "status"),
     Gauge(f"{PREFIX}ready", "health", "whether what comes now is decided soon", _ready),
     Gauge(f"{PREFIX}health_reasons", "health", "reasons for that word", _reasons),
+    Gauge(f"{PREFIX}switched", "health", "1 for what somebody has paused", _switched, "switch"),
     Gauge(f"{PREFIX}lag_records", "scoring", "transactions that wait to be read", _lag),
     Gauge(f"{PREFIX}idle_seconds", "scoring", "seconds since a record was taken", _idle),
     Gauge(f"{PREFIX}partitions", "scoring", "partitions of the transactions", _partitions),

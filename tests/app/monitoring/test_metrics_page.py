@@ -122,7 +122,16 @@ def test_the_sum_of_a_histogram_is_of_its_values() -> None:
 
 def test_every_label_is_of_a_closed_set_or_bounded() -> None:
     assert {one.label for one in METRICS} - {"", "version"} <= CLOSED_LABELS
-    assert {one.label for one in GAUGES} == {"", "status", "kind", "version", "state", "step", "to"}
+    assert {one.label for one in GAUGES} == {
+        "",
+        "status",
+        "kind",
+        "version",
+        "state",
+        "step",
+        "switch",
+        "to",
+    }
 
 
 @pytest.mark.parametrize("label", sorted(CLOSED_LABELS))
