@@ -42,6 +42,7 @@ RESTART = {
     "drift": "what is counted, and in which cells, would not fit what was counted before",
     "experiments": "experiments that run are judged by what they were started with",
     "trainer": "the trainer's process is started with it",
+    "fallback": "the rules of thumb are made once, at the start",
     "http": "it listens from the start on",
     "logging": "lines are of one form from the start on",
     "rollouts": "what is under way goes through the steps that it was begun with",
