@@ -353,3 +353,56 @@ def test_who_goes_back_by_hand_is_not_second_guessed() -> None:
 
     play(world, scenario)
     assert len(run(kept_rollouts(world).rollouts(9))) == 1
+
+
+def test_what_is_due_does_not_take_the_place_of_a_watch_that_has_seen_nothing() -> None:
+    """Or a bad model that somebody promotes right before would stay."""
+    world = a_rolling_world()
+    loud = artifact("2.0.0", 5, intercept=6.0)
+
+    async def scenario(world: World, instance: MemoryInstance) -> None:
+        await until(lambda: update_of(world).seen == "1.0.0")
+        await decide(world, instance, 200)
+        put(world.models, loud)
+        change(
+            world.models,
+            step(registry_transitions.registered, "2.0.0"),
+            step(registry_transitions.staged, "2.0.0"),
+            step(_PROMOTED, "2.0.0"),
+        )
+        await rollout_is(world, "watching")
+        await until(lambda: instance.parts.serving.champion.version == "2.0.0")
+        send_examples(world, 60)  # an update is due
+        await asyncio.sleep(30)
+        assert (update_of(world).state, update_of(world).version) == ("watching", "2.0.0")
+        await decide(world, instance, 200, first=200)
+        await until(lambda: instance.parts.serving.champion.version == "1.0.0")
+        one = await kept_rollouts(world).rollout(1)
+        assert one is not None
+        assert one.status == "rolled_back"
+        assert "its share of alerts is" in one.why
+
+    play(world, scenario)
+    [event] = [one for one in world.values("model-updates") if one["kind"] == "rolled_back"]
+    assert (event["version"], event["champion"]) == ("2.0.0", "1.0.0")
+
+
+def test_who_asks_for_an_update_does_not_wait_for_a_watch() -> None:
+    world = a_rolling_world()
+
+    async def scenario(world: World, instance: MemoryInstance) -> None:
+        await until(lambda: update_of(world).seen == "1.0.0")
+        await decide(world, instance, 200)
+        put(world.models, artifact("2.0.0", 5))
+        change(
+            world.models,
+            step(registry_transitions.registered, "2.0.0"),
+            step(registry_transitions.staged, "2.0.0"),
+            step(_PROMOTED, "2.0.0"),
+        )
+        await rollout_is(world, "watching")
+        send_examples(world, 20)
+        ask(world)
+        await until(lambda: update_of(world).number == 2)
+
+    play(world, scenario)

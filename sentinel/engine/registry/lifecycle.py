@@ -142,7 +142,7 @@ class Update:
     champion
         What served when it was begun.
     watch_until_ms
-        Event time up to which it is watched.
+        Event time up to which it is watched; -1 while none is known.
     judgement
         None before the trainer has found anything.
     former

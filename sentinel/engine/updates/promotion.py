@@ -72,9 +72,10 @@ class Promotion:
         return (update.to("watching", watch_until_ms=until_ms, seen=update.version),)
 
     def _until_ms(self, update: Update, position: ReaderPosition) -> int:
-        """Event time up to which what serves from now on is watched."""
+        """Event time up to which what serves from now on is watched; -1 before any is known."""
         watch_ms = round(self.params.watch.watch_s * 1000)
-        return max(position.newest_ms, update.updated_ms) + watch_ms
+        newest_ms = max(position.newest_ms, update.updated_ms)
+        return newest_ms + watch_ms if newest_ms >= 0 else -1
 
     async def adopt(self, update: Update, position: ReaderPosition) -> tuple[Update, ...]:
         """Watch what somebody else has promoted, as if an update had; nothing if nobody has.
@@ -95,6 +96,10 @@ class Promotion:
         taken = update.after_others("watching", champion, seen, f"promoted by {who}{said}")
         return (replace(taken, watch_until_ms=self._until_ms(update, position), seen=champion),)
 
+    def is_judging(self, update: Update) -> bool:
+        """Whether what is counted of the new champion may yet speak against it."""
+        return self._watching.is_judging(update)
+
     async def watch(self, update: Update, position: ReaderPosition) -> tuple[Update, ...]:
         """How the watch over a new champion ends; nothing while it lasts."""
         registry_state = await self._store.registry_state()
@@ -107,6 +112,9 @@ class Promotion:
         if found is not None and may_go_back:
             await self._registrar.change(back_to(update.champion), update.version, why=found)
             return (update.to("idle", outcome=f"rolled back: {found}", seen=update.champion),)
+        if update.watch_until_ms < 0:
+            until_ms = self._until_ms(update, position)
+            return () if until_ms < 0 else (replace(update, watch_until_ms=until_ms),)
         if position.newest_ms > update.watch_until_ms:
             return (update.to("idle", outcome=SERVES),)
         return ()

@@ -46,5 +46,20 @@ def steps_of(
         "waiting": (promotion.decided, rolling.take_up, making.begin),
         "rolling": (rolling.roll, making.begin_urgent),
         "promoting": (promotion.promote,),
-        "watching": (promotion.watch, rolling.take_up, making.begin),
+        "watching": (promotion.watch, rolling.take_up, _once_judged(promotion, making.begin)),
     }
+
+
+def _once_judged(promotion: Promotion, begin: Step) -> Step:
+    """What is due waits while counts may yet speak against what serves; who asks does not wait.
+
+    Or the next update would take the place of a watch that has not looked at anything, and a
+    harmful champion would stay.
+    """
+
+    async def step(update: Update, position: ReaderPosition) -> tuple[Update, ...]:
+        if promotion.is_judging(update) and position.asked_by is None:
+            return ()
+        return await begin(update, position)
+
+    return step

@@ -77,11 +77,8 @@ class Watching:
     async def harm(self, update: Update) -> str | None:
         """What is wrong with the champion that the update has made; None while nothing is."""
         found = None
-        if self._before is not None:
-            former = self._before.get(update.champion, _NOTHING)
-            champion = self.counts().get(update.version, _NOTHING)
-            since = champion - self._before.get(update.version, _NOTHING)
-            found = harm(former, since, self.params)
+        if (counted := self._counted(update)) is not None:
+            found = harm(*counted, self.params)
         if found is None and self._new_count >= self._compare_after_count:
             self._new_count = 0
             found = await self._compared(update)
@@ -89,6 +86,28 @@ class Watching:
             log.warning("%s hurts: %s", update.version, found)
             self._is_said = True
         return found
+
+    def is_judging(self, update: Update) -> bool:
+        """Whether so little of the champion is counted that nothing can be said of it yet.
+
+        Not where nothing ever can be: too little was counted of what served before.
+        """
+        counted = self._counted(update)
+        if counted is None:
+            return False
+        former, champion = counted
+        enough = self.params.decision_count_min
+        return former.decision_count >= enough > champion.decision_count
+
+    def _counted(self, update: Update) -> tuple[VersionCounts, VersionCounts] | None:
+        """Of what served before, up to the take-over, and of the champion, from there on; None
+        where that was counted elsewhere.
+        """
+        if self._before is None:
+            return None
+        former = self._before.get(update.champion, _NOTHING)
+        champion = self.counts().get(update.version, _NOTHING)
+        return former, champion - self._before.get(update.version, _NOTHING)
 
     async def _compared(self, update: Update) -> str | None:
         """Whether what served before would do better on what has happened since."""
