@@ -84,6 +84,9 @@ class Running:
     def experiments(self) -> None:
         return None
 
+    def rollout(self) -> None:
+        return None
+
     def labels_waiting(self) -> LabelsWaiting:
         return LabelsWaiting(0, None)
 

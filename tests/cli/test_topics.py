@@ -31,6 +31,7 @@ NAMES = (
     "drift-alerts",
     "experiments",
     "outcomes",
+    "rollouts",
 )
 
 

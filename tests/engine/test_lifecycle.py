@@ -19,12 +19,18 @@ from sentinel.engine.registry.lifecycle import (
 STATES: tuple[UpdateState, ...] = get_args(UpdateState)
 ALLOWED: set[tuple[UpdateState, UpdateState]] = {
     ("idle", "training"),
+    ("idle", "rolling"),
+    ("idle", "watching"),
     ("training", "made"),
     ("training", "idle"),
     ("made", "waiting"),
+    ("made", "rolling"),
     ("made", "promoting"),
     ("made", "idle"),
+    ("waiting", "rolling"),
     ("waiting", "promoting"),
+    ("rolling", "promoting"),
+    ("rolling", "idle"),
     ("waiting", "idle"),
     ("promoting", "waiting"),
     ("promoting", "watching"),

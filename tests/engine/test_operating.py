@@ -29,7 +29,7 @@ BY: dict[str, Any] = {"who": "mia", "why": "a reason", "at_ms": 5}
 
 
 def kept(world: World) -> StoredOperating:
-    return StoredOperating(MemoryDocuments(world.models))
+    return StoredOperating(MemoryDocuments(world.operating))
 
 
 async def pause(world: World, *names: SwitchName) -> None:
@@ -130,7 +130,7 @@ def test_what_a_version_says_is_known_afterwards() -> None:
             await apply(world, STRICT)
             await until(lambda: instance.settings.in_force.version != CONFIG.version)
             version = instance.settings.in_force.version
-            await until(lambda: f"config:{version}" in world.models.documents)
+            await until(lambda: f"config:{version}" in world.operating.documents)
         for name, review_min in ((CONFIG.version, 0.4), (version, 0.01)):
             found = await kept(world).config(name)
             assert found is not None
@@ -147,8 +147,8 @@ def test_whoever_dies_between_store_and_topic_is_told_for_once() -> None:
             await pause(world, "drift")
             await apply(world, STRICT)
             await until(lambda: len(audited(world)) == 2, timeout_s=60.0)
-            await until(lambda: b'"untold":[]' in world.models.documents["switches"])
-            await until(lambda: b'"untold":[]' in world.models.documents["applied-config"])
+            await until(lambda: b'"untold":[]' in world.operating.documents["switches"])
+            await until(lambda: b'"untold":[]' in world.operating.documents["applied-config"])
             audited_before = audited(world)
         assert sorted(audited_before) == [("config", "settings"), ("switch", "drift")]
         async with world.instance() as another:
@@ -214,13 +214,13 @@ def test_what_is_damaged_changes_nothing_and_is_said(name: str) -> None:
         async with world.instance() as instance:
             await instance.idle()
             version = instance.settings.in_force.version
-            whole = world.models.documents[name]
-            await MemoryDocuments(world.models).change(Change(puts={name: b"{"}), doing="damage")
+            whole = world.operating.documents[name]
+            await MemoryDocuments(world.operating).change(Change(puts={name: b"{"}), doing="damage")
             await until(lambda: "damaged" in instance.parts.operating.trouble)
             assert any("damaged" in one for one in instance.health().reasons)
             assert instance.parts.operating.switches.learning is not None
             assert instance.settings.in_force.version == version
-            world.models.documents[name] = whole
+            world.operating.documents[name] = whole
             await until(lambda: not instance.parts.operating.trouble)
 
     run(scenario())
@@ -255,7 +255,7 @@ def test_a_store_that_is_away_changes_nothing() -> None:
             operating = instance.parts.operating
             assert operating.asks("learning")()
             operating._store = StoredOperating(  # every call of it fails from now on
-                MemoryDocuments(world.models, faults=Faults(fail_at=1, lasting=True))
+                MemoryDocuments(world.operating, faults=Faults(fail_at=1, lasting=True))
             )
             await instance.idle()
             assert operating.asks("learning")()

@@ -204,6 +204,7 @@ class World:
     savepoints: KeptSavepoints = field(default_factory=KeptSavepoints)
     drift: MemoryDatabase = field(default_factory=MemoryDatabase)
     experiments: MemoryDatabase = field(default_factory=MemoryDatabase)
+    operating: MemoryDatabase = field(default_factory=MemoryDatabase)  # apart, though one database
     machine: MemoryMachine = field(default_factory=lambda: MemoryMachine())
     rng: Generator | None = None  # of latencies, and of what a crash loses
     serving: ServingModel = field(default_factory=serving)
@@ -562,7 +563,7 @@ class MemoryInstance(Instance):
                     faults=Part(faults, "experiments_tail."),
                 ),
                 operating=StoredOperating(
-                    MemoryDocuments(world.models, faults=Part(faults, "operating."))
+                    MemoryDocuments(world.operating, faults=Part(faults, "operating."))
                 ),
                 operating_tail=MemoryTail(
                     world.cluster, ["control"], faults=Part(faults, "operating_tail.")

@@ -80,8 +80,11 @@ class Promotion:
     async def adopt(self, update: Update, position: ReaderPosition) -> tuple[Update, ...]:
         """Watch what somebody else has promoted, as if an update had; nothing if nobody has.
 
-        Who has gone back to a former champion knows what that is: it is not watched.
+        Who has gone back to a former champion knows what that is: it is not watched. Where no
+        updates are made, nothing goes back by itself.
         """
+        if not self.params.is_on:
+            return ()
         registry_state = await self._store.registry_state()
         champion, seen = registry_state.champion, update.seen
         if champion is None or champion == seen:

@@ -127,10 +127,12 @@ class TrainingTask:
         except WorkerLostError as error:
             if update.state == "training":
                 self._forget()  # first: what follows may fail, too
-                await self._enter(update.to("idle", outcome=f"no candidate: {error}"))
+                ended = update.to("idle", outcome=f"no candidate: {error}")
+                await self._enter(ended, before=update)
             raise
-        for update in leads:
-            await self._enter(update)
+        for after in leads:
+            await self._enter(after, before=update)
+            update = after
         return update
 
     async def _next_of(self, update: Update) -> Sequence[Update]:
@@ -139,9 +141,11 @@ class TrainingTask:
                 return leads
         return ()
 
-    async def _enter(self, update: Update) -> None:
+    async def _enter(self, update: Update, *, before: Update) -> None:
         """Note how an update stands now, and then tell of it."""
         await self._journal.note(update)
+        if update.state == before.state:
+            return  # something of it is known better, and nothing has happened
         if update.state == "training":
             self._reader.begun()
         elif update.state == "idle":
