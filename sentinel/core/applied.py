@@ -1,6 +1,6 @@
 """Settings that are applied to all instances: a change, and what the audit is told of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -62,10 +62,3 @@ def settings_entry(
         before={path: pair[0] for path, pair in differing.items()},
         after={**{path: pair[1] for path, pair in differing.items()}, "change": what, "why": why},
     )
-
-
-def told_of_config(applied: AppliedConfig, entries: Sequence[AuditEntry]) -> AppliedConfig:
-    """Without entries that the audit has by now."""
-    known = {entry.id for entry in entries}
-    left = tuple(one for one in applied.untold if one.id not in known)
-    return replace(applied, number=applied.number + 1, untold=left)

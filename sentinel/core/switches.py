@@ -5,9 +5,12 @@ Who switches what is switched already changes nothing: the first word stays, wit
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from sentinel.records import AuditEntry
-from sentinel.stored.switches import UNTOLD_COUNT_MAX, Switch, Switches, SwitchName
+from sentinel.stored.switches import UNTOLD_COUNT_MAX, AppliedConfig, Switch, Switches, SwitchName
+
+Telling = TypeVar("Telling", Switches, AppliedConfig)
 
 PAUSED_BY_ALL: tuple[SwitchName, ...] = ("learning", "rollouts", "drift")
 
@@ -45,11 +48,11 @@ def switched_off(
     return _changed(switches, names, wanted, who, why, at_ms)
 
 
-def told(switches: Switches, entries: Sequence[AuditEntry]) -> Switches:
-    """Without entries that the audit has by now."""
+def told(document: Telling, entries: Sequence[AuditEntry]) -> Telling:
+    """Without entries that the audit has by now: switches, or applied settings."""
     known = {entry.id for entry in entries}
-    left = tuple(one for one in switches.untold if one.id not in known)
-    return replace(switches, number=switches.number + 1, untold=left)
+    left = tuple(one for one in document.untold if one.id not in known)
+    return replace(document, number=document.number + 1, untold=left)
 
 
 def _changed(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sentinel.adapters.redis import RedisParams
 from sentinel.config import Config
 from sentinel.core.drift.telling import worst_first
+from sentinel.core.rollouts.judging import is_of_rollout
 from sentinel.engine.registry.lifecycle import Update
 from sentinel.engine.updates.awaiting import Outlook
 from sentinel.errors import RecordError
@@ -111,7 +112,7 @@ def needs_a_person(found: Overview) -> list[str]:
         f"experiment {one.definition.id} has a verdict that waits: "
         f"`sentinel experiments show {one.definition.name}`"
         for one in found.experiments
-        if one.status == "waiting" and not _is_of_rollout(one)
+        if one.status == "waiting" and not is_of_rollout(one.definition)
     ]
     wanted += [
         f"a critical alarm is open: {one.words or f'{one.column} {one.part} {one.side}'}; "
@@ -120,8 +121,3 @@ def needs_a_person(found: Overview) -> list[str]:
         if one.severity == "critical" and one.status == "open"
     ]
     return wanted
-
-
-def _is_of_rollout(one: StoredExperiment) -> bool:
-    """Whether a rollout carries its verdict out."""
-    return one.definition.name.startswith("rollout-")

@@ -8,9 +8,7 @@ unsettled                the same of those that are open or contested
 feedback                 FeedbackProgress, JSON; kept
 """
 
-import logging
 from collections.abc import Sequence
-from typing import TypeVar
 
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.documents import Change, Documents
@@ -23,10 +21,7 @@ from sentinel.stored.votes import (
     CaseBatch,
     FeedbackProgress,
 )
-
-log = logging.getLogger(__name__)
-
-Stored = TypeVar("Stored", Case, Annotator)
+from sentinel.stores.reading import readable
 
 # The longest a chargeback takes, with a margin: after it a label can no longer change.
 CASE_TTL_S = 180 * 86_400.0
@@ -58,12 +53,12 @@ class StoredCases:
     async def cases(self, transaction_ids: Sequence[str]) -> dict[str, Case]:
         names = [f"case:{name}" for name in transaction_ids]
         found = await self._documents.get(names, doing="read cases")
-        return _readable(Case, transaction_ids, found)
+        return readable(Case, transaction_ids, found)
 
     async def annotators(self, names: Sequence[str]) -> dict[str, Annotator]:
         documents = [f"annotator:{name}" for name in names]
         found = await self._documents.get(documents, doing="read annotators")
-        return _readable(Annotator, names, found)
+        return readable(Annotator, names, found)
 
     async def latest_annotators(self) -> list[Annotator]:
         names = await self._documents.newest(
@@ -122,18 +117,3 @@ def _saved(before: bytes | None, work: CaseBatch) -> Change:
         unindexed={"unsettled": newest.keys() - unsettled.keys()},
         newest={"unsettled": UNSETTLED_COUNT_MAX, "recent": RECENT_COUNT_MAX},
     )
-
-
-def _readable(
-    kind: type[Stored], names: Sequence[str], found: Sequence[bytes | None]
-) -> dict[str, Stored]:
-    """What is there; what somebody else has damaged is as if it were not."""
-    readable = {}
-    for name, data in zip(names, found, strict=True):
-        if data is None:
-            continue
-        try:
-            readable[name] = decode_stored(kind, data)
-        except RecordError as error:
-            log.warning("%s: %s", name, error.unquoted)
-    return readable

@@ -12,13 +12,12 @@ suppressed:{column}   Suppression, JSON; until then
 suppressions          index: columns that are suppressed, by until when; the newest 1,000
 """
 
-import logging
 from collections.abc import Sequence
 from typing import TypeVar, get_args
 
-from sentinel.codec.stored import decode_stored, encode_stored
+from sentinel.codec.stored import encode_stored
 from sentinel.documents import LIFETIME_S_MIN, Change, Documents
-from sentinel.errors import FencedError, RecordError, TransientError
+from sentinel.errors import FencedError
 from sentinel.stored.drift import (
     ALARM_COUNT_MAX,
     WINDOW_COUNT_MAX,
@@ -29,8 +28,7 @@ from sentinel.stored.drift import (
     WindowReport,
 )
 from sentinel.stored.references import StoredColumns, StoredReference
-
-log = logging.getLogger(__name__)
+from sentinel.stores.reading import readable, undamaged
 
 Kept = TypeVar("Kept")
 
@@ -62,7 +60,7 @@ class StoredDrift:
     async def progress(self) -> DriftProgress | None:
         [found] = await self._documents.get([_PROGRESS], doing="read how far drift is watched")
         self._read = found
-        return None if found is None else _readable(DriftProgress, _PROGRESS, found)
+        return None if found is None else undamaged(DriftProgress, _PROGRESS, found)
 
     async def save(self, progress: DriftProgress) -> None:
         after = encode_stored(progress)
@@ -89,7 +87,7 @@ class StoredDrift:
         ids = await self._documents.newest("alarms", 0, count, doing=doing)
         names = [f"alarm:{one.decode()}" for one in ids]
         found = await self._documents.get(names, doing=doing) if names else []
-        return _all_readable(Alarm, names, found)
+        return list(readable(Alarm, names, found).values())
 
     async def alarm(self, name: str) -> Alarm | None:
         return await self._one(Alarm, f"alarm:{name}", doing="read an alarm")
@@ -124,7 +122,7 @@ class StoredDrift:
             names += [name.decode() for name in newest]
         names = sorted(names, key=lambda name: int(name.rsplit(":", 1)[1]), reverse=True)[:count]
         found = await self._documents.get(names, doing=doing) if names else []
-        return _all_readable(WindowReport, names, found)
+        return list(readable(WindowReport, names, found).values())
 
     async def keep_day(self, columns: str, begin_ms: int, counts: bytes) -> None:
         name = f"day:{columns}:{begin_ms}"
@@ -154,30 +152,8 @@ class StoredDrift:
         found = await self._documents.newest("suppressions", 0, _SUPPRESSED_COUNT_MAX, doing=doing)
         names = [f"suppressed:{column.decode()}" for column in found]
         values = await self._documents.get(names, doing=doing) if names else []
-        return _all_readable(Suppression, names, values)
+        return list(readable(Suppression, names, values).values())
 
     async def _one(self, kind: type[Kept], name: str, *, doing: str) -> Kept | None:
         [found] = await self._documents.get([name], doing=doing)
-        return None if found is None else _readable(kind, name, found)
-
-
-def _readable(kind: type[Kept], name: str, data: bytes) -> Kept:
-    try:
-        return decode_stored(kind, data)
-    except RecordError as error:
-        raise TransientError(f"{name} is damaged: {error}") from error
-
-
-def _all_readable(
-    kind: type[Kept], names: Sequence[str], found: Sequence[bytes | None]
-) -> list[Kept]:
-    """What is there; what somebody else has damaged is as if it were not."""
-    readable = []
-    for name, data in zip(names, found, strict=True):
-        if data is None:
-            continue
-        try:
-            readable.append(decode_stored(kind, data))
-        except RecordError as error:
-            log.warning("%s: %s", name, error.unquoted)
-    return readable
+        return None if found is None else undamaged(kind, name, found)

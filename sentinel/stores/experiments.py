@@ -10,20 +10,14 @@ progress            how far they are, JSON; kept
 looks:{id}          index: the names of these by their numbers; the newest 200
 """
 
-import logging
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping
 
-from sentinel.codec.stored import decode_stored, encode_stored
+from sentinel.codec.stored import encode_stored
 from sentinel.documents import Change, Documents
-from sentinel.errors import RecordError, TransientError
 from sentinel.stored.experiments import EXPERIMENT_COUNT_MAX, StoredExperiment
 from sentinel.stored.looks import LookReport
 from sentinel.stored.routing import RoutingPlan
-
-Kept = TypeVar("Kept")
-
-log = logging.getLogger(__name__)
+from sentinel.stores.reading import AsRead, readable
 
 _KEPT_S = 400 * 86_400.0
 _LOOKS_KEPT_MAX = 200
@@ -35,19 +29,18 @@ class StoredExperiments:
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
-        # As they were read last: an older version has written them with other fields, perhaps.
-        self._read: dict[str, tuple[object, bytes]] = {}
+        self._read = AsRead()
 
     async def plan(self) -> RoutingPlan:
         [found] = await self._documents.get([_ROUTING], doing="read what is routed")
-        return RoutingPlan() if found is None else self._known(RoutingPlan, _ROUTING, found)
+        return RoutingPlan() if found is None else self._read.known(RoutingPlan, _ROUTING, found)
 
     async def experiment(self, name: str) -> StoredExperiment | None:
         plain, _, number = name.partition("@")
         names = [f"experiment:{plain}", f"former:{name}"]
         found = await self._documents.get(names, doing="read an experiment")
         known = [
-            self._known(StoredExperiment, told, data)
+            self._read.known(StoredExperiment, told, data)
             for told, data in zip(names, found, strict=True)
             if data is not None
         ]
@@ -59,7 +52,7 @@ class StoredExperiments:
         found = await self._documents.newest("experiments", 0, count, doing=doing)
         names = [f"experiment:{name.decode()}" for name in found]
         values = await self._documents.get(names, doing=doing) if names else []
-        return _all(StoredExperiment, names, values)
+        return list(readable(StoredExperiment, names, values).values())
 
     async def put(
         self,
@@ -70,7 +63,7 @@ class StoredExperiments:
     ) -> bool:
         definition = after.definition
         name = f"experiment:{definition.name}"
-        expected = {name: None if before is None else self._bytes_of(name, before)}
+        expected = {name: None if before is None else self._read.bytes_of(name, before)}
         puts = {name: encode_stored(after)}
         lifetimes: dict[str, float | None] = {}
         indexed: dict[str, dict[bytes, int]] = {
@@ -78,7 +71,9 @@ class StoredExperiments:
         }
         newest = {"experiments": EXPERIMENT_COUNT_MAX}
         if plans is not None:
-            expected[_ROUTING] = self._bytes_of(_ROUTING, plans[0]) if plans[0].number else None
+            expected[_ROUTING] = (
+                self._read.bytes_of(_ROUTING, plans[0]) if plans[0].number else None
+            )
             puts[_ROUTING] = encode_stored(plans[1])
         if before is not None and before.definition.number != definition.number:
             former = f"former:{before.definition.id}"
@@ -109,40 +104,10 @@ class StoredExperiments:
         [found] = await self._documents.get([_PROGRESS], doing="read how far guardrails are")
         return found
 
-    def _known(self, kind: type[Kept], name: str, data: bytes) -> Kept:
-        found = _readable(kind, name, data)
-        self._read[name] = (found, data)
-        return found
-
-    def _bytes_of(self, name: str, value: object) -> bytes:
-        """As it is stored, where that is known."""
-        read, data = self._read.get(name, (None, b""))
-        return data if read == value else encode_stored(value)
-
     async def looks(self, experiment: str) -> list[LookReport]:
         doing = "read what was seen of an experiment"
         index = f"looks:{experiment}"
         found = await self._documents.newest(index, 0, _LOOKS_KEPT_MAX, doing=doing)
         names = [name.decode() for name in reversed(found)]
         values = await self._documents.get(names, doing=doing) if names else []
-        return _all(LookReport, names, values)
-
-
-def _readable(kind: type[Kept], name: str, data: bytes) -> Kept:
-    try:
-        return decode_stored(kind, data)
-    except (RecordError, ValueError) as error:
-        raise TransientError(f"{name} is damaged: {error}") from error
-
-
-def _all(kind: type[Kept], names: Sequence[str], values: Sequence[bytes | None]) -> list[Kept]:
-    """What is there; what somebody else has damaged is as if it were not."""
-    found = []
-    for name, data in zip(names, values, strict=True):
-        if data is None:
-            continue
-        try:
-            found.append(decode_stored(kind, data))
-        except (RecordError, ValueError) as error:
-            log.warning("%s: %s", name, error.args[-1])
-    return found
+        return list(readable(LookReport, names, values).values())

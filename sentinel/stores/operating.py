@@ -6,16 +6,13 @@ config:{version}    ConfigInForce, JSON; 800 days
 configs             index: versions by when they last came into force; the newest 1,000
 """
 
-import logging
 from collections.abc import Sequence
 from typing import TypeVar
 
 from sentinel.codec.stored import decode_stored, encode_stored
 from sentinel.documents import Change, Documents
-from sentinel.errors import RecordError
 from sentinel.stored.switches import CONFIG_COUNT_MAX, AppliedConfig, ConfigInForce, Switches
-
-log = logging.getLogger(__name__)
+from sentinel.stores.reading import readable
 
 Said = TypeVar("Said", Switches, AppliedConfig)
 
@@ -66,13 +63,7 @@ class StoredOperating:
     async def _configs(self, versions: Sequence[str]) -> list[ConfigInForce]:
         names = [f"config:{version}" for version in versions]
         found = await self._documents.get(names, doing="read a configuration that was in force")
-        readable = []
-        for name, data in zip(names, found, strict=True):
-            try:
-                readable += [] if data is None else [decode_stored(ConfigInForce, data)]
-            except RecordError as error:  # what somebody has damaged is as if it were not
-                log.warning("%s: %s", name, error.args[-1])
-        return readable
+        return list(readable(ConfigInForce, names, found).values())
 
     async def _said(self, kind: type[Said], name: str, doing: str) -> Said:
         [found] = await self._documents.get([name], doing=doing)

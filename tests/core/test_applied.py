@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sentinel.core.applied import applied_config, told_of_config
+from sentinel.core.applied import applied_config
+from sentinel.core.switches import told
 from sentinel.stored.switches import AppliedConfig
 
 BASE = {"policy.review_min": 0.2, "policy.block_min": 0.8}
@@ -29,7 +30,7 @@ def test_the_same_once_more_changes_nothing() -> None:
 
 def test_a_reset_takes_all_back_and_numbers_grow() -> None:
     once = applied_config(AppliedConfig(), {"policy.review_min": 0.3}, BASE, **BY)
-    reset = applied_config(told_of_config(once, once.untold), {}, BASE, **BY)
+    reset = applied_config(told(once, once.untold), {}, BASE, **BY)
 
     assert (reset.values, reset.number) == ({}, 3)
     (entry,) = reset.untold

@@ -17,6 +17,7 @@ from sentinel.core.rollouts.params import RolloutParams
 from sentinel.engine.rollouts.desk import RolloutChange, begin_rollout, change_rollout
 from sentinel.stored.experiments import StoredExperiment
 from sentinel.stored.rollouts import StoredRollout
+from sentinel.stored.versions import Artifact
 from sentinel.stores import StoredRollouts
 from tests.engine.clock import run, until
 from tests.engine.learning_world import (
@@ -110,6 +111,13 @@ async def person(world: World, number: int, taken: RolloutChange) -> StoredRollo
         kept_rollouts(world), number, taken, who="ada", why="because", at_ms=5
     )
     return done.after
+
+
+def promote_by_hand(world: World, one: Artifact) -> None:
+    """As a person does, past every gate and step."""
+    put(world.models, one)
+    staged = (registry_transitions.registered, registry_transitions.staged, _PROMOTED)
+    change(world.models, *(step(taken, one.version) for taken in staged))
 
 
 def statuses(world: World) -> list[str]:
@@ -313,13 +321,7 @@ def test_what_a_person_promotes_is_watched_and_goes_back_if_the_former_is_better
         async with instance:
             await instance.idle()
             await until(lambda: update_of(world).seen == "1.0.0")
-            put(world.models, bad)
-            change(
-                world.models,
-                step(registry_transitions.registered, "2.0.0"),
-                step(registry_transitions.staged, "2.0.0"),
-                step(_PROMOTED, "2.0.0"),
-            )
+            promote_by_hand(world, bad)
             one = await rollout_is(world, "watching")
             assert one.reason == "promoted by ann: tests"
             send_examples(world, 40)
@@ -338,13 +340,7 @@ def test_who_goes_back_by_hand_is_not_second_guessed() -> None:
 
     async def scenario(world: World, instance: MemoryInstance) -> None:
         await until(lambda: update_of(world).seen == "1.0.0")
-        put(world.models, artifact("2.0.0", 5))
-        change(
-            world.models,
-            step(registry_transitions.registered, "2.0.0"),
-            step(registry_transitions.staged, "2.0.0"),
-            step(_PROMOTED, "2.0.0"),
-        )
+        promote_by_hand(world, artifact("2.0.0", 5))
         await rollout_is(world, "watching")
         change(world.models, registry_transitions.rolled_back)
         one = await rollout_is(world, "rolled_back")
@@ -363,13 +359,7 @@ def test_what_is_due_does_not_take_the_place_of_a_watch_that_has_seen_nothing() 
     async def scenario(world: World, instance: MemoryInstance) -> None:
         await until(lambda: update_of(world).seen == "1.0.0")
         await decide(world, instance, 200)
-        put(world.models, loud)
-        change(
-            world.models,
-            step(registry_transitions.registered, "2.0.0"),
-            step(registry_transitions.staged, "2.0.0"),
-            step(_PROMOTED, "2.0.0"),
-        )
+        promote_by_hand(world, loud)
         await rollout_is(world, "watching")
         await until(lambda: instance.parts.serving.champion.version == "2.0.0")
         send_examples(world, 60)  # an update is due
@@ -393,13 +383,7 @@ def test_who_asks_for_an_update_does_not_wait_for_a_watch() -> None:
     async def scenario(world: World, instance: MemoryInstance) -> None:
         await until(lambda: update_of(world).seen == "1.0.0")
         await decide(world, instance, 200)
-        put(world.models, artifact("2.0.0", 5))
-        change(
-            world.models,
-            step(registry_transitions.registered, "2.0.0"),
-            step(registry_transitions.staged, "2.0.0"),
-            step(_PROMOTED, "2.0.0"),
-        )
+        promote_by_hand(world, artifact("2.0.0", 5))
         await rollout_is(world, "watching")
         send_examples(world, 20)
         ask(world)

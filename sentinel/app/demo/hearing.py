@@ -66,7 +66,6 @@ class Hearing:
         self._tell = tell
         self._now_ms = now_ms
         self._resources = AsyncExitStack()
-        self._labels: dict[str, str] = {}
         self.label_days: dict[int, LabelDay] = {}
         self.ends: Counter[str] = Counter()  # of what was read, by topic
         self.alert_count = 0

@@ -7,6 +7,7 @@ from sentinel.stored.experiments import ArmSpec, Definition, StoredExperiment, V
 from sentinel.stored.rollouts import StepName, StoredRollout
 
 CONTROL, CANDIDATE = "champion", "candidate"
+_PREFIX = "rollout-"
 
 _EQUAL: frozenset[VerdictName] = frozenset({"keep", "futility", "undecided"})
 
@@ -20,7 +21,12 @@ class StepJudgement(NamedTuple):
 
 def experiment_name(one: StoredRollout) -> str:
     """What the experiment of the step that runs or comes next is called."""
-    return f"rollout-{one.number}-{one.next_place}"
+    return f"{_PREFIX}{one.number}-{one.next_place}"
+
+
+def is_of_rollout(definition: Definition) -> bool:
+    """Whether a rollout carries out what becomes of an experiment."""
+    return definition.name.startswith(_PREFIX)
 
 
 def definition_of(one: StoredRollout, params: RolloutParams) -> Definition:

@@ -7,7 +7,6 @@ time and no entry: an instance tells it later.
 from collections.abc import Callable, Sequence
 
 from sentinel.codec.records import encode
-from sentinel.core.applied import told_of_config
 from sentinel.core.switches import Switched, told
 from sentinel.engine.audit import AuditLog
 from sentinel.errors import TransientError
@@ -76,7 +75,7 @@ class OperatingDesk:
             await self._store.change_switches(switched, after)
         if applied.untold:
             await self.tell(applied.untold)
-            await self._store.change_applied(applied, told_of_config(applied, applied.untold))
+            await self._store.change_applied(applied, told(applied, applied.untold))
         return len(switched.untold) + len(applied.untold)
 
     async def tell(self, entries: Sequence[AuditEntry]) -> None:

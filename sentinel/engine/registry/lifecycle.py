@@ -189,20 +189,14 @@ class Update:
         is_urgent: bool = False,
     ) -> "Update":
         """The update after this one, begun: it knows nothing of this one's candidate."""
-        assert self.state == "idle"
-        return Update(
-            log=self.log,
-            control_log=self.control_log,
-            number=self.number + 1,
+        return self._followed_by(
             trigger=trigger.kind,
             reason=trigger.reason,
             updated_ms=updated_ms,
             examples_to=examples_to,
             control_to=control_to,
             champion=champion,
-            former=self.summary,
             is_urgent=is_urgent,
-            seen=self.seen,
         ).to("training")
 
     def after_others(
@@ -212,11 +206,7 @@ class Update:
 
         What the next one is counted from stays as it is.
         """
-        assert self.state == "idle"
-        return Update(
-            log=self.log,
-            control_log=self.control_log,
-            number=self.number + 1,
+        return self._followed_by(
             trigger="by_hand",
             reason=reason,
             updated_ms=self.updated_ms,
@@ -224,9 +214,19 @@ class Update:
             control_to=self.control_to,
             version=version,
             champion=champion,
+        ).to(state)
+
+    def _followed_by(self, **own: Any) -> "Update":
+        """The next one, idle: what goes on from one to the next, and its own."""
+        assert self.state == "idle"
+        return Update(
+            log=self.log,
+            control_log=self.control_log,
+            number=self.number + 1,
             former=self.summary,
             seen=self.seen,
-        ).to(state)
+            **own,
+        )
 
     @property
     def summary(self) -> str:

@@ -161,6 +161,8 @@ class RolloutSteps:
                 )
         if is_given_up(one, self._params, now_ms=now_ms):
             return await self._end(one, "refused", "nobody has agreed in time")
+        if transitions.held(one, hold) == one:
+            return one  # as it was a moment ago
         return await self._change(one, lambda now: transitions.held(now, hold), hold.why)
 
     def _quiet_to_ms(self, now_ms: int) -> int | None:

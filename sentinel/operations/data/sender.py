@@ -4,7 +4,7 @@ And what a person has changed of models and alarms, as an instance would.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -14,6 +14,7 @@ from sentinel.codec.stored import encode_stored
 from sentinel.config import Config
 from sentinel.core.partitioning import PartitionOf
 from sentinel.engine.audit import AuditLog
+from sentinel.errors import ConfigError, TransientError
 from sentinel.operations.topics import topic_specs
 from sentinel.ports import Broker
 from sentinel.records import AuditEntry, Example, Feedback, OutputRecord
@@ -21,6 +22,17 @@ from sentinel.stored.drift import Alarm
 from sentinel.stored.versions import Command, ModelEvent
 
 _EXAMPLE_COUNT_MAX = 5_000  # published at once
+
+
+async def tell_all(config: Config, tell: Callable[["Sender"], Awaitable[None]]) -> str:
+    """Tell the topics what is done already; why that cannot be, empty when it was."""
+    try:
+        async with Sender(config) as sender:
+            await tell(sender)
+            await sender.flush()
+    except (ConfigError, TransientError) as error:
+        return str(error)
+    return ""
 
 
 class Sender:

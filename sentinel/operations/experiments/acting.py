@@ -7,8 +7,8 @@ from sentinel.core.experiments import transitions
 from sentinel.core.experiments.assignment.keys import key_check, key_of
 from sentinel.core.experiments.transitions import Step
 from sentinel.engine.experiments.desk import StoredChange, change_stored
-from sentinel.errors import ConfigError, TransientError
-from sentinel.operations.data.sender import Sender
+from sentinel.errors import ConfigError
+from sentinel.operations.data.sender import Sender, tell_all
 from sentinel.operations.experiments.guards import GuardState, guard_states
 from sentinel.operations.models.registry import now_ms
 from sentinel.operations.said import checked_text
@@ -57,14 +57,11 @@ async def change_experiment(
 
 
 async def _told(config: Config, done: StoredChange) -> str:
-    try:
-        async with Sender(config) as sender:
-            await sender.experiment(done.record)
-            await sender.audit([] if done.entry is None else [done.entry])
-            await sender.flush()
-    except (ConfigError, TransientError) as error:
-        return str(error)
-    return ""
+    async def tell(sender: Sender) -> None:
+        await sender.experiment(done.record)
+        await sender.audit([] if done.entry is None else [done.entry])
+
+    return await tell_all(config, tell)
 
 
 async def _explained(store: ExperimentStore, name: str, error: ValueError) -> str:

@@ -12,7 +12,7 @@ from sentinel.config import Config
 from sentinel.core.registry.audit import audit_entry
 from sentinel.core.registry.transitions import kind_of_change, next_version, registered, staged
 from sentinel.errors import ConfigError, FencedError, ModelError, TransientError
-from sentinel.operations.data.sender import Sender
+from sentinel.operations.data.sender import tell_all
 from sentinel.operations.stores import open_models, open_reports
 from sentinel.ports import ModelStore
 from sentinel.records import AuditEntry
@@ -224,13 +224,7 @@ async def _published(
     config: Config, events: Sequence[ModelEvent], entries: Sequence[AuditEntry]
 ) -> str:
     """Why it could not be; empty when it was."""
-    try:
-        async with Sender(config) as sender:
-            await sender.models(events, entries)
-            await sender.flush()
-    except (ConfigError, TransientError) as error:
-        return str(error)
-    return ""
+    return await tell_all(config, lambda sender: sender.models(events, entries))
 
 
 def differences(

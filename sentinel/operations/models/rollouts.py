@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from sentinel.config import Config
 from sentinel.core.rollouts import transitions
 from sentinel.engine.rollouts.desk import ChangedRollout, begin_rollout, change_rollout
-from sentinel.errors import ConfigError, TransientError
-from sentinel.operations.data.sender import Sender
+from sentinel.errors import ConfigError
+from sentinel.operations.data.sender import Sender, tell_all
 from sentinel.operations.models.registry import now_ms
 from sentinel.operations.said import checked_text
 from sentinel.operations.stores import open_models, open_rollouts
@@ -129,11 +129,8 @@ async def _found(store: RolloutStore, number: int | None) -> StoredRollout:
 
 
 async def _tell(config: Config, done: ChangedRollout) -> str:
-    try:
-        async with Sender(config) as sender:
-            await sender.rollout(done.record)
-            await sender.audit([] if done.entry is None else [done.entry])
-            await sender.flush()
-    except (ConfigError, TransientError) as error:
-        return str(error)
-    return ""
+    async def tell(sender: Sender) -> None:
+        await sender.rollout(done.record)
+        await sender.audit([] if done.entry is None else [done.entry])
+
+    return await tell_all(config, tell)
